@@ -1,0 +1,236 @@
+//! Records and the batch that carries them: one arena of bytes, formed at the source.
+//!
+//! A batch owns a copy of each payload, key and header until every record in it is settled, so
+//! a dead letter can be written byte for byte and a re-decode can start again from the wire.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Index of a record in its [`Batch`]: what every row, rejection and fate refers back to.
+pub type Origin = u32;
+
+/// A topic and a partition of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, from 0.
+    pub partition: i32,
+}
+
+impl std::fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// Records of one partition that stand next to each other in a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Where the records came from.
+    pub source: TopicPartition,
+    /// Which assignment of the partition they were read under; settling under another is void.
+    pub epoch: u64,
+    /// The records, as origins.
+    pub origins: Range<Origin>,
+}
+
+/// One message as the source reads it, borrowed for as long as it takes to copy it.
+#[derive(Debug, Clone, Default)]
+pub struct RawRecord<'a> {
+    /// Inclusive Kafka offset.
+    pub offset: i64,
+    /// `CreateTime` or `LogAppendTime`, milliseconds since 1970; `None` where the broker kept none.
+    pub timestamp_ms: Option<i64>,
+    /// The key, if any.
+    pub key: Option<&'a [u8]>,
+    /// The payload; `None` is a tombstone.
+    pub payload: Option<&'a [u8]>,
+}
+
+/// A byte range of the arena; `None` in its place is a null key, payload or header value.
+type Span = Range<usize>;
+
+#[derive(Debug)]
+struct Stored {
+    offset: i64,
+    timestamp_ms: Option<i64>,
+    key: Option<Span>,
+    payload: Option<Span>,
+    headers: Range<usize>,
+}
+
+/// The records taken together at the source; its rows are one INSERT.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    records: Vec<Stored>,
+    headers: Vec<(Span, Option<Span>)>,
+    runs: Vec<Run>,
+}
+
+impl Batch {
+    /// An empty batch with room for `bytes` bytes of payload.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// Copies a record into the batch; its headers follow by [`Batch::push_header`].
+    pub fn push(&mut self, source: &TopicPartition, epoch: u64, record: &RawRecord<'_>) {
+        let origin = self.len();
+        let key = record.key.map(|key| self.store(key));
+        let payload = record.payload.map(|payload| self.store(payload));
+        let headers = self.headers.len()..self.headers.len();
+        self.records.push(Stored {
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            key,
+            payload,
+            headers,
+        });
+        match self.runs.last_mut() {
+            Some(run) if run.source == *source && run.epoch == epoch => {
+                run.origins.end = origin + 1;
+            }
+            _ => self.runs.push(Run { source: source.clone(), epoch, origins: origin..origin + 1 }),
+        }
+    }
+
+    /// Adds a header to the record pushed last; without a record it is a no-op.
+    pub fn push_header(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let name = self.store(name);
+        let value = value.map(|value| self.store(value));
+        self.headers.push((name, value));
+        let end = self.headers.len();
+        if let Some(record) = self.records.last_mut() {
+            record.headers.end = end;
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    /// How many records the batch holds; at most `u32::MAX`, which the source's bounds keep far off.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn len(&self) -> Origin {
+        self.records.len() as Origin
+    }
+
+    /// Whether no record was pushed yet.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Bytes held in the arena: payloads, keys and headers.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The runs of one partition each, in the order read.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The record at `origin`, if there is one.
+    pub fn record(&self, origin: Origin) -> Option<Record<'_>> {
+        let stored = self.records.get(origin as usize)?;
+        let at = self.runs.partition_point(|run| run.origins.end <= origin);
+        let run = self.runs.get(at)?;
+        Some(Record { batch: self, stored, source: &run.source })
+    }
+
+    /// The offset of the record at `origin`, if there is one.
+    pub fn offset(&self, origin: Origin) -> Option<i64> {
+        self.records.get(origin as usize).map(|record| record.offset)
+    }
+
+    /// The payloads in order; the item's place is its origin, `None` is a tombstone.
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+        self.records.iter().map(|record| self.slice(record.payload.as_ref()))
+    }
+
+    fn slice(&self, span: Option<&Span>) -> Option<&[u8]> {
+        self.bytes.get(span?.clone())
+    }
+}
+
+/// A record of a batch, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    batch: &'a Batch,
+    stored: &'a Stored,
+    /// Where it came from.
+    pub source: &'a TopicPartition,
+}
+
+impl<'a> Record<'a> {
+    /// Inclusive Kafka offset.
+    pub fn offset(&self) -> i64 {
+        self.stored.offset
+    }
+
+    /// Milliseconds since 1970, where the broker kept a timestamp.
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.stored.timestamp_ms
+    }
+
+    /// The key, if any.
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.batch.slice(self.stored.key.as_ref())
+    }
+
+    /// The payload as it stood on the wire; `None` is a tombstone.
+    pub fn payload(&self) -> Option<&'a [u8]> {
+        self.batch.slice(self.stored.payload.as_ref())
+    }
+
+    /// Header names and values in their order, duplicates kept. Names are bytes: Kafka asks for
+    /// UTF-8 but does not enforce it.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        let batch = self.batch;
+        batch.headers.get(self.stored.headers.clone()).unwrap_or_default().iter().map(
+            move |(name, value)| {
+                (batch.slice(Some(name)).unwrap_or_default(), batch.slice(value.as_ref()))
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    #[test]
+    fn a_record_keeps_its_bytes_and_place() {
+        let mut batch = Batch::default();
+        let raw = |offset, payload| RawRecord { offset, payload, ..RawRecord::default() };
+        batch.push(&source(0), 1, &raw(7, Some(b"a".as_slice())));
+        batch.push_header(b"h", None);
+        batch.push_header(b"h", Some(b"2"));
+        batch.push(&source(0), 1, &raw(9, None));
+        batch.push(&source(3), 1, &raw(2, Some(b"")));
+
+        let first = batch.record(0).unwrap();
+        assert_eq!((first.payload(), first.offset()), (Some(b"a".as_slice()), 7));
+        assert_eq!(
+            first.headers().collect::<Vec<_>>(),
+            [(&b"h"[..], None), (&b"h"[..], Some(&b"2"[..]))]
+        );
+        assert_eq!(batch.record(1).unwrap().payload(), None);
+        assert_eq!(batch.record(1).unwrap().headers().count(), 0);
+        assert_eq!(batch.record(2).unwrap().source.partition, 3);
+        assert_eq!(batch.record(2).unwrap().payload(), Some(b"".as_slice()));
+        assert!(batch.record(3).is_none());
+        assert_eq!(
+            batch.runs().iter().map(|run| run.origins.clone()).collect::<Vec<_>>(),
+            [0..2, 2..3]
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! `sluicegate-local`: a Kafka and a ClickHouse in one child process.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Set-up and test commands: `cargo xtask`.
+
+fn main() {}
