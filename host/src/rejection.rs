@@ -81,6 +81,8 @@ impl std::fmt::Display for Reason {
 /// The stage that refused a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Before the payload is read.
+    Admit,
     /// JSON to columns.
     Decode,
     /// Required, default and value rules.
@@ -93,6 +95,7 @@ impl Stage {
     /// The name in headers and logs.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Admit => "admit",
             Self::Decode => "decode",
             Self::Check => "check",
             Self::Insert => "insert",
