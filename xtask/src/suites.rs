@@ -1,0 +1,56 @@
+//! The test suites, one after another, with the time that each took.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{Setup, build, cargo};
+
+/// A suite: its name, and the arguments of `cargo test`.
+const SUITES: &[(&str, &[&str])] = &[
+    ("unit", &["--package", "sluicegate", "--package", "xtask"]),
+    ("local", &["--package", "sluicegate-local"]),
+    ("e2e", &["--package", "sluicegate-tests"]),
+];
+
+/// Runs the suite of this name, or all.
+pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
+    let suites: Vec<_> =
+        SUITES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    ensure!(!suites.is_empty(), "no suite of this name: there are unit, local and e2e");
+    let environment = Setup::new()?.environment()?;
+    build()?;
+    let mut results = Vec::new();
+    for (name, packages) in suites {
+        let started = Instant::now();
+        let passed = test(packages, args, &environment)?;
+        results.push((*name, passed, started.elapsed()));
+    }
+    eprintln!("\nsuite      result   minutes");
+    for (name, passed, took) in &results {
+        eprintln!("{name:<11}{:<9}{:>7.1}", verdict(*passed), minutes(*took));
+    }
+    let all_passed = results.iter().all(|(_, passed, _)| *passed);
+    Ok(if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn test(
+    packages: &[&str],
+    args: &[String],
+    environment: &[(&str, PathBuf)],
+) -> anyhow::Result<bool> {
+    let mut test = cargo();
+    test.arg("test").args(packages).arg("--").args(args);
+    test.envs(environment.iter().map(|(name, value)| (name, value)));
+    Ok(test.status().context("running cargo test")?.success())
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "passed" } else { "FAILED" }
+}
+
+fn minutes(took: Duration) -> f64 {
+    took.as_secs_f64() / 60.0
+}
