@@ -1,3 +1,190 @@
 //! `sluicegate-local`: a Kafka and a ClickHouse in one child process.
+//!
+//! It prints one JSON line when both answer, and ends when its stdin does, so that it never
+//! outlives the demo, test or bench that started it.
 
-fn main() {}
+mod answer;
+mod chdb;
+mod control;
+mod execute;
+mod faults;
+mod front;
+mod journal;
+mod kafka;
+mod request;
+mod server;
+mod statement;
+mod status;
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use sluicegate_local::ReadyLine;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::answer::Server;
+use crate::chdb::{Connection, Engine, exit_now};
+use crate::execute::Executor;
+use crate::front::Front;
+use crate::kafka::Kafka;
+use crate::request::Credentials;
+
+/// How long running statements may take to end at shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A Kafka and a ClickHouse on free ports of 127.0.0.1, for tests and demos only.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// The engine library; else `SLUICEGATE_CHDB_LIB`, else where `cargo xtask setup` puts it.
+    #[arg(long, value_name = "PATH")]
+    chdb_lib: Option<PathBuf>,
+    /// Folder of ClickHouse's data; else a temporary one, removed at exit.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// ClickHouse's HTTP port; 0 takes a free one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    clickhouse_port: u16,
+    /// Number of Kafka brokers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    brokers: u16,
+    /// Starts no Kafka.
+    #[arg(long)]
+    no_kafka: bool,
+    /// The user that ClickHouse demands, together with --password.
+    #[arg(long, default_value = "default")]
+    user: String,
+    /// The password that ClickHouse demands; without it none is asked for.
+    #[arg(long)]
+    password: Option<String>,
+}
+
+fn main() {
+    let options = Options::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .init();
+    let code = match run(options) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            1
+        }
+    };
+    exit_now(code)
+}
+
+fn run(options: Options) -> anyhow::Result<()> {
+    let library = options.chdb_lib.clone().unwrap_or_else(sluicegate_local::engine_library);
+    let (temporary, data) = data_folder(options.data.as_deref())?;
+    let engine = Engine::open(&library, &data)?;
+    // Held open to the end: the engine lives while a connection does.
+    let mut anchor = engine.connect().map_err(|error| anyhow::anyhow!(error.text))?;
+    let server = identify(&engine, &mut anchor)?;
+    let kafka = match options.no_kafka {
+        true => None,
+        false => Some(Kafka::start(options.brokers)?),
+    };
+    let credentials = options.password.map(|password| Credentials { user: options.user, password });
+    let front = Arc::new(Front {
+        executor: Executor::new(engine),
+        server,
+        credentials,
+        faults: faults::FaultPlane::default(),
+        journal: journal::Journal::default(),
+        kafka,
+    });
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(serve(&front, options.clickhouse_port))?;
+    // Not dropped: a runtime waits for its blocking threads, and a statement may be stuck.
+    std::mem::forget(runtime);
+    drop(anchor);
+    if let Some(folder) = temporary
+        && let Err(error) = folder.close()
+    {
+        tracing::warn!(%error, "the temporary data folder is left behind");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve(front: &Arc<Front>, port: u16) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| format!("clickhouse front: cannot listen on 127.0.0.1:{port}"))?;
+    let address = listener.local_addr()?;
+    let parent_gone = watch_stdin()?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    announce(&ReadyLine {
+        clickhouse: format!("http://{address}"),
+        kafka: front.kafka.as_ref().map(|kafka| kafka.bootstrap_servers().to_owned()),
+    })?;
+    let shutdown = async {
+        let reason = tokio::select! {
+            _ = parent_gone => "stdin ended",
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(reason, "stopping");
+    };
+    server::serve(listener, front::router(Arc::clone(front)), shutdown).await;
+    if tokio::time::timeout(DRAIN_TIMEOUT, front.executor.drain()).await.is_err() {
+        tracing::warn!("statements still run after {DRAIN_TIMEOUT:?} and are cut off");
+    }
+    Ok(())
+}
+
+fn data_folder(given: Option<&Path>) -> anyhow::Result<(Option<tempfile::TempDir>, PathBuf)> {
+    if let Some(folder) = given {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("data folder {}: cannot be made", folder.display()))?;
+        let whole = folder.canonicalize()?;
+        return Ok((None, whole));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("sluicegate-local-")
+        .tempdir()
+        .context("cannot make a temporary data folder")?;
+    let path = folder.path().to_path_buf();
+    Ok((Some(folder), path))
+}
+
+/// Asks the engine for what every answer says of it.
+fn identify(engine: &Engine, connection: &mut Connection) -> anyhow::Result<Server> {
+    let output = connection
+        .query("SELECT version(), timezone()", "TabSeparated")
+        .map_err(|error| anyhow::anyhow!("first statement: {}", error.text))?;
+    let line = String::from_utf8_lossy(&output.data).trim().to_owned();
+    let (version, timezone) = line.split_once('\t').unwrap_or((&line, "UTC"));
+    tracing::info!(chdb = engine.version(), clickhouse = version, timezone, "engine started");
+    Ok(Server::new(version, timezone))
+}
+
+/// Completes when stdin ends, which is how a child learns that its parent is gone.
+fn watch_stdin() -> anyhow::Result<oneshot::Receiver<()>> {
+    let (sender, gone) = oneshot::channel();
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let mut ignored = [0; 256];
+        let mut stdin = std::io::stdin().lock();
+        while stdin.read(&mut ignored).is_ok_and(|bytes| bytes > 0) {}
+        sender.send(()).ok();
+    })?;
+    Ok(gone)
+}
+
+fn announce(ready: &ReadyLine) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(ready)?)?;
+    stdout.flush().context("writing the ready line")
+}

@@ -1,0 +1,127 @@
+//! What must be known of a statement before the engine sees it: is it an INSERT, and in which
+//! format do its rows follow.
+
+/// A token of a statement: its text and the byte where it starts. Quoted texts keep their
+/// quotes, so that none of them is taken for a keyword.
+struct Token<'s> {
+    text: &'s str,
+    start: usize,
+}
+
+/// Cuts a statement into words, quoted texts and single characters; comments are left out.
+fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = sql.get(at..)?;
+            let first = rest.chars().next()?;
+            let length = if first.is_whitespace() {
+                at += first.len_utf8();
+                continue;
+            } else if rest.starts_with("--") {
+                at += rest.find('\n').unwrap_or(rest.len());
+                continue;
+            } else if rest.starts_with("/*") {
+                at += rest.find("*/").map_or(rest.len(), |end| end + 2);
+                continue;
+            } else if matches!(first, '\'' | '"' | '`') {
+                quoted_length(rest, first)
+            } else if first.is_alphanumeric() || first == '_' {
+                rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len())
+            } else {
+                first.len_utf8()
+            };
+            let start = at;
+            at += length;
+            return Some(Token { text: rest.get(..length)?, start });
+        }
+    })
+}
+
+/// Bytes up to the closing quote; a backslash escapes, a doubled quote reads as two texts.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if c == '\\' {
+            escaped = true;
+        } else if c == quote {
+            return at + c.len_utf8();
+        }
+    }
+    text.len()
+}
+
+/// Whether the statement's first word is INSERT.
+pub fn is_insert(sql: &str) -> bool {
+    tokens(sql).next().is_some_and(|token| token.text.eq_ignore_ascii_case("insert"))
+}
+
+/// The statement before a closing `FORMAT Name`, and that name. None where it does not end
+/// in one.
+pub fn split_format(sql: &str) -> Option<(&str, &str)> {
+    let mut before = None;
+    let mut last: Option<Token<'_>> = None;
+    for token in tokens(sql).filter(|token| token.text != ";") {
+        before = last.replace(token);
+    }
+    let (keyword, name) = (before?, last?);
+    let is_name = name.text.starts_with(|c: char| c.is_alphabetic());
+    if !keyword.text.eq_ignore_ascii_case("format") || !is_name {
+        return None;
+    }
+    Some((sql.get(..keyword.start)?.trim_end(), name.text))
+}
+
+/// Quotes a text as a SQL string.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Quotes a name as a SQL identifier.
+pub fn quote_name(name: &str) -> String {
+    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_an_insert_behind_space_and_comments() {
+        for sql in ["INSERT INTO t", "  insert into t", "-- why\n/* a */ Insert Into t"] {
+            assert!(is_insert(sql), "{sql}");
+        }
+        for sql in ["SELECT 'INSERT'", "inserted", "", "-- INSERT", "/* INSERT"] {
+            assert!(!is_insert(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn splits_the_format_off_the_end_only() {
+        let split = |sql| split_format(sql);
+        assert_eq!(
+            split("INSERT INTO t (a, `b`) FORMAT ArrowStream"),
+            Some(("INSERT INTO t (a, `b`)", "ArrowStream"))
+        );
+        assert_eq!(
+            split("insert into t format JSONEachRow ;\n"),
+            Some(("insert into t", "JSONEachRow"))
+        );
+        assert_eq!(split("INSERT INTO t FORMAT CSV -- done"), Some(("INSERT INTO t", "CSV")));
+        assert_eq!(split("INSERT INTO `FORMAT x`"), None);
+        assert_eq!(split("INSERT INTO t VALUES ('a FORMAT CSV')"), None);
+        assert_eq!(split("INSERT INTO t FORMAT CSV 1,2"), None);
+        assert_eq!(split("INSERT INTO t"), None);
+        assert_eq!(split("FORMAT"), None);
+        assert_eq!(split("SELECT 'it\\'s' FORMAT TSV"), Some(("SELECT 'it\\'s'", "TSV")));
+        assert_eq!(split("SELECT 'open FORMAT TSV"), None);
+    }
+
+    #[test]
+    fn quotes_what_could_end_a_quote() {
+        assert_eq!(quote("a'b\\c"), "'a\\'b\\\\c'");
+        assert_eq!(quote_name("a`b"), "`a\\`b`");
+    }
+}
