@@ -7,6 +7,7 @@ pub mod admit;
 pub mod blocking;
 pub mod brake;
 pub mod budget;
+pub mod config;
 pub mod fates;
 pub mod observe;
 pub mod offsets;

@@ -1,3 +1,5 @@
 //! What an operator sees: the log, and what the host waits for.
 
+pub mod log;
 pub mod status;
+pub mod throttle;

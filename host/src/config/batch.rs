@@ -1,0 +1,71 @@
+//! The bounds of batches and of what is held in memory.
+
+use std::time::Duration;
+
+use super::reader::Reader;
+
+/// How much is taken, held and waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Most records in a batch; 1 to 1,000,000, default 25,000.
+    pub max_records: usize,
+    /// Whether `max_records` was set, which makes it a hard cap; unset, it may grow with the lag.
+    pub max_records_is_set: bool,
+    /// Most payload bytes in a batch; 1 KiB to 256 MiB and at most half of
+    /// `memory_budget_bytes`, default 32 MiB.
+    pub max_bytes: usize,
+    /// Longest wait for a batch to fill; 1 ms to 60 s and below `shutdown_timeout`, default 1 s.
+    pub linger: Duration,
+    /// Most batches between source and commit; 1 to 64, default 4.
+    pub in_flight: usize,
+    /// Most payload bytes held by the process; 1 MiB to 64 GiB, default 128 MiB.
+    pub memory_budget_bytes: usize,
+    /// Longest drain at shutdown or revocation; 100 ms to 10 min, default 25 s.
+    pub shutdown_timeout: Duration,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Batch {
+    let max_records_is_set = reader.is_set("NUM_MESSAGES");
+    let max_records = reader.number("NUM_MESSAGES", "a whole number of records", 1, 1_000_000);
+    let bytes = "a whole number of bytes";
+    let max_bytes = reader.number::<usize>("BATCH_MAX_BYTES", bytes, 1024, 268_435_456);
+    let milliseconds = "a whole number of milliseconds";
+    let linger = reader.number::<u64>("BATCH_LINGER_MS", milliseconds, 1, 60_000);
+    let in_flight = reader.number("IN_FLIGHT_BATCHES", "a whole number of batches", 1, 64);
+    let budget = reader.number::<usize>("MEMORY_BUDGET_BYTES", bytes, 1_048_576, 68_719_476_736);
+    let shutdown = reader.number::<u64>("SHUTDOWN_TIMEOUT_MS", milliseconds, 100, 600_000);
+
+    if let (Some(max_bytes), Some(budget)) = (max_bytes, budget)
+        && max_bytes > budget / 2
+    {
+        let half = budget / 2;
+        reader.refuse_found(
+            "BATCH_MAX_BYTES",
+            &format!("at most half of MEMORY_BUDGET_BYTES ({budget}), which is {half}"),
+            max_bytes.to_string(),
+            &format!(
+                "lower BATCH_MAX_BYTES to {half}, or raise MEMORY_BUDGET_BYTES to {}",
+                max_bytes * 2
+            ),
+        );
+    }
+    if let (Some(linger), Some(shutdown)) = (linger, shutdown)
+        && linger >= shutdown
+    {
+        reader.refuse_found(
+            "BATCH_LINGER_MS",
+            &format!("less than SHUTDOWN_TIMEOUT_MS ({shutdown})"),
+            linger.to_string(),
+            "lower BATCH_LINGER_MS or raise SHUTDOWN_TIMEOUT_MS, so that a drain can finish",
+        );
+    }
+    Batch {
+        max_records: max_records.unwrap_or_default(),
+        max_records_is_set,
+        max_bytes: max_bytes.unwrap_or_default(),
+        linger: Duration::from_millis(linger.unwrap_or_default()),
+        in_flight: in_flight.unwrap_or_default(),
+        memory_budget_bytes: budget.unwrap_or_default(),
+        shutdown_timeout: Duration::from_millis(shutdown.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,233 @@
+//! The ClickHouse side: the server, the table and the settings of the INSERT.
+
+use super::reader::Reader;
+use super::redact::{KeyValues, Secret};
+
+/// Server, table and credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClickHouse {
+    /// `http://host:port` or `https://host:port`, without a slash at the end. Default port 8123,
+    /// for https 8443.
+    pub url: String,
+    /// Database of the table, default `default`.
+    pub database: String,
+    /// User, default `default`.
+    pub user: String,
+    /// Password, default empty.
+    pub password: Secret,
+    /// Table, without the database and not quoted.
+    pub table: String,
+    /// Further settings of the INSERT; none that the guarantees rest on.
+    pub settings: KeyValues,
+    /// PEM file with the root certificates of an https server; `None`: the built-in ones.
+    pub ca_location: Option<String>,
+    /// Asynchronous inserts that are waited for, default true.
+    pub async_insert: bool,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
+    let url = reader.text("CLICKHOUSE_HOST").and_then(|text| match parse_url(&text) {
+        Ok(url) => Some(url),
+        Err(hint) => {
+            let expected = "host, host:port, http://host:port or https://host:port";
+            if text.contains('@') {
+                let found = "an address with `@` (not shown)";
+                reader.refuse_found("CLICKHOUSE_HOST", expected, found, hint);
+            } else {
+                reader.refuse("CLICKHOUSE_HOST", expected, &text, hint);
+            }
+            None
+        }
+    });
+    if let Some(url) = &url {
+        warn_about_port(reader, url);
+    }
+    let database = reader.text("CLICKHOUSE_DATABASE").unwrap_or_default();
+    let user = reader.text("CLICKHOUSE_USER").unwrap_or_default();
+    for (name, value) in [("CLICKHOUSE_DATABASE", &database), ("CLICKHOUSE_USER", &user)] {
+        if value.chars().any(char::is_control) {
+            let hint = "check how it was written: a line break may have slipped in";
+            reader.refuse(name, "a text without control characters", value, hint);
+        }
+    }
+    let password = reader.secret("CLICKHOUSE_PASSWORD").unwrap_or_default();
+    let table = read_table(reader);
+    let settings = reader.pairs("CLICKHOUSE_SETTINGS", refusal);
+    let ca_location = reader.path("CLICKHOUSE_SSL_CA_LOCATION");
+    if ca_location.is_some() && url.as_ref().is_some_and(|url| url.starts_with("http://")) {
+        let text = "is without effect, since CLICKHOUSE_HOST is not https";
+        reader.warn("CLICKHOUSE_SSL_CA_LOCATION", text);
+    }
+    let words = [("1", true), ("0", false), ("true", true), ("false", false)];
+    let async_insert = reader.choice("CLICKHOUSE_ASYNC_INSERT", &words);
+    ClickHouse {
+        url: url.unwrap_or_default(),
+        database,
+        user,
+        password,
+        table: table.unwrap_or_default(),
+        settings,
+        ca_location,
+        async_insert: async_insert.unwrap_or(true),
+    }
+}
+
+/// The URL with scheme and port, or a hint why there is none.
+fn parse_url(text: &str) -> Result<String, &'static str> {
+    const CREDENTIALS: &str = "credentials go into CLICKHOUSE_USER and CLICKHOUSE_PASSWORD";
+    if text.contains('@') {
+        return Err(CREDENTIALS);
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let scheme = scheme.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "http" => 8123,
+        "https" => 8443,
+        _ => return Err("the host speaks ClickHouse's HTTP interface: use http or https"),
+    };
+    let address = rest.strip_suffix('/').unwrap_or(rest);
+    if address.contains(['/', '?', '#']) {
+        return Err("leave path and query out; settings go into CLICKHOUSE_SETTINGS");
+    }
+    let (host, port) = if address.starts_with('[') {
+        let (inner, after) = address.split_once(']').ok_or("the bracket `[` is never closed")?;
+        let is_address =
+            inner.strip_prefix('[').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+        if !is_address {
+            return Err("only an IPv6 address stands in brackets");
+        }
+        let port = match after.strip_prefix(':') {
+            Some(port) => Some(port),
+            None if after.is_empty() => None,
+            None => return Err("only `:port` may follow the bracket `]`"),
+        };
+        (format!("{inner}]"), port)
+    } else {
+        let (host, port) = match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        };
+        if port.is_some_and(|port| port.contains(':')) {
+            return Err("an IPv6 address stands in brackets: [::1]:8123");
+        }
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_legal) {
+            return Err("a host is a name or an address, of letters, digits, `.`, `_` and `-`");
+        }
+        (host.to_owned(), port)
+    };
+    let port = match port.map(str::parse::<u16>) {
+        None => default_port,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => return Err("the port is a number from 1 to 65535"),
+    };
+    Ok(format!("{scheme}://{host}:{port}"))
+}
+
+fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
+    let port = url.rsplit_once(':').map_or("", |(_, port)| port);
+    let text = match port {
+        "9000" | "9440" => {
+            "is the port of ClickHouse's native protocol by custom; the host speaks HTTP, by custom on 8123 or 8443"
+        }
+        "443" | "8443" if url.starts_with("http://") => {
+            "is a port of https by custom, but the address says http; write https:// before it"
+        }
+        _ => return,
+    };
+    reader.warn("CLICKHOUSE_HOST", format!("{port} {text}"));
+}
+
+fn read_table(reader: &mut Reader<'_>) -> Option<String> {
+    let table = reader.text("CLICKHOUSE_TABLE")?;
+    let expected = "the name of a table, without database and quotes";
+    if let Some((database, name)) = table.split_once('.') {
+        let hint = format!("set CLICKHOUSE_DATABASE={database} and CLICKHOUSE_TABLE={name}");
+        reader.refuse("CLICKHOUSE_TABLE", expected, &table, &hint);
+        return None;
+    }
+    if table.contains(['`', '"', '\'']) || table.chars().any(char::is_control) {
+        reader.refuse(
+            "CLICKHOUSE_TABLE",
+            expected,
+            &table,
+            "write the name alone; the host quotes it",
+        );
+        return None;
+    }
+    Some(table)
+}
+
+/// Why a setting is not the user's to set.
+fn refusal(name: &str) -> Option<String> {
+    let reason = match name {
+        "async_insert" | "wait_for_async_insert" => {
+            return Some("use CLICKHOUSE_ASYNC_INSERT instead".to_owned());
+        }
+        "database" => return Some("use CLICKHOUSE_DATABASE instead".to_owned()),
+        "user" => return Some("use CLICKHOUSE_USER instead".to_owned()),
+        "password" => return Some("use CLICKHOUSE_PASSWORD instead".to_owned()),
+        "readonly" => "with it the server takes no INSERT",
+        "materialized_views_ignore_errors" => "rows would go missing from views without a word",
+        "query" | "query_id" | "session_id" | "default_format" | "compress" | "decompress" => {
+            "it is a part of the request, not a setting"
+        }
+        _ if name.contains("dedup") => "retries rest on the host's deduplication",
+        _ if name.starts_with("input_format_arrow_")
+            || name.ends_with("null_as_default")
+            || name == "input_format_defaults_for_omitted_fields" =>
+        {
+            "the host's checks rest on how the server reads Arrow"
+        }
+        _ if name.contains("insert_block_size") || name == "max_block_size" => {
+            "a batch has to stay one block, so that it lands whole or not at all"
+        }
+        _ => return None,
+    };
+    Some(format!("leave it out: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_url;
+
+    #[test]
+    fn a_host_gets_scheme_and_port() {
+        for (text, url) in [
+            ("localhost", "http://localhost:8123"),
+            ("db.internal:8124", "http://db.internal:8124"),
+            ("http://db", "http://db:8123"),
+            ("http://db:80/", "http://db:80"),
+            ("HTTPS://db", "https://db:8443"),
+            ("https://db:443", "https://db:443"),
+            ("10.0.0.1:8123", "http://10.0.0.1:8123"),
+            ("[::1]", "http://[::1]:8123"),
+            ("https://[fe80::1]:9", "https://[fe80::1]:9"),
+        ] {
+            assert_eq!(parse_url(text).as_deref(), Ok(url), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "user:pass@db",
+            "http://user@db",
+            "tcp://db:9000",
+            "db:0",
+            "db:x",
+            "db:65536",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[db]",
+            "db/path",
+            "http://db:8123/?a=1",
+            "http://",
+            "d b",
+            "db:",
+        ] {
+            assert!(parse_url(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The configuration in force, as the start log shows it.
+
+use super::{Config, KeyValues, REDACTED, Secret, SourceTopic};
+
+impl Config {
+    /// Name and value in force of each variable, in the order of the README's table; secrets read
+    /// `***`, what is not set reads as an empty text.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        let Self { kafka, batch, clickhouse, dlq, rules, log } = self;
+        let security = &kafka.security;
+        let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
+        vec![
+            ("KAFKA_BROKER", kafka.brokers.clone()),
+            ("KAFKA_CONSUMER_GROUP_ID", kafka.group_id.clone()),
+            ("KAFKA_PRODUCER_CLIENT_ID", kafka.producer_client_id.clone()),
+            ("KAFKA_SOURCE_TOPIC", source.join(",")),
+            ("KAFKA_DLQ_TOPIC", kafka.dlq_topic.clone()),
+            ("KAFKA_AUTO_OFFSET_RESET", kafka.auto_offset_reset.as_str().to_owned()),
+            ("KAFKA_SECURITY_PROTOCOL", security.protocol.as_str().to_owned()),
+            ("KAFKA_SASL_MECHANISM", security.sasl_mechanism.unwrap_or_default().to_owned()),
+            ("KAFKA_SASL_USERNAME", security.sasl_username.clone().unwrap_or_default()),
+            ("KAFKA_SASL_PASSWORD", hidden(security.sasl_password.as_ref())),
+            ("KAFKA_SSL_CA_LOCATION", security.ssl_ca_location.clone().unwrap_or_default()),
+            ("KAFKA_PROPERTIES", shown(&kafka.properties)),
+            ("NUM_MESSAGES", batch.max_records.to_string()),
+            ("BATCH_MAX_BYTES", batch.max_bytes.to_string()),
+            ("BATCH_LINGER_MS", batch.linger.as_millis().to_string()),
+            ("IN_FLIGHT_BATCHES", batch.in_flight.to_string()),
+            ("MEMORY_BUDGET_BYTES", batch.memory_budget_bytes.to_string()),
+            ("SHUTDOWN_TIMEOUT_MS", batch.shutdown_timeout.as_millis().to_string()),
+            ("CLICKHOUSE_HOST", clickhouse.url.clone()),
+            ("CLICKHOUSE_DATABASE", clickhouse.database.clone()),
+            ("CLICKHOUSE_USER", clickhouse.user.clone()),
+            ("CLICKHOUSE_PASSWORD", hidden(Some(&clickhouse.password))),
+            ("CLICKHOUSE_TABLE", clickhouse.table.clone()),
+            ("CLICKHOUSE_SETTINGS", shown(&clickhouse.settings)),
+            ("CLICKHOUSE_SSL_CA_LOCATION", clickhouse.ca_location.clone().unwrap_or_default()),
+            ("CLICKHOUSE_ASYNC_INSERT", u8::from(clickhouse.async_insert).to_string()),
+            ("DLQ_FORMAT", dlq.format.as_str().to_owned()),
+            ("DLQ_MAX_SHARE", dlq.max_share.to_string()),
+            ("REQUIRED_COLUMNS", rules.required.join(",")),
+            ("DATETIME_COLUMNS", rules.datetime.join(",")),
+            ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
+            ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
+            ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
+            ("LOG_FORMAT", log.format.as_str().to_owned()),
+            ("LOG_LEVEL", log.level.clone()),
+        ]
+    }
+}
+
+fn hidden(secret: Option<&Secret>) -> String {
+    if secret.is_some_and(|secret| !secret.is_empty()) {
+        REDACTED.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+fn shown(pairs: &KeyValues) -> String {
+    pairs.to_string()
+}

@@ -1,0 +1,286 @@
+//! Where the values come from: the process environment over the file `.env`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::names;
+use super::problem::{Problem, Warning, shown};
+
+/// Longest value read by `NAME_FILE`, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The variables as they were found, before any rule is applied.
+///
+/// A value that is empty or blank counts as unset. Nothing here changes the process environment.
+#[derive(Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Environment {
+    /// Reads the process environment, and below it the file `.env` of the working directory where
+    /// there is one. What cannot be read is reported by `Config::from_env` with everything else.
+    pub fn read() -> Self {
+        let mut problems = Vec::new();
+        let file = read_dotenv(Path::new(".env"), &mut problems);
+        let mut process = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            match value.into_string() {
+                Ok(value) => {
+                    process.insert(name.to_owned(), value);
+                }
+                Err(_) if names::is_known(name) => problems.push(Problem {
+                    variable: name.to_owned(),
+                    expected: "a text in UTF-8".to_owned(),
+                    found: "bytes that are not UTF-8".to_owned(),
+                    hint: "write the value in UTF-8".to_owned(),
+                }),
+                Err(_) => {}
+            }
+        }
+        Self { values: layered(process, file), problems }
+    }
+
+    /// An environment of exactly these variables, as tests and the demo need it.
+    pub fn from_pairs<K: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values: layered(values, BTreeMap::new()), problems: Vec::new() }
+    }
+
+    /// The problems found while reading.
+    pub(super) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Warnings about names that no one reads.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.values.iter().filter_map(|(name, value)| names::judge(name, value)).collect()
+    }
+
+    /// A name that is set, is not known, and comes near to `wanted`.
+    pub(super) fn near_miss_of(&self, wanted: &str) -> Option<&str> {
+        self.values
+            .keys()
+            .map(String::as_str)
+            .find(|name| !names::is_known(name) && names::nearest(name) == Some(wanted))
+    }
+
+    /// The value of `name`, read from the file named by `NAME_FILE` where that is set instead.
+    pub(super) fn value(&self, name: &str) -> Result<Option<String>, Problem> {
+        let file_name = format!("{name}_FILE");
+        match (self.values.get(name), self.values.get(&file_name)) {
+            (Some(_), Some(path)) => Err(Problem {
+                variable: name.to_owned(),
+                expected: format!("either {name} or {file_name}"),
+                found: format!("both, {file_name} is {}", shown(&file_name, path)),
+                hint: "unset one of the two".to_owned(),
+            }),
+            (Some(value), None) => Ok(Some(value.clone())),
+            (None, Some(path)) => read_value(path.trim()).map(non_blank).map_err(|cause| Problem {
+                variable: file_name.clone(),
+                expected: format!("the path of a file that holds the value of {name}"),
+                found: format!("{}: {cause}", shown(&file_name, path)),
+                hint: "check the path, and that this process may read it".to_owned(),
+            }),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn non_blank(value: String) -> Option<String> {
+    (!value.trim().is_empty()).then_some(value)
+}
+
+/// Puts the process environment over the file. `NAME` and `NAME_FILE` are one name to this end: a
+/// real `NAME_FILE` hides the file's `NAME`.
+fn layered(
+    process: BTreeMap<String, String>,
+    mut file: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let process: BTreeMap<_, _> =
+        process.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
+    for name in process.keys() {
+        let base = name.strip_suffix("_FILE").unwrap_or(name);
+        file.remove(base);
+        file.remove(&format!("{base}_FILE"));
+    }
+    file.retain(|_, value| !value.trim().is_empty());
+    file.extend(process);
+    file
+}
+
+fn read_value(path: &str) -> Result<String, String> {
+    let mut value = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut value).map_err(|error| error.to_string())?;
+    if value.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("longer than {MAX_FILE_BYTES} bytes"));
+    }
+    if value.ends_with('\n') {
+        value.pop();
+        if value.ends_with('\r') {
+            value.pop();
+        }
+    }
+    Ok(value)
+}
+
+fn read_dotenv(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    let lines = match dotenvy::from_path_iter(path) {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return values,
+        Err(error) => {
+            problems.push(dotenv_problem(path, &error, ""));
+            return values;
+        }
+    };
+    let mut place = "the first line".to_owned();
+    for line in lines {
+        match line {
+            // The first line of a name wins, as in dotenvy's own loading.
+            Ok((name, value)) => {
+                place = format!("the line after that of {name}");
+                values.entry(name).or_insert(value);
+            }
+            Err(error) => {
+                problems.push(dotenv_problem(path, &error, &place));
+                if !matches!(error, dotenvy::Error::LineParse(..)) {
+                    break;
+                }
+            }
+        }
+    }
+    values
+}
+
+/// The error without the text of the line, which may hold a secret.
+fn dotenv_problem(path: &Path, error: &dotenvy::Error, place: &str) -> Problem {
+    let (found, hint) = match error {
+        dotenvy::Error::Io(error) => (
+            error.to_string(),
+            "check that it is a file in UTF-8, and that this process may read it",
+        ),
+        _ => (
+            format!("something else at {place} (not shown)"),
+            "put values with blanks, quotes, `$` or `#` in single quotes",
+        ),
+    };
+    Problem {
+        variable: path.display().to_string(),
+        expected: "lines of the form NAME=value".to_owned(),
+        found,
+        hint: hint.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn dotenv(text: &str) -> (BTreeMap<String, String>, Vec<Problem>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".env");
+        std::fs::write(&path, text).unwrap();
+        let mut problems = Vec::new();
+        let values = read_dotenv(&path, &mut problems);
+        for problem in &mut problems {
+            problem.variable = ".env".to_owned();
+        }
+        (values, problems)
+    }
+
+    #[test]
+    fn real_variables_win_over_the_file() {
+        let values = layered(
+            map(&[("A", "process"), ("B", " ")]),
+            map(&[("A", "file"), ("B", "file"), ("C", "")]),
+        );
+        assert_eq!(values, map(&[("A", "process"), ("B", "file")]));
+    }
+
+    #[test]
+    fn a_real_file_form_hides_the_plain_form_of_the_file() {
+        let values = layered(map(&[("A_FILE", "/run/a")]), map(&[("A", "file"), ("B_FILE", "/b")]));
+        assert_eq!(values, map(&[("A_FILE", "/run/a"), ("B_FILE", "/b")]));
+    }
+
+    #[test]
+    fn a_missing_dotenv_is_no_problem() {
+        let mut problems = Vec::new();
+        assert!(read_dotenv(Path::new("/nonexistent/.env"), &mut problems).is_empty());
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn dotenv_quotes_and_comments_are_read() {
+        let (values, problems) = dotenv("# c\nA='x $y\nz$'\nexport B=1 # c\nC=\"l1\nl2\"\n");
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(values, map(&[("A", "x $y\nz$"), ("B", "1"), ("C", "l1\nl2")]));
+    }
+
+    #[test]
+    fn a_broken_dotenv_line_is_reported_without_its_text_and_the_next_are_read() {
+        let (values, problems) = dotenv("A=1\nCLICKHOUSE_PASSWORD=a=hunter two\nB=2\n");
+        assert_eq!(values, map(&[("A", "1"), ("B", "2")]));
+        assert_eq!(problems.len(), 1);
+        insta::assert_snapshot!(problems[0], @r"
+        .env
+          expected: lines of the form NAME=value
+          found:    something else at the line after that of A (not shown)
+          hint:     put values with blanks, quotes, `$` or `#` in single quotes
+        ");
+    }
+
+    #[test]
+    fn a_dotenv_that_is_a_folder_is_reported_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut problems = Vec::new();
+        assert!(read_dotenv(dir.path(), &mut problems).is_empty());
+        assert_eq!(problems.len(), 1);
+    }
+
+    #[test]
+    fn a_value_is_read_from_a_file_without_its_last_line_break() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        std::fs::write(&path, " pass word \r\n").unwrap();
+        let env = Environment::from_pairs([("CLICKHOUSE_PASSWORD_FILE", path.to_str().unwrap())]);
+        assert_eq!(env.value("CLICKHOUSE_PASSWORD"), Ok(Some(" pass word ".to_owned())));
+    }
+
+    #[test]
+    fn a_name_and_its_file_form_at_once_are_refused() {
+        let env = Environment::from_pairs([
+            ("CLICKHOUSE_PASSWORD", "hunter2"),
+            ("CLICKHOUSE_PASSWORD_FILE", "/run/secrets/password"),
+        ]);
+        insta::assert_snapshot!(env.value("CLICKHOUSE_PASSWORD").unwrap_err(), @r#"
+        CLICKHOUSE_PASSWORD
+          expected: either CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE
+          found:    both, CLICKHOUSE_PASSWORD_FILE is "/run/secrets/password"
+          hint:     unset one of the two
+        "#);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let env = Environment::from_pairs([("CLICKHOUSE_PASSWORD_FILE", "/nonexistent/password")]);
+        insta::assert_snapshot!(env.value("CLICKHOUSE_PASSWORD").unwrap_err(), @r#"
+        CLICKHOUSE_PASSWORD_FILE
+          expected: the path of a file that holds the value of CLICKHOUSE_PASSWORD
+          found:    "/nonexistent/password": No such file or directory (os error 2)
+          hint:     check the path, and that this process may read it
+        "#);
+    }
+}

@@ -1,0 +1,347 @@
+//! The Kafka side: what is consumed, as whom, and where the dead letters go.
+
+use regex_lite::Regex;
+
+use super::reader::Reader;
+use super::redact::{KeyValues, Secret};
+
+/// Brokers, topics and credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// Bootstrap servers, comma-separated: librdkafka's `bootstrap.servers`.
+    pub brokers: String,
+    /// Consumer group.
+    pub group_id: String,
+    /// Client id of the dead letter producer, default `sluicegate-dead-letters`.
+    pub producer_client_id: String,
+    /// Topics to consume; at least one, none of which can be the dead letter topic.
+    pub source: Vec<SourceTopic>,
+    /// Dead letter topic.
+    pub dlq_topic: String,
+    /// Where a partition without a usable committed offset begins, default earliest.
+    pub auto_offset_reset: AutoOffsetReset,
+    /// Transport and credentials.
+    pub security: Security,
+    /// Further librdkafka properties; to be set last, after everything above.
+    pub properties: KeyValues,
+}
+
+/// One entry of `KAFKA_SOURCE_TOPIC`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceTopic {
+    /// A topic by its name.
+    Literal(String),
+    /// Every topic that this POSIX extended regular expression finds; begins with `^`.
+    Pattern(String),
+}
+
+impl SourceTopic {
+    /// The text that librdkafka's `subscribe` takes.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Literal(text) | Self::Pattern(text) => text,
+        }
+    }
+}
+
+/// Where to begin without a committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoOffsetReset {
+    /// At the oldest record.
+    Earliest,
+    /// After the newest record.
+    Latest,
+    /// Nowhere: the host stops with an error.
+    Error,
+}
+
+impl AutoOffsetReset {
+    const WORDS: &[(&str, Self)] =
+        &[("earliest", Self::Earliest), ("latest", Self::Latest), ("error", Self::Error)];
+
+    /// The word of the configuration, which is librdkafka's too.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// Transport and credentials of the connection to the brokers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Security {
+    /// librdkafka's `security.protocol`, default plaintext.
+    pub protocol: SecurityProtocol,
+    /// `sasl.mechanism`: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; set where the protocol is SASL,
+    /// unless `properties` carries it.
+    pub sasl_mechanism: Option<&'static str>,
+    /// `sasl.username`.
+    pub sasl_username: Option<String>,
+    /// `sasl.password`.
+    pub sasl_password: Option<Secret>,
+    /// `ssl.ca.location`: PEM file, folder or `probe`. `None` asks for `probe`, unless
+    /// `properties` names certificates: the vendored OpenSSL finds no system certificates itself.
+    pub ssl_ca_location: Option<String>,
+}
+
+/// librdkafka's `security.protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecurityProtocol {
+    /// Neither encrypted nor authenticated.
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// SASL, not encrypted.
+    SaslPlaintext,
+    /// SASL over TLS.
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    const WORDS: &[(&str, Self)] = &[
+        ("plaintext", Self::Plaintext),
+        ("ssl", Self::Ssl),
+        ("sasl_plaintext", Self::SaslPlaintext),
+        ("sasl_ssl", Self::SaslSsl),
+    ];
+
+    /// The word of the configuration, which is librdkafka's too.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// The word of a value in its list of choices.
+pub(super) fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
+    let brokers = read_brokers(reader);
+    let group_id = reader.text("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default();
+    let producer_client_id = reader.text("KAFKA_PRODUCER_CLIENT_ID").unwrap_or_default();
+    let source = read_source(reader);
+    let dlq_topic = reader.text("KAFKA_DLQ_TOPIC").unwrap_or_default();
+    if !dlq_topic.is_empty() {
+        check_topic(reader, "KAFKA_DLQ_TOPIC", &dlq_topic);
+        check_source_leaves_out(reader, &source, &dlq_topic);
+    }
+    let auto_offset_reset = reader.choice("KAFKA_AUTO_OFFSET_RESET", AutoOffsetReset::WORDS);
+    let typed = ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"]
+        .into_iter()
+        .chain(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"])
+        .filter(|name| reader.is_set(name))
+        .collect::<Vec<_>>();
+    let properties = reader.pairs("KAFKA_PROPERTIES", |key| refusal(key, &typed));
+    Kafka {
+        brokers,
+        group_id,
+        producer_client_id,
+        source: source.into_iter().map(|(topic, _)| topic).collect(),
+        dlq_topic,
+        auto_offset_reset: auto_offset_reset.unwrap_or(AutoOffsetReset::Earliest),
+        security: read_security(reader, &properties),
+        properties,
+    }
+}
+
+fn read_brokers(reader: &mut Reader<'_>) -> String {
+    const NAME: &str = "KAFKA_BROKER";
+    let expected = "a list of host:port";
+    let brokers = reader.list(NAME);
+    for broker in &brokers {
+        if broker.contains('@') {
+            let hint = "credentials go into KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD";
+            reader.refuse_found(NAME, expected, "an entry with `@` (not shown)", hint);
+        } else if broker.contains("://") {
+            let hint = "leave the scheme out; KAFKA_SECURITY_PROTOCOL says how to connect";
+            reader.refuse(NAME, expected, broker, hint);
+        } else if broker.contains(char::is_whitespace) || broker.contains('/') {
+            reader.refuse(NAME, expected, broker, "separate the brokers by commas");
+        } else if let Some((_, port)) = broker.rsplit_once(':')
+            && !port.ends_with(']')
+            && !port.parse::<u16>().is_ok_and(|port| port > 0)
+        {
+            reader.refuse(NAME, expected, broker, "the port is a number from 1 to 65535");
+        }
+    }
+    brokers.join(",")
+}
+
+/// The topics, each pattern with its compiled form.
+fn read_source(reader: &mut Reader<'_>) -> Vec<(SourceTopic, Option<Regex>)> {
+    const NAME: &str = "KAFKA_SOURCE_TOPIC";
+    let mut topics = Vec::new();
+    for entry in reader.list(NAME) {
+        if !entry.starts_with('^') {
+            check_topic(reader, NAME, &entry);
+            topics.push((SourceTopic::Literal(entry), None));
+            continue;
+        }
+        let expected = "a POSIX extended regular expression after `^`";
+        if has_foreign_syntax(&entry) {
+            let hint =
+                "librdkafka knows neither `(?...)` nor `\\d` and the like: write [0-9] for it";
+            reader.refuse(NAME, expected, &entry, hint);
+            continue;
+        }
+        match Regex::new(&entry) {
+            Ok(regex) => topics.push((SourceTopic::Pattern(entry), Some(regex))),
+            Err(error) => {
+                let hint = format!("{error}; a pattern with a comma goes on a line of its own");
+                reader.refuse(NAME, expected, &entry, &hint);
+            }
+        }
+    }
+    topics
+}
+
+/// Whether a pattern uses what POSIX extended expressions lack or read otherwise.
+fn has_foreign_syntax(pattern: &str) -> bool {
+    let mut chars = pattern.chars();
+    let mut has_foreign_escape = false;
+    while let Some(char) = chars.next() {
+        if char == '\\' {
+            has_foreign_escape |= chars.next().is_some_and(|next| next.is_ascii_alphanumeric());
+        }
+    }
+    has_foreign_escape || pattern.contains("(?")
+}
+
+fn check_topic(reader: &mut Reader<'_>, name: &str, topic: &str) {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if topic.len() > 249 || topic == "." || topic == ".." || !topic.bytes().all(is_legal) {
+        let expected = "a topic name of at most 249 letters, digits, `.`, `_` and `-`";
+        let hint = "check the name; a pattern, in KAFKA_SOURCE_TOPIC alone, begins with `^`";
+        reader.refuse(name, expected, topic, hint);
+    }
+}
+
+/// A host that consumes its own dead letters would refuse the same record for ever.
+fn check_source_leaves_out(
+    reader: &mut Reader<'_>,
+    source: &[(SourceTopic, Option<Regex>)],
+    dlq_topic: &str,
+) {
+    let expected = format!("topics other than KAFKA_DLQ_TOPIC ({dlq_topic})");
+    for (topic, regex) in source {
+        match regex {
+            Some(regex) if regex.is_match(dlq_topic) => reader.refuse_found(
+                "KAFKA_SOURCE_TOPIC",
+                &expected,
+                format!("{:?}, which matches {dlq_topic}", topic.as_str()),
+                "end the pattern with `$`, or rename KAFKA_DLQ_TOPIC so that it does not match",
+            ),
+            None if topic.as_str() == dlq_topic => reader.refuse(
+                "KAFKA_SOURCE_TOPIC",
+                &expected,
+                topic.as_str(),
+                "give KAFKA_DLQ_TOPIC a topic of its own",
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn read_security(reader: &mut Reader<'_>, properties: &KeyValues) -> Security {
+    let mechanisms =
+        ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].map(|mechanism| (mechanism, mechanism));
+    let protocol_is_set = reader.is_set("KAFKA_SECURITY_PROTOCOL");
+    let protocol = reader.choice("KAFKA_SECURITY_PROTOCOL", SecurityProtocol::WORDS);
+    let mechanism_is_set = reader.is_set("KAFKA_SASL_MECHANISM");
+    let security = Security {
+        protocol: protocol.unwrap_or(SecurityProtocol::Plaintext),
+        sasl_mechanism: reader.choice("KAFKA_SASL_MECHANISM", &mechanisms),
+        sasl_username: reader.optional("KAFKA_SASL_USERNAME"),
+        sasl_password: reader.secret("KAFKA_SASL_PASSWORD"),
+        ssl_ca_location: read_ca_location(reader),
+    };
+    if protocol.is_none() {
+        return security;
+    }
+    let effective = match properties.get("security.protocol") {
+        Some(text) if !protocol_is_set => text.to_ascii_lowercase(),
+        _ => security.protocol.as_str().to_owned(),
+    };
+    if effective.starts_with("sasl") {
+        let has = |keys: &[&str]| keys.iter().any(|key| properties.get(key).is_some());
+        let has_mechanism = mechanism_is_set || has(&["sasl.mechanism", "sasl.mechanisms"]);
+        let needs_login = security.sasl_mechanism.is_some();
+        let missing = [
+            ("KAFKA_SASL_MECHANISM", !has_mechanism),
+            (
+                "KAFKA_SASL_USERNAME",
+                needs_login && !reader.is_set("KAFKA_SASL_USERNAME") && !has(&["sasl.username"]),
+            ),
+            (
+                "KAFKA_SASL_PASSWORD",
+                needs_login && !reader.is_set("KAFKA_SASL_PASSWORD") && !has(&["sasl.password"]),
+            ),
+        ];
+        for (name, _) in missing.iter().filter(|(_, is_missing)| *is_missing) {
+            let expected = format!("a value, since the security protocol is {effective}");
+            let hint = format!("set {name}, or {name}_FILE to the path of a file that holds it");
+            reader.refuse_found(name, &expected, "nothing", &hint);
+        }
+    } else {
+        for name in ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
+            if reader.is_set(name) {
+                reader.refuse_found(
+                    name,
+                    &format!("nothing, since the security protocol is {effective}"),
+                    "a value (not shown)",
+                    "set KAFKA_SECURITY_PROTOCOL to sasl_ssl or sasl_plaintext, or unset this",
+                );
+            }
+        }
+    }
+    if !effective.ends_with("ssl") && security.ssl_ca_location.is_some() {
+        let text = format!("is without effect, since the security protocol is {effective}");
+        reader.warn("KAFKA_SSL_CA_LOCATION", text);
+    }
+    security
+}
+
+fn read_ca_location(reader: &mut Reader<'_>) -> Option<String> {
+    const NAME: &str = "KAFKA_SSL_CA_LOCATION";
+    match reader.optional(NAME) {
+        Some(location) if location == "probe" => Some(location),
+        _ => reader.path(NAME),
+    }
+}
+
+/// Why a property is not the user's to set; `typed` are the variables of security that are set.
+fn refusal(key: &str, typed: &[&str]) -> Option<String> {
+    let instead = |name: &str| Some(format!("use {name} instead"));
+    let own = |reason: &str| Some(format!("leave it out: {reason}"));
+    match key {
+        "bootstrap.servers" | "metadata.broker.list" => instead("KAFKA_BROKER"),
+        "group.id" => instead("KAFKA_CONSUMER_GROUP_ID"),
+        "client.id" => instead("KAFKA_PRODUCER_CLIENT_ID"),
+        "auto.offset.reset" => instead("KAFKA_AUTO_OFFSET_RESET"),
+        "queued.max.messages.kbytes" => instead("MEMORY_BUDGET_BYTES, from which it is derived,"),
+        "enable.auto.commit" | "auto.commit.enable" | "auto.commit.interval.ms" => {
+            own("offsets are committed by the host, once their records are settled")
+        }
+        "enable.auto.offset.store" => own("offsets are stored by the host"),
+        "enable.partition.eof" => own("the source reads partitions without an end"),
+        "allow.auto.create.topics" => own("a mistyped topic would come to be; create topics first"),
+        "enable.idempotence" | "acks" | "request.required.acks" => {
+            own("dead letters are produced idempotently and acknowledged by all replicas")
+        }
+        "transactional.id" => own("dead letters are not produced in transactions"),
+        "plugin.library.paths" | "ssl.engine.location" => {
+            own("it loads foreign code into the process")
+        }
+        _ if key.starts_with("test.mock.") => own("it replaces the brokers by a mock"),
+        _ => {
+            let name = match key {
+                "security.protocol" => "KAFKA_SECURITY_PROTOCOL",
+                "sasl.mechanism" | "sasl.mechanisms" => "KAFKA_SASL_MECHANISM",
+                "sasl.username" => "KAFKA_SASL_USERNAME",
+                "sasl.password" => "KAFKA_SASL_PASSWORD",
+                "ssl.ca.location" => "KAFKA_SSL_CA_LOCATION",
+                _ => return None,
+            };
+            typed.contains(&name).then(|| format!("{name} is set too: leave one of the two out"))
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The environment as a checked `Config`; every broken rule is reported at once.
+//!
+//! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
+//! `clickhouse` and `rules` hold the types with the rules of each group. Past this module no value
+//! carries a unit in its name, and none has to be checked again.
+
+mod batch;
+mod clickhouse;
+mod describe;
+mod env;
+mod kafka;
+mod names;
+mod problem;
+mod reader;
+mod redact;
+mod rules;
+pub mod variables;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::Batch;
+pub use clickhouse::ClickHouse;
+pub use env::Environment;
+pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
+pub use problem::{ConfigErrors, Problem, Warning};
+pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
+pub use rules::{Dlq, DlqFormat, Log, LogFormat, Rules, TimestampUnit, Tombstones};
+
+/// Everything that the host was told; `Debug` shows no secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What is consumed, as whom, and where the dead letters go.
+    pub kafka: Kafka,
+    /// The bounds of batches and memory.
+    pub batch: Batch,
+    /// Server, table and settings.
+    pub clickhouse: ClickHouse,
+    /// The form of dead letters and the brake.
+    pub dlq: Dlq,
+    /// How values become rows.
+    pub rules: Rules,
+    /// The form and level of the log.
+    pub log: Log,
+}
+
+impl Config {
+    /// Checks an environment. It reads the files of `NAME_FILE` variables, and nothing else of
+    /// the process.
+    ///
+    /// # Errors
+    /// Every broken rule, in the order of the README's table; exit code 64.
+    pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let mut reader = reader::Reader::new(env);
+        let config = Self {
+            kafka: kafka::read(&mut reader),
+            batch: batch::read(&mut reader),
+            clickhouse: clickhouse::read(&mut reader),
+            dlq: rules::read_dlq(&mut reader),
+            rules: rules::read_rules(&mut reader),
+            log: rules::read_log(&mut reader),
+        };
+        reader.finish().map(|warnings| (config, warnings))
+    }
+}

@@ -1,0 +1,143 @@
+//! Names that are set but that no one reads: typing errors, as far as they can be told.
+
+use super::problem::Warning;
+use super::variables::{self, VARIABLES};
+
+/// The families: an unknown name of these is worth a warning even where nothing comes near.
+const FAMILIES: &[&str] = &["KAFKA_", "CLICKHOUSE_", "BATCH_", "DLQ_", "PLUGIN_", "COLUMN_"];
+
+/// What other tools call the same thing, too far off to be a near miss.
+const ALIASES: &[(&str, &str)] = &[
+    ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKER"),
+    ("KAFKA_GROUP_ID", "KAFKA_CONSUMER_GROUP_ID"),
+    ("KAFKA_TOPIC", "KAFKA_SOURCE_TOPIC"),
+    ("CLICKHOUSE_DB", "CLICKHOUSE_DATABASE"),
+    ("CLICKHOUSE_URL", "CLICKHOUSE_HOST"),
+    ("CLICKHOUSE_USERNAME", "CLICKHOUSE_USER"),
+];
+
+/// Most single-letter edits of a near miss.
+const NEAR: usize = 2;
+
+/// How alike (0 to 1) the names of one family must be for the one to be proposed.
+const ALIKE: f64 = 0.75;
+
+/// Whether the host reads this name, or the variable that it is the `NAME_FILE` of.
+pub fn is_known(name: &str) -> bool {
+    variables::find(name.strip_suffix("_FILE").unwrap_or(name)).is_some()
+}
+
+/// The variable that was probably meant by an unknown name.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let base = name.strip_suffix("_FILE").unwrap_or(name);
+    if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == base) {
+        return Some(meant);
+    }
+    let in_family = FAMILIES.iter().any(|family| base.starts_with(family));
+    VARIABLES
+        .iter()
+        .map(|variable| variable.name)
+        .filter(|known| {
+            strsim::damerau_levenshtein(base, known) <= NEAR
+                || in_family && strsim::normalized_damerau_levenshtein(base, known) >= ALIKE
+        })
+        .min_by_key(|known| strsim::damerau_levenshtein(base, known))
+}
+
+/// Warns about a name that looks meant for the host but is not read.
+pub fn judge(name: &str, value: &str) -> Option<Warning> {
+    if is_known(name) || is_set_by_kubernetes(name, value) {
+        return None;
+    }
+    let text = if name == "CLICKHOUSE_PORT" {
+        "is not read; write the port into CLICKHOUSE_HOST as host:port".to_owned()
+    } else if let Some(meant) = nearest(name) {
+        let file = if name.ends_with("_FILE") { "_FILE" } else { "" };
+        format!("is not read; did you mean {meant}{file}?")
+    } else if FAMILIES.iter().any(|family| name.starts_with(family)) {
+        "is not read; no variable of the host has a name like it".to_owned()
+    } else {
+        return None;
+    };
+    Some(Warning { variable: name.to_owned(), text })
+}
+
+/// Whether Kubernetes sets this name for a service in the namespace: `X_SERVICE_HOST`,
+/// `X_SERVICE_PORT`, `X_SERVICE_PORT_HTTP`, `X_PORT`, `X_PORT_9092_TCP_ADDR` and the like.
+///
+/// Its `X_PORT` is always a URL (`tcp://10.0.0.1:8123`); a bare number was set by a person.
+fn is_set_by_kubernetes(name: &str, value: &str) -> bool {
+    let is_service = name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT");
+    let is_url = name.ends_with("_PORT") && !value.trim().bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = name.split_once("_PORT_").is_some_and(|(_, rest)| {
+        rest.split_once('_').is_some_and(|(port, protocol)| {
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && ["TCP", "UDP", "SCTP"].iter().any(|known| protocol.starts_with(known))
+        })
+    });
+    is_service || is_url || is_port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(name: &str) -> Option<String> {
+        judge(name, "x").map(|warning| warning.to_string())
+    }
+
+    #[test]
+    fn a_near_miss_names_the_variable_that_was_meant() {
+        for (name, meant) in [
+            ("NUM_MESAGES", "NUM_MESSAGES"),
+            ("KAFKA_BROKERS", "KAFKA_BROKER"),
+            ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKER"),
+            ("KAKFA_BROKER", "KAFKA_BROKER"),
+            ("CLICKHOUSE_PASSWROD_FILE", "CLICKHOUSE_PASSWORD_FILE"),
+            ("BATCH_MAX_BYTE", "BATCH_MAX_BYTES"),
+            ("TIMESTAMP_UNITS", "TIMESTAMP_UNIT"),
+            ("LOGLEVEL", "LOG_LEVEL"),
+        ] {
+            let expected = format!("{name}: is not read; did you mean {meant}?");
+            assert_eq!(warning(name), Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_of_a_family_warns_without_a_near_miss() {
+        for name in ["KAFKA_HEAP_OPTS", "PLUGIN_DIR", "COLUMN_FROM", "BATCH_SIZE"] {
+            let expected =
+                format!("{name}: is not read; no variable of the host has a name like it");
+            assert_eq!(warning(name), Some(expected));
+        }
+    }
+
+    #[test]
+    fn known_names_and_those_of_others_are_silent() {
+        for name in ["KAFKA_BROKER", "CLICKHOUSE_PASSWORD_FILE", "PATH", "HOME", "RUST_LOG", "LANG"]
+        {
+            assert_eq!(warning(name), None);
+        }
+    }
+
+    #[test]
+    fn names_that_kubernetes_sets_are_silent() {
+        for name in [
+            "CLICKHOUSE_PORT",
+            "CLICKHOUSE_SERVICE_HOST",
+            "CLICKHOUSE_SERVICE_PORT",
+            "KAFKA_SERVICE_PORT_CLIENTS",
+            "KAFKA_PORT_9092_TCP",
+            "KAFKA_PORT_9092_TCP_ADDR",
+            "KAFKA_HEADLESS_PORT_9093_UDP_PROTO",
+        ] {
+            assert_eq!(judge(name, "tcp://10.0.0.1:8123"), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_port_set_by_hand_points_to_the_host_variable() {
+        let warning = judge("CLICKHOUSE_PORT", "8123").unwrap();
+        insta::assert_snapshot!(warning, @"CLICKHOUSE_PORT: is not read; write the port into CLICKHOUSE_HOST as host:port");
+    }
+}

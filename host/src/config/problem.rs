@@ -1,0 +1,84 @@
+//! What is wrong with the configuration, in words for the one who set it.
+
+use std::fmt;
+
+use super::variables::{self, VARIABLES};
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable to look at.
+    pub variable: String,
+    /// What it may be.
+    pub expected: String,
+    /// What it is; never a secret.
+    pub found: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.variable)?;
+        writeln!(f, "  expected: {}", self.expected)?;
+        writeln!(f, "  found:    {}", self.found)?;
+        write!(f, "  hint:     {}", self.hint)
+    }
+}
+
+/// Every broken rule of one environment; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    problems: Vec<Problem>,
+}
+
+impl ConfigErrors {
+    /// Sorts the problems as the README lists the variables.
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| {
+            VARIABLES.iter().position(|variable| variable.name == problem.variable)
+        });
+        Self { problems }
+    }
+
+    /// The problems, in the order of the README's table.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    /// One block for each problem, an empty line between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.problems.len() == 1 { "problem" } else { "problems" };
+        write!(f, "{} {noun} in the configuration", self.problems.len())?;
+        self.problems.iter().try_for_each(|problem| write!(f, "\n\n{problem}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Something that looks like a mistake but does not stop the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The variable to look at.
+    pub variable: String,
+    /// What is odd about it, and what to do; never a secret.
+    pub text: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.variable, self.text)
+    }
+}
+
+/// A value as an error may show it: quoted and cut after 80 characters, or its length alone where
+/// the variable is a secret.
+pub(super) fn shown(variable: &str, value: &str) -> String {
+    if variables::find(variable).is_some_and(|variable| variable.is_secret) {
+        return format!("(secret, {} characters)", value.chars().count());
+    }
+    let start: String = value.chars().take(80).collect();
+    if start.len() == value.len() { format!("{start:?}") } else { format!("{start:?}...") }
+}

@@ -1,0 +1,156 @@
+//! What happens to single records: columns with a rule, dead letters; and the log.
+
+use tracing_subscriber::EnvFilter;
+
+use super::kafka::word;
+use super::reader::Reader;
+
+/// The form of dead letters and the brake on them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dlq {
+    /// The form, default headers.
+    pub format: DlqFormat,
+    /// Largest share of a batch that may be rejected before the host pauses; 0 to 1, default 0.5.
+    pub max_share: f64,
+}
+
+/// The form of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DlqFormat {
+    /// The payload unchanged, facts in headers.
+    Headers,
+    /// One JSON object with the record and the facts.
+    Envelope,
+}
+
+impl DlqFormat {
+    const WORDS: &[(&str, Self)] = &[("headers", Self::Headers), ("envelope", Self::Envelope)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// How values become rows, by column. Whether the names are columns is known with the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Columns that reject a record in which they are missing or null.
+    pub required: Vec<String>,
+    /// Columns in which an empty string or null means 1970-01-01 00:00:00.
+    pub datetime: Vec<String>,
+    /// Columns in which a missing or null value means the label `DEFAULT`.
+    pub string_enum: Vec<String>,
+    /// Unit of numbers in date and time columns; `None` rejects them.
+    pub timestamp_unit: Option<TimestampUnit>,
+    /// What becomes of records with a null payload, default skip.
+    pub tombstones: Tombstones,
+}
+
+/// Unit of a number that means a point in time since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampUnit {
+    /// `s`
+    Seconds,
+    /// `ms`
+    Milliseconds,
+    /// `us`
+    Microseconds,
+    /// `ns`
+    Nanoseconds,
+}
+
+impl TimestampUnit {
+    const WORDS: &[(&str, Self)] = &[
+        ("s", Self::Seconds),
+        ("ms", Self::Milliseconds),
+        ("us", Self::Microseconds),
+        ("ns", Self::Nanoseconds),
+    ];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// What becomes of a record with a null payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tombstones {
+    /// It is settled without a row.
+    Skip,
+    /// It goes to the dead letter topic.
+    DeadLetter,
+}
+
+impl Tombstones {
+    const WORDS: &[(&str, Self)] = &[("skip", Self::Skip), ("dead_letter", Self::DeadLetter)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// The form and the level of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The form, default text.
+    pub format: LogFormat,
+    /// A level or directives of `tracing_subscriber::EnvFilter`, which takes it; default `info`.
+    pub level: String,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines to read.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    const WORDS: &[(&str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {
+    let format = reader.choice("DLQ_FORMAT", DlqFormat::WORDS);
+    let max_share = reader.number("DLQ_MAX_SHARE", "a number", 0.0, 1.0);
+    Dlq { format: format.unwrap_or(DlqFormat::Headers), max_share: max_share.unwrap_or_default() }
+}
+
+pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {
+    Rules {
+        required: reader.list("REQUIRED_COLUMNS"),
+        datetime: reader.list("DATETIME_COLUMNS"),
+        string_enum: reader.list("STRING_ENUM_COLUMNS"),
+        timestamp_unit: reader.choice("TIMESTAMP_UNIT", TimestampUnit::WORDS),
+        tombstones: reader.choice("TOMBSTONES", Tombstones::WORDS).unwrap_or(Tombstones::Skip),
+    }
+}
+
+pub(super) fn read_log(reader: &mut Reader<'_>) -> Log {
+    let format = reader.choice("LOG_FORMAT", LogFormat::WORDS).unwrap_or(LogFormat::Text);
+    let level = reader.text("LOG_LEVEL").unwrap_or_default();
+    if !is_filter(&level) {
+        let expected =
+            "error, warn, info, debug, trace, or directives such as info,sluicegate=debug";
+        reader.refuse("LOG_LEVEL", expected, &level, "check the spelling of the level");
+    }
+    Log { format, level }
+}
+
+/// Whether the text is a filter. A lone word that is no level would be one too, but of a module by
+/// that name: everything else would fall silent.
+fn is_filter(text: &str) -> bool {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));
+    text.split(',').all(|directive| directive.contains('=') || is_level(directive))
+        && EnvFilter::try_new(text).is_ok()
+}

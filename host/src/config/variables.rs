@@ -1,0 +1,188 @@
+//! Every environment variable that the host reads: the one list.
+//!
+//! Defaults, the table of the README, the start log, near misses and the hiding of secrets come
+//! from here, so that none of them can drift from the others.
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// The name in the environment. `NAME_FILE` reads the value from a file.
+    pub name: &'static str,
+    /// The default as one would write it; empty means "none". `None`: the variable is required.
+    pub default: Option<&'static str>,
+    /// One sentence for the README and for the error about a required variable.
+    pub meaning: &'static str,
+    /// The value is never shown.
+    pub is_secret: bool,
+}
+
+const fn required(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default: None, meaning, is_secret: false }
+}
+
+const fn optional(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default: Some(default), meaning, is_secret: false }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default: Some(""), meaning, is_secret: true }
+}
+
+/// The variables in the order of the README, of the start log and of reported problems.
+pub static VARIABLES: &[Variable] = &[
+    required("KAFKA_BROKER", "bootstrap servers, `host:port` each, as a list"),
+    required("KAFKA_CONSUMER_GROUP_ID", "consumer group"),
+    optional(
+        "KAFKA_PRODUCER_CLIENT_ID",
+        "sluicegate-dead-letters",
+        "client id of the dead letter producer",
+    ),
+    required(
+        "KAFKA_SOURCE_TOPIC",
+        "topics to consume, as a list; an entry that begins with `^` is a POSIX extended regular \
+         expression",
+    ),
+    required("KAFKA_DLQ_TOPIC", "dead letter topic"),
+    optional(
+        "KAFKA_AUTO_OFFSET_RESET",
+        "earliest",
+        "where a partition without a committed offset begins: `earliest`, `latest` or `error`",
+    ),
+    optional(
+        "KAFKA_SECURITY_PROTOCOL",
+        "plaintext",
+        "`plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`",
+    ),
+    optional("KAFKA_SASL_MECHANISM", "", "`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"),
+    optional("KAFKA_SASL_USERNAME", "", "SASL user"),
+    secret("KAFKA_SASL_PASSWORD", "SASL password"),
+    optional(
+        "KAFKA_SSL_CA_LOCATION",
+        "",
+        "PEM file or folder with the root certificates of the brokers; without it the system's",
+    ),
+    optional(
+        "KAFKA_PROPERTIES",
+        "",
+        "further librdkafka properties, a list of `name=value`; those that the host owns are refused",
+    ),
+    optional(
+        "NUM_MESSAGES",
+        "25000",
+        "most records in a batch, 1 to 1000000; set, it is a hard cap, unset, batches grow with the lag",
+    ),
+    optional(
+        "BATCH_MAX_BYTES",
+        "33554432",
+        "most payload bytes in a batch, 1024 to 268435456, at most half of `MEMORY_BUDGET_BYTES`",
+    ),
+    optional(
+        "BATCH_LINGER_MS",
+        "1000",
+        "longest wait for a batch to fill, 1 to 60000 milliseconds, below `SHUTDOWN_TIMEOUT_MS`",
+    ),
+    optional("IN_FLIGHT_BATCHES", "4", "most batches between source and commit, 1 to 64"),
+    optional(
+        "MEMORY_BUDGET_BYTES",
+        "134217728",
+        "most payload bytes held at once, 1048576 to 68719476736; reading stops at it",
+    ),
+    optional(
+        "SHUTDOWN_TIMEOUT_MS",
+        "25000",
+        "longest drain after SIGTERM or when partitions are revoked, 100 to 600000 milliseconds",
+    ),
+    required("CLICKHOUSE_HOST", "`host`, `host:port` or `http(s)://host:port`; the HTTP port"),
+    optional("CLICKHOUSE_DATABASE", "default", "database of the table"),
+    optional("CLICKHOUSE_USER", "default", "ClickHouse user"),
+    secret("CLICKHOUSE_PASSWORD", "ClickHouse password"),
+    required("CLICKHOUSE_TABLE", "table that the rows land in, without the database"),
+    optional(
+        "CLICKHOUSE_SETTINGS",
+        "",
+        "further settings of the INSERT, a list of `name=value`; those that the guarantees rest on are refused",
+    ),
+    optional(
+        "CLICKHOUSE_SSL_CA_LOCATION",
+        "",
+        "PEM file with the root certificates of an https server; without it the built-in ones",
+    ),
+    optional(
+        "CLICKHOUSE_ASYNC_INSERT",
+        "1",
+        "`1`: asynchronous inserts, waited for; `0`: synchronous",
+    ),
+    optional(
+        "DLQ_FORMAT",
+        "headers",
+        "`headers`: the payload unchanged, facts in headers; `envelope`: one JSON object",
+    ),
+    optional(
+        "DLQ_MAX_SHARE",
+        "0.5",
+        "the brake: a batch of which a larger share (0 to 1) is rejected pauses the host",
+    ),
+    optional("REQUIRED_COLUMNS", "", "columns, as a list; missing or null in a record rejects it"),
+    optional(
+        "DATETIME_COLUMNS",
+        "",
+        "columns, as a list, in which an empty string or null means 1970-01-01 00:00:00, and more layouts are read",
+    ),
+    optional(
+        "STRING_ENUM_COLUMNS",
+        "",
+        "columns, as a list, in which a missing or null value means `DEFAULT` where the column can hold it, else the column's default",
+    ),
+    optional(
+        "TIMESTAMP_UNIT",
+        "",
+        "unit of numbers in date and time columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
+    ),
+    optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
+    optional("LOG_FORMAT", "text", "`text` or `json`"),
+    optional(
+        "LOG_LEVEL",
+        "info",
+        "`error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sluicegate=debug`",
+    ),
+];
+
+/// Finds a variable by its exact name.
+pub fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// The README's table of all variables, in Markdown, ending with a line break.
+pub fn markdown_table() -> String {
+    let rows = VARIABLES.iter().map(|variable| {
+        let default = match variable.default {
+            None => "required".to_owned(),
+            Some("") => "none".to_owned(),
+            Some(text) => format!("`{text}`"),
+        };
+        let secret = if variable.is_secret { " (secret)" } else { "" };
+        format!("| `{}` | {default} | {}{secret} |\n", variable.name, variable.meaning)
+    });
+    "| variable | default | meaning |\n|---|---|---|\n".to_owned() + &rows.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_readme_is_this_registry() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let expected = markdown_table();
+        assert!(readme.contains(&expected), "the table of README.md should read:\n\n{expected}");
+    }
+
+    #[test]
+    fn no_name_is_listed_twice_and_none_looks_like_the_file_form() {
+        for (at, variable) in VARIABLES.iter().enumerate() {
+            assert!(!variable.name.ends_with("_FILE"), "{}", variable.name);
+            assert!(!VARIABLES[at + 1..].iter().any(|other| other.name == variable.name));
+        }
+    }
+}

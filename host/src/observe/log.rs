@@ -1,0 +1,107 @@
+//! Sets the log up: to stderr, with the time in UTC after RFC 3339.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
+
+use crate::config::LogFormat;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is no filter.
+    #[error("LOG_LEVEL: {0}")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    /// A log is set up already in this process.
+    #[error("the log is set up already: {0}")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sends the log of this process to stderr. `level` is a level or directives of `EnvFilter`.
+///
+/// Text is coloured on a terminal only, unless `NO_COLOR` is set. JSON is one flat object a line.
+///
+/// # Errors
+/// Where `level` is no filter, and on a second call.
+pub fn init(format: LogFormat, level: &str) -> Result<(), LogError> {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = io::stderr().is_terminal() && !no_color;
+    Registry::default().with(layer(format, level, colours, io::stderr)?).try_init()?;
+    Ok(())
+}
+
+fn layer<W>(
+    format: LogFormat,
+    level: &str,
+    colours: bool,
+    writer: W,
+) -> Result<impl Layer<Registry>, LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(level)?;
+    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
+    let layer = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    Ok(layer.with_filter(filter))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    fn logged(format: LogFormat, level: &str) -> String {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let writer = move || Line(Arc::clone(&sink));
+        let subscriber = Registry::default().with(layer(format, level, false, writer).unwrap());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!("not shown at info");
+            tracing::info!(partition = 3, topic = "trips", "offsets committed");
+        });
+        let lines = lines.lock().unwrap();
+        String::from_utf8(lines.clone()).unwrap()
+    }
+
+    struct Line(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Line {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn json_lines_are_flat_and_their_time_is_utc() {
+        let line: serde_json::Value =
+            serde_json::from_str(&logged(LogFormat::Json, "info")).unwrap();
+        assert_eq!(line["message"], "offsets committed");
+        assert_eq!(line["partition"], 3);
+        assert_eq!(line["level"], "INFO");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(time.ends_with('Z') && time.get(10..11) == Some("T"), "{time}");
+    }
+
+    #[test]
+    fn text_lines_carry_fields_and_no_colours() {
+        let line = logged(LogFormat::Text, "info");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(line.contains("offsets committed partition=3 topic=\"trips\""), "{line}");
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+
+    #[test]
+    fn a_level_that_is_no_filter_is_an_error() {
+        assert!(layer(LogFormat::Text, "sluicegate=loud", false, io::sink).is_err());
+    }
+}
