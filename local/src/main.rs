@@ -91,10 +91,7 @@ fn run(options: Options) -> anyhow::Result<()> {
     // Held open to the end: the engine lives while a connection does.
     let mut anchor = engine.connect().map_err(|error| anyhow::anyhow!(error.text))?;
     let server = identify(&engine, &mut anchor)?;
-    let kafka = match options.no_kafka {
-        true => None,
-        false => Some(Kafka::start(options.brokers)?),
-    };
+    let kafka = if options.no_kafka { None } else { Some(Kafka::start(options.brokers)?) };
     let credentials = options.password.map(|password| Credentials { user: options.user, password });
     let front = Arc::new(Front {
         executor: Executor::new(engine),

@@ -41,7 +41,7 @@ impl StackOptions {
             brokers: 1,
             credentials: None,
             quiet: false,
-            ready_timeout: Duration::from_secs(60),
+            ready_timeout: Duration::from_mins(1),
         }
     }
 
