@@ -1,6 +1,7 @@
 //! The embedded ClickHouse engine: libchdb, loaded at run time.
 //!
-//! All `unsafe` of this crate is here. The declarations below are our own, written for the
+//! All `unsafe` of this crate is here, so two calls that are no business of the engine are
+//! too: [`exit_now`] and [`set_group_join_delay`]. The declarations below are our own, written for the
 //! roughly twenty functions of the library's C API that are called. The rules they obey:
 //!
 //! - the library is never unloaded: its threads outlive every connection;
@@ -383,6 +384,22 @@ pub fn exit_now(code: i32) -> ! {
     // SAFETY: async-signal-safe and takes a plain int; nothing of ours needs a destructor by
     // the time it is called.
     unsafe { nix::libc::_exit(code) }
+}
+
+/// Sets how long the mock Kafka behind `client` waits for more members before a new consumer
+/// group gets its partitions. librdkafka has no property for it, and the `rdkafka` crate no
+/// function. Does nothing where `client` has no mock cluster.
+pub fn set_group_join_delay<C: rdkafka::ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    milliseconds: i32,
+) {
+    // SAFETY: the client is alive, and with it the cluster that it owns, if it has one.
+    unsafe {
+        let cluster = rdkafka_sys::rd_kafka_handle_mock_cluster(client.native_ptr());
+        if !cluster.is_null() {
+            rdkafka_sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, milliseconds);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,15 +6,18 @@
 use std::sync::mpsc;
 
 use anyhow::Context as _;
+use rdkafka::ClientConfig;
 use rdkafka::error::KafkaResult;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use sluicegate_local::KafkaErrors;
 use tokio::sync::oneshot;
 
-type Cluster = MockCluster<'static, DefaultProducerContext>;
-type Task = Box<dyn FnOnce(&Cluster) + Send>;
+use crate::chdb::set_group_join_delay;
+
+type Cluster<'c> = MockCluster<'c, DefaultProducerContext>;
+type Task = Box<dyn FnOnce(&Cluster<'_>) + Send>;
 
 /// Every broker, in the mock cluster's numbering.
 pub const ALL_BROKERS: i32 = -1;
@@ -26,18 +29,25 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts a cluster of `brokers` on free ports of 127.0.0.1. Blocks.
-    pub fn start(brokers: u16) -> anyhow::Result<Self> {
+    /// Starts a cluster of `brokers` on free ports of 127.0.0.1. A new consumer group waits
+    /// `group_join_delay_ms` for more members, as by the brokers' own setting
+    /// `group.initial.rebalance.delay.ms`. Blocks.
+    pub fn start(brokers: u16, group_join_delay_ms: u16) -> anyhow::Result<Self> {
         let (tasks, queue) = mpsc::channel::<Task>();
         let (started, bootstrap) = mpsc::channel();
         std::thread::Builder::new().name("mock-kafka".to_owned()).spawn(move || {
-            let cluster = match Cluster::new(i32::from(brokers)) {
-                Ok(cluster) => cluster,
+            // The cluster belongs to a client, which is never used as a producer.
+            let owner: KafkaResult<BaseProducer> =
+                ClientConfig::new().set("test.mock.num.brokers", brokers.to_string()).create();
+            let owner = match owner {
+                Ok(owner) => owner,
                 Err(error) => {
                     started.send(Err(error)).ok();
                     return;
                 }
             };
+            set_group_join_delay(owner.client(), i32::from(group_join_delay_ms));
+            let Some(cluster) = owner.client().mock_cluster() else { return };
             started.send(Ok(cluster.bootstrap_servers())).ok();
             for task in queue {
                 task(&cluster);
@@ -92,10 +102,10 @@ impl Kafka {
 
     async fn run<T: Send + 'static>(
         &self,
-        task: impl FnOnce(&Cluster) -> KafkaResult<T> + Send + 'static,
+        task: impl FnOnce(&Cluster<'_>) -> KafkaResult<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let (sender, answer) = oneshot::channel();
-        let task: Task = Box::new(move |cluster| {
+        let task: Task = Box::new(move |cluster: &Cluster<'_>| {
             sender.send(task(cluster)).ok();
         });
         self.tasks.send(task).ok().context("mock kafka: its thread ended")?;

@@ -54,6 +54,10 @@ struct Options {
     /// Number of Kafka brokers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     brokers: u16,
+    /// How long a new consumer group waits for more members before it gets its partitions;
+    /// real brokers wait 3000.
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    group_join_delay_ms: u16,
     /// Starts no Kafka.
     #[arg(long)]
     no_kafka: bool,
@@ -91,7 +95,11 @@ fn run(options: Options) -> anyhow::Result<()> {
     // Held open to the end: the engine lives while a connection does.
     let mut anchor = engine.connect().map_err(|error| anyhow::anyhow!(error.text))?;
     let server = identify(&engine, &mut anchor)?;
-    let kafka = if options.no_kafka { None } else { Some(Kafka::start(options.brokers)?) };
+    let kafka = if options.no_kafka {
+        None
+    } else {
+        Some(Kafka::start(options.brokers, options.group_join_delay_ms)?)
+    };
     let credentials = options.password.map(|password| Credentials { user: options.user, password });
     let front = Arc::new(Front {
         executor: Executor::new(engine),

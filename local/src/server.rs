@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -73,7 +73,7 @@ async fn connection(stream: TcpStream, router: Router) {
     let switch = KillSwitch::default();
     let io = TokioIo::new(Socket { stream, switch: switch.clone() });
     let service = TowerToHyperService::new(router.layer(Extension(switch.clone())));
-    let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service);
+    let served = http1::Builder::new().header_read_timeout(None).serve_connection(io, service);
     tokio::select! {
         result = served => {
             if let Err(error) = result {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::http::Method;
@@ -16,6 +16,10 @@ use crate::protocol::{Fault, FaultStatus, KafkaErrors, ReadyLine, SeenInsert};
 /// How long [`LocalStack::stop`] waits for the child's own end before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a drop waits for it, and how often it looks.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
+const DROP_POLL: Duration = Duration::from_millis(5);
+
 /// What to start, and how.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -24,6 +28,7 @@ pub struct StackOptions {
     data: Option<PathBuf>,
     clickhouse_port: u16,
     brokers: u16,
+    group_join_delay_ms: u16,
     credentials: Option<(String, String)>,
     quiet: bool,
     ready_timeout: Duration,
@@ -39,6 +44,7 @@ impl StackOptions {
             data: None,
             clickhouse_port: 0,
             brokers: 1,
+            group_join_delay_ms: 100,
             credentials: None,
             quiet: false,
             ready_timeout: Duration::from_mins(1),
@@ -73,6 +79,14 @@ impl StackOptions {
         self
     }
 
+    /// How long a new consumer group waits for more members before it gets its partitions,
+    /// in milliseconds; 100 by default, where real brokers wait 3000.
+    #[must_use]
+    pub fn with_group_join_delay_ms(mut self, delay: u16) -> Self {
+        self.group_join_delay_ms = delay;
+        self
+    }
+
     /// The user and password that ClickHouse demands; the handle's own calls send them.
     #[must_use]
     pub fn with_credentials(mut self, user: &str, password: &str) -> Self {
@@ -101,6 +115,7 @@ impl StackOptions {
             command.arg("--no-kafka");
         } else {
             command.args(["--brokers", &self.brokers.to_string()]);
+            command.args(["--group-join-delay-ms", &self.group_join_delay_ms.to_string()]);
         }
         if let Some(file) = &self.chdb_lib {
             command.arg("--chdb-lib").arg(file);
@@ -117,8 +132,9 @@ impl StackOptions {
     }
 }
 
-/// A running stack. Dropping it kills the child; the child also ends by itself when this
-/// process does, as it watches its stdin.
+/// A running stack. Dropping it ends the child, and blocks for that: mostly some 10 ms, 2 s at
+/// most, after which it is killed. The child also ends by itself when this process does, as it
+/// watches its stdin.
 pub struct LocalStack {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -269,5 +285,16 @@ impl LocalStack {
     ) -> anyhow::Result<()> {
         let answer = self.http.send(Method::POST, path, parameters, body).await?;
         answer.into_body().map(drop)
+    }
+}
+
+impl Drop for LocalStack {
+    /// Lets the child clean up its temporary folder, which a killed one leaves behind.
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let begin = Instant::now();
+        while begin.elapsed() < DROP_TIMEOUT && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(DROP_POLL);
+        }
     }
 }

@@ -11,6 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, 
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 use sluicegate_local::{AppliesTo, Fault, FaultKind, LocalStack, Reset, StackOptions};
+use tokio::io::AsyncWriteExt as _;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -97,6 +98,13 @@ async fn serves_the_official_client() {
         .await
         .expect("a count");
     assert_eq!(bound, 1);
+    let mut cursor = client.query("SELECT id + 10 AS id, name FROM t").fetch_bytes("ArrowStream");
+    let arrow = cursor.as_mut().expect("a cursor").collect().await.expect("arrow");
+    let mut insert = client.insert_formatted_with("INSERT INTO t (id, name) FORMAT ArrowStream");
+    insert.send(arrow).await.expect("sent");
+    insert.end().await.expect("inserted");
+    assert_eq!(stack.query("SELECT sum(id) FROM t").await.expect("a sum"), "42\n");
+
     let error = client.query("SELECT * FROM missing").execute().await.expect_err("no table");
     assert!(error.to_string().contains("Code: 60."), "{error}");
 }
@@ -199,6 +207,22 @@ async fn drops_the_connection_before_during_and_after_the_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_client_breaks_off_leaves_no_row() {
+    let stack = with_table().await;
+    let address = stack.clickhouse_url().strip_prefix("http://").expect("a url");
+    let mut socket = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let head = "POST /?query=INSERT+INTO+t+FORMAT+JSONEachRow HTTP/1.1\r\nHost: x\r\n\
+                Content-Length: 1000\r\n\r\n";
+    let part = format!("{head}{{\"id\":1,\"name\":\"x\"}}\n");
+    socket.write_all(part.as_bytes()).await.expect("written");
+    socket.flush().await.expect("flushed");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(socket);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(count(&stack).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn statements_wait_in_line_and_all_get_through() {
     let stack = std::sync::Arc::new(with_table().await);
     let inserts = (0..32).map(|id| {
@@ -296,4 +320,39 @@ async fn kafka_goes_down_and_comes_back() {
     assert!(down.is_err(), "delivered to a broker that is down");
     stack.broker_up().await.expect("up");
     producer.flush(WAIT).expect("delivered after the broker came back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_consumer_group_joins_without_the_brokers_usual_wait() {
+    let stack = start(options()).await;
+    stack.create_topic("orders", 2).await.expect("a topic");
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", stack.kafka()).create().expect("a producer");
+    let record = FutureRecord::to("orders").partition(0).key("k").payload("hello");
+    producer.send(record, WAIT).await.expect("delivered");
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", stack.kafka())
+        .set("group.id", "g")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .expect("a consumer");
+    consumer.subscribe(&["orders"]).expect("subscribed");
+    let begin = Instant::now();
+    let received = tokio::task::spawn_blocking(move || {
+        // A rebalance ends a poll too, without a record.
+        let message = std::iter::repeat_with(|| consumer.poll(Duration::from_millis(100)))
+            .take_while(|_| begin.elapsed() < WAIT)
+            .find_map(|polled| polled);
+        message.expect("a record").expect("no error").payload().map(<[u8]>::to_vec)
+    });
+    assert_eq!(received.await.expect("joined"), Some(b"hello".to_vec()));
+    assert!(begin.elapsed() < Duration::from_millis(2_500), "took {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_stack_is_gone() {
+    let stack = start(clickhouse_only()).await;
+    let pid = nix::unistd::Pid::from_raw(stack.pid().cast_signed());
+    drop(stack);
+    assert!(nix::sys::signal::kill(pid, None).is_err(), "process {pid} is still there");
 }
