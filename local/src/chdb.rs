@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use libloading::Library;
 
 /// A failure of the engine, with ClickHouse's own code.
@@ -155,10 +156,10 @@ impl Engine {
         );
         // SAFETY: the operator names this file as libchdb, whose initialisers may run here;
         // it is loaded once, before any other thread uses it.
-        let loaded = unsafe { Library::new(&file) }.map_err(|cause| {
-            anyhow::anyhow!(
-                "engine library {}: {cause}; run cargo xtask setup to fetch the one for this \
-                 platform, or name another with {}",
+        let loaded = unsafe { Library::new(&file) }.with_context(|| {
+            format!(
+                "engine library {}: cannot be loaded; run cargo xtask setup to fetch the one for \
+                 this platform, or name another with {}",
                 file.display(),
                 sluicegate_local::CHDB_LIB_VARIABLE,
             )

@@ -22,7 +22,7 @@ use crate::journal::Journal;
 use crate::kafka::Kafka;
 use crate::request::{Credentials, Request, multipart_boundary, multipart_fields};
 use crate::server::KillSwitch;
-use crate::statement::{is_insert, split_format};
+use crate::statement::{has_second, is_insert, split_format};
 
 /// The largest body of a statement that is not a streamed INSERT.
 const MAX_STATEMENT_BYTES: usize = 1 << 30;
@@ -101,6 +101,12 @@ async fn statement(
     }
     match whole_statement(&mut request, &headers, body).await {
         Ok(sql) if sql.trim().is_empty() => "Ok.\n".into_response(),
+        // The engine would run them all; the server runs none.
+        Ok(sql) if !is_insert(&sql) && has_second(&sql) => {
+            let message = "Syntax error (Multi-statements are not allowed)";
+            let error = EngineError::new(62, "SYNTAX_ERROR", message);
+            exchange.front.server.exception(&error, &exchange.query_id)
+        }
         Ok(sql) => exchange.whole_statement(request, sql).await,
         Err(error) => exchange.front.server.exception(&error, &exchange.query_id),
     }

@@ -109,7 +109,9 @@ impl Kafka {
             sender.send(task(cluster)).ok();
         });
         self.tasks.send(task).ok().context("mock kafka: its thread ended")?;
-        Ok(answer.await.context("mock kafka: its thread ended")??)
+        let result = answer.await.context("mock kafka: its thread ended")?;
+        // As text, since its text holds that of its source.
+        result.map_err(|error| anyhow::anyhow!("{error}"))
     }
 }
 

@@ -2,6 +2,21 @@
 //!
 //! It prints one JSON line when both answer, and ends when its stdin does, so that it never
 //! outlives the demo, test or bench that started it.
+//!
+//! Besides ClickHouse's own interface, its HTTP port has a control plane, which asks for no
+//! password (the JSON is that of the library's types):
+//!
+//! | request | effect |
+//! |---|---|
+//! | `POST /_fault` with a `Fault` | adds a fault; answers its `FaultStatus` |
+//! | `GET /_fault`, `DELETE /_fault` | lists the faults and their hits; clears them |
+//! | `GET /_inserts?match=TEXT` | the INSERTs seen, as a list of `SeenInsert` |
+//! | `POST /_kafka/topic?name=T&partitions=N` | creates a topic |
+//! | `POST /_kafka/broker_down`, `/_kafka/broker_up` | all brokers, or `?broker=ID` |
+//! | `POST /_kafka/errors` with `KafkaErrors` | errors for the next requests of one kind |
+//!
+//! What it cannot do as the server does: the queue of async inserts (they run at once),
+//! compression, streamed results, sessions, users, replicas.
 
 mod answer;
 mod chdb;

@@ -74,6 +74,11 @@ pub fn split_format(sql: &str) -> Option<(&str, &str)> {
     Some((sql.get(..keyword.start)?.trim_end(), name.text))
 }
 
+/// Whether a second statement follows a semicolon.
+pub fn has_second(sql: &str) -> bool {
+    tokens(sql).skip_while(|token| token.text != ";").any(|token| token.text != ";")
+}
+
 /// Quotes a text as a SQL string.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -117,6 +122,14 @@ mod tests {
         assert_eq!(split("FORMAT"), None);
         assert_eq!(split("SELECT 'it\\'s' FORMAT TSV"), Some(("SELECT 'it\\'s'", "TSV")));
         assert_eq!(split("SELECT 'open FORMAT TSV"), None);
+    }
+
+    #[test]
+    fn sees_a_second_statement() {
+        assert!(has_second("SELECT 1; SELECT 2"));
+        for sql in ["SELECT 1", "SELECT 1;\n", "SELECT ';' ; -- done", ""] {
+            assert!(!has_second(sql), "{sql}");
+        }
     }
 
     #[test]

@@ -117,6 +117,7 @@ async fn answers_the_servers_codes_and_statuses() {
         ("INSERT INTO missing FORMAT JSONEachRow", "", "{}", 60, 404),
         (INSERT, "no_such_setting", r#"{"id":1,"name":"x"}"#, 115, 404),
         ("SELECT FROM WHERE", "", "", 62, 400),
+        ("SELECT 1; SELECT 2", "", "", 62, 400),
     ];
     for (sql, setting, body, code, status) in table {
         let settings = [(setting, "1")];
