@@ -13,11 +13,12 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use libloading::Library;
+use sluicegate_local::CHDB_LIB_VARIABLE;
 
 /// A failure of the engine, with ClickHouse's own code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,11 +69,7 @@ pub struct QueryOutput {
     pub elapsed_s: f64,
 }
 
-#[repr(C)]
-struct RawResult {
-    _opaque: [u8; 0],
-}
-
+type RawResult = c_void;
 type RawConnection = *mut c_void;
 type RawInsert = *mut c_void;
 
@@ -146,25 +143,22 @@ impl Engine {
     /// # Errors
     /// The library is missing, is not loadable here, or lacks a function.
     pub fn open(library: &Path, data: &Path) -> anyhow::Result<Self> {
-        let file: PathBuf = library.to_path_buf();
         anyhow::ensure!(
-            file.is_file(),
+            library.is_file(),
             "engine library {}: no such file; run cargo xtask setup, or name another with \
-             --chdb-lib or {}",
-            file.display(),
-            sluicegate_local::CHDB_LIB_VARIABLE,
+             --chdb-lib or {CHDB_LIB_VARIABLE}",
+            library.display(),
         );
         // SAFETY: the operator names this file as libchdb, whose initialisers may run here;
         // it is loaded once, before any other thread uses it.
-        let loaded = unsafe { Library::new(&file) }.with_context(|| {
+        let loaded = unsafe { Library::new(library) }.with_context(|| {
             format!(
                 "engine library {}: cannot be loaded; run cargo xtask setup to fetch the one for \
-                 this platform, or name another with {}",
-                file.display(),
-                sluicegate_local::CHDB_LIB_VARIABLE,
+                 this platform, or name another with {CHDB_LIB_VARIABLE}",
+                library.display(),
             )
         })?;
-        let symbols = Symbols::load(&loaded, &file)?;
+        let symbols = Symbols::load(&loaded, library)?;
         // Unloading would pull the code from under the engine's own threads.
         std::mem::forget(loaded);
         // SAFETY: takes a plain int, and no connection is open yet.
@@ -292,8 +286,7 @@ impl Drop for Connection {
     }
 }
 
-/// An INSERT being fed. Dropped before [`InsertStream::finish`] it is cancelled, and leaves
-/// no row of what was not yet flushed.
+/// An INSERT being fed. Dropped before [`InsertStream::finish`] it is cancelled.
 pub struct InsertStream<'c> {
     symbols: Arc<Symbols>,
     handle: RawInsert,
