@@ -1,0 +1,50 @@
+//! The one Arrow type that is sent for each ClickHouse type: the one whose values the server
+//! takes as they are (measured on 26.7). Any wider type would be cast there, without an error.
+
+use arrow_schema::{DataType, Field, TimeUnit};
+
+use super::types::{IntKind, Kind, Type};
+
+/// The Arrow type of a column.
+pub fn data_type(ty: &Type) -> DataType {
+    match &ty.kind {
+        Kind::Int(IntKind::I8) => DataType::Int8,
+        Kind::Int(IntKind::I16) => DataType::Int16,
+        Kind::Int(IntKind::I32) => DataType::Int32,
+        Kind::Int(IntKind::I64) => DataType::Int64,
+        Kind::Int(IntKind::U8) => DataType::UInt8,
+        Kind::Int(IntKind::U16) => DataType::UInt16,
+        Kind::Int(IntKind::U32) => DataType::UInt32,
+        Kind::Int(IntKind::U64) => DataType::UInt64,
+        Kind::Float32 => DataType::Float32,
+        Kind::Float64 => DataType::Float64,
+        Kind::Bool => DataType::Boolean,
+        Kind::String => DataType::Utf8,
+        Kind::FixedString(width) => DataType::FixedSizeBinary(*width),
+        Kind::Uuid => DataType::FixedSizeBinary(16),
+        Kind::Date | Kind::Date32 => DataType::Date32,
+        Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
+        Kind::DateTime64 { precision, .. } => DataType::Timestamp(unit(*precision), None),
+        Kind::Decimal { precision, scale } => {
+            DataType::Decimal128(*precision, i8::try_from(*scale).unwrap_or(i8::MAX))
+        }
+        // By number a label would not be checked, and an unknown one breaks every later SELECT.
+        Kind::Enum(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        Kind::Array(element) => DataType::List(field("item", element).into()),
+    }
+}
+
+/// A column or an element. Always nullable: which nulls may go out is for `check` to say.
+pub fn field(name: &str, ty: &Type) -> Field {
+    Field::new(name, data_type(ty), true)
+}
+
+/// The coarsest Arrow unit that holds so many decimal digits of a second.
+pub fn unit(precision: u8) -> TimeUnit {
+    match precision {
+        0 => TimeUnit::Second,
+        1..=3 => TimeUnit::Millisecond,
+        4..=6 => TimeUnit::Microsecond,
+        _ => TimeUnit::Nanosecond,
+    }
+}

@@ -1,0 +1,8 @@
+//! What the table looks like: ClickHouse's type texts as a tree, the columns to fill, and the
+//! plan by which a record becomes a row. Pure: nothing here speaks to a server.
+
+pub mod arrow;
+pub mod literal;
+pub mod plan;
+pub mod table;
+pub mod types;

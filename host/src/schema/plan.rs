@@ -1,0 +1,278 @@
+//! How a record becomes a row of one table: made once for a table as it was read, immutable.
+
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use chrono_tz::Tz;
+use hashbrown::HashMap;
+
+use super::arrow::field;
+use super::literal::{is_empty_array, text_literal};
+use super::table::{Column, TableSchema};
+use super::types::{Kind, Type};
+
+/// The label that STRING_ENUM_COLUMNS puts in the place of a null.
+const DEFAULT_LABEL: &str = "DEFAULT";
+
+/// The rules that the configuration adds to the table's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// REQUIRED_COLUMNS: absent or null rejects the record.
+    pub required: Vec<String>,
+    /// DATETIME_COLUMNS: empty or null is 1970, and more layouts are read.
+    pub datetime: Vec<String>,
+    /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
+    pub string_enum: Vec<String>,
+    /// TIMESTAMP_UNIT: what a number means in a date column; `None` refuses numbers.
+    pub timestamp_unit: Option<TimestampUnit>,
+}
+
+/// What a number counts since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum TimestampUnit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+/// What becomes of an absent or null field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenNull {
+    /// NULL is stored.
+    Keep,
+    /// The server puts the column's DEFAULT, or the type's zero.
+    ServerDefault,
+    /// 1970-01-01 00:00:00.
+    Epoch,
+    /// This text.
+    Label(Arc<str>),
+    /// The record is rejected.
+    Reject,
+}
+
+/// One column of a plan.
+#[derive(Debug, Clone)]
+pub struct ColumnPlan {
+    /// The column's name, and the field's.
+    pub name: Arc<str>,
+    /// The type.
+    pub ty: Type,
+    /// The type as ClickHouse prints it, for texts.
+    pub type_text: String,
+    /// Absent or null rejects the record.
+    pub is_required: bool,
+    /// What becomes of a null otherwise.
+    pub when_null: WhenNull,
+    /// How date texts and numbers are read.
+    pub dates: DateRules,
+}
+
+/// How date texts and numbers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateRules {
+    /// The zone of texts without an offset, where the column has none of its own.
+    pub zone: Tz,
+    /// The wider list of layouts is read, and an empty text is 1970.
+    pub is_wide: bool,
+    /// What a number means.
+    pub unit: Option<TimestampUnit>,
+}
+
+/// A name in a rule that fits no column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: `{column}` {problem}")]
+pub struct PlanError {
+    /// The variable to look at.
+    pub variable: &'static str,
+    /// The name in it.
+    pub column: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// How a record becomes a row.
+#[derive(Debug)]
+pub struct TablePlan {
+    /// The columns, in the table's order.
+    pub columns: Vec<ColumnPlan>,
+    /// The same as an Arrow schema.
+    pub arrow: SchemaRef,
+    by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    fingerprint: String,
+}
+
+impl TablePlan {
+    /// Joins a table and the rules.
+    ///
+    /// # Errors
+    /// Every name in a rule that is no column, or one of a type that the rule does not fit.
+    pub fn new(schema: &TableSchema, rules: &Rules) -> Result<Self, Vec<PlanError>> {
+        let errors = rule_errors(schema, rules);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let columns: Vec<ColumnPlan> =
+            schema.columns.iter().map(|column| plan_column(column, schema, rules)).collect();
+        let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
+        let by_name =
+            columns.iter().enumerate().map(|(at, column)| (Arc::clone(&column.name), at)).collect();
+        let fingerprint = schema.fingerprint.clone();
+        Ok(Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint })
+    }
+
+    /// The column that a field fills.
+    pub fn column_of(&self, field: &str) -> Option<usize> {
+        self.by_name.get(field).copied()
+    }
+
+    /// Says which state of the table the plan was made for.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+fn plan_column(column: &Column, schema: &TableSchema, rules: &Rules) -> ColumnPlan {
+    let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
+    let is_wide = is_in(&rules.datetime);
+    ColumnPlan {
+        name: Arc::clone(&column.name),
+        ty: column.ty.clone(),
+        type_text: column.type_text.clone(),
+        is_required: is_in(&rules.required),
+        when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
+        dates: DateRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
+    }
+}
+
+fn when_null(column: &Column, is_datetime: bool, is_string_enum: bool) -> WhenNull {
+    let default = column.default.as_deref();
+    match &column.ty.kind {
+        _ if column.ty.is_nullable => WhenNull::Keep,
+        _ if is_datetime => WhenNull::Epoch,
+        Kind::String if is_string_enum => WhenNull::Label(DEFAULT_LABEL.into()),
+        // A null Enum is refused by the server even where the column has a DEFAULT.
+        Kind::Enum(labels) => {
+            let holds = |label: &String| labels.iter().any(|held| **held == **label);
+            let wanted = is_string_enum.then(|| DEFAULT_LABEL.to_owned()).filter(holds);
+            match wanted.or_else(|| default.and_then(text_literal).filter(holds)) {
+                Some(label) => WhenNull::Label(label.into()),
+                None => WhenNull::Reject,
+            }
+        }
+        // A null Array becomes [] even where the DEFAULT says otherwise.
+        Kind::Array(_) if !default.is_none_or(is_empty_array) => WhenNull::Reject,
+        _ => WhenNull::ServerDefault,
+    }
+}
+
+fn rule_errors(schema: &TableSchema, rules: &Rules) -> Vec<PlanError> {
+    let is_date = |kind: &Kind| {
+        matches!(kind, Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. })
+    };
+    let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
+    let mut errors = Vec::new();
+    let mut look = |variable, names: &[String], fits: &dyn Fn(&Kind) -> bool, wanted: &str| {
+        for name in names {
+            let found = schema.columns.iter().find(|column| *column.name == **name);
+            let problem = match found {
+                None => format!("is no column of `{}`{}", schema.table, near_miss(schema, name)),
+                Some(column) if !fits(&column.ty.kind) => {
+                    format!("is of type {}, expected {wanted}", column.type_text)
+                }
+                Some(_) => continue,
+            };
+            errors.push(PlanError { variable, column: name.clone(), problem });
+        }
+    };
+    look("REQUIRED_COLUMNS", &rules.required, &|_| true, "");
+    look("DATETIME_COLUMNS", &rules.datetime, &is_date, "a date or time");
+    look("STRING_ENUM_COLUMNS", &rules.string_enum, &is_text, "String or Enum");
+    errors
+}
+
+fn near_miss(schema: &TableSchema, name: &str) -> String {
+    schema
+        .columns
+        .iter()
+        .map(|column| (strsim::damerau_levenshtein(&column.name, name), &column.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2.max(name.len() / 4))
+        .map(|(_, near)| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::table::ColumnRow;
+
+    fn plan(columns: &[(&str, &str, &str)], rules: &Rules) -> Result<TablePlan, Vec<PlanError>> {
+        let rows = columns.iter().map(|(name, ty, default)| ColumnRow {
+            name: (*name).into(),
+            ty: (*ty).into(),
+            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+            default_expression: (*default).into(),
+        });
+        TablePlan::new(&TableSchema::from_rows("d", "t", "UTC", rows).unwrap(), rules)
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_null_follows_the_rule_of_its_column() {
+        let label = |label: &str| WhenNull::Label(label.into());
+        let table = [
+            ("a", "Nullable(Int8)", "", WhenNull::Keep),
+            ("b", "Int8", "", WhenNull::ServerDefault),
+            ("c", "Int8", "a * 2", WhenNull::ServerDefault),
+            ("d", "Enum8('x' = 1)", "", WhenNull::Reject),
+            ("e", "Enum8('x' = 1)", "'x'", label("x")),
+            ("f", "Enum8('x' = 1)", "lower('X')", WhenNull::Reject),
+            ("g", "Array(Int8)", "", WhenNull::ServerDefault),
+            ("h", "Array(Int8)", "[]", WhenNull::ServerDefault),
+            ("i", "Array(Int8)", "[1]", WhenNull::Reject),
+            ("dt", "DateTime", "now()", WhenNull::Epoch),
+            ("dn", "Nullable(DateTime)", "", WhenNull::Keep),
+            ("s", "LowCardinality(String)", "'x'", label("DEFAULT")),
+            ("s1", "Enum8('DEFAULT' = 1, 'x' = 2)", "'x'", label("DEFAULT")),
+            ("s2", "Enum8('x' = 2)", "'x'", label("x")),
+            ("s3", "Nullable(String)", "", WhenNull::Keep),
+        ];
+        let columns: Vec<_> = table.iter().map(|(name, ty, d, _)| (*name, *ty, *d)).collect();
+        let rules = Rules {
+            datetime: names(&["dt", "dn"]),
+            string_enum: names(&["s", "s1", "s2", "s3"]),
+            ..Rules::default()
+        };
+        let plan = plan(&columns, &rules).unwrap();
+        for (column, (name, .., expected)) in plan.columns.iter().zip(table) {
+            assert_eq!(column.when_null, expected, "column {name}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_fits_no_column_is_named_with_the_near_miss() {
+        let rules = Rules {
+            required: names(&["craeted", "zzzzzzzz"]),
+            datetime: names(&["id"]),
+            string_enum: names(&["id"]),
+            ..Rules::default()
+        };
+        let columns = [("id", "Int8", ""), ("created", "DateTime", "")];
+        let errors = plan(&columns, &rules).unwrap_err();
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "REQUIRED_COLUMNS: `craeted` is no column of `t`; did you mean `created`?",
+                "REQUIRED_COLUMNS: `zzzzzzzz` is no column of `t`",
+                "DATETIME_COLUMNS: `id` is of type Int8, expected a date or time",
+                "STRING_ENUM_COLUMNS: `id` is of type Int8, expected String or Enum",
+            ]
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! The parser of ClickHouse's type texts, as `system.columns` prints them.
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+/// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
+const MAX_DEPTH: usize = 64;
+
+/// A column type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Type {
+    /// The type without its wrappers.
+    pub kind: Kind,
+    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here.
+    pub is_nullable: bool,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Int8 to Int64 and UInt8 to UInt64.
+    Int(IntKind),
+    /// Float32.
+    Float32,
+    /// Float64.
+    Float64,
+    /// Bool.
+    Bool,
+    /// String.
+    String,
+    /// FixedString of so many bytes.
+    FixedString(i32),
+    /// UUID.
+    Uuid,
+    /// Date: days since 1970, 16 bits.
+    Date,
+    /// Date32: days since 1970, from 1900 to 2299.
+    Date32,
+    /// DateTime: seconds since 1970, 32 bits.
+    DateTime {
+        /// The zone of texts without an offset; `None` is the server's.
+        zone: Option<Tz>,
+    },
+    /// DateTime64: ticks of 10 to the power of minus `precision` seconds since 1970.
+    DateTime64 {
+        /// Decimal digits of a second, 0 to 9.
+        precision: u8,
+        /// The zone of texts without an offset; `None` is the server's.
+        zone: Option<Tz>,
+    },
+    /// Decimal of at most 38 digits.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits behind the point, at most `precision`.
+        scale: u8,
+    },
+    /// Enum8 and Enum16: the labels in the order of their numbers.
+    Enum(Arc<[Box<str>]>),
+    /// Array of elements.
+    Array(Box<Type>),
+}
+
+/// An integer's width and sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum IntKind {
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl IntKind {
+    /// Lowest and highest value.
+    pub fn range(self) -> (i128, i128) {
+        match self {
+            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Self::I64 => (i64::MIN.into(), i64::MAX.into()),
+            Self::U8 => (0, u8::MAX.into()),
+            Self::U16 => (0, u16::MAX.into()),
+            Self::U32 => (0, u32::MAX.into()),
+            Self::U64 => (0, u64::MAX.into()),
+        }
+    }
+
+    /// Whether JSON readers lose digits of it, so that a string is taken too.
+    pub fn is_64_bit(self) -> bool {
+        matches!(self, Self::I64 | Self::U64)
+    }
+}
+
+/// Why a type text yields no type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TypeError {
+    /// A type that sluicegate does not fill.
+    #[error("type `{0}` is not supported yet")]
+    Unsupported(String),
+    /// Not a type at all.
+    #[error("type `{text}` is not understood: {problem}")]
+    Malformed {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Parses a type text.
+///
+/// # Errors
+/// [`TypeError::Unsupported`] names the part that is not filled; never panics.
+pub fn parse(text: &str) -> Result<Type, TypeError> {
+    parse_at(text.trim(), 0)
+}
+
+fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
+    let malformed = |problem: &str| TypeError::Malformed {
+        text: text.chars().take(200).collect(),
+        problem: problem.into(),
+    };
+    if depth > MAX_DEPTH {
+        return Err(malformed("nested too deeply"));
+    }
+    let (name, inner) = match text.split_once('(') {
+        None => (text, None),
+        Some((name, rest)) => {
+            let inner = rest.strip_suffix(')').ok_or_else(|| malformed("a `)` is missing"))?;
+            (name.trim(), Some(inner))
+        }
+    };
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ' ') {
+        return Err(malformed("expected a type's name"));
+    }
+    let args = match inner {
+        None => Vec::new(),
+        Some(inner) => split(inner).ok_or_else(|| malformed("quotes or brackets do not match"))?,
+    };
+    let one = || match args.as_slice() {
+        [arg] => Ok(*arg),
+        _ => Err(malformed("expected one argument")),
+    };
+    let number = |arg: &str| arg.parse::<u32>().map_err(|_| malformed("expected a number"));
+    let kind = match (name, args.as_slice()) {
+        ("Nullable", _) => {
+            let inner = parse_at(one()?, depth + 1)?;
+            if inner.is_nullable || matches!(inner.kind, Kind::Array(_)) {
+                return Err(malformed("Nullable cannot hold this type"));
+            }
+            return Ok(Type { is_nullable: true, ..inner });
+        }
+        ("LowCardinality", _) => return parse_at(one()?, depth + 1),
+        ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
+        ("FixedString", _) => {
+            let width = number(one()?)?;
+            let width = i32::try_from(width).ok().filter(|width| *width > 0);
+            Kind::FixedString(width.ok_or_else(|| malformed("expected a width above 0"))?)
+        }
+        ("DateTime", []) => Kind::DateTime { zone: None },
+        ("DateTime", [zone]) => Kind::DateTime { zone: Some(parse_zone(zone, text)?) },
+        ("DateTime64", [precision, zone @ ..]) => Kind::DateTime64 {
+            precision: digits(number(precision)?, 9)
+                .ok_or_else(|| malformed("precision over 9"))?,
+            zone: zone.first().map(|zone| parse_zone(zone, text)).transpose()?,
+        },
+        ("Decimal", [precision, scale]) => decimal(number(precision)?, number(scale)?, text)?,
+        ("Decimal32", [scale]) => decimal(9, number(scale)?, text)?,
+        ("Decimal64", [scale]) => decimal(18, number(scale)?, text)?,
+        ("Decimal128", [scale]) => decimal(38, number(scale)?, text)?,
+        ("Enum8" | "Enum16", labels) => Kind::Enum(
+            parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?,
+        ),
+        (name, []) => plain(name).ok_or_else(|| TypeError::Unsupported(text.into()))?,
+        _ => return Err(TypeError::Unsupported(text.into())),
+    };
+    Ok(Type { kind, is_nullable: false })
+}
+
+fn plain(name: &str) -> Option<Kind> {
+    Some(match name {
+        "Int8" => Kind::Int(IntKind::I8),
+        "Int16" => Kind::Int(IntKind::I16),
+        "Int32" => Kind::Int(IntKind::I32),
+        "Int64" => Kind::Int(IntKind::I64),
+        "UInt8" => Kind::Int(IntKind::U8),
+        "UInt16" => Kind::Int(IntKind::U16),
+        "UInt32" => Kind::Int(IntKind::U32),
+        "UInt64" => Kind::Int(IntKind::U64),
+        "Float32" => Kind::Float32,
+        "Float64" => Kind::Float64,
+        "Bool" => Kind::Bool,
+        "String" => Kind::String,
+        "UUID" => Kind::Uuid,
+        "Date" => Kind::Date,
+        "Date32" => Kind::Date32,
+        _ => return None,
+    })
+}
+
+fn digits(number: u32, most: u8) -> Option<u8> {
+    u8::try_from(number).ok().filter(|number| *number <= most)
+}
+
+fn decimal(precision: u32, scale: u32, text: &str) -> Result<Kind, TypeError> {
+    let unsupported = || TypeError::Unsupported(text.into());
+    let precision = digits(precision, 38).filter(|p| *p > 0).ok_or_else(unsupported)?;
+    let scale = digits(scale, precision).ok_or_else(unsupported)?;
+    Ok(Kind::Decimal { precision, scale })
+}
+
+fn parse_zone(quoted: &str, text: &str) -> Result<Tz, TypeError> {
+    let name = unquote(quoted).unwrap_or_default();
+    name.parse().map_err(|_| TypeError::Malformed {
+        text: text.into(),
+        problem: format!("time zone {quoted} is unknown"),
+    })
+}
+
+fn parse_labels(args: &[&str]) -> Option<Arc<[Box<str>]>> {
+    let mut labels = Vec::with_capacity(args.len());
+    for arg in args {
+        let (label, number) = arg.rsplit_once('=')?;
+        labels.push((number.trim().parse::<i16>().ok()?, unquote(label.trim())?));
+    }
+    labels.sort();
+    (!labels.is_empty()).then(|| labels.into_iter().map(|(_, l)| l.into_boxed_str()).collect())
+}
+
+/// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
+fn split(inner: &str) -> Option<Vec<&str>> {
+    let (mut args, mut start, mut depth, mut is_quoted) = (Vec::new(), 0, 0_usize, false);
+    let mut bytes = inner.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' if is_quoted => drop(bytes.next()),
+            b'\'' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            b',' if depth == 0 => {
+                args.push(inner.get(start..at)?.trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if is_quoted || depth > 0 {
+        return None;
+    }
+    args.push(inner.get(start..)?.trim());
+    Some(args)
+}
+
+/// The text within single quotes, escapes resolved; `None` where it is not quoted.
+pub fn unquote(quoted: &str) -> Option<String> {
+    let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
+    let (mut text, mut chars) = (String::with_capacity(inner.len()), inner.chars());
+    while let Some(c) = chars.next() {
+        text.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '0' => '\0',
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                other => other,
+            },
+            // Two quotes are one; one alone would have ended the text.
+            '\'' => (chars.next()? == '\'').then_some('\'')?,
+            other => other,
+        });
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(kind: Kind) -> Type {
+        Type { kind, is_nullable: false }
+    }
+
+    fn nullable(kind: Kind) -> Type {
+        Type { kind, is_nullable: true }
+    }
+
+    fn labels(labels: &[&str]) -> Kind {
+        Kind::Enum(labels.iter().map(|label| Box::from(*label)).collect())
+    }
+
+    #[test]
+    fn each_type_text_yields_its_tree() {
+        let berlin = Some(chrono_tz::Europe::Berlin);
+        let table = [
+            ("Int8", of(Kind::Int(IntKind::I8))),
+            ("UInt64", of(Kind::Int(IntKind::U64))),
+            ("Float32", of(Kind::Float32)),
+            ("Nullable(Bool)", nullable(Kind::Bool)),
+            ("LowCardinality(String)", of(Kind::String)),
+            ("LowCardinality(Nullable(String))", nullable(Kind::String)),
+            ("FixedString(16)", of(Kind::FixedString(16))),
+            ("DateTime", of(Kind::DateTime { zone: None })),
+            ("DateTime('Europe/Berlin')", of(Kind::DateTime { zone: berlin })),
+            ("DateTime64(3)", of(Kind::DateTime64 { precision: 3, zone: None })),
+            ("DateTime64(9, 'Europe/Berlin')", of(Kind::DateTime64 { precision: 9, zone: berlin })),
+            ("Decimal(12, 4)", of(Kind::Decimal { precision: 12, scale: 4 })),
+            ("Decimal64(2)", of(Kind::Decimal { precision: 18, scale: 2 })),
+            ("Enum8('b' = 2, 'a' = 1)", of(labels(&["a", "b"]))),
+            (r"Enum16('it\'s, (so)' = -5, '' = 300)", of(labels(&["it's, (so)", ""]))),
+            ("Array(Nullable(UUID))", of(Kind::Array(Box::new(nullable(Kind::Uuid))))),
+            (
+                "Array(Array(Date32))",
+                of(Kind::Array(Box::new(of(Kind::Array(Box::new(of(Kind::Date32))))))),
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_not_filled_is_told_from_one_that_is_none() {
+        for text in ["Map(String, Int8)", "Int256", "Decimal(39, 2)", "JSON", "Array(IPv4)"] {
+            assert!(matches!(parse(text), Err(TypeError::Unsupported(_))), "{text}");
+        }
+        for text in ["", "Array(", "Nullable(Array(Int8))", "DateTime('Nowhere/X')", "Enum8(a)"] {
+            assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");
+        }
+        let deep = format!("{}Int8{}", "Array(".repeat(500), ")".repeat(500));
+        assert!(matches!(parse(&deep), Err(TypeError::Malformed { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r"[A-Za-z0-9_(),'= \\]{0,60}") {
+            let _parsed = parse(&text);
+        }
+    }
+}
