@@ -1,0 +1,226 @@
+//! Check: the rules on absent and null fields, over columns of whoever made them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int32Type;
+use arrow_array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
+use arrow_buffer::NullBuffer;
+use arrow_schema::ArrowError;
+use arrow_select::filter::filter_record_batch;
+
+use crate::record::Origin;
+use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rows::{Checked, Rows};
+use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
+
+/// Applies the rules. A record that breaks one loses all of its rows.
+pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
+    let Rows { batch, origins, absent, rejections } = rows;
+    let mut refused: HashMap<Origin, Rejection> = HashMap::new();
+    let mut defaulted = Vec::new();
+    let mut columns = batch.columns().to_vec();
+    for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
+        let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) else {
+            continue;
+        };
+        if plan.is_required || plan.when_null == WhenNull::Reject {
+            for origin in null_origins(&nulls, &origins) {
+                let is_absent = plan.is_required && absent.contains(&(at, origin));
+                refused.entry(origin).or_insert_with(|| rejection(origin, plan, is_absent));
+            }
+            continue;
+        }
+        if plan.when_null != WhenNull::Keep {
+            defaulted.push((at, nulls.null_count()));
+        }
+        *column = match fill(column, &nulls, &plan.when_null) {
+            Ok(filled) => filled,
+            // The column's type is the plan's, and so is the rule for it.
+            Err(error) => unreachable!("column `{}`: {error}", plan.name),
+        };
+    }
+    let filled = RecordBatch::try_new(Arc::clone(&plan.arrow), columns);
+    let kept = filled.and_then(|batch| withdraw(batch, origins, &refused));
+    let (batch, origins) = match kept {
+        Ok(kept) => kept,
+        Err(error) => unreachable!("columns and plan differ: {error}"),
+    };
+    let mut refused: Vec<Rejection> = refused.into_values().collect();
+    refused.sort_by_key(|rejection| rejection.origin);
+    let rejections = [rejections, refused].concat();
+    Checked { batch, origins, rejections, defaulted }
+}
+
+fn null_origins(nulls: &NullBuffer, origins: &[Origin]) -> Vec<Origin> {
+    origins.iter().zip(nulls).filter(|(_, valid)| !valid).map(|(origin, _)| *origin).collect()
+}
+
+/// Takes out every row of the refused records.
+fn withdraw(
+    batch: RecordBatch,
+    origins: Vec<Origin>,
+    refused: &HashMap<Origin, Rejection>,
+) -> Result<(RecordBatch, Vec<Origin>), ArrowError> {
+    if refused.is_empty() {
+        return Ok((batch, origins));
+    }
+    let keep: Vec<bool> = origins.iter().map(|origin| !refused.contains_key(origin)).collect();
+    let mut kept = origins;
+    kept.retain(|origin| !refused.contains_key(origin));
+    Ok((filter_record_batch(&batch, &BooleanArray::from(keep))?, kept))
+}
+
+/// Puts a value in the place of nulls where the rule names one; otherwise the server does.
+fn fill(
+    column: &ArrayRef,
+    nulls: &NullBuffer,
+    when_null: &WhenNull,
+) -> Result<ArrayRef, ArrowError> {
+    let fill = match when_null {
+        WhenNull::Epoch => epoch(column)?,
+        WhenNull::Label(label) => text(column, label)?,
+        WhenNull::Keep | WhenNull::ServerDefault | WhenNull::Reject => {
+            return Ok(Arc::clone(column));
+        }
+    };
+    let is_valid = BooleanArray::new(nulls.inner().clone(), None);
+    arrow_select::zip::zip(&is_valid, column, &arrow_array::Scalar::new(fill))
+}
+
+/// 1970-01-01 00:00:00 in the column's own type: a zero.
+fn epoch(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let zero = new_null_array(column.data_type(), 1).to_data().into_builder().nulls(None);
+    Ok(arrow_array::make_array(zero.build()?))
+}
+
+fn text(column: &ArrayRef, label: &str) -> Result<ArrayRef, ArrowError> {
+    let Some(labels) = column.as_dictionary_opt::<Int32Type>() else {
+        return Ok(Arc::new(StringArray::from(vec![label])));
+    };
+    let values = labels.values();
+    let at = values.as_string_opt::<i32>().and_then(|values| {
+        values.iter().position(|value| value == Some(label)).and_then(|at| i32::try_from(at).ok())
+    });
+    let at = at.ok_or_else(|| ArrowError::InvalidArgumentError(format!("no label `{label}`")))?;
+    let keys = arrow_array::Int32Array::from(vec![at]);
+    Ok(Arc::new(arrow_array::DictionaryArray::try_new(keys, Arc::clone(values))?))
+}
+
+fn rejection(origin: Origin, plan: &ColumnPlan, is_absent: bool) -> Rejection {
+    let fault = Fault {
+        reason: if is_absent { Reason::MissingColumn } else { Reason::NullNotAllowed },
+        column: Some(Arc::clone(&plan.name)),
+        pointer: format!("/{}", plan.name.replace('~', "~0").replace('/', "~1")),
+        expected: match plan.is_required {
+            true => format!("a value of {} (REQUIRED_COLUMNS)", plan.type_text),
+            false => format!("a value of {}: a null has no default there", plan.type_text),
+        },
+        got_kind: if is_absent { "nothing" } else { "null" },
+        got: String::new(),
+    };
+    Rejection { origin, stage: Stage::Check, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::plan::Rules;
+    use crate::schema::table::{ColumnRow, TableSchema};
+
+    /// One column `c`, and rows of it; `None` is a null.
+    fn rows(ty: &str, default: &str, rules: &Rules, column: ArrayRef) -> (TablePlan, Rows) {
+        let row = ColumnRow {
+            name: "c".into(),
+            ty: ty.into(),
+            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+            default_expression: default.into(),
+        };
+        let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
+        let plan = TablePlan::new(&schema, rules).unwrap();
+        let origins = (0..).take(column.len()).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&plan.arrow), vec![column]).unwrap();
+        (plan, Rows { batch, origins, absent: vec![], rejections: vec![] })
+    }
+
+    fn texts(texts: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(texts.to_vec()))
+    }
+
+    fn only_c() -> Vec<String> {
+        vec!["c".into()]
+    }
+
+    #[test]
+    fn a_required_column_tells_an_absent_field_from_a_null_one() {
+        let rules = Rules { required: only_c(), ..Rules::default() };
+        let column = texts(&[Some("a"), None, None]);
+        let (plan, mut rows) = rows("Nullable(String)", "", &rules, column);
+        rows.absent = vec![(0, 2)];
+        let checked = check(&plan, rows);
+        let reasons: Vec<_> =
+            checked.rejections.iter().map(|r| (r.origin, r.fault.reason)).collect();
+        assert_eq!(reasons, [(1, Reason::NullNotAllowed), (2, Reason::MissingColumn)]);
+        assert_eq!((checked.origins, checked.batch.num_rows()), (vec![0], 1));
+    }
+
+    #[test]
+    fn one_refused_row_withdraws_every_row_of_its_record() {
+        let rules = Rules { required: only_c(), ..Rules::default() };
+        let column = texts(&[Some("a"), None, Some("b"), Some("c")]);
+        let (plan, mut rows) = rows("String", "", &rules, column);
+        rows.origins = vec![4, 4, 4, 5];
+        let checked = check(&plan, rows);
+        assert_eq!((checked.rejections.len(), checked.origins), (1, vec![5]));
+    }
+
+    #[test]
+    fn a_null_takes_the_label_that_its_rule_names() {
+        let rules = Rules { string_enum: only_c(), ..Rules::default() };
+        let (plan, rows) = rows("String", "", &rules, texts(&[None, Some("a")]));
+        let checked = check(&plan, rows);
+        let values: Vec<_> = checked.batch.column(0).as_string::<i32>().iter().collect();
+        assert_eq!(values, [Some("DEFAULT"), Some("a")]);
+        assert_eq!(checked.defaulted, [(0, 1)]);
+    }
+
+    #[test]
+    fn a_null_enum_takes_its_literal_default_or_is_refused() {
+        let labels: ArrayRef = Arc::new(StringArray::from(vec!["x", "y"]));
+        let keys = arrow_array::Int32Array::from(vec![Some(0), None]);
+        let column: ArrayRef =
+            Arc::new(arrow_array::DictionaryArray::try_new(keys, labels).unwrap());
+        let ty = "Enum8('x' = 1, 'y' = 2)";
+        let (plan, with_default) = rows(ty, "'y'", &Rules::default(), Arc::clone(&column));
+        let checked = check(&plan, with_default);
+        let filled = checked.batch.column(0).as_dictionary::<Int32Type>().clone();
+        let filled = filled.downcast_dict::<StringArray>().unwrap();
+        assert_eq!(filled.into_iter().collect::<Vec<_>>(), [Some("x"), Some("y")]);
+
+        let (plan, without) = rows(ty, "", &Rules::default(), column);
+        let checked = check(&plan, without);
+        assert_eq!(checked.rejections[0].fault.reason, Reason::NullNotAllowed);
+        assert_eq!(checked.origins, [0]);
+    }
+
+    #[test]
+    fn an_epoch_takes_the_place_of_a_null_and_nothing_else() {
+        let rules = Rules { datetime: only_c(), ..Rules::default() };
+        let column = arrow_array::TimestampSecondArray::from(vec![None, Some(7)]);
+        let (plan, rows) = rows("DateTime", "now()", &rules, Arc::new(column));
+        let checked = check(&plan, rows);
+        let values =
+            checked.batch.column(0).as_primitive::<arrow_array::types::TimestampSecondType>();
+        assert_eq!(values.iter().collect::<Vec<_>>(), [Some(0), Some(7)]);
+    }
+
+    #[test]
+    fn other_nulls_go_out_for_the_server_to_default() {
+        let column = arrow_array::Int8Array::from(vec![None, Some(7)]);
+        let (plan, rows) = rows("Int8", "", &Rules::default(), Arc::new(column));
+        let checked = check(&plan, rows);
+        assert_eq!(checked.batch.column(0).null_count(), 1);
+        assert_eq!(checked.defaulted, [(0, 1)]);
+    }
+}

@@ -1,0 +1,307 @@
+//! The columns being filled: plain vectors, so that a failed row is cut off again by `truncate`.
+//! Arrow's own builders cannot do that.
+
+use std::sync::Arc;
+
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{
+    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
+    PrimitiveArray, StringArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, TimeUnit};
+
+use crate::schema::arrow::{field, unit};
+use crate::schema::types::{IntKind, Kind, Type};
+
+/// One column, or the elements of an array column.
+#[derive(Debug)]
+pub struct Column {
+    len: usize,
+    valid: NullBufferBuilder,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    I8(Vec<i8>),
+    I16(Vec<i16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Bool(Vec<bool>),
+    Text { ends: Vec<i32>, text: String },
+    Fixed { width: usize, bytes: Vec<u8> },
+    Days(Vec<i32>),
+    Ticks(Vec<i64>, TimeUnit),
+    Decimal(Vec<i128>, u8, i8),
+    Label(Vec<i32>, Arc<[Box<str>]>),
+    List { ends: Vec<i32>, element: Box<Column>, element_type: Type },
+}
+
+impl Column {
+    /// An empty column with room for `rows` rows.
+    pub fn new(ty: &Type, rows: usize) -> Self {
+        let data = match &ty.kind {
+            Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::I16) => Data::I16(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::I32) => Data::I32(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::I64) => Data::I64(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::U8) => Data::U8(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::U16) => Data::U16(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::U32) => Data::U32(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::U64) => Data::U64(Vec::with_capacity(rows)),
+            Kind::Float32 => Data::F32(Vec::with_capacity(rows)),
+            Kind::Float64 => Data::F64(Vec::with_capacity(rows)),
+            Kind::Bool => Data::Bool(Vec::with_capacity(rows)),
+            Kind::String => Data::Text { ends: Vec::with_capacity(rows), text: String::new() },
+            Kind::FixedString(width) => fixed(usize::try_from(*width).unwrap_or(0), rows),
+            Kind::Uuid => fixed(16, rows),
+            Kind::Date | Kind::Date32 => Data::Days(Vec::with_capacity(rows)),
+            Kind::DateTime { .. } => Data::Ticks(Vec::with_capacity(rows), TimeUnit::Second),
+            Kind::DateTime64 { precision, .. } => {
+                Data::Ticks(Vec::with_capacity(rows), unit(*precision))
+            }
+            Kind::Decimal { precision, scale } => {
+                let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
+                Data::Decimal(Vec::with_capacity(rows), *precision, scale)
+            }
+            Kind::Enum(labels) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
+            Kind::Array(element) => Data::List {
+                ends: Vec::with_capacity(rows),
+                element: Box::new(Self::new(element, rows)),
+                element_type: (**element).clone(),
+            },
+        };
+        Self { len: 0, valid: NullBufferBuilder::new(rows), data }
+    }
+
+    /// How many values it holds, nulls among them.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Cuts off what was put behind `len` values.
+    pub fn truncate(&mut self, len: usize) {
+        match &mut self.data {
+            Data::I8(values) => values.truncate(len),
+            Data::I16(values) => values.truncate(len),
+            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.truncate(len),
+            Data::I64(values) | Data::Ticks(values, _) => values.truncate(len),
+            Data::U8(values) => values.truncate(len),
+            Data::U16(values) => values.truncate(len),
+            Data::U32(values) => values.truncate(len),
+            Data::U64(values) => values.truncate(len),
+            Data::F32(values) => values.truncate(len),
+            Data::F64(values) => values.truncate(len),
+            Data::Bool(values) => values.truncate(len),
+            Data::Decimal(values, ..) => values.truncate(len),
+            Data::Text { ends, text } => {
+                ends.truncate(len);
+                text.truncate(last(ends));
+            }
+            Data::Fixed { width, bytes } => bytes.truncate(len * *width),
+            Data::List { ends, element, .. } => {
+                ends.truncate(len);
+                element.truncate(last(ends));
+            }
+        }
+        if self.valid.len() > len {
+            self.valid.truncate(len);
+        }
+        self.len = len;
+    }
+
+    /// Puts a null.
+    pub fn put_null(&mut self) {
+        match &mut self.data {
+            Data::I8(values) => values.push(0),
+            Data::I16(values) => values.push(0),
+            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.push(0),
+            Data::I64(values) | Data::Ticks(values, _) => values.push(0),
+            Data::U8(values) => values.push(0),
+            Data::U16(values) => values.push(0),
+            Data::U32(values) => values.push(0),
+            Data::U64(values) => values.push(0),
+            Data::F32(values) => values.push(0.0),
+            Data::F64(values) => values.push(0.0),
+            Data::Bool(values) => values.push(false),
+            Data::Decimal(values, ..) => values.push(0),
+            Data::Text { ends, .. } | Data::List { ends, .. } => {
+                ends.push(ends.last().copied().unwrap_or(0));
+            }
+            Data::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
+        }
+        self.valid.append_null();
+        self.len += 1;
+    }
+
+    fn put_valid(&mut self) {
+        self.valid.append_non_null();
+        self.len += 1;
+    }
+
+    /// Puts an integer; `None` if the column's type does not hold it.
+    pub fn put_integer(&mut self, value: i128) -> Option<()> {
+        match &mut self.data {
+            Data::I8(values) => values.push(value.try_into().ok()?),
+            Data::I16(values) => values.push(value.try_into().ok()?),
+            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
+                values.push(value.try_into().ok()?);
+            }
+            Data::I64(values) | Data::Ticks(values, _) => values.push(value.try_into().ok()?),
+            Data::U8(values) => values.push(value.try_into().ok()?),
+            Data::U16(values) => values.push(value.try_into().ok()?),
+            Data::U32(values) => values.push(value.try_into().ok()?),
+            Data::U64(values) => values.push(value.try_into().ok()?),
+            Data::Decimal(values, ..) => values.push(value),
+            _ => return None,
+        }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts the float nearest to a number's text; `None` if it is out of range.
+    pub fn put_float(&mut self, text: &str) -> Option<()> {
+        match &mut self.data {
+            Data::F32(values) => {
+                let value: f32 = fast_float2::parse(text).ok()?;
+                values.push(value.is_finite().then_some(value)?);
+            }
+            Data::F64(values) => {
+                let value: f64 = fast_float2::parse(text).ok()?;
+                values.push(value.is_finite().then_some(value)?);
+            }
+            _ => return None,
+        }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts a boolean.
+    pub fn put_bool(&mut self, value: bool) -> Option<()> {
+        let Data::Bool(values) = &mut self.data else { return None };
+        values.push(value);
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts a text; `None` where the column's texts would pass 2 GiB.
+    pub fn put_text(&mut self, value: &str) -> Option<()> {
+        let Data::Text { ends, text } = &mut self.data else { return None };
+        let end = i32::try_from(text.len() + value.len()).ok()?;
+        text.push_str(value);
+        ends.push(end);
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts bytes of a fixed width, zeros behind those that are shorter; `None` if too long.
+    pub fn put_fixed(&mut self, value: &[u8]) -> Option<()> {
+        let Data::Fixed { width, bytes } = &mut self.data else { return None };
+        let padding = width.checked_sub(value.len())?;
+        bytes.extend_from_slice(value);
+        bytes.resize(bytes.len() + padding, 0);
+        self.put_valid();
+        Some(())
+    }
+
+    /// The column that an array's elements go to, before [`Column::close_array`].
+    pub fn element(&mut self) -> Option<&mut Self> {
+        match &mut self.data {
+            Data::List { element, .. } => Some(element),
+            _ => None,
+        }
+    }
+
+    /// Makes the elements put since the last array one value.
+    pub fn close_array(&mut self) -> Option<()> {
+        let Data::List { ends, element, .. } = &mut self.data else { return None };
+        ends.push(i32::try_from(element.len).ok()?);
+        self.put_valid();
+        Some(())
+    }
+
+    /// The Arrow array, without copying values.
+    ///
+    /// # Errors
+    /// Arrow's own checks; one that fails is a bug here.
+    pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
+        let nulls = self.valid.finish();
+        Ok(match self.data {
+            Data::I8(values) => primitive::<Int8Type>(values, nulls),
+            Data::I16(values) => primitive::<Int16Type>(values, nulls),
+            Data::I32(values) => primitive::<Int32Type>(values, nulls),
+            Data::I64(values) => primitive::<Int64Type>(values, nulls),
+            Data::U8(values) => primitive::<UInt8Type>(values, nulls),
+            Data::U16(values) => primitive::<UInt16Type>(values, nulls),
+            Data::U32(values) => primitive::<UInt32Type>(values, nulls),
+            Data::U64(values) => primitive::<UInt64Type>(values, nulls),
+            Data::F32(values) => primitive::<Float32Type>(values, nulls),
+            Data::F64(values) => primitive::<Float64Type>(values, nulls),
+            Data::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
+            Data::Days(values) => primitive::<Date32Type>(values, nulls),
+            Data::Ticks(values, TimeUnit::Second) => {
+                primitive::<TimestampSecondType>(values, nulls)
+            }
+            Data::Ticks(values, TimeUnit::Millisecond) => {
+                primitive::<TimestampMillisecondType>(values, nulls)
+            }
+            Data::Ticks(values, TimeUnit::Microsecond) => {
+                primitive::<TimestampMicrosecondType>(values, nulls)
+            }
+            Data::Ticks(values, TimeUnit::Nanosecond) => {
+                primitive::<TimestampNanosecondType>(values, nulls)
+            }
+            Data::Decimal(values, precision, scale) => {
+                let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+            Data::Text { ends, text } => {
+                let bytes = Buffer::from_vec(text.into_bytes());
+                Arc::new(StringArray::try_new(offsets(&ends), bytes, nulls)?)
+            }
+            Data::Fixed { width, bytes } => {
+                let width = i32::try_from(width).unwrap_or(i32::MAX);
+                Arc::new(FixedSizeBinaryArray::try_new(width, Buffer::from_vec(bytes), nulls)?)
+            }
+            Data::Label(keys, labels) => {
+                let labels = StringArray::from_iter_values(labels.iter());
+                let keys = PrimitiveArray::<Int32Type>::new(keys.into(), nulls);
+                Arc::new(DictionaryArray::try_new(keys, Arc::new(labels))?)
+            }
+            Data::List { ends, element, element_type } => {
+                let field = Arc::new(field("item", &element_type));
+                Arc::new(ListArray::try_new(field, offsets(&ends), element.finish()?, nulls)?)
+            }
+        })
+    }
+}
+
+fn fixed(width: usize, rows: usize) -> Data {
+    Data::Fixed { width, bytes: Vec::with_capacity(width * rows) }
+}
+
+fn last(ends: &[i32]) -> usize {
+    ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
+}
+
+fn offsets(ends: &[i32]) -> OffsetBuffer<i32> {
+    let mut offsets = Vec::with_capacity(ends.len() + 1);
+    offsets.push(0);
+    offsets.extend_from_slice(ends);
+    OffsetBuffer::new(ScalarBuffer::from(offsets))
+}
+
+fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
+}

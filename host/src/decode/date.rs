@@ -1,0 +1,300 @@
+//! Date and time texts: a closed list of layouts, and no guessing.
+//!
+//! | where | layouts |
+//! |---|---|
+//! | always, date | `YYYY-MM-DD`, `YYYY/MM/DD` |
+//! | always, date and time | a date, then a space or `T`, `hh:mm`, `hh:mm:ss` or `hh:mm:ss.f`; then nothing, `Z`, `+hh:mm` or `+hhmm` |
+//! | in DATETIME_COLUMNS | also `YYYYMMDD`, `YYYYMMDDThhmmss` with or without `Z`, `Mon D YYYY`, and RFC 2822 |
+//!
+//! A text without an offset is in the column's time zone, else in the server's; never in this
+//! process's. A local time that occurs twice is the earlier one; one that never occurs is
+//! refused. A date alone, in a column of date and time, is its midnight.
+
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
+use chrono_tz::Tz;
+
+use crate::schema::plan::TimestampUnit;
+
+const NANOS: i128 = 1_000_000_000;
+/// 1900-01-01 in days since 1970.
+const FIRST_DAY: i64 = -25_567;
+/// 2299-12-31 in days since 1970.
+const LAST_DAY: i64 = 120_529;
+const DAY_SECONDS: i64 = 86_400;
+
+/// A point in time, or a date, as a text gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    local: NaiveDateTime,
+    /// Seconds east of UTC, where the text says.
+    offset_s: Option<i64>,
+    has_time: bool,
+}
+
+/// Reads a text; the wider list of layouts only where `is_wide`.
+pub fn parse(text: &str, is_wide: bool) -> Option<Moment> {
+    strict(text).or_else(|| is_wide.then(|| wide(text)).flatten())
+}
+
+fn strict(text: &str) -> Option<Moment> {
+    let bytes = text.as_bytes();
+    let separator = *bytes.get(4)?;
+    if !matches!(separator, b'-' | b'/') || *bytes.get(7)? != separator {
+        return None;
+    }
+    let date = date_of(number(bytes, 0..4)?, number(bytes, 5..7)?, number(bytes, 8..10)?)?;
+    let Some(&join) = bytes.get(10) else {
+        return Some(Moment { local: date.into(), offset_s: None, has_time: false });
+    };
+    if !matches!(join, b' ' | b'T') || *bytes.get(13)? != b':' {
+        return None;
+    }
+    let (hour, minute) = (number(bytes, 11..13)?, number(bytes, 14..16)?);
+    let mut rest = bytes.get(16..)?;
+    let (mut second, mut nanos) = (0, 0);
+    if let Some((b':', after)) = rest.split_first() {
+        second = number(after, 0..2)?;
+        rest = after.get(2..)?;
+        if let Some((b'.', fraction)) = rest.split_first() {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            nanos = fraction_nanos(fraction.get(..digits)?)?;
+            rest = fraction.get(digits..)?;
+        }
+    }
+    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?;
+    Some(Moment { local: date.and_time(time), offset_s: offset(rest)?, has_time: true })
+}
+
+fn wide(text: &str) -> Option<Moment> {
+    let date_only =
+        |date: NaiveDate| Moment { local: date.into(), offset_s: None, has_time: false };
+    let bytes = text.as_bytes();
+    if bytes.len() >= 8 && bytes.iter().take(8).all(u8::is_ascii_digit) {
+        let date = date_of(number(bytes, 0..4)?, number(bytes, 4..6)?, number(bytes, 6..8)?)?;
+        let rest = bytes.get(8..)?;
+        if rest.is_empty() {
+            return Some(date_only(date));
+        }
+        let (b'T', rest) = rest.split_first()? else { return None };
+        let time =
+            NaiveTime::from_hms_opt(number(rest, 0..2)?, number(rest, 2..4)?, number(rest, 4..6)?)?;
+        let offset_s = offset(rest.get(6..)?)?;
+        return Some(Moment { local: date.and_time(time), offset_s, has_time: true });
+    }
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%b %d %Y") {
+        return Some(date_only(date));
+    }
+    let moment = DateTime::parse_from_rfc2822(text).ok()?;
+    let offset_s = Some(moment.offset().local_minus_utc().into());
+    Some(Moment { local: moment.naive_local(), offset_s, has_time: true })
+}
+
+fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
+    bytes.get(range)?.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    })
+}
+
+fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
+}
+
+/// At least one digit; those behind the ninth must be zero.
+fn fraction_nanos(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.iter().skip(9).any(|digit| *digit != b'0') {
+        return None;
+    }
+    let nanos = digits.iter().chain(std::iter::repeat(&b'0')).take(9);
+    Some(nanos.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0')))
+}
+
+/// What follows a time: `Some(None)` for nothing, `None` for something else than an offset.
+fn offset(rest: &[u8]) -> Option<Option<i64>> {
+    match rest {
+        [] => Some(None),
+        b"Z" => Some(Some(0)),
+        [sign @ (b'+' | b'-'), digits @ ..] => {
+            let minutes_at = match digits.len() {
+                4 => 2,
+                5 if digits.get(2) == Some(&b':') => 3,
+                _ => return None,
+            };
+            let hours = number(digits, 0..2).filter(|hours| *hours < 24)?;
+            let minutes = number(digits, minutes_at..minutes_at + 2).filter(|m| *m < 60)?;
+            let seconds = i64::from(hours * 3600 + minutes * 60);
+            Some(Some(if *sign == b'-' { -seconds } else { seconds }))
+        }
+        _ => None,
+    }
+}
+
+impl Moment {
+    /// Days since 1970 of a date; a text with a time is none, but for midnight where `is_wide`.
+    pub fn days(self, is_wide: bool) -> Option<i64> {
+        let is_midnight =
+            self.local.time() == NaiveTime::MIN && self.offset_s.is_none_or(|o| o == 0);
+        if self.has_time && !(is_wide && is_midnight) {
+            return None;
+        }
+        Some(self.local.and_utc().timestamp().div_euclid(DAY_SECONDS))
+    }
+
+    /// Nanoseconds since 1970, UTC; `None` for a local time that never occurs.
+    pub fn nanos(self, zone: Tz) -> Option<i128> {
+        let seconds = match self.offset_s {
+            Some(offset_s) => self.local.and_utc().timestamp() - offset_s,
+            None if zone == Tz::UTC => self.local.and_utc().timestamp(),
+            None => match zone.from_local_datetime(&self.local) {
+                LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
+                    moment.timestamp()
+                }
+                LocalResult::None => return None,
+            },
+        };
+        Some(
+            i128::from(seconds) * NANOS + i128::from(self.local.and_utc().timestamp_subsec_nanos()),
+        )
+    }
+}
+
+/// Nanoseconds since 1970 of a number in the configured unit.
+pub fn nanos_of_number(number: i128, unit: TimestampUnit) -> Option<i128> {
+    number.checked_mul(match unit {
+        TimestampUnit::Seconds => NANOS,
+        TimestampUnit::Milliseconds => 1_000_000,
+        TimestampUnit::Microseconds => 1_000,
+        TimestampUnit::Nanoseconds => 1,
+    })
+}
+
+/// Whether a Date column holds this day: 1970-01-01 to 2149-06-06.
+pub fn fits_date(days: i64) -> bool {
+    (0..=i64::from(u16::MAX)).contains(&days)
+}
+
+/// Whether a Date32 column holds this day: 1900-01-01 to 2299-12-31.
+pub fn fits_date32(days: i64) -> bool {
+    (FIRST_DAY..=LAST_DAY).contains(&days)
+}
+
+/// Seconds since 1970 for a DateTime column: whole ones, to 2106-02-07 06:28:15.
+pub fn seconds(nanos: i128) -> Option<i64> {
+    let seconds = (nanos % NANOS == 0).then_some(nanos / NANOS)?;
+    u32::try_from(seconds).ok().map(i64::from)
+}
+
+/// Ticks of `10^-unit_digits` seconds for a DateTime64 column of this precision: 1900 to 2299,
+/// with no digit behind its precision.
+pub fn ticks(nanos: i128, precision: u8, unit_digits: u32) -> Option<i64> {
+    let step = 10_i128.pow(9 - u32::from(precision.min(9)));
+    let days = nanos.div_euclid(NANOS * i128::from(DAY_SECONDS));
+    let is_in_range = fits_date32(i64::try_from(days).ok()?);
+    let ticks = nanos / 10_i128.pow(9 - unit_digits.min(9));
+    (is_in_range && nanos % step == 0).then(|| i64::try_from(ticks).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utc(text: &str, is_wide: bool) -> Option<i128> {
+        parse(text, is_wide)?.nanos(Tz::UTC)
+    }
+
+    #[test]
+    fn each_layout_of_the_closed_list_is_read() {
+        let day = 1_772_323_200_i128; // 2026-03-01
+        let table = [
+            ("2026-03-01", day * NANOS),
+            ("2026/03/01", day * NANOS),
+            ("2026-03-01 10:20", (day + 37_200) * NANOS),
+            ("2026-03-01T10:20:30", (day + 37_230) * NANOS),
+            ("2026-03-01T10:20:30.5Z", (day + 37_230) * NANOS + 500_000_000),
+            ("2026-03-01T10:20:30.123456789", (day + 37_230) * NANOS + 123_456_789),
+            ("2026-03-01T10:20:30.1234567890", (day + 37_230) * NANOS + 123_456_789),
+            ("2026-03-01T10:20:30+02:00", (day + 30_030) * NANOS),
+            ("2026-03-01 10:20:30-0130", (day + 42_630) * NANOS),
+        ];
+        for (text, expected) in table {
+            assert_eq!(utc(text, false), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wider_layouts_are_read_only_where_asked_for() {
+        let table = [
+            ("20260301", "2026-03-01"),
+            ("20260301T102030Z", "2026-03-01T10:20:30Z"),
+            ("Mar 1 2026", "2026-03-01"),
+            ("Sun, 1 Mar 2026 10:20:30 +0000", "2026-03-01T10:20:30Z"),
+        ];
+        for (text, same) in table {
+            assert_eq!(utc(text, false), None, "{text}");
+            assert_eq!(utc(text, true), utc(same, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "now",
+            "2026-3-1",
+            "2026-03/01",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-03-01T",
+            "2026-03-01T25:00",
+            "2026-03-01T10:60",
+            "2026-03-01T10:20:60",
+            "2026-03-01T10:20:30.",
+            "2026-03-01T10:20:30 Z",
+            "2026-03-01T10:20:30+2",
+            "2026-03-01T10:20:30+24:00",
+            "2026-03-01Z",
+            "2026-03-01T10:20:30.1234567891",
+            "12026-03-01",
+            "2026-03-01 10:20x",
+        ] {
+            assert_eq!(parse(text, true), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_offset_is_in_the_columns_zone() {
+        let berlin = Tz::Europe__Berlin;
+        let nanos = |text: &str| parse(text, false).unwrap().nanos(berlin);
+        assert_eq!(nanos("2026-07-01 12:00:00"), utc("2026-07-01 10:00:00", false));
+        // Twice at the end of summer time: the earlier one. Never at its start: refused.
+        assert_eq!(nanos("2026-10-25 02:30:00"), utc("2026-10-25 00:30:00", false));
+        assert_eq!(nanos("2026-03-29 02:30:00"), None);
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_columns() {
+        let days = |text: &str| parse(text, false).unwrap().days(false).unwrap();
+        assert!(fits_date(days("1970-01-01")) && fits_date(days("2149-06-06")));
+        assert!(!fits_date(days("1969-12-31")) && !fits_date(days("2149-06-07")));
+        assert!(fits_date32(days("1900-01-01")) && fits_date32(days("2299-12-31")));
+        assert!(!fits_date32(days("1899-12-31")) && !fits_date32(days("2300-01-01")));
+        let nanos = |text: &str| utc(text, false).unwrap();
+        assert_eq!(seconds(nanos("2106-02-07 06:28:15")), Some(u32::MAX.into()));
+        assert_eq!(seconds(nanos("2106-02-07 06:28:16")), None);
+        assert_eq!(seconds(nanos("1969-12-31 23:59:59")), None);
+        assert_eq!(seconds(nanos("2026-03-01 00:00:00.5")), None);
+        assert_eq!(ticks(nanos("1970-01-01 00:00:01.234"), 3, 3), Some(1_234));
+        assert_eq!(ticks(nanos("1970-01-01 00:00:01.2345"), 3, 3), None);
+        assert_eq!(ticks(nanos("1970-01-01 00:00:01.25"), 2, 3), Some(1_250));
+        assert!(ticks(nanos("1900-01-01 00:00:00"), 3, 3).is_some());
+        assert_eq!(ticks(nanos("2300-01-01 00:00:00"), 3, 3), None);
+        assert_eq!(ticks(nanos("2299-01-01 00:00:00"), 9, 9), None);
+    }
+
+    #[test]
+    fn a_time_in_a_date_column_is_refused_but_for_midnight_where_asked_for() {
+        let moment = |text| parse(text, false).unwrap();
+        assert_eq!(moment("2026-03-01T10:00:00").days(true), None);
+        assert_eq!(moment("2026-03-01T00:00:00").days(false), None);
+        assert_eq!(moment("2026-03-01T00:00:00Z").days(true), Some(20_513));
+    }
+}

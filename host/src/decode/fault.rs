@@ -1,0 +1,91 @@
+//! Faults: what was expected and what was found, built only once a record has failed.
+
+use std::fmt::Write as _;
+
+use crate::rejection::{Fault, Reason};
+use crate::schema::types::{Kind, Type};
+
+/// Most bytes of a value that a fault shows.
+const GOT_BYTES: usize = 128;
+
+/// A fault of one value; the reader's place is added while unwinding.
+#[cold]
+pub fn fault(reason: Reason, expected: impl Into<String>, token: &str) -> Box<Fault> {
+    Box::new(Fault {
+        reason,
+        column: None,
+        pointer: String::new(),
+        expected: expected.into(),
+        got_kind: kind_of(token),
+        got: cut(token),
+    })
+}
+
+/// What kind of JSON value a token is.
+pub fn kind_of(token: &str) -> &'static str {
+    match token.as_bytes().first() {
+        Some(b'"') => "string",
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        Some(b'-' | b'0'..=b'9') => "number",
+        _ => "",
+    }
+}
+
+/// At most 128 bytes of a text, cut between characters.
+pub fn cut(text: &str) -> String {
+    let mut end = text.len().min(GOT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let shown = text.get(..end).unwrap_or_default();
+    if end < text.len() { format!("{shown}...") } else { shown.to_owned() }
+}
+
+/// Puts an index or a name before a fault's pointer.
+pub fn within(mut fault: Box<Fault>, place: impl std::fmt::Display) -> Box<Fault> {
+    let mut pointer = String::from("/");
+    // Writing to a String cannot fail.
+    let _ = write!(pointer, "{}", place.to_string().replace('~', "~0").replace('/', "~1"));
+    fault.pointer.insert_str(0, &pointer);
+    fault
+}
+
+/// What a column takes, in words.
+pub fn expected(ty: &Type) -> String {
+    let text = match &ty.kind {
+        Kind::Int(kind) => {
+            let (low, high) = kind.range();
+            format!("integer from {low} to {high}")
+        }
+        Kind::Float32 => "number within Float32".into(),
+        Kind::Float64 => "number within Float64".into(),
+        Kind::Bool => "true or false".into(),
+        Kind::String => "string".into(),
+        Kind::FixedString(width) => format!("string of at most {width} bytes"),
+        Kind::Uuid => "UUID as text".into(),
+        Kind::Date => "date from 1970-01-01 to 2149-06-06".into(),
+        Kind::Date32 => "date from 1900-01-01 to 2299-12-31".into(),
+        Kind::DateTime { .. } => {
+            "date and time in whole seconds from 1970-01-01 to 2106-02-07 06:28:15 UTC".into()
+        }
+        Kind::DateTime64 { precision: 9, .. } => {
+            "date and time from 1900-01-01 to 2262-04-11, at most 9 digits of a second".into()
+        }
+        Kind::DateTime64 { precision, .. } => {
+            format!("date and time from 1900 to 2299, at most {precision} digits of a second")
+        }
+        Kind::Decimal { precision, scale } => {
+            format!("number of at most {precision} digits, {scale} of them behind the point")
+        }
+        Kind::Enum(labels) => {
+            let some: Vec<&str> = labels.iter().take(8).map(|label| &**label).collect();
+            let more = if labels.len() > some.len() { ", ..." } else { "" };
+            format!("one of {}{more}", some.join(", "))
+        }
+        Kind::Array(_) => "array".into(),
+    };
+    if ty.is_nullable { format!("{text}, or null") } else { text }
+}

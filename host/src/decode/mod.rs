@@ -1,0 +1,127 @@
+//! Decode: JSON records to Arrow columns; a record that does not fit is a rejection and leaves no
+//! trace in the columns.
+//!
+//! Records are judged in this order: UTF-8 of the whole payload, depth, JSON syntax, then the
+//! fields in their order. Required and null rules come later, in `check`.
+
+mod columns;
+mod date;
+mod fault;
+mod number;
+mod record;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+
+use crate::record::Origin;
+use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rows::Rows;
+use crate::schema::plan::TablePlan;
+use columns::Column;
+use fault::fault;
+
+/// Deepest nesting of arrays and objects, in fields that no column wants as well.
+const MAX_DEPTH: usize = 127;
+
+/// Decodes payloads; each comes with its record.
+pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
+    let capacity = payloads.size_hint().0;
+    let mut columns: Vec<Column> =
+        plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
+    let (mut origins, mut absent, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
+    for (origin, payload) in payloads {
+        let row = origins.len();
+        match decode_one(plan, &mut columns, row, payload) {
+            Ok(()) => {
+                complete(plan, &mut columns, row, origin, &mut absent);
+                origins.push(origin);
+            }
+            Err(fault) => {
+                for column in &mut columns {
+                    column.truncate(row);
+                }
+                rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });
+            }
+        }
+    }
+    Rows { batch: finish(plan, columns, origins.len()), origins, absent, rejections }
+}
+
+fn decode_one(
+    plan: &TablePlan,
+    columns: &mut [Column],
+    row: usize,
+    payload: &[u8],
+) -> Result<(), Box<Fault>> {
+    let text = std::str::from_utf8(payload).map_err(|error| {
+        let found = format!("an invalid byte at offset {}", error.valid_up_to());
+        fault(Reason::InvalidUtf8, "UTF-8", &found)
+    })?;
+    if is_too_deep(payload) {
+        let expected = format!("at most {MAX_DEPTH} levels of arrays and objects");
+        return Err(fault(Reason::TooDeep, expected, "more"));
+    }
+    record::read(plan, columns, row, text)
+}
+
+/// Puts a null in every column that the record did not fill.
+fn complete(
+    plan: &TablePlan,
+    columns: &mut [Column],
+    row: usize,
+    origin: Origin,
+    absent: &mut Vec<(usize, Origin)>,
+) {
+    for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
+        if column.len() == row {
+            column.put_null();
+            if plan.is_required {
+                absent.push((at, origin));
+            }
+        }
+    }
+}
+
+fn finish(plan: &TablePlan, columns: Vec<Column>, rows: usize) -> RecordBatch {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let arrays = columns.into_iter().map(Column::finish).collect::<Result<Vec<_>, _>>();
+    let batch = arrays.and_then(|arrays| {
+        RecordBatch::try_new_with_options(Arc::clone(&plan.arrow), arrays, &options)
+    });
+    match batch {
+        Ok(batch) => batch,
+        // The columns are made from the plan that the batch is made by.
+        Err(error) => unreachable!("columns and plan differ: {error}"),
+    }
+}
+
+/// Whether arrays and objects nest deeper than they may. Brackets are counted first: few records
+/// hold enough of them to be looked at twice.
+fn is_too_deep(payload: &[u8]) -> bool {
+    let opening = payload.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if opening <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    for byte in payload {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'[' | b'{' if !is_quoted => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}

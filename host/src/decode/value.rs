@@ -1,0 +1,135 @@
+//! One value of JSON into one column.
+
+use std::borrow::Cow;
+
+use crate::rejection::{Fault, Reason};
+use crate::schema::plan::DateRules;
+use crate::schema::types::{Kind, Type};
+
+use super::columns::Column;
+use super::date;
+use super::fault::{expected, fault, kind_of};
+use super::number::{Misfit, decimal, integer};
+
+/// Puts a scalar's token, as it stands in the record, into its column.
+pub fn put_token(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), token);
+    let mismatch = || refuse(Reason::TypeMismatch);
+    let text = || text_of(token).ok_or_else(mismatch);
+    match (&ty.kind, kind_of(token)) {
+        (Kind::Int(kind), "number") => put_integer(column, ty, token, token, kind.is_64_bit()),
+        (Kind::Int(kind), "string") if kind.is_64_bit() => {
+            put_integer(column, ty, &text()?, token, true)
+        }
+        (Kind::Float32 | Kind::Float64, "number") => {
+            column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
+        }
+        (Kind::Bool, "boolean") => column.put_bool(token == "true").ok_or_else(mismatch),
+        (Kind::Decimal { precision, scale }, "number" | "string") => {
+            let number = if kind_of(token) == "string" { text()? } else { Cow::Borrowed(token) };
+            let value = decimal(&number, *precision, *scale);
+            let value = value.map_err(|_| refuse(Reason::BadDecimal))?;
+            column.put_integer(value).ok_or_else(|| refuse(Reason::BadDecimal))
+        }
+        (Kind::String, "string") => {
+            column.put_text(&text()?).ok_or_else(|| refuse(Reason::TooLarge))
+        }
+        (Kind::FixedString(_), "string") => {
+            column.put_fixed(text()?.as_bytes()).ok_or_else(|| refuse(Reason::TooLarge))
+        }
+        (Kind::Uuid, "string") => {
+            let uuid = uuid::Uuid::try_parse_ascii(text()?.as_bytes());
+            let uuid = uuid.map_err(|_| refuse(Reason::BadUuid))?;
+            column.put_fixed(uuid.as_bytes()).ok_or_else(mismatch)
+        }
+        (Kind::Enum(labels), "string") => {
+            let text = text()?;
+            let label = labels.iter().position(|label| **label == *text);
+            let label = label.ok_or_else(|| refuse(Reason::UnknownLabel))?;
+            column.put_integer(label as i128).ok_or_else(mismatch)
+        }
+        (Kind::Date | Kind::Date32, "string") => {
+            let text = text()?;
+            let moment = date::parse(&text, dates.is_wide);
+            let days = match moment {
+                Some(moment) => moment.days(dates.is_wide),
+                None => (dates.is_wide && text.is_empty()).then_some(0),
+            };
+            let is_date = ty.kind == Kind::Date;
+            let fits = if is_date { date::fits_date } else { date::fits_date32 };
+            let days =
+                days.filter(|days| fits(*days)).ok_or_else(|| refuse(Reason::BadDatetime))?;
+            column.put_integer(days.into()).ok_or_else(mismatch)
+        }
+        (Kind::DateTime { zone } | Kind::DateTime64 { zone, .. }, "string") => {
+            let text = text()?;
+            let nanos = match date::parse(&text, dates.is_wide) {
+                Some(moment) => moment.nanos(zone.unwrap_or(dates.zone)),
+                None => (dates.is_wide && text.is_empty()).then_some(0),
+            };
+            let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
+            let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
+            column.put_integer(ticks.into()).ok_or_else(mismatch)
+        }
+        (Kind::DateTime { .. } | Kind::DateTime64 { .. }, "number") => {
+            let Some(unit) = dates.unit else {
+                let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
+                return Err(fault(Reason::TypeMismatch, hint, token));
+            };
+            let number = integer(token).map_err(|misfit| match misfit {
+                Misfit::Range => refuse(Reason::OutOfRange),
+                Misfit::Fraction | Misfit::NotANumber => mismatch(),
+            })?;
+            let nanos = date::nanos_of_number(number, unit);
+            let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
+            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
+            column.put_integer(ticks.into()).ok_or_else(mismatch)
+        }
+        _ => Err(mismatch()),
+    }
+}
+
+fn put_integer(
+    column: &mut Column,
+    ty: &Type,
+    number: &str,
+    token: &str,
+    may_be_text: bool,
+) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), token);
+    let value = integer(number).map_err(|misfit| match misfit {
+        Misfit::Range => refuse(Reason::OutOfRange),
+        Misfit::NotANumber if !may_be_text => refuse(Reason::MalformedJson),
+        Misfit::Fraction | Misfit::NotANumber => refuse(Reason::TypeMismatch),
+    })?;
+    column.put_integer(value).ok_or_else(|| refuse(Reason::OutOfRange))
+}
+
+fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
+    match kind {
+        Kind::DateTime64 { precision, .. } => {
+            let unit_digits = match precision {
+                0 => 0,
+                1..=3 => 3,
+                4..=6 => 6,
+                _ => 9,
+            };
+            date::ticks(nanos, *precision, unit_digits)
+        }
+        _ => date::seconds(nanos),
+    }
+}
+
+/// The text of a string's token, escapes resolved; `None` for an escape that is no character.
+fn text_of(token: &str) -> Option<Cow<'_, str>> {
+    let inner = token.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str::<String>(token).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}

@@ -1,0 +1,33 @@
+//! What flows between decode, check and the sink: columns, and the record of each row.
+
+use arrow_array::RecordBatch;
+
+use crate::record::Origin;
+use crate::rejection::Rejection;
+
+/// Decoded rows. The columns are the plan's, in its order, and may hold nulls anywhere.
+#[derive(Debug)]
+pub struct Rows {
+    /// The columns.
+    pub batch: RecordBatch,
+    /// The record of each row; never decreasing.
+    pub origins: Vec<Origin>,
+    /// Required columns that a record did not hold at all, as column and record, sorted by
+    /// record; tells an absent field from a null one.
+    pub absent: Vec<(usize, Origin)>,
+    /// The records that gave no row.
+    pub rejections: Vec<Rejection>,
+}
+
+/// Rows that may be inserted.
+#[derive(Debug)]
+pub struct Checked {
+    /// The columns.
+    pub batch: RecordBatch,
+    /// The record of each row; never decreasing.
+    pub origins: Vec<Origin>,
+    /// The records that were refused so far.
+    pub rejections: Vec<Rejection>,
+    /// How many nulls of each column a default took the place of, for columns with any.
+    pub defaulted: Vec<(usize, usize)>,
+}
