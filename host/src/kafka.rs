@@ -1,0 +1,55 @@
+//! What the consumer and the dead-letter producer have in common: where the cluster is, and how
+//! to speak to it.
+
+use rdkafka::ClientConfig;
+
+use crate::config::Kafka;
+
+/// Which client a setting is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads the source topics.
+    Consumer,
+    /// Writes dead letters.
+    Producer,
+}
+
+/// Settings that both clients start from.
+pub fn client(kafka: &Kafka) -> ClientConfig {
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &kafka.brokers).set("socket.keepalive.enable", "true");
+    // librdkafka is built with its own OpenSSL, which knows no system path of certificates.
+    let ca = kafka.security.ssl_ca_location.as_deref();
+    settings.set("ssl.ca.location", ca.unwrap_or("probe"));
+    settings.set("security.protocol", kafka.security.protocol.as_str());
+    if let Some(mechanism) = kafka.security.sasl_mechanism {
+        settings.set("sasl.mechanism", mechanism);
+    }
+    if let Some(username) = &kafka.security.sasl_username {
+        settings.set("sasl.username", username);
+    }
+    if let Some(password) = &kafka.security.sasl_password {
+        settings.set("sasl.password", password.expose());
+    }
+    settings
+}
+
+/// Adds the user's KAFKA_PROPERTIES: a key with the prefix `consumer.` or `producer.` goes to
+/// that client alone; another goes to both where librdkafka takes it for both.
+pub fn apply(settings: &mut ClientConfig, kafka: &Kafka, role: Role) {
+    for (key, value) in &*kafka.properties {
+        let (only, key) = match key.split_once('.') {
+            Some(("consumer", key)) => (Some(Role::Consumer), key),
+            Some(("producer", key)) => (Some(Role::Producer), key),
+            _ => (None, key.as_str()),
+        };
+        if only.is_none_or(|only| only == role) {
+            settings.set(key, value);
+        }
+    }
+    let is_kip_848 = settings.get("group.protocol") == Some("consumer");
+    if role == Role::Consumer && is_kip_848 {
+        // With the new protocol the group's settings live on the broker.
+        settings.remove("partition.assignment.strategy");
+    }
+}

@@ -1,0 +1,104 @@
+//! The source: a thread that owns the consumer, reads batches, and tells of rebalances.
+//!
+//! Nobody else touches the consumer. The thread speaks by [`SourceEvent`]s, in order: a partition
+//! is assigned before its first batch, and its last batch comes before it is revoked. The
+//! pipeline answers by [`Command`]s, and to a revocation by its reply.
+
+mod build;
+mod context;
+mod poll;
+mod preflight;
+mod queue;
+mod settings;
+
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::budget::{Budget, Lease};
+use crate::config::Config;
+use crate::observe::status::Status;
+use crate::outcome::Fatal;
+use crate::record::{Batch, TopicPartition};
+
+/// Offsets to commit: for each partition the next one to read.
+pub type Offsets = Vec<(TopicPartition, i64)>;
+
+/// How long a revoked partition may take to settle what is in flight before it is let go.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the source tells the pipeline.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// Partitions that are ours from now on, each with the epoch its records carry.
+    Assigned(Vec<(TopicPartition, u64)>),
+    /// Records taken together. The lease is their share of the budget.
+    Batch(Batch, Lease),
+    /// Partitions to let go: settle what is in flight and reply with what may be committed, at
+    /// the latest after [`DRAIN_TIMEOUT`]. The consumer waits for the reply.
+    Revoked {
+        /// Which.
+        partitions: Vec<TopicPartition>,
+        /// The membership is gone already: nothing can be committed any more.
+        is_lost: bool,
+        /// Takes the offsets to commit before the partitions are given back.
+        reply: std_mpsc::SyncSender<Offsets>,
+    },
+    /// Kafka stored these offsets.
+    Committed(Offsets),
+    /// A commit failed; the next one carries the same offsets again.
+    CommitFailed(String),
+    /// Told to stop, and the last batch was handed over before this.
+    Stopped,
+    /// The consumer cannot go on.
+    Failed(Fatal),
+}
+
+/// What the pipeline tells the source.
+#[derive(Debug)]
+pub enum Command {
+    /// Commit these offsets, without waiting; [`SourceEvent::Committed`] answers.
+    Commit(Offsets),
+    /// Read no more; what was read comes as a last batch.
+    Stop,
+    /// Commit these offsets, leave the group, end the thread; then answer.
+    Close(Offsets, oneshot::Sender<()>),
+}
+
+/// The pipeline's end of the source.
+pub struct Source {
+    events: mpsc::UnboundedReceiver<SourceEvent>,
+    commands: std_mpsc::Sender<Command>,
+}
+
+impl Source {
+    /// Starts the thread. It connects, waits for the topics to exist, subscribes and reads.
+    ///
+    /// # Errors
+    /// Settings that librdkafka refuses, in its own words.
+    pub fn start(
+        config: &Config,
+        budget: Arc<Budget>,
+        status: Arc<Status>,
+    ) -> anyhow::Result<Self> {
+        // Unbounded, since what goes through is bounded by the budget.
+        let (events, received) = mpsc::unbounded_channel();
+        let (commands, orders) = std_mpsc::channel();
+        let poller = poll::Poller::new(config, budget, status, events, orders)?;
+        std::thread::Builder::new().name("source".into()).spawn(move || poller.run())?;
+        Ok(Self { events: received, commands })
+    }
+
+    /// The next event; `None` once the thread has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<SourceEvent> {
+        self.events.recv().await
+    }
+
+    /// Gives a command. One that comes after the thread's end is dropped: there is nothing left
+    /// to command.
+    pub fn command(&self, command: Command) {
+        let _ended = self.commands.send(command);
+    }
+}

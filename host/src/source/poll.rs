@@ -1,0 +1,404 @@
+//! The poll thread: serves the consumer, reads while the budget allows, hands batches over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::build::{Bounds, Builder};
+use super::context::{Rebalance, SourceContext, assign, unassign};
+use super::preflight::Preflight;
+use super::queue::DataQueue;
+use super::{Command, DRAIN_TIMEOUT, Offsets, SourceEvent, settings};
+use crate::budget::Budget;
+use crate::config::{AutoOffsetReset, Config};
+use crate::observe::status::Status;
+use crate::outcome::{Fatal, Hold};
+use crate::record::TopicPartition;
+
+/// Most messages read in one call: large enough to spread the call's cost, small enough that the
+/// consumer is served again within milliseconds.
+const MAX_MESSAGES: usize = 10_000;
+/// Longest wait for messages: how late a command or a rebalance may be noticed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Longest wait for the committed offsets of newly assigned partitions.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The thread's state. Dropping it leaves the group.
+pub struct Poller {
+    /// First, so that it goes before the consumer.
+    queue: DataQueue<SourceContext>,
+    consumer: Arc<BaseConsumer<SourceContext>>,
+    preflight: Preflight,
+    builder: Builder,
+    budget: Arc<Budget>,
+    status: Arc<Status>,
+    events: UnboundedSender<SourceEvent>,
+    commands: Receiver<Command>,
+    reset: AutoOffsetReset,
+    next_epoch: u64,
+    /// Where each partition was last known to be committed, to tell lost data from a fresh start.
+    committed: HashMap<TopicPartition, i64>,
+    is_stopped: bool,
+}
+
+impl Poller {
+    pub fn new(
+        config: &Config,
+        budget: Arc<Budget>,
+        status: Arc<Status>,
+        events: UnboundedSender<SourceEvent>,
+        commands: Receiver<Command>,
+    ) -> anyhow::Result<Self> {
+        let context = SourceContext::new(events.clone(), Arc::clone(&status));
+        let consumer: BaseConsumer<SourceContext> = settings::consumer(config)
+            .create_with_context(context)
+            .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
+        let consumer = Arc::new(consumer);
+        let queue = DataQueue::new(&consumer, MAX_MESSAGES)
+            .context("librdkafka gave no queue to read from")?;
+        let bounds = Bounds {
+            max_records: config.batch.max_records,
+            max_bytes: config.batch.max_bytes,
+            linger: config.batch.linger,
+        };
+        Ok(Self {
+            queue,
+            consumer,
+            preflight: Preflight::new(config),
+            builder: Builder::new(bounds),
+            budget,
+            status,
+            events,
+            commands,
+            reset: config.kafka.auto_offset_reset,
+            next_epoch: 1,
+            committed: HashMap::new(),
+            is_stopped: false,
+        })
+    }
+
+    /// Runs until told to close, or until the pipeline is gone.
+    pub fn run(mut self) {
+        let closed = loop {
+            match self.commands.try_recv() {
+                Ok(Command::Commit(offsets)) => self.commit(&offsets, CommitMode::Async),
+                Ok(Command::Stop) => {
+                    self.is_stopped = true;
+                    self.hand_over();
+                    let _gone = self.events.send(SourceEvent::Stopped);
+                }
+                Ok(Command::Close(offsets, done)) => {
+                    self.commit(&offsets, CommitMode::Sync);
+                    break Some(done);
+                }
+                Err(TryRecvError::Disconnected) => break None,
+                Err(TryRecvError::Empty) => self.turn(),
+            }
+        };
+        self.consumer.context().close();
+        drop(self);
+        if let Some(done) = closed {
+            let _gone = done.send(());
+        }
+    }
+
+    /// One turn: serve the consumer, then read if there is room.
+    fn turn(&mut self) {
+        if !self.preflight.is_done() {
+            self.preflight.attempt(&self.consumer, &self.status, POLL_INTERVAL);
+            return;
+        }
+        self.serve();
+        if self.builder.is_due() && self.budget.has_slot() {
+            self.hand_over();
+        }
+        let room = self.builder.room();
+        if self.is_stopped || room == 0 || !self.budget.has_bytes(self.builder.size_bytes()) {
+            // Backpressure: the data queue is left alone, the consumer is served all the same.
+            std::thread::sleep(POLL_INTERVAL);
+            return;
+        }
+        let wait = self.builder.due_in().unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
+        self.read(wait, room);
+    }
+
+    /// Serves the consumer's own queue: rebalances, commits, errors.
+    fn serve(&mut self) {
+        // A rebalance or a commit ends a poll with `None` too, so nothing follows from it.
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error)) => self.judge(&error),
+            Some(Ok(message)) => {
+                // Forwarding before assigning leaves nothing here; were it otherwise, the record
+                // would have to be read again.
+                use rdkafka::Message as _;
+                let at = (message.topic(), message.partition(), message.offset());
+                let text = format!("record {at:?} came outside of the data queue");
+                let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+            }
+            None => {}
+        }
+        for rebalance in self.consumer.context().take_rebalances() {
+            let outcome = match &rebalance {
+                Rebalance::Assign(list) => self.assign(list),
+                Rebalance::Revoke(list) => self.revoke(list),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "rebalance not carried out; the group will try again");
+            }
+        }
+    }
+
+    fn read(&mut self, wait: Duration, room: usize) {
+        let (builder, mut full, mut errors) = (&mut self.builder, Vec::new(), Vec::new());
+        let count = self.queue.consume(wait, room, |message| match message.error() {
+            Some((code, text)) => {
+                let source = TopicPartition {
+                    topic: message.topic().into(),
+                    partition: message.partition(),
+                };
+                errors.push((source, code, text));
+            }
+            None => {
+                builder.take(message);
+                if builder.room() == 0 {
+                    full.extend(builder.cut());
+                }
+            }
+        });
+        for batch in full {
+            self.send(batch);
+        }
+        if count > errors.len() {
+            self.status.release("kafka");
+        }
+        for (source, code, text) in errors {
+            if code == RDKafkaErrorCode::AutoOffsetReset {
+                self.reset(&source, &text);
+            } else {
+                self.judge(&KafkaError::MessageConsumption(code));
+            }
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if let Some(batch) = self.builder.cut() {
+            self.send(batch);
+        }
+    }
+
+    fn send(&self, batch: crate::record::Batch) {
+        let lease = self.budget.lease(batch.size_bytes());
+        let _gone = self.events.send(SourceEvent::Batch(batch, lease));
+    }
+
+    fn assign(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
+        let mut list = list.clone();
+        if list.count() > 0 {
+            self.start_offsets(&mut list);
+        }
+        let mut assigned = Vec::new();
+        for source in partitions(&list) {
+            self.queue.forward(&source);
+            let epoch = self.next_epoch;
+            self.next_epoch += 1;
+            self.builder.assign(source.clone(), epoch);
+            assigned.push((source, epoch));
+        }
+        assign(&self.consumer, &list)?;
+        tracing::info!(partitions = assigned.len(), of = %topics(&list), "partitions assigned");
+        if !assigned.is_empty() {
+            self.status.release("kafka");
+            let _gone = self.events.send(SourceEvent::Assigned(assigned));
+        }
+        Ok(())
+    }
+
+    /// Puts the start of every partition without a committed offset as configured, so that an
+    /// offset that librdkafka then finds out of range is known to be lost data.
+    fn start_offsets(&mut self, list: &mut TopicPartitionList) {
+        let committed = match self.consumer.committed_offsets(list.clone(), COMMITTED_TIMEOUT) {
+            Ok(committed) => committed,
+            Err(error) => {
+                tracing::warn!(%error, "committed offsets not read; librdkafka reads them itself");
+                return;
+            }
+        };
+        for element in committed.elements() {
+            let source =
+                TopicPartition { topic: element.topic().into(), partition: element.partition() };
+            if let Offset::Offset(offset) = element.offset() {
+                self.committed.insert(source, offset);
+                continue;
+            }
+            let start = match self.reset {
+                AutoOffsetReset::Earliest => Offset::Beginning,
+                AutoOffsetReset::Latest => Offset::End,
+                AutoOffsetReset::Error => {
+                    let text = format!(
+                        "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
+                    );
+                    let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+                    continue;
+                }
+            };
+            if let Err(error) = list.set_partition_offset(&source.topic, source.partition, start) {
+                tracing::warn!(%error, %source, "start offset not set");
+            }
+        }
+    }
+
+    fn revoke(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
+        let is_lost = self.consumer.assignment_lost();
+        let revoked: Vec<TopicPartition> = partitions(list).collect();
+        tracing::info!(partitions = revoked.len(), is_lost, "partitions revoked");
+        self.hand_over();
+        if !revoked.is_empty() {
+            let (reply, replied) = sync_channel(1);
+            let offsets = self.await_drained(&revoked, is_lost, reply, &replied);
+            if !is_lost {
+                self.commit(&offsets, CommitMode::Sync);
+            }
+        }
+        for source in &revoked {
+            self.builder.revoke(source);
+            self.committed.remove(source);
+            self.queue.release(source);
+        }
+        Ok(unassign(&self.consumer, list)?)
+    }
+
+    fn await_drained(
+        &self,
+        revoked: &[TopicPartition],
+        is_lost: bool,
+        reply: SyncSender<Offsets>,
+        replied: &Receiver<Offsets>,
+    ) -> Offsets {
+        let event = SourceEvent::Revoked { partitions: revoked.to_vec(), is_lost, reply };
+        if self.events.send(event).is_err() {
+            return Offsets::new();
+        }
+        // The pipeline keeps the deadline; twice of it is for a pipeline that died meanwhile.
+        replied.recv_timeout(DRAIN_TIMEOUT * 2).unwrap_or_default()
+    }
+
+    fn commit(&mut self, offsets: &Offsets, mode: CommitMode) {
+        let mut list = TopicPartitionList::new();
+        for (source, offset) in offsets {
+            let next = Offset::Offset(*offset);
+            if let Err(error) = list.add_partition_offset(&source.topic, source.partition, next) {
+                tracing::warn!(%error, %source, offset, "offset not added to a commit");
+            }
+        }
+        if list.count() == 0 {
+            return;
+        }
+        for (source, offset) in offsets {
+            self.committed.insert(source.clone(), *offset);
+        }
+        if let Err(error) = self.consumer.commit(&list, mode) {
+            let _gone = self.events.send(SourceEvent::CommitFailed(error.to_string()));
+        } else if matches!(mode, CommitMode::Sync) {
+            tracing::info!(partitions = offsets.len(), "offsets committed");
+            let _gone = self.events.send(SourceEvent::Committed(offsets.clone()));
+        }
+    }
+
+    /// A partition whose next offset the broker no longer has: records are lost unless nothing
+    /// was committed yet. Said loudly, then read on as configured.
+    fn reset(&mut self, source: &TopicPartition, text: &str) {
+        let start = match self.reset {
+            AutoOffsetReset::Earliest => Offset::Beginning,
+            AutoOffsetReset::Latest => Offset::End,
+            AutoOffsetReset::Error => {
+                let text = format!(
+                    "{source}: {text}; KAFKA_AUTO_OFFSET_RESET is error, so nothing is skipped"
+                );
+                let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+                return;
+            }
+        };
+        if let Some(committed) = self.committed.get(source) {
+            tracing::error!(
+                %source,
+                committed,
+                "records lost before they were read: {text}; raise the topic's retention.ms"
+            );
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&source.topic, source.partition);
+        let moved = list
+            .set_partition_offset(&source.topic, source.partition, start)
+            .and_then(|()| self.consumer.incremental_unassign(&list))
+            .and_then(|()| {
+                self.queue.forward(source);
+                self.consumer.incremental_assign(&list)
+            })
+            .or_else(|_| {
+                self.consumer.seek(&source.topic, source.partition, start, COMMITTED_TIMEOUT)
+            });
+        if let Err(error) = moved {
+            let text = format!("{source}: {text}; moving to {start:?} failed: {error}");
+            let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+        }
+    }
+
+    /// What a client error means for the operator.
+    fn judge(&self, error: &KafkaError) {
+        use RDKafkaErrorCode as Code;
+        let hold = match (error, error.rdkafka_error_code()) {
+            (KafkaError::MessageConsumptionFatal(code), _) => {
+                let text = format!("kafka consumer: {code}; the group has fenced this member off");
+                let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+                return;
+            }
+            (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => Hold::Paused(format!(
+                "a topic of KAFKA_SOURCE_TOPIC ({}) does not exist",
+                self.preflight.source()
+            )),
+            (_, Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
+                Hold::Paused(format!(
+                    "{error}: grant READ on KAFKA_SOURCE_TOPIC and KAFKA_CONSUMER_GROUP_ID"
+                ))
+            }
+            (_, Some(Code::Authentication | Code::SaslAuthenticationFailed)) => Hold::Paused(
+                format!("{error}: look at KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD"),
+            ),
+            (_, Some(Code::SSL)) => Hold::Paused(format!(
+                "{error}: look at KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION"
+            )),
+            (_, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
+                Hold::Transient(format!("no broker of KAFKA_BROKER answers: {error}"))
+            }
+            _ => {
+                tracing::warn!(%error, "kafka consumer");
+                return;
+            }
+        };
+        self.status.hold("kafka", hold);
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> impl Iterator<Item = TopicPartition> {
+    list.elements()
+        .into_iter()
+        .map(|element| TopicPartition {
+            topic: element.topic().into(),
+            partition: element.partition(),
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+fn topics(list: &TopicPartitionList) -> String {
+    let names: std::collections::BTreeSet<String> =
+        list.elements().iter().map(|element| element.topic().to_owned()).collect();
+    names.into_iter().collect::<Vec<_>>().join(",")
+}

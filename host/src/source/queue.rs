@@ -1,0 +1,235 @@
+//! Reading many messages at a time: the calls of librdkafka that `rdkafka` does not wrap.
+//!
+//! One queue gathers the messages of every assigned partition. It is read by
+//! `rd_kafka_consume_batch_queue`, which costs about two thirds of polling message by message,
+//! and it can be left alone while the consumer itself is polled: that is the backpressure.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka_sys as sys;
+
+use crate::record::TopicPartition;
+
+/// The queue that partitions forward their messages to.
+pub struct DataQueue<C: ConsumerContext + 'static> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    messages: Vec<*mut sys::rd_kafka_message_t>,
+    /// Keeps the client alive for as long as its queue is.
+    consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and `consume` takes `&mut self`; the
+// message pointers are only looked at within one call of it.
+unsafe impl<C: ConsumerContext + 'static> Send for DataQueue<C> {}
+
+impl<C: ConsumerContext + 'static> DataQueue<C> {
+    /// A new queue of this consumer that hands out at most `max_messages` at a time.
+    pub fn new(consumer: &Arc<BaseConsumer<C>>, max_messages: usize) -> Option<Self> {
+        // SAFETY: the client pointer is valid while `consumer` lives, and this struct keeps it.
+        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        Some(Self {
+            queue: NonNull::new(queue)?,
+            messages: vec![std::ptr::null_mut(); max_messages.max(1)],
+            consumer: Arc::clone(consumer),
+        })
+    }
+
+    /// Sends the messages of a partition here, from before its assignment takes effect.
+    pub fn forward(&self, source: &TopicPartition) {
+        self.redirect(source, self.queue.as_ptr());
+    }
+
+    /// Ends [`DataQueue::forward`]: a partition left forwarded stays undeliverable.
+    pub fn release(&self, source: &TopicPartition) {
+        self.redirect(source, std::ptr::null_mut());
+    }
+
+    fn redirect(&self, source: &TopicPartition, to: *mut sys::rd_kafka_queue_t) {
+        // A topic name comes from the broker and holds no NUL; one that does has no queue.
+        let Ok(topic) = CString::new(&*source.topic) else { return };
+        // SAFETY: the client is alive (see `consumer`); the partition's queue handle is our own
+        // reference, used once and destroyed; `to` is null or our own live queue.
+        unsafe {
+            let from = sys::rd_kafka_queue_get_partition(
+                self.consumer.client().native_ptr(),
+                topic.as_ptr(),
+                source.partition,
+            );
+            if !from.is_null() {
+                sys::rd_kafka_queue_forward(from, to);
+                sys::rd_kafka_queue_destroy(from);
+            }
+        }
+    }
+
+    /// Reads what is there, waiting at most `timeout` for the first message, and hands each to
+    /// `take`. At most `max` messages; returns how many.
+    pub fn consume(
+        &mut self,
+        timeout: Duration,
+        max: usize,
+        mut take: impl FnMut(&Message<'_>),
+    ) -> usize {
+        let max = max.clamp(1, self.messages.len());
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is live and `messages` has room for `max` pointers.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(
+                self.queue.as_ptr(),
+                timeout_ms,
+                self.messages.as_mut_ptr(),
+                max,
+            )
+        };
+        let count = usize::try_from(count).unwrap_or(0);
+        for message in self.messages.iter().take(count) {
+            let guard = Owned(*message);
+            if let Some(raw) = NonNull::new(guard.0) {
+                take(&Message { raw, life: PhantomData });
+            }
+        }
+        count
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for DataQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: ours, and destroyed once; the client is still alive since `consumer` is a field.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// A message that is destroyed when the closure that looked at it is done, panic or not.
+struct Owned(*mut sys::rd_kafka_message_t);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: handed to us by consume_batch_queue, and destroyed once.
+            unsafe { sys::rd_kafka_message_destroy(self.0) }
+        }
+    }
+}
+
+/// A message, valid only while it is looked at.
+pub struct Message<'a> {
+    raw: NonNull<sys::rd_kafka_message_t>,
+    life: PhantomData<&'a ()>,
+}
+
+impl Message<'_> {
+    fn get(&self) -> &sys::rd_kafka_message_t {
+        // SAFETY: live until its `Owned` guard is dropped, which outlives this borrow.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// What librdkafka says instead of a message, e.g. that the offset is out of range.
+    pub fn error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        let err = self.get().err;
+        if err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        // SAFETY: the message is live; the text is NUL-terminated and lives as long as it.
+        let text = unsafe {
+            let text = sys::rd_kafka_message_errstr(self.raw.as_ptr());
+            if text.is_null() { String::new() } else { owned_text(text) }
+        };
+        Some((err.into(), text))
+    }
+
+    /// Identifies the topic within this client for as long as the client lives.
+    pub fn topic_handle(&self) -> usize {
+        self.get().rkt as usize
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> String {
+        let topic = self.get().rkt;
+        if topic.is_null() {
+            return String::new();
+        }
+        // SAFETY: a message keeps its topic alive; the name is NUL-terminated.
+        unsafe { owned_text(sys::rd_kafka_topic_name(topic)) }
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.get().partition
+    }
+
+    /// Inclusive offset.
+    pub fn offset(&self) -> i64 {
+        self.get().offset
+    }
+
+    /// The payload; `None` is a tombstone.
+    pub fn payload(&self) -> Option<&[u8]> {
+        // SAFETY: `payload` and `len` describe bytes that live as long as the message.
+        unsafe { bytes(self.get().payload, self.get().len) }
+    }
+
+    /// The key, if any.
+    pub fn key(&self) -> Option<&[u8]> {
+        // SAFETY: `key` and `key_len` describe bytes that live as long as the message.
+        unsafe { bytes(self.get().key, self.get().key_len) }
+    }
+
+    /// Milliseconds since 1970, where the broker kept a timestamp.
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is live and `kind` is a valid place to write to.
+        let timestamp =
+            unsafe { sys::rd_kafka_message_timestamp(self.raw.as_ptr(), &raw mut kind) };
+        (kind != sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && timestamp >= 0)
+            .then_some(timestamp)
+    }
+
+    /// Hands each header's name and value to `take`, in order.
+    pub fn headers(&self, mut take: impl FnMut(&[u8], Option<&[u8]>)) {
+        let mut headers = std::ptr::null_mut();
+        // SAFETY: the message is live; the headers it gives out live as long as it.
+        let found = unsafe { sys::rd_kafka_message_headers(self.raw.as_ptr(), &raw mut headers) };
+        if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || headers.is_null() {
+            return;
+        }
+        for index in 0.. {
+            let (mut name, mut value, mut len) = (std::ptr::null(), std::ptr::null(), 0);
+            // SAFETY: `headers` is live; the three places are valid to write to; name and value
+            // live as long as the message; the name is NUL-terminated.
+            unsafe {
+                let found = sys::rd_kafka_header_get_all(
+                    headers,
+                    index,
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut len,
+                );
+                if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return;
+                }
+                take(CStr::from_ptr(name).to_bytes(), bytes(value, len));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `start` is null, or the start of `len` bytes that outlive `'a`.
+unsafe fn bytes<'a>(start: *const std::ffi::c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: by this function's own contract.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), len) })
+}
+
+/// # Safety
+/// `text` points to a NUL-terminated string.
+unsafe fn owned_text(text: *const std::ffi::c_char) -> String {
+    // SAFETY: by this function's own contract.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
