@@ -1,0 +1,129 @@
+//! The connection to ClickHouse: one client, its TLS, its settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clickhouse::Compression;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use crate::config::ClickHouse;
+
+/// Longest wait for the server to take a part of a body.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for the answer to an INSERT, views and an async flush included.
+const END_TIMEOUT: Duration = Duration::from_mins(5);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
+/// is not sent into a connection that is being closed.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Settings that every INSERT carries: a null becomes the column's DEFAULT row by row, and a
+/// column that is listed but not sent is an error.
+const INSERT_SETTINGS: &[(&str, &str)] = &[
+    ("input_format_null_as_default", "1"),
+    ("input_format_defaults_for_omitted_fields", "1"),
+    ("input_format_arrow_allow_missing_columns", "0"),
+];
+
+/// The client for one server.
+#[derive(Clone)]
+pub struct Server {
+    client: clickhouse::Client,
+    is_async: bool,
+}
+
+impl Server {
+    /// Prepares the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// A CA file that cannot be read, naming the variable.
+    pub fn new(config: &ClickHouse) -> anyhow::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls(config)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .build(connector);
+        let mut client = clickhouse::Client::with_http_client(http)
+            .with_url(&config.url)
+            .with_database(&config.database)
+            .with_user(&config.user)
+            .with_password(config.password.expose())
+            .with_product_info("sluicegate", env!("CARGO_PKG_VERSION"))
+            .with_compression(Compression::None);
+        for (name, value) in &*config.settings {
+            client = client.with_setting(name, value);
+        }
+        Ok(Self { client, is_async: config.async_insert })
+    }
+
+    /// Whether INSERTs go through the server's queue of async inserts unless told otherwise.
+    pub fn is_async(&self) -> bool {
+        self.is_async
+    }
+
+    /// A query whose answer is read.
+    pub fn query(&self, sql: &str) -> clickhouse::query::Query {
+        self.client.query(sql)
+    }
+
+    /// Sends one body as one INSERT and waits for its answer. The token makes a server that
+    /// deduplicates take the same body once.
+    ///
+    /// # Cancel safety
+    /// Dropped, the request is cut off; whether its rows landed is then unknown.
+    pub async fn insert(
+        &self,
+        sql: &str,
+        body: Bytes,
+        token: &str,
+        may_be_async: bool,
+    ) -> clickhouse::error::Result<()> {
+        let is_async = self.is_async && may_be_async;
+        let mut insert = self
+            .client
+            .insert_formatted_with(sql)
+            .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
+            .with_setting("insert_deduplication_token", token)
+            .with_setting("async_insert", if is_async { "1" } else { "0" });
+        if is_async {
+            insert = insert.with_setting("wait_for_async_insert", "1");
+        }
+        for (name, value) in INSERT_SETTINGS {
+            insert = insert.with_setting(*name, *value);
+        }
+        insert.send(body).await?;
+        insert.end().await
+    }
+}
+
+fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(path) = &config.ca_location {
+        let variable = || format!("CLICKHOUSE_SSL_CA_LOCATION: {path}");
+        for certificate in CertificateDer::pem_file_iter(path).with_context(variable)? {
+            roots.add(certificate.with_context(variable)?).with_context(variable)?;
+        }
+        anyhow::ensure!(!roots.is_empty(), "{}: holds no PEM certificate", variable());
+    } else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

@@ -1,0 +1,242 @@
+//! What an error of ClickHouse means for the rows: one table of codes, read by text only where a
+//! code has two meanings.
+//!
+//! The class never follows from the HTTP status, which is 500 for most of these codes. Codes and
+//! their behaviour were measured on ClickHouse 26.7 unless marked as assumed.
+
+use crate::outcome::Hold;
+
+/// The class of a refused or failed INSERT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InsertError {
+    /// A value of a row is at fault: split between records down to the one.
+    Data(String),
+    /// The batch as a whole is at fault, no record is: split, and never dead-letter.
+    Split(String),
+    /// A materialized view threw: the rows are in the table already.
+    View {
+        /// The view's name as ClickHouse wrote it, `database.view`.
+        view: String,
+        /// What ClickHouse said.
+        text: String,
+    },
+    /// The table is not what the plan says: read it again, decode again.
+    Schema(String),
+    /// Nothing is wrong with the rows: try again, or let an operator mend.
+    Hold(Hold),
+    /// A code that is not in the table: tried again like a transient one, alarmed after a while.
+    Unknown(String),
+}
+
+/// The class of a code, before its text is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Data,
+    Schema,
+    Transient,
+    Operator,
+}
+
+use Class::{Data, Operator, Schema, Transient};
+
+/// The table, sorted by code.
+const CODES: &[(u32, Class)] = &[
+    (6, Data),        // CANNOT_PARSE_TEXT
+    (8, Schema),      // THERE_IS_NO_COLUMN
+    (10, Schema),     // NOT_FOUND_COLUMN_IN_BLOCK, assumed
+    (15, Schema),     // DUPLICATE_COLUMN
+    (16, Schema),     // NO_SUCH_COLUMN_IN_TABLE
+    (20, Schema),     // NUMBER_OF_COLUMNS_DOESNT_MATCH, assumed
+    (26, Data),       // CANNOT_PARSE_QUOTED_STRING
+    (27, Data),       // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    (33, Transient),  // CANNOT_READ_ALL_DATA: the body was cut
+    (36, Schema),     // BAD_ARGUMENTS, assumed
+    (38, Data),       // CANNOT_PARSE_DATE
+    (41, Data),       // CANNOT_PARSE_DATETIME
+    (43, Schema),     // ILLEGAL_TYPE_OF_ARGUMENT
+    (44, Schema),     // ILLEGAL_COLUMN
+    (46, Operator),   // UNKNOWN_FUNCTION
+    (47, Schema),     // UNKNOWN_IDENTIFIER
+    (48, Schema),     // NOT_IMPLEMENTED
+    (50, Schema),     // UNKNOWN_TYPE
+    (53, Schema),     // TYPE_MISMATCH
+    (60, Schema),     // UNKNOWN_TABLE
+    (62, Operator),   // SYNTAX_ERROR
+    (70, Schema),     // CANNOT_CONVERT_TYPE
+    (73, Operator),   // UNKNOWN_FORMAT
+    (81, Schema),     // UNKNOWN_DATABASE
+    (115, Operator),  // UNKNOWN_SETTING
+    (117, Data),      // INCORRECT_DATA
+    (130, Data),      // CANNOT_READ_ARRAY_FROM_TEXT
+    (131, Data),      // TOO_LARGE_STRING_SIZE
+    (159, Transient), // TIMEOUT_EXCEEDED
+    (164, Operator),  // READONLY
+    (190, Data),      // SIZES_OF_ARRAYS_DONT_MATCH
+    (192, Operator),  // UNKNOWN_USER, assumed
+    (193, Operator),  // WRONG_PASSWORD, assumed
+    (194, Operator),  // REQUIRED_PASSWORD, assumed
+    (201, Operator),  // QUOTA_EXCEEDED, assumed
+    (202, Transient), // TOO_MANY_SIMULTANEOUS_QUERIES, assumed
+    (209, Transient), // SOCKET_TIMEOUT, assumed
+    (210, Transient), // NETWORK_ERROR, assumed
+    (236, Transient), // ABORTED, assumed
+    (241, Transient), // MEMORY_LIMIT_EXCEEDED
+    (242, Transient), // TABLE_IS_READ_ONLY: a replica without its keeper, assumed
+    (243, Transient), // NOT_ENOUGH_SPACE, assumed
+    (252, Transient), // TOO_MANY_PARTS
+    (279, Transient), // ALL_CONNECTION_TRIES_FAILED, assumed
+    (285, Transient), // TOO_FEW_LIVE_REPLICAS, assumed
+    (286, Transient), // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, assumed
+    (319, Transient), // UNKNOWN_STATUS_OF_INSERT: the token decides, assumed
+    (321, Data),      // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    (349, Data),      // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+    (376, Data),      // CANNOT_PARSE_UUID
+    (394, Transient), // QUERY_WAS_CANCELLED
+    (395, Data),      // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+    (407, Data),      // DECIMAL_OVERFLOW
+    (425, Transient), // SYSTEM_ERROR, assumed
+    (439, Transient), // CANNOT_SCHEDULE_TASK, assumed
+    (452, Operator),  // SETTING_CONSTRAINT_VIOLATION, assumed
+    (467, Data),      // CANNOT_PARSE_BOOL
+    (469, Data),      // VIOLATED_CONSTRAINT
+    (473, Transient), // DEADLOCK_AVOIDED, assumed
+    (497, Operator),  // ACCESS_DENIED
+    (516, Operator),  // AUTHENTICATION_FAILED
+    (675, Data),      // CANNOT_PARSE_IPV4
+    (676, Data),      // CANNOT_PARSE_IPV6
+    (691, Data),      // UNKNOWN_ELEMENT_OF_ENUM
+    (999, Transient), // KEEPER_EXCEPTION, assumed
+];
+
+/// The number of the first "Code: N" of a text; nested errors repeat it.
+pub fn code_of(text: &str) -> Option<u32> {
+    let digits = text.split_once("Code: ")?.1;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Classes an error of the client.
+pub fn classify(error: &clickhouse::error::Error) -> InsertError {
+    use clickhouse::error::Error;
+    match error {
+        Error::BadResponse(text) => classify_text(text),
+        Error::Network(_) | Error::TimedOut => {
+            InsertError::Hold(Hold::Transient(format!("CLICKHOUSE_HOST: {}", chain(error))))
+        }
+        _ => InsertError::Unknown(chain(error)),
+    }
+}
+
+fn classify_text(text: &str) -> InsertError {
+    let short = shorten(text);
+    let Some(code) = code_of(text) else {
+        // No code: a proxy's page or a cut response.
+        return InsertError::Hold(Hold::Transient(format!("CLICKHOUSE_HOST answered: {short}")));
+    };
+    if let Some(view) = view_of(text) {
+        return InsertError::View { view, text: short };
+    }
+    match (code, text) {
+        (27, text) if text.contains("etting") => return operator(code, &short),
+        (70, text) if text.contains("inf or nan") => return InsertError::Data(short),
+        (117, text) if text.contains("Arrow IPC") || text.contains("stream is empty") => {
+            return InsertError::Unknown(short);
+        }
+        (252, text) if text.contains("partitions") => return InsertError::Split(short),
+        _ => {}
+    }
+    match CODES.binary_search_by_key(&code, |(code, _)| *code).ok().and_then(|at| CODES.get(at)) {
+        Some((_, Data)) => InsertError::Data(short),
+        Some((_, Schema)) => InsertError::Schema(short),
+        Some((_, Transient)) => InsertError::Hold(Hold::Transient(short)),
+        Some((_, Operator)) => operator(code, &short),
+        None => InsertError::Unknown(short),
+    }
+}
+
+fn operator(code: u32, text: &str) -> InsertError {
+    let look = match code {
+        192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
+        497 => "grant INSERT and SELECT on the table to CLICKHOUSE_USER",
+        164 => "the server or the user is read-only; look at CLICKHOUSE_USER's profile",
+        201 => "a quota is used up; raise it for CLICKHOUSE_USER",
+        27 | 115 | 452 => "look at CLICKHOUSE_SETTINGS",
+        _ => "look at CLICKHOUSE_HOST and the server's version",
+    };
+    InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
+}
+
+/// The view of "while pushing to view db.name (uuid)", where the text holds it.
+fn view_of(text: &str) -> Option<String> {
+    let rest = text.split_once("while pushing to view ")?.1;
+    let end = rest.find([' ', ':', ')', ',']).unwrap_or(rest.len());
+    rest.get(..end).map(|view| view.trim_end_matches('.').to_owned())
+}
+
+/// The text without ClickHouse's version and stack, at most 500 characters. Values of rows can
+/// be in it, as ClickHouse puts them there.
+fn shorten(text: &str) -> String {
+    let text = text.split(" (version ").next().unwrap_or(text).trim();
+    text.chars().take(500).collect()
+}
+
+fn chain(error: &clickhouse::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_by_code() {
+        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    #[test]
+    fn each_class_is_told_by_its_code() {
+        let class = |text: &str| classify_text(text);
+        assert!(matches!(class("Code: 469. DB::Exception: Constraint"), InsertError::Data(_)));
+        assert!(matches!(class("Code: 16. DB::Exception: No such"), InsertError::Schema(_)));
+        assert!(matches!(
+            class("Code: 241. DB::Exception: memory"),
+            InsertError::Hold(Hold::Transient(_))
+        ));
+        assert!(matches!(
+            class("Code: 516. DB::Exception: u: Authentication failed"),
+            InsertError::Hold(Hold::Paused(text)) if text.contains("CLICKHOUSE_PASSWORD")
+        ));
+        assert!(matches!(class("Code: 4242. DB::Exception: new"), InsertError::Unknown(_)));
+        assert!(matches!(class("<html>502</html>"), InsertError::Hold(Hold::Transient(_))));
+    }
+
+    #[test]
+    fn a_code_with_two_meanings_is_read_by_its_text() {
+        let many_parts = "Code: 252. DB::Exception: Too many parts (300 with average size)";
+        assert!(matches!(classify_text(many_parts), InsertError::Hold(Hold::Transient(_))));
+        let many_partitions =
+            "Code: 252. DB::Exception: Too many partitions for single INSERT block";
+        assert!(matches!(classify_text(many_partitions), InsertError::Split(_)));
+        let not_arrow = "Code: 117. DB::Exception: Not an Arrow IPC stream";
+        assert!(matches!(classify_text(not_arrow), InsertError::Unknown(_)));
+        assert!(matches!(classify_text("Code: 117. DB::Exception: x"), InsertError::Data(_)));
+    }
+
+    #[test]
+    fn a_view_that_throws_is_no_data_error() {
+        let text = "Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero: while \
+                    pushing to view d.v (6f1d): While executing";
+        assert_eq!(
+            classify_text(text),
+            InsertError::View { view: "d.v".into(), text: text.into() }
+        );
+    }
+}

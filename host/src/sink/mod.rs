@@ -1,0 +1,240 @@
+//! The sink: one INSERT for a batch's rows, split between records only when the data is refused.
+//!
+//! What goes on here is either over (landed, refused) or waited out: a transient error and a
+//! pause never come back to the caller. An error of the schema does, since the rows must then be
+//! decoded again.
+
+mod client;
+mod errors;
+mod pieces;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+
+pub use client::Server;
+pub use table::{Table, read};
+
+use crate::observe::status::Status;
+use crate::outcome::Hold;
+use crate::record::Origin;
+use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::retry::Backoff;
+use errors::InsertError;
+use pieces::Piece;
+
+/// How often something that an operator must mend is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many tries an error of unknown code gets before an operator is called.
+const UNKNOWN_TRIES: u32 = 8;
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+pub struct Inserted {
+    /// The records whose rows are in the table.
+    pub landed: Vec<Origin>,
+    /// The records that ClickHouse refused alone.
+    pub refused: Vec<Rejection>,
+    /// Why the others were left: the table is not what the plan says, or more were refused than
+    /// allowed. `None` when none is left.
+    pub left: Option<Left>,
+}
+
+/// Why rows were left.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left {
+    /// ClickHouse says the table is another: read it again and decode again.
+    SchemaChanged(String),
+    /// More records were refused than the caller allowed.
+    TooManyRefused(String),
+}
+
+/// Inserts into one table.
+pub struct Sink {
+    server: Server,
+    status: Arc<Status>,
+}
+
+impl Sink {
+    /// A sink for the server.
+    pub fn new(server: Server, status: Arc<Status>) -> Self {
+        Self { server, status }
+    }
+
+    /// Inserts the rows; `origins` names each row's record and never decreases. Of the records
+    /// refused alone at most `allowance` are reported, then the rest is left.
+    ///
+    /// # Cancel safety
+    /// Dropped, pieces that were sent may or may not have landed; nothing was committed.
+    pub async fn insert(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+    ) -> Inserted {
+        let mut inserted = Inserted::default();
+        let mut open = vec![Piece::whole(origins.len())];
+        // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
+        // rows go synchronously, so that a refusal speaks of them alone.
+        let mut may_be_async = self.server.is_async();
+        while let Some(piece) = open.pop() {
+            if piece.is_empty() {
+                continue;
+            }
+            match self.send(table, rows, &piece, may_be_async).await {
+                Ok(()) => inserted.landed.extend(piece.origins(origins)),
+                Err(Refusal::Data(_) | Refusal::Split(_)) if may_be_async => {
+                    may_be_async = false;
+                    open.push(piece);
+                }
+                Err(Refusal::Data(text) | Refusal::Split(text))
+                    if piece.split(origins).is_some() && inserted.refused.len() <= allowance =>
+                {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                    if let Some((first, second)) = piece.split(origins) {
+                        open.extend([second, first]);
+                    }
+                }
+                Err(Refusal::Data(text)) if inserted.refused.len() < allowance => {
+                    inserted.refused.extend(refusal(&piece, origins, &text));
+                }
+                Err(Refusal::Data(text) | Refusal::Split(text)) => {
+                    inserted.left = Some(Left::TooManyRefused(text));
+                    break;
+                }
+                Err(Refusal::Schema(text)) => {
+                    inserted.left = Some(Left::SchemaChanged(text));
+                    break;
+                }
+            }
+        }
+        inserted
+    }
+
+    /// Sends one piece until it is in, or refused for its data or its schema.
+    async fn send(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        piece: &Piece,
+        may_be_async: bool,
+    ) -> Result<(), Refusal> {
+        let body = body(&rows.slice(piece.start, piece.len())).map_err(Refusal::Schema)?;
+        let sql = insert_sql(table, rows);
+        // Made once for these bytes and kept for every retry of them. Random: one derived from
+        // content or offsets would let the server drop new data after a replay.
+        let token = uuid::Uuid::new_v4().to_string();
+        let mut backoff = Backoff::default();
+        let outcome = loop {
+            let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
+            let error = match sent {
+                Ok(()) => break Ok(()),
+                Err(error) => errors::classify(&error),
+            };
+            match error {
+                InsertError::Data(text) => break Err(Refusal::Data(text)),
+                InsertError::Split(text) => break Err(Refusal::Split(text)),
+                InsertError::Schema(text) => break Err(Refusal::Schema(text)),
+                InsertError::View { view, text } if !table.is_deduplicating => {
+                    self.wait_for_view(&view, &text).await;
+                    break Ok(());
+                }
+                InsertError::View { view, text } => {
+                    let text = format!(
+                        "materialized view `{view}` refuses rows that the table holds already; \
+                         mend or drop the view: {text}"
+                    );
+                    self.status.hold("clickhouse", Hold::Paused(text));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                InsertError::Hold(hold) => {
+                    let is_paused = matches!(hold, Hold::Paused(_));
+                    self.status.hold("clickhouse", hold);
+                    if is_paused {
+                        tokio::time::sleep(PAUSE).await;
+                    } else {
+                        backoff.wait().await;
+                    }
+                }
+                InsertError::Unknown(text) => {
+                    let hold = if backoff.attempts() < UNKNOWN_TRIES {
+                        Hold::Transient
+                    } else {
+                        Hold::Paused
+                    };
+                    self.status.hold("clickhouse", hold(text));
+                    backoff.wait().await;
+                }
+            }
+        };
+        self.status.release("clickhouse");
+        outcome
+    }
+
+    /// The table does not recognise a repeated INSERT, so sending the rows again would double
+    /// them: they count as landed, once an operator has touched the view.
+    async fn wait_for_view(&self, view: &str, text: &str) {
+        let before = table::view_definition(&self.server, view).await;
+        let text = format!(
+            "materialized view `{view}` threw; its table holds the rows of this batch, the view \
+             does not, and sending them again would double them. Mend or drop the view: sluicegate \
+             goes on when its definition changes. A table with the setting \
+             non_replicated_deduplication_window heals by itself: {text}"
+        );
+        loop {
+            self.status.hold("clickhouse", Hold::Paused(text.clone()));
+            tokio::time::sleep(PAUSE).await;
+            let now = table::view_definition(&self.server, view).await;
+            if let (Ok(before), Ok(now)) = (&before, &now)
+                && before != now
+            {
+                tracing::error!(view, "rows of one batch are in the table but not in the view");
+                return;
+            }
+        }
+    }
+}
+
+/// A refusal that the caller must act on.
+enum Refusal {
+    Data(String),
+    Split(String),
+    Schema(String),
+}
+
+fn refusal(piece: &Piece, origins: &[Origin], text: &str) -> Option<Rejection> {
+    let origin = *origins.get(piece.start)?;
+    let fault = Fault {
+        reason: Reason::InsertRefused,
+        column: None,
+        pointer: String::new(),
+        expected: "a record that ClickHouse takes".into(),
+        got_kind: "",
+        got: text.to_owned(),
+    };
+    Some(Rejection { origin, stage: Stage::Insert, fault })
+}
+
+/// One record batch as an Arrow IPC stream.
+fn body(rows: &RecordBatch) -> Result<Bytes, String> {
+    let mut body = Vec::with_capacity(rows.get_array_memory_size() / 2 + 4096);
+    let written = arrow_ipc::writer::StreamWriter::try_new(&mut body, &rows.schema()).and_then(
+        |mut writer| {
+            writer.write(rows)?;
+            writer.finish()
+        },
+    );
+    written.map(|()| Bytes::from(body)).map_err(|error| format!("arrow ipc: {error}"))
+}
+
+fn insert_sql(table: &Table, rows: &RecordBatch) -> String {
+    let quoted = |name: &str| format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"));
+    let columns: Vec<String> =
+        rows.schema().fields().iter().map(|field| quoted(field.name())).collect();
+    let (database, name) = (quoted(&table.schema.database), quoted(&table.schema.table));
+    format!("INSERT INTO {database}.{name} ({}) FORMAT ArrowStream", columns.join(", "))
+}

@@ -1,0 +1,84 @@
+//! A piece of a batch's rows, cut only between records.
+
+use crate::record::Origin;
+
+/// Rows `start..end` of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// First row.
+    pub start: usize,
+    /// The row after the last.
+    pub end: usize,
+}
+
+impl Piece {
+    /// All `rows` rows.
+    pub fn whole(rows: usize) -> Self {
+        Self { start: 0, end: rows }
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether it holds no row.
+    pub fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+
+    /// The records of its rows, each once.
+    pub fn origins(&self, origins: &[Origin]) -> Vec<Origin> {
+        let mut of: Vec<Origin> = origins.get(self.start..self.end).unwrap_or_default().to_vec();
+        of.dedup();
+        of
+    }
+
+    /// Two halves, cut between records as near to the middle as may be; `None` for one record.
+    pub fn split(&self, origins: &[Origin]) -> Option<(Self, Self)> {
+        let middle = self.start + self.len() / 2;
+        let is_border = |row: &usize| origins.get(*row) != origins.get(row.wrapping_sub(1));
+        let before = (self.start + 1..=middle).rev().find(is_border);
+        let after = (middle..self.end).find(|row| *row > self.start && is_border(row));
+        let border = match (before, after) {
+            (Some(before), Some(after)) if after - middle < middle - before => after,
+            (Some(before), _) => before,
+            (None, after) => after?,
+        };
+        Some((Self { start: self.start, end: border }, Self { start: border, end: self.end }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_record_is_never_cut() {
+        assert_eq!(Piece::whole(4).split(&[7, 7, 7, 7]), None);
+        assert_eq!(Piece::whole(1).split(&[7]), None);
+        let (first, second) = Piece::whole(4).split(&[7, 7, 7, 8]).unwrap();
+        assert_eq!((first.len(), second.len()), (3, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn halving_reaches_every_record_alone(counts in prop::collection::vec(1..5_usize, 1..40)) {
+            let origins: Vec<Origin> = (0..)
+                .zip(&counts)
+                .flat_map(|(origin, rows)| std::iter::repeat_n(origin, *rows))
+                .collect();
+            let (mut open, mut alone) = (vec![Piece::whole(origins.len())], Vec::new());
+            while let Some(piece) = open.pop() {
+                match piece.split(&origins) {
+                    Some((first, second)) => open.extend([second, first]),
+                    None => alone.push(piece.origins(&origins)),
+                }
+            }
+            let expected: Vec<Vec<Origin>> = (0..).take(counts.len()).map(|o| vec![o]).collect();
+            prop_assert_eq!(alone, expected);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading the table: its columns, its engine, and whether a repeated INSERT is recognised.
+
+use std::sync::Arc;
+
+use super::client::Server;
+use super::errors::{InsertError, classify};
+use crate::outcome::Hold;
+use crate::schema::table::{ColumnRow, TableSchema};
+
+/// A table as it stood when it was read.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The columns to fill.
+    pub schema: Arc<TableSchema>,
+    /// Whether the server drops an INSERT that repeats a token.
+    pub is_deduplicating: bool,
+}
+
+/// Reads a table's columns and engine.
+///
+/// # Errors
+/// What to wait for: a server that does not answer is transient; a table that is missing, a
+/// password that is wrong or a column that cannot be filled is for an operator to mend.
+pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
+    let failed = |error: &clickhouse::error::Error| match classify(error) {
+        InsertError::Hold(hold) => hold,
+        InsertError::Data(text)
+        | InsertError::Split(text)
+        | InsertError::View { text, .. }
+        | InsertError::Schema(text)
+        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
+    };
+    let found: Option<(String, String, String)> = server
+        .query(
+            "SELECT engine, engine_full, timezone() FROM system.tables \
+             WHERE database = ? AND name = ?",
+        )
+        .bind(database)
+        .bind(table)
+        .fetch_optional()
+        .await
+        .map_err(|error| failed(&error))?;
+    let Some((engine, engine_full, timezone)) = found else {
+        return Err(Hold::Paused(format!(
+            "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST: create it, or look at \
+             CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE"
+        )));
+    };
+    let columns: Vec<(String, String, String, String)> = server
+        .query(
+            "SELECT name, type, default_kind, default_expression FROM system.columns \
+             WHERE database = ? AND table = ? ORDER BY position",
+        )
+        .bind(database)
+        .bind(table)
+        .fetch_all()
+        .await
+        .map_err(|error| failed(&error))?;
+    let is_deduplicating = is_deduplicating(&engine, &engine_full);
+    let rows = columns.into_iter().map(|(name, ty, default_kind, default_expression)| ColumnRow {
+        name,
+        ty,
+        default_kind,
+        default_expression,
+    });
+    let schema = TableSchema::from_rows(database, table, &timezone, rows)
+        .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
+    Ok(Table { schema: Arc::new(schema), is_deduplicating })
+}
+
+/// What a view is made of, to see whether an operator touched it; empty once it is dropped.
+pub async fn view_definition(server: &Server, view: &str) -> Result<String, Hold> {
+    let (database, name) = view.split_once('.').unwrap_or(("", view));
+    let unquoted = |name: &str| name.trim_matches('`').to_owned();
+    server
+        .query(
+            "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
+             WHERE database = ? AND name = ?",
+        )
+        .bind(unquoted(database))
+        .bind(unquoted(name))
+        .fetch_optional()
+        .await
+        .map(Option::unwrap_or_default)
+        .map_err(|error| Hold::Transient(error.to_string()))
+}
+
+/// A plain MergeTree keeps tokens only where `non_replicated_deduplication_window` is above 0; a
+/// replicated one keeps them unless its window is set to 0.
+fn is_deduplicating(engine: &str, engine_full: &str) -> bool {
+    let window = |name: &str| {
+        let rest = engine_full.split_once(&format!("{name} = "))?.1;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    if engine.starts_with("Replicated") || engine.starts_with("Shared") {
+        engine_full
+            .split_once(" replicated_deduplication_window = ")
+            .is_none_or(|(_, rest)| !rest.starts_with('0'))
+    } else {
+        window("non_replicated_deduplication_window").is_some_and(|window| window > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_window_above_zero_deduplicates() {
+        let with = "MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100";
+        assert!(is_deduplicating("MergeTree", with));
+        assert!(!is_deduplicating("MergeTree", "MergeTree ORDER BY id"));
+        assert!(is_deduplicating("ReplicatedMergeTree", "ReplicatedMergeTree('/p', 'r')"));
+        let off = "ReplicatedMergeTree('/p', 'r') SETTINGS replicated_deduplication_window = 0";
+        assert!(!is_deduplicating("ReplicatedMergeTree", off));
+    }
+}
