@@ -1,0 +1,304 @@
+//! What a dead letter looks like: the record as it was, and the facts as headers or an envelope.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rdkafka::message::{Header, OwnedHeaders};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::record::Record;
+use crate::rejection::Rejection;
+
+/// How much of a payload is kept when the broker refuses the whole: 64 kB.
+const TRUNCATED_BYTES: usize = 64_000;
+/// Most characters of the message header, so that headers stay small beside the payload.
+const MESSAGE_CHARS: usize = 1_000;
+
+/// What every dead letter of this host says of where it comes from.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// The consumer group.
+    pub group: String,
+    /// The table, as `database.table`.
+    pub table: String,
+}
+
+/// A dead letter, ready to be produced.
+#[derive(Debug)]
+pub struct Letter {
+    /// The record's key.
+    pub key: Option<Vec<u8>>,
+    /// The record's payload, or the envelope; `None` for a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// The record's headers, then ours.
+    pub headers: OwnedHeaders,
+    /// The record's own timestamp, milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// The record as it was, with the facts as text headers.
+pub fn with_headers(
+    record: &Record<'_>,
+    rejection: &Rejection,
+    from: &Provenance,
+    failed_at_ms: u128,
+) -> Letter {
+    Letter {
+        key: record.key().map(<[u8]>::to_vec),
+        payload: record.payload().map(<[u8]>::to_vec),
+        headers: headers(record, rejection, from, failed_at_ms),
+        timestamp_ms: record.timestamp_ms(),
+    }
+}
+
+/// One JSON object with the record and the facts; bytes that are not UTF-8 as base64.
+pub fn envelope(
+    record: &Record<'_>,
+    rejection: &Rejection,
+    from: &Provenance,
+    failed_at_ms: u128,
+) -> Letter {
+    let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => (Value::Null, "null"),
+        Some((Ok(text), _)) => (Value::from(text), "utf-8"),
+        Some((Err(_), bytes)) => (Value::from(BASE64.encode(bytes)), "base64"),
+    };
+    let ((payload, encoding), (key, key_encoding)) = (text(record.payload()), text(record.key()));
+    let kept: Vec<Value> = kept_headers(record)
+        .map(|(name, value)| {
+            let (value, encoding) = text(value);
+            json!({"name": String::from_utf8_lossy(name), "value": value, "encoding": encoding})
+        })
+        .collect();
+    let fault = &rejection.fault;
+    let body = json!({
+        "failure_reason": fault.reason.code(),
+        "message": message(rejection),
+        "stage": rejection.stage.name(),
+        "column": fault.column.as_deref(),
+        "record": payload,
+        "record_encoding": encoding,
+        "key": key,
+        "key_encoding": key_encoding,
+        "headers": kept,
+        "topic": &*record.source.topic,
+        "partition": record.source.partition,
+        "offset": record.offset(),
+        "timestamp_ms": record.timestamp_ms(),
+        "group": from.group,
+        "table": from.table,
+        "attempt": attempt(record),
+        "failed_at_ms": u64::try_from(failed_at_ms).unwrap_or(u64::MAX),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    Letter {
+        key: record.key().map(<[u8]>::to_vec),
+        payload: Some(body.to_string().into_bytes()),
+        headers: OwnedHeaders::new()
+            .insert(Header { key: "failure_reason", value: Some(fault.reason.code()) }),
+        timestamp_ms: record.timestamp_ms(),
+    }
+}
+
+/// The same letter with its payload cut, for a broker that refuses the whole.
+pub fn truncated(letter: &Letter) -> Letter {
+    let payload = letter.payload.as_deref().unwrap_or_default();
+    let digest = hex::encode(Sha256::digest(payload));
+    let headers = letter
+        .headers
+        .clone()
+        .insert(Header {
+            key: "sluicegate.truncated-from",
+            value: Some(&payload.len().to_string()),
+        })
+        .insert(Header { key: "sluicegate.sha256", value: Some(&digest) });
+    Letter {
+        key: letter.key.clone(),
+        payload: Some(payload.get(..TRUNCATED_BYTES).unwrap_or(payload).to_vec()),
+        headers,
+        timestamp_ms: letter.timestamp_ms,
+    }
+}
+
+fn headers(
+    record: &Record<'_>,
+    rejection: &Rejection,
+    from: &Provenance,
+    failed_at_ms: u128,
+) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new();
+    for (name, value) in kept_headers(record) {
+        let name = String::from_utf8_lossy(name);
+        headers = headers.insert(Header { key: &name, value });
+    }
+    let fault = &rejection.fault;
+    let class = format!("sluicegate.{}", fault.reason.code());
+    let mut facts = vec![
+        ("failure_reason", fault.reason.code().to_owned()),
+        ("__connect.errors.topic", record.source.topic.to_string()),
+        ("__connect.errors.partition", record.source.partition.to_string()),
+        ("__connect.errors.offset", record.offset().to_string()),
+        ("__connect.errors.connector.name", from.group.clone()),
+        ("__connect.errors.stage", rejection.stage.name().to_owned()),
+        ("__connect.errors.exception.class.name", class),
+        ("__connect.errors.exception.message", message(rejection)),
+        ("sluicegate.group", from.group.clone()),
+        ("sluicegate.table", from.table.clone()),
+        ("sluicegate.attempt", attempt(record).to_string()),
+        ("sluicegate.failed-at-ms", failed_at_ms.to_string()),
+        ("sluicegate.version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    if let Some(column) = &fault.column {
+        facts.push(("sluicegate.column", column.to_string()));
+    }
+    if let Some(timestamp_ms) = record.timestamp_ms() {
+        facts.push(("sluicegate.timestamp-ms", timestamp_ms.to_string()));
+    }
+    for (name, value) in &facts {
+        headers = headers.insert(Header { key: name, value: Some(value) });
+    }
+    headers
+}
+
+/// The record's headers without those of an earlier failure, which this one replaces.
+fn kept_headers<'a>(
+    record: &Record<'a>,
+) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+    record.headers().filter(|(name, _)| {
+        !name.starts_with(b"__connect.errors.")
+            && !name.starts_with(b"sluicegate.")
+            && *name != b"failure_reason"
+    })
+}
+
+/// How often this record failed, this time included.
+fn attempt(record: &Record<'_>) -> u32 {
+    let before = record.headers().find(|(name, _)| *name == b"sluicegate.attempt");
+    let before = before.and_then(|(_, value)| std::str::from_utf8(value?).ok()?.parse().ok());
+    before.unwrap_or(0_u32).saturating_add(1)
+}
+
+fn message(rejection: &Rejection) -> String {
+    rejection.fault.to_string().chars().take(MESSAGE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Headers as _;
+
+    use super::*;
+    use crate::record::{Batch, RawRecord, TopicPartition};
+    use crate::rejection::{Fault, Reason, Stage};
+
+    fn rejected(payload: &[u8], headers: &[(&str, &str)]) -> (Batch, Rejection) {
+        let mut batch = Batch::default();
+        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let record = RawRecord {
+            offset: 41,
+            timestamp_ms: Some(7),
+            key: Some(b"k"),
+            payload: Some(payload),
+        };
+        batch.push(&source, 1, &record);
+        for (name, value) in headers {
+            batch.push_header(name.as_bytes(), Some(value.as_bytes()));
+        }
+        let fault = Fault {
+            reason: Reason::OutOfRange,
+            column: Some("soc".into()),
+            pointer: "/soc".into(),
+            expected: "integer from 0 to 255".into(),
+            got_kind: "number",
+            got: "300".into(),
+        };
+        (batch, Rejection { origin: 0, stage: Stage::Decode, fault })
+    }
+
+    fn from() -> Provenance {
+        Provenance { group: "g".into(), table: "d.t".into() }
+    }
+
+    fn all(headers: &OwnedHeaders) -> Vec<(String, String)> {
+        headers
+            .iter()
+            .map(|header| {
+                let value = String::from_utf8_lossy(header.value.unwrap_or_default());
+                (header.key.to_owned(), value.into_owned())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_letter_keeps_the_record_and_adds_the_facts() {
+        let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
+        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
+        assert_eq!(letter.payload.as_deref(), Some(&b"{\"soc\":300}"[..]));
+        assert_eq!((letter.key.as_deref(), letter.timestamp_ms), (Some(&b"k"[..]), Some(7)));
+        let headers = all(&letter.headers);
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = [
+            ("trace", "abc"),
+            ("failure_reason", "out_of_range"),
+            ("__connect.errors.topic", "orders"),
+            ("__connect.errors.partition", "3"),
+            ("__connect.errors.offset", "41"),
+            ("__connect.errors.connector.name", "g"),
+            ("__connect.errors.stage", "decode"),
+            ("__connect.errors.exception.class.name", "sluicegate.out_of_range"),
+            (
+                "__connect.errors.exception.message",
+                "column `soc`: expected integer from 0 to 255, got 300",
+            ),
+            ("sluicegate.group", "g"),
+            ("sluicegate.table", "d.t"),
+            ("sluicegate.attempt", "1"),
+            ("sluicegate.failed-at-ms", "99"),
+            ("sluicegate.version", version),
+            ("sluicegate.column", "soc"),
+            ("sluicegate.timestamp-ms", "7"),
+        ];
+        let expected: Vec<_> =
+            expected.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn a_second_failure_replaces_the_first_and_counts_on() {
+        let old = [("failure_reason", "bad_uuid"), ("sluicegate.attempt", "4"), ("own", "x")];
+        let (batch, rejection) = rejected(b"{}", &old);
+        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
+        let headers = all(&letter.headers);
+        let of = |name: &str| {
+            let found = headers.iter().filter(|(found, _)| found == name);
+            found.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("failure_reason"), ["out_of_range"]);
+        assert_eq!(of("sluicegate.attempt"), ["5"]);
+        assert_eq!(of("own"), ["x"]);
+    }
+
+    #[test]
+    fn an_envelope_holds_bytes_that_are_no_text() {
+        let (batch, rejection) = rejected(b"\xff\xfe", &[]);
+        let letter = envelope(&batch.record(0).unwrap(), &rejection, &from(), 99);
+        let body: Value = serde_json::from_slice(&letter.payload.unwrap()).unwrap();
+        assert_eq!((&body["record"], &body["record_encoding"]), (&json!("//4="), &json!("base64")));
+        assert_eq!(
+            (&body["failure_reason"], &body["offset"]),
+            (&json!("out_of_range"), &json!(41))
+        );
+    }
+
+    #[test]
+    fn a_cut_letter_says_what_it_was_cut_from() {
+        let (batch, rejection) = rejected(&vec![b'x'; 70_000], &[]);
+        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
+        let cut = truncated(&letter);
+        assert_eq!(cut.payload.as_ref().map(Vec::len), Some(TRUNCATED_BYTES));
+        let headers = all(&cut.headers);
+        assert!(headers.contains(&("sluicegate.truncated-from".into(), "70000".into())));
+        assert!(
+            headers.iter().any(|(name, value)| name == "sluicegate.sha256" && value.len() == 64)
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! Dead letters: written, and reported as written, before anything is committed.
+
+mod letter;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+
+use crate::config::{Config, DlqFormat};
+use crate::observe::status::Status;
+use crate::outcome::Hold;
+use crate::record::Batch;
+use crate::rejection::Rejection;
+use crate::retry::Backoff;
+use letter::{Letter, Provenance};
+
+/// How many dead letters wait for their delivery report at a time: enough to fill a produce
+/// request, few enough that their copies stay small beside the batch.
+const IN_FLIGHT: usize = 1_000;
+/// After this the broker's silence is said, and the letter is sent again.
+const DELIVERY_TIMEOUT_MS: &str = "30000";
+/// The largest message that the producer hands to the broker, which has a limit of its own.
+const MAX_MESSAGE_BYTES: &str = "100000000";
+
+/// Writes dead letters to one topic.
+pub struct DeadLetters {
+    topic: String,
+    format: DlqFormat,
+    from: Provenance,
+    settings: ClientConfig,
+    /// Replaced when librdkafka gives it up: an idempotent producer has errors it never leaves.
+    producer: Mutex<FutureProducer>,
+    status: Arc<Status>,
+}
+
+impl DeadLetters {
+    /// Prepares the producer; it connects by itself.
+    ///
+    /// # Errors
+    /// Settings that librdkafka refuses, in its own words.
+    pub fn new(config: &Config, status: Arc<Status>) -> anyhow::Result<Self> {
+        let settings = settings(config);
+        let producer = settings
+            .create()
+            .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
+        Ok(Self {
+            topic: config.kafka.dlq_topic.clone(),
+            format: config.dlq.format,
+            from: Provenance {
+                group: config.kafka.group_id.clone(),
+                table: format!("{}.{}", config.clickhouse.database, config.clickhouse.table),
+            },
+            settings,
+            producer: Mutex::new(producer),
+            status,
+        })
+    }
+
+    /// Writes a letter for each rejection and waits until the broker has reported every one of
+    /// them as written. Tries for ever; at least once, so a letter may stand in the topic twice.
+    ///
+    /// # Cancel safety
+    /// Dropped, some letters may be written; none of their records was committed.
+    pub async fn send(&self, batch: &Batch, rejections: &[Rejection]) {
+        let failed_at_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        for chunk in rejections.chunks(IN_FLIGHT) {
+            let letters = chunk.iter().filter_map(|rejection| {
+                let record = batch.record(rejection.origin)?;
+                Some(match self.format {
+                    DlqFormat::Headers => {
+                        letter::with_headers(&record, rejection, &self.from, failed_at_ms)
+                    }
+                    DlqFormat::Envelope => {
+                        letter::envelope(&record, rejection, &self.from, failed_at_ms)
+                    }
+                })
+            });
+            join_all(letters.map(|letter| self.deliver(letter))).await;
+        }
+        self.status.release("dead letters");
+    }
+
+    async fn deliver(&self, mut letter: Letter) {
+        let mut backoff = Backoff::default();
+        let mut is_cut = false;
+        while let Err(error) = self.produce(&letter).await {
+            use RDKafkaErrorCode as Code;
+            let hold = match error.rdkafka_error_code() {
+                Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) if !is_cut => {
+                    letter = letter::truncated(&letter);
+                    is_cut = true;
+                    continue;
+                }
+                Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                    Hold::Paused(format!(
+                        "topic `{}` refuses even a dead letter cut to 64 kB: raise its \
+                     max.message.bytes",
+                        self.topic
+                    ))
+                }
+                Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Hold::Paused(format!(
+                    "topic `{}` does not exist: create it, or look at KAFKA_DLQ_TOPIC",
+                    self.topic
+                )),
+                Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                    Hold::Paused(format!(
+                        "{error}: grant WRITE on topic `{}` (KAFKA_DLQ_TOPIC)",
+                        self.topic
+                    ))
+                }
+                Some(Code::Fatal) => {
+                    self.replace_producer();
+                    Hold::Transient(format!("{error}; the producer is made anew"))
+                }
+                _ => Hold::Transient(format!("topic `{}` (KAFKA_DLQ_TOPIC): {error}", self.topic)),
+            };
+            self.status.hold("dead letters", hold);
+            backoff.wait().await;
+        }
+    }
+
+    async fn produce(&self, letter: &Letter) -> Result<(), KafkaError> {
+        let mut record: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(letter.headers.clone());
+        if let Some(key) = &letter.key {
+            record = record.key(key);
+        }
+        if let Some(payload) = &letter.payload {
+            record = record.payload(payload);
+        }
+        if let Some(timestamp_ms) = letter.timestamp_ms {
+            record = record.timestamp(timestamp_ms);
+        }
+        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wait_for_queue = Timeout::After(Duration::from_secs(30));
+        producer.send(record, wait_for_queue).await.map(drop).map_err(|(error, _)| error)
+    }
+
+    fn replace_producer(&self) {
+        match self.settings.create() {
+            Ok(fresh) => {
+                *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+            }
+            Err(error) => tracing::warn!(%error, "dead letter producer not made anew"),
+        }
+    }
+}
+
+fn settings(config: &Config) -> ClientConfig {
+    let mut settings = crate::kafka::client(&config.kafka);
+    settings
+        .set("client.id", &config.kafka.producer_client_id)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
+        .set("message.max.bytes", MAX_MESSAGE_BYTES)
+        .set("compression.type", "lz4")
+        .set("linger.ms", "5");
+    crate::kafka::apply(&mut settings, &config.kafka, crate::kafka::Role::Producer);
+    settings
+}
