@@ -1,3 +1,17 @@
-//! The `sluicegate` binary.
+//! The `sluicegate` binary: reads the command, and turns its outcome into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sluicegate::cli::{Cli, Exit};
+
+fn main() -> ExitCode {
+    match Cli::parse().execute() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Exit { code, error }) => {
+            // Printed once, here, with every cause.
+            eprintln!("sluicegate: {error:#}");
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The host of the demo: `sluicegate run` as a child, read by its log.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike as _;
+use nix::unistd::Pid;
+use serde_json::Value;
+use sluicegate_local::LocalStack;
+
+use super::{DEAD_LETTER_TOPIC, TOPIC};
+
+/// How much of the log is shown when the host ends too early.
+const LOG_TAIL: usize = 20;
+
+/// What the host's log told so far.
+#[derive(Default)]
+struct Told {
+    settled: AtomicU64,
+    /// The first assignment and the last settled batch: the time that the rate is taken over.
+    times: Mutex<(Option<Instant>, Option<Instant>)>,
+    ledger: Mutex<Option<Value>>,
+    tail: Mutex<VecDeque<String>>,
+}
+
+/// The host, running.
+pub struct DemoHost {
+    child: Child,
+    told: Arc<Told>,
+    reader: JoinHandle<()>,
+}
+
+/// What the host did, once it has stopped.
+pub struct Run {
+    /// The ledger: its last line of the log.
+    pub ledger: Value,
+    /// From the first assignment to the last settled batch.
+    pub elapsed: Duration,
+    /// User and system time of the host's process alone, in seconds.
+    pub cpu_seconds: f64,
+}
+
+impl DemoHost {
+    /// Starts `sluicegate run` between the two engines of the stack.
+    pub fn start(stack: &LocalStack, table: &str, required: &str) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("run")
+            .env_clear()
+            .envs([
+                ("KAFKA_BROKER", stack.kafka()),
+                ("KAFKA_CONSUMER_GROUP_ID", "sluicegate-demo"),
+                ("KAFKA_SOURCE_TOPIC", TOPIC),
+                ("KAFKA_DLQ_TOPIC", DEAD_LETTER_TOPIC),
+                // The mock broker answers an empty fetch only after its whole wait.
+                ("KAFKA_PROPERTIES", "fetch.wait.max.ms=20"),
+                ("CLICKHOUSE_HOST", stack.clickhouse_url()),
+                ("CLICKHOUSE_TABLE", table),
+                ("REQUIRED_COLUMNS", required),
+                ("LOG_FORMAT", "json"),
+                ("LOG_LEVEL", "info"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting `sluicegate run`")?;
+        let told = Arc::new(Told::default());
+        let stderr = child.stderr.take().context("the host's log")?;
+        let reader = std::thread::spawn({
+            let told = Arc::clone(&told);
+            move || read(stderr, &told)
+        });
+        Ok(Self { child, told, reader })
+    }
+
+    /// Records settled so far.
+    pub fn settled(&self) -> u64 {
+        self.told.settled.load(Ordering::Acquire)
+    }
+
+    /// Fails with the end of the log once the host has ended by itself.
+    pub fn check_alive(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            anyhow::bail!("the host ended early ({status}):\n{}", self.tail());
+        }
+        Ok(())
+    }
+
+    /// Sends SIGTERM, waits, and takes what it did.
+    pub async fn stop(mut self) -> anyhow::Result<Run> {
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+        let (status, told) = crate::blocking::run(move || {
+            let status = self.child.wait();
+            // The log ends with the process.
+            let _read = self.reader.join();
+            (status, self.told)
+        })
+        .await;
+        anyhow::ensure!(status?.success(), "the host failed:\n{}", tail(&told));
+        // Only children that were waited for are counted, and the host is the only one so far.
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+        let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        let (first, last) = *told.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = first.zip(last).map(|(first, last)| last - first).unwrap_or_default();
+        let ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ledger = ledger.with_context(|| format!("no ledger in the log:\n{}", tail(&told)))?;
+        Ok(Run { ledger, elapsed, cpu_seconds: cpu as f64 / 1e6 })
+    }
+
+    fn tail(&self) -> String {
+        tail(&self.told)
+    }
+}
+
+fn tail(told: &Told) -> String {
+    let tail = told.tail.lock().unwrap_or_else(PoisonError::into_inner);
+    tail.iter().cloned().collect::<Vec<_>>().join("\n")
+}
+
+fn read(stderr: ChildStderr, told: &Told) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if let Ok(fields) = serde_json::from_str::<Value>(&line) {
+            note(&fields, told);
+        }
+        let mut tail = told.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == LOG_TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line);
+    }
+}
+
+fn note(fields: &Value, told: &Told) {
+    let mut times = told.times.lock().unwrap_or_else(PoisonError::into_inner);
+    match fields.get("message").and_then(Value::as_str) {
+        Some("partitions assigned") => {
+            times.0.get_or_insert_with(Instant::now);
+        }
+        Some("batch settled") => {
+            let records = fields.get("records").and_then(Value::as_u64).unwrap_or(0);
+            told.settled.fetch_add(records, Ordering::AcqRel);
+            times.1 = Some(Instant::now());
+        }
+        Some("stopped") => {
+            let mut ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            *ledger = Some(fields.clone());
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,65 @@
+//! The commands, and the exit codes that scripts may rely on.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `run`: told to stop, drained and committed |
+//! | 1 | the command failed |
+//! | 64 | the configuration is wrong; every broken rule is listed |
+//! | 70 | a bug, or a membership that is fenced off; what was settled is committed |
+
+#[cfg(feature = "demo")]
+mod demo;
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// The configuration is wrong (`EX_USAGE` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 64;
+/// A bug (`EX_SOFTWARE` of sysexits.h).
+pub const EXIT_FATAL: u8 = 70;
+
+/// Kafka in, ClickHouse out, your sandboxed code in between.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Consume, insert, dead-letter; configured by environment variables.
+    Run,
+    /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct Exit {
+    /// The process's exit code.
+    pub code: u8,
+    /// What happened, with its causes.
+    pub error: anyhow::Error,
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: 1, error }
+    }
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// [`Exit`] with the code and what to print.
+    pub fn execute(self) -> Result<(), Exit> {
+        match self.command {
+            Command::Run => run::run(),
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => Ok(demo::run(&args)?),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `sluicegate run`: wires the stages from the configuration and lives until told to stop.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
+use crate::admit::Admission;
+use crate::brake::Brake;
+use crate::budget::Budget;
+use crate::config::{Config, Environment, TimestampUnit, Tombstones};
+use crate::dead_letter::DeadLetters;
+use crate::fates::Ledger;
+use crate::observe::rejections::RejectionLog;
+use crate::observe::status::Status;
+use crate::outcome::Fatal;
+use crate::pipeline::Pipeline;
+use crate::schema::plan;
+use crate::sink::{Server, Sink};
+use crate::source::Source;
+use crate::tables::Tables;
+
+/// Batches share what librdkafka's queue leaves of the memory budget: three quarters.
+const BATCHES_SHARE: (usize, usize) = (3, 4);
+
+/// Reads the environment and runs.
+pub fn run() -> Result<(), Exit> {
+    let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
+    let (config, warnings) = Config::from_env(&Environment::read())
+        .map_err(|errors| misconfigured(anyhow::Error::new(errors)))?;
+    crate::observe::log::init(config.log.format, &config.log.level)
+        .map_err(|error| misconfigured(anyhow::Error::new(error)))?;
+    for warning in warnings {
+        tracing::warn!(variable = warning.variable, "{}", warning.text);
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = ?config.describe(), "starting");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let outcome = runtime.block_on(live(&config))?;
+    // Work that is cut off at the end must not hold up the exit.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(ledger) => {
+            report(&ledger);
+            Ok(())
+        }
+        Err(fatal) => Err(Exit { code: EXIT_FATAL, error: anyhow::Error::new(fatal) }),
+    }
+}
+
+async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
+    let stop = stop_signal()?;
+    let status = Arc::new(Status::default());
+    let wired = wire(config, &status);
+    let (pipeline, source) = wired.map_err(|error| Exit { code: EXIT_CONFIG, error })?;
+    Ok(crate::run::run(pipeline, source, config.batch.shutdown_timeout, stop).await)
+}
+
+/// The stages, from the configuration.
+fn wire(config: &Config, status: &Arc<Status>) -> anyhow::Result<(Pipeline, Source)> {
+    let batch = &config.batch;
+    let (part, of) = BATCHES_SHARE;
+    let budget = Budget::new(batch.in_flight, batch.memory_budget_bytes / of * part);
+    let server = Server::new(&config.clickhouse)?;
+    let pipeline = Pipeline {
+        admission: Admission {
+            skips_tombstones: config.rules.tombstones == Tombstones::Skip,
+            max_record_bytes: batch.max_bytes,
+        },
+        tables: Tables::new(
+            server.clone(),
+            config.clickhouse.database.clone(),
+            config.clickhouse.table.clone(),
+            rules(config),
+            Arc::clone(status),
+        ),
+        brake: Brake::new(config.dlq.max_share),
+        dead_letters: DeadLetters::new(config, Arc::clone(status))?,
+        sink: Sink::new(server, Arc::clone(status)),
+        log: RejectionLog::default(),
+    };
+    let source = Source::start(config, budget, Arc::clone(status))?;
+    Ok((pipeline, source))
+}
+
+/// The rules of the configuration, in the plan's words.
+fn rules(config: &Config) -> plan::Rules {
+    let rules = &config.rules;
+    plan::Rules {
+        required: rules.required.clone(),
+        datetime: rules.datetime.clone(),
+        string_enum: rules.string_enum.clone(),
+        timestamp_unit: rules.timestamp_unit.map(|unit| match unit {
+            TimestampUnit::Seconds => plan::TimestampUnit::Seconds,
+            TimestampUnit::Milliseconds => plan::TimestampUnit::Milliseconds,
+            TimestampUnit::Microseconds => plan::TimestampUnit::Microseconds,
+            TimestampUnit::Nanoseconds => plan::TimestampUnit::Nanoseconds,
+        }),
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once, which is safe:
+/// what is not committed is read again.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
+    let (first, stopped) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        loop {
+            let code = tokio::select! {
+                Some(()) = terminate.recv() => 143,
+                Some(()) = interrupt.recv() => 130,
+            };
+            match first.take() {
+                Some(first) => drop(first.send(())),
+                None => std::process::exit(code),
+            }
+        }
+    });
+    Ok(async move {
+        if stopped.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+/// The ledger, as the last line of the log.
+fn report(ledger: &Ledger) {
+    tracing::info!(
+        consumed = ledger.consumed,
+        landed = ledger.landed,
+        dead_lettered = ledger.dead_lettered,
+        dropped = ledger.dropped,
+        skipped = ledger.skipped,
+        released = ledger.released,
+        in_flight = ledger.in_flight(),
+        "stopped"
+    );
+}

@@ -1,0 +1,110 @@
+//! The path of a batch, from the source to its settling. This file is the map of the host: the
+//! stages are functions of a batch, they meet here and nowhere else.
+//!
+//! Order within a batch: decode; where there are faults, confirm that the plan is still the
+//! table's; judge the brake; dead-letter and await the reports; insert; settle. The commit
+//! follows in `run`. So a record is never in neither place, and nothing is dead-lettered for a
+//! stale plan.
+
+use std::sync::Arc;
+
+use crate::admit::Admission;
+use crate::brake::Brake;
+use crate::check::check;
+use crate::dead_letter::DeadLetters;
+use crate::decode::decode;
+use crate::fates::{Fate, Fates};
+use crate::observe::rejections::RejectionLog;
+use crate::record::{Batch, Origin};
+use crate::rejection::Rejection;
+use crate::rows::Checked;
+use crate::sink::{Left, Sink};
+use crate::tables::{Known, Tables};
+
+/// The stages, wired for one table.
+pub struct Pipeline {
+    /// What is judged before a payload is read.
+    pub admission: Admission,
+    /// The table and its plan, kept current.
+    pub tables: Tables,
+    /// How much of a batch may be refused.
+    pub brake: Brake,
+    /// The dead letter topic.
+    pub dead_letters: DeadLetters,
+    /// The INSERT.
+    pub sink: Sink,
+    /// Rejections in the log.
+    pub log: RejectionLog,
+}
+
+impl Pipeline {
+    /// Takes a batch all the way: when it returns, every record of it is settled.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing of the batch is committed; what was inserted or dead-lettered so far
+    /// happens again when the records are read again.
+    pub async fn process(&self, batch: &Arc<Batch>) -> Fates {
+        let mut fates = Fates::new(batch.len());
+        let mut refused = self.admission.judge(batch, &mut fates);
+        while !fates.is_settled() {
+            let known = self.tables.current().await;
+            let checked = self.compute(&known, batch, &fates, &refused).await;
+            let rejections = [refused.as_slice(), &checked.rejections].concat();
+            if !rejections.is_empty() {
+                if !self.tables.is_unchanged(&known).await {
+                    continue;
+                }
+                if let Some(hold) = self.brake.judge(&fates, rejections.len()) {
+                    self.tables.wait_for_change(&known, hold).await;
+                    continue;
+                }
+                self.dead_letter(batch, &rejections, &mut fates).await;
+                refused.clear();
+            }
+            let allowance = self.brake.allowance(&fates);
+            let (rows, origins) = (&checked.batch, &checked.origins);
+            let inserted = self.sink.insert(&known.table, rows, origins, allowance).await;
+            fates.settle(inserted.landed, Fate::Landed);
+            self.dead_letter(batch, &inserted.refused, &mut fates).await;
+            match inserted.left {
+                None => {}
+                Some(Left::SchemaChanged(text)) => self.tables.refresh_after(&known, text).await,
+                Some(Left::TooManyRefused(text)) => {
+                    self.tables.wait_for_change(&known, self.brake.hold(&text)).await;
+                }
+            }
+        }
+        fates
+    }
+
+    /// The stages that are all computation, off the threads that serve the network.
+    async fn compute(
+        &self,
+        known: &Arc<Known>,
+        batch: &Arc<Batch>,
+        fates: &Fates,
+        refused: &[Rejection],
+    ) -> Checked {
+        let is_refused = |origin| refused.iter().any(|rejection| rejection.origin == origin);
+        let pending: Vec<Origin> =
+            (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect();
+        let (known, batch) = (Arc::clone(known), Arc::clone(batch));
+        crate::blocking::run(move || {
+            let payload = |origin: Origin| Some((origin, batch.record(origin)?.payload()?));
+            // Rows hooks belong here, between the record and decode.
+            let decoded = decode(&known.plan, pending.into_iter().filter_map(payload));
+            // Arrow hooks belong here, between decode and check.
+            check(&known.plan, decoded)
+        })
+        .await
+    }
+
+    async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
+        if rejections.is_empty() {
+            return;
+        }
+        self.dead_letters.send(batch, rejections).await;
+        self.log.note(batch, rejections);
+        fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
+    }
+}

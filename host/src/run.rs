@@ -1,0 +1,244 @@
+//! The host's life: batches in, offsets out, until it is told to stop.
+//!
+//! One task owns the offsets and the ledger; each batch in flight is a task of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use crate::fates::{Fates, Ledger};
+use crate::offsets::{Claim, OffsetTracker};
+use crate::outcome::Fatal;
+use crate::pipeline::Pipeline;
+use crate::record::{Batch, Origin, TopicPartition};
+use crate::source::{Command, DRAIN_TIMEOUT, Offsets, Source, SourceEvent};
+
+/// How often settled offsets are committed: what a crash makes the next host read again.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest wait for the consumer to leave its group at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs until `stop` is ready, then drains for at most `shutdown_timeout`.
+///
+/// # Errors
+/// [`Fatal`] after committing what is settled: a bug, or a membership that is fenced off.
+pub async fn run(
+    pipeline: Pipeline,
+    source: Source,
+    shutdown_timeout: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<Ledger, Fatal> {
+    let mut host = Host {
+        pipeline: Arc::new(pipeline),
+        source,
+        tracker: OffsetTracker::default(),
+        tasks: JoinSet::new(),
+        open: HashMap::new(),
+        ledger: Ledger::default(),
+        letting_go: None,
+        has_stopped: false,
+    };
+    let outcome = host.live(shutdown_timeout, stop).await;
+    let ledger = host.close().await;
+    outcome.map(|()| ledger)
+}
+
+struct Host {
+    pipeline: Arc<Pipeline>,
+    source: Source,
+    tracker: OffsetTracker,
+    tasks: JoinSet<Fates>,
+    open: HashMap<Id, Open>,
+    ledger: Ledger,
+    letting_go: Option<LettingGo>,
+    has_stopped: bool,
+}
+
+/// A batch in flight.
+struct Open {
+    claims: Vec<Claim>,
+    records: Origin,
+    task: AbortHandle,
+}
+
+/// Partitions that the consumer waits to give back.
+struct LettingGo {
+    partitions: Vec<TopicPartition>,
+    reply: SyncSender<Offsets>,
+    deadline: Instant,
+}
+
+impl Host {
+    async fn live(
+        &mut self,
+        shutdown_timeout: Duration,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Fatal> {
+        tokio::pin!(stop);
+        let mut ticks = interval(COMMIT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stop_by: Option<Instant> = None;
+        while !(self.has_stopped && self.tasks.is_empty()) {
+            let drain_by = self.letting_go.as_ref().map(|going| going.deadline);
+            tokio::select! {
+                () = &mut stop, if stop_by.is_none() => {
+                    tracing::info!(in_flight = self.ledger.in_flight(), "stopping");
+                    stop_by = Some(Instant::now() + shutdown_timeout);
+                    self.source.command(Command::Stop);
+                }
+                () = at(stop_by) => {
+                    let in_flight = self.ledger.in_flight();
+                    tracing::warn!(in_flight, "SHUTDOWN_TIMEOUT_MS is over; the records in \
+                        flight are not committed, and are read again by the next host");
+                    return Ok(());
+                }
+                Some(done) = self.tasks.join_next_with_id() => match done {
+                    Ok((id, fates)) => self.settle(id, &fates),
+                    Err(failed) if failed.is_cancelled() => {
+                        self.open.remove(&failed.id());
+                    }
+                    Err(failed) => return Err(Fatal(format!("a batch failed: {failed}"))),
+                },
+                event = self.source.next() => match event {
+                    Some(event) => self.handle(event)?,
+                    None => return Err(Fatal("the source thread ended".into())),
+                },
+                _ = ticks.tick() => self.commit(),
+                () = at(drain_by) => self.let_go(),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: SourceEvent) -> Result<(), Fatal> {
+        match event {
+            SourceEvent::Assigned(partitions) => {
+                for (source, epoch) in partitions {
+                    self.tracker.assign(source, epoch);
+                }
+            }
+            SourceEvent::Batch(batch, lease) => {
+                let (claims, records) = (self.tracker.begin(&batch), batch.len());
+                self.ledger.take(records);
+                tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
+                let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
+                let task = self.tasks.spawn(async move {
+                    let fates = process(&pipeline, &batch).await;
+                    drop(lease);
+                    fates
+                });
+                self.open.insert(task.id(), Open { claims, records, task });
+            }
+            SourceEvent::Revoked { partitions, is_lost, reply } => {
+                let wait = if is_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
+                let deadline = Instant::now() + wait;
+                self.letting_go = Some(LettingGo { partitions, reply, deadline });
+                self.let_go_if_drained();
+            }
+            SourceEvent::Committed(offsets) => {
+                for (source, offset) in &offsets {
+                    self.tracker.committed(source, *offset);
+                    tracing::debug!(%source, offset, "offset committed");
+                }
+                if !offsets.is_empty() {
+                    tracing::info!(partitions = offsets.len(), "offsets committed");
+                }
+            }
+            SourceEvent::CommitFailed(text) => {
+                tracing::warn!("offsets not committed, tried again with the next: {text}");
+            }
+            SourceEvent::Stopped => self.has_stopped = true,
+            SourceEvent::Failed(fatal) => return Err(fatal),
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, id: Id, fates: &Fates) {
+        self.ledger.settle(fates);
+        if let Some(open) = self.open.remove(&id) {
+            for claim in &open.claims {
+                self.tracker.settle(claim);
+            }
+        }
+        self.let_go_if_drained();
+    }
+
+    fn commit(&mut self) {
+        let offsets = self.tracker.committable(None);
+        if !offsets.is_empty() {
+            self.source.command(Command::Commit(offsets));
+        }
+    }
+
+    fn let_go_if_drained(&mut self) {
+        let is_drained = self
+            .letting_go
+            .as_ref()
+            .is_some_and(|going| !self.tracker.has_pending(&going.partitions));
+        if is_drained {
+            self.let_go();
+        }
+    }
+
+    /// Gives the partitions back with what is settled; batches that hold nothing else are given
+    /// up, since their records are read by the new owner.
+    fn let_go(&mut self) {
+        let Some(going) = self.letting_go.take() else { return };
+        let offsets = self.tracker.committable(Some(&going.partitions));
+        for source in &going.partitions {
+            self.tracker.revoke(source);
+        }
+        for open in self.open.values() {
+            let is_ours = |claim: &Claim| self.tracker.is_current(&claim.source, claim.epoch);
+            if !open.claims.iter().any(is_ours) && !open.task.is_finished() {
+                open.task.abort();
+                self.ledger.released += u64::from(open.records);
+                tracing::warn!(records = open.records, "batch given up with its partitions");
+            }
+        }
+        let _closed = going.reply.send(offsets);
+    }
+
+    /// Commits what is settled and leaves the group.
+    async fn close(mut self) -> Ledger {
+        self.tasks.shutdown().await;
+        let (done, closed) = oneshot::channel();
+        let offsets = self.tracker.committable(None);
+        self.let_go();
+        self.source.command(Command::Close(offsets, done));
+        if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            tracing::warn!("the consumer did not leave its group in time; the broker will notice");
+        }
+        self.ledger
+    }
+}
+
+async fn process(pipeline: &Pipeline, batch: &Arc<Batch>) -> Fates {
+    use crate::fates::Fate;
+    let started = Instant::now();
+    let fates = pipeline.process(batch).await;
+    tracing::info!(
+        records = batch.len(),
+        bytes = batch.size_bytes(),
+        landed = fates.count(Fate::Landed),
+        dead_lettered = fates.count(Fate::DeadLettered),
+        skipped = fates.count(Fate::Skipped),
+        dropped = fates.count(Fate::Dropped),
+        ms = started.elapsed().as_millis(),
+        "batch settled"
+    );
+    fates
+}
+
+/// Ready at the instant; never, without one.
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

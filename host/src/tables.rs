@@ -1,0 +1,122 @@
+//! The table as it is now, and the plan made from it. A plan is immutable; a new one takes its
+//! place between batches, never inside one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::observe::status::Status;
+use crate::outcome::Hold;
+use crate::retry::Backoff;
+use crate::schema::plan::{Rules, TablePlan};
+use crate::sink::{Server, Table, read};
+
+/// How often something that an operator must mend is looked at again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A table and the plan made from it.
+#[derive(Debug)]
+pub struct Known {
+    /// The table as read.
+    pub table: Table,
+    /// How records become its rows.
+    pub plan: TablePlan,
+}
+
+/// Keeps one table known.
+pub struct Tables {
+    server: Server,
+    database: String,
+    table: String,
+    rules: Rules,
+    status: Arc<Status>,
+    current: Mutex<Option<Arc<Known>>>,
+}
+
+impl Tables {
+    /// Knows nothing yet; the first use reads the table.
+    pub fn new(
+        server: Server,
+        database: String,
+        table: String,
+        rules: Rules,
+        status: Arc<Status>,
+    ) -> Self {
+        Self { server, database, table, rules, status, current: Mutex::new(None) }
+    }
+
+    /// The table as it was read last; reads it, for as long as that takes, if it never was.
+    pub async fn current(&self) -> Arc<Known> {
+        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match known {
+            Some(known) => known,
+            None => self.read().await,
+        }
+    }
+
+    /// Reads the table anew and says whether `known` is still how it is.
+    pub async fn is_unchanged(&self, known: &Known) -> bool {
+        self.read().await.plan.fingerprint() == known.plan.fingerprint()
+    }
+
+    /// ClickHouse says that the table is not what `known` says. If a new look finds it the same,
+    /// an operator is needed.
+    pub async fn refresh_after(&self, known: &Known, text: String) {
+        if self.is_unchanged(known).await {
+            let text = format!("the table is as it was read, and still refuses its rows: {text}");
+            self.wait_for_change(known, Hold::Paused(text)).await;
+        }
+    }
+
+    /// Waits a while, or until the table is another.
+    pub async fn wait_for_change(&self, known: &Known, hold: Hold) {
+        self.status.hold("table", hold);
+        tokio::time::sleep(PAUSE).await;
+        let _same = self.is_unchanged(known).await;
+        self.status.release("table");
+    }
+
+    async fn read(&self) -> Arc<Known> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.attempt().await {
+                Ok(known) => {
+                    self.status.release("clickhouse");
+                    return self.keep(known);
+                }
+                Err(hold) => self.status.hold("clickhouse", hold),
+            }
+            backoff.wait().await;
+        }
+    }
+
+    async fn attempt(&self) -> Result<Known, Hold> {
+        let table = read(&self.server, &self.database, &self.table).await?;
+        let plan = TablePlan::new(&table.schema, &self.rules).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
+        })?;
+        Ok(Known { table, plan })
+    }
+
+    /// Makes the table current, unless it is the same as the current one.
+    fn keep(&self, known: Known) -> Arc<Known> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &*current
+            && before.plan.fingerprint() == known.plan.fingerprint()
+            && before.table.is_deduplicating == known.table.is_deduplicating
+        {
+            return Arc::clone(before);
+        }
+        tracing::info!(
+            database = self.database,
+            table = self.table,
+            columns = known.table.schema.columns.len(),
+            left_out = ?known.table.schema.left_out,
+            is_first = current.is_none(),
+            "table read"
+        );
+        let known = Arc::new(known);
+        *current = Some(Arc::clone(&known));
+        known
+    }
+}
