@@ -97,9 +97,7 @@ fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
 
 /// Builds both binaries; cargo prints to stderr.
 fn build() -> anyhow::Result<()> {
-    let status = cargo()
-        .args(["build", "--package", "sluicegate", "--package", "sluicegate-local"])
-        .status();
+    let status = cargo().args(["build", "--workspace", "--bins"]).status();
     ensure!(status.context("running cargo")?.success(), "the build failed");
     Ok(())
 }

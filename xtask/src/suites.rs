@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 
 use crate::{Setup, build, cargo};
 
-/// A suite: its name, and the arguments of `cargo test`.
+/// A suite: its name, and the arguments of `cargo test`. Each selects the whole workspace, so that
+/// no suite builds a dependency anew with other features.
 const SUITES: &[(&str, &[&str])] = &[
-    ("unit", &["--package", "sluicegate", "--package", "xtask"]),
-    ("local", &["--package", "sluicegate-local"]),
-    ("e2e", &["--package", "sluicegate-tests"]),
+    ("unit", &["--workspace", "--lib", "--bins"]),
+    ("local", &["--workspace", "--test", "it"]),
+    ("e2e", &["--workspace", "--test", "e2e"]),
 ];
 
 /// Runs the suite of this name, or all.
@@ -23,9 +24,9 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     let environment = Setup::new()?.environment()?;
     build()?;
     let mut results = Vec::new();
-    for (name, packages) in suites {
+    for (name, selection) in suites {
         let started = Instant::now();
-        let passed = test(packages, args, &environment)?;
+        let passed = test(selection, args, &environment)?;
         results.push((*name, passed, started.elapsed()));
     }
     eprintln!("\nsuite      result   minutes");
@@ -37,12 +38,12 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 fn test(
-    packages: &[&str],
+    selection: &[&str],
     args: &[String],
     environment: &[(&str, PathBuf)],
 ) -> anyhow::Result<bool> {
     let mut test = cargo();
-    test.arg("test").args(packages).arg("--").args(args);
+    test.arg("test").args(selection).arg("--").args(args);
     test.envs(environment.iter().map(|(name, value)| (name, value)));
     Ok(test.status().context("running cargo test")?.success())
 }
