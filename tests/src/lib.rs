@@ -1,1 +1,32 @@
-//! End-to-end tests of the `sluicegate` binary.
+//! The rig of the end-to-end tests: the host as a process of its own, configured by environment
+//! alone, between a Kafka and a ClickHouse that the test starts and stops.
+
+mod host;
+mod job;
+mod kafka;
+
+pub use host::{Host, Ledger};
+pub use job::Job;
+pub use kafka::{DeadLetter, Message};
+
+use std::path::PathBuf;
+
+use sluicegate_local::StackOptions;
+
+/// The path that an environment variable of `cargo xtask test` gives.
+///
+/// # Errors
+/// The variable is not set: the tests were started by hand.
+pub fn path_of(variable: &str) -> anyhow::Result<PathBuf> {
+    let value = std::env::var_os(variable)
+        .ok_or_else(|| anyhow::anyhow!("{variable} is not set: run `cargo xtask test`"))?;
+    Ok(value.into())
+}
+
+/// A stack without a log of its own.
+///
+/// # Errors
+/// The tests were started by hand, as with [`path_of`].
+pub fn stack_options() -> anyhow::Result<StackOptions> {
+    Ok(StackOptions::new(path_of("SLUICEGATE_LOCAL")?).with_quiet())
+}

@@ -39,7 +39,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Setup => Setup::new().map(|_| ExitCode::SUCCESS),
+        Task::Setup => set_up_tests().map(|_| ExitCode::SUCCESS),
         Task::Demo { args } => demo(&args),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
@@ -49,46 +49,41 @@ fn main() -> ExitCode {
     })
 }
 
-/// What was set up: where the downloads are.
-struct Setup {
-    engine: Option<PathBuf>,
-    datasets: PathBuf,
+/// The variables that tell a process where its needs were put.
+type Environment = Vec<(&'static str, PathBuf)>;
+
+/// Fetches what the demo needs: the engine, and tools to build with, which are only looked for.
+fn set_up_demo() -> anyhow::Result<Environment> {
+    for tool in ["cc", "c++", "make", "perl"] {
+        let found = Command::new(tool).arg("--version").output().is_ok();
+        ensure!(found, "{tool} is missing: on Debian, `apt-get install build-essential perl`");
+    }
+    let built = target_folder()?.join("debug");
+    let mut environment = vec![
+        ("SLUICEGATE_BIN", built.join("sluicegate")),
+        ("SLUICEGATE_LOCAL", built.join("sluicegate-local")),
+    ];
+    if let Some(named) = std::env::var_os("SLUICEGATE_CHDB_LIB") {
+        environment.push(("SLUICEGATE_CHDB_LIB", named.into()));
+    } else if let Some(package) = npm::ENGINE {
+        environment.push(("SLUICEGATE_CHDB_LIB", package.fetch()?.join("libchdb.so")));
+    } else {
+        eprintln!(
+            "no engine library is pinned for this platform; SLUICEGATE_CHDB_LIB may name one"
+        );
+    }
+    Ok(environment)
 }
 
-impl Setup {
-    fn new() -> anyhow::Result<Self> {
-        for tool in ["cc", "c++", "make", "perl"] {
-            let found = Command::new(tool).arg("--version").output().is_ok();
-            ensure!(found, "{tool} is missing: on Debian, `apt-get install build-essential perl`");
-        }
-        let engine = npm::ENGINE.map(|package| package.fetch()).transpose()?;
-        if engine.is_none() {
-            eprintln!(
-                "no engine library is pinned for this platform; SLUICEGATE_CHDB_LIB may name one"
-            );
-        }
-        let engine = engine.map(|folder| folder.join("libchdb.so"));
-        Ok(Self { engine, datasets: npm::DATASETS.fetch()? })
-    }
-
-    /// The variables that tell the demo and the tests what was set up and built.
-    fn environment(&self) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-        let built = target_folder()?.join("debug");
-        let mut variables = vec![
-            ("SLUICEGATE_BIN", built.join("sluicegate")),
-            ("SLUICEGATE_LOCAL", built.join("sluicegate-local")),
-            ("SLUICEGATE_VEGA", self.datasets.clone()),
-        ];
-        let named = std::env::var_os("SLUICEGATE_CHDB_LIB").map(PathBuf::from);
-        if let Some(engine) = named.or_else(|| self.engine.clone()) {
-            variables.push(("SLUICEGATE_CHDB_LIB", engine));
-        }
-        Ok(variables)
-    }
+/// Fetches what the tests need: the same, and real data.
+fn set_up_tests() -> anyhow::Result<Environment> {
+    let mut environment = set_up_demo()?;
+    environment.push(("SLUICEGATE_VEGA", npm::DATASETS.fetch()?));
+    Ok(environment)
 }
 
 fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
-    let environment = Setup::new()?.environment()?;
+    let environment = set_up_demo()?;
     build()?;
     let binary = target_folder()?.join("debug/sluicegate");
     let status = Command::new(binary).arg("demo").args(args).envs(environment).status()?;

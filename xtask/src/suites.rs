@@ -1,12 +1,11 @@
 //! The test suites, one after another, with the time that each took.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Setup, build, cargo};
+use crate::{Environment, build, cargo, set_up_tests};
 
 /// A suite: its name, and the arguments of `cargo test`. Each selects the whole workspace, so that
 /// no suite builds a dependency anew with other features.
@@ -21,7 +20,7 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     let suites: Vec<_> =
         SUITES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
     ensure!(!suites.is_empty(), "no suite of this name: there are unit, local and e2e");
-    let environment = Setup::new()?.environment()?;
+    let environment = set_up_tests()?;
     build()?;
     let mut results = Vec::new();
     for (name, selection) in suites {
@@ -37,11 +36,7 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn test(
-    selection: &[&str],
-    args: &[String],
-    environment: &[(&str, PathBuf)],
-) -> anyhow::Result<bool> {
+fn test(selection: &[&str], args: &[String], environment: &Environment) -> anyhow::Result<bool> {
     let mut test = cargo();
     test.arg("test").args(selection).arg("--").args(args);
     test.envs(environment.iter().map(|(name, value)| (name, value)));

@@ -1,0 +1,121 @@
+//! Stopping, being killed, and coming back: nothing is lost, and nothing is committed early.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use sluicegate_tests::Job;
+
+const TABLE: &str = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
+
+fn record(id: u64) -> String {
+    format!(r#"{{"id":{id}}}"#)
+}
+
+#[tokio::test]
+async fn sigterm_drains_what_was_taken_and_commits_it() -> anyhow::Result<()> {
+    let mut job = Job::with_partitions(TABLE, 3).await?.with("BATCH_LINGER_MS", "10000");
+    job.produce((0..3_000).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["partitions assigned"]).await?;
+    // Long enough to have read records, far too short for their batch to be due.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ledger = host.stop().await?;
+    assert_eq!(ledger.in_flight, 0);
+    assert_eq!(ledger.landed, 3_000);
+    assert_eq!(job.committed()?.iter().sum::<i64>(), 3_000);
+    assert_eq!(job.query("SELECT uniqExact(id), count() FROM t").await?, "3000\t3000");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once_and_loses_nothing() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    let fault = json!({"match": "`t`", "times": null, "kind": {"code": 241, "text": "memory"}});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..100).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting", "241"]).await?;
+    host.signal(Signal::SIGTERM)?;
+    host.wait_for(&["stopping"]).await?;
+    host.signal(Signal::SIGTERM)?;
+    assert_eq!(host.wait().await?.code(), Some(143));
+    assert_eq!(job.committed()?, [0]);
+    job.stack.clear_faults().await?;
+    assert_eq!(job.run_to_the_end().await?.landed, 100);
+    assert_eq!(job.query("SELECT uniqExact(id) FROM t").await?, "100");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_that_takes_too_long_commits_only_what_is_settled() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.with("SHUTDOWN_TIMEOUT_MS", "1000");
+    let fault = json!({"match": "`t`", "times": null, "kind": {"code": 241, "text": "memory"}});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..100).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting", "241"]).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.in_flight), (0, 100));
+    assert_eq!(job.committed()?, [0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_killed_in_mid_run_is_followed_by_one_that_loses_nothing() -> anyhow::Result<()> {
+    let mut job = Job::with_partitions(TABLE, 2).await?.with("NUM_MESSAGES", "500");
+    let fault = json!({"match": "`t`", "times": null, "kind": {"delay_ms": 100}});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..20_000).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["batch settled"]).await?;
+    host.kill().await?;
+    job.stack.clear_faults().await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT uniqExact(id) FROM t").await?, "20000");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_member_takes_partitions_over_and_nothing_is_lost() -> anyhow::Result<()> {
+    let mut job = Job::with_partitions(TABLE, 4).await?.with("NUM_MESSAGES", "500");
+    job.produce((0..10_000).map(record)).await?;
+    let mut first = job.start()?;
+    first.wait_for(&["batch settled"]).await?;
+    let mut second = job.start()?;
+    second.wait_for(&["partitions assigned"]).await?;
+    job.produce((10_000..20_000).map(record)).await?;
+    job.wait_until_committed(&second).await?;
+    let (first, second) = (first.stop().await?, second.stop().await?);
+    assert_eq!((first.in_flight, second.in_flight), (0, 0));
+    assert!(second.landed > 0, "the second member had no part in it");
+    assert_eq!(job.query("SELECT uniqExact(id) FROM t").await?, "20000");
+    Ok(())
+}
+
+#[tokio::test]
+async fn offsets_that_retention_took_are_said_to_be_lost_and_read_on() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, s String) ENGINE = MergeTree ORDER BY id").await?;
+    job.produce([r#"{"id":0,"s":""}"#]).await?;
+    job.run_to_the_end().await?;
+    // The mock broker keeps 5 MiB of a partition, as compressed by the producer: of these 40 MB
+    // of noise most are gone before they are read.
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut noise = |id: u64| {
+        let text = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            format!("{state:016x}")
+        });
+        format!(r#"{{"id":{id},"s":"{}"}}"#, text.take(125).collect::<String>())
+    };
+    job.produce((1..20_000).map(&mut noise)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["records lost", "retention"]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert!(ledger.landed > 0 && ledger.landed < 19_999, "{ledger:?}");
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! End-to-end tests: one binary, the host as a process, real engines beside it.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod dead_letters;
+mod delivery;
+mod demo;
+mod imports;
+mod main_job;
+mod real_input;
+mod refused;
+mod start;

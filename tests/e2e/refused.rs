@@ -1,0 +1,171 @@
+//! INSERTs that ClickHouse refuses: one record, a view, the table, or for a while.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluicegate_tests::Job;
+
+fn record(id: u64) -> String {
+    format!(r#"{{"id":{id},"name":"n{id}"}}"#)
+}
+
+#[tokio::test]
+async fn one_record_that_a_constraint_refuses_is_found_among_25_000() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String, CONSTRAINT c CHECK id != 17321) \
+         ENGINE = MergeTree ORDER BY id",
+    )
+    .await?
+    .with("BATCH_LINGER_MS", "3000");
+    job.produce((0..25_000).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (24_999, 1));
+    assert_eq!(
+        job.query("SELECT count(), uniqExact(id), countIf(id = 17321) FROM t").await?,
+        "24999\t24999\t0"
+    );
+    let letters = job.dead_letters()?;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].reason(), "insert_refused");
+    assert_eq!(letters[0].payload.as_deref(), Some(record(17_321).as_bytes()));
+    assert!(letters[0].header("__connect.errors.exception.message").contains("Code: 469"));
+    let inserts = job.stack.inserts("`t`").await?;
+    let refused_alone = inserts.last().is_some_and(|last| last.settings["async_insert"] == "0");
+    assert!(refused_alone, "after a refusal every further INSERT is synchronous");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_that_throws_pauses_and_leaves_the_base_count_exact() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack
+        .query(
+            "CREATE MATERIALIZED VIEW broken TO seen AS \
+             SELECT id FROM t WHERE NOT throwIf(id = 3, 'three')",
+        )
+        .await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    assert_eq!(job.committed()?, [0]);
+
+    job.stack.query("DROP TABLE broken").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_the_table_deduplicates_a_mended_view_gets_its_rows() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 100",
+    )
+    .await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    let view =
+        |limit: u64| format!("SELECT id FROM t WHERE NOT throwIf(id > {limit}, 'too large')");
+    job.stack.query(&format!("CREATE MATERIALIZED VIEW broken TO seen AS {}", view(3))).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    job.stack.query(&format!("ALTER TABLE broken MODIFY QUERY {}", view(100))).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count(), (SELECT count() FROM seen) FROM t").await?, "5\t5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_waited_out_with_the_same_token() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    for (code, text) in [(241, "Memory limit exceeded"), (252, "Too many parts (300)")] {
+        let kind = json!({"code": code, "text": text});
+        let fault = json!({"match": "`t`", "times": 2, "kind": kind});
+        job.stack.fault(&serde_json::from_value(fault)?).await?;
+    }
+    job.produce((0..5).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    let inserts = job.stack.inserts("`t`").await?;
+    let tokens: std::collections::BTreeSet<_> =
+        inserts.iter().map(|insert| &insert.settings["insert_deduplication_token"]).collect();
+    assert_eq!((inserts.len(), tokens.len()), (5, 1));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_doubled_where_the_table_deduplicates() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 100",
+    )
+    .await?;
+    let fault = json!({"match": "`t`", "times": 1, "kind": "reset_after_commit"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..5).map(record)).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_dropped_or_added_meanwhile_is_decoded_anew() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String, old Int8) ENGINE = MergeTree ORDER BY id",
+    )
+    .await?;
+    let record = |id: u64| format!(r#"{{"id":{id},"name":"n","old":1,"size":300}}"#);
+    job.produce([record(1)]).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    job.stack.query("ALTER TABLE t DROP COLUMN old, ADD COLUMN size Int16").await?;
+    job.produce([record(2)]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 0));
+    assert_eq!(job.query("SELECT id, size FROM t ORDER BY id").await?, "1\t0\n2\t300");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_dead_lettered_for_a_plan_that_is_stale() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, size Int8) ENGINE = MergeTree ORDER BY id").await?;
+    job.produce([r#"{"id":1,"size":1}"#]).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    job.stack.query("ALTER TABLE t MODIFY COLUMN size Int16").await?;
+    job.produce([r#"{"id":2,"size":300}"#]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 0));
+    assert_eq!(job.query("SELECT max(size) FROM t").await?, "300");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_batch_that_is_mostly_bad_pulls_the_brake_instead_of_filling_the_dead_letters()
+-> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, size Int8) ENGINE = MergeTree ORDER BY id").await?;
+    job = job.with("BATCH_LINGER_MS", "3000");
+    job.produce((0..2_000).map(|id| format!(r#"{{"id":{id},"size":300}}"#))).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "DLQ_MAX_SHARE"]).await?;
+    assert!(job.dead_letters()?.is_empty());
+    assert_eq!(job.committed()?, [0]);
+    job.stack.query("ALTER TABLE t MODIFY COLUMN size Int16").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2_000, 0));
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The host under test, as a child process.
+
+use std::collections::BTreeMap;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+/// How long anything may take before a test fails. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Records by fate, as the host reports them when it stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Ledger {
+    pub consumed: u64,
+    pub landed: u64,
+    pub dead_lettered: u64,
+    pub dropped: u64,
+    pub skipped: u64,
+    pub in_flight: u64,
+}
+
+/// A running `sluicegate run`. Dropping it kills it.
+pub struct Host {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Host {
+    /// Starts the binary with exactly these variables.
+    pub fn start(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let binary = crate::path_of("SLUICEGATE_BIN")?;
+        let mut child = Command::new(&binary)
+            .arg("run")
+            .env_clear()
+            .envs(environment)
+            // No `.env` of the checkout may leak in.
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().context("stdout")?, &log);
+        collect(child.stderr.take().context("stderr")?, &log);
+        Ok(Self { child, log })
+    }
+
+    /// What the host wrote so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a line of the log that holds all of `parts`, and returns it.
+    pub async fn wait_for(&mut self, parts: &[&str]) -> anyhow::Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.log().into_iter().find(|l| parts.iter().all(|part| l.contains(part)));
+            if let Some(line) = found {
+                return Ok(line);
+            }
+            let ended = self.child.try_wait()?;
+            anyhow::ensure!(
+                Instant::now() < deadline && ended.is_none(),
+                "no log line with {parts:?} (ended: {ended:?}):\n{}",
+                self.log().join("\n")
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends SIGTERM, waits for exit code 0 and returns the ledger.
+    pub async fn stop(mut self) -> anyhow::Result<Ledger> {
+        self.signal(Signal::SIGTERM)?;
+        let status = self.wait().await?;
+        let log = self.log().join("\n");
+        anyhow::ensure!(status.success(), "the host ended with {status}:\n{log}");
+        ledger(&self.log()).with_context(|| format!("no ledger in the log:\n{log}"))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the host has ended")?;
+        Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+    }
+
+    /// Ends the host without warning.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until the host has ended by itself.
+    pub async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = status.with_context(|| format!("still running:\n{}", self.log().join("\n")));
+        // What was written last may still be in the pipes.
+        sleep(Duration::from_millis(200)).await;
+        Ok(status??)
+    }
+}
+
+fn collect(stream: impl AsyncRead + Unpin + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+    let log = Arc::clone(log);
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    });
+}
+
+/// The ledger in the line that the host writes last.
+fn ledger(log: &[String]) -> Option<Ledger> {
+    let line = log.iter().rev().find(|line| line.contains("\"stopped\""))?;
+    let fields: Value = serde_json::from_str(line).ok()?;
+    let count = |name: &str| fields.get(name).and_then(Value::as_u64);
+    Some(Ledger {
+        consumed: count("consumed")?,
+        landed: count("landed")?,
+        dead_lettered: count("dead_lettered")?,
+        dropped: count("dropped")?,
+        skipped: count("skipped")?,
+        in_flight: count("in_flight")?,
+    })
+}

@@ -1,0 +1,143 @@
+//! One job: a topic, a table, a dead letter topic, and the variables that tie them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sluicegate_local::{LocalStack, StackOptions};
+use tokio::time::{Instant, sleep};
+
+use crate::host::{Host, Ledger, PATIENCE};
+use crate::kafka::{self, DeadLetter, Message};
+
+/// The source topic.
+pub const TOPIC: &str = "records";
+/// The dead letter topic.
+pub const DEAD_LETTERS: &str = "dead-letters";
+/// The table.
+pub const TABLE: &str = "t";
+/// The consumer group.
+pub const GROUP: &str = "sluicegate-test";
+
+/// The mock broker answers an empty fetch only after its whole wait, and starts a new generation
+/// of a group only when a session would have timed out.
+const PROPERTIES: &str = "fetch.wait.max.ms=20,session.timeout.ms=3000,heartbeat.interval.ms=500";
+
+/// A job on a stack of its own.
+pub struct Job {
+    /// Kafka and ClickHouse.
+    pub stack: LocalStack,
+    /// The variables that the host is started with.
+    pub environment: BTreeMap<String, String>,
+    partitions: i32,
+    produced: Vec<i64>,
+}
+
+impl Job {
+    /// Starts the stack, creates both topics, and the table `t` by `CREATE TABLE t ...`.
+    pub async fn new(create_table: &str) -> anyhow::Result<Self> {
+        Self::with_partitions(create_table, 1).await
+    }
+
+    /// The same with a number of source partitions.
+    pub async fn with_partitions(create_table: &str, partitions: u32) -> anyhow::Result<Self> {
+        Self::on(crate::stack_options()?, create_table, partitions).await
+    }
+
+    /// The same on a stack of one's own making.
+    pub async fn on(
+        options: StackOptions,
+        create_table: &str,
+        partitions: u32,
+    ) -> anyhow::Result<Self> {
+        let stack = LocalStack::start(options).await?;
+        stack.create_topic(TOPIC, partitions).await?;
+        stack.create_topic(DEAD_LETTERS, 1).await?;
+        stack.query(create_table).await?;
+        let environment = [
+            ("KAFKA_BROKER", stack.kafka()),
+            ("KAFKA_CONSUMER_GROUP_ID", GROUP),
+            ("KAFKA_PRODUCER_CLIENT_ID", "sluicegate-test-dead-letters"),
+            ("KAFKA_SOURCE_TOPIC", TOPIC),
+            ("KAFKA_DLQ_TOPIC", DEAD_LETTERS),
+            ("KAFKA_PROPERTIES", PROPERTIES),
+            ("CLICKHOUSE_HOST", stack.clickhouse_url()),
+            ("CLICKHOUSE_TABLE", TABLE),
+            ("BATCH_LINGER_MS", "200"),
+            ("LOG_FORMAT", "json"),
+            ("LOG_LEVEL", "debug,rdkafka=info,hyper_util=info"),
+        ];
+        let environment =
+            environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let partitions = i32::try_from(partitions)?;
+        let produced = vec![0; usize::try_from(partitions)?];
+        Ok(Self { stack, environment, partitions, produced })
+    }
+
+    /// Sets a variable of the host.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Produces records, spread over the partitions in runs.
+    pub async fn produce<M: Into<Message>>(
+        &mut self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> anyhow::Result<()> {
+        let messages: Vec<Message> = messages.into_iter().map(Into::into).collect();
+        let share = messages.len().div_ceil(self.produced.len()).max(1);
+        for ((partition, produced), run) in
+            (0..).zip(&mut self.produced).zip(messages.chunks(share))
+        {
+            kafka::produce(self.stack.kafka(), TOPIC, partition, run).await?;
+            *produced += i64::try_from(run.len())?;
+        }
+        Ok(())
+    }
+
+    /// Starts the host.
+    pub fn start(&self) -> anyhow::Result<Host> {
+        Host::start(&self.environment)
+    }
+
+    /// Waits until the group has committed all that was produced.
+    pub async fn wait_until_committed(&self, host: &Host) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let committed = kafka::committed(self.stack.kafka(), GROUP, TOPIC, self.partitions)?;
+            if committed == self.produced {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "committed {committed:?} of {:?}:\n{}",
+                self.produced,
+                host.log().join("\n")
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Runs the host until all that was produced is committed, then stops it.
+    pub async fn run_to_the_end(&self) -> anyhow::Result<Ledger> {
+        let host = self.start()?;
+        self.wait_until_committed(&host).await?;
+        host.stop().await
+    }
+
+    /// The dead letters written so far.
+    pub fn dead_letters(&self) -> anyhow::Result<Vec<DeadLetter>> {
+        kafka::read_all(self.stack.kafka(), DEAD_LETTERS)
+    }
+
+    /// The offsets committed so far.
+    pub fn committed(&self) -> anyhow::Result<Vec<i64>> {
+        kafka::committed(self.stack.kafka(), GROUP, TOPIC, self.partitions)
+    }
+
+    /// The answer to a query, without the last line break.
+    pub async fn query(&self, sql: &str) -> anyhow::Result<String> {
+        Ok(self.stack.query(sql).await?.trim_end().to_owned())
+    }
+}

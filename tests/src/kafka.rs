@@ -1,0 +1,147 @@
+//! The test's own ends of Kafka: what it produces, what it finds in the dead letter topic, and
+//! how far the group has committed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::try_join_all;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A record to produce.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Message {
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub timestamp_ms: Option<i64>,
+}
+
+impl<T: AsRef<[u8]>> From<T> for Message {
+    fn from(payload: T) -> Self {
+        Self { payload: Some(payload.as_ref().to_vec()), ..Self::default() }
+    }
+}
+
+/// A record of the dead letter topic.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct DeadLetter {
+    pub key: Option<Vec<u8>>,
+    pub payload: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, String>,
+    pub timestamp_ms: Option<i64>,
+}
+
+impl DeadLetter {
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The reason code.
+    pub fn reason(&self) -> &str {
+        self.header("failure_reason")
+    }
+}
+
+/// Produces records to one partition of a topic and waits for each report.
+pub async fn produce(
+    brokers: &str,
+    topic: &str,
+    partition: i32,
+    messages: &[Message],
+) -> anyhow::Result<()> {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("linger.ms", "5")
+        .set("message.max.bytes", "20000000")
+        .set("compression.type", "lz4")
+        .create()?;
+    for chunk in messages.chunks(10_000) {
+        let sent = chunk.iter().map(|message| {
+            let mut record: FutureRecord<'_, [u8], [u8]> =
+                FutureRecord::to(topic).partition(partition);
+            if let Some(key) = &message.key {
+                record = record.key(key);
+            }
+            if let Some(payload) = &message.payload {
+                record = record.payload(payload);
+            }
+            if let Some(timestamp_ms) = message.timestamp_ms {
+                record = record.timestamp(timestamp_ms);
+            }
+            let mut headers = OwnedHeaders::new();
+            for (name, value) in &message.headers {
+                headers = headers.insert(Header { key: name, value: Some(value) });
+            }
+            let sent = producer.send(record.headers(headers), Timeout::After(TIMEOUT));
+            async move { sent.await.map_err(|(error, _)| error) }
+        });
+        try_join_all(sent).await.context("producing")?;
+    }
+    Ok(())
+}
+
+/// All that is in a topic now.
+pub fn read_all(brokers: &str, topic: &str) -> anyhow::Result<Vec<DeadLetter>> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "reader-of-dead-letters")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "20")
+        .set("receive.message.max.bytes", "200000000")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let topic_metadata = metadata.topics().first().context("the topic is unknown")?;
+    let (mut list, mut expected) = (TopicPartitionList::new(), 0);
+    for partition in topic_metadata.partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
+        list.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+        expected += usize::try_from(high - low)?;
+    }
+    consumer.assign(&list)?;
+    let mut found = Vec::with_capacity(expected);
+    while found.len() < expected {
+        let message = consumer.poll(TIMEOUT).context("a dead letter was announced, not read")??;
+        let headers = message.headers().map(|headers| {
+            headers.iter().map(|header| {
+                let value = String::from_utf8_lossy(header.value.unwrap_or_default());
+                (header.key.to_owned(), value.into_owned())
+            })
+        });
+        found.push(DeadLetter {
+            key: message.key().map(<[u8]>::to_vec),
+            payload: message.payload().map(<[u8]>::to_vec),
+            headers: headers.into_iter().flatten().collect(),
+            timestamp_ms: message.timestamp().to_millis(),
+        });
+    }
+    Ok(found)
+}
+
+/// The offsets that a group has committed for the partitions of a topic; 0 where none is.
+pub fn committed(
+    brokers: &str,
+    group: &str,
+    topic: &str,
+    partitions: i32,
+) -> anyhow::Result<Vec<i64>> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, partitions - 1);
+    let committed = consumer.committed_offsets(list, TIMEOUT)?;
+    Ok(committed
+        .elements()
+        .iter()
+        .map(|element| element.offset().to_raw().unwrap_or(0).max(0))
+        .collect())
+}
