@@ -1,13 +1,13 @@
 //! The demo: what a newcomer runs first.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use sluicegate_local::LocalStack;
+use sluicegate_tests::PATIENCE;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -88,7 +88,7 @@ async fn the_engine_answers_queries_until_it_is_told_to_stop() -> anyhow::Result
     server.read_to_string(&mut answer).await?;
     assert!(answer.ends_with("\r\n\r\n17\n"), "{answer}");
     kill(Pid::from_raw(i32::try_from(child.id().context("it has ended")?)?), Signal::SIGINT)?;
-    let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await??;
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await??;
     assert!(status.success(), "{status}");
     Ok(())
 }

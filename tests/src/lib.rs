@@ -5,7 +5,7 @@ mod host;
 mod job;
 mod kafka;
 
-pub use host::{Host, Ledger};
+pub use host::{Host, Ledger, PATIENCE};
 pub use job::Job;
 pub use kafka::{DeadLetter, Message};
 

@@ -35,6 +35,7 @@ const INSERT_SETTINGS: &[(&str, &str)] = &[
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
+    url: String,
     is_async: bool,
 }
 
@@ -67,7 +68,12 @@ impl Server {
         for (name, value) in &*config.settings {
             client = client.with_setting(name, value);
         }
-        Ok(Self { client, is_async: config.async_insert })
+        Ok(Self { client, url: config.url.clone(), is_async: config.async_insert })
+    }
+
+    /// Where it is, as `http(s)://host:port`.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Whether INSERTs go through the server's queue of async inserts unless told otherwise.

@@ -114,24 +114,28 @@ pub fn code_of(text: &str) -> Option<u32> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Classes an error of the client.
-pub fn classify(error: &clickhouse::error::Error) -> InsertError {
+/// Classes an error of the client; `url` is the server that it was to reach.
+pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     use clickhouse::error::Error;
     match error {
-        Error::BadResponse(text) => classify_text(text),
+        Error::BadResponse(text) => match code_of(text) {
+            Some(code) => classify_code(code, text),
+            // A proxy's page or a cut response.
+            None => {
+                let text = format!("CLICKHOUSE_HOST {url} answered: {}", shorten(text));
+                InsertError::Hold(Hold::Transient(text))
+            }
+        },
         Error::Network(_) | Error::TimedOut => {
-            InsertError::Hold(Hold::Transient(format!("CLICKHOUSE_HOST: {}", chain(error))))
+            let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
+            InsertError::Hold(Hold::Transient(text))
         }
         _ => InsertError::Unknown(chain(error)),
     }
 }
 
-fn classify_text(text: &str) -> InsertError {
+fn classify_code(code: u32, text: &str) -> InsertError {
     let short = shorten(text);
-    let Some(code) = code_of(text) else {
-        // No code: a proxy's page or a cut response.
-        return InsertError::Hold(Hold::Transient(format!("CLICKHOUSE_HOST answered: {short}")));
-    };
     if let Some(view) = view_of(text) {
         return InsertError::View { view, text: short };
     }
@@ -196,6 +200,10 @@ fn chain(error: &clickhouse::error::Error) -> String {
 mod tests {
     use super::*;
 
+    fn class(text: &str) -> InsertError {
+        classify(&clickhouse::error::Error::BadResponse(text.into()), "http://db:8123")
+    }
+
     #[test]
     fn the_table_is_sorted_by_code() {
         assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
@@ -203,7 +211,6 @@ mod tests {
 
     #[test]
     fn each_class_is_told_by_its_code() {
-        let class = |text: &str| classify_text(text);
         assert!(matches!(class("Code: 469. DB::Exception: Constraint"), InsertError::Data(_)));
         assert!(matches!(class("Code: 16. DB::Exception: No such"), InsertError::Schema(_)));
         assert!(matches!(
@@ -221,22 +228,19 @@ mod tests {
     #[test]
     fn a_code_with_two_meanings_is_read_by_its_text() {
         let many_parts = "Code: 252. DB::Exception: Too many parts (300 with average size)";
-        assert!(matches!(classify_text(many_parts), InsertError::Hold(Hold::Transient(_))));
+        assert!(matches!(class(many_parts), InsertError::Hold(Hold::Transient(_))));
         let many_partitions =
             "Code: 252. DB::Exception: Too many partitions for single INSERT block";
-        assert!(matches!(classify_text(many_partitions), InsertError::Split(_)));
+        assert!(matches!(class(many_partitions), InsertError::Split(_)));
         let not_arrow = "Code: 117. DB::Exception: Not an Arrow IPC stream";
-        assert!(matches!(classify_text(not_arrow), InsertError::Unknown(_)));
-        assert!(matches!(classify_text("Code: 117. DB::Exception: x"), InsertError::Data(_)));
+        assert!(matches!(class(not_arrow), InsertError::Unknown(_)));
+        assert!(matches!(class("Code: 117. DB::Exception: x"), InsertError::Data(_)));
     }
 
     #[test]
     fn a_view_that_throws_is_no_data_error() {
         let text = "Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero: while \
                     pushing to view d.v (6f1d): While executing";
-        assert_eq!(
-            classify_text(text),
-            InsertError::View { view: "d.v".into(), text: text.into() }
-        );
+        assert_eq!(class(text), InsertError::View { view: "d.v".into(), text: text.into() });
     }
 }

@@ -133,7 +133,7 @@ impl Sink {
             let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
             let error = match sent {
                 Ok(()) => break Ok(()),
-                Err(error) => errors::classify(&error),
+                Err(error) => errors::classify(&error, self.server.url()),
             };
             match error {
                 InsertError::Data(text) => break Err(Refusal::Data(text)),

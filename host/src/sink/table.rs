@@ -22,7 +22,7 @@ pub struct Table {
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
 pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
-    let failed = |error: &clickhouse::error::Error| match classify(error) {
+    let failed = |error: &clickhouse::error::Error| match classify(error, server.url()) {
         InsertError::Hold(hold) => hold,
         InsertError::Data(text)
         | InsertError::Split(text)
@@ -42,8 +42,9 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         .map_err(|error| failed(&error))?;
     let Some((engine, engine_full, timezone)) = found else {
         return Err(Hold::Paused(format!(
-            "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST: create it, or look at \
-             CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE"
+            "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
+             CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
+            server.url()
         )));
     };
     let columns: Vec<(String, String, String, String)> = server
