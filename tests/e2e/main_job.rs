@@ -1,5 +1,6 @@
 //! The main job: records land, bad ones are dead-lettered, everything is committed.
 
+use anyhow::Context as _;
 use sluicegate_tests::{Job, Message};
 
 const TABLE: &str = "CREATE TABLE t (
@@ -57,6 +58,27 @@ async fn a_bad_record_is_dead_lettered_whole_while_its_neighbours_land() -> anyh
     assert_eq!(letter.header("__connect.errors.topic"), "records");
     assert_eq!(letter.header("__connect.errors.offset"), "1");
     assert_eq!(letter.header("sluicegate.table"), "default.t");
+    Ok(())
+}
+
+#[tokio::test]
+async fn batches_grow_while_there_is_a_backlog_unless_they_are_capped() -> anyhow::Result<()> {
+    let largest = async |cap: &str| -> anyhow::Result<u64> {
+        let table = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
+        let mut job = Job::new(table).await?.with("NUM_MESSAGES", cap);
+        job.produce((0..120_000).map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+        let host = job.start()?;
+        job.wait_until_committed(&host).await?;
+        let lines = host.log();
+        let settled = lines.iter().filter(|line| line.contains("batch settled"));
+        let records = settled
+            .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["records"].as_u64()))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        assert_eq!(host.stop().await?.landed, 120_000);
+        records.into_iter().flatten().max().context("no batch was settled")
+    };
+    assert_eq!(largest("").await?, 50_000);
+    assert_eq!(largest("25000").await?, 25_000);
     Ok(())
 }
 

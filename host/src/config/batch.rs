@@ -7,10 +7,11 @@ use super::reader::Reader;
 /// How much is taken, held and waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Most records in a batch; 1 to 1,000,000, default 25,000.
+    /// Most records in a batch while the topic is kept up with; 1 to 1,000,000, default 25,000.
     pub max_records: usize,
-    /// Whether `max_records` was set, which makes it a hard cap; unset, it may grow with the lag.
-    pub max_records_is_set: bool,
+    /// Most records in a batch while there is a backlog: `max_records` where that was set, else
+    /// 250,000, since large INSERTs cost the server fewer merges.
+    pub max_records_with_lag: usize,
     /// Most payload bytes in a batch; 1 KiB to 256 MiB and at most half of
     /// `memory_budget_bytes`, default 32 MiB.
     pub max_bytes: usize,
@@ -24,9 +25,14 @@ pub struct Batch {
     pub shutdown_timeout: Duration,
 }
 
+/// Most records in a batch while there is a backlog and NUM_MESSAGES is unset: blocks of 250,000
+/// rows cost ClickHouse about a third of what blocks of 25,000 cost it.
+const MAX_RECORDS_WITH_LAG: usize = 250_000;
+
 pub(super) fn read(reader: &mut Reader<'_>) -> Batch {
-    let max_records_is_set = reader.is_set("NUM_MESSAGES");
+    let is_capped = reader.is_set("NUM_MESSAGES");
     let max_records = reader.number("NUM_MESSAGES", "a whole number of records", 1, 1_000_000);
+    let max_records = max_records.unwrap_or_default();
     let bytes = "a whole number of bytes";
     let max_bytes = reader.number::<usize>("BATCH_MAX_BYTES", bytes, 1024, 268_435_456);
     let milliseconds = "a whole number of milliseconds";
@@ -60,8 +66,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Batch {
         );
     }
     Batch {
-        max_records: max_records.unwrap_or_default(),
-        max_records_is_set,
+        max_records,
+        max_records_with_lag: if is_capped { max_records } else { MAX_RECORDS_WITH_LAG },
         max_bytes: max_bytes.unwrap_or_default(),
         linger: Duration::from_millis(linger.unwrap_or_default()),
         in_flight: in_flight.unwrap_or_default(),

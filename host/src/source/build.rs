@@ -9,8 +9,10 @@ use crate::record::{Batch, RawRecord, TopicPartition};
 /// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Most records.
+    /// Most records while the topic is kept up with.
     pub max_records: usize,
+    /// Most records while there is a backlog: large INSERTs cost ClickHouse fewer merges.
+    pub max_records_with_lag: usize,
     /// Bytes of payloads, keys and headers after which a batch is closed.
     pub max_bytes: usize,
     /// How long the first record may wait for others.
@@ -21,6 +23,8 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Builder {
     bounds: Bounds,
+    /// Most records of the batch at hand, between the two bounds.
+    max_records: usize,
     batch: Batch,
     since: Option<Instant>,
     epochs: HashMap<TopicPartition, u64>,
@@ -32,6 +36,7 @@ impl Builder {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
+            max_records: bounds.max_records,
             batch: Batch::default(),
             since: None,
             epochs: HashMap::new(),
@@ -83,7 +88,7 @@ impl Builder {
         if self.batch.size_bytes() >= self.bounds.max_bytes {
             return 0;
         }
-        self.bounds.max_records.saturating_sub(self.batch.len() as usize)
+        self.max_records.saturating_sub(self.batch.len() as usize)
     }
 
     /// Whether the batch is to be handed over: full, or its first record waited long enough.
@@ -96,9 +101,16 @@ impl Builder {
         self.since.map(|since| self.bounds.linger.saturating_sub(since.elapsed()))
     }
 
-    /// The batch as it is, if it holds a record; the next one begins.
+    /// The batch as it is, if it holds a record; the next one begins, and may be twice as large
+    /// when this one is full of records.
     pub fn cut(&mut self) -> Option<Batch> {
         self.since = None;
+        let is_full = self.batch.len() as usize >= self.max_records;
+        self.max_records = if is_full {
+            (self.max_records * 2).min(self.bounds.max_records_with_lag)
+        } else {
+            self.bounds.max_records
+        };
         let capacity = self.batch.size_bytes();
         let next = Batch::with_capacity(capacity);
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))

@@ -65,6 +65,7 @@ impl Poller {
             .context("librdkafka gave no queue to read from")?;
         let bounds = Bounds {
             max_records: config.batch.max_records,
+            max_records_with_lag: config.batch.max_records_with_lag,
             max_bytes: config.batch.max_bytes,
             linger: config.batch.linger,
         };
