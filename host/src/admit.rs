@@ -14,7 +14,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Settles what is passed over and returns what is refused.
+    /// Settles what is passed over and returns what is refused, by ascending origin.
     pub fn judge(&self, batch: &Batch, fates: &mut Fates) -> Vec<Rejection> {
         let mut refused = Vec::new();
         for (origin, payload) in (0..).zip(batch.payloads()) {

@@ -85,7 +85,7 @@ impl Pipeline {
         fates: &Fates,
         refused: &[Rejection],
     ) -> Checked {
-        let is_refused = |origin| refused.iter().any(|rejection| rejection.origin == origin);
+        let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
         let pending: Vec<Origin> =
             (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect();
         let (known, batch) = (Arc::clone(known), Arc::clone(batch));
