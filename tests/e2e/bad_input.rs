@@ -82,6 +82,22 @@ async fn each_is_dead_lettered_with_its_reason_while_its_neighbours_land() -> an
 }
 
 #[tokio::test]
+async fn the_log_tells_where_a_rejected_record_is_and_its_payload_only_if_asked()
+-> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    for (switch, is_shown) in [("0", false), ("1", true)] {
+        job = job.with("LOG_PAYLOADS", switch);
+        job.produce([r#"{"id":"four-o-two"}"#]).await?;
+        let mut host = job.start()?;
+        let line = host.wait_for(&["record dead-lettered", "type_mismatch", "\"offset\":"]).await?;
+        assert_eq!(line.contains("four-o-two"), is_shown, "{line}");
+        job.wait_until_committed(&host).await?;
+        host.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_tombstone_is_skipped_or_dead_lettered_and_always_settles() -> anyhow::Result<()> {
     let tombstone = Message { key: Some(b"k".to_vec()), ..Message::default() };
     let mut job = Job::new(TABLE).await?;

@@ -81,7 +81,7 @@ fn wire(config: &Config, status: &Arc<Status>) -> anyhow::Result<(Pipeline, Sour
         brake: Brake::new(config.dlq.max_share),
         dead_letters: DeadLetters::new(config, Arc::clone(status))?,
         sink: Sink::new(server, Arc::clone(status)),
-        log: RejectionLog::default(),
+        log: RejectionLog::new(config.log.with_payloads),
     };
     let source = Source::start(config, budget, Arc::clone(status))?;
     Ok((pipeline, source))

@@ -1,6 +1,6 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
-use super::reader::Reader;
+use super::reader::{Reader, SWITCH};
 use super::redact::{KeyValues, Secret};
 
 /// Server, table and credentials.
@@ -58,8 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
         let text = "is without effect, since CLICKHOUSE_HOST is not https";
         reader.warn("CLICKHOUSE_SSL_CA_LOCATION", text);
     }
-    let words = [("1", true), ("0", false), ("true", true), ("false", false)];
-    let async_insert = reader.choice("CLICKHOUSE_ASYNC_INSERT", &words);
+    let async_insert = reader.choice("CLICKHOUSE_ASYNC_INSERT", SWITCH);
     ClickHouse {
         url: url.unwrap_or_default(),
         database,

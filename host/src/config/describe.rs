@@ -45,6 +45,7 @@ impl Config {
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
             ("LOG_FORMAT", log.format.as_str().to_owned()),
             ("LOG_LEVEL", log.level.clone()),
+            ("LOG_PAYLOADS", u8::from(log.with_payloads).to_string()),
         ]
     }
 }

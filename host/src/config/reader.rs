@@ -9,6 +9,10 @@ use super::problem::{ConfigErrors, Problem, Warning, shown};
 use super::redact::{KeyValues, Secret};
 use super::variables;
 
+/// The words of a variable that is on or off.
+pub(super) const SWITCH: &[(&str, bool)] =
+    &[("1", true), ("0", false), ("true", true), ("false", false)];
+
 /// A pass over one environment. A value that breaks a rule leaves a problem behind and reads as
 /// `None`, so that no second rule complains about it.
 pub(super) struct Reader<'a> {

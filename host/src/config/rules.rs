@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::kafka::word;
-use super::reader::Reader;
+use super::reader::{Reader, SWITCH};
 
 /// The form of dead letters and the brake on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +99,8 @@ pub struct Log {
     pub format: LogFormat,
     /// A level or directives of `tracing_subscriber::EnvFilter`, which takes it; default `info`.
     pub level: String,
+    /// Whether lines about rejected records hold a part of the payload.
+    pub with_payloads: bool,
 }
 
 /// The form of the log.
@@ -143,7 +145,8 @@ pub(super) fn read_log(reader: &mut Reader<'_>) -> Log {
             "error, warn, info, debug, trace, or directives such as info,sluicegate=debug";
         reader.refuse("LOG_LEVEL", expected, &level, "check the spelling of the level");
     }
-    Log { format, level }
+    let with_payloads = reader.choice("LOG_PAYLOADS", SWITCH).unwrap_or_default();
+    Log { format, level, with_payloads }
 }
 
 /// Whether the text is a filter. A lone word that is no level would be one too, but of a module by

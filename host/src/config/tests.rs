@@ -52,7 +52,7 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(kafka.security.ssl_ca_location, None);
     let expected = Batch {
         max_records: 25_000,
-        max_records_is_set: false,
+        max_records_with_lag: 250_000,
         max_bytes: 32 * 1024 * 1024,
         linger: Duration::from_secs(1),
         in_flight: 4,
@@ -66,7 +66,10 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(dlq, Dlq { format: DlqFormat::Headers, max_share: 0.5 });
     assert_eq!(rules.timestamp_unit, None);
     assert_eq!(rules.tombstones, Tombstones::Skip);
-    assert_eq!(log, Log { format: LogFormat::Text, level: "info".to_owned() });
+    assert_eq!(
+        log,
+        Log { format: LogFormat::Text, level: "info".to_owned(), with_payloads: false }
+    );
 }
 
 #[test]
@@ -96,6 +99,7 @@ fn every_variable_reaches_its_field() {
         ("TOMBSTONES", "dead_letter"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "info,sluicegate=debug"),
+        ("LOG_PAYLOADS", "1"),
     ]);
     assert_eq!(config.kafka.brokers, "a:1,b:2");
     let topics: Vec<_> = config.kafka.source.iter().map(SourceTopic::as_str).collect();
@@ -106,7 +110,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.kafka.security.sasl_mechanism, Some("SCRAM-SHA-512"));
     assert_eq!(config.kafka.security.sasl_password, Some(Secret::new(" pw ")));
     assert_eq!(config.kafka.properties.get("fetch.min.bytes"), Some("65536"));
-    assert!(config.batch.max_records_is_set);
+    assert_eq!(config.batch.max_records_with_lag, config.batch.max_records);
     assert_eq!(config.batch.linger, Duration::from_millis(50));
     assert_eq!(config.clickhouse.url, "https://db:8443");
     assert_eq!(config.clickhouse.settings.get("insert_quorum"), Some("2"));
@@ -117,13 +121,14 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.rules.timestamp_unit, Some(TimestampUnit::Milliseconds));
     assert_eq!(config.rules.tombstones, Tombstones::DeadLetter);
     assert_eq!(config.log.format, LogFormat::Json);
+    assert!(config.log.with_payloads);
 }
 
 #[test]
 fn an_empty_value_counts_as_unset() {
     let config = config(&[("NUM_MESSAGES", ""), ("TOMBSTONES", " "), ("KAFKA_SASL_USERNAME", "")]);
     assert_eq!(config.batch.max_records, 25_000);
-    assert!(!config.batch.max_records_is_set);
+    assert_eq!(config.batch.max_records_with_lag, 250_000);
 }
 
 #[test]
@@ -234,13 +239,14 @@ const BROKEN: &[(&str, &str)] = &[
     ("TOMBSTONES", "dead-letter"),
     ("LOG_FORMAT", "logfmt"),
     ("LOG_LEVEL", "verbose"),
+    ("LOG_PAYLOADS", "some"),
 ];
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    27 problems in the configuration
+    28 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -376,6 +382,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       expected: error, warn, info, debug, trace, or directives such as info,sluicegate=debug
       found:    "verbose"
       hint:     check the spelling of the level
+
+    LOG_PAYLOADS
+      expected: one of 1, 0, true, false
+      found:    "some"
+      hint:     use one of these words
     "#);
 }
 

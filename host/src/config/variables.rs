@@ -69,7 +69,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "NUM_MESSAGES",
         "25000",
-        "most records in a batch, 1 to 1000000; set, it is a hard cap, unset, batches grow with the lag",
+        "most records in a batch, 1 to 1000000; unset, batches grow to 250000 while there is a backlog",
     ),
     optional(
         "BATCH_MAX_BYTES",
@@ -144,6 +144,11 @@ pub static VARIABLES: &[Variable] = &[
         "LOG_LEVEL",
         "info",
         "`error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,sluicegate=debug`",
+    ),
+    optional(
+        "LOG_PAYLOADS",
+        "0",
+        "`1`: log lines about rejected records hold the first 1000 bytes of the payload",
     ),
 ];
 

@@ -1,34 +1,41 @@
 //! Rejections in the log: the first of each reason, then one in a while with a count. Values of
-//! records stay out of the log; they are in the dead letter.
+//! records stay out of the log unless LOG_PAYLOADS asks for them; they are in the dead letter.
 
 use std::time::Duration;
 
 use super::throttle::Throttle;
-use crate::record::Batch;
+use crate::record::{Batch, Record};
 use crate::rejection::{Reason, Rejection};
 
 /// How often a reason is logged.
 const PER_REASON: Duration = Duration::from_secs(10);
 
+/// Most bytes of a payload that are logged.
+const MAX_PAYLOAD_BYTES: usize = 1_000;
+
 /// Logs rejections, rate-limited by reason.
 #[derive(Debug)]
 pub struct RejectionLog {
     throttle: Throttle<Reason>,
-}
-
-impl Default for RejectionLog {
-    fn default() -> Self {
-        Self { throttle: Throttle::new(PER_REASON) }
-    }
+    with_payloads: bool,
 }
 
 impl RejectionLog {
+    /// A log that holds payloads, or none.
+    pub fn new(with_payloads: bool) -> Self {
+        Self { throttle: Throttle::new(PER_REASON), with_payloads }
+    }
+
     /// Logs those of the rejections whose reason was quiet for a while.
     pub fn note(&self, batch: &Batch, rejections: &[Rejection]) {
         for rejection in rejections {
             let fault = &rejection.fault;
             let Some(suppressed) = self.throttle.allow(fault.reason) else { continue };
             let record = batch.record(rejection.origin);
+            let payload = record.as_ref().filter(|_| self.with_payloads).and_then(Record::payload);
+            let payload = payload.map(|bytes| {
+                String::from_utf8_lossy(bytes.get(..MAX_PAYLOAD_BYTES).unwrap_or(bytes))
+            });
             tracing::warn!(
                 reason = fault.reason.code(),
                 stage = rejection.stage.name(),
@@ -38,7 +45,8 @@ impl RejectionLog {
                 got = fault.got_kind,
                 topic = record.as_ref().map(|record| &*record.source.topic),
                 partition = record.as_ref().map(|record| record.source.partition),
-                offset = record.as_ref().map(crate::record::Record::offset),
+                offset = record.as_ref().map(Record::offset),
+                payload = payload.as_deref(),
                 suppressed,
                 "record dead-lettered"
             );
