@@ -63,17 +63,23 @@ impl Host {
 
     /// Waits for a line of the log that holds all of `parts`, and returns it.
     pub async fn wait_for(&mut self, parts: &[&str]) -> anyhow::Result<String> {
+        self.wait_for_count(parts, 1).await
+    }
+
+    /// Waits for so many lines that hold all of `parts`, and returns the last of them.
+    pub async fn wait_for_count(&mut self, parts: &[&str], count: usize) -> anyhow::Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.log().into_iter().find(|l| parts.iter().all(|part| l.contains(part)));
-            if let Some(line) = found {
-                return Ok(line);
+            let log = self.log();
+            let mut found = log.iter().filter(|l| parts.iter().all(|part| l.contains(part)));
+            if let Some(line) = found.nth(count.saturating_sub(1)) {
+                return Ok(line.clone());
             }
             let ended = self.child.try_wait()?;
             anyhow::ensure!(
                 Instant::now() < deadline && ended.is_none(),
-                "no log line with {parts:?} (ended: {ended:?}):\n{}",
-                self.log().join("\n")
+                "no {count} log lines with {parts:?} (ended: {ended:?}):\n{}",
+                log.join("\n")
             );
             sleep(Duration::from_millis(50)).await;
         }

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sluicegate_local::{LocalStack, StackOptions};
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+use crate::broker::Broker;
 use crate::host::{Host, Ledger, PATIENCE};
 use crate::kafka::{self, DeadLetter, Message};
 
@@ -24,11 +29,15 @@ const PROPERTIES: &str = "fetch.wait.max.ms=20,session.timeout.ms=3000,heartbeat
 
 /// A job on a stack of its own.
 pub struct Job {
-    /// Kafka and ClickHouse.
+    /// ClickHouse, and Kafka where there is no real broker.
     pub stack: LocalStack,
+    /// The real broker, if the job has one.
+    pub broker: Option<Broker>,
     /// The variables that the host is started with.
     pub environment: BTreeMap<String, String>,
-    partitions: i32,
+    options: StackOptions,
+    /// ClickHouse's data, kept while it is restarted.
+    _data: Option<TempDir>,
     produced: Vec<i64>,
 }
 
@@ -49,12 +58,41 @@ impl Job {
         create_table: &str,
         partitions: u32,
     ) -> anyhow::Result<Self> {
-        let stack = LocalStack::start(options).await?;
+        let stack = LocalStack::start(options.clone()).await?;
         stack.create_topic(TOPIC, partitions).await?;
         stack.create_topic(DEAD_LETTERS, 1).await?;
+        Self::between(None, stack, options, None, create_table, partitions).await
+    }
+
+    /// The same on a real broker, with a ClickHouse that can be killed and restarted.
+    pub async fn on_broker(
+        broker: Broker,
+        create_table: &str,
+        partitions: u32,
+    ) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let options = crate::stack_options()?.with_brokers(0).with_data(data.path());
+        let stack = LocalStack::start(options.clone()).await?;
+        let url = stack.clickhouse_url();
+        let port = url.rsplit(':').next().unwrap_or_default().parse()?;
+        let options = options.with_clickhouse_port(port);
+        broker.create_topic(TOPIC, partitions).await?;
+        broker.create_topic(DEAD_LETTERS, 1).await?;
+        Self::between(Some(broker), stack, options, Some(data), create_table, partitions).await
+    }
+
+    async fn between(
+        broker: Option<Broker>,
+        stack: LocalStack,
+        options: StackOptions,
+        data: Option<TempDir>,
+        create_table: &str,
+        partitions: u32,
+    ) -> anyhow::Result<Self> {
         stack.query(create_table).await?;
+        let kafka = broker.as_ref().map_or(stack.kafka(), Broker::address);
         let environment = [
-            ("KAFKA_BROKER", stack.kafka()),
+            ("KAFKA_BROKER", kafka),
             ("KAFKA_CONSUMER_GROUP_ID", GROUP),
             ("KAFKA_PRODUCER_CLIENT_ID", "sluicegate-test-dead-letters"),
             ("KAFKA_SOURCE_TOPIC", TOPIC),
@@ -68,9 +106,40 @@ impl Job {
         ];
         let environment =
             environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let partitions = i32::try_from(partitions)?;
         let produced = vec![0; usize::try_from(partitions)?];
-        Ok(Self { stack, environment, partitions, produced })
+        Ok(Self { stack, broker, environment, options, _data: data, produced })
+    }
+
+    /// The bootstrap servers, without encryption.
+    pub fn kafka(&self) -> &str {
+        self.broker.as_ref().map_or(self.stack.kafka(), Broker::address)
+    }
+
+    /// The real broker.
+    pub fn broker(&mut self) -> anyhow::Result<&mut Broker> {
+        self.broker.as_mut().context("this job has no real broker")
+    }
+
+    /// How many partitions the source topic has.
+    pub fn partitions(&self) -> i32 {
+        i32::try_from(self.produced.len()).unwrap_or(i32::MAX)
+    }
+
+    /// Ends ClickHouse without warning, waits, and starts it again on its data and its port.
+    pub async fn kill_clickhouse_for(&mut self, away: Duration) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.stack.pid())?);
+        kill(pid, Signal::SIGKILL)?;
+        sleep(away).await;
+        self.stack = LocalStack::start(self.options.clone()).await?;
+        Ok(())
+    }
+
+    /// Counts a record that was produced by other means than [`Job::produce`].
+    pub(crate) fn count_produced(&mut self, partition: i32) {
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        if let Some(produced) = self.produced.get_mut(index) {
+            *produced += 1;
+        }
     }
 
     /// Sets a variable of the host.
@@ -86,11 +155,12 @@ impl Job {
         messages: impl IntoIterator<Item = M>,
     ) -> anyhow::Result<()> {
         let messages: Vec<Message> = messages.into_iter().map(Into::into).collect();
+        let broker = self.kafka().to_owned();
         let share = messages.len().div_ceil(self.produced.len()).max(1);
         for ((partition, produced), run) in
             (0..).zip(&mut self.produced).zip(messages.chunks(share))
         {
-            kafka::produce(self.stack.kafka(), TOPIC, partition, run).await?;
+            kafka::produce(&broker, TOPIC, partition, run).await?;
             *produced += i64::try_from(run.len())?;
         }
         Ok(())
@@ -105,7 +175,7 @@ impl Job {
     pub async fn wait_until_committed(&self, host: &Host) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let committed = kafka::committed(self.stack.kafka(), GROUP, TOPIC, self.partitions)?;
+            let committed = kafka::committed(self.kafka(), GROUP, TOPIC, self.partitions())?;
             if committed == self.produced {
                 return Ok(());
             }
@@ -128,12 +198,12 @@ impl Job {
 
     /// The dead letters written so far.
     pub fn dead_letters(&self) -> anyhow::Result<Vec<DeadLetter>> {
-        kafka::read_all(self.stack.kafka(), DEAD_LETTERS)
+        kafka::read_all(self.kafka(), DEAD_LETTERS)
     }
 
     /// The offsets committed so far.
     pub fn committed(&self) -> anyhow::Result<Vec<i64>> {
-        kafka::committed(self.stack.kafka(), GROUP, TOPIC, self.partitions)
+        kafka::committed(self.kafka(), GROUP, TOPIC, self.partitions())
     }
 
     /// The answer to a query, without the last line break.

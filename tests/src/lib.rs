@@ -1,10 +1,14 @@
 //! The rig of the end-to-end tests: the host as a process of its own, configured by environment
 //! alone, between a Kafka and a ClickHouse that the test starts and stops.
 
+mod audit;
+mod broker;
 mod host;
 mod job;
 mod kafka;
 
+pub use audit::{Load, NUMBERED, Numbered};
+pub use broker::{Broker, BrokerSecurity};
 pub use host::{Host, Ledger, PATIENCE};
 pub use job::Job;
 pub use kafka::{DeadLetter, Message};

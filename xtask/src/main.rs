@@ -1,5 +1,6 @@
 //! Set-up, demo and tests of a fresh checkout: `cargo xtask <command>`.
 
+mod maven;
 mod npm;
 mod suites;
 
@@ -28,7 +29,7 @@ enum Task {
     },
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, local, or e2e.
+        /// Only this suite: unit, local, e2e or broker.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.
@@ -39,7 +40,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Setup => set_up_tests().map(|_| ExitCode::SUCCESS),
+        Task::Setup => set_up(),
         Task::Demo { args } => demo(&args),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
@@ -75,11 +76,18 @@ fn set_up_demo() -> anyhow::Result<Environment> {
     Ok(environment)
 }
 
-/// Fetches what the tests need: the same, and real data.
+/// Fetches what every test needs: the same, and real data.
 fn set_up_tests() -> anyhow::Result<Environment> {
     let mut environment = set_up_demo()?;
     environment.push(("SLUICEGATE_VEGA", npm::DATASETS.fetch()?));
     Ok(environment)
+}
+
+/// Fetches everything.
+fn set_up() -> anyhow::Result<ExitCode> {
+    set_up_tests()?;
+    maven::kafka_jars()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
@@ -110,4 +118,18 @@ fn target_folder() -> anyhow::Result<PathBuf> {
         serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
     let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
     Ok(folder.context("cargo metadata names no target directory")?.into())
+}
+
+/// The folder that downloads are kept in: `SLUICEGATE_CACHE_DIR`, else `sluicegate` in the
+/// user's cache folder.
+pub fn cache() -> anyhow::Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(folder) = set("SLUICEGATE_CACHE_DIR") {
+        return Ok(folder.into());
+    }
+    let user = set("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .context("neither SLUICEGATE_CACHE_DIR, XDG_CACHE_HOME nor HOME is set")?;
+    Ok(user.join("sluicegate"))
 }

@@ -40,29 +40,15 @@ pub const DATASETS: Package = Package {
     folder: "vega-datasets-3.2.1",
 };
 
-/// The folder that downloads are kept in: `SLUICEGATE_CACHE_DIR`, else `sluicegate` in the
-/// user's cache folder.
-pub fn cache() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(folder) = set("SLUICEGATE_CACHE_DIR") {
-        return Ok(folder.into());
-    }
-    let user = set("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))
-        .context("neither SLUICEGATE_CACHE_DIR, XDG_CACHE_HOME nor HOME is set")?;
-    Ok(user.join("sluicegate"))
-}
-
 impl Package {
     /// The unpacked package's folder, fetched if it is not there yet.
     pub fn fetch(&self) -> anyhow::Result<PathBuf> {
-        let kept = cache()?.join(self.folder);
+        let kept = crate::cache()?.join(self.folder);
         if kept.is_dir() {
             return Ok(kept);
         }
         // Beside its place, so that the move at the end is one step on one file system.
-        let work = cache()?.join(format!("{}.{}.part", self.folder, std::process::id()));
+        let work = crate::cache()?.join(format!("{}.{}.part", self.folder, std::process::id()));
         std::fs::create_dir_all(&work).with_context(|| format!("creating {}", work.display()))?;
         let fetched = self.fetch_into(&work, &kept);
         let _removed = std::fs::remove_dir_all(&work);

@@ -5,46 +5,104 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Environment, build, cargo, set_up_tests};
+use crate::{Environment, build, cargo, maven, set_up_tests};
 
-/// A suite: its name, and the arguments of `cargo test`. Each selects the whole workspace, so that
-/// no suite builds a dependency anew with other features.
-const SUITES: &[(&str, &[&str])] = &[
-    ("unit", &["--workspace", "--lib", "--bins"]),
-    ("local", &["--workspace", "--test", "it"]),
-    ("e2e", &["--workspace", "--test", "e2e"]),
+/// A suite of tests.
+struct Suite {
+    name: &'static str,
+    /// Arguments of `cargo test`. Each selects the whole workspace, so that no suite builds a
+    /// dependency anew with other features.
+    selection: &'static [&'static str],
+    /// Tests at a time; those that mostly wait go beyond the cores.
+    threads: Option<&'static str>,
+    /// Fetches what this suite alone needs.
+    set_up: Option<SetUp>,
+}
+
+type SetUp = fn() -> anyhow::Result<Environment>;
+
+const SUITES: &[Suite] = &[
+    suite("unit", &["--workspace", "--lib", "--bins"], None, None),
+    suite("local", &["--workspace", "--test", "it"], None, None),
+    suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), None),
+    suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
 ];
 
-/// Runs the suite of this name, or all.
+const fn suite(
+    name: &'static str,
+    selection: &'static [&'static str],
+    threads: Option<&'static str>,
+    set_up: Option<SetUp>,
+) -> Suite {
+    Suite { name, selection, threads, set_up }
+}
+
+fn kafka() -> anyhow::Result<Environment> {
+    Ok(vec![("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?)])
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Verdict {
+    Passed,
+    Failed,
+    NotRun,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "FAILED",
+            Self::NotRun => "NOT RUN",
+        }
+    }
+}
+
+/// Runs the suite of this name, or all. One that did not pass fails the whole, and so does one
+/// that could not be set up.
 pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     let suites: Vec<_> =
-        SUITES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
-    ensure!(!suites.is_empty(), "no suite of this name: there are unit, local and e2e");
+        SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
+    ensure!(!suites.is_empty(), "no suite of this name: there are unit, local, e2e and broker");
     let environment = set_up_tests()?;
     build()?;
     let mut results = Vec::new();
-    for (name, selection) in suites {
+    for suite in suites {
         let started = Instant::now();
-        let passed = test(selection, args, &environment)?;
-        results.push((*name, passed, started.elapsed()));
+        let verdict = match suite.set_up.map_or(Ok(Environment::new()), |set_up| set_up()) {
+            Ok(further) => test(suite, args, environment.iter().chain(&further))?,
+            Err(error) => {
+                eprintln!("suite {} did not run: {error:#}", suite.name);
+                Verdict::NotRun
+            }
+        };
+        results.push((suite.name, verdict, started.elapsed()));
     }
     eprintln!("\nsuite      result   minutes");
-    for (name, passed, took) in &results {
-        eprintln!("{name:<11}{:<9}{:>7.1}", verdict(*passed), minutes(*took));
+    for (name, verdict, took) in &results {
+        eprintln!("{name:<11}{:<9}{:>7.1}", verdict.word(), minutes(*took));
     }
-    let all_passed = results.iter().all(|(_, passed, _)| *passed);
+    let count = |wanted| results.iter().filter(|(_, verdict, _)| *verdict == wanted).count();
+    let (passed, not_run) = (count(Verdict::Passed), count(Verdict::NotRun));
+    eprintln!("suites: {passed} passed, {} failed, {not_run} not run", count(Verdict::Failed));
+    let all_passed = passed == results.len();
     Ok(if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn test(selection: &[&str], args: &[String], environment: &Environment) -> anyhow::Result<bool> {
+fn test<'a>(
+    suite: &Suite,
+    args: &[String],
+    environment: impl Iterator<Item = &'a (&'static str, std::path::PathBuf)>,
+) -> anyhow::Result<Verdict> {
     let mut test = cargo();
-    test.arg("test").args(selection).arg("--").args(args);
-    test.envs(environment.iter().map(|(name, value)| (name, value)));
-    Ok(test.status().context("running cargo test")?.success())
-}
-
-fn verdict(passed: bool) -> &'static str {
-    if passed { "passed" } else { "FAILED" }
+    test.arg("test").args(suite.selection).arg("--");
+    if let Some(threads) = suite.threads {
+        test.args(["--test-threads", threads]);
+    }
+    test.args(args);
+    test.envs(environment.map(|(name, value)| (name, value)));
+    let passed = test.status().context("running cargo test")?.success();
+    Ok(if passed { Verdict::Passed } else { Verdict::Failed })
 }
 
 fn minutes(took: Duration) -> f64 {

@@ -1,0 +1,54 @@
+//! Ended without warning, again and again: every record is somewhere in the end.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluicegate_tests::{Broker, Job, NUMBERED, Numbered};
+
+/// Kills the host ten times in mid-run, then lets one run to the end.
+async fn killed_ten_times(mut job: Job) -> anyhow::Result<()> {
+    let fault = json!({"match": "`t`", "times": null, "kind": {"delay_ms": 20}});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job = job.with("NUM_MESSAGES", "200").with("BATCH_LINGER_MS", "50");
+    let mut records = Numbered::default();
+    records.produce(&mut job, 60_000).await?;
+    for round in 0..10 {
+        let mut host = job.start()?;
+        host.wait_for_count(&["batch settled"], 2 + round * 3).await?;
+        host.kill().await?;
+    }
+    let committed: i64 = job.committed()?.iter().sum();
+    anyhow::ensure!(committed < 60_000, "the host was done before it was killed for the last time");
+    job.stack.clear_faults().await?;
+    job = job.with("NUM_MESSAGES", "").with("BATCH_LINGER_MS", "");
+    job.run_to_the_end().await?;
+    records.audit(&job).await
+}
+
+#[tokio::test]
+async fn a_host_killed_ten_times_loses_nothing_on_the_mock() -> anyhow::Result<()> {
+    killed_ten_times(Job::with_partitions(NUMBERED, 4).await?).await
+}
+
+#[tokio::test]
+async fn a_host_killed_ten_times_loses_nothing_on_the_real_broker() -> anyhow::Result<()> {
+    killed_ten_times(Job::on_broker(Broker::start().await?, NUMBERED, 4).await?).await
+}
+
+#[tokio::test]
+async fn an_engine_killed_in_mid_insert_and_restarted_loses_nothing() -> anyhow::Result<()> {
+    let mut job = Job::on_broker(Broker::start().await?, NUMBERED, 4)
+        .await?
+        .with("NUM_MESSAGES", "200")
+        .with("BATCH_LINGER_MS", "50");
+    let mut records = Numbered::default();
+    records.produce(&mut job, 40_000).await?;
+    let mut host = job.start()?;
+    for round in 1..=5 {
+        host.wait_for_count(&["batch settled"], round * 10).await?;
+        job.kill_clickhouse_for(Duration::from_secs(1)).await?;
+    }
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    records.audit(&job).await
+}

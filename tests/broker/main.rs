@@ -1,0 +1,7 @@
+//! What the mock broker cannot decide: the same host between a real Apache Kafka broker and the
+//! real engine, killed, scaled out and cut off.
+
+#![allow(clippy::unwrap_used)]
+
+mod kills;
+mod scale_out;

@@ -1,0 +1,244 @@
+//! A real Apache Kafka broker: one node that is its own controller, on free loopback ports.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
+
+use crate::PATIENCE;
+
+/// Any base64 of 16 bytes does.
+const CLUSTER_ID: &str = "c2x1aWNlZ2F0ZS10ZXN0cw";
+
+/// Groups that notice a dead member within seconds, and topics of the broker's own with one
+/// partition.
+const PROPERTIES: &str = "\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+log.cleaner.dedupe.buffer.size=8388608
+message.max.bytes=20000000
+group.initial.rebalance.delay.ms=100
+group.min.session.timeout.ms=1000
+group.consumer.min.heartbeat.interval.ms=100
+group.consumer.heartbeat.interval.ms=500
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=3000
+";
+
+/// A running broker. Dropping it kills it and removes its data.
+pub struct Broker {
+    folder: TempDir,
+    jars: PathBuf,
+    address: String,
+    secure_address: String,
+    process: Option<Child>,
+}
+
+impl Broker {
+    /// Formats a data folder and starts the broker, without encryption or passwords.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&BrokerSecurity::default()).await
+    }
+
+    /// The same, with a further listener for clients that prove who they are.
+    pub async fn start_with(security: &BrokerSecurity) -> anyhow::Result<Self> {
+        let jars = crate::path_of("SLUICEGATE_KAFKA_JARS")?;
+        let folder = tempfile::tempdir()?;
+        let ports = free_ports()?;
+        let address = format!("127.0.0.1:{}", ports[0]);
+        let secure_address = format!("localhost:{}", ports[2]);
+        let properties = properties(folder.path(), ports, security);
+        std::fs::write(folder.path().join("server.properties"), properties)?;
+        let mut broker = Self { folder, jars, address, secure_address, process: None };
+        broker.format(security).await?;
+        broker.restart().await?;
+        Ok(broker)
+    }
+
+    /// `127.0.0.1:PORT`, without encryption.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `localhost:PORT`, with TLS and SCRAM, where they were asked for.
+    pub fn secure_address(&self) -> &str {
+        &self.secure_address
+    }
+
+    /// Starts the broker again on its data and its port, and waits until it answers.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut java = self.java("kafka.Kafka");
+        java.stdout(log.try_clone()?).stderr(log);
+        self.process = Some(java.spawn().context("starting the broker")?);
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.ask().await {
+            ensure!(Instant::now() < deadline, "{error:#}: {}", self.tail());
+            let ended = self.process.as_mut().and_then(|child| child.try_wait().transpose());
+            ensure!(ended.is_none(), "the broker ended ({ended:?}): {}", self.tail());
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the broker without warning; its data stays.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self.process.take().context("the broker is down already")?;
+        Ok(child.kill().await?)
+    }
+
+    /// Ends the broker as an operator does; its data stays.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let mut child = self.process.take().context("the broker is down already")?;
+        let pid = child.id().context("the broker ended")?;
+        kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+        tokio::time::timeout(PATIENCE, child.wait()).await.context("the broker does not end")??;
+        Ok(())
+    }
+
+    /// Creates a topic.
+    pub async fn create_topic(&self, name: &str, partitions: u32) -> anyhow::Result<()> {
+        let topic = NewTopic::new(name, i32::try_from(partitions)?, TopicReplication::Fixed(1));
+        let results = self.admin()?.create_topics([&topic], &AdminOptions::new()).await?;
+        for result in results {
+            result.map_err(|(topic, code)| anyhow::anyhow!("creating {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets one property of a topic.
+    pub async fn configure_topic(&self, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
+        let config = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        for result in self.admin()?.alter_configs([&config], &AdminOptions::new()).await? {
+            result.map_err(|(resource, code)| anyhow::anyhow!("{resource:?}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    fn admin(&self) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+        Ok(ClientConfig::new().set("bootstrap.servers", &self.address).create()?)
+    }
+
+    async fn ask(&self) -> anyhow::Result<()> {
+        let client: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.address)
+            .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
+            .create()?;
+        let asked = tokio::task::spawn_blocking(move || {
+            client.fetch_metadata(None, Duration::from_secs(1)).map(drop)
+        });
+        Ok(asked.await??)
+    }
+
+    async fn format(&self, security: &BrokerSecurity) -> anyhow::Result<()> {
+        let mut java = self.java("kafka.tools.StorageTool");
+        java.args(["format", "--cluster-id", CLUSTER_ID, "--config"]);
+        java.arg(self.folder.path().join("server.properties"));
+        for (user, password) in &security.scram_users {
+            let scram = format!("SCRAM-SHA-512=[name={user},password={password}]");
+            java.args(["--add-scram", &scram]);
+        }
+        let output = java.stdout(Stdio::piped()).stderr(Stdio::piped()).output().await?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "formatting the broker's folder: {text}");
+        Ok(())
+    }
+
+    /// The JVM with this main class, small and quick to start.
+    fn java(&self, main: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+            .arg("-cp")
+            .arg(self.jars.join("*"))
+            .arg(main)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if main == "kafka.Kafka" {
+            command.arg(self.folder.path().join("server.properties"));
+        }
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("broker.log")
+    }
+
+    fn tail(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        log.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// How clients prove who they are, on a listener of its own.
+#[derive(Debug, Default)]
+pub struct BrokerSecurity {
+    /// User and password, for SCRAM-SHA-512.
+    pub scram_users: Vec<(String, String)>,
+    /// A PEM file with the broker's key and certificate.
+    pub pem: Option<PathBuf>,
+}
+
+fn properties(folder: &Path, ports: [u16; 3], security: &BrokerSecurity) -> String {
+    let [plain, controller, secure] = ports;
+    let mut text = PROPERTIES.to_owned();
+    let data = folder.join("data");
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{plain}");
+    let mut map = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    if let Some(pem) = &security.pem {
+        let _infallible = write!(listeners, ",SECURE://localhost:{secure}");
+        map.push_str(",SECURE:SASL_SSL");
+        let _infallible = writeln!(
+            text,
+            "sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+             ssl.keystore.type=PEM\nssl.keystore.location={}\n\
+             listener.name.secure.scram-sha-512.sasl.jaas.config=\
+             org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            pem.display()
+        );
+    }
+    let _infallible = writeln!(
+        text,
+        "log.dirs={}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+         advertised.listeners={listeners}\n\
+         listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
+         listener.security.protocol.map={map}",
+        data.display()
+    );
+    text
+}
+
+/// Ports that were free a moment ago.
+fn free_ports() -> anyhow::Result<[u16; 3]> {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(listeners) {
+        *port = listener?.local_addr()?.port();
+    }
+    Ok(ports)
+}
