@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod kills;
+mod limits;
+mod outages;
 mod scale_out;

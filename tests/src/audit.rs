@@ -23,9 +23,17 @@ const BAD_EVERY: u64 = 100;
 /// Where a record stands: partition and offset.
 type Place = (i32, i64);
 
-/// The record of this number. One in a hundred is bad: its id is a text.
+/// The record of this number: about 500 bytes, which compress to half. One in a hundred is bad,
+/// since its id is no number.
 fn record(id: u64) -> String {
-    if is_bad(id) { format!(r#"{{"id":"bad {id}"}}"#) } else { format!(r#"{{"id":{id}}}"#) }
+    let mut state = id + 1;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        format!("{state:016x}")
+    });
+    let noise: String = noise.take(30).collect();
+    let id = if is_bad(id) { format!("\"bad {id}\"") } else { id.to_string() };
+    format!(r#"{{"id":{id},"unwanted":"{noise}"}}"#)
 }
 
 fn is_bad(id: u64) -> bool {
@@ -134,6 +142,7 @@ fn producer(brokers: &str) -> anyhow::Result<FutureProducer> {
         .set("message.timeout.ms", "3600000")
         .set("reconnect.backoff.max.ms", "500")
         .set("linger.ms", "5")
+        .set("compression.type", "lz4")
         .create()?;
     Ok(producer)
 }

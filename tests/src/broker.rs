@@ -11,9 +11,7 @@ use anyhow::{Context as _, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
-};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
@@ -130,11 +128,10 @@ impl Broker {
         Ok(())
     }
 
-    /// Sets one property of a topic.
-    pub async fn configure_topic(&self, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
-        let config = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
-        for result in self.admin()?.alter_configs([&config], &AdminOptions::new()).await? {
-            result.map_err(|(resource, code)| anyhow::anyhow!("{resource:?}: {code}"))?;
+    /// Deletes a topic with all that is in it.
+    pub async fn delete_topic(&self, name: &str) -> anyhow::Result<()> {
+        for result in self.admin()?.delete_topics(&[name], &AdminOptions::new()).await? {
+            result.map_err(|(topic, code)| anyhow::anyhow!("deleting {topic}: {code}"))?;
         }
         Ok(())
     }

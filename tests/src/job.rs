@@ -175,8 +175,9 @@ impl Job {
     pub async fn wait_until_committed(&self, host: &Host) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let committed = kafka::committed(self.kafka(), GROUP, TOPIC, self.partitions())?;
-            if committed == self.produced {
+            // A group that is new or whose broker is just back may have no coordinator yet.
+            let committed = self.committed();
+            if committed.as_ref().is_ok_and(|committed| *committed == self.produced) {
                 return Ok(());
             }
             anyhow::ensure!(

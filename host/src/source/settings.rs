@@ -7,10 +7,25 @@ use crate::config::Config;
 
 /// The share of the memory budget that librdkafka may fill with fetched messages: a quarter.
 const QUEUE_SHARE: usize = 4;
+/// The share that one fetch may ask for, of all partitions together and of one. What is fetched
+/// may be compressed, and then takes some times as much.
+const FETCH_SHARE: usize = 16;
+const PARTITION_FETCH_SHARE: usize = 128;
+/// librdkafka's own defaults; a larger budget gains nothing from larger fetches.
+const MAX_PARTITION_FETCH_BYTES: usize = 1024 * 1024;
+const MAX_FETCH_BYTES: usize = 50 * 1024 * 1024;
+/// The most that librdkafka takes for `queued.max.messages.kbytes`.
+const MAX_QUEUE_KBYTES: usize = 2_097_151;
+/// Below this a small budget would fetch message by message.
+const MIN_PARTITION_FETCH_BYTES: usize = 64 * 1024;
 
 /// The consumer's settings.
 pub fn consumer(config: &Config) -> ClientConfig {
-    let queue_kbytes = (config.batch.memory_budget_bytes / QUEUE_SHARE / 1024).max(1024);
+    let budget = config.batch.memory_budget_bytes;
+    let queue_kbytes = (budget / QUEUE_SHARE / 1024).clamp(1024, MAX_QUEUE_KBYTES);
+    let fetch_bytes = (budget / FETCH_SHARE).clamp(MAX_PARTITION_FETCH_BYTES, MAX_FETCH_BYTES);
+    let partition_fetch_bytes = (budget / PARTITION_FETCH_SHARE)
+        .clamp(MIN_PARTITION_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES);
     let mut settings = crate::kafka::client(&config.kafka);
     for (key, value) in [
         ("group.id", config.kafka.group_id.as_str()),
@@ -24,6 +39,8 @@ pub fn consumer(config: &Config) -> ClientConfig {
         ("isolation.level", "read_committed"),
         ("queued.min.messages", "100000"),
         ("queued.max.messages.kbytes", &queue_kbytes.to_string()),
+        ("fetch.max.bytes", &fetch_bytes.to_string()),
+        ("fetch.message.max.bytes", &partition_fetch_bytes.to_string()),
         // The default of 1 s leaves a fast reader waiting for most of it.
         ("fetch.queue.backoff.ms", "50"),
         ("fetch.min.bytes", "65536"),
@@ -34,4 +51,30 @@ pub fn consumer(config: &Config) -> ClientConfig {
     }
     crate::kafka::apply(&mut settings, &config.kafka, crate::kafka::Role::Consumer);
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+    use crate::config::Environment;
+
+    #[test]
+    fn librdkafka_takes_the_smallest_and_the_largest_budget() {
+        for budget in ["1048576", "68719476736"] {
+            let environment = Environment::from_pairs([
+                ("KAFKA_BROKER", "127.0.0.1:1"),
+                ("KAFKA_CONSUMER_GROUP_ID", "g"),
+                ("KAFKA_SOURCE_TOPIC", "t"),
+                ("KAFKA_DLQ_TOPIC", "d"),
+                ("CLICKHOUSE_HOST", "c"),
+                ("CLICKHOUSE_TABLE", "t"),
+                ("BATCH_MAX_BYTES", "1024"),
+                ("MEMORY_BUDGET_BYTES", budget),
+            ]);
+            let (config, _) = Config::from_env(&environment).unwrap();
+            consumer(&config).create::<BaseConsumer>().unwrap();
+        }
+    }
 }
