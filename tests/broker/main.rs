@@ -7,3 +7,4 @@ mod kills;
 mod limits;
 mod outages;
 mod scale_out;
+mod wire;

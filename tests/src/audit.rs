@@ -53,7 +53,7 @@ impl Numbered {
         let producer = producer(job.kafka())?;
         let places = send(&producer, job.partitions(), from..from + count).await?;
         for (partition, _) in &places {
-            job.count_produced(*partition);
+            job.count_produced(*partition, 1);
         }
         self.places.extend(places);
         Ok(())
@@ -128,7 +128,7 @@ impl Load {
         self.is_stopped.store(true, Ordering::Release);
         let places = self.task.await??;
         for (partition, _) in &places {
-            job.count_produced(*partition);
+            job.count_produced(*partition, 1);
         }
         Ok(Numbered { places })
     }

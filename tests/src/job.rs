@@ -134,11 +134,11 @@ impl Job {
         Ok(())
     }
 
-    /// Counts a record that was produced by other means than [`Job::produce`].
-    pub(crate) fn count_produced(&mut self, partition: i32) {
+    /// Counts records that were produced by other means than [`Job::produce`].
+    pub fn count_produced(&mut self, partition: i32, count: i64) {
         let index = usize::try_from(partition).unwrap_or(usize::MAX);
         if let Some(produced) = self.produced.get_mut(index) {
-            *produced += 1;
+            *produced += count;
         }
     }
 

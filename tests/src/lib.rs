@@ -6,12 +6,14 @@ mod broker;
 mod host;
 mod job;
 mod kafka;
+mod tls;
 
 pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
 pub use host::{Host, Ledger, PATIENCE};
 pub use job::Job;
 pub use kafka::{DeadLetter, Message};
+pub use tls::{Authority, TlsProxy};
 
 use std::path::PathBuf;
 

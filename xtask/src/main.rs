@@ -1,7 +1,9 @@
 //! Set-up, demo and tests of a fresh checkout: `cargo xtask <command>`.
 
+mod debian;
 mod maven;
 mod npm;
+mod pypi;
 mod suites;
 
 use std::path::PathBuf;
@@ -29,7 +31,7 @@ enum Task {
     },
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, local, e2e or broker.
+        /// Only this suite: unit, local, e2e, clients or broker.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.
@@ -56,8 +58,7 @@ type Environment = Vec<(&'static str, PathBuf)>;
 /// Fetches what the demo needs: the engine, and tools to build with, which are only looked for.
 fn set_up_demo() -> anyhow::Result<Environment> {
     for tool in ["cc", "c++", "make", "perl"] {
-        let found = Command::new(tool).arg("--version").output().is_ok();
-        ensure!(found, "{tool} is missing: on Debian, `apt-get install build-essential perl`");
+        debian::tool(tool, &["build-essential", "perl"])?;
     }
     let built = target_folder()?.join("debug");
     let mut environment = vec![
@@ -86,7 +87,7 @@ fn set_up_tests() -> anyhow::Result<Environment> {
 /// Fetches everything.
 fn set_up() -> anyhow::Result<ExitCode> {
     set_up_tests()?;
-    maven::kafka_jars()?;
+    suites::set_up_all()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 
 const POM: &str = include_str!("kafka.pom.xml");
 /// Changes with the versions in the POM.
@@ -12,11 +12,7 @@ const FOLDER: &str = "kafka-4.4.0";
 /// The folder of the broker's jars, fetched if it is not there yet.
 pub fn kafka_jars() -> anyhow::Result<PathBuf> {
     for tool in ["java", "mvn"] {
-        let found = Command::new(tool).arg("-version").output().is_ok();
-        ensure!(
-            found,
-            "{tool} is missing: on Debian, `apt-get install openjdk-17-jre-headless maven`"
-        );
+        crate::debian::tool(tool, &["openjdk-17-jre-headless", "maven"])?;
     }
     let kept = crate::cache()?.join(FOLDER);
     if kept.is_dir() {

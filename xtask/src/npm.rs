@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha512};
@@ -56,17 +56,13 @@ impl Package {
     }
 
     fn fetch_into(&self, work: &Path, kept: &Path) -> anyhow::Result<PathBuf> {
+        crate::debian::tool("npm", &["nodejs", "npm"])?;
         eprintln!("fetching {}@{}", self.name, self.version);
         let packed = Command::new("npm")
             .args(["pack", "--silent", &format!("{}@{}", self.name, self.version)])
             .current_dir(work)
-            .output();
-        let packed = match packed {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bail!("npm is missing: on Debian, `apt-get install nodejs npm`")
-            }
-            packed => packed.context("running npm")?,
-        };
+            .output()
+            .context("running npm")?;
         ensure!(packed.status.success(), "npm: {}", String::from_utf8_lossy(&packed.stderr));
         let name = String::from_utf8(packed.stdout)?;
         let archive = work.join(name.lines().last().context("npm printed no file name")?.trim());

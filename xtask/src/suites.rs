@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Environment, build, cargo, maven, set_up_tests};
+use crate::{Environment, build, cargo, debian, maven, pypi, set_up_tests};
 
 /// A suite of tests.
 struct Suite {
@@ -25,6 +25,7 @@ const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), None),
+    suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
 ];
 
@@ -39,6 +40,13 @@ const fn suite(
 
 fn kafka() -> anyhow::Result<Environment> {
     Ok(vec![("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?)])
+}
+
+fn clients() -> anyhow::Result<Environment> {
+    debian::tool("kcat", &["kcat"])?;
+    let mut environment = kafka()?;
+    environment.push(("SLUICEGATE_PYTHON", pypi::clickhouse_connect()?));
+    Ok(environment)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -58,12 +66,20 @@ impl Verdict {
     }
 }
 
+/// Fetches what each suite needs.
+pub fn set_up_all() -> anyhow::Result<()> {
+    SUITES.iter().filter_map(|suite| suite.set_up).try_for_each(|set_up| set_up().map(drop))
+}
+
 /// Runs the suite of this name, or all. One that did not pass fails the whole, and so does one
 /// that could not be set up.
 pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     let suites: Vec<_> =
         SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
-    ensure!(!suites.is_empty(), "no suite of this name: there are unit, local, e2e and broker");
+    ensure!(
+        !suites.is_empty(),
+        "no suite of this name: there are unit, local, e2e, clients and broker"
+    );
     let environment = set_up_tests()?;
     build()?;
     let mut results = Vec::new();
