@@ -69,21 +69,22 @@ impl Tables {
 
     /// Waits a while, or until the table is another.
     pub async fn wait_for_change(&self, known: &Known, hold: Hold) {
-        self.status.hold("table", hold);
+        let waiter = self.status.waiter("table");
+        waiter.hold(hold);
         tokio::time::sleep(PAUSE).await;
         let _same = self.is_unchanged(known).await;
-        self.status.release("table");
     }
 
     async fn read(&self) -> Arc<Known> {
         let mut backoff = Backoff::default();
+        let waiter = self.status.waiter("clickhouse");
         loop {
             match self.attempt().await {
                 Ok(known) => {
-                    self.status.release("clickhouse");
+                    self.status.clickhouse_answered();
                     return self.keep(known);
                 }
-                Err(hold) => self.status.hold("clickhouse", hold),
+                Err(hold) => waiter.hold(hold),
             }
             backoff.wait().await;
         }

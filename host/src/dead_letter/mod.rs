@@ -13,7 +13,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use crate::config::{Config, DlqFormat};
-use crate::observe::status::Status;
+use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Batch;
 use crate::rejection::Rejection;
@@ -70,6 +70,7 @@ impl DeadLetters {
     pub async fn send(&self, batch: &Batch, rejections: &[Rejection]) {
         let failed_at_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let waiter = self.status.waiter("dead letters");
         for chunk in rejections.chunks(IN_FLIGHT) {
             let letters = chunk.iter().filter_map(|rejection| {
                 let record = batch.record(rejection.origin)?;
@@ -82,12 +83,11 @@ impl DeadLetters {
                     }
                 })
             });
-            join_all(letters.map(|letter| self.deliver(letter))).await;
+            join_all(letters.map(|letter| self.deliver(letter, &waiter))).await;
         }
-        self.status.release("dead letters");
     }
 
-    async fn deliver(&self, mut letter: Letter) {
+    async fn deliver(&self, mut letter: Letter, waiter: &Waiter) {
         let mut backoff = Backoff::default();
         let mut is_cut = false;
         while let Err(error) = self.produce(&letter).await {
@@ -121,7 +121,7 @@ impl DeadLetters {
                 }
                 _ => Hold::Transient(format!("topic `{}` (KAFKA_DLQ_TOPIC): {error}", self.topic)),
             };
-            self.status.hold("dead letters", hold);
+            waiter.hold(hold);
             backoff.wait().await;
         }
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 pub use client::Server;
 pub use table::{Table, read};
 
-use crate::observe::status::Status;
+use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
@@ -129,6 +129,7 @@ impl Sink {
         // content or offsets would let the server drop new data after a replay.
         let token = uuid::Uuid::new_v4().to_string();
         let mut backoff = Backoff::default();
+        let waiter = self.status.waiter("clickhouse");
         let outcome = loop {
             let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
             let error = match sent {
@@ -140,7 +141,7 @@ impl Sink {
                 InsertError::Split(text) => break Err(Refusal::Split(text)),
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
                 InsertError::View { view, text } if !table.is_deduplicating => {
-                    self.wait_for_view(&view, &text).await;
+                    self.wait_for_view(&waiter, &view, &text).await;
                     break Ok(());
                 }
                 InsertError::View { view, text } => {
@@ -148,12 +149,12 @@ impl Sink {
                         "materialized view `{view}` refuses rows that the table holds already; \
                          mend or drop the view: {text}"
                     );
-                    self.status.hold("clickhouse", Hold::Paused(text));
+                    waiter.hold(Hold::Paused(text));
                     tokio::time::sleep(PAUSE).await;
                 }
                 InsertError::Hold(hold) => {
                     let is_paused = matches!(hold, Hold::Paused(_));
-                    self.status.hold("clickhouse", hold);
+                    waiter.hold(hold);
                     if is_paused {
                         tokio::time::sleep(PAUSE).await;
                     } else {
@@ -166,18 +167,18 @@ impl Sink {
                     } else {
                         Hold::Paused
                     };
-                    self.status.hold("clickhouse", hold(text));
+                    waiter.hold(hold(text));
                     backoff.wait().await;
                 }
             }
         };
-        self.status.release("clickhouse");
+        self.status.clickhouse_answered();
         outcome
     }
 
     /// The table does not recognise a repeated INSERT, so sending the rows again would double
     /// them: they count as landed, once an operator has touched the view.
-    async fn wait_for_view(&self, view: &str, text: &str) {
+    async fn wait_for_view(&self, waiter: &Waiter, view: &str, text: &str) {
         let before = table::view_definition(&self.server, view).await;
         let text = format!(
             "materialized view `{view}` threw; its table holds the rows of this batch, the view \
@@ -186,7 +187,7 @@ impl Sink {
              non_replicated_deduplication_window heals by itself: {text}"
         );
         loop {
-            self.status.hold("clickhouse", Hold::Paused(text.clone()));
+            waiter.hold(Hold::Paused(text.clone()));
             tokio::time::sleep(PAUSE).await;
             let now = table::view_definition(&self.server, view).await;
             if let (Ok(before), Ok(now)) = (&before, &now)

@@ -11,7 +11,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Offsets, SourceEvent};
-use crate::observe::status::Status;
+use crate::observe::status::Waiter;
 use crate::record::TopicPartition;
 
 /// A change of the assignment that librdkafka waits for us to carry out.
@@ -26,15 +26,15 @@ pub enum Rebalance {
 /// The consumer's context.
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
-    status: Arc<Status>,
+    waiter: Arc<Waiter>,
     rebalances: Mutex<Vec<Rebalance>>,
     is_closing: AtomicBool,
 }
 
 impl SourceContext {
-    pub fn new(events: UnboundedSender<SourceEvent>, status: Arc<Status>) -> Self {
+    pub fn new(events: UnboundedSender<SourceEvent>, waiter: Arc<Waiter>) -> Self {
         let is_closing = AtomicBool::new(false);
-        Self { events, status, rebalances: Mutex::default(), is_closing }
+        Self { events, waiter, rebalances: Mutex::default(), is_closing }
     }
 
     /// The changes noted since the last call, oldest first.
@@ -51,7 +51,7 @@ impl SourceContext {
 impl ClientContext for SourceContext {
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
-            self.status.release("kafka");
+            self.waiter.release_transient();
         }
     }
 

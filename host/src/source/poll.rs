@@ -18,7 +18,7 @@ use super::queue::DataQueue;
 use super::{Command, DRAIN_TIMEOUT, Offsets, SourceEvent, settings};
 use crate::budget::Budget;
 use crate::config::{AutoOffsetReset, Config};
-use crate::observe::status::Status;
+use crate::observe::status::{Status, Waiter};
 use crate::outcome::{Fatal, Hold};
 use crate::record::TopicPartition;
 
@@ -39,6 +39,7 @@ pub struct Poller {
     builder: Builder,
     budget: Arc<Budget>,
     status: Arc<Status>,
+    waiter: Arc<Waiter>,
     events: UnboundedSender<SourceEvent>,
     commands: Receiver<Command>,
     reset: AutoOffsetReset,
@@ -56,7 +57,8 @@ impl Poller {
         events: UnboundedSender<SourceEvent>,
         commands: Receiver<Command>,
     ) -> anyhow::Result<Self> {
-        let context = SourceContext::new(events.clone(), Arc::clone(&status));
+        let waiter = Arc::new(status.waiter("kafka"));
+        let context = SourceContext::new(events.clone(), Arc::clone(&waiter));
         let consumer: BaseConsumer<SourceContext> = settings::consumer(config)
             .create_with_context(context)
             .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
@@ -76,6 +78,7 @@ impl Poller {
             builder: Builder::new(bounds),
             budget,
             status,
+            waiter,
             events,
             commands,
             reset: config.kafka.auto_offset_reset,
@@ -88,6 +91,7 @@ impl Poller {
     /// Runs until told to close, or until the pipeline is gone.
     pub fn run(mut self) {
         let closed = loop {
+            self.status.polled();
             match self.commands.try_recv() {
                 Ok(Command::Commit(offsets)) => self.commit(&offsets, CommitMode::Async),
                 Ok(Command::Stop) => {
@@ -113,7 +117,7 @@ impl Poller {
     /// One turn: serve the consumer, then read if there is room.
     fn turn(&mut self) {
         if !self.preflight.is_done() {
-            self.preflight.attempt(&self.consumer, &self.status, POLL_INTERVAL);
+            self.preflight.attempt(&self.consumer, &self.waiter, POLL_INTERVAL);
             return;
         }
         self.serve();
@@ -177,7 +181,7 @@ impl Poller {
             self.send(batch);
         }
         if count > errors.len() {
-            self.status.release("kafka");
+            self.waiter.release();
         }
         for (source, code, text) in errors {
             if code == RDKafkaErrorCode::AutoOffsetReset {
@@ -214,8 +218,10 @@ impl Poller {
         }
         assign(&self.consumer, &list)?;
         tracing::info!(partitions = assigned.len(), of = %topics(&list), "partitions assigned");
+        // A share of nothing is a share: there are more members than partitions.
+        self.status.set_member(true);
+        self.waiter.release();
         if !assigned.is_empty() {
-            self.status.release("kafka");
             let _gone = self.events.send(SourceEvent::Assigned(assigned));
         }
         Ok(())
@@ -259,6 +265,9 @@ impl Poller {
         let is_lost = self.consumer.assignment_lost();
         let revoked: Vec<TopicPartition> = partitions(list).collect();
         tracing::info!(partitions = revoked.len(), is_lost, "partitions revoked");
+        if is_lost {
+            self.status.set_member(false);
+        }
         self.hand_over();
         if !revoked.is_empty() {
             let (reply, replied) = sync_channel(1);
@@ -383,7 +392,7 @@ impl Poller {
                 return;
             }
         };
-        self.status.hold("kafka", hold);
+        self.waiter.hold(hold);
     }
 }
 

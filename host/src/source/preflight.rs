@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::Config;
-use crate::observe::status::Status;
+use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 
 /// How often the topics are asked for until they exist.
@@ -50,7 +50,7 @@ impl Preflight {
     pub fn attempt<C: ConsumerContext>(
         &mut self,
         consumer: &BaseConsumer<C>,
-        status: &Status,
+        waiter: &Waiter,
         wait: Duration,
     ) {
         // Before a subscription there are no messages, only client errors; the metadata calls
@@ -61,15 +61,13 @@ impl Preflight {
         }
         self.next = Instant::now() + RETRY;
         match self.check(consumer) {
-            Err(hold) => status.hold("kafka", hold),
+            Err(hold) => waiter.hold(hold),
             Ok(()) => {
                 let topics: Vec<&str> = self.source.iter().map(String::as_str).collect();
                 match consumer.subscribe(&topics) {
                     Ok(()) => self.is_done = true,
-                    Err(error) => status.hold(
-                        "kafka",
-                        Hold::Paused(format!("subscribing to KAFKA_SOURCE_TOPIC: {error}")),
-                    ),
+                    Err(error) => waiter
+                        .hold(Hold::Paused(format!("subscribing to KAFKA_SOURCE_TOPIC: {error}"))),
                 }
             }
         }
