@@ -38,6 +38,21 @@ impl Budget {
         used == 0 || used.saturating_add(record_bytes * BYTES_PER_RECORD_BYTE) < self.max_bytes
     }
 
+    /// How many batches are in flight.
+    pub fn batches(&self) -> usize {
+        self.batches.load(Ordering::Acquire)
+    }
+
+    /// Bytes of working memory that they hold.
+    pub fn used_bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// Bytes at which reading stops.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// Takes a slot and the bytes of a batch, whether or not there is room: a rebalance hands
     /// over what it must.
     pub fn lease(self: &Arc<Self>, record_bytes: usize) -> Lease {

@@ -19,12 +19,33 @@ pub struct Claim {
     pub first: i64,
     /// Highest offset, inclusive.
     pub last: i64,
+    /// Kafka timestamp of the record at `first`, in milliseconds since 1970.
+    pub first_ms: Option<i64>,
+    /// Kafka timestamp of the record at `last`.
+    pub last_ms: Option<i64>,
+}
+
+/// How far one partition has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The partition.
+    pub source: TopicPartition,
+    /// The lowest offset that is not settled; `None` before the first record.
+    pub next: Option<i64>,
+    /// The offset after the highest that is pending; `None` while none is.
+    pub read_to: Option<i64>,
+    /// Kafka timestamp of the record at `next` while it is pending, in milliseconds since 1970.
+    pub waiting_since_ms: Option<i64>,
+    /// Kafka timestamp of the last settled record.
+    pub settled_ms: Option<i64>,
 }
 
 #[derive(Debug)]
 struct Pending {
     first: i64,
     last: i64,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
     is_settled: bool,
 }
 
@@ -35,6 +56,7 @@ struct Partition {
     pending: VecDeque<Pending>,
     low_watermark: Option<i64>,
     committed: Option<i64>,
+    settled_ms: Option<i64>,
 }
 
 /// Tracks what is in flight for every assigned partition. Pure: no clock, no I/O.
@@ -46,8 +68,13 @@ pub struct OffsetTracker {
 impl OffsetTracker {
     /// Begins to track a partition under a new assignment; what an older one left is void.
     pub fn assign(&mut self, source: TopicPartition, epoch: u64) {
-        let fresh =
-            Partition { epoch, pending: VecDeque::new(), low_watermark: None, committed: None };
+        let fresh = Partition {
+            epoch,
+            pending: VecDeque::new(),
+            low_watermark: None,
+            committed: None,
+            settled_ms: None,
+        };
         self.partitions.insert(source, fresh);
     }
 
@@ -67,16 +94,23 @@ impl OffsetTracker {
     pub fn begin(&mut self, batch: &Batch) -> Vec<Claim> {
         let mut claims: BTreeMap<&TopicPartition, Claim> = BTreeMap::new();
         for run in batch.runs() {
-            let last = run.origins.end.checked_sub(1).and_then(|origin| batch.offset(origin));
-            let (Some(first), Some(last)) = (batch.offset(run.origins.start), last) else {
+            let last = run.origins.end.checked_sub(1).and_then(|origin| batch.record(origin));
+            let (Some(first), Some(last)) = (batch.record(run.origins.start), last) else {
                 continue;
             };
+            let (last, last_ms) = (last.offset(), last.timestamp_ms());
             if !self.is_current(&run.source, run.epoch) {
                 continue;
             }
-            claims.entry(&run.source).and_modify(|claim| claim.last = last).or_insert_with(|| {
-                Claim { source: run.source.clone(), epoch: run.epoch, first, last }
+            let claim = claims.entry(&run.source).or_insert_with(|| Claim {
+                source: run.source.clone(),
+                epoch: run.epoch,
+                first: first.offset(),
+                last,
+                first_ms: first.timestamp_ms(),
+                last_ms,
             });
+            (claim.last, claim.last_ms) = (last, last_ms);
         }
         let claims: Vec<Claim> = claims.into_values().collect();
         for claim in &claims {
@@ -84,6 +118,8 @@ impl OffsetTracker {
                 partition.pending.push_back(Pending {
                     first: claim.first,
                     last: claim.last,
+                    first_ms: claim.first_ms,
+                    last_ms: claim.last_ms,
                     is_settled: false,
                 });
             }
@@ -103,6 +139,7 @@ impl OffsetTracker {
         while let Some(settled) = partition.pending.pop_front_if(|range| range.is_settled) {
             // The only step from "settled" to "next to read".
             partition.low_watermark = Some(settled.last + 1);
+            partition.settled_ms = settled.last_ms;
         }
     }
 
@@ -130,9 +167,19 @@ impl OffsetTracker {
             .any(|partition| !partition.pending.is_empty())
     }
 
-    /// The partitions tracked now.
-    pub fn assigned(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.partitions.keys()
+    /// How far every tracked partition has come.
+    pub fn positions(&self) -> Vec<Position> {
+        let position = |(source, partition): (&TopicPartition, &Partition)| {
+            let (lowest, highest) = (partition.pending.front(), partition.pending.back());
+            Position {
+                source: source.clone(),
+                next: lowest.map(|range| range.first).or(partition.low_watermark),
+                read_to: highest.map(|range| range.last + 1),
+                waiting_since_ms: lowest.and_then(|range| range.first_ms),
+                settled_ms: partition.settled_ms,
+            }
+        };
+        self.partitions.iter().map(position).collect()
     }
 }
 
@@ -169,6 +216,31 @@ mod tests {
         assert_eq!(tracker.committable(None), [(source(0), 9)]);
         tracker.committed(&source(0), 9);
         assert!(tracker.committable(None).is_empty());
+    }
+
+    #[test]
+    fn a_position_is_the_lowest_offset_that_is_not_settled_with_its_time() {
+        let mut tracker = OffsetTracker::default();
+        tracker.assign(source(0), 1);
+        let position = |tracker: &OffsetTracker| {
+            let at = tracker.positions().remove(0);
+            (at.next, at.read_to, at.waiting_since_ms, at.settled_ms)
+        };
+        assert_eq!(position(&tracker), (None, None, None, None));
+        let claims = [[5, 8], [9, 9]].map(|offsets| {
+            let mut batch = Batch::default();
+            for offset in offsets {
+                let timestamp_ms = Some(offset * 100);
+                let record = RawRecord { offset, timestamp_ms, ..RawRecord::default() };
+                batch.push(&source(0), 1, &record);
+            }
+            tracker.begin(&batch).remove(0)
+        });
+        assert_eq!(position(&tracker), (Some(5), Some(10), Some(500), None));
+        tracker.settle(&claims[1]);
+        assert_eq!(position(&tracker), (Some(5), Some(10), Some(500), None));
+        tracker.settle(&claims[0]);
+        assert_eq!(position(&tracker), (Some(10), None, None, Some(900)));
     }
 
     #[test]

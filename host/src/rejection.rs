@@ -48,6 +48,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 17] = [
+        Self::MalformedJson,
+        Self::InvalidUtf8,
+        Self::DuplicateKey,
+        Self::TooDeep,
+        Self::TooLarge,
+        Self::TypeMismatch,
+        Self::OutOfRange,
+        Self::UnknownLabel,
+        Self::BadDatetime,
+        Self::BadUuid,
+        Self::BadDecimal,
+        Self::MissingColumn,
+        Self::NullNotAllowed,
+        Self::SchemaViolation,
+        Self::HookRejected,
+        Self::HookFailed,
+        Self::InsertRefused,
+    ];
+
     /// The stable `snake_case` code.
     pub fn code(self) -> &'static str {
         match self {
