@@ -7,6 +7,7 @@
 //! stale plan.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::admit::Admission;
 use crate::brake::Brake;
@@ -14,6 +15,7 @@ use crate::check::check;
 use crate::dead_letter::DeadLetters;
 use crate::decode::decode;
 use crate::fates::{Fate, Fates};
+use crate::observe::count;
 use crate::observe::rejections::RejectionLog;
 use crate::record::{Batch, Origin};
 use crate::rejection::Rejection;
@@ -67,7 +69,7 @@ impl Pipeline {
             fates.settle(inserted.landed, Fate::Landed);
             self.dead_letter(batch, &inserted.refused, &mut fates).await;
             match inserted.left {
-                None => {}
+                None => count_defaults(&known, &checked),
                 Some(Left::SchemaChanged(text)) => self.tables.refresh_after(&known, text).await,
                 Some(Left::TooManyRefused(text)) => {
                     self.tables.wait_for_change(&known, self.brake.hold(&text)).await;
@@ -92,7 +94,9 @@ impl Pipeline {
         crate::blocking::run(move || {
             let payload = |origin: Origin| Some((origin, batch.record(origin)?.payload()?));
             // Rows hooks belong here, between the record and decode.
+            let started = Instant::now();
             let decoded = decode(&known.plan, pending.into_iter().filter_map(payload));
+            count::decoded(started.elapsed());
             // Arrow hooks belong here, between decode and check.
             check(&known.plan, decoded)
         })
@@ -105,6 +109,15 @@ impl Pipeline {
         }
         self.dead_letters.send(batch, rejections).await;
         self.log.note(batch, rejections);
+        count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
+    }
+}
+
+fn count_defaults(known: &Known, checked: &Checked) {
+    for (at, values) in &checked.defaulted {
+        if let Some(column) = known.plan.columns.get(*at) {
+            count::defaulted(&column.name, *values);
+        }
     }
 }

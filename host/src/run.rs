@@ -12,6 +12,10 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::fates::{Fates, Ledger};
+use crate::observe::Observed;
+use crate::observe::count::{self, Rebalance};
+use crate::observe::progress::Progress;
+use crate::observe::status::Status;
 use crate::offsets::{Claim, OffsetTracker};
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
@@ -30,6 +34,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub async fn run(
     pipeline: Pipeline,
     source: Source,
+    observed: &Observed,
     shutdown_timeout: Duration,
     stop: impl Future<Output = ()>,
 ) -> Result<Ledger, Fatal> {
@@ -40,6 +45,8 @@ pub async fn run(
         tasks: JoinSet::new(),
         open: HashMap::new(),
         ledger: Ledger::default(),
+        status: Arc::clone(&observed.status),
+        progress: Arc::clone(&observed.progress),
         letting_go: None,
         has_stopped: false,
     };
@@ -55,6 +62,8 @@ struct Host {
     tasks: JoinSet<Fates>,
     open: HashMap<Id, Open>,
     ledger: Ledger,
+    status: Arc<Status>,
+    progress: Arc<Progress>,
     letting_go: Option<LettingGo>,
     has_stopped: bool,
 }
@@ -79,7 +88,9 @@ impl Host {
         shutdown_timeout: Duration,
         stop: impl Future<Output = ()>,
     ) -> Result<(), Fatal> {
-        tokio::pin!(stop);
+        let pipeline = Arc::clone(&self.pipeline);
+        let watch = pipeline.tables.watch();
+        tokio::pin!(stop, watch);
         let mut ticks = interval(COMMIT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop_by: Option<Instant> = None;
@@ -89,6 +100,7 @@ impl Host {
                 () = &mut stop, if stop_by.is_none() => {
                     tracing::info!(in_flight = self.ledger.in_flight(), "stopping");
                     stop_by = Some(Instant::now() + shutdown_timeout);
+                    self.status.set_stopping();
                     self.source.command(Command::Stop);
                 }
                 () = at(stop_by) => {
@@ -108,7 +120,11 @@ impl Host {
                     Some(event) => self.handle(event)?,
                     None => return Err(Fatal("the source thread ended".into())),
                 },
-                _ = ticks.tick() => self.commit(),
+                _ = ticks.tick() => {
+                    self.commit();
+                    self.publish();
+                }
+                () = &mut watch => {}
                 () = at(drain_by) => self.let_go(),
             }
         }
@@ -121,10 +137,13 @@ impl Host {
                 for (source, epoch) in partitions {
                     self.tracker.assign(source, epoch);
                 }
+                count::rebalanced(Rebalance::Assigned);
+                self.publish();
             }
             SourceEvent::Batch(batch, lease) => {
                 let (claims, records) = (self.tracker.begin(&batch), batch.len());
                 self.ledger.take(records);
+                count::taken(&batch);
                 tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
                 let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
                 let task = self.tasks.spawn(async move {
@@ -135,6 +154,7 @@ impl Host {
                 self.open.insert(task.id(), Open { claims, records, task });
             }
             SourceEvent::Revoked { partitions, is_lost, reply } => {
+                count::rebalanced(if is_lost { Rebalance::Lost } else { Rebalance::Revoked });
                 let wait = if is_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
                 let deadline = Instant::now() + wait;
                 self.letting_go = Some(LettingGo { partitions, reply, deadline });
@@ -150,6 +170,7 @@ impl Host {
                 }
             }
             SourceEvent::CommitFailed(text) => {
+                count::commit_failed();
                 tracing::warn!("offsets not committed, tried again with the next: {text}");
             }
             SourceEvent::Stopped => self.has_stopped = true,
@@ -160,6 +181,7 @@ impl Host {
 
     fn settle(&mut self, id: Id, fates: &Fates) {
         self.ledger.settle(fates);
+        count::settled(fates);
         if let Some(open) = self.open.remove(&id) {
             for claim in &open.claims {
                 self.tracker.settle(claim);
@@ -173,6 +195,11 @@ impl Host {
         if !offsets.is_empty() {
             self.source.command(Command::Commit(offsets));
         }
+    }
+
+    /// Tells how far each partition has come.
+    fn publish(&self) {
+        self.progress.publish(self.tracker.positions(), self.ledger.in_flight());
     }
 
     fn let_go_if_drained(&mut self) {
@@ -198,9 +225,11 @@ impl Host {
             if !open.claims.iter().any(is_ours) && !open.task.is_finished() {
                 open.task.abort();
                 self.ledger.released += u64::from(open.records);
+                count::released(u64::from(open.records));
                 tracing::warn!(records = open.records, "batch given up with its partitions");
             }
         }
+        self.publish();
         let _closed = going.reply.send(offsets);
     }
 

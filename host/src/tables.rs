@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::retry::Backoff;
@@ -12,6 +13,9 @@ use crate::sink::{Server, Table, read};
 
 /// How often something that an operator must mend is looked at again.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// After this long without an answer ClickHouse is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// A table and the plan made from it.
 #[derive(Debug)]
@@ -75,6 +79,18 @@ impl Tables {
         let _same = self.is_unchanged(known).await;
     }
 
+    /// Reads the table at once, and again whenever ClickHouse was silent for a while: what is
+    /// wrong there is known before the next record comes. Never ends.
+    pub async fn watch(&self) {
+        self.current().await;
+        loop {
+            tokio::time::sleep(QUIET).await;
+            if self.status.clickhouse_quiet_for().is_none_or(|quiet| quiet >= QUIET) {
+                self.read().await;
+            }
+        }
+    }
+
     async fn read(&self) -> Arc<Known> {
         let mut backoff = Backoff::default();
         let waiter = self.status.waiter("clickhouse");
@@ -84,7 +100,10 @@ impl Tables {
                     self.status.clickhouse_answered();
                     return self.keep(known);
                 }
-                Err(hold) => waiter.hold(hold),
+                Err(hold) => {
+                    count::retried(Step::Table, Class::from(&hold));
+                    waiter.hold(hold);
+                }
             }
             backoff.wait().await;
         }

@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use crate::http::{self, Answer};
+
 /// How long anything may take before a test fails. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -80,6 +82,37 @@ impl Host {
                 Instant::now() < deadline && ended.is_none(),
                 "no {count} log lines with {parts:?} (ended: {ended:?}):\n{}",
                 log.join("\n")
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What the admin server answers.
+    pub async fn admin(&mut self, method: &str, path: &str) -> anyhow::Result<Answer> {
+        let line = self.wait_for(&["admin server listens"]).await?;
+        let fields: Value = serde_json::from_str(&line)?;
+        let address = fields.get("address").and_then(Value::as_str).context("no address")?;
+        http::request(address, method, path).await
+    }
+
+    /// Asks until the answer is as wanted, and returns it.
+    pub async fn wait_for_answer(
+        &mut self,
+        path: &str,
+        is_wanted: impl Fn(&Answer) -> bool,
+    ) -> anyhow::Result<Answer> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.admin("GET", path).await?;
+            if is_wanted(&answer) {
+                return Ok(answer);
+            }
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "{path} still answers {}:\n{}\n{}",
+                answer.status,
+                answer.body,
+                self.log().join("\n")
             );
             sleep(Duration::from_millis(50)).await;
         }

@@ -100,6 +100,8 @@ impl Job {
             ("KAFKA_PROPERTIES", PROPERTIES),
             ("CLICKHOUSE_HOST", stack.clickhouse_url()),
             ("CLICKHOUSE_TABLE", TABLE),
+            // A port of its own for each host, told in the log.
+            ("ADMIN_ADDR", "127.0.0.1:0"),
             ("BATCH_LINGER_MS", "200"),
             ("LOG_FORMAT", "json"),
             ("LOG_LEVEL", "debug,rdkafka=info,hyper_util=info"),

@@ -4,6 +4,7 @@
 mod audit;
 mod broker;
 mod host;
+mod http;
 mod job;
 mod kafka;
 mod tls;
@@ -11,6 +12,7 @@ mod tls;
 pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
 pub use host::{Host, Ledger, PATIENCE};
+pub use http::Answer;
 pub use job::Job;
 pub use kafka::{DeadLetter, Message};
 pub use tls::{Authority, TlsProxy};

@@ -13,6 +13,10 @@ use crate::budget::Budget;
 use crate::config::{Config, Environment, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
+use crate::observe::Observed;
+use crate::observe::admin::Admin;
+use crate::observe::exposition::Exposition;
+use crate::observe::progress::Progress;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::Status;
 use crate::outcome::Fatal;
@@ -54,17 +58,38 @@ pub fn run() -> Result<(), Exit> {
 
 async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let stop = stop_signal()?;
-    let status = Arc::new(Status::default());
-    let wired = wire(config, &status);
-    let (pipeline, source) = wired.map_err(|error| Exit { code: EXIT_CONFIG, error })?;
-    Ok(crate::run::run(pipeline, source, config.batch.shutdown_timeout, stop).await)
+    let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
+    let (part, of) = BATCHES_SHARE;
+    let batches_bytes = config.batch.memory_budget_bytes / of * part;
+    let observed = Observed {
+        status: Arc::new(Status::default()),
+        progress: Arc::new(Progress::default()),
+        budget: Budget::new(config.batch.in_flight, batches_bytes),
+    };
+    // Before anything else: a port that is taken is a mistake to be told of at once.
+    serve_admin(config, &observed).await.map_err(misconfigured)?;
+    let (pipeline, source) = wire(config, &observed).map_err(misconfigured)?;
+    Ok(crate::run::run(pipeline, source, &observed, config.batch.shutdown_timeout, stop).await)
+}
+
+/// Probes and metrics, for as long as the process lives.
+async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()> {
+    let Some(address) = config.admin.address else { return Ok(()) };
+    let admin = Admin::bind(address).await.with_context(|| {
+        format!(
+            "ADMIN_ADDR {address} cannot be listened at; give another port (port 0 takes a free \
+             one), or `off`"
+        )
+    })?;
+    let exposition = Exposition::install(observed.clone()).context("recording metrics")?;
+    tokio::spawn(admin.serve(exposition));
+    Ok(())
 }
 
 /// The stages, from the configuration.
-fn wire(config: &Config, status: &Arc<Status>) -> anyhow::Result<(Pipeline, Source)> {
+fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
     let batch = &config.batch;
-    let (part, of) = BATCHES_SHARE;
-    let budget = Budget::new(batch.in_flight, batch.memory_budget_bytes / of * part);
+    let status = &observed.status;
     let server = Server::new(&config.clickhouse)?;
     let pipeline = Pipeline {
         admission: Admission {
@@ -83,7 +108,7 @@ fn wire(config: &Config, status: &Arc<Status>) -> anyhow::Result<(Pipeline, Sour
         sink: Sink::new(server, Arc::clone(status)),
         log: RejectionLog::new(config.log.with_payloads),
     };
-    let source = Source::start(config, budget, Arc::clone(status))?;
+    let source = Source::start(config, observed)?;
     Ok((pipeline, source))
 }
 

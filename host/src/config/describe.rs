@@ -6,7 +6,7 @@ impl Config {
     /// Name and value in force of each variable, in the order of the README's table; secrets read
     /// `***`, what is not set reads as an empty text.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
-        let Self { kafka, batch, clickhouse, dlq, rules, log } = self;
+        let Self { kafka, batch, clickhouse, dlq, rules, admin, log } = self;
         let security = &kafka.security;
         let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
         vec![
@@ -43,6 +43,7 @@ impl Config {
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
             ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
+            ("ADMIN_ADDR", admin.as_text()),
             ("LOG_FORMAT", log.format.as_str().to_owned()),
             ("LOG_LEVEL", log.level.clone()),
             ("LOG_PAYLOADS", u8::from(log.with_payloads).to_string()),

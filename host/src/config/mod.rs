@@ -1,9 +1,10 @@
 //! The environment as a checked `Config`; every broken rule is reported at once.
 //!
 //! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
-//! `clickhouse` and `rules` hold the types with the rules of each group. Past this module no value
+//! `clickhouse`, `rules` and `admin` hold the types with the rules of each group. Past this module no value
 //! carries a unit in its name, and none has to be checked again.
 
+mod admin;
 mod batch;
 mod clickhouse;
 mod describe;
@@ -19,6 +20,7 @@ pub mod variables;
 #[cfg(test)]
 mod tests;
 
+pub use admin::Admin;
 pub use batch::Batch;
 pub use clickhouse::ClickHouse;
 pub use env::Environment;
@@ -40,6 +42,8 @@ pub struct Config {
     pub dlq: Dlq,
     /// How values become rows.
     pub rules: Rules,
+    /// The probes and the metrics.
+    pub admin: Admin,
     /// The form and level of the log.
     pub log: Log,
 }
@@ -58,6 +62,7 @@ impl Config {
             clickhouse: clickhouse::read(&mut reader),
             dlq: rules::read_dlq(&mut reader),
             rules: rules::read_rules(&mut reader),
+            admin: admin::read(&mut reader),
             log: rules::read_log(&mut reader),
         };
         reader.finish().map(|warnings| (config, warnings))

@@ -44,7 +44,7 @@ fn warnings(changes: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_required_variables_alone_give_every_default() {
-    let Config { kafka, batch, clickhouse, dlq, rules, log } = config(&[]);
+    let Config { kafka, batch, clickhouse, dlq, rules, admin, log } = config(&[]);
     assert_eq!(kafka.brokers, "kafka:9092");
     assert_eq!(kafka.source, [SourceTopic::Literal("trips".to_owned())]);
     assert_eq!(kafka.auto_offset_reset, AutoOffsetReset::Earliest);
@@ -66,6 +66,7 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(dlq, Dlq { format: DlqFormat::Headers, max_share: 0.5 });
     assert_eq!(rules.timestamp_unit, None);
     assert_eq!(rules.tombstones, Tombstones::Skip);
+    assert_eq!(admin.as_text(), "0.0.0.0:9464");
     assert_eq!(
         log,
         Log { format: LogFormat::Text, level: "info".to_owned(), with_payloads: false }
@@ -97,6 +98,7 @@ fn every_variable_reaches_its_field() {
         ("STRING_ENUM_COLUMNS", "kind"),
         ("TIMESTAMP_UNIT", "ms"),
         ("TOMBSTONES", "dead_letter"),
+        ("ADMIN_ADDR", "[::1]:0"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "info,sluicegate=debug"),
         ("LOG_PAYLOADS", "1"),
@@ -237,6 +239,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("REQUIRED_COLUMNS", "id,vin,id"),
     ("TIMESTAMP_UNIT", "minutes"),
     ("TOMBSTONES", "dead-letter"),
+    ("ADMIN_ADDR", "9464"),
     ("LOG_FORMAT", "logfmt"),
     ("LOG_LEVEL", "verbose"),
     ("LOG_PAYLOADS", "some"),
@@ -246,7 +249,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    28 problems in the configuration
+    29 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -372,6 +375,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       expected: one of skip, dead_letter
       found:    "dead-letter"
       hint:     did you mean dead_letter?
+
+    ADMIN_ADDR
+      expected: address:port of this machine, or off
+      found:    "9464"
+      hint:     write 0.0.0.0:9464 for every address of the machine
 
     LOG_FORMAT
       expected: one of text, json

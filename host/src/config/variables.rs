@@ -139,6 +139,11 @@ pub static VARIABLES: &[Variable] = &[
         "unit of numbers in date and time columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
     ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
+    optional(
+        "ADMIN_ADDR",
+        "0.0.0.0:9464",
+        "serves `/livez`, `/readyz` and `/metrics` at this address and port; `off`: nowhere",
+    ),
     optional("LOG_FORMAT", "text", "`text` or `json`"),
     optional(
         "LOG_LEVEL",

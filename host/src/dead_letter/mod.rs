@@ -13,6 +13,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use crate::config::{Config, DlqFormat};
+use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Batch;
@@ -121,6 +122,7 @@ impl DeadLetters {
                 }
                 _ => Hold::Transient(format!("topic `{}` (KAFKA_DLQ_TOPIC): {error}", self.topic)),
             };
+            count::retried(Step::DeadLetter, Class::from(&hold));
             waiter.hold(hold);
             backoff.wait().await;
         }

@@ -1,6 +1,28 @@
-//! What an operator sees: the log, and what the host waits for.
+//! What an operator sees: the log, the probes, the metrics, and what the host waits for.
 
+pub mod admin;
+pub mod count;
+pub mod exposition;
 pub mod log;
+pub mod metrics;
+pub mod progress;
 pub mod rejections;
 pub mod status;
 pub mod throttle;
+
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use progress::Progress;
+use status::Status;
+
+/// The states of the host that an operator sees, shared by who makes them.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What is waited for.
+    pub status: Arc<Status>,
+    /// How far each partition has come.
+    pub progress: Arc<Progress>,
+    /// What the batches in flight hold.
+    pub budget: Arc<Budget>,
+}

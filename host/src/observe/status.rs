@@ -10,9 +10,9 @@ use crate::outcome::Hold;
 
 /// How often a wait that goes on is logged again.
 const REPEAT: Duration = Duration::from_secs(30);
-/// After this long without a turn the poll thread counts as stuck. A turn may rightly take half of
-/// it: a revocation waits for what is in flight, an assignment for the committed offsets.
-const STALL: Duration = Duration::from_mins(1);
+/// After this long without a turn the poll thread counts as stuck. A turn may rightly take 90 s: a
+/// revocation waits for what is in flight, and then for its commit at a broker that may be gone.
+const STALL: Duration = Duration::from_mins(2);
 
 #[derive(Debug)]
 struct Held {
@@ -121,7 +121,7 @@ impl Status {
             reasons.push("host: stopping".to_owned());
         }
         if !self.is_member.load(Ordering::Relaxed) {
-            reasons.push("kafka: no partition assigned yet".to_owned());
+            reasons.push("kafka: not in the group, no partition assigned yet".to_owned());
         }
         if self.answered().is_none() {
             reasons.push("clickhouse: has not answered yet".to_owned());
@@ -157,14 +157,14 @@ impl Waiter {
         let since = waits.held.get(&(self.who, self.id)).map_or(now, |before| before.since);
         waits.logged.retain(|_, logged| now.duration_since(*logged) < REPEAT);
         let line = (self.who, hold.text().to_owned());
-        if !waits.logged.contains_key(&line) {
+        waits.logged.entry(line).or_insert_with(|| {
             let (who, waited_s) = (self.who, now.duration_since(since).as_secs());
             match &hold {
                 Hold::Transient(text) => tracing::warn!(who, waited_s, "waiting: {text}"),
                 Hold::Paused(text) => tracing::error!(who, waited_s, "paused: {text}"),
             }
-            waits.logged.insert(line, now);
-        }
+            now
+        });
         waits.held.insert((self.who, self.id), Held { hold, since });
     }
 
@@ -237,7 +237,10 @@ mod tests {
         let status = Arc::new(Status::default());
         assert_eq!(
             status.unready(),
-            ["kafka: no partition assigned yet", "clickhouse: has not answered yet"]
+            [
+                "kafka: not in the group, no partition assigned yet",
+                "clickhouse: has not answered yet"
+            ]
         );
         status.set_member(true);
         status.clickhouse_answered();
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_thread_without_a_turn_for_a_minute_is_stuck() {
+    fn a_poll_thread_without_a_turn_for_two_minutes_is_stuck() {
         let status = Status::default();
         assert_eq!(status.stalled_at(STALL), None);
         let later = STALL + Duration::from_secs(1);

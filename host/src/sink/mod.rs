@@ -10,7 +10,7 @@ mod pieces;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use bytes::Bytes;
 pub use client::Server;
 pub use table::{Table, read};
 
+use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Origin;
@@ -89,12 +90,14 @@ impl Sink {
                 Ok(()) => inserted.landed.extend(piece.origins(origins)),
                 Err(Refusal::Data(_) | Refusal::Split(_)) if may_be_async => {
                     may_be_async = false;
+                    count::retried(Step::Insert, Class::Data);
                     open.push(piece);
                 }
                 Err(Refusal::Data(text) | Refusal::Split(text))
                     if piece.split(origins).is_some() && inserted.refused.len() <= allowance =>
                 {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                    count::retried(Step::Insert, Class::Data);
                     if let Some((first, second)) = piece.split(origins) {
                         open.extend([second, first]);
                     }
@@ -107,6 +110,7 @@ impl Sink {
                     break;
                 }
                 Err(Refusal::Schema(text)) => {
+                    count::retried(Step::Insert, Class::Schema);
                     inserted.left = Some(Left::SchemaChanged(text));
                     break;
                 }
@@ -131,16 +135,20 @@ impl Sink {
         let mut backoff = Backoff::default();
         let waiter = self.status.waiter("clickhouse");
         let outcome = loop {
+            let started = Instant::now();
             let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
-            let error = match sent {
-                Ok(()) => break Ok(()),
-                Err(error) => errors::classify(&error, self.server.url()),
+            let Err(error) = sent else {
+                count::landed(piece.len(), started.elapsed());
+                break Ok(());
             };
+            count::insert_failed(started.elapsed());
+            let error = errors::classify(&error, self.server.url());
             match error {
                 InsertError::Data(text) => break Err(Refusal::Data(text)),
                 InsertError::Split(text) => break Err(Refusal::Split(text)),
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
                 InsertError::View { view, text } if !table.is_deduplicating => {
+                    count::landed_without_view(piece.len());
                     self.wait_for_view(&waiter, &view, &text).await;
                     break Ok(());
                 }
@@ -149,11 +157,13 @@ impl Sink {
                         "materialized view `{view}` refuses rows that the table holds already; \
                          mend or drop the view: {text}"
                     );
+                    count::retried(Step::Insert, Class::View);
                     waiter.hold(Hold::Paused(text));
                     tokio::time::sleep(PAUSE).await;
                 }
                 InsertError::Hold(hold) => {
                     let is_paused = matches!(hold, Hold::Paused(_));
+                    count::retried(Step::Insert, Class::from(&hold));
                     waiter.hold(hold);
                     if is_paused {
                         tokio::time::sleep(PAUSE).await;
@@ -167,6 +177,7 @@ impl Sink {
                     } else {
                         Hold::Paused
                     };
+                    count::retried(Step::Insert, Class::Unknown);
                     waiter.hold(hold(text));
                     backoff.wait().await;
                 }

@@ -1,16 +1,18 @@
 //! What librdkafka calls back: it only notes, and the poll thread acts.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::statistics::Statistics;
+use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Offsets, SourceEvent};
+use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
 use crate::record::TopicPartition;
 
@@ -27,14 +29,19 @@ pub enum Rebalance {
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
     waiter: Arc<Waiter>,
+    progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
     is_closing: AtomicBool,
 }
 
 impl SourceContext {
-    pub fn new(events: UnboundedSender<SourceEvent>, waiter: Arc<Waiter>) -> Self {
+    pub fn new(
+        events: UnboundedSender<SourceEvent>,
+        waiter: Arc<Waiter>,
+        progress: Arc<Progress>,
+    ) -> Self {
         let is_closing = AtomicBool::new(false);
-        Self { events, waiter, rebalances: Mutex::default(), is_closing }
+        Self { events, waiter, progress, rebalances: Mutex::default(), is_closing }
     }
 
     /// The changes noted since the last call, oldest first.
@@ -53,6 +60,7 @@ impl ClientContext for SourceContext {
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
             self.waiter.release_transient();
         }
+        self.progress.learn_ends(ends(&statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -91,6 +99,34 @@ impl ConsumerContext for SourceContext {
     }
 }
 
+/// Where each partition ends, as far as the broker has told.
+fn ends(statistics: &Statistics) -> HashMap<TopicPartition, End> {
+    let mut ends = HashMap::new();
+    for (topic, of_topic) in &statistics.topics {
+        let topic: Arc<str> = topic.as_str().into();
+        for partition in of_topic.partitions.values() {
+            if let Some(end) = end(partition) {
+                let partition = partition.partition;
+                ends.insert(TopicPartition { topic: Arc::clone(&topic), partition }, end);
+            }
+        }
+    }
+    ends
+}
+
+/// Offsets below 0 are librdkafka's marks for "unknown".
+fn end(partition: &Partition) -> Option<End> {
+    let known = |offset: i64| (offset >= 0).then_some(offset);
+    // Behind the last stable offset stand records of transactions that are still open.
+    let stable = known(partition.ls_offset).or(known(partition.hi_offset))?;
+    let start = known(partition.committed_offset).or(known(partition.next_offset));
+    // The end may be markers of transactions, or places that compaction left: offsets without a
+    // record. Once all is fetched and handed out, the partition ends behind the last record.
+    let is_read = partition.fetchq_cnt == 0 && partition.next_offset >= stable;
+    let read_to = known(partition.app_offset).or(start).filter(|_| is_read);
+    Some(End { offset: read_to.map_or(stable, |read_to| read_to.min(stable)), start })
+}
+
 /// The partitions of a list that Kafka took an offset for.
 fn stored(list: &TopicPartitionList) -> Offsets {
     list.elements()
@@ -123,5 +159,44 @@ pub fn assign(
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
         _ => consumer.assign(list),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partition with 100 readable records, of which 40 are committed and 60 fetched.
+    fn partition() -> Partition {
+        Partition {
+            ls_offset: 100,
+            hi_offset: 110,
+            committed_offset: 40,
+            app_offset: 50,
+            next_offset: 60,
+            fetchq_cnt: 10,
+            ..Partition::default()
+        }
+    }
+
+    #[test]
+    fn a_partition_ends_where_records_stop_being_readable() {
+        assert_eq!(end(&partition()), Some(End { offset: 100, start: Some(40) }));
+        let unknown = Partition { ls_offset: -1, hi_offset: -1001, ..partition() };
+        assert_eq!(end(&unknown), None);
+        let without_stable = Partition { ls_offset: -1, ..partition() };
+        assert_eq!(end(&without_stable).map(|end| end.offset), Some(110));
+        let uncommitted = Partition { committed_offset: -1001, ..partition() };
+        assert_eq!(end(&uncommitted).and_then(|end| end.start), Some(60));
+    }
+
+    #[test]
+    fn a_marker_at_the_end_is_no_record_that_waits() {
+        let read = Partition { next_offset: 100, fetchq_cnt: 0, app_offset: 99, ..partition() };
+        assert_eq!(end(&read).map(|end| end.offset), Some(99));
+        let fetched = Partition { fetchq_cnt: 1, ..read.clone() };
+        assert_eq!(end(&fetched).map(|end| end.offset), Some(100));
+        let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };
+        assert_eq!(end(&restarted), Some(End { offset: 99, start: Some(99) }));
     }
 }

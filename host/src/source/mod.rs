@@ -11,15 +11,14 @@ mod preflight;
 mod queue;
 mod settings;
 
-use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::budget::{Budget, Lease};
+use crate::budget::Lease;
 use crate::config::Config;
-use crate::observe::status::Status;
+use crate::observe::Observed;
 use crate::outcome::Fatal;
 use crate::record::{Batch, TopicPartition};
 
@@ -78,15 +77,11 @@ impl Source {
     ///
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
-    pub fn start(
-        config: &Config,
-        budget: Arc<Budget>,
-        status: Arc<Status>,
-    ) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, observed: &Observed) -> anyhow::Result<Self> {
         // Unbounded, since what goes through is bounded by the budget.
         let (events, received) = mpsc::unbounded_channel();
         let (commands, orders) = std_mpsc::channel();
-        let poller = poll::Poller::new(config, budget, status, events, orders)?;
+        let poller = poll::Poller::new(config, observed, events, orders)?;
         std::thread::Builder::new().name("source".into()).spawn(move || poller.run())?;
         Ok(Self { events: received, commands })
     }

@@ -18,6 +18,8 @@ use super::queue::DataQueue;
 use super::{Command, DRAIN_TIMEOUT, Offsets, SourceEvent, settings};
 use crate::budget::Budget;
 use crate::config::{AutoOffsetReset, Config};
+use crate::observe::Observed;
+use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::{Fatal, Hold};
 use crate::record::TopicPartition;
@@ -52,13 +54,13 @@ pub struct Poller {
 impl Poller {
     pub fn new(
         config: &Config,
-        budget: Arc<Budget>,
-        status: Arc<Status>,
+        observed: &Observed,
         events: UnboundedSender<SourceEvent>,
         commands: Receiver<Command>,
     ) -> anyhow::Result<Self> {
-        let waiter = Arc::new(status.waiter("kafka"));
-        let context = SourceContext::new(events.clone(), Arc::clone(&waiter));
+        let waiter = Arc::new(observed.status.waiter("kafka"));
+        let progress = Arc::clone(&observed.progress);
+        let context = SourceContext::new(events.clone(), Arc::clone(&waiter), progress);
         let consumer: BaseConsumer<SourceContext> = settings::consumer(config)
             .create_with_context(context)
             .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
@@ -76,8 +78,8 @@ impl Poller {
             consumer,
             preflight: Preflight::new(config),
             builder: Builder::new(bounds),
-            budget,
-            status,
+            budget: Arc::clone(&observed.budget),
+            status: Arc::clone(&observed.status),
             waiter,
             events,
             commands,
@@ -336,6 +338,7 @@ impl Poller {
             }
         };
         if let Some(committed) = self.committed.get(source) {
+            count::records_lost();
             tracing::error!(
                 %source,
                 committed,

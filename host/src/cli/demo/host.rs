@@ -64,6 +64,8 @@ impl DemoHost {
                 ("CLICKHOUSE_HOST", stack.clickhouse_url()),
                 ("CLICKHOUSE_TABLE", table),
                 ("REQUIRED_COLUMNS", required),
+                // Any free port: another host may run on this machine.
+                ("ADMIN_ADDR", "127.0.0.1:0"),
                 ("LOG_FORMAT", "json"),
                 ("LOG_LEVEL", "info"),
             ])

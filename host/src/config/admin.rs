@@ -1,0 +1,38 @@
+//! Where the probes and the metrics are served.
+
+use std::net::SocketAddr;
+
+use super::reader::Reader;
+
+/// The word for no admin server.
+const OFF: &str = "off";
+
+/// The admin server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens, default `0.0.0.0:9464`; port 0 takes a free one. `None`: nowhere.
+    pub address: Option<SocketAddr>,
+}
+
+impl Admin {
+    /// The value of the configuration.
+    pub fn as_text(&self) -> String {
+        self.address.map_or_else(|| OFF.to_owned(), |address| address.to_string())
+    }
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Admin {
+    let text = reader.text("ADMIN_ADDR").unwrap_or_default();
+    if text.eq_ignore_ascii_case(OFF) {
+        return Admin { address: None };
+    }
+    let address = text.parse().ok();
+    if address.is_none() {
+        let hint = match text.trim_start_matches(':').parse::<u16>() {
+            Ok(port) => format!("write 0.0.0.0:{port} for every address of the machine"),
+            Err(_) => "write the address in numbers, such as 127.0.0.1:9464 or [::]:9464".into(),
+        };
+        reader.refuse("ADMIN_ADDR", "address:port of this machine, or off", &text, &hint);
+    }
+    Admin { address }
+}

@@ -1,0 +1,84 @@
+//! The admin server: two probes and the metrics. It only reads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::exposition::{Exposition, UPKEEP};
+
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The server, listening and not answering yet.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+}
+
+impl Admin {
+    /// Takes the port and says in the log which one it is.
+    ///
+    /// # Errors
+    /// An address that is in use, or none of this machine.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        tracing::info!(address = %listener.local_addr()?, "admin server listens");
+        Ok(Self { listener })
+    }
+
+    /// Answers until the process ends.
+    pub async fn serve(self, exposition: Exposition) {
+        let exposition = Arc::new(exposition);
+        let routes = Router::new()
+            .route("/livez", get(live))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(metrics))
+            .fallback(unknown)
+            .with_state(Arc::clone(&exposition));
+        tokio::spawn(async move {
+            let mut ticks = interval(UPKEEP);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                exposition.upkeep();
+            }
+        });
+        if let Err(error) = axum::serve(self.listener, routes).await {
+            tracing::error!(%error, "admin server ended");
+        }
+    }
+}
+
+async fn live(State(exposition): State<Arc<Exposition>>) -> Response {
+    match exposition.observed().status.stalled() {
+        None => "alive\n".into_response(),
+        Some(quiet) => {
+            let text = format!("source: the poll thread is stuck for {} s\n", quiet.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {
+    let reasons = exposition.observed().status.unready();
+    if reasons.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
+}
+
+async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], exposition.render()).into_response()
+}
+
+async fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n").into_response()
+}

@@ -1,0 +1,198 @@
+//! What the stages count. Each function is called once for a batch, an INSERT or a rarer event,
+//! never for a record; without a recorder (ADMIN_ADDR=off) it does nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::metrics::{
+    BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, INSERT_SECONDS, Kind, METRICS,
+    REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES,
+    ROWS_LANDED, VALUES_DEFAULTED,
+};
+use crate::fates::{Fate, Fates};
+use crate::outcome::Hold;
+use crate::record::Batch;
+use crate::rejection::{Reason, Rejection};
+
+/// What is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// An INSERT.
+    Insert,
+    /// A read of the table's columns.
+    Table,
+    /// A dead letter.
+    DeadLetter,
+}
+
+impl Step {
+    const ALL: [(Self, &str); 3] =
+        [(Self::Insert, "insert"), (Self::Table, "table"), (Self::DeadLetter, "dead_letter")];
+}
+
+/// Why it is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It heals by itself.
+    Transient,
+    /// An operator must mend something.
+    Paused,
+    /// An error code that is not known.
+    Unknown,
+    /// A materialized view threw.
+    View,
+    /// Rows were refused: sent again synchronously, then in halves.
+    Data,
+    /// The table is another: decoded again.
+    Schema,
+}
+
+impl Class {
+    const ALL: [(Self, &str); 6] = [
+        (Self::Transient, "transient"),
+        (Self::Paused, "paused"),
+        (Self::Unknown, "unknown"),
+        (Self::View, "view"),
+        (Self::Data, "data"),
+        (Self::Schema, "schema"),
+    ];
+}
+
+impl From<&Hold> for Class {
+    fn from(hold: &Hold) -> Self {
+        match hold {
+            Hold::Transient(_) => Self::Transient,
+            Hold::Paused(_) => Self::Paused,
+        }
+    }
+}
+
+/// How the assignment changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebalance {
+    /// Partitions came.
+    Assigned,
+    /// Partitions went, with what was settled of them committed.
+    Revoked,
+    /// Partitions went without a word.
+    Lost,
+}
+
+impl Rebalance {
+    const ALL: [(Self, &str); 3] =
+        [(Self::Assigned, "assigned"), (Self::Revoked, "revoked"), (Self::Lost, "lost")];
+}
+
+/// The fates that end a record's stay, with the value of their label.
+const FATES: [(Fate, &str); 4] = [
+    (Fate::Landed, "landed"),
+    (Fate::DeadLettered, "dead_lettered"),
+    (Fate::Dropped, "dropped"),
+    (Fate::Skipped, "skipped"),
+];
+const RELEASED: &str = "released";
+
+fn label<T: PartialEq>(of: &[(T, &'static str)], value: &T) -> &'static str {
+    of.iter().find(|(known, _)| known == value).map_or("", |(_, label)| label)
+}
+
+/// Begins every series whose labels are known at 0, so that the first event of a kind is seen as
+/// an increase.
+pub(super) fn begin_at_zero() {
+    for metric in METRICS {
+        if metric.kind == Kind::Counter && metric.labels.is_empty() {
+            metric.count(&[], 0);
+        }
+    }
+    for fate in FATES.map(|(_, label)| label).into_iter().chain([RELEASED]) {
+        RECORDS.count(&[fate], 0);
+    }
+    for reason in Reason::ALL {
+        RECORDS_REJECTED.count(&[reason.code()], 0);
+    }
+    for (_, kind) in Rebalance::ALL {
+        REBALANCES.count(&[kind], 0);
+    }
+    for (step, step_label) in Step::ALL {
+        let is_held = |class| matches!(class, Class::Transient | Class::Paused);
+        for (_, class) in Class::ALL.iter().filter(|(of, _)| step == Step::Insert || is_held(*of)) {
+            RETRIES.count(&[step_label, class], 0);
+        }
+    }
+}
+
+/// A batch was taken from Kafka.
+pub fn taken(batch: &Batch) {
+    RECORDS_CONSUMED.count(&[], u64::from(batch.len()));
+    BATCH_BYTES.measure(&[], batch.size_bytes() as f64);
+}
+
+/// A batch is settled.
+pub fn settled(fates: &Fates) {
+    for (fate, label) in FATES {
+        RECORDS.count(&[label], fates.count(fate));
+    }
+}
+
+/// Records were given up with their partition; its new owner reads them.
+pub fn released(records: u64) {
+    RECORDS.count(&[RELEASED], records);
+}
+
+/// Dead letters of these rejections are written.
+pub fn rejected(rejections: &[Rejection]) {
+    let mut by_reason: BTreeMap<Reason, u64> = BTreeMap::new();
+    for rejection in rejections {
+        *by_reason.entry(rejection.fault.reason).or_default() += 1;
+    }
+    for (reason, records) in by_reason {
+        RECORDS_REJECTED.count(&[reason.code()], records);
+    }
+}
+
+/// A default took the place of so many absent or null fields of a column.
+pub fn defaulted(column: &str, values: usize) {
+    VALUES_DEFAULTED.count(&[column], values as u64);
+}
+
+/// A batch was decoded.
+pub fn decoded(took: Duration) {
+    DECODE_SECONDS.measure(&[], took.as_secs_f64());
+}
+
+/// An INSERT was answered: its rows are in the table.
+pub fn landed(rows: usize, took: Duration) {
+    ROWS_LANDED.count(&[], rows as u64);
+    BATCH_ROWS.measure(&[], rows as f64);
+    INSERT_SECONDS.measure(&["landed"], took.as_secs_f64());
+}
+
+/// An INSERT failed in a view, and its rows are in the table all the same.
+pub fn landed_without_view(rows: usize) {
+    ROWS_LANDED.count(&[], rows as u64);
+}
+
+/// An INSERT failed, or its answer did not come.
+pub fn insert_failed(took: Duration) {
+    INSERT_SECONDS.measure(&["failed"], took.as_secs_f64());
+}
+
+/// Something failed and is tried again.
+pub fn retried(step: Step, class: Class) {
+    RETRIES.count(&[label(&Step::ALL, &step), label(&Class::ALL, &class)], 1);
+}
+
+/// Kafka refused a commit.
+pub fn commit_failed() {
+    COMMIT_FAILURES.count(&[], 1);
+}
+
+/// The assignment changed.
+pub fn rebalanced(kind: Rebalance) {
+    REBALANCES.count(&[label(&Rebalance::ALL, &kind)], 1);
+}
+
+/// Kafka no longer had a committed offset.
+pub fn records_lost() {
+    RETENTION_LOSSES.count(&[], 1);
+}

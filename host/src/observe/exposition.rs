@@ -1,0 +1,116 @@
+//! The metrics as Prometheus reads them.
+//!
+//! Counters and histograms are recorded by the process as things happen. Gauges are states: they
+//! are looked up anew each time the metrics are asked for, so that the series of a partition ends
+//! with its assignment.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::{SetRecorderError, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use super::Observed;
+use super::count::begin_at_zero;
+use super::metrics::{
+    BATCHES, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT, Kind, LAG, METRICS,
+    PARTITIONS, PAUSED, WAITING,
+};
+
+/// How often measured values are folded into their buckets when nobody asks for the metrics.
+pub const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The recorder of this process, as text.
+#[derive(Debug)]
+pub struct Exposition {
+    recorded: PrometheusHandle,
+    observed: Observed,
+}
+
+impl Exposition {
+    /// Makes this process record its metrics.
+    ///
+    /// # Errors
+    /// On a second call.
+    pub fn install(observed: Observed) -> Result<Self, SetRecorderError<PrometheusRecorder>> {
+        let recorder = recorder();
+        let recorded = recorder.handle();
+        metrics::set_global_recorder(recorder)?;
+        describe(|kind| kind != Kind::Gauge);
+        begin_at_zero();
+        Ok(Self { recorded, observed })
+    }
+
+    /// The states that it shows.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// Folds measured values into their buckets; without it they pile up until somebody asks.
+    pub fn upkeep(&self) {
+        self.recorded.run_upkeep();
+    }
+
+    /// Every metric, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        let states = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&states, || {
+            describe(|kind| kind == Kind::Gauge);
+            self.look();
+        });
+        self.recorded.render() + &states.handle().render()
+    }
+
+    fn look(&self) {
+        let Observed { status, progress, budget } = &self.observed;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let standings = progress.standings(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        for standing in &standings {
+            let partition = standing.source.partition.to_string();
+            let labels = [&*standing.source.topic, &partition];
+            if let Some(lag) = standing.lag {
+                LAG.set(&labels, lag as f64);
+            }
+            if let Some(seconds) = standing.freshness_seconds {
+                FRESHNESS.set(&labels, seconds);
+            }
+        }
+        PARTITIONS.set(&[], standings.len() as f64);
+        IN_FLIGHT.set(&[], progress.in_flight() as f64);
+        BATCHES.set(&[], budget.batches() as f64);
+        BUDGET_USED.set(&[], budget.used_bytes() as f64);
+        BUDGET_LIMIT.set(&[], budget.max_bytes() as f64);
+        PAUSED.set(&[], f64::from(status.is_paused()));
+        WAITING.set(&[], f64::from(status.is_waiting()));
+        BUILD.set(&[env!("CARGO_PKG_VERSION")], 1.0);
+    }
+}
+
+fn recorder() -> PrometheusRecorder {
+    METRICS
+        .iter()
+        .filter_map(|metric| match metric.kind {
+            Kind::Histogram(bounds) => Some((metric, bounds)),
+            Kind::Counter | Kind::Gauge => None,
+        })
+        .fold(PrometheusBuilder::new(), |builder, (metric, bounds)| {
+            let name = Matcher::Full(metric.name.to_owned());
+            match builder.set_buckets_for_metric(name, bounds) {
+                Ok(builder) => builder,
+                // It refuses only an empty list of bounds.
+                Err(error) => unreachable!("{}: {error}", metric.name),
+            }
+        })
+        .build_recorder()
+}
+
+fn describe(is_wanted: impl Fn(Kind) -> bool) {
+    for metric in METRICS.iter().filter(|metric| is_wanted(metric.kind)) {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
+        }
+    }
+}

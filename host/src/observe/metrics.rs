@@ -1,0 +1,332 @@
+//! Every metric, named once: the list that docs/metrics.md repeats. Stages count by the functions
+//! of `count`, and know neither names nor Prometheus.
+
+use metrics::{Label, counter, gauge, histogram};
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Grows from 0 at the start.
+    Counter,
+    /// A state, looked up when the metrics are asked for.
+    Gauge,
+    /// Counted by these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// The name; a unit that is no count stands in it.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What it counts or measures in.
+    pub unit: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence for docs/metrics.md and for the endpoint.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, help }
+}
+
+/// From a batch of one to the largest that NUM_MESSAGES allows.
+const ROWS: Kind =
+    Kind::Histogram(&[1.0, 10.0, 100.0, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6]);
+/// From 1 KiB to the largest BATCH_MAX_BYTES.
+const BYTES: Kind = Kind::Histogram(&[
+    1_024.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    8_388_608.0,
+    16_777_216.0,
+    33_554_432.0,
+    67_108_864.0,
+    134_217_728.0,
+    268_435_456.0,
+]);
+/// A small batch takes a fraction of a millisecond, the largest a few seconds.
+const COMPUTATION: Kind = Kind::Histogram(&[
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+]);
+/// From a small synchronous INSERT to the five minutes after which an answer is given up.
+const ANSWER: Kind = Kind::Histogram(&[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+]);
+
+pub(super) const RECORDS_CONSUMED: Metric = metric(
+    "sluicegate_records_consumed_total",
+    Kind::Counter,
+    "records",
+    &[],
+    "Taken from Kafka: the sum of `sluicegate_records_total` and \
+     `sluicegate_records_in_flight`",
+);
+pub(super) const RECORDS: Metric = metric(
+    "sluicegate_records_total",
+    Kind::Counter,
+    "records",
+    &["fate"],
+    "What became of records: `landed`, `dead_lettered`, `dropped` by a hook, `skipped` tombstones, \
+     or `released` unsettled to another member with their partition",
+);
+pub(super) const RECORDS_REJECTED: Metric = metric(
+    "sluicegate_records_rejected_total",
+    Kind::Counter,
+    "records",
+    &["reason"],
+    "Dead-lettered, by reason code; the log names column and offset",
+);
+pub(super) const ROWS_LANDED: Metric = metric(
+    "sluicegate_rows_landed_total",
+    Kind::Counter,
+    "rows",
+    &[],
+    "In the table, as ClickHouse has answered",
+);
+pub(super) const VALUES_DEFAULTED: Metric = metric(
+    "sluicegate_values_defaulted_total",
+    Kind::Counter,
+    "values",
+    &["column"],
+    "Absent or null fields that the column's default took the place of",
+);
+pub(super) const RETRIES: Metric = metric(
+    "sluicegate_retries_total",
+    Kind::Counter,
+    "tries",
+    &["step", "class"],
+    "Tries that failed and are made again: an `insert`, a read of the `table` or a `dead_letter`, \
+     for a `transient`, `paused` or `unknown` error, a `view` that throws, `data` (sent again in \
+     halves) or a `schema` that changed",
+);
+pub(super) const COMMIT_FAILURES: Metric = metric(
+    "sluicegate_commit_failures_total",
+    Kind::Counter,
+    "commits",
+    &[],
+    "Offset commits that Kafka refused; the next one carries the same offsets",
+);
+pub(super) const REBALANCES: Metric = metric(
+    "sluicegate_rebalances_total",
+    Kind::Counter,
+    "rebalances",
+    &["kind"],
+    "Changes of the assignment: partitions `assigned`, `revoked` after a drain, or `lost` without \
+     one",
+);
+pub(super) const RETENTION_LOSSES: Metric = metric(
+    "sluicegate_retention_losses_total",
+    Kind::Counter,
+    "losses",
+    &[],
+    "Committed offsets that Kafka no longer had: records are lost, raise the topic's retention",
+);
+pub(super) const BATCH_ROWS: Metric = metric(
+    "sluicegate_batch_rows",
+    ROWS,
+    "rows",
+    &[],
+    "Rows of one INSERT that landed: those of a batch, or of a part of one that was refused",
+);
+pub(super) const BATCH_BYTES: Metric = metric(
+    "sluicegate_batch_bytes",
+    BYTES,
+    "bytes",
+    &[],
+    "Payloads, keys and headers of one batch as taken from Kafka",
+);
+pub(super) const DECODE_SECONDS: Metric = metric(
+    "sluicegate_decode_seconds",
+    COMPUTATION,
+    "seconds",
+    &[],
+    "JSON to columns, one batch, on one core",
+);
+pub(super) const INSERT_SECONDS: Metric = metric(
+    "sluicegate_insert_seconds",
+    ANSWER,
+    "seconds",
+    &["outcome"],
+    "One INSERT until its answer, async flush and views included, by whether it `landed` or \
+     `failed`",
+);
+pub(super) const LAG: Metric = metric(
+    "sluicegate_lag_records",
+    Kind::Gauge,
+    "records",
+    &["topic", "partition"],
+    "End offset less the lowest offset that is not settled; for the partitions assigned now",
+);
+pub(super) const FRESHNESS: Metric = metric(
+    "sluicegate_freshness_seconds",
+    Kind::Gauge,
+    "seconds",
+    &["topic", "partition"],
+    "How far the table is behind the topic: the age, by its Kafka timestamp, of the oldest record \
+     taken and not settled; with none taken the age of the last settled one; 0 when the lag is 0",
+);
+pub(super) const PARTITIONS: Metric = metric(
+    "sluicegate_partitions_assigned",
+    Kind::Gauge,
+    "partitions",
+    &[],
+    "Partitions that this member owns",
+);
+pub(super) const IN_FLIGHT: Metric = metric(
+    "sluicegate_records_in_flight",
+    Kind::Gauge,
+    "records",
+    &[],
+    "Taken and not settled yet",
+);
+pub(super) const BATCHES: Metric = metric(
+    "sluicegate_batches_in_flight",
+    Kind::Gauge,
+    "batches",
+    &[],
+    "Batches taken and not settled; reading stops at IN_FLIGHT_BATCHES",
+);
+pub(super) const BUDGET_USED: Metric = metric(
+    "sluicegate_budget_used_bytes",
+    Kind::Gauge,
+    "bytes",
+    &[],
+    "Working memory of the batches in flight",
+);
+pub(super) const BUDGET_LIMIT: Metric = metric(
+    "sluicegate_budget_limit_bytes",
+    Kind::Gauge,
+    "bytes",
+    &[],
+    "Where reading stops: the batches' share of MEMORY_BUDGET_BYTES",
+);
+pub(super) const PAUSED: Metric = metric(
+    "sluicegate_paused",
+    Kind::Gauge,
+    "0 or 1",
+    &[],
+    "1 while an operator must mend something; `/readyz` says what",
+);
+pub(super) const WAITING: Metric = metric(
+    "sluicegate_waiting",
+    Kind::Gauge,
+    "0 or 1",
+    &[],
+    "1 while something is waited for that heals by itself; `/readyz` says what",
+);
+pub(super) const BUILD: Metric =
+    metric("sluicegate_build_info", Kind::Gauge, "1", &["version"], "The version that runs");
+
+/// Every metric, in the order of docs/metrics.md.
+pub static METRICS: &[Metric] = &[
+    RECORDS_CONSUMED,
+    RECORDS,
+    RECORDS_REJECTED,
+    ROWS_LANDED,
+    VALUES_DEFAULTED,
+    RETRIES,
+    COMMIT_FAILURES,
+    REBALANCES,
+    RETENTION_LOSSES,
+    BATCH_ROWS,
+    BATCH_BYTES,
+    DECODE_SECONDS,
+    INSERT_SECONDS,
+    LAG,
+    FRESHNESS,
+    PARTITIONS,
+    IN_FLIGHT,
+    BATCHES,
+    BUDGET_USED,
+    BUDGET_LIMIT,
+    PAUSED,
+    WAITING,
+    BUILD,
+];
+
+impl Metric {
+    fn labels(&self, values: &[&str]) -> Vec<Label> {
+        let pairs = self.labels.iter().zip(values);
+        pairs.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+    }
+
+    pub(super) fn count(&self, values: &[&str], more: u64) {
+        counter!(self.name, self.labels(values)).increment(more);
+    }
+
+    pub(super) fn measure(&self, values: &[&str], value: f64) {
+        histogram!(self.name, self.labels(values)).record(value);
+    }
+
+    pub(super) fn set(&self, values: &[&str], value: f64) {
+        gauge!(self.name, self.labels(values)).set(value);
+    }
+}
+
+/// The table of docs/metrics.md, in Markdown, ending with a line break.
+pub fn markdown_table() -> String {
+    let rows = METRICS.iter().map(|metric| {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(|name| format!("`{name}`")).collect();
+        let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+        let Metric { name, unit, help, .. } = metric;
+        format!("| `{name}` | {kind} | {unit} | {labels} | {help} |\n")
+    });
+    "| metric | kind | unit | labels | meaning |\n|---|---|---|---|---|\n".to_owned()
+        + &rows.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_docs_is_this_list() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let docs = std::fs::read_to_string(path).unwrap();
+        let expected = markdown_table();
+        assert!(
+            docs.contains(&expected),
+            "the table of docs/metrics.md should read:\n\n{expected}"
+        );
+    }
+
+    #[test]
+    fn names_say_prefix_kind_and_unit_and_stand_once() {
+        for (at, metric) in METRICS.iter().enumerate() {
+            let Metric { name, kind, unit, .. } = metric;
+            assert!(name.starts_with("sluicegate_"), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            if ["seconds", "bytes"].contains(unit) {
+                assert!(name.ends_with(&format!("_{unit}")), "{name}");
+            }
+            assert!(METRICS[at + 1..].iter().all(|other| other.name != *name), "{name}");
+        }
+    }
+
+    #[test]
+    fn buckets_rise() {
+        for metric in METRICS {
+            if let Kind::Histogram(bounds) = metric.kind {
+                assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]), "{}", metric.name);
+            }
+        }
+    }
+}
