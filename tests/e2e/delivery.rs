@@ -114,6 +114,8 @@ async fn offsets_that_retention_took_are_said_to_be_lost_and_read_on() -> anyhow
     job.produce((1..20_000).map(&mut noise)).await?;
     let mut host = job.start()?;
     host.wait_for(&["records lost", "retention"]).await?;
+    let metrics = host.admin("GET", "/metrics").await?;
+    assert!(metrics.metric("sluicegate_retention_losses_total").is_some_and(|lost| lost >= 1.0));
     job.wait_until_committed(&host).await?;
     let ledger = host.stop().await?;
     assert!(ledger.landed > 0 && ledger.landed < 19_999, "{ledger:?}");
