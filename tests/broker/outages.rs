@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sluicegate_tests::{Broker, Host, Job, Load, NUMBERED};
+use sluicegate_tests::{Answer, Broker, Host, Job, Load, NUMBERED};
 
 /// Payload bytes that the host may hold.
 const BUDGET_BYTES: u64 = 16 * 1024 * 1024;
@@ -26,6 +26,24 @@ async fn job() -> anyhow::Result<Job> {
         .with("BATCH_MAX_BYTES", &(BUDGET_BYTES / 4).to_string()))
 }
 
+/// Waits until the host says on its readiness page what it waits for.
+async fn says_that_it_waits(host: &mut Host, words: &[&str]) -> anyhow::Result<()> {
+    let waits = |page: &Answer| words.iter().all(|word| page.body.contains(word));
+    let page = host.wait_for_answer("/readyz", waits).await?;
+    assert_eq!(page.status, 503, "{}", page.body);
+    Ok(())
+}
+
+/// Fails if the host holds more than its budget.
+async fn is_within_its_budget(host: &mut Host) -> anyhow::Result<()> {
+    let metrics = host.admin("GET", "/metrics").await?;
+    let used = metrics.metric("sluicegate_budget_used_bytes");
+    let limit = metrics.metric("sluicegate_budget_limit_bytes");
+    assert!(used <= limit && used.is_some(), "{used:?} of {limit:?} bytes");
+    assert!(limit < Some(BUDGET_BYTES as f64), "{limit:?}: the client's queue has its share");
+    Ok(())
+}
+
 /// Lets the host catch up, and looks at what it took and where every record is.
 async fn is_caught_up(mut job: Job, host: Host, load: Load) -> anyhow::Result<()> {
     let records = load.stop(&mut job).await?;
@@ -43,8 +61,12 @@ async fn clickhouse_is_away_and_comes_back() -> anyhow::Result<()> {
     let load = Load::start(&job, RECORDS_PER_SECOND)?;
     let mut host = job.start()?;
     host.wait_for(&["batch settled"]).await?;
-    job.kill_clickhouse_for(outage()).await?;
-    host.wait_for(&["waiting", "CLICKHOUSE_HOST"]).await?;
+    let watched = async {
+        says_that_it_waits(&mut host, &["CLICKHOUSE_HOST", "refused"]).await?;
+        tokio::time::sleep(outage().mul_f64(0.8)).await;
+        is_within_its_budget(&mut host).await
+    };
+    tokio::try_join!(job.kill_clickhouse_for(outage()), watched)?;
     is_caught_up(job, host, load).await
 }
 
@@ -55,8 +77,9 @@ async fn the_broker_is_away_and_comes_back() -> anyhow::Result<()> {
     let mut host = job.start()?;
     host.wait_for(&["batch settled"]).await?;
     job.broker()?.kill().await?;
-    host.wait_for(&["waiting", "KAFKA_BROKER"]).await?;
+    says_that_it_waits(&mut host, &["KAFKA_BROKER"]).await?;
     tokio::time::sleep(outage()).await;
+    is_within_its_budget(&mut host).await?;
     job.broker()?.restart().await?;
     is_caught_up(job, host, load).await
 }
@@ -68,8 +91,9 @@ async fn the_dead_letter_topic_is_away_and_comes_back() -> anyhow::Result<()> {
     host.wait_for(&["partitions assigned"]).await?;
     job.broker()?.delete_topic("dead-letters").await?;
     let load = Load::start(&job, RECORDS_PER_SECOND)?;
-    host.wait_for(&["paused", "dead-letters", "KAFKA_DLQ_TOPIC"]).await?;
+    says_that_it_waits(&mut host, &["dead-letters", "KAFKA_DLQ_TOPIC"]).await?;
     tokio::time::sleep(outage()).await;
+    is_within_its_budget(&mut host).await?;
     assert_eq!(job.committed()?.iter().sum::<i64>(), 0);
     job.broker()?.create_topic("dead-letters", 1).await?;
     is_caught_up(job, host, load).await
