@@ -1,7 +1,5 @@
 //! Faults: what was expected and what was found, built only once a record has failed.
 
-use std::fmt::Write as _;
-
 use crate::rejection::{Fault, Reason};
 use crate::schema::types::{Kind, Type};
 
@@ -19,6 +17,22 @@ pub fn fault(reason: Reason, expected: impl Into<String>, token: &str) -> Box<Fa
         got_kind: kind_of(token),
         got: cut(token),
     })
+}
+
+/// A fault of a value that is not there.
+#[cold]
+pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {
+    let mut fault = fault(reason, expected, "");
+    fault.got_kind = "nothing";
+    fault
+}
+
+/// The fault of a name that stands twice in one object.
+#[cold]
+pub fn twice(expected: &str) -> Box<Fault> {
+    let mut fault = fault(Reason::DuplicateKey, expected, "");
+    "two of it".clone_into(&mut fault.got);
+    fault
 }
 
 /// What kind of JSON value a token is.
@@ -46,10 +60,9 @@ pub fn cut(text: &str) -> String {
 
 /// Puts an index or a name before a fault's pointer.
 pub fn within(mut fault: Box<Fault>, place: impl std::fmt::Display) -> Box<Fault> {
-    let mut pointer = String::from("/");
-    // Writing to a String cannot fail.
-    let _ = write!(pointer, "{}", place.to_string().replace('~', "~0").replace('/', "~1"));
-    fault.pointer.insert_str(0, &pointer);
+    // A map's keys are values of the record, and no more is shown of one than of any other.
+    let place = cut(&place.to_string()).replace('~', "~0").replace('/', "~1");
+    fault.pointer.insert_str(0, &format!("/{place}"));
     fault
 }
 
@@ -81,11 +94,24 @@ pub fn expected(ty: &Type) -> String {
             format!("number of at most {precision} digits, {scale} of them behind the point")
         }
         Kind::Enum(labels) => {
-            let some: Vec<&str> = labels.iter().take(8).map(|label| &**label).collect();
-            let more = if labels.len() > some.len() { ", ..." } else { "" };
-            format!("one of {}{more}", some.join(", "))
+            format!("one of {}", some(labels.iter().map(|label| &**label).collect()))
         }
         Kind::Array(_) => "array".into(),
+        Kind::Map(..) => "object".into(),
+        Kind::Tuple(elements) => {
+            let array = format!("array of {} values", elements.len());
+            match elements.iter().map(|element| element.name.as_deref()).collect() {
+                Some(names) => format!("object with {}, or {array}", some(names)),
+                None => array,
+            }
+        }
     };
     if ty.is_nullable { format!("{text}, or null") } else { text }
+}
+
+/// The first eight of a list.
+fn some(mut names: Vec<&str>) -> String {
+    let more = if names.len() > 8 { ", ..." } else { "" };
+    names.truncate(8);
+    format!("{}{more}", names.join(", "))
 }

@@ -7,9 +7,11 @@
 mod columns;
 mod date;
 mod fault;
+mod nested;
 mod number;
 mod record;
 mod value;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::columns::Column;
-use super::fault::{expected, fault, within};
-use super::value::put_token;
+use super::fault::{fault, twice, within};
+use super::nested::put;
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::{ColumnPlan, DateRules, TablePlan};
-use crate::schema::types::{Kind, Type};
+use crate::schema::types::Type;
 
 /// Where a fault waits while serde unwinds with an error of its own.
 type FaultSlot = Option<Box<Fault>>;
@@ -87,8 +87,7 @@ impl<'de> Visitor<'de> for Row<'_> {
                 continue;
             };
             if column.len() > self.row {
-                let twice = fault(Reason::DuplicateKey, "a field that stands once", "two of it");
-                return stash(self.slot, named(twice, plan));
+                return stash(self.slot, named(twice("a field that stands once"), plan));
             }
             let value = Value { column, ty: &plan.ty, dates: plan.dates, slot: self.slot };
             if let Err(error) = fields.next_value_seed(value) {
@@ -140,7 +139,7 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-/// A field's value, or an element.
+/// A field's value.
 struct Value<'a> {
     column: &'a mut Column,
     ty: &'a Type,
@@ -154,86 +153,10 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
         let raw = <&RawValue as serde::Deserialize>::deserialize(reader)?;
         let Self { column, ty, dates, slot } = self;
-        let put = match (&ty.kind, raw.get()) {
-            (_, "null") => {
-                column.put_null();
-                Ok(())
-            }
-            (Kind::Array(element), token) if token.starts_with('[') => {
-                Array { column, element, dates }.put(token)
-            }
-            (_, token) => put_token(column, ty, dates, token),
-        };
-        put.or_else(|fault| stash(slot, fault))
-    }
-}
-
-/// The elements of an array, from its token.
-struct Array<'a> {
-    column: &'a mut Column,
-    element: &'a Type,
-    dates: DateRules,
-}
-
-impl Array<'_> {
-    fn put(self, token: &str) -> Result<(), Box<Fault>> {
-        let mut slot = None;
-        let elements = Elements { array: self, slot: &mut slot };
-        let read = elements.deserialize(&mut serde_json::Deserializer::from_str(token));
-        read.map_err(|error| {
-            slot.unwrap_or_else(|| fault(Reason::MalformedJson, "array", &error.to_string()))
-        })
-    }
-}
-
-struct Elements<'a, 's> {
-    array: Array<'a>,
-    slot: &'s mut FaultSlot,
-}
-
-impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Elements<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        let Array { column, element: ty, dates } = self.array;
-        let mut index = 0_usize;
-        while let Some(raw) = elements.next_element::<&RawValue>()? {
-            let Some(element) = column.element() else {
-                return Err(A::Error::custom("no elements"));
-            };
-            let put = match (raw.get(), &ty.kind) {
-                ("null", _) if !ty.is_nullable => {
-                    Err(fault(Reason::NullNotAllowed, expected(ty), "null"))
-                }
-                ("null", _) => {
-                    element.put_null();
-                    Ok(())
-                }
-                (token, Kind::Array(inner)) if token.starts_with('[') => {
-                    Array { column: element, element: inner, dates }.put(token)
-                }
-                (token, _) => put_token(element, ty, dates, token),
-            };
-            if let Err(fault) = put {
-                return stash(self.slot, within(fault, index));
-            }
-            index += 1;
+        if raw.get() == "null" {
+            column.put_null();
+            return Ok(());
         }
-        match column.close_array() {
-            Some(()) => Ok(()),
-            None => stash(self.slot, fault(Reason::TooLarge, "a shorter array", "")),
-        }
+        put(column, ty, dates, raw.get()).or_else(|fault| stash(slot, fault))
     }
 }

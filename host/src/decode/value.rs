@@ -1,4 +1,4 @@
-//! One value of JSON into one column.
+//! One scalar of JSON into one column.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::schema::types::{Kind, Type};
 use super::columns::Column;
 use super::date;
 use super::fault::{expected, fault, kind_of};
-use super::number::{Misfit, decimal, integer};
+use super::number::{Misfit, Number, decimal, integer};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -20,43 +20,75 @@ pub fn put_token(
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), token);
     let mismatch = || refuse(Reason::TypeMismatch);
-    let text = || text_of(token).ok_or_else(mismatch);
-    match (&ty.kind, kind_of(token)) {
-        (Kind::Int(kind), "number") => put_integer(column, ty, token, token, kind.is_64_bit()),
-        (Kind::Int(kind), "string") if kind.is_64_bit() => {
-            put_integer(column, ty, &text()?, token, true)
+    match kind_of(token) {
+        "string" => put_text(column, ty, dates, &text_of(token).ok_or_else(mismatch)?, token),
+        "number" => put_number(column, ty, dates, token),
+        "boolean" => column.put_bool(token == "true").ok_or_else(mismatch),
+        _ => Err(mismatch()),
+    }
+}
+
+/// Puts a map's key: a text that reads as a value of the keys' type, numbers in JSON's grammar.
+pub fn put_key(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    name: &str,
+) -> Result<(), Box<Fault>> {
+    let mismatch = || fault(Reason::TypeMismatch, expected(ty), name);
+    let put = match &ty.kind {
+        Kind::Int(_) => put_integer(column, ty, name, name),
+        Kind::Float32 | Kind::Float64 if Number::parse(name) == Err(Misfit::NotANumber) => {
+            Err(mismatch())
         }
-        (Kind::Float32 | Kind::Float64, "number") => {
-            column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
-        }
-        (Kind::Bool, "boolean") => column.put_bool(token == "true").ok_or_else(mismatch),
-        (Kind::Decimal { precision, scale }, "number" | "string") => {
-            let number = if kind_of(token) == "string" { text()? } else { Cow::Borrowed(token) };
-            let value = decimal(&number, *precision, *scale);
+        Kind::Float32 | Kind::Float64 => put_number(column, ty, dates, name),
+        Kind::Bool => match name {
+            "true" | "false" => column.put_bool(name == "true").ok_or_else(mismatch),
+            _ => Err(mismatch()),
+        },
+        _ => put_text(column, ty, dates, name, name),
+    };
+    put.map_err(|mut fault| {
+        fault.expected.insert_str(0, "as key: ");
+        fault.got = format!("\"{}\"", fault.got);
+        fault.got_kind = "string";
+        fault
+    })
+}
+
+/// Puts what a string holds; `token` is for the fault.
+fn put_text(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    text: &str,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), token);
+    let mismatch = || refuse(Reason::TypeMismatch);
+    match &ty.kind {
+        Kind::Int(kind) if kind.is_64_bit() => put_integer(column, ty, text, token),
+        Kind::Decimal { precision, scale } => {
+            let value = decimal(text, *precision, *scale);
             let value = value.map_err(|_| refuse(Reason::BadDecimal))?;
             column.put_integer(value).ok_or_else(|| refuse(Reason::BadDecimal))
         }
-        (Kind::String, "string") => {
-            column.put_text(&text()?).ok_or_else(|| refuse(Reason::TooLarge))
+        Kind::String => column.put_text(text).ok_or_else(|| refuse(Reason::TooLarge)),
+        Kind::FixedString(_) => {
+            column.put_fixed(text.as_bytes()).ok_or_else(|| refuse(Reason::TooLarge))
         }
-        (Kind::FixedString(_), "string") => {
-            column.put_fixed(text()?.as_bytes()).ok_or_else(|| refuse(Reason::TooLarge))
-        }
-        (Kind::Uuid, "string") => {
-            let uuid = uuid::Uuid::try_parse_ascii(text()?.as_bytes());
+        Kind::Uuid => {
+            let uuid = uuid::Uuid::try_parse_ascii(text.as_bytes());
             let uuid = uuid.map_err(|_| refuse(Reason::BadUuid))?;
             column.put_fixed(uuid.as_bytes()).ok_or_else(mismatch)
         }
-        (Kind::Enum(labels), "string") => {
-            let text = text()?;
+        Kind::Enum(labels) => {
             let label = labels.iter().position(|label| **label == *text);
             let label = label.ok_or_else(|| refuse(Reason::UnknownLabel))?;
             column.put_integer(label as i128).ok_or_else(mismatch)
         }
-        (Kind::Date | Kind::Date32, "string") => {
-            let text = text()?;
-            let moment = date::parse(&text, dates.is_wide);
-            let days = match moment {
+        Kind::Date | Kind::Date32 => {
+            let days = match date::parse(text, dates.is_wide) {
                 Some(moment) => moment.days(dates.is_wide),
                 None => (dates.is_wide && text.is_empty()).then_some(0),
             };
@@ -66,9 +98,8 @@ pub fn put_token(
                 days.filter(|days| fits(*days)).ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_integer(days.into()).ok_or_else(mismatch)
         }
-        (Kind::DateTime { zone } | Kind::DateTime64 { zone, .. }, "string") => {
-            let text = text()?;
-            let nanos = match date::parse(&text, dates.is_wide) {
+        Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
+            let nanos = match date::parse(text, dates.is_wide) {
                 Some(moment) => moment.nanos(zone.unwrap_or(dates.zone)),
                 None => (dates.is_wide && text.is_empty()).then_some(0),
             };
@@ -76,7 +107,26 @@ pub fn put_token(
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
-        (Kind::DateTime { .. } | Kind::DateTime64 { .. }, "number") => {
+        _ => Err(mismatch()),
+    }
+}
+
+/// Puts a number's token.
+fn put_number(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), token);
+    let mismatch = || refuse(Reason::TypeMismatch);
+    match &ty.kind {
+        Kind::Int(_) => put_integer(column, ty, token, token),
+        Kind::Float32 | Kind::Float64 => {
+            column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
+        }
+        Kind::Decimal { .. } => put_text(column, ty, dates, token, token),
+        Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
             let Some(unit) = dates.unit else {
                 let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
                 return Err(fault(Reason::TypeMismatch, hint, token));
@@ -94,17 +144,16 @@ pub fn put_token(
     }
 }
 
+/// Puts the integer that `number` reads as; `token` is for the fault.
 fn put_integer(
     column: &mut Column,
     ty: &Type,
     number: &str,
     token: &str,
-    may_be_text: bool,
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), token);
     let value = integer(number).map_err(|misfit| match misfit {
         Misfit::Range => refuse(Reason::OutOfRange),
-        Misfit::NotANumber if !may_be_text => refuse(Reason::MalformedJson),
         Misfit::Fraction | Misfit::NotANumber => refuse(Reason::TypeMismatch),
     })?;
     column.put_integer(value).ok_or_else(|| refuse(Reason::OutOfRange))

@@ -1,9 +1,9 @@
 //! The one Arrow type that is sent for each ClickHouse type: the one whose values the server
 //! takes as they are (measured on 26.7). Any wider type would be cast there, without an error.
 
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
-use super::types::{IntKind, Kind, Type};
+use super::types::{Element, IntKind, Kind, Type};
 
 /// The Arrow type of a column.
 pub fn data_type(ty: &Type) -> DataType {
@@ -31,7 +31,26 @@ pub fn data_type(ty: &Type) -> DataType {
         // By number a label would not be checked, and an unknown one breaks every later SELECT.
         Kind::Enum(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         Kind::Array(element) => DataType::List(field("item", element).into()),
+        Kind::Map(key, value) => DataType::Map(
+            Field::new("entries", DataType::Struct(entries(key, value)), false).into(),
+            false,
+        ),
+        Kind::Tuple(elements) => DataType::Struct(fields(elements)),
     }
+}
+
+/// A map's keys and values. A key is the one thing that is never null.
+fn entries(key: &Type, value: &Type) -> Fields {
+    [field("key", key).with_nullable(false), field("value", value)].into_iter().collect()
+}
+
+/// A tuple's elements. The server finds them by name, or by position where they have none.
+fn fields(elements: &[Element]) -> Fields {
+    let named = |(at, element): (usize, &Element)| match &element.name {
+        Some(name) => field(name, &element.ty),
+        None => field(&(at + 1).to_string(), &element.ty),
+    };
+    elements.iter().enumerate().map(named).collect()
 }
 
 /// A column or an element. Always nullable: which nulls may go out is for `check` to say.
@@ -46,5 +65,31 @@ pub fn unit(precision: u8) -> TimeUnit {
         1..=3 => TimeUnit::Millisecond,
         4..=6 => TimeUnit::Microsecond,
         _ => TimeUnit::Nanosecond,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::types::parse;
+
+    #[test]
+    fn nested_types_go_out_as_list_map_and_struct() {
+        let of = |text| data_type(&parse(text).unwrap());
+        let nullable = |name: &str, ty| Field::new(name, ty, true);
+        let pair = |first, second| Fields::from(vec![first, second]);
+
+        let (int, text) = (DataType::Int8, DataType::Utf8);
+        let tuple =
+            DataType::Struct(pair(nullable("a", int.clone()), nullable("b c", text.clone())));
+        assert_eq!(of("Tuple(a Int8, `b c` Nullable(String))"), tuple);
+        let tuple = DataType::Struct(pair(nullable("1", int), nullable("2", text.clone())));
+        assert_eq!(of("Tuple(Int8, String)"), tuple);
+
+        let list = DataType::List(nullable("item", tuple).into());
+        let entries = pair(Field::new("key", text, false), nullable("value", list));
+        let entries = Field::new("entries", DataType::Struct(entries), false);
+        let map = DataType::Map(entries.into(), false);
+        assert_eq!(of("Map(String, Array(Tuple(Int8, String)))"), map);
     }
 }

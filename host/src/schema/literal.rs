@@ -1,6 +1,6 @@
 //! The DEFAULT expression of a column, as far as the host must know it.
 
-use super::types::unquote;
+use super::quoted::{leading_quoted, unquote};
 
 /// The text of a DEFAULT that is a plain literal, e.g. `'a'`; `CAST('a', 'Enum8(...)')` is how
 /// ClickHouse prints that of an Enum.
@@ -8,11 +8,8 @@ pub fn text_literal(expression: &str) -> Option<String> {
     let expression = expression.trim();
     let inner = match expression.strip_prefix("CAST(") {
         None => expression,
-        Some(cast) => {
-            // The first quoted text of the cast.
-            let end = closing_quote(cast)?;
-            cast.get(..end)?
-        }
+        // The first quoted text of the cast.
+        Some(cast) => leading_quoted(cast)?,
     };
     unquote(inner)
 }
@@ -26,18 +23,10 @@ pub fn is_empty_array(expression: &str) -> bool {
         || bare.starts_with("emptyArray")
 }
 
-/// Where the quoted text that `text` starts with ends.
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut chars = text.char_indices();
-    chars.next().filter(|(_, c)| *c == '\'')?;
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => drop(chars.next()),
-            '\'' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
+/// Whether a DEFAULT is the empty map.
+pub fn is_empty_map(expression: &str) -> bool {
+    let bare: String = expression.chars().filter(|c| !c.is_whitespace()).collect();
+    bare == "map()" || bare.starts_with("CAST(map(),")
 }
 
 #[cfg(test)]
@@ -58,5 +47,11 @@ mod tests {
     fn the_empty_array_is_known_in_each_way_it_is_printed() {
         assert!(is_empty_array("[]") && is_empty_array("CAST([], 'Array(String)')"));
         assert!(!is_empty_array("[1]") && !is_empty_array("range(3)"));
+    }
+
+    #[test]
+    fn the_empty_map_is_known_in_each_way_it_is_printed() {
+        assert!(is_empty_map("map()") && is_empty_map("CAST(map(), 'Map(String, Int8)')"));
+        assert!(!is_empty_map("map('a', 1)") && !is_empty_map("mapFromArrays([], [])"));
     }
 }

@@ -7,9 +7,9 @@ use chrono_tz::Tz;
 use hashbrown::HashMap;
 
 use super::arrow::field;
-use super::literal::{is_empty_array, text_literal};
+use super::literal::{is_empty_array, is_empty_map, text_literal};
 use super::table::{Column, TableSchema};
-use super::types::{Kind, Type};
+use super::types::{Element, Kind, Type};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
@@ -161,10 +161,23 @@ fn when_null(column: &Column, is_datetime: bool, is_string_enum: bool) -> WhenNu
                 None => WhenNull::Reject,
             }
         }
-        // A null Array becomes [] even where the DEFAULT says otherwise.
+        // A null Array, Map or Tuple becomes empty, or one of zeros, even where the DEFAULT says
+        // otherwise.
         Kind::Array(_) if !default.is_none_or(is_empty_array) => WhenNull::Reject,
+        Kind::Map(..) if !default.is_none_or(is_empty_map) => WhenNull::Reject,
+        Kind::Tuple(elements) if default.is_some() || has_enum(elements) => WhenNull::Reject,
         _ => WhenNull::ServerDefault,
     }
+}
+
+/// Whether a null of such a Tuple is a null Enum too, which the server refuses.
+fn has_enum(elements: &[Element]) -> bool {
+    elements.iter().any(|element| match &element.ty.kind {
+        _ if element.ty.is_nullable => false,
+        Kind::Enum(_) => true,
+        Kind::Tuple(elements) => has_enum(elements),
+        _ => false,
+    })
 }
 
 fn rule_errors(schema: &TableSchema, rules: &Rules) -> Vec<PlanError> {
@@ -235,6 +248,15 @@ mod tests {
             ("g", "Array(Int8)", "", WhenNull::ServerDefault),
             ("h", "Array(Int8)", "[]", WhenNull::ServerDefault),
             ("i", "Array(Int8)", "[1]", WhenNull::Reject),
+            ("j", "Map(String, Int8)", "", WhenNull::ServerDefault),
+            ("k", "Map(String, Int8)", "map()", WhenNull::ServerDefault),
+            ("l", "Map(String, Int8)", "map('a', 1)", WhenNull::Reject),
+            ("m", "Tuple(a Int8, b Date)", "", WhenNull::ServerDefault),
+            ("n", "Tuple(a Int8)", "tuple(0)", WhenNull::Reject),
+            ("o", "Tuple(Tuple(e Enum8('x' = 1)))", "", WhenNull::Reject),
+            ("p", "Tuple(e Nullable(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
+            ("q", "Tuple(e Array(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
+            ("r", "Nullable(Tuple(e Enum8('x' = 1)))", "tuple('x')", WhenNull::Keep),
             ("dt", "DateTime", "now()", WhenNull::Epoch),
             ("dn", "Nullable(DateTime)", "", WhenNull::Keep),
             ("s", "LowCardinality(String)", "'x'", label("DEFAULT")),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+use super::quoted::{leading_name, split, unquote};
+
 /// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
 
@@ -60,6 +62,19 @@ pub enum Kind {
     Enum(Arc<[Box<str>]>),
     /// Array of elements.
     Array(Box<Type>),
+    /// Map of keys to values. A key is never null, and no array, map or tuple.
+    Map(Box<Type>, Box<Type>),
+    /// Tuple of at least one element; either all of them have names or none has.
+    Tuple(Arc<[Element]>),
+}
+
+/// An element of a Tuple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// The name, where the Tuple has names.
+    pub name: Option<Box<str>>,
+    /// The type.
+    pub ty: Type,
 }
 
 /// An integer's width and sign.
@@ -122,10 +137,7 @@ pub fn parse(text: &str) -> Result<Type, TypeError> {
 }
 
 fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
-    let malformed = |problem: &str| TypeError::Malformed {
-        text: text.chars().take(200).collect(),
-        problem: problem.into(),
-    };
+    let malformed = |problem: &str| malformed(text, problem);
     if depth > MAX_DEPTH {
         return Err(malformed("nested too deeply"));
     }
@@ -151,13 +163,21 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
     let kind = match (name, args.as_slice()) {
         ("Nullable", _) => {
             let inner = parse_at(one()?, depth + 1)?;
-            if inner.is_nullable || matches!(inner.kind, Kind::Array(_)) {
+            if inner.is_nullable || matches!(inner.kind, Kind::Array(_) | Kind::Map(..)) {
                 return Err(malformed("Nullable cannot hold this type"));
             }
             return Ok(Type { is_nullable: true, ..inner });
         }
         ("LowCardinality", _) => return parse_at(one()?, depth + 1),
         ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
+        ("Map", [key, value]) => parse_map(key, value, depth, text)?,
+        ("Tuple" | "Nested", [] | [""]) => return Err(TypeError::Unsupported(text.into())),
+        ("Tuple", args) => Kind::Tuple(parse_elements(args, depth, text)?),
+        // As printed with flatten_nested=0; otherwise each element is a column of its own.
+        ("Nested", args) => {
+            let row = Kind::Tuple(parse_elements(args, depth, text)?);
+            Kind::Array(Box::new(Type { kind: row, is_nullable: false }))
+        }
         ("FixedString", _) => {
             let width = number(one()?)?;
             let width = i32::try_from(width).ok().filter(|width| *width > 0);
@@ -181,6 +201,37 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         _ => return Err(TypeError::Unsupported(text.into())),
     };
     Ok(Type { kind, is_nullable: false })
+}
+
+fn malformed(text: &str, problem: &str) -> TypeError {
+    TypeError::Malformed { text: text.chars().take(200).collect(), problem: problem.into() }
+}
+
+fn parse_map(key: &str, value: &str, depth: usize, text: &str) -> Result<Kind, TypeError> {
+    let (key, value) = (parse_at(key, depth + 1)?, parse_at(value, depth + 1)?);
+    if key.is_nullable {
+        return Err(malformed(text, "a key cannot be Nullable"));
+    }
+    if matches!(key.kind, Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_)) {
+        return Err(TypeError::Unsupported(text.into()));
+    }
+    Ok(Kind::Map(Box::new(key), Box::new(value)))
+}
+
+fn parse_elements(args: &[&str], depth: usize, text: &str) -> Result<Arc<[Element]>, TypeError> {
+    let mut elements = Vec::with_capacity(args.len());
+    for arg in args {
+        let (name, ty) = match leading_name(arg) {
+            Some((name, ty)) => (Some(name.into_boxed_str()), ty),
+            None => (None, *arg),
+        };
+        elements.push(Element { name, ty: parse_at(ty, depth + 1)? });
+    }
+    let named = elements.iter().filter(|element| element.name.is_some()).count();
+    if named != 0 && named != elements.len() {
+        return Err(malformed(text, "some elements have names and some have none"));
+    }
+    Ok(elements.into())
 }
 
 fn plain(name: &str) -> Option<Kind> {
@@ -233,54 +284,6 @@ fn parse_labels(args: &[&str]) -> Option<Arc<[Box<str>]>> {
     (!labels.is_empty()).then(|| labels.into_iter().map(|(_, l)| l.into_boxed_str()).collect())
 }
 
-/// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
-fn split(inner: &str) -> Option<Vec<&str>> {
-    let (mut args, mut start, mut depth, mut is_quoted) = (Vec::new(), 0, 0_usize, false);
-    let mut bytes = inner.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match byte {
-            b'\\' if is_quoted => drop(bytes.next()),
-            b'\'' => is_quoted = !is_quoted,
-            _ if is_quoted => {}
-            b'(' => depth += 1,
-            b')' => depth = depth.checked_sub(1)?,
-            b',' if depth == 0 => {
-                args.push(inner.get(start..at)?.trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    if is_quoted || depth > 0 {
-        return None;
-    }
-    args.push(inner.get(start..)?.trim());
-    Some(args)
-}
-
-/// The text within single quotes, escapes resolved; `None` where it is not quoted.
-pub fn unquote(quoted: &str) -> Option<String> {
-    let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
-    let (mut text, mut chars) = (String::with_capacity(inner.len()), inner.chars());
-    while let Some(c) = chars.next() {
-        text.push(match c {
-            '\\' => match chars.next()? {
-                'n' => '\n',
-                't' => '\t',
-                'r' => '\r',
-                '0' => '\0',
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                other => other,
-            },
-            // Two quotes are one; one alone would have ended the text.
-            '\'' => (chars.next()? == '\'').then_some('\'')?,
-            other => other,
-        });
-    }
-    Some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -293,6 +296,22 @@ mod tests {
 
     fn nullable(kind: Kind) -> Type {
         Type { kind, is_nullable: true }
+    }
+
+    fn array_of(kind: Kind) -> Type {
+        of(Kind::Array(Box::new(of(kind))))
+    }
+
+    fn map(key: Kind, value: Type) -> Kind {
+        Kind::Map(Box::new(of(key)), Box::new(value))
+    }
+
+    fn tuple(elements: &[(Option<&str>, Type)]) -> Kind {
+        let element = |(name, ty): &(Option<&str>, Type)| Element {
+            name: name.map(Box::from),
+            ty: ty.clone(),
+        };
+        Kind::Tuple(elements.iter().map(element).collect())
     }
 
     fn labels(labels: &[&str]) -> Kind {
@@ -323,6 +342,31 @@ mod tests {
                 "Array(Array(Date32))",
                 of(Kind::Array(Box::new(of(Kind::Array(Box::new(of(Kind::Date32))))))),
             ),
+            (
+                "Map(LowCardinality(String), Nullable(Bool))",
+                of(map(Kind::String, nullable(Kind::Bool))),
+            ),
+            (
+                "Map(Enum8('a,(' = 1), Map(Date, UUID))",
+                of(map(labels(&["a,("]), of(map(Kind::Date, of(Kind::Uuid))))),
+            ),
+            (
+                "Tuple(Nullable(Bool), Decimal(12, 4))",
+                of(tuple(&[
+                    (None, nullable(Kind::Bool)),
+                    (None, of(Kind::Decimal { precision: 12, scale: 4 })),
+                ])),
+            ),
+            (
+                r"Tuple(`a b` Bool, `c\`,(` Array(Tuple(d Date)), Nullable String)",
+                of(tuple(&[
+                    (Some("a b"), of(Kind::Bool)),
+                    (Some("c`,("), array_of(tuple(&[(Some("d"), of(Kind::Date))]))),
+                    (Some("Nullable"), of(Kind::String)),
+                ])),
+            ),
+            ("Nullable(Tuple(a Bool))", nullable(tuple(&[(Some("a"), of(Kind::Bool))]))),
+            ("Nested(a Bool)", array_of(tuple(&[(Some("a"), of(Kind::Bool))]))),
         ];
         for (text, expected) in table {
             assert_eq!(parse(text), Ok(expected), "{text}");
@@ -331,10 +375,30 @@ mod tests {
 
     #[test]
     fn a_type_that_is_not_filled_is_told_from_one_that_is_none() {
-        for text in ["Map(String, Int8)", "Int256", "Decimal(39, 2)", "JSON", "Array(IPv4)"] {
+        for text in [
+            "Int256",
+            "Decimal(39, 2)",
+            "JSON",
+            "Array(IPv4)",
+            "Map(String, IPv4)",
+            "Map(Array(Int8), Int8)",
+            "Tuple(a Int8, b JSON)",
+            "Tuple()",
+            "Tuple",
+        ] {
             assert!(matches!(parse(text), Err(TypeError::Unsupported(_))), "{text}");
         }
-        for text in ["", "Array(", "Nullable(Array(Int8))", "DateTime('Nowhere/X')", "Enum8(a)"] {
+        for text in [
+            "",
+            "Array(",
+            "Nullable(Array(Int8))",
+            "Nullable(Map(Int8, Int8))",
+            "Map(Nullable(Int8), Int8)",
+            "Tuple(a Int8, Int8)",
+            "Tuple(`a Int8)",
+            "DateTime('Nowhere/X')",
+            "Enum8(a)",
+        ] {
             assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");
         }
         let deep = format!("{}Int8{}", "Array(".repeat(500), ")".repeat(500));
@@ -343,7 +407,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in r"[A-Za-z0-9_(),'= \\]{0,60}") {
+        fn no_text_panics(text in r"((Map|Tuple|Array)\()?[A-Za-z0-9_(),'`= \\é]{0,60}") {
             let _parsed = parse(&text);
         }
     }

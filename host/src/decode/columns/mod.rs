@@ -1,24 +1,18 @@
 //! The columns being filled: plain vectors, so that a failed row is cut off again by `truncate`.
 //! Arrow's own builders cannot do that.
 
+mod finish;
+mod keys;
+
 use std::sync::Arc;
 
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
-    PrimitiveArray, StringArray,
-};
-use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, TimeUnit};
+use arrow_buffer::NullBufferBuilder;
+use arrow_schema::{DataType, TimeUnit};
 
-use crate::schema::arrow::{field, unit};
+use crate::schema::arrow::{data_type, unit};
 use crate::schema::types::{IntKind, Kind, Type};
 
-/// One column, or the elements of an array column.
+/// One column, or a part of a column of arrays, maps or tuples.
 #[derive(Debug)]
 pub struct Column {
     len: usize,
@@ -39,13 +33,29 @@ enum Data {
     F32(Vec<f32>),
     F64(Vec<f64>),
     Bool(Vec<bool>),
-    Text { ends: Vec<i32>, text: String },
-    Fixed { width: usize, bytes: Vec<u8> },
+    Text {
+        ends: Vec<i32>,
+        text: String,
+    },
+    Fixed {
+        width: usize,
+        bytes: Vec<u8>,
+    },
     Days(Vec<i32>),
     Ticks(Vec<i64>, TimeUnit),
     Decimal(Vec<i128>, u8, i8),
     Label(Vec<i32>, Arc<[Box<str>]>),
-    List { ends: Vec<i32>, element: Box<Column>, element_type: Type },
+    /// Arrays and maps: where each ends in its parts, which are the elements, or keys and values.
+    Runs {
+        ends: Vec<i32>,
+        parts: Vec<Column>,
+        data_type: DataType,
+    },
+    /// Tuples: a part for each element, as long as the column.
+    Tuples {
+        parts: Vec<Column>,
+        data_type: DataType,
+    },
 }
 
 impl Column {
@@ -76,10 +86,19 @@ impl Column {
                 Data::Decimal(Vec::with_capacity(rows), *precision, scale)
             }
             Kind::Enum(labels) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
-            Kind::Array(element) => Data::List {
+            Kind::Array(element) => Data::Runs {
                 ends: Vec::with_capacity(rows),
-                element: Box::new(Self::new(element, rows)),
-                element_type: (**element).clone(),
+                parts: vec![Self::new(element, rows)],
+                data_type: data_type(ty),
+            },
+            Kind::Map(key, value) => Data::Runs {
+                ends: Vec::with_capacity(rows),
+                parts: vec![Self::new(key, rows), Self::new(value, rows)],
+                data_type: data_type(ty),
+            },
+            Kind::Tuple(elements) => Data::Tuples {
+                parts: elements.iter().map(|element| Self::new(&element.ty, rows)).collect(),
+                data_type: data_type(ty),
             },
         };
         Self { len: 0, valid: NullBufferBuilder::new(rows), data }
@@ -110,10 +129,13 @@ impl Column {
                 text.truncate(last(ends));
             }
             Data::Fixed { width, bytes } => bytes.truncate(len * *width),
-            Data::List { ends, element, .. } => {
+            Data::Runs { ends, parts, .. } => {
                 ends.truncate(len);
-                element.truncate(last(ends));
+                for part in parts {
+                    part.truncate(last(ends));
+                }
             }
+            Data::Tuples { parts, .. } => parts.iter_mut().for_each(|part| part.truncate(len)),
         }
         if self.valid.len() > len {
             self.valid.truncate(len);
@@ -136,9 +158,11 @@ impl Column {
             Data::F64(values) => values.push(0.0),
             Data::Bool(values) => values.push(false),
             Data::Decimal(values, ..) => values.push(0),
-            Data::Text { ends, .. } | Data::List { ends, .. } => {
+            Data::Text { ends, .. } | Data::Runs { ends, .. } => {
                 ends.push(ends.last().copied().unwrap_or(0));
             }
+            // The server looks at the elements of a null tuple too.
+            Data::Tuples { parts, .. } => parts.iter_mut().for_each(Self::put_null),
             Data::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
         }
         self.valid.append_null();
@@ -215,75 +239,25 @@ impl Column {
         Some(())
     }
 
-    /// The column that an array's elements go to, before [`Column::close_array`].
-    pub fn element(&mut self) -> Option<&mut Self> {
+    /// What a value is put together from, before [`Column::close`]: an array's elements, a map's
+    /// keys and values, or each element of a tuple. Empty for any other column.
+    pub fn parts(&mut self) -> &mut [Self] {
         match &mut self.data {
-            Data::List { element, .. } => Some(element),
-            _ => None,
+            Data::Runs { parts, .. } | Data::Tuples { parts, .. } => parts,
+            _ => &mut [],
         }
     }
 
-    /// Makes the elements put since the last array one value.
-    pub fn close_array(&mut self) -> Option<()> {
-        let Data::List { ends, element, .. } = &mut self.data else { return None };
-        ends.push(i32::try_from(element.len).ok()?);
+    /// Makes what was put into the parts since the last value one value; `None` where there
+    /// would be more of it than an Arrow array counts.
+    pub fn close(&mut self) -> Option<()> {
+        match &mut self.data {
+            Data::Runs { ends, parts, .. } => ends.push(parts.first()?.len.try_into().ok()?),
+            Data::Tuples { .. } => {}
+            _ => return None,
+        }
         self.put_valid();
         Some(())
-    }
-
-    /// The Arrow array, without copying values.
-    ///
-    /// # Errors
-    /// Arrow's own checks; one that fails is a bug here.
-    pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
-        let nulls = self.valid.finish();
-        Ok(match self.data {
-            Data::I8(values) => primitive::<Int8Type>(values, nulls),
-            Data::I16(values) => primitive::<Int16Type>(values, nulls),
-            Data::I32(values) => primitive::<Int32Type>(values, nulls),
-            Data::I64(values) => primitive::<Int64Type>(values, nulls),
-            Data::U8(values) => primitive::<UInt8Type>(values, nulls),
-            Data::U16(values) => primitive::<UInt16Type>(values, nulls),
-            Data::U32(values) => primitive::<UInt32Type>(values, nulls),
-            Data::U64(values) => primitive::<UInt64Type>(values, nulls),
-            Data::F32(values) => primitive::<Float32Type>(values, nulls),
-            Data::F64(values) => primitive::<Float64Type>(values, nulls),
-            Data::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
-            Data::Days(values) => primitive::<Date32Type>(values, nulls),
-            Data::Ticks(values, TimeUnit::Second) => {
-                primitive::<TimestampSecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Millisecond) => {
-                primitive::<TimestampMillisecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Microsecond) => {
-                primitive::<TimestampMicrosecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Nanosecond) => {
-                primitive::<TimestampNanosecondType>(values, nulls)
-            }
-            Data::Decimal(values, precision, scale) => {
-                let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
-                Arc::new(array.with_precision_and_scale(precision, scale)?)
-            }
-            Data::Text { ends, text } => {
-                let bytes = Buffer::from_vec(text.into_bytes());
-                Arc::new(StringArray::try_new(offsets(&ends), bytes, nulls)?)
-            }
-            Data::Fixed { width, bytes } => {
-                let width = i32::try_from(width).unwrap_or(i32::MAX);
-                Arc::new(FixedSizeBinaryArray::try_new(width, Buffer::from_vec(bytes), nulls)?)
-            }
-            Data::Label(keys, labels) => {
-                let labels = StringArray::from_iter_values(labels.iter());
-                let keys = PrimitiveArray::<Int32Type>::new(keys.into(), nulls);
-                Arc::new(DictionaryArray::try_new(keys, Arc::new(labels))?)
-            }
-            Data::List { ends, element, element_type } => {
-                let field = Arc::new(field("item", &element_type));
-                Arc::new(ListArray::try_new(field, offsets(&ends), element.finish()?, nulls)?)
-            }
-        })
     }
 }
 
@@ -293,15 +267,4 @@ fn fixed(width: usize, rows: usize) -> Data {
 
 fn last(ends: &[i32]) -> usize {
     ends.last().and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
-}
-
-fn offsets(ends: &[i32]) -> OffsetBuffer<i32> {
-    let mut offsets = Vec::with_capacity(ends.len() + 1);
-    offsets.push(0);
-    offsets.extend_from_slice(ends);
-    OffsetBuffer::new(ScalarBuffer::from(offsets))
-}
-
-fn primitive<T: ArrowPrimitiveType>(values: Vec<T::Native>, nulls: Option<NullBuffer>) -> ArrayRef {
-    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls))
 }

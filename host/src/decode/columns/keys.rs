@@ -1,0 +1,57 @@
+//! Which of a map's keys are the same, once they are values: `"A"` and `"\u0041"` are, and so are
+//! two spellings of one UUID.
+
+use std::cmp::Ordering;
+
+use super::{Column, Data};
+
+impl Column {
+    /// The first value from `from` on that repeats one before it from there on.
+    pub fn repeated_from(&self, from: usize) -> Option<usize> {
+        if self.len() < from + 2 {
+            return None;
+        }
+        let mut order: Vec<usize> = (from..self.len()).collect();
+        order.sort_unstable_by(|a, b| self.compare(*a, *b).then(a.cmp(b)));
+        let repeated = order.windows(2).filter_map(|pair| match pair {
+            [a, b] if self.compare(*a, *b).is_eq() => Some(*b),
+            _ => None,
+        });
+        repeated.min()
+    }
+
+    fn compare(&self, a: usize, b: usize) -> Ordering {
+        match &self.data {
+            Data::I8(values) => values.get(a).cmp(&values.get(b)),
+            Data::I16(values) => values.get(a).cmp(&values.get(b)),
+            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
+                values.get(a).cmp(&values.get(b))
+            }
+            Data::I64(values) | Data::Ticks(values, _) => values.get(a).cmp(&values.get(b)),
+            Data::U8(values) => values.get(a).cmp(&values.get(b)),
+            Data::U16(values) => values.get(a).cmp(&values.get(b)),
+            Data::U32(values) => values.get(a).cmp(&values.get(b)),
+            Data::U64(values) => values.get(a).cmp(&values.get(b)),
+            // There is no NaN among them, and the two zeros are one key.
+            Data::F32(values) => values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b)),
+            Data::F64(values) => values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b)),
+            Data::Bool(values) => values.get(a).cmp(&values.get(b)),
+            Data::Decimal(values, ..) => values.get(a).cmp(&values.get(b)),
+            Data::Text { ends, text } => text_at(ends, text, a).cmp(&text_at(ends, text, b)),
+            Data::Fixed { width, bytes } => {
+                let at = |at: usize| bytes.get(at * width..(at + 1) * width);
+                at(a).cmp(&at(b))
+            }
+            // No key is made of parts.
+            Data::Runs { .. } | Data::Tuples { .. } => a.cmp(&b),
+        }
+    }
+}
+
+fn text_at<'a>(ends: &[i32], text: &'a str, at: usize) -> Option<&'a str> {
+    let start = match at.checked_sub(1) {
+        Some(before) => *ends.get(before)?,
+        None => 0,
+    };
+    text.get(usize::try_from(start).ok()?..usize::try_from(*ends.get(at)?).ok()?)
+}

@@ -1,0 +1,394 @@
+//! Arrays, maps and tuples, to any depth, from their tokens.
+//!
+//! - An Array is a JSON array.
+//! - A Map is a JSON object. Its names are read as the keys' type; two that are the same key are a
+//!   fault, since it is not told which of them counts.
+//! - A Tuple is a JSON array of exactly its elements. One with names is a JSON object too: as in the
+//!   record itself, a field that nothing asks for is passed over, one that stands twice is a fault,
+//!   and an absent one is null.
+//! - A null where the type is not Nullable is a fault: within a column there is no DEFAULT, and the
+//!   server would store a zero.
+
+use super::columns::Column;
+use super::fault::{expected, fault, nothing, twice, within};
+use super::value::{put_key, put_token};
+use super::walk::{each_element, each_member};
+use crate::rejection::{Fault, Reason};
+use crate::schema::plan::DateRules;
+use crate::schema::types::{Element, Kind, Type};
+
+/// Puts a value that is not null. On a fault the column's parts may hold some of it.
+pub fn put(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    match (&ty.kind, token.as_bytes().first()) {
+        (Kind::Array(element), Some(b'[')) => put_array(column, element, dates, token)?,
+        (Kind::Map(key, value), Some(b'{')) => put_map(column, (key, value), dates, token)?,
+        (Kind::Tuple(elements), Some(b'[')) => put_in_order(column, (ty, elements), dates, token)?,
+        (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
+            put_by_name(column, elements, dates, token)?;
+        }
+        // No scalar takes an array or an object, and no other kind a scalar.
+        _ => return put_token(column, ty, dates, token),
+    }
+    column.close().ok_or_else(|| fault(Reason::TooLarge, "fewer elements in one batch", token))
+}
+
+/// Puts a value within another.
+fn put_part(part: &mut Column, ty: &Type, dates: DateRules, token: &str) -> Result<(), Box<Fault>> {
+    match token {
+        "null" if ty.is_nullable => {
+            part.put_null();
+            Ok(())
+        }
+        "null" => Err(fault(Reason::NullNotAllowed, expected(ty), token)),
+        _ => put(part, ty, dates, token),
+    }
+}
+
+fn put_array(
+    column: &mut Column,
+    ty: &Type,
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let [elements] = column.parts() else { return Err(differ()) };
+    each_element(token, |index, token| {
+        put_part(elements, ty, dates, token).map_err(|fault| within(fault, index))
+    })
+}
+
+fn put_map(
+    column: &mut Column,
+    (key, value): (&Type, &Type),
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let [keys, values] = column.parts() else { return Err(differ()) };
+    let start = keys.len();
+    each_member(token, |name, token| {
+        put_key(keys, key, dates, name)
+            .and_then(|()| put_part(values, value, dates, token))
+            .map_err(|fault| within(fault, name))
+    })?;
+    match keys.repeated_from(start) {
+        None => Ok(()),
+        Some(repeated) => repeated_key(token, repeated - start),
+    }
+}
+
+/// The fault of a map's member that has the key of another.
+#[cold]
+fn repeated_key(token: &str, member: usize) -> Result<(), Box<Fault>> {
+    let mut at = 0;
+    each_member(token, |name, _| {
+        if at == member {
+            return Err(within(twice("a key that stands once"), name));
+        }
+        at += 1;
+        Ok(())
+    })
+}
+
+fn put_in_order(
+    column: &mut Column,
+    (ty, elements): (&Type, &[Element]),
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
+    let mut places = elements.iter().zip(column.parts());
+    each_element(token, |index, token| {
+        let (element, part) = places.next().ok_or_else(mismatch)?;
+        put_part(part, &element.ty, dates, token).map_err(|fault| within(fault, index))
+    })?;
+    if places.next().is_some() { Err(mismatch()) } else { Ok(()) }
+}
+
+fn put_by_name(
+    column: &mut Column,
+    elements: &[Element],
+    dates: DateRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    let row = column.len();
+    let parts = column.parts();
+    // Producers write their fields in the same order again and again.
+    let mut guess = 0;
+    each_member(token, |name, token| {
+        let Some(at) = place_of(name, elements, guess) else { return Ok(()) };
+        guess = at + 1;
+        let (Some(element), Some(part)) = (elements.get(at), parts.get_mut(at)) else {
+            return Err(differ());
+        };
+        let put = match part.len() > row {
+            true => Err(twice("a field that stands once")),
+            false => put_part(part, &element.ty, dates, token),
+        };
+        put.map_err(|fault| within(fault, name))
+    })?;
+    for (element, part) in elements.iter().zip(parts).filter(|(_, part)| part.len() == row) {
+        if !element.ty.is_nullable {
+            let absent = nothing(Reason::NullNotAllowed, expected(&element.ty));
+            return Err(within(absent, element.name.as_deref().unwrap_or_default()));
+        }
+        part.put_null();
+    }
+    Ok(())
+}
+
+fn has_names(elements: &[Element]) -> bool {
+    elements.first().is_some_and(|element| element.name.is_some())
+}
+
+fn place_of(name: &str, elements: &[Element], guess: usize) -> Option<usize> {
+    let is_named = |element: &Element| element.name.as_deref() == Some(name);
+    if elements.get(guess).is_some_and(is_named) {
+        return Some(guess);
+    }
+    elements.iter().position(is_named)
+}
+
+/// The columns are made from the types that they are filled by.
+#[cold]
+fn differ() -> Box<Fault> {
+    unreachable!("columns and types differ")
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::{Int8Type, Int32Type};
+    use arrow_array::{Array as _, ArrayRef, RecordBatch, make_array};
+    use proptest::prelude::*;
+
+    use crate::decode::decode;
+    use crate::rejection::Reason;
+    use crate::rows::Rows;
+    use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::table::{ColumnRow, TableSchema};
+
+    const TABLE: &[(&str, &str)] = &[
+        ("m", "Map(String, Int8)"),
+        ("mi", "Map(UInt8, Nullable(String))"),
+        ("mu", "Map(UUID, Bool)"),
+        ("md", "Map(Date, Bool)"),
+        ("me", "Map(Enum8('on' = 1, 'off' = 2), Bool)"),
+        ("mf", "Map(Float64, Bool)"),
+        ("mb", "Map(Bool, Bool)"),
+        ("mx", "Map(FixedString(3), Bool)"),
+        ("mc", "Map(Decimal(4, 2), Bool)"),
+        ("ml", "Map(Int64, Bool)"),
+        ("t", "Tuple(a Int8, `b/c` Nullable(String))"),
+        ("u", "Tuple(Int8, Array(Bool))"),
+        ("n", "Nullable(Tuple(a Int8))"),
+        ("at", "Array(Tuple(id UInt8, tags Map(String, Array(Nullable(Int8)))))"),
+    ];
+
+    fn decode_all<T: AsRef<[u8]>>(records: &[T]) -> Rows {
+        let rows = TABLE.iter().map(|(name, ty)| ColumnRow {
+            name: (*name).into(),
+            ty: (*ty).into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        });
+        let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+        let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+        decode(&plan, (0..).zip(records.iter().map(AsRef::as_ref)))
+    }
+
+    fn good(record: &str) -> RecordBatch {
+        let rows = decode_all(&[record]);
+        assert!(rows.rejections.is_empty(), "{record}: {:?}", rows.rejections);
+        rows.batch
+    }
+
+    #[test]
+    fn a_map_keeps_its_entries_in_their_order() {
+        let batch = good(r#"{"m":{"b":1,"":-2,"a\u00e9":3},"me":{"off":true,"on":false}}"#);
+        let entries = batch.column_by_name("m").unwrap().as_map().value(0);
+        let keys: Vec<_> = entries.column(0).as_string::<i32>().iter().flatten().collect();
+        assert_eq!(keys, ["b", "", "aé"]);
+        assert_eq!(entries.column(1).as_primitive::<Int8Type>().values(), &[1, -2, 3]);
+        let entries = batch.column_by_name("me").unwrap().as_map().value(0);
+        let labels = entries.column(0).as_dictionary::<Int32Type>().keys().values().to_vec();
+        assert_eq!(labels, [1, 0]);
+    }
+
+    #[test]
+    fn a_tuple_with_names_is_an_object_in_any_order_or_an_array() {
+        for (t, b) in [
+            (r#"{"b/c":"x","other":{},"a":1}"#, Some("x")),
+            (r#"{"a":1,"other":1,"other":1}"#, None),
+            (r#"{"a":1,"b/c":null}"#, None),
+            (r#"[1,"x"]"#, Some("x")),
+            ("[1,null]", None),
+        ] {
+            let batch = good(&format!(r#"{{"t":{t}}}"#));
+            let tuple = batch.column_by_name("t").unwrap().as_struct();
+            assert_eq!(tuple.column(0).as_primitive::<Int8Type>().value(0), 1, "{t}");
+            let found = tuple.column(1).as_string::<i32>();
+            assert_eq!(found.is_valid(0).then(|| found.value(0)), b, "{t}");
+        }
+    }
+
+    #[test]
+    fn a_null_column_is_null_in_all_of_its_parts() {
+        let batch = good(r#"{"t":null,"n":null}"#);
+        for name in ["m", "t", "n", "at"] {
+            assert!(batch.column_by_name(name).unwrap().is_null(0), "{name}");
+        }
+        assert!(batch.column_by_name("t").unwrap().as_struct().column(0).is_null(0));
+        assert!(good(r#"{"n":[1]}"#).column_by_name("n").unwrap().is_valid(0));
+    }
+
+    #[test]
+    fn each_fault_has_its_reason_and_place() {
+        use Reason::*;
+        let table = [
+            (r#"{"m":{"a":300}}"#, OutOfRange, "/m/a"),
+            (r#"{"m":{"a~/":"x"}}"#, TypeMismatch, "/m/a~0~1"),
+            (r#"{"m":{"a":null}}"#, NullNotAllowed, "/m/a"),
+            (r#"{"m":[["a",1]]}"#, TypeMismatch, "/m"),
+            (r#"{"m":"{}"}"#, TypeMismatch, "/m"),
+            (r#"{"m":{"a":1,"b":2,"\u0061":3,"b":4}}"#, DuplicateKey, "/m/a"),
+            (r#"{"m":{"\ud800":1}}"#, MalformedJson, "/m"),
+            (r#"{"mi":{"0":"a","00":"b"}}"#, TypeMismatch, "/mi/00"),
+            (r#"{"mi":{"256":"a"}}"#, OutOfRange, "/mi/256"),
+            (r#"{"mi":{"-1":"a"}}"#, OutOfRange, "/mi/-1"),
+            (r#"{"mi":{"":"a"}}"#, TypeMismatch, "/mi/"),
+            (r#"{"mi":{" 1":"a"}}"#, TypeMismatch, "/mi/ 1"),
+            (r#"{"mi":{"1":"a","1.0":null}}"#, DuplicateKey, "/mi/1.0"),
+            (r#"{"ml":{"9223372036854775808":true}}"#, OutOfRange, "/ml/9223372036854775808"),
+            (r#"{"mu":{"123":true}}"#, BadUuid, "/mu/123"),
+            (
+                r#"{"mu":{"123e4567-e89b-12d3-a456-426614174000":true,
+                    "123E4567-E89B-12D3-A456-426614174000":true}}"#,
+                DuplicateKey,
+                "/mu/123E4567-E89B-12D3-A456-426614174000",
+            ),
+            (r#"{"md":{"2026-02-30":true}}"#, BadDatetime, "/md/2026-02-30"),
+            (r#"{"me":{"dim":true}}"#, UnknownLabel, "/me/dim"),
+            (r#"{"mf":{"1.":true}}"#, TypeMismatch, "/mf/1."),
+            (r#"{"mf":{"inf":true}}"#, TypeMismatch, "/mf/inf"),
+            (r#"{"mf":{"-inf":true}}"#, TypeMismatch, "/mf/-inf"),
+            (r#"{"mf":{"1e400":true}}"#, OutOfRange, "/mf/1e400"),
+            (r#"{"mf":{"0":true,"-0":true}}"#, DuplicateKey, "/mf/-0"),
+            (r#"{"mb":{"1":true}}"#, TypeMismatch, "/mb/1"),
+            (r#"{"mx":{"abcd":true}}"#, TooLarge, "/mx/abcd"),
+            (r#"{"mc":{"1.234":true}}"#, BadDecimal, "/mc/1.234"),
+            (r#"{"t":{"a":300}}"#, OutOfRange, "/t/a"),
+            (r#"{"t":{"a":1,"b/c":2}}"#, TypeMismatch, "/t/b~1c"),
+            (r#"{"t":{"b/c":"x"}}"#, NullNotAllowed, "/t/a"),
+            (r#"{"t":{"a":null}}"#, NullNotAllowed, "/t/a"),
+            (r#"{"t":{"a":1,"b/c":null,"a":1}}"#, DuplicateKey, "/t/a"),
+            (r#"{"t":{"a":1,"b/c":null,"b/c":null}}"#, DuplicateKey, "/t/b~1c"),
+            (r#"{"t":{"A":1}}"#, NullNotAllowed, "/t/a"),
+            (r#"{"t":[1]}"#, TypeMismatch, "/t"),
+            (r#"{"t":[1,"x",2]}"#, TypeMismatch, "/t"),
+            (r#"{"t":[]}"#, TypeMismatch, "/t"),
+            (r#"{"t":[null,"x"]}"#, NullNotAllowed, "/t/0"),
+            (r#"{"t":7}"#, TypeMismatch, "/t"),
+            (r#"{"u":{"1":1,"2":[]}}"#, TypeMismatch, "/u"),
+            (r#"{"u":[1,[true,null]]}"#, NullNotAllowed, "/u/1/1"),
+            (r#"{"u":[1,null]}"#, NullNotAllowed, "/u/1"),
+            (r#"{"n":{}}"#, NullNotAllowed, "/n/a"),
+            (
+                r#"{"at":[{"id":1,"tags":{"x":[null,1],"y":[1,300]}}]}"#,
+                OutOfRange,
+                "/at/0/tags/y/1",
+            ),
+            (r#"{"at":[{"id":1,"tags":null}]}"#, NullNotAllowed, "/at/0/tags"),
+            (r#"{"at":[[1,{}],[2]]}"#, TypeMismatch, "/at/1"),
+            (r#"{"at":[[1,{}],null]}"#, NullNotAllowed, "/at/1"),
+            (r#"{"at":{}}"#, TypeMismatch, "/at"),
+        ];
+        for (record, reason, pointer) in table {
+            let rows = decode_all(&[record]);
+            assert_eq!((rows.batch.num_rows(), rows.rejections.len()), (0, 1), "{record}");
+            let fault = &rows.rejections[0].fault;
+            assert_eq!(
+                (fault.reason, fault.pointer.as_str()),
+                (reason, pointer),
+                "{record}: {fault}"
+            );
+            let column = fault.pointer.split('/').nth(1);
+            assert_eq!(fault.column.as_deref(), column, "{record}");
+        }
+    }
+
+    #[test]
+    fn a_fault_says_what_was_expected_and_shows_no_more_of_a_key_than_of_a_value() {
+        let text = |record: &str| decode_all(&[record]).rejections[0].fault.to_string();
+        assert_eq!(
+            text(r#"{"mi":{"256":"a"}}"#),
+            r#"column `mi` at /mi/256: expected as key: integer from 0 to 255, got "256""#
+        );
+        assert_eq!(
+            text(r#"{"t":{"b/c":"x"}}"#),
+            "column `t` at /t/a: expected integer from -128 to 127, got nothing"
+        );
+        assert_eq!(
+            text(r#"{"t":7}"#),
+            "column `t`: expected object with a, b/c, or array of 2 values, got 7"
+        );
+        assert_eq!(text(r#"{"u":[1]}"#), "column `u`: expected array of 2 values, got [1]");
+        assert_eq!(
+            text(r#"{"m":{"a":1,"a":2}}"#),
+            "column `m` at /m/a: expected a key that stands once, got two of it"
+        );
+        let long = text(&format!(r#"{{"mi":{{"{}":"a"}}}}"#, "x".repeat(5_000)));
+        assert!(long.len() < 400, "{long}");
+    }
+
+    /// Records of which some are good; the flag says so.
+    fn record() -> impl Strategy<Value = (String, bool)> {
+        let good = (any::<u8>(), "[a-z]{0,4}", prop::collection::vec(any::<i8>(), 0..4));
+        let good = good.prop_map(|(id, key, list)| {
+            let tuple = format!(r#"{{"id":{id},"tags":{{"{key}":{list:?},"{key}_":[null]}}}}"#);
+            let record = format!(
+                r#"{{"m":{{"{key}":1}},"at":[{tuple},[{id},{{}}]],"t":[1,"{key}"],"mu":{{}}}}"#
+            );
+            (record, true)
+        });
+        let bad = prop_oneof![
+            Just(r#"{"m":{"left":1,"behind":2,"a":300}}"#),
+            Just(r#"{"m":{"left":1,"left":2}}"#),
+            Just(r#"{"m":{"left":1},"at":[{"id":1,"tags":{"left":[1,2],"x":[1,"y"]}}]}"#),
+            Just(r#"{"at":[[1,{"left":[1]}],{"tags":{}}],"t":[1,"left"]}"#),
+            Just(r#"{"t":{"b/c":"left"},"m":{}}"#),
+            Just(r#"{"u":[1,[true,false],3],"mi":{"1":"left"}}"#),
+            Just(r#"{"me":{"on":true,"dim":true},"n":[1]}"#),
+            Just(r#"{"n":[1],"md":{"2026-01-01":true},"t":"#),
+        ];
+        prop_oneof![3 => good, 2 => bad.prop_map(|bad| (bad.to_owned(), false))]
+    }
+
+    /// The buffers of an array and its parts, with what no value refers to.
+    fn buffers(array: &ArrayRef) -> Vec<Vec<u8>> {
+        let data = array.to_data();
+        let own = data.buffers().iter().map(|buffer| buffer.as_slice().to_vec());
+        let parts = data.child_data().iter().flat_map(|part| buffers(&make_array(part.clone())));
+        own.chain(parts).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_bad_record_leaves_no_trace_in_any_part(
+            records in prop::collection::vec(record(), 0..30),
+        ) {
+            let all: Vec<&String> = records.iter().map(|(record, _)| record).collect();
+            let good: Vec<&String> =
+                records.iter().filter(|(_, good)| *good).map(|(record, _)| record).collect();
+            let (mixed, alone) = (decode_all(&all), decode_all(&good));
+            prop_assert_eq!(mixed.rejections.len(), all.len() - good.len());
+            for (mixed, alone) in mixed.batch.columns().iter().zip(alone.batch.columns()) {
+                prop_assert_eq!(mixed, alone);
+                prop_assert_eq!(buffers(mixed), buffers(alone));
+            }
+        }
+    }
+}

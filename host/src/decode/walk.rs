@@ -1,0 +1,124 @@
+//! The elements of an array and the members of an object, each as the token that stands in the
+//! record.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::fault::fault;
+use crate::rejection::{Fault, Reason};
+
+/// Hands out the elements of an array with their indexes, up to the first fault.
+pub fn each_element(
+    token: &str,
+    put: impl FnMut(usize, &str) -> Result<(), Box<Fault>>,
+) -> Result<(), Box<Fault>> {
+    let mut slot = None;
+    let read = serde_json::Deserializer::from_str(token)
+        .deserialize_seq(Elements { put, slot: &mut slot });
+    read.map_err(|error| slot.unwrap_or_else(|| malformed("an array", &error)))
+}
+
+/// Hands out the members of an object with their names, up to the first fault.
+pub fn each_member(
+    token: &str,
+    put: impl FnMut(&str, &str) -> Result<(), Box<Fault>>,
+) -> Result<(), Box<Fault>> {
+    let mut slot = None;
+    let read =
+        serde_json::Deserializer::from_str(token).deserialize_map(Members { put, slot: &mut slot });
+    read.map_err(|error| slot.unwrap_or_else(|| malformed("an object", &error)))
+}
+
+/// The token was found whole before; what is left is a name with an escape that is no character.
+#[cold]
+fn malformed(expected: &str, error: &serde_json::Error) -> Box<Fault> {
+    fault(Reason::MalformedJson, expected, &error.to_string())
+}
+
+fn stop<T, E: serde::de::Error>(slot: &mut Option<Box<Fault>>, fault: Box<Fault>) -> Result<T, E> {
+    *slot = Some(fault);
+    Err(E::custom("see the fault"))
+}
+
+struct Elements<'s, F> {
+    put: F,
+    slot: &'s mut Option<Box<Fault>>,
+}
+
+impl<'de, F> Visitor<'de> for Elements<'_, F>
+where
+    F: FnMut(usize, &str) -> Result<(), Box<Fault>>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        let mut index = 0_usize;
+        while let Some(token) = elements.next_element::<&RawValue>()? {
+            if let Err(fault) = (self.put)(index, token.get()) {
+                return stop(self.slot, fault);
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+struct Members<'s, F> {
+    put: F,
+    slot: &'s mut Option<Box<Fault>>,
+}
+
+impl<'de, F> Visitor<'de> for Members<'_, F>
+where
+    F: FnMut(&str, &str) -> Result<(), Box<Fault>>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key_seed(Name)? {
+            let token = members.next_value::<&RawValue>()?;
+            if let Err(fault) = (self.put)(&name, token.get()) {
+                return stop(self.slot, fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed from the record unless it has escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
+    }
+}

@@ -1,0 +1,129 @@
+//! Quoted texts within types and expressions, as ClickHouse prints them.
+
+/// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
+pub fn split(inner: &str) -> Option<Vec<&str>> {
+    let (mut args, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
+    let mut bytes = inner.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' if quote.is_some() => drop(bytes.next()),
+            _ if quote == Some(byte) => quote = None,
+            _ if quote.is_some() => {}
+            b'\'' | b'`' => quote = Some(byte),
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            b',' if depth == 0 => {
+                args.push(inner.get(start..at)?.trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if quote.is_some() || depth > 0 {
+        return None;
+    }
+    args.push(inner.get(start..)?.trim());
+    Some(args)
+}
+
+/// The text within single quotes, escapes resolved; `None` where it is not quoted.
+pub fn unquote(quoted: &str) -> Option<String> {
+    unquote_by('\'', quoted)
+}
+
+/// The name that an argument such as `id UInt64` or `` `a b` UInt64 `` begins with, and the rest;
+/// `None` where it has none.
+pub fn leading_name(arg: &str) -> Option<(String, &str)> {
+    if arg.starts_with('`') {
+        let end = closing_quote('`', arg)?;
+        return Some((unquote_by('`', arg.get(..end)?)?, arg.get(end..)?.trim_start()));
+    }
+    let end = arg.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let (name, rest) = arg.split_at_checked(end)?;
+    rest.starts_with(' ').then(|| (name.to_owned(), rest.trim_start()))
+}
+
+/// The quoted text that `text` begins with, quotes included.
+pub fn leading_quoted(text: &str) -> Option<&str> {
+    text.get(..closing_quote('\'', text)?)
+}
+
+/// Where the quoted text that `text` begins with ends.
+fn closing_quote(quote: char, text: &str) -> Option<usize> {
+    let mut chars = text.char_indices();
+    chars.next().filter(|(_, c)| *c == quote)?;
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => drop(chars.next()),
+            _ if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn unquote_by(quote: char, quoted: &str) -> Option<String> {
+    let inner = quoted.strip_prefix(quote)?.strip_suffix(quote)?;
+    let (mut text, mut chars) = (String::with_capacity(inner.len()), inner.chars());
+    while let Some(c) = chars.next() {
+        text.push(match c {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                't' => '\t',
+                'r' => '\r',
+                '0' => '\0',
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                other => other,
+            },
+            // Two quotes are one; one alone would have ended the text.
+            _ if c == quote => (chars.next()? == quote).then_some(quote)?,
+            other => other,
+        });
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_split_at_commas_that_are_not_quoted() {
+        let table = [
+            ("a, b", Some(vec!["a", "b"])),
+            ("a(b, c), d", Some(vec!["a(b, c)", "d"])),
+            (r"'it\'s, (so)' = 1, ''", Some(vec![r"'it\'s, (so)' = 1", "''"])),
+            ("`a, (b` Int8, c Int8", Some(vec!["`a, (b` Int8", "c Int8"])),
+            ("`it's` Int8", Some(vec!["`it's` Int8"])),
+            ("'`', 1", Some(vec!["'`'", "1"])),
+            ("'a", None),
+            ("`a", None),
+            ("a(", None),
+            ("a)", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_from_a_type() {
+        let table = [
+            ("id UInt64", Some(("id", "UInt64"))),
+            ("e Enum8('a b' = 1)", Some(("e", "Enum8('a b' = 1)"))),
+            ("`a b` UInt64", Some(("a b", "UInt64"))),
+            (r"`a\`b\\` UInt64", Some((r"a`b\", "UInt64"))),
+            ("`é, (` UInt64", Some(("é, (", "UInt64"))),
+            ("UInt64", None),
+            ("Decimal(10, 2)", None),
+            ("Enum8('a b' = 1)", None),
+            ("`a", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            let expected = expected.map(|(name, rest)| (name.to_owned(), rest));
+            assert_eq!(leading_name(text), expected, "{text}");
+        }
+    }
+}
