@@ -91,6 +91,7 @@ async fn the_log_tells_where_a_rejected_record_is_and_its_payload_only_if_asked(
         let mut host = job.start()?;
         let line = host.wait_for(&["record dead-lettered", "type_mismatch", "\"offset\":"]).await?;
         assert_eq!(line.contains("four-o-two"), is_shown, "{line}");
+        assert_eq!(line.contains("\"pointer\":\"/id\""), is_shown, "{line}");
         job.wait_until_committed(&host).await?;
         host.stop().await?;
     }

@@ -153,7 +153,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "LOG_PAYLOADS",
         "0",
-        "`1`: log lines about rejected records hold the first 1000 bytes of the payload",
+        "`1`: log lines about rejected records hold the pointer to the fault and the first 1000 bytes of the payload",
     ),
 ];
 

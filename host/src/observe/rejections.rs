@@ -36,11 +36,13 @@ impl RejectionLog {
             let payload = payload.map(|bytes| {
                 String::from_utf8_lossy(bytes.get(..MAX_PAYLOAD_BYTES).unwrap_or(bytes))
             });
+            // A pointer may go through a map's keys, which are values of the record.
+            let pointer = self.with_payloads.then_some(&*fault.pointer);
             tracing::warn!(
                 reason = fault.reason.code(),
                 stage = rejection.stage.name(),
                 column = fault.column.as_deref(),
-                pointer = fault.pointer,
+                pointer,
                 expected = fault.expected,
                 got = fault.got_kind,
                 topic = record.as_ref().map(|record| &*record.source.topic),
