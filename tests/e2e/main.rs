@@ -9,6 +9,7 @@ mod delivery;
 mod demo;
 mod imports;
 mod main_job;
+mod nested;
 mod real_input;
 mod refused;
 mod start;
