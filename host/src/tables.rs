@@ -127,11 +127,13 @@ impl Tables {
         {
             return Arc::clone(before);
         }
+        let left_out: Vec<&str> =
+            known.table.schema.left_out.iter().map(|column| &*column.name).collect();
         tracing::info!(
             database = self.database,
             table = self.table,
             columns = known.table.schema.columns.len(),
-            left_out = ?known.table.schema.left_out,
+            ?left_out,
             is_first = current.is_none(),
             "table read"
         );

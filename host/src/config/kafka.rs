@@ -42,6 +42,15 @@ impl SourceTopic {
             Self::Literal(text) | Self::Pattern(text) => text,
         }
     }
+
+    /// Whether a topic of this name is consumed.
+    pub fn matches(&self, topic: &str) -> bool {
+        match self {
+            Self::Literal(name) => name == topic,
+            // One that does not compile was refused when it was read.
+            Self::Pattern(pattern) => Regex::new(pattern).is_ok_and(|regex| regex.is_match(topic)),
+        }
+    }
 }
 
 /// Where to begin without a committed offset.
@@ -135,7 +144,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
         brokers,
         group_id,
         producer_client_id,
-        source: source.into_iter().map(|(topic, _)| topic).collect(),
+        source,
         dlq_topic,
         auto_offset_reset: auto_offset_reset.unwrap_or(AutoOffsetReset::Earliest),
         security: read_security(reader, &properties),
@@ -166,14 +175,13 @@ fn read_brokers(reader: &mut Reader<'_>) -> String {
     brokers.join(",")
 }
 
-/// The topics, each pattern with its compiled form.
-fn read_source(reader: &mut Reader<'_>) -> Vec<(SourceTopic, Option<Regex>)> {
+fn read_source(reader: &mut Reader<'_>) -> Vec<SourceTopic> {
     const NAME: &str = "KAFKA_SOURCE_TOPIC";
     let mut topics = Vec::new();
     for entry in reader.list(NAME) {
         if !entry.starts_with('^') {
             check_topic(reader, NAME, &entry);
-            topics.push((SourceTopic::Literal(entry), None));
+            topics.push(SourceTopic::Literal(entry));
             continue;
         }
         let expected = "a POSIX extended regular expression after `^`";
@@ -184,7 +192,7 @@ fn read_source(reader: &mut Reader<'_>) -> Vec<(SourceTopic, Option<Regex>)> {
             continue;
         }
         match Regex::new(&entry) {
-            Ok(regex) => topics.push((SourceTopic::Pattern(entry), Some(regex))),
+            Ok(_) => topics.push(SourceTopic::Pattern(entry)),
             Err(error) => {
                 let hint = format!("{error}; a pattern with a comma goes on a line of its own");
                 reader.refuse(NAME, expected, &entry, &hint);
@@ -216,27 +224,22 @@ fn check_topic(reader: &mut Reader<'_>, name: &str, topic: &str) {
 }
 
 /// A host that consumes its own dead letters would refuse the same record for ever.
-fn check_source_leaves_out(
-    reader: &mut Reader<'_>,
-    source: &[(SourceTopic, Option<Regex>)],
-    dlq_topic: &str,
-) {
+fn check_source_leaves_out(reader: &mut Reader<'_>, source: &[SourceTopic], dlq_topic: &str) {
     let expected = format!("topics other than KAFKA_DLQ_TOPIC ({dlq_topic})");
-    for (topic, regex) in source {
-        match regex {
-            Some(regex) if regex.is_match(dlq_topic) => reader.refuse_found(
+    for topic in source.iter().filter(|topic| topic.matches(dlq_topic)) {
+        match topic {
+            SourceTopic::Pattern(pattern) => reader.refuse_found(
                 "KAFKA_SOURCE_TOPIC",
                 &expected,
-                format!("{:?}, which matches {dlq_topic}", topic.as_str()),
+                format!("{pattern:?}, which matches {dlq_topic}"),
                 "end the pattern with `$`, or rename KAFKA_DLQ_TOPIC so that it does not match",
             ),
-            None if topic.as_str() == dlq_topic => reader.refuse(
+            SourceTopic::Literal(name) => reader.refuse(
                 "KAFKA_SOURCE_TOPIC",
                 &expected,
-                topic.as_str(),
+                name,
                 "give KAFKA_DLQ_TOPIC a topic of its own",
             ),
-            _ => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 mod columns;
 mod date;
 mod fault;
+mod forms;
 mod nested;
 mod number;
 mod record;
@@ -26,6 +27,7 @@ use crate::rows::Rows;
 use crate::schema::plan::TablePlan;
 use columns::Column;
 use fault::fault;
+pub use forms::forms;
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;

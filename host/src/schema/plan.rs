@@ -109,12 +109,12 @@ impl TablePlan {
     /// # Errors
     /// Every name in a rule that is no column, or one of a type that the rule does not fit.
     pub fn new(schema: &TableSchema, rules: &Rules) -> Result<Self, Vec<PlanError>> {
-        let errors = rule_errors(schema, rules);
+        let errors = rules.errors(schema);
         if !errors.is_empty() {
             return Err(errors);
         }
         let columns: Vec<ColumnPlan> =
-            schema.columns.iter().map(|column| plan_column(column, schema, rules)).collect();
+            schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
         let by_name =
             columns.iter().enumerate().map(|(at, column)| (Arc::clone(&column.name), at)).collect();
@@ -133,16 +133,19 @@ impl TablePlan {
     }
 }
 
-fn plan_column(column: &Column, schema: &TableSchema, rules: &Rules) -> ColumnPlan {
-    let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
-    let is_wide = is_in(&rules.datetime);
-    ColumnPlan {
-        name: Arc::clone(&column.name),
-        ty: column.ty.clone(),
-        type_text: column.type_text.clone(),
-        is_required: is_in(&rules.required),
-        when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
-        dates: DateRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
+impl ColumnPlan {
+    /// Joins a column of the table and the rules.
+    pub fn new(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
+        let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
+        let is_wide = is_in(&rules.datetime);
+        Self {
+            name: Arc::clone(&column.name),
+            ty: column.ty.clone(),
+            type_text: column.type_text.clone(),
+            is_required: is_in(&rules.required),
+            when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
+            dates: DateRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
+        }
     }
 }
 
@@ -180,29 +183,37 @@ fn has_enum(elements: &[Element]) -> bool {
     })
 }
 
-fn rule_errors(schema: &TableSchema, rules: &Rules) -> Vec<PlanError> {
-    let is_date = |kind: &Kind| {
-        matches!(kind, Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. })
-    };
-    let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
-    let mut errors = Vec::new();
-    let mut look = |variable, names: &[String], fits: &dyn Fn(&Kind) -> bool, wanted: &str| {
-        for name in names {
-            let found = schema.columns.iter().find(|column| *column.name == **name);
-            let problem = match found {
-                None => format!("is no column of `{}`{}", schema.table, near_miss(schema, name)),
-                Some(column) if !fits(&column.ty.kind) => {
-                    format!("is of type {}, expected {wanted}", column.type_text)
-                }
-                Some(_) => continue,
-            };
-            errors.push(PlanError { variable, column: name.clone(), problem });
-        }
-    };
-    look("REQUIRED_COLUMNS", &rules.required, &|_| true, "");
-    look("DATETIME_COLUMNS", &rules.datetime, &is_date, "a date or time");
-    look("STRING_ENUM_COLUMNS", &rules.string_enum, &is_text, "String or Enum");
-    errors
+impl Rules {
+    /// Every name that is no column, or one of a type that the rule does not fit.
+    pub fn errors(&self, schema: &TableSchema) -> Vec<PlanError> {
+        let is_date = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. }
+            )
+        };
+        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
+        let mut errors = Vec::new();
+        let mut look = |variable, names: &[String], fits: &dyn Fn(&Kind) -> bool, wanted: &str| {
+            for name in names {
+                let found = schema.columns.iter().find(|column| *column.name == **name);
+                let problem = match found {
+                    None => {
+                        format!("is no column of `{}`{}", schema.table, near_miss(schema, name))
+                    }
+                    Some(column) if !fits(&column.ty.kind) => {
+                        format!("is of type {}, expected {wanted}", column.type_text)
+                    }
+                    Some(_) => continue,
+                };
+                errors.push(PlanError { variable, column: name.clone(), problem });
+            }
+        };
+        look("REQUIRED_COLUMNS", &self.required, &|_| true, "");
+        look("DATETIME_COLUMNS", &self.datetime, &is_date, "a date or time");
+        look("STRING_ENUM_COLUMNS", &self.string_enum, &is_text, "String or Enum");
+        errors
+    }
 }
 
 fn near_miss(schema: &TableSchema, name: &str) -> String {

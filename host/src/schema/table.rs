@@ -28,8 +28,8 @@ pub struct TableSchema {
     pub server_zone: Tz,
     /// The columns to fill, in the table's order.
     pub columns: Vec<Column>,
-    /// Columns that no record fills, since their type is not supported and they have a DEFAULT.
-    pub left_out: Vec<String>,
+    /// Columns that no record fills.
+    pub left_out: Vec<LeftOut>,
     /// Changes with every name, type and default of the columns.
     pub fingerprint: String,
 }
@@ -47,6 +47,17 @@ pub struct Column {
     pub default: Option<String>,
 }
 
+/// A column that no record fills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The name.
+    pub name: String,
+    /// The type as ClickHouse prints it.
+    pub type_text: String,
+    /// Why.
+    pub why: String,
+}
+
 /// Everything that keeps a table from being filled, at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
@@ -54,7 +65,7 @@ pub struct TableErrors(pub Vec<String>);
 
 impl TableSchema {
     /// Reads the rows of `system.columns` in the order of their position. MATERIALIZED and ALIAS
-    /// columns are the server's own and are passed over.
+    /// columns are the server's own and are left out.
     ///
     /// # Errors
     /// Every column that cannot be filled and cannot be left out, with its type.
@@ -64,6 +75,18 @@ impl TableSchema {
         server_zone: &str,
         rows: impl IntoIterator<Item = ColumnRow>,
     ) -> Result<Self, TableErrors> {
+        let (schema, errors) = Self::survey(database, table, server_zone, rows);
+        if errors.is_empty() { Ok(schema) } else { Err(TableErrors(errors)) }
+    }
+
+    /// The same for a table that may not be fit to fill: as much of it as is, and everything that
+    /// keeps the rest from being filled. Columns at fault are left out.
+    pub fn survey(
+        database: &str,
+        table: &str,
+        server_zone: &str,
+        rows: impl IntoIterator<Item = ColumnRow>,
+    ) -> (Self, Vec<String>) {
         let (mut columns, mut left_out, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut digest = Sha256::new_with_prefix(server_zone);
         for row in rows {
@@ -71,25 +94,23 @@ impl TableSchema {
                 digest.update(part.as_bytes());
                 digest.update([0]);
             }
-            if !["", "DEFAULT", "EPHEMERAL"].contains(&row.default_kind.as_str()) {
-                continue;
-            }
-            match types::parse(&row.ty) {
+            let is_filled = ["", "DEFAULT", "EPHEMERAL"].contains(&row.default_kind.as_str());
+            let ty = if is_filled {
+                types::parse(&row.ty).map_err(|error| {
+                    errors.extend(problem(&row, &error));
+                    error.to_string()
+                })
+            } else {
+                Err(format!("{}: ClickHouse computes it", row.default_kind))
+            };
+            match ty {
                 Ok(ty) => columns.push(Column {
                     name: row.name.into(),
                     ty,
                     type_text: row.ty,
                     default: (row.default_kind == "DEFAULT").then_some(row.default_expression),
                 }),
-                Err(TypeError::Unsupported(_)) if !row.default_kind.is_empty() => {
-                    left_out.push(row.name);
-                }
-                Err(TypeError::Unsupported(part)) => errors.push(format!(
-                    "column `{}`: type `{part}` is not supported yet; give the column a DEFAULT \
-                     and it is left out",
-                    row.name
-                )),
-                Err(error) => errors.push(format!("column `{}`: {error}", row.name)),
+                Err(why) => left_out.push(LeftOut { name: row.name, type_text: row.ty, why }),
             }
         }
         let server_zone = server_zone.parse().unwrap_or_else(|_| {
@@ -99,13 +120,20 @@ impl TableSchema {
         if columns.is_empty() && errors.is_empty() {
             errors.push("no column can be filled".into());
         }
-        if !errors.is_empty() {
-            return Err(TableErrors(errors));
-        }
         let fingerprint = hex::encode(digest.finalize());
         let (database, table) = (database.to_owned(), table.to_owned());
-        Ok(Self { database, table, server_zone, columns, left_out, fingerprint })
+        (Self { database, table, server_zone, columns, left_out, fingerprint }, errors)
     }
+}
+
+/// What keeps a column of such a type from being filled, unless it may be left out.
+fn problem(row: &ColumnRow, error: &TypeError) -> Option<String> {
+    let is_unsupported = matches!(error, TypeError::Unsupported(_));
+    if is_unsupported && !row.default_kind.is_empty() {
+        return None;
+    }
+    let hint = if is_unsupported { "; give the column a DEFAULT and it is left out" } else { "" };
+    Some(format!("column `{}`: {error}{hint}", row.name))
 }
 
 #[cfg(test)]
@@ -122,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn computed_columns_are_passed_over_and_others_left_out_by_their_default() {
+    fn computed_columns_are_left_out_and_others_by_their_default() {
         let schema = TableSchema::from_rows(
             "d",
             "t",
@@ -139,7 +167,15 @@ mod tests {
         .unwrap();
         let names: Vec<_> = schema.columns.iter().map(|column| &*column.name).collect();
         assert_eq!(names, ["a", "e", "f"]);
-        assert_eq!(schema.left_out, ["d"]);
+        let left_out: Vec<_> = schema.left_out.iter().map(|l| (&*l.name, &*l.why)).collect();
+        assert_eq!(
+            left_out,
+            [
+                ("b", "MATERIALIZED: ClickHouse computes it"),
+                ("c", "ALIAS: ClickHouse computes it"),
+                ("d", "type `IPv4` is not supported yet"),
+            ]
+        );
         assert_eq!(schema.columns[2].default.as_deref(), Some("a * 2"));
     }
 
@@ -150,6 +186,8 @@ mod tests {
         assert_eq!(errors.len(), 3);
         assert!(errors[0].contains("`a`") && errors[0].contains("IPv4"));
         assert!(errors[2].contains("Moon/Sea"));
+        let (rest, _) = TableSchema::survey("d", "t", "UTC", [row("a", "IPv4", "", "")]);
+        assert_eq!((rest.columns.len(), rest.left_out.len()), (0, 1));
     }
 
     #[test]

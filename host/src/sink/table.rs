@@ -16,20 +16,37 @@ pub struct Table {
     pub is_deduplicating: bool,
 }
 
+/// What the server says of a table, whether or not it can be filled.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The engine's name.
+    pub engine: String,
+    /// Whether the server drops an INSERT that repeats a token.
+    pub is_deduplicating: bool,
+    /// The server's time zone.
+    pub time_zone: String,
+    /// Every column, in the table's order.
+    pub columns: Vec<ColumnRow>,
+}
+
 /// Reads a table's columns and engine.
 ///
 /// # Errors
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
 pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
-    let failed = |error: &clickhouse::error::Error| match classify(error, server.url()) {
-        InsertError::Hold(hold) => hold,
-        InsertError::Data(text)
-        | InsertError::Split(text)
-        | InsertError::View { text, .. }
-        | InsertError::Schema(text)
-        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
-    };
+    let Description { is_deduplicating, time_zone, columns, .. } =
+        describe(server, database, table).await?;
+    let schema = TableSchema::from_rows(database, table, &time_zone, columns)
+        .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
+    Ok(Table { schema: Arc::new(schema), is_deduplicating })
+}
+
+/// Reads what the server says of a table.
+///
+/// # Errors
+/// What to wait for, as of [`read`], but for the columns: they are not judged.
+pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
     let found: Option<(String, String, String)> = server
         .query(
             "SELECT engine, engine_full, timezone() FROM system.tables \
@@ -39,8 +56,8 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         .bind(table)
         .fetch_optional()
         .await
-        .map_err(|error| failed(&error))?;
-    let Some((engine, engine_full, timezone)) = found else {
+        .map_err(|error| hold_of(&error, server))?;
+    let Some((engine, engine_full, time_zone)) = found else {
         return Err(Hold::Paused(format!(
             "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
              CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
@@ -56,17 +73,38 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         .bind(table)
         .fetch_all()
         .await
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| hold_of(&error, server))?;
     let is_deduplicating = is_deduplicating(&engine, &engine_full);
-    let rows = columns.into_iter().map(|(name, ty, default_kind, default_expression)| ColumnRow {
-        name,
-        ty,
-        default_kind,
-        default_expression,
-    });
-    let schema = TableSchema::from_rows(database, table, &timezone, rows)
-        .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
-    Ok(Table { schema: Arc::new(schema), is_deduplicating })
+    let columns = columns
+        .into_iter()
+        .map(|(name, ty, default_kind, default_expression)| ColumnRow {
+            name,
+            ty,
+            default_kind,
+            default_expression,
+        })
+        .collect();
+    Ok(Description { engine, is_deduplicating, time_zone, columns })
+}
+
+/// The server's version: that it answers, and takes the user.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn version(server: &Server) -> Result<String, Hold> {
+    server.query("SELECT version()").fetch_one().await.map_err(|error| hold_of(&error, server))
+}
+
+/// What an error of a query means: no rows are at stake, so it is transient or an operator's.
+fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
+    match classify(error, server.url()) {
+        InsertError::Hold(hold) => hold,
+        InsertError::Data(text)
+        | InsertError::Split(text)
+        | InsertError::View { text, .. }
+        | InsertError::Schema(text)
+        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
+    }
 }
 
 /// What a view is made of, to see whether an operator touched it; empty once it is dropped.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -11,9 +11,11 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::topics::denial_of;
 use super::{Offsets, SourceEvent};
 use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
+use crate::outcome::Hold;
 use crate::record::TopicPartition;
 
 /// A change of the assignment that librdkafka waits for us to carry out.
@@ -31,6 +33,7 @@ pub struct SourceContext {
     waiter: Arc<Waiter>,
     progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
+    denial: Mutex<Option<Hold>>,
     is_closing: AtomicBool,
 }
 
@@ -41,12 +44,26 @@ impl SourceContext {
         progress: Arc<Progress>,
     ) -> Self {
         let is_closing = AtomicBool::new(false);
-        Self { events, waiter, progress, rebalances: Mutex::default(), is_closing }
+        let (rebalances, denial) = (Mutex::default(), Mutex::default());
+        Self { events, waiter, progress, rebalances, denial, is_closing }
     }
 
     /// The changes noted since the last call, oldest first.
     pub fn take_rebalances(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.rebalances.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What to tell of a broker that does not answer: that it turned this client down, where it
+    /// did, and was not reached since.
+    pub fn tell(&self, hold: Hold) -> Hold {
+        match hold {
+            Hold::Transient(_) => self.denial().clone().unwrap_or(hold),
+            Hold::Paused(_) => hold,
+        }
+    }
+
+    fn denial(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.denial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on a revocation is carried out at once: nobody waits for it any more.
@@ -58,6 +75,7 @@ impl SourceContext {
 impl ClientContext for SourceContext {
     fn stats(&self, statistics: Statistics) {
         if statistics.brokers.values().any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
+            *self.denial() = None;
             self.waiter.release_transient();
         }
         self.progress.learn_ends(ends(&statistics));
@@ -65,6 +83,10 @@ impl ClientContext for SourceContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
+        if let Some(denial) = denial_of(&error, reason) {
+            self.waiter.hold(denial.clone());
+            *self.denial() = Some(denial);
+        }
     }
 }
 

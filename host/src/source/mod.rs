@@ -8,13 +8,17 @@ mod build;
 mod context;
 mod poll;
 mod preflight;
+mod probe;
 mod queue;
 mod settings;
+mod topics;
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+
+pub use probe::Probe;
 
 use crate::budget::Lease;
 use crate::config::Config;

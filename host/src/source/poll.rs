@@ -15,13 +15,14 @@ use super::build::{Bounds, Builder};
 use super::context::{Rebalance, SourceContext, assign, unassign};
 use super::preflight::Preflight;
 use super::queue::DataQueue;
+use super::topics::hold_of;
 use super::{Command, DRAIN_TIMEOUT, Offsets, SourceEvent, settings};
 use crate::budget::Budget;
 use crate::config::{AutoOffsetReset, Config};
 use crate::observe::Observed;
 use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
-use crate::outcome::{Fatal, Hold};
+use crate::outcome::Fatal;
 use crate::record::TopicPartition;
 
 /// Most messages read in one call: large enough to spread the call's cost, small enough that the
@@ -365,37 +366,15 @@ impl Poller {
 
     /// What a client error means for the operator.
     fn judge(&self, error: &KafkaError) {
-        use RDKafkaErrorCode as Code;
-        let hold = match (error, error.rdkafka_error_code()) {
-            (KafkaError::MessageConsumptionFatal(code), _) => {
-                let text = format!("kafka consumer: {code}; the group has fenced this member off");
-                let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
-                return;
-            }
-            (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => Hold::Paused(format!(
-                "a topic of KAFKA_SOURCE_TOPIC ({}) does not exist",
-                self.preflight.source()
-            )),
-            (_, Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
-                Hold::Paused(format!(
-                    "{error}: grant READ on KAFKA_SOURCE_TOPIC and KAFKA_CONSUMER_GROUP_ID"
-                ))
-            }
-            (_, Some(Code::Authentication | Code::SaslAuthenticationFailed)) => Hold::Paused(
-                format!("{error}: look at KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD"),
-            ),
-            (_, Some(Code::SSL)) => Hold::Paused(format!(
-                "{error}: look at KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION"
-            )),
-            (_, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve)) => {
-                Hold::Transient(format!("no broker of KAFKA_BROKER answers: {error}"))
-            }
-            _ => {
-                tracing::warn!(%error, "kafka consumer");
-                return;
-            }
-        };
-        self.waiter.hold(hold);
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            let text = format!("kafka consumer: {code}; the group has fenced this member off");
+            let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
+            return;
+        }
+        match hold_of(error, &self.preflight.source()) {
+            Some(hold) => self.waiter.hold(self.consumer.context().tell(hold)),
+            None => tracing::warn!(%error, "kafka consumer"),
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::config::Config;
+use super::context::SourceContext;
+use super::topics::Topics;
+use crate::config::{Config, SourceTopic};
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 
@@ -19,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Preflight {
     brokers: String,
-    source: Vec<String>,
+    source: Vec<SourceTopic>,
     dead_letter_topic: String,
     next: Instant,
     is_done: bool,
@@ -29,7 +30,7 @@ impl Preflight {
     pub fn new(config: &Config) -> Self {
         Self {
             brokers: config.kafka.brokers.clone(),
-            source: config.kafka.source.iter().map(|topic| topic.as_str().to_owned()).collect(),
+            source: config.kafka.source.clone(),
             dead_letter_topic: config.kafka.dlq_topic.clone(),
             next: Instant::now(),
             is_done: false,
@@ -43,13 +44,17 @@ impl Preflight {
 
     /// The source topics as configured.
     pub fn source(&self) -> String {
-        self.source.join(",")
+        self.names().join(",")
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.source.iter().map(SourceTopic::as_str).collect()
     }
 
     /// Asks for the topics when it is time, and subscribes once they all exist.
-    pub fn attempt<C: ConsumerContext>(
+    pub fn attempt(
         &mut self,
-        consumer: &BaseConsumer<C>,
+        consumer: &BaseConsumer<SourceContext>,
         waiter: &Waiter,
         wait: Duration,
     ) {
@@ -61,73 +66,28 @@ impl Preflight {
         }
         self.next = Instant::now() + RETRY;
         match self.check(consumer) {
-            Err(hold) => waiter.hold(hold),
-            Ok(()) => {
-                let topics: Vec<&str> = self.source.iter().map(String::as_str).collect();
-                match consumer.subscribe(&topics) {
-                    Ok(()) => self.is_done = true,
-                    Err(error) => waiter
-                        .hold(Hold::Paused(format!("subscribing to KAFKA_SOURCE_TOPIC: {error}"))),
+            Err(hold) => waiter.hold(consumer.context().tell(hold)),
+            Ok(()) => match consumer.subscribe(&self.names()) {
+                Ok(()) => self.is_done = true,
+                Err(error) => {
+                    let text = format!("subscribing to KAFKA_SOURCE_TOPIC: {error}");
+                    waiter.hold(Hold::Paused(text));
+                }
+            },
+        }
+    }
+
+    fn check(&self, consumer: &BaseConsumer<SourceContext>) -> Result<(), Hold> {
+        let topics = Topics::new(consumer, &self.brokers, TIMEOUT);
+        for source in &self.source {
+            match source {
+                SourceTopic::Literal(name) => drop(topics.partitions("KAFKA_SOURCE_TOPIC", name)?),
+                SourceTopic::Pattern(pattern) => {
+                    let matching = topics.matching(source)?.len();
+                    tracing::info!(pattern, matching, "subscribing");
                 }
             }
         }
-    }
-
-    fn check<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Result<(), Hold> {
-        let literal = self.source.iter().filter(|topic| !topic.starts_with('^'));
-        let named = literal.map(|topic| ("KAFKA_SOURCE_TOPIC", topic));
-        for (variable, topic) in named.chain([("KAFKA_DLQ_TOPIC", &self.dead_letter_topic)]) {
-            self.exists(consumer, variable, topic)?;
-        }
-        if self.source.iter().any(|topic| topic.starts_with('^')) {
-            self.matches_any(consumer)?;
-        }
-        Ok(())
-    }
-
-    fn exists<C: ConsumerContext>(
-        &self,
-        consumer: &BaseConsumer<C>,
-        variable: &str,
-        topic: &str,
-    ) -> Result<(), Hold> {
-        let metadata = consumer
-            .fetch_metadata(Some(topic), TIMEOUT)
-            .map_err(|error| self.unreachable(&error))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let missing = || {
-            Hold::Paused(format!(
-                "topic `{topic}` does not exist at {}: create it, or look at {variable}",
-                self.brokers
-            ))
-        };
-        let found = found.ok_or_else(missing)?;
-        match found.error().map(RDKafkaErrorCode::from) {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                Err(missing())
-            }
-            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err(Hold::Paused(format!(
-                "topic `{topic}` ({variable}) may not be described: grant DESCRIBE on it"
-            ))),
-            Some(code) => Err(Hold::Transient(format!("topic `{topic}` ({variable}): {code}"))),
-            None if found.partitions().is_empty() => Err(missing()),
-            None => Ok(()),
-        }
-    }
-
-    fn matches_any<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Result<(), Hold> {
-        // A pattern without a match yet is no error: topics may come. It is worth a word.
-        let metadata =
-            consumer.fetch_metadata(None, TIMEOUT).map_err(|error| self.unreachable(&error))?;
-        tracing::info!(topics = metadata.topics().len(), pattern = %self.source(), "subscribing");
-        Ok(())
-    }
-
-    fn unreachable(&self, error: &KafkaError) -> Hold {
-        Hold::Transient(format!(
-            "no broker of KAFKA_BROKER ({}) answers: {error}; look at KAFKA_BROKER and the \
-             KAFKA_SECURITY_PROTOCOL family",
-            self.brokers
-        ))
+        topics.partitions("KAFKA_DLQ_TOPIC", &self.dead_letter_topic).map(drop)
     }
 }

@@ -1,0 +1,152 @@
+//! The forms of JSON that `value` takes for a column, in words.
+
+use crate::schema::plan::{DateRules, TimestampUnit};
+use crate::schema::types::{Kind, Type};
+
+/// What a column takes, in short: the range follows from the type, and null is another matter.
+pub fn forms(ty: &Type, dates: DateRules) -> String {
+    match &ty.kind {
+        Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
+        Kind::Int(_) => "integer".into(),
+        Kind::Float32 | Kind::Float64 => "number".into(),
+        Kind::Bool => "true or false".into(),
+        Kind::String => "string".into(),
+        Kind::FixedString(width) => format!("string of at most {width} bytes"),
+        Kind::Uuid => "UUID as string".into(),
+        Kind::Date | Kind::Date32 => format!("date as string{}", layouts(dates)),
+        Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
+            let zone = zone.unwrap_or(dates.zone);
+            let number = dates.unit.map(|unit| format!(", or number of {}", name(unit)));
+            let number = number.unwrap_or_default();
+            format!("time as string, in {zone} unless it says{}{number}", layouts(dates))
+        }
+        Kind::Decimal { .. } => "number, or as string".into(),
+        Kind::Enum(_) => "label as string".into(),
+        Kind::Array(element) => format!("array of: {}", within(element, dates)),
+        Kind::Map(_, value) => format!("object of: {}", within(value, dates)),
+        Kind::Tuple(elements) => {
+            let has_names = elements.iter().any(|element| element.name.is_some());
+            let list: Vec<String> =
+                elements.iter().map(|element| within(&element.ty, dates)).collect();
+            let or_object = if has_names { ", or object by name" } else { "" };
+            format!("array of exactly: ({}){or_object}", list.join("; "))
+        }
+    }
+}
+
+/// What stands within another type, where null is told with it.
+fn within(ty: &Type, dates: DateRules) -> String {
+    let null = if ty.is_nullable { " or null" } else { "" };
+    format!("{}{null}", forms(ty, dates))
+}
+
+fn layouts(dates: DateRules) -> &'static str {
+    if dates.is_wide { " (more layouts)" } else { "" }
+}
+
+fn name(unit: TimestampUnit) -> &'static str {
+    match unit {
+        TimestampUnit::Seconds => "seconds",
+        TimestampUnit::Milliseconds => "milliseconds",
+        TimestampUnit::Microseconds => "microseconds",
+        TimestampUnit::Nanoseconds => "nanoseconds",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use super::*;
+    use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::table::{ColumnRow, TableSchema};
+
+    /// A type, the rules, what is said of it, values that it takes, and values that it refuses.
+    type Case<'a> = (&'a str, &'a Rules, &'a str, &'a [&'a str], &'a [&'a str]);
+
+    /// What is said of a column of this type, and whether it takes this value.
+    fn said_and_done(ty: &str, rules: &Rules, value: &str) -> (String, bool) {
+        let row = ColumnRow {
+            name: "c".into(),
+            ty: ty.into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        };
+        let schema = TableSchema::from_rows("d", "t", "Asia/Tokyo", [row]).unwrap();
+        let plan = TablePlan::new(&schema, rules).unwrap();
+        let payload = format!("{{\"c\":{value}}}");
+        let rows = decode(&plan, std::iter::once((0, payload.as_bytes())));
+        let said = forms(&plan.columns[0].ty, plan.columns[0].dates);
+        (said, rows.rejections.is_empty())
+    }
+
+    #[test]
+    fn what_is_said_of_a_type_is_what_decode_takes() {
+        let plain = Rules::default();
+        let unit = Rules { timestamp_unit: Some(TimestampUnit::Milliseconds), ..Rules::default() };
+        let wide = Rules { datetime: vec!["c".into()], ..Rules::default() };
+        let table: &[Case<'_>] = &[
+            ("Int32", &plain, "integer", &["1"], &["\"1\"", "true", "1.5"]),
+            ("UInt64", &plain, "integer, or as string", &["1", "\"1\""], &["1.5", "[]"]),
+            ("Float32", &plain, "number", &["1", "1.5"], &["\"1.5\""]),
+            ("Bool", &plain, "true or false", &["true", "false"], &["1", "\"true\""]),
+            ("String", &plain, "string", &["\"1\""], &["1", "{}"]),
+            ("FixedString(2)", &plain, "string of at most 2 bytes", &["\"a\""], &["\"abc\"", "1"]),
+            (
+                "UUID",
+                &plain,
+                "UUID as string",
+                &["\"6f1d2c3b-0000-4000-8000-000000000000\""],
+                &["1"],
+            ),
+            ("Date", &unit, "date as string", &["\"2026-03-01\""], &["1", "\"Mar 1 2026\""]),
+            ("Date", &wide, "date as string (more layouts)", &["\"Mar 1 2026\""], &["1"]),
+            (
+                "DateTime",
+                &plain,
+                "time as string, in Asia/Tokyo unless it says",
+                &["\"2026-03-01 10:00:00\""],
+                &["1", "\"Mar 1 2026\""],
+            ),
+            (
+                "DateTime64(3, 'Europe/Berlin')",
+                &unit,
+                "time as string, in Europe/Berlin unless it says, or number of milliseconds",
+                &["1", "\"2026-03-01\""],
+                &["1.5"],
+            ),
+            ("Decimal(4, 2)", &plain, "number, or as string", &["1.5", "\"1.5\""], &["true"]),
+            ("Enum8('a' = 1)", &plain, "label as string", &["\"a\""], &["1", "\"b\""]),
+            ("Array(Int8)", &plain, "array of: integer", &["[]", "[1]"], &["1", "[null]"]),
+            ("Array(Nullable(Int8))", &plain, "array of: integer or null", &["[null]"], &["1"]),
+            (
+                "Map(String, Int8)",
+                &plain,
+                "object of: integer",
+                &["{}", r#"{"a":1}"#],
+                &["[1]", r#"{"a":null}"#],
+            ),
+            (
+                "Tuple(Int8, String)",
+                &plain,
+                "array of exactly: (integer; string)",
+                &[r#"[1,"a"]"#],
+                &["[1]", "{}"],
+            ),
+            (
+                "Tuple(a Int8, b Nullable(String))",
+                &plain,
+                "array of exactly: (integer; string or null), or object by name",
+                &[r#"{"a":1}"#, "[1,null]"],
+                &[r#"{"b":"x"}"#, "[1]"],
+            ),
+        ];
+        for (ty, rules, expected, taken, refused) in table {
+            for (values, is_taken) in [(taken, true), (refused, false)] {
+                for value in *values {
+                    let done = said_and_done(ty, rules, value);
+                    assert_eq!(done, ((*expected).to_owned(), is_taken), "{ty}: {value}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the brokers say of topics, and what their errors mean for an operator: asked before the
+//! subscription, and by `sluicegate check`.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
+
+use crate::config::SourceTopic;
+use crate::outcome::Hold;
+
+/// Asks the brokers by one consumer, which need be no member of its group.
+pub struct Topics<'a, C: ConsumerContext> {
+    consumer: &'a BaseConsumer<C>,
+    brokers: &'a str,
+    /// Longest wait for one answer.
+    timeout: Duration,
+}
+
+impl<'a, C: ConsumerContext> Topics<'a, C> {
+    pub fn new(consumer: &'a BaseConsumer<C>, brokers: &'a str, timeout: Duration) -> Self {
+        Self { consumer, brokers, timeout }
+    }
+
+    /// The partitions of a topic, at least one; `variable` names it.
+    ///
+    /// # Errors
+    /// What to wait for, naming the variable.
+    pub fn partitions(&self, variable: &str, topic: &str) -> Result<Vec<i32>, Hold> {
+        let metadata = self.metadata(Some(topic))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let missing = || {
+            Hold::Paused(format!(
+                "topic `{topic}` does not exist at {}: create it, or look at {variable}",
+                self.brokers
+            ))
+        };
+        let found = found.ok_or_else(missing)?;
+        match found.error().map(Code::from) {
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(missing()),
+            Some(Code::TopicAuthorizationFailed) => Err(Hold::Paused(format!(
+                "topic `{topic}` ({variable}) may not be described: grant DESCRIBE on it"
+            ))),
+            Some(code) => Err(Hold::Transient(format!("topic `{topic}` ({variable}): {code}"))),
+            None if found.partitions().is_empty() => Err(missing()),
+            None => Ok(found.partitions().iter().map(MetadataPartition::id).collect()),
+        }
+    }
+
+    /// The topics that a pattern matches as of now, with their partitions, by name. None is no
+    /// error: topics may come.
+    ///
+    /// # Errors
+    /// What to wait for.
+    pub fn matching(&self, pattern: &SourceTopic) -> Result<Vec<(String, Vec<i32>)>, Hold> {
+        let metadata = self.metadata(None)?;
+        let is_ours =
+            |topic: &&MetadataTopic| topic.error().is_none() && pattern.matches(topic.name());
+        let mut found: Vec<(String, Vec<i32>)> = metadata
+            .topics()
+            .iter()
+            .filter(is_ours)
+            .map(|topic| {
+                let partitions = topic.partitions().iter().map(MetadataPartition::id);
+                (topic.name().to_owned(), partitions.collect())
+            })
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// How many brokers the cluster has.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn brokers(&self) -> Result<usize, Hold> {
+        Ok(self.metadata(None)?.brokers().len())
+    }
+
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Hold> {
+        self.consumer.fetch_metadata(topic, self.timeout).map_err(|error| {
+            Hold::Transient(format!(
+                "no broker of KAFKA_BROKER ({}) answers: {error}; look at KAFKA_BROKER and the \
+                 KAFKA_SECURITY_PROTOCOL family",
+                self.brokers
+            ))
+        })
+    }
+}
+
+/// What an error of the consumer means for the operator; `None` for one that librdkafka gets over
+/// by itself. `source` are the topics as configured.
+pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
+    let hold = match error.rdkafka_error_code()? {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+            Hold::Paused(format!("a topic of KAFKA_SOURCE_TOPIC ({source}) does not exist"))
+        }
+        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => Hold::Paused(format!(
+            "{error}: grant READ on KAFKA_SOURCE_TOPIC and KAFKA_CONSUMER_GROUP_ID"
+        )),
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL => {
+            return denial_of(error, &error.to_string());
+        }
+        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
+            Hold::Transient(format!("no broker of KAFKA_BROKER answers: {error}"))
+        }
+        _ => return None,
+    };
+    Some(hold)
+}
+
+/// What an error means by which a broker and this client turn each other down, which afterwards
+/// looks as if no broker answered. `reason` is librdkafka's text, which tells which it was.
+pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
+    let variables = match error.rdkafka_error_code()? {
+        Code::Authentication | Code::SaslAuthenticationFailed => {
+            "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        }
+        Code::SSL => "KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION",
+        _ => return None,
+    };
+    // What follows is how long it took, which would make each time another text.
+    let reason = reason.split(" (after ").next().unwrap_or(reason);
+    Some(Hold::Paused(format!("{reason}: look at {variables}")))
+}
