@@ -126,11 +126,28 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
                 InsertError::Hold(Hold::Transient(text))
             }
         },
+        Error::Network(_) if is_untrusted(error) => {
+            let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
+            let hint = "look at CLICKHOUSE_SSL_CA_LOCATION";
+            InsertError::Hold(Hold::Paused(format!("{text}: {hint}")))
+        }
         Error::Network(_) | Error::TimedOut => {
             let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
             InsertError::Hold(Hold::Transient(text))
         }
         _ => InsertError::Unknown(chain(error)),
+    }
+}
+
+/// Whether the connection was given up over the server's certificate.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    // An `io::Error` hides what it wraps from `source`.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => is_untrusted(wrapped),
+        None => error.source().is_some_and(is_untrusted),
     }
 }
 
