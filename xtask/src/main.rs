@@ -31,7 +31,7 @@ enum Task {
     },
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, local, e2e, clients or broker.
+        /// Only this suite: unit, local, e2e, deploy, clients or broker.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.

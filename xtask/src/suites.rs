@@ -25,6 +25,7 @@ const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), None),
+    suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
 ];
@@ -40,6 +41,11 @@ const fn suite(
 
 fn kafka() -> anyhow::Result<Environment> {
     Ok(vec![("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?)])
+}
+
+fn go() -> anyhow::Result<Environment> {
+    debian::tool("go", &["golang-go"])?;
+    Ok(Environment::new())
 }
 
 fn clients() -> anyhow::Result<Environment> {
@@ -78,7 +84,7 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
         SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
     ensure!(
         !suites.is_empty(),
-        "no suite of this name: there are unit, local, e2e, clients and broker"
+        "no suite of this name: there are unit, local, e2e, deploy, clients and broker"
     );
     let environment = set_up_tests()?;
     build()?;
