@@ -78,7 +78,7 @@ fn the_image_is_small_runs_as_nobody_and_holds_no_demo() {
         assert!(!set.contains("PASSWORD") && !set.contains("SECRET"), "{set}");
     }
     let at = |name: &str| instructions.iter().position(|(found, _)| *found == name).unwrap();
-    let user: u32 = all("USER").last().unwrap().split(':').next().unwrap().parse().unwrap();
+    let user: u32 = all("USER").next_back().unwrap().split(':').next().unwrap().parse().unwrap();
     assert!(user != 0 && at("USER") < at("ENTRYPOINT"));
     assert!(all("ENTRYPOINT").chain(all("CMD")).all(|command| command.starts_with('[')));
     let build = all("RUN").find(|run| run.starts_with("cargo build")).unwrap();
