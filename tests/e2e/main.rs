@@ -4,6 +4,7 @@
 
 mod admin;
 mod bad_input;
+mod check;
 mod dead_letters;
 mod delivery;
 mod demo;

@@ -1,7 +1,7 @@
 //! The host under test, as a child process.
 
 use std::collections::BTreeMap;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,19 +39,7 @@ pub struct Host {
 impl Host {
     /// Starts the binary with exactly these variables.
     pub fn start(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let binary = crate::path_of("SLUICEGATE_BIN")?;
-        let mut child = Command::new(&binary)
-            .arg("run")
-            .env_clear()
-            .envs(environment)
-            // No `.env` of the checkout may leak in.
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
+        let mut child = command(environment, &["run"])?.spawn().context("starting the host")?;
         let log = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().context("stdout")?, &log);
         collect(child.stderr.take().context("stderr")?, &log);
@@ -155,6 +143,30 @@ impl Host {
         sleep(Duration::from_millis(200)).await;
         Ok(status??)
     }
+}
+
+/// Runs the binary to its end with exactly these variables.
+pub async fn once(
+    environment: &BTreeMap<String, String>,
+    arguments: &[&str],
+) -> anyhow::Result<Output> {
+    let output = command(environment, arguments)?.output();
+    Ok(tokio::time::timeout(PATIENCE, output).await.context("still running")??)
+}
+
+fn command(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<Command> {
+    let mut command = Command::new(crate::path_of("SLUICEGATE_BIN")?);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        // No `.env` of the checkout may leak in.
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    Ok(command)
 }
 
 fn collect(stream: impl AsyncRead + Unpin + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {

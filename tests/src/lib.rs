@@ -11,7 +11,7 @@ mod tls;
 
 pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
-pub use host::{Host, Ledger, PATIENCE};
+pub use host::{Host, Ledger, PATIENCE, once};
 pub use http::Answer;
 pub use job::Job;
 pub use kafka::{DeadLetter, Message};

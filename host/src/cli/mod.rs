@@ -2,11 +2,12 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | done; for `run`: told to stop, drained and committed |
-//! | 1 | the command failed |
+//! | 0 | done; for `run`: told to stop, drained and committed; for `check`: all is well |
+//! | 1 | the command failed; for `check`: something outside of the configuration is wrong |
 //! | 64 | the configuration is wrong; every broken rule is listed |
 //! | 70 | a bug, or a membership that is fenced off; what was settled is committed |
 
+mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod run;
@@ -30,6 +31,8 @@ pub struct Cli {
 enum Command {
     /// Consume, insert, dead-letter; configured by environment variables.
     Run,
+    /// Look at everything that `run` needs, once: configuration, topics, table, columns.
+    Check(check::Args),
     /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -58,6 +61,7 @@ impl Cli {
     pub fn execute(self) -> Result<(), Exit> {
         match self.command {
             Command::Run => run::run(),
+            Command::Check(args) => check::run(&args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => Ok(demo::run(&args)?),
         }

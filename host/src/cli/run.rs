@@ -113,7 +113,7 @@ fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Sourc
 }
 
 /// The rules of the configuration, in the plan's words.
-fn rules(config: &Config) -> plan::Rules {
+pub(super) fn rules(config: &Config) -> plan::Rules {
     let rules = &config.rules;
     plan::Rules {
         required: rules.required.clone(),

@@ -3,7 +3,11 @@
 use crate::schema::plan::{DateRules, TimestampUnit};
 use crate::schema::types::{Kind, Type};
 
-/// What a column takes, in short: the range follows from the type, and null is another matter.
+/// What DATETIME_COLUMNS adds.
+const LAYOUTS: &str = "more layouts";
+
+/// What a column takes, in short: the range follows from the type, and null is another
+/// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, dates: DateRules) -> String {
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
@@ -13,12 +17,13 @@ pub fn forms(ty: &Type, dates: DateRules) -> String {
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
         Kind::Uuid => "UUID as string".into(),
-        Kind::Date | Kind::Date32 => format!("date as string{}", layouts(dates)),
+        Kind::Date | Kind::Date32 if dates.is_wide => format!("date as string ({LAYOUTS})"),
+        Kind::Date | Kind::Date32 => "date as string".into(),
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
             let zone = zone.unwrap_or(dates.zone);
-            let number = dates.unit.map(|unit| format!(", or number of {}", name(unit)));
-            let number = number.unwrap_or_default();
-            format!("time as string, in {zone} unless it says{}{number}", layouts(dates))
+            let layouts = if dates.is_wide { format!(", {LAYOUTS}") } else { String::new() };
+            let number = dates.unit.map(|unit| format!(", or number in {}", name(unit)));
+            format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
         }
         Kind::Decimal { .. } => "number, or as string".into(),
         Kind::Enum(_) => "label as string".into(),
@@ -40,16 +45,12 @@ fn within(ty: &Type, dates: DateRules) -> String {
     format!("{}{null}", forms(ty, dates))
 }
 
-fn layouts(dates: DateRules) -> &'static str {
-    if dates.is_wide { " (more layouts)" } else { "" }
-}
-
 fn name(unit: TimestampUnit) -> &'static str {
     match unit {
-        TimestampUnit::Seconds => "seconds",
-        TimestampUnit::Milliseconds => "milliseconds",
-        TimestampUnit::Microseconds => "microseconds",
-        TimestampUnit::Nanoseconds => "nanoseconds",
+        TimestampUnit::Seconds => "s",
+        TimestampUnit::Milliseconds => "ms",
+        TimestampUnit::Microseconds => "us",
+        TimestampUnit::Nanoseconds => "ns",
     }
 }
 
@@ -103,16 +104,23 @@ mod tests {
             (
                 "DateTime",
                 &plain,
-                "time as string, in Asia/Tokyo unless it says",
+                "time as string (Asia/Tokyo)",
                 &["\"2026-03-01 10:00:00\""],
                 &["1", "\"Mar 1 2026\""],
             ),
             (
                 "DateTime64(3, 'Europe/Berlin')",
                 &unit,
-                "time as string, in Europe/Berlin unless it says, or number of milliseconds",
+                "time as string (Europe/Berlin), or number in ms",
                 &["1", "\"2026-03-01\""],
                 &["1.5"],
+            ),
+            (
+                "DateTime",
+                &wide,
+                "time as string (Asia/Tokyo, more layouts)",
+                &["\"Mar 1 2026\""],
+                &["1"],
             ),
             ("Decimal(4, 2)", &plain, "number, or as string", &["1.5", "\"1.5\""], &["true"]),
             ("Enum8('a' = 1)", &plain, "label as string", &["\"a\""], &["1", "\"b\""]),

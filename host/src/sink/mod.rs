@@ -16,7 +16,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 
 pub use client::Server;
-pub use table::{Description, Table, describe, read, version};
+pub use table::{Description, Table, describe, may_insert, read, version};
 
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use clickhouse::sql::Identifier;
+
 use super::client::Server;
 use super::errors::{InsertError, classify};
 use crate::outcome::Hold;
@@ -93,6 +95,26 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
     server.query("SELECT version()").fetch_one().await.map_err(|error| hold_of(&error, server))
+}
+
+/// Whether the user may insert into these columns of a table; `None` where the server does not
+/// tell, as one that knows no CHECK GRANT.
+pub async fn may_insert(
+    server: &Server,
+    database: &str,
+    table: &str,
+    columns: &[&str],
+) -> Option<bool> {
+    let places = vec!["?"; columns.len()].join(", ");
+    let sql = format!("CHECK GRANT INSERT({places}) ON ?.?");
+    let names = columns.iter().chain([&database, &table]);
+    let query = names.fold(server.query(&sql), |query, name| query.bind(Identifier(name)));
+    let answer = query.fetch_bytes("TSV").ok()?.collect().await.ok()?;
+    match answer.trim_ascii() {
+        b"1" => Some(true),
+        b"0" => Some(false),
+        _ => None,
+    }
 }
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's.

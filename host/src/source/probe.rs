@@ -57,7 +57,7 @@ impl Probe {
                 .find(|hold| matches!(hold, Hold::Paused(_)));
             let text = known.as_ref().unwrap_or(&hold).text();
             match self.consumer.context().last() {
-                Some(line) => Hold::Transient(format!("{text}: {line}")),
+                Some(line) => Hold::Transient(format!("{text} (librdkafka: {line})")),
                 None => Hold::Transient(text.to_owned()),
             }
         })
@@ -92,9 +92,13 @@ impl Probe {
             .and_then(|()| self.consumer.assign(&list))
             .map_err(|error| failed(&error))?;
         let ends = Instant::now() + self.left();
+        let mut has_ended = false;
         let outcome = loop {
             match self.consumer.poll(POLL_INTERVAL) {
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => break Ok(()),
+                Some(Ok(_)) => break Ok(()),
+                // The same answer may hold an error, which comes behind it.
+                Some(Err(KafkaError::PartitionEOF(_))) => has_ended = true,
+                None if has_ended => break Ok(()),
                 Some(Err(error)) => match hold_of(&error, &self.source) {
                     Some(Hold::Paused(text)) => {
                         break Err(Hold::Paused(format!("topic `{topic}`: {text}")));

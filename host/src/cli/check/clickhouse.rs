@@ -1,0 +1,114 @@
+//! The ClickHouse side: server, table, columns.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::mapping::{Mapping, mappings};
+use super::report::Check;
+use crate::cli::run::rules;
+use crate::config::Config;
+use crate::outcome::Hold;
+use crate::schema::plan::Rules;
+use crate::schema::table::TableSchema;
+use crate::sink::{Description, Server, describe, may_insert, version};
+
+const SERVER: &str = "clickhouse";
+const TABLE: &str = "table";
+const GRANT: &str = "grant";
+const COLUMNS: &str = "columns";
+const RULES: &str = "column rules";
+
+/// Asks the server, and judges what it says of the table. All answers together may take `timeout`.
+pub async fn look(
+    config: &Config,
+    server: &Server,
+    timeout: Duration,
+) -> (Vec<Check>, Vec<Mapping>) {
+    let (database, table) = (&*config.clickhouse.database, &*config.clickhouse.table);
+    let ends = Instant::now() + timeout;
+    let late = || {
+        let text = format!("CLICKHOUSE_HOST {} does not answer in time", server.url());
+        Hold::Transient(text)
+    };
+    let answer = timeout_at(ends, version(server)).await.unwrap_or_else(|_| Err(late()));
+    let mut checks = vec![match &answer {
+        Ok(version) => {
+            let user = &config.clickhouse.user;
+            let text = format!("version {version} at {}, takes user `{user}`", server.url());
+            Check::ok(SERVER, text)
+        }
+        Err(hold) => Check::problem(SERVER, hold.text()),
+    }];
+    if answer.is_err() {
+        let others = [TABLE, COLUMNS, RULES];
+        checks.extend(others.map(|name| Check::not_known(name, "the server gives no answer")));
+        return (checks, Vec::new());
+    }
+    let described = timeout_at(ends, describe(server, database, table)).await;
+    let description = match described.unwrap_or_else(|_| Err(late())) {
+        Ok(description) => description,
+        Err(hold) => {
+            checks.push(Check::problem(TABLE, hold.text()));
+            let others = [COLUMNS, RULES];
+            checks.extend(others.map(|name| Check::not_known(name, "the table is not known")));
+            return (checks, Vec::new());
+        }
+    };
+    checks.push(Check::ok(TABLE, about(database, table, &description)));
+    let Description { time_zone, columns, .. } = description;
+    let (schema, errors) = TableSchema::survey(database, table, &time_zone, columns);
+    let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
+    let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
+    checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));
+    let rules = rules(config);
+    checks.extend(columns_of(&schema, errors));
+    checks.extend(rules_of(&schema, &rules));
+    (checks, mappings(&schema, &rules))
+}
+
+fn about(database: &str, table: &str, description: &Description) -> String {
+    let Description { engine, is_deduplicating, time_zone, .. } = description;
+    let repeated = match is_deduplicating {
+        true => "a repeated INSERT is recognised",
+        false => "a repeated INSERT is not recognised and may double its rows",
+    };
+    format!("`{database}`.`{table}`: engine {engine}, time zone {time_zone}; {repeated}")
+}
+
+fn grant(config: &Config, is_granted: bool) -> Check {
+    let (user, table) = (&config.clickhouse.user, &config.clickhouse.table);
+    if is_granted {
+        Check::ok(GRANT, format!("user `{user}` may insert into `{table}`"))
+    } else {
+        let text = format!(
+            "user `{user}` may not insert into `{table}`: grant INSERT on it to CLICKHOUSE_USER"
+        );
+        Check::problem(GRANT, text)
+    }
+}
+
+fn columns_of(schema: &TableSchema, errors: Vec<String>) -> Vec<Check> {
+    if errors.is_empty() {
+        let (filled, left_out) = (schema.columns.len(), schema.left_out.len());
+        return vec![Check::ok(
+            COLUMNS,
+            format!("{filled} filled by records, {left_out} left out"),
+        )];
+    }
+    errors.into_iter().map(|error| Check::problem(COLUMNS, error)).collect()
+}
+
+fn rules_of(schema: &TableSchema, rules: &Rules) -> Vec<Check> {
+    let errors = rules.errors(schema);
+    if errors.is_empty() {
+        let named = rules.required.len() + rules.datetime.len() + rules.string_enum.len();
+        let text = match named {
+            0 => "REQUIRED_COLUMNS, DATETIME_COLUMNS and STRING_ENUM_COLUMNS name no column".into(),
+            1 => "1 name, which fits".into(),
+            _ => format!("{named} names, all of which fit"),
+        };
+        return vec![Check::ok(RULES, text)];
+    }
+    errors.iter().map(|error| Check::problem(RULES, error.to_string())).collect()
+}

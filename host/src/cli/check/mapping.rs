@@ -1,0 +1,152 @@
+//! What becomes of each column of the table.
+
+use serde_json::{Value, json};
+
+use crate::decode::forms;
+use crate::schema::arrow::data_type;
+use crate::schema::plan::{ColumnPlan, Rules, WhenNull};
+use crate::schema::table::{Column, TableSchema};
+
+/// One column, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mapping {
+    name: String,
+    type_text: String,
+    fill: Result<Fill, String>,
+}
+
+/// How a column is filled.
+#[derive(Debug, PartialEq, Eq)]
+struct Fill {
+    /// The Arrow type that goes out.
+    sent_as: String,
+    /// The JSON that is taken.
+    takes: String,
+    /// What becomes of a field that is missing or null.
+    missing: String,
+}
+
+/// Every column: those that records fill, then those that are left out.
+pub fn mappings(schema: &TableSchema, rules: &Rules) -> Vec<Mapping> {
+    let filled = schema.columns.iter().map(|column| {
+        let plan = ColumnPlan::new(column, schema, rules);
+        Mapping {
+            name: column.name.to_string(),
+            type_text: column.type_text.clone(),
+            fill: Ok(Fill {
+                sent_as: data_type(&column.ty).to_string(),
+                takes: forms(&column.ty, plan.dates),
+                missing: missing(column, &plan, rules),
+            }),
+        }
+    });
+    let left_out = schema.left_out.iter().map(|column| Mapping {
+        name: column.name.clone(),
+        type_text: column.type_text.clone(),
+        fill: Err(column.why.clone()),
+    });
+    filled.chain(left_out).collect()
+}
+
+fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
+    if plan.is_required {
+        return "rejected (REQUIRED_COLUMNS)".into();
+    }
+    let is_string_enum = rules.string_enum.iter().any(|name| **name == *column.name);
+    match (&plan.when_null, &column.default) {
+        (WhenNull::Keep, _) => "NULL".into(),
+        (WhenNull::Epoch, _) => "1970-01-01 00:00:00 (DATETIME_COLUMNS)".into(),
+        (WhenNull::Label(label), _) if is_string_enum => {
+            format!("'{label}' (STRING_ENUM_COLUMNS)")
+        }
+        (WhenNull::Label(label), _) => format!("'{label}' (its DEFAULT)"),
+        (WhenNull::ServerDefault, Some(default)) => format!("DEFAULT {default}"),
+        (WhenNull::ServerDefault, None) => "the type's zero".into(),
+        (WhenNull::Reject, None) => "rejected: it has no DEFAULT".into(),
+        (WhenNull::Reject, Some(_)) => {
+            "rejected: ClickHouse does not apply this DEFAULT to a null".into()
+        }
+    }
+}
+
+impl Mapping {
+    /// A row for people.
+    pub fn cells(&self) -> Vec<String> {
+        let start = [self.name.clone(), self.type_text.clone()];
+        let rest = match &self.fill {
+            Ok(fill) => [fill.sent_as.clone(), fill.takes.clone(), fill.missing.clone()],
+            Err(why) => ["-".into(), "-".into(), format!("left out: {why}")],
+        };
+        start.into_iter().chain(rest).collect()
+    }
+
+    /// An object for scripts.
+    pub fn json(&self) -> Value {
+        match &self.fill {
+            Ok(fill) => json!({
+                "name": self.name,
+                "type": self.type_text,
+                "sent_as": fill.sent_as,
+                "takes": fill.takes,
+                "missing": fill.missing,
+            }),
+            Err(why) => {
+                json!({ "name": self.name, "type": self.type_text, "left_out": why })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::table::ColumnRow;
+
+    fn row((name, ty, default): (&str, &str, &str)) -> ColumnRow {
+        ColumnRow {
+            name: name.into(),
+            ty: ty.into(),
+            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+            default_expression: default.into(),
+        }
+    }
+
+    #[test]
+    fn each_column_says_what_goes_out_and_what_a_null_becomes() {
+        let rows = [
+            ("id", "UInt64", ""),
+            ("n", "Nullable(Int8)", "5"),
+            ("d", "DateTime64(3)", "now64()"),
+            ("at", "DateTime", ""),
+            ("s", "String", "'none'"),
+            ("e", "Enum8('x' = 1)", "'x'"),
+            ("f", "Enum8('x' = 1)", ""),
+            ("a", "Array(Int8)", "[1]"),
+            ("z", "Float64", ""),
+            ("m", "IPv4", ""),
+        ];
+        let (schema, errors) = TableSchema::survey("d", "t", "UTC", rows.map(row));
+        assert_eq!(errors.len(), 1);
+        let only = |name: &str| vec![name.to_owned()];
+        let rules = Rules {
+            required: only("id"),
+            datetime: only("at"),
+            string_enum: only("s"),
+            timestamp_unit: None,
+        };
+        let found = mappings(&schema, &rules);
+        let found: Vec<String> = found.iter().map(|column| column.cells().join(" | ")).collect();
+        insta::assert_snapshot!(found.join("\n"), @r"
+        id | UInt64 | UInt64 | integer, or as string | rejected (REQUIRED_COLUMNS)
+        n | Nullable(Int8) | Int8 | integer | NULL
+        d | DateTime64(3) | Timestamp(ms) | time as string (UTC) | DEFAULT now64()
+        at | DateTime | Timestamp(s) | time as string (UTC, more layouts) | 1970-01-01 00:00:00 (DATETIME_COLUMNS)
+        s | String | Utf8 | string | 'DEFAULT' (STRING_ENUM_COLUMNS)
+        e | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | 'x' (its DEFAULT)
+        f | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | rejected: it has no DEFAULT
+        a | Array(Int8) | List(Int8) | array of: integer | rejected: ClickHouse does not apply this DEFAULT to a null
+        z | Float64 | Float64 | number | the type's zero
+        m | IPv4 | - | - | left out: type `IPv4` is not supported yet
+        ");
+    }
+}

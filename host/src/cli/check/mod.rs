@@ -1,0 +1,113 @@
+//! `sluicegate check`: asks everything that `run` needs, once, and says what an operator should
+//! know of it. It joins no group, commits nothing and writes nothing.
+//!
+//! Kafka and ClickHouse are asked apart from each other, so that the one does not hide what is
+//! wrong with the other.
+
+mod clickhouse;
+mod kafka;
+mod mapping;
+mod report;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{EXIT_CONFIG, Exit};
+use crate::config::{Config, Environment};
+use crate::dead_letter::DeadLetters;
+use crate::observe::status::Status;
+use crate::sink::Server;
+use crate::source::Probe;
+use report::{Check, Report};
+
+const CONFIGURATION: &str = "configuration";
+
+/// Options of `sluicegate check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes:
+  0   all is well
+  1   something outside of the configuration is wrong: a broker, a topic, the table
+  64  the configuration is wrong; every broken rule is listed")]
+pub struct Args {
+    /// Print one JSON object: ok, checks, columns.
+    #[arg(long)]
+    json: bool,
+    /// Longest wait for Kafka, and for ClickHouse beside it, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout_s: u64,
+}
+
+/// Checks, prints the report, and fails unless all is well.
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let timeout = Duration::from_secs(args.timeout_s);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let report = runtime.block_on(look(timeout));
+    runtime.shutdown_background();
+    report.print(args.json).context("writing to stdout")?;
+    let code = match report.is_ok_of(CONFIGURATION) {
+        _ if report.is_ok() => return Ok(()),
+        true => 1,
+        false => EXIT_CONFIG,
+    };
+    Err(Exit { code, error: anyhow::anyhow!(report.summary()) })
+}
+
+async fn look(timeout: Duration) -> Report {
+    let mut report = Report::default();
+    let config = match Config::from_env(&Environment::read()) {
+        Ok((config, warnings)) => {
+            report.checks.extend(
+                warnings.iter().map(|warning| Check::warning(CONFIGURATION, warning.to_string())),
+            );
+            config
+        }
+        Err(errors) => {
+            report.checks.extend(errors.problems().iter().map(|problem| {
+                let text = format!(
+                    "{}: expected {}; found {}; {}",
+                    problem.variable, problem.expected, problem.found, problem.hint
+                );
+                Check::problem(CONFIGURATION, text)
+            }));
+            return report;
+        }
+    };
+    // What `run` makes at its start, as far as a setting or a file can be refused there.
+    let broken = |error: anyhow::Error| Check::problem(CONFIGURATION, format!("{error:#}"));
+    let probe = Probe::new(&config, timeout).map_err(broken);
+    let server = Server::new(&config.clickhouse).map_err(broken);
+    let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
+    report.checks.extend(dead_letters.err());
+    let (brokers, table) = tokio::join!(
+        async {
+            let probe = probe?;
+            let kafka = config.kafka.clone();
+            Ok(crate::blocking::run(move || kafka::look(&kafka, &probe)).await)
+        },
+        async { Ok(clickhouse::look(&config, &server?, timeout).await) },
+    );
+    let mut outside = Vec::new();
+    match brokers {
+        Ok(checks) => outside.extend(checks),
+        Err(broken) => report.checks.push(broken),
+    }
+    match table {
+        Ok((checks, columns)) => {
+            outside.extend(checks);
+            report.columns = columns;
+        }
+        Err(broken) => report.checks.push(broken),
+    }
+    if report.is_ok_of(CONFIGURATION) {
+        report.checks.push(Check::ok(CONFIGURATION, "every rule is kept"));
+    }
+    report.checks.extend(outside);
+    report
+}

@@ -1,0 +1,178 @@
+//! What was found, for people and for scripts.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use super::mapping::Mapping;
+use super::table;
+
+/// What a check came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and looks like a mistake.
+    Warning,
+    /// `run` would not get past it.
+    Problem,
+    /// It could not be asked, for a problem of another check.
+    NotKnown,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+            Self::NotKnown => "not known",
+        }
+    }
+
+    fn is_ok(self) -> bool {
+        matches!(self, Self::Ok | Self::Warning)
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+}
+
+impl Check {
+    pub fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Ok, text: text.into() }
+    }
+
+    pub fn warning(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Warning, text: text.into() }
+    }
+
+    pub fn problem(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Problem, text: text.into() }
+    }
+
+    pub fn not_known(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::NotKnown, text: text.into() }
+    }
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// In the order of their printing.
+    pub checks: Vec<Check>,
+    /// The table's columns; empty where the table is not known.
+    pub columns: Vec<Mapping>,
+}
+
+impl Report {
+    /// Whether nothing keeps `run` from its work.
+    pub fn is_ok(&self) -> bool {
+        self.checks.iter().all(|check| check.verdict.is_ok())
+    }
+
+    /// The same for the checks of one name.
+    pub fn is_ok_of(&self, name: &str) -> bool {
+        self.checks.iter().filter(|check| check.name == name).all(|check| check.verdict.is_ok())
+    }
+
+    /// How many checks failed, in words.
+    pub fn summary(&self) -> String {
+        let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
+        let (problems, not_known) = (count(Verdict::Problem), count(Verdict::NotKnown));
+        let noun = if problems == 1 { "problem" } else { "problems" };
+        let rest = match not_known {
+            0 => String::new(),
+            1 => ", and 1 thing could not be checked".into(),
+            more => format!(", and {more} things could not be checked"),
+        };
+        format!("{problems} {noun} in {} checks{rest}", self.checks.len())
+    }
+
+    /// Prints the report to stdout.
+    ///
+    /// # Errors
+    /// Stdout cannot be written to.
+    pub fn print(&self, as_json: bool) -> std::io::Result<()> {
+        let text = if as_json { format!("{:#}\n", self.json()) } else { self.text() };
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    fn json(&self) -> Value {
+        let checks = self.checks.iter().map(|check| {
+            json!({
+                "name": check.name,
+                "ok": check.verdict.is_ok(),
+                "verdict": check.verdict.word(),
+                "text": check.text,
+            })
+        });
+        let columns = self.columns.iter().map(Mapping::json);
+        json!({
+            "ok": self.is_ok(),
+            "checks": checks.collect::<Vec<_>>(),
+            "columns": columns.collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let checks = self
+            .checks
+            .iter()
+            .map(|check| vec![check.verdict.word().into(), check.name.into(), check.text.clone()]);
+        let mut text = table::aligned(&["result", "check", "what was found"], checks);
+        if !self.columns.is_empty() {
+            let head = ["column", "type", "sent as", "takes", "missing or null"];
+            text.push('\n');
+            text.push_str(&table::aligned(&head, self.columns.iter().map(Mapping::cells)));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(checks: Vec<Check>) -> Report {
+        Report { checks, columns: Vec::new() }
+    }
+
+    #[test]
+    fn a_warning_is_well_and_what_is_not_known_is_not() {
+        assert!(report(vec![Check::ok("a", ""), Check::warning("a", "")]).is_ok());
+        let report = report(vec![Check::not_known("a", ""), Check::ok("b", "")]);
+        assert!(!report.is_ok() && !report.is_ok_of("a") && report.is_ok_of("b"));
+    }
+
+    #[test]
+    fn the_summary_counts_problems_and_what_hangs_on_them() {
+        let report = report(vec![
+            Check::ok("a", ""),
+            Check::problem("b", ""),
+            Check::not_known("c", ""),
+            Check::not_known("d", ""),
+        ]);
+        let expected = "1 problem in 4 checks, and 2 things could not be checked";
+        assert_eq!(report.summary(), expected);
+    }
+
+    #[test]
+    fn json_and_text_hold_each_check() {
+        let report = report(vec![Check::problem("broker", "no answer")]);
+        let json = report.json();
+        assert_eq!(json["ok"], false);
+        assert_eq!(json["checks"][0]["name"], "broker");
+        assert_eq!(json["checks"][0]["ok"], false);
+        assert_eq!(json["checks"][0]["text"], "no answer");
+        assert_eq!(json["columns"], json!([]));
+        assert_eq!(report.text(), "result   check   what was found\nproblem  broker  no answer\n");
+    }
+}
