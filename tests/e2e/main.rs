@@ -14,3 +14,4 @@ mod nested;
 mod real_input;
 mod refused;
 mod start;
+mod views;

@@ -4,6 +4,6 @@
 pub mod arrow;
 pub mod literal;
 pub mod plan;
-mod quoted;
+pub mod quoted;
 pub mod table;
 pub mod types;

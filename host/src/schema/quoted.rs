@@ -34,13 +34,19 @@ pub fn unquote(quoted: &str) -> Option<String> {
 /// The name that an argument such as `id UInt64` or `` `a b` UInt64 `` begins with, and the rest;
 /// `None` where it has none.
 pub fn leading_name(arg: &str) -> Option<(String, &str)> {
-    if arg.starts_with('`') {
-        let end = closing_quote('`', arg)?;
-        return Some((unquote_by('`', arg.get(..end)?)?, arg.get(end..)?.trim_start()));
+    let (name, rest) = leading_identifier(arg)?;
+    (arg.starts_with('`') || rest.starts_with(' ')).then(|| (name, rest.trim_start()))
+}
+
+/// The identifier that `text` begins with, back-quoted where it is no plain word, and the rest.
+pub fn leading_identifier(text: &str) -> Option<(String, &str)> {
+    if text.starts_with('`') {
+        let end = closing_quote('`', text)?;
+        return Some((unquote_by('`', text.get(..end)?)?, text.get(end..)?));
     }
-    let end = arg.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
-    let (name, rest) = arg.split_at_checked(end)?;
-    rest.starts_with(' ').then(|| (name.to_owned(), rest.trim_start()))
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (name, rest) = text.split_at(text.find(|c| !is_part(c)).unwrap_or(text.len()));
+    (!name.is_empty()).then(|| (name.to_owned(), rest))
 }
 
 /// The quoted text that `text` begins with, quotes included.

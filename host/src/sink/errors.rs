@@ -1,9 +1,10 @@
 //! What an error of ClickHouse means for the rows: one table of codes, read by text only where a
-//! code has two meanings.
+//! code has two meanings, and then only by its beginning: further on it may quote rows.
 //!
 //! The class never follows from the HTTP status, which is 500 for most of these codes. Codes and
 //! their behaviour were measured on ClickHouse 26.7 unless marked as assumed.
 
+use super::text::{Place, code_of, message, views_of, violated_table};
 use crate::outcome::Hold;
 
 /// The class of a refused or failed INSERT.
@@ -13,10 +14,11 @@ pub enum InsertError {
     Data(String),
     /// The batch as a whole is at fault, no record is: split, and never dead-letter.
     Split(String),
-    /// A materialized view threw: the rows are in the table already.
+    /// A materialized view threw, it seems: if there is such a view, the rows are in the table
+    /// already.
     View {
-        /// The view's name as ClickHouse wrote it, `database.view`.
-        view: String,
+        /// The views on the way, innermost first: the last one reads from the table itself.
+        views: Vec<Place>,
         /// What ClickHouse said.
         text: String,
     },
@@ -108,18 +110,13 @@ const CODES: &[(u32, Class)] = &[
     (999, Transient), // KEEPER_EXCEPTION, assumed
 ];
 
-/// The number of the first "Code: N" of a text; nested errors repeat it.
-pub fn code_of(text: &str) -> Option<u32> {
-    let digits = text.split_once("Code: ")?.1;
-    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Classes an error of the client; `url` is the server that it was to reach.
-pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
+/// Classes an error of the client. `url` is the server that it was to reach, `into` the table of
+/// an INSERT.
+pub fn classify(error: &clickhouse::error::Error, url: &str, into: Option<&Place>) -> InsertError {
     use clickhouse::error::Error;
     match error {
         Error::BadResponse(text) => match code_of(text) {
-            Some(code) => classify_code(code, text),
+            Some(code) => classify_code(code, text, into),
             // A proxy's page or a cut response.
             None => {
                 let text = format!("CLICKHOUSE_HOST {url} answered: {}", shorten(text));
@@ -151,18 +148,27 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-fn classify_code(code: u32, text: &str) -> InsertError {
+fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     let short = shorten(text);
-    if let Some(view) = view_of(text) {
-        return InsertError::View { view, text: short };
+    // Before any view is looked for: the table's constraints are checked before its views are
+    // pushed to, and the text quotes the row.
+    if code == 469 && into.is_some() && violated_table(text).as_ref() == into {
+        return InsertError::Data(short);
     }
-    match (code, text) {
-        (27, text) if text.contains("etting") => return operator(code, &short),
-        (70, text) if text.contains("inf or nan") => return InsertError::Data(short),
-        (117, text) if text.contains("Arrow IPC") || text.contains("stream is empty") => {
+    let views = views_of(text);
+    if !views.is_empty() {
+        return InsertError::View { views, text: short };
+    }
+    let message = message(text);
+    let head = message.split(':').next().unwrap_or_default();
+    match code {
+        // Of a setting's value; one of a row is parsed while a function or a format is executed.
+        27 if !message.contains("hile executing") => return operator(code, &short),
+        70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(short),
+        117 if head.contains("Arrow IPC") || head.contains("stream is empty") => {
             return InsertError::Unknown(short);
         }
-        (252, text) if text.contains("partitions") => return InsertError::Split(short),
+        252 if message.starts_with("Too many partitions") => return InsertError::Split(short),
         _ => {}
     }
     match CODES.binary_search_by_key(&code, |(code, _)| *code).ok().and_then(|at| CODES.get(at)) {
@@ -186,17 +192,10 @@ fn operator(code: u32, text: &str) -> InsertError {
     InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
 }
 
-/// The view of "while pushing to view db.name (uuid)", where the text holds it.
-fn view_of(text: &str) -> Option<String> {
-    let rest = text.split_once("while pushing to view ")?.1;
-    let end = rest.find([' ', ':', ')', ',']).unwrap_or(rest.len());
-    rest.get(..end).map(|view| view.trim_end_matches('.').to_owned())
-}
-
 /// The text without ClickHouse's version and stack, at most 500 characters. Values of rows can
 /// be in it, as ClickHouse puts them there.
 fn shorten(text: &str) -> String {
-    let text = text.split(" (version ").next().unwrap_or(text).trim();
+    let text = text.rsplit_once(" (version ").map_or(text, |(text, _)| text).trim();
     text.chars().take(500).collect()
 }
 
@@ -218,7 +217,9 @@ mod tests {
     use super::*;
 
     fn class(text: &str) -> InsertError {
-        classify(&clickhouse::error::Error::BadResponse(text.into()), "http://db:8123")
+        let into = Place { database: "d".into(), name: "t".into() };
+        let error = clickhouse::error::Error::BadResponse(text.into());
+        classify(&error, "http://db:8123", Some(&into))
     }
 
     #[test]
@@ -255,9 +256,41 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_a_row_does_not_change_the_meaning_of_a_code() {
+        let value = "Setting partitions inf or nan stream is empty Arrow IPC";
+        for (code, before) in [
+            (27, "Cannot parse input: expected '[' before: "),
+            (117, "Cannot parse JSON object here: "),
+        ] {
+            let text = format!("Code: {code}. DB::Exception: {before}{value}: While executing X");
+            assert!(matches!(class(&text), InsertError::Data(_)), "{text}");
+        }
+        let cast = format!("Code: 70. DB::Exception: Cannot convert '{value}' to Int8");
+        assert!(matches!(class(&cast), InsertError::Schema(_)));
+        let nan = "Code: 70. DB::Exception: Unexpected inf or nan to integer conversion";
+        assert!(matches!(class(nan), InsertError::Data(_)));
+        let setting = "Code: 27. DB::Exception: Cannot parse input: expected 'eof' before: 'x'.";
+        assert!(matches!(class(setting), InsertError::Hold(Hold::Paused(_))));
+    }
+
+    #[test]
     fn a_view_that_throws_is_no_data_error() {
         let text = "Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero: while \
-                    pushing to view d.v (6f1d): While executing";
-        assert_eq!(class(text), InsertError::View { view: "d.v".into(), text: text.into() });
+                    pushing to view d.v (6f1d): While executing X";
+        let InsertError::View { views, .. } = class(text) else { panic!("no view: {text}") };
+        assert_eq!(views, [Place { database: "d".into(), name: "v".into() }]);
+    }
+
+    #[test]
+    fn a_constraint_of_a_views_target_is_the_views_and_one_of_the_table_is_the_rows() {
+        let violated = |table: &str| {
+            class(&format!(
+                "Code: 469. DB::Exception: Constraint `c` for table {table} (6f1d) is violated at \
+                 row 1. Expression: (id != 4). Column values: id = 4: while pushing to view d.v. \
+                 (VIOLATED_CONSTRAINT) (version 26.7.2.1 (official build))"
+            ))
+        };
+        assert!(matches!(violated("d.t"), InsertError::Data(_)));
+        assert!(matches!(violated("d.target"), InsertError::View { .. }));
     }
 }

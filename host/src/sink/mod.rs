@@ -8,6 +8,7 @@ mod client;
 mod errors;
 mod pieces;
 mod table;
+mod text;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::retry::Backoff;
 use errors::InsertError;
 use pieces::Piece;
+use text::Place;
 
 /// How often something that an operator must mend is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -134,6 +136,8 @@ impl Sink {
         let token = uuid::Uuid::new_v4().to_string();
         let mut backoff = Backoff::default();
         let waiter = self.status.waiter("clickhouse");
+        let into =
+            Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
         let outcome = loop {
             let started = Instant::now();
             let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
@@ -142,20 +146,21 @@ impl Sink {
                 break Ok(());
             };
             count::insert_failed(started.elapsed());
-            let error = errors::classify(&error, self.server.url());
-            match error {
+            let error = errors::classify(&error, self.server.url(), Some(&into));
+            match self.confirm(error, &into, &waiter).await {
                 InsertError::Data(text) => break Err(Refusal::Data(text)),
                 InsertError::Split(text) => break Err(Refusal::Split(text)),
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
-                InsertError::View { view, text } if !table.is_deduplicating => {
+                InsertError::View { views, text } if !table.is_deduplicating => {
                     count::landed_without_view(piece.len());
-                    self.wait_for_view(&waiter, &view, &text).await;
+                    self.wait_for_view(&waiter, &views, &text).await;
                     break Ok(());
                 }
-                InsertError::View { view, text } => {
+                InsertError::View { views, text } => {
                     let text = format!(
-                        "materialized view `{view}` refuses rows that the table holds already; \
-                         mend or drop the view: {text}"
+                        "{} refuses rows that the table holds already; mend or drop the view: \
+                         {text}",
+                        told(&views)
                     );
                     count::retried(Step::Insert, Class::View);
                     waiter.hold(Hold::Paused(text));
@@ -187,20 +192,35 @@ impl Sink {
         outcome
     }
 
+    /// Believes a view only if the server knows it as one that reads from this table. That is
+    /// asked now, so that a view created after the table was read counts too. The others on the
+    /// way need no look: they are only reached through the last one. Where there is no such view,
+    /// be it dropped meanwhile or made up by a row's value, nobody can tell whether the rows are
+    /// in the table: the INSERT is sent again, and an operator called if that goes on.
+    async fn confirm(&self, error: InsertError, into: &Place, waiter: &Waiter) -> InsertError {
+        let InsertError::View { views, text } = &error else { return error };
+        let Some(view) = views.last() else { return error };
+        if until_read(waiter, || table::feeds(&self.server, into, view)).await {
+            return error;
+        }
+        InsertError::Unknown(format!("`{view}` is no view of `{into}` (any more): {text}"))
+    }
+
     /// The table does not recognise a repeated INSERT, so sending the rows again would double
     /// them: they count as landed, once an operator has touched the view.
-    async fn wait_for_view(&self, waiter: &Waiter, view: &str, text: &str) {
-        let before = table::view_definition(&self.server, view).await;
+    async fn wait_for_view(&self, waiter: &Waiter, views: &[Place], text: &str) {
+        let view = told(views);
         let text = format!(
-            "materialized view `{view}` threw; its table holds the rows of this batch, the view \
-             does not, and sending them again would double them. Mend or drop the view: sluicegate \
-             goes on when its definition changes. A table with the setting \
-             non_replicated_deduplication_window heals by itself: {text}"
+            "{view} threw; its table holds the rows of this batch, the view does not, and sending \
+             them again would double them. Mend or drop the view: sluicegate goes on when its \
+             definition changes. A table with the setting non_replicated_deduplication_window \
+             heals by itself: {text}"
         );
+        let before = table::definitions(&self.server, views).await;
         loop {
             waiter.hold(Hold::Paused(text.clone()));
             tokio::time::sleep(PAUSE).await;
-            let now = table::view_definition(&self.server, view).await;
+            let now = table::definitions(&self.server, views).await;
             if let (Ok(before), Ok(now)) = (&before, &now)
                 && before != now
             {
@@ -209,6 +229,30 @@ impl Sink {
             }
         }
     }
+}
+
+/// Asks the server until it answers.
+async fn until_read<T, F>(waiter: &Waiter, read: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, Hold>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        match read().await {
+            Ok(answer) => return answer,
+            Err(hold) => {
+                count::retried(Step::Table, Class::from(&hold));
+                waiter.hold(hold);
+            }
+        }
+        backoff.wait().await;
+    }
+}
+
+/// The view that threw, and those that it was reached through.
+fn told(views: &[Place]) -> String {
+    let names: Vec<String> = views.iter().map(|view| format!("`{view}`")).collect();
+    format!("materialized view {}", names.join(", reached through "))
 }
 
 /// A refusal that the caller must act on.

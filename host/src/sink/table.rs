@@ -6,6 +6,7 @@ use clickhouse::sql::Identifier;
 
 use super::client::Server;
 use super::errors::{InsertError, classify};
+use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
 
@@ -119,7 +120,7 @@ pub async fn may_insert(
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's.
 fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
-    match classify(error, server.url()) {
+    match classify(error, server.url(), None) {
         InsertError::Hold(hold) => hold,
         InsertError::Data(text)
         | InsertError::Split(text)
@@ -129,21 +130,46 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
     }
 }
 
-/// What a view is made of, to see whether an operator touched it; empty once it is dropped.
-pub async fn view_definition(server: &Server, view: &str) -> Result<String, Hold> {
-    let (database, name) = view.split_once('.').unwrap_or(("", view));
-    let unquoted = |name: &str| name.trim_matches('`').to_owned();
-    server
+/// Whether a materialized view reads from the table itself.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool, Hold> {
+    let found: u64 = server
         .query(
-            "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
-             WHERE database = ? AND name = ?",
+            "SELECT count() FROM system.tables WHERE database = ? AND name = ? AND \
+             has(arrayZip(dependencies_database, dependencies_table), (?, ?))",
         )
-        .bind(unquoted(database))
-        .bind(unquoted(name))
-        .fetch_optional()
+        .bind(&table.database)
+        .bind(&table.name)
+        .bind(&view.database)
+        .bind(&view.name)
+        .fetch_one()
         .await
-        .map(Option::unwrap_or_default)
-        .map_err(|error| Hold::Transient(error.to_string()))
+        .map_err(|error| hold_of(&error, server))?;
+    Ok(found > 0)
+}
+
+/// What views are made of, to see whether an operator touched one; nothing of one that is dropped.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn definitions(server: &Server, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
+    let mut definitions = Vec::with_capacity(views.len());
+    for view in views {
+        let definition = server
+            .query(
+                "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
+                 WHERE database = ? AND name = ?",
+            )
+            .bind(&view.database)
+            .bind(&view.name)
+            .fetch_optional()
+            .await
+            .map_err(|error| hold_of(&error, server))?;
+        definitions.push(definition);
+    }
+    Ok(definitions)
 }
 
 /// A plain MergeTree keeps tokens only where `non_replicated_deduplication_window` is above 0; a

@@ -1,0 +1,138 @@
+//! The text of an error of ClickHouse, and the names that are told from it.
+//!
+//! It quotes values of rows, with quotes and without, so a name is looked for only where the
+//! server puts it. Measured on 26.7:
+//!
+//! ```text
+//! Code: 469. DB::Exception: Constraint `c` for table d.t (uuid) is violated at row 1. Expression:
+//!   (...). Column values: name = 'x'. (VIOLATED_CONSTRAINT) (version 26.7.2.1 (official build))
+//! Code: 6. DB::Exception: Cannot parse string 'x' as Int64: ...: while executing 'FUNCTION ...':
+//!   while pushing to view d.inner (uuid): while pushing to view d.outer (uuid). (NAME) (version ..)
+//! ```
+
+use std::fmt;
+
+use crate::schema::quoted::leading_identifier;
+
+/// The words before a view's name: the server adds them last, once for each view on the way out.
+const PUSHING: &str = ": while pushing to view ";
+
+/// A table or view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The database.
+    pub database: String,
+    /// The table or view.
+    pub name: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.database, self.name)
+    }
+}
+
+impl Place {
+    /// The place that `text` begins with, each part back-quoted where need be, and the rest.
+    fn leading(text: &str) -> Option<(Self, &str)> {
+        let (database, rest) = leading_identifier(text)?;
+        let (name, rest) = leading_identifier(rest.strip_prefix('.')?)?;
+        Some((Self { database, name }, rest))
+    }
+}
+
+/// The number of the first "Code: N" of a text; nested errors repeat it.
+pub fn code_of(text: &str) -> Option<u32> {
+    let digits = text.split_once("Code: ")?.1;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// What comes after "Code: N. DB::Exception: ", however often that is repeated.
+pub fn message(text: &str) -> &str {
+    let mut rest = text.trim();
+    while rest.starts_with("Code: ")
+        && let Some((_, message)) = rest.split_once("DB::Exception: ")
+    {
+        rest = message;
+    }
+    rest
+}
+
+/// The table whose constraint a row violates, where the text is about one.
+pub fn violated_table(text: &str) -> Option<Place> {
+    let (_constraint, rest) = leading_identifier(message(text).strip_prefix("Constraint ")?)?;
+    Some(Place::leading(rest.strip_prefix(" for table ")?)?.0)
+}
+
+/// The views that the text says were pushed to, innermost first, so that the last one reads from
+/// the table of the INSERT; empty where it names none. Whether there is such a view is not known.
+pub fn views_of(text: &str) -> Vec<Place> {
+    let (mut views, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.rsplit_once(PUSHING) {
+        let Some((view, tail)) = Place::leading(after) else { break };
+        // A value is followed by its closing quote, or by what the server did with it.
+        if tail.contains('\'') || tail.contains(": while ") {
+            break;
+        }
+        views.insert(0, view);
+        rest = before;
+    }
+    views
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn views(text: &str) -> Vec<String> {
+        views_of(text).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn views_are_told_from_innermost_to_outermost() {
+        let thrown =
+            "Code: 395. DB::Exception: it's: while executing 'FUNCTION f(x :: 1, 'y'_String)'";
+        let end = "(FUNCTION_THROW_IF_VALUE_IS_NON_ZERO) (version 26.7.2.1 (official build))";
+        for (tail, expected) in [
+            (": while pushing to view d.v. ", vec!["d.v"]),
+            (": while pushing to view d.v (6f1d): While executing WaitForAsync. ", vec!["d.v"]),
+            (
+                ": while pushing to view d.in (6f): while pushing to view d.out. ",
+                vec!["d.in", "d.out"],
+            ),
+            (r": while pushing to view `a b`.`it's (\` so`. ", vec!["a b.it's (` so"]),
+            (": while pushing to view. ", vec![]),
+            (". ", vec![]),
+        ] {
+            assert_eq!(views(&format!("{thrown}{tail}{end}")), expected, "{tail}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_reads_like_a_view_is_none() {
+        for (before, after) in [
+            ("Cannot parse string '", "' as Int64: syntax error at begin of string"),
+            ("Cannot parse uuid ", ": Cannot parse UUID from String: while converting column `j`"),
+            ("Cannot parse date here: ", ": Cannot parse Date: while executing 'FUNCTION toDate'"),
+            ("Constraint `c` for table d.t is violated. Column values: n = '", "', m = 2"),
+        ] {
+            let posing =
+                format!("Code: 6. DB::Exception: {before}x: while pushing to view d.v{after}");
+            assert_eq!(views(&format!("{posing}. (NAME) (version 26)")), Vec::<String>::new());
+            let thrown = format!("{posing}: while pushing to view d.w. (NAME) (version 26)");
+            assert_eq!(views(&thrown), ["d.w"]);
+        }
+    }
+
+    #[test]
+    fn the_table_of_a_violated_constraint_is_told_by_its_place() {
+        let violated = |text: &str| violated_table(text).map(|table| table.to_string());
+        let text = "Constraint `c for table x.y` for table d.`t\\`u` (6f1d) is violated at row 1";
+        for head in
+            ["Code: 469. DB::Exception: ", "Code: 469. DB::Exception: Code: 469. DB::Exception: "]
+        {
+            assert_eq!(violated(&format!("{head}{text}")).as_deref(), Some("d.t`u"));
+        }
+        assert_eq!(violated("Code: 6. DB::Exception: 'Constraint c for table d.t'"), None);
+    }
+}

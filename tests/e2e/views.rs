@@ -1,0 +1,105 @@
+//! Materialized views that throw after the rows are in the table, and what only looks like one.
+
+use std::time::Duration;
+
+use sluicegate_tests::Job;
+
+fn record(id: u64) -> String {
+    format!(r#"{{"id":{id},"name":"n{id}"}}"#)
+}
+
+#[tokio::test]
+async fn a_view_that_throws_pauses_and_leaves_the_base_count_exact() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack
+        .query(
+            "CREATE MATERIALIZED VIEW broken TO seen AS \
+             SELECT id FROM t WHERE NOT throwIf(id = 3, 'three')",
+        )
+        .await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    assert_eq!(job.committed()?, [0]);
+
+    job.stack.query("DROP TABLE broken").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_the_table_deduplicates_a_mended_view_gets_its_rows() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 100",
+    )
+    .await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    let view =
+        |limit: u64| format!("SELECT id FROM t WHERE NOT throwIf(id > {limit}, 'too large')");
+    job.stack.query(&format!("CREATE MATERIALIZED VIEW broken TO seen AS {}", view(3))).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    job.stack.query(&format!("ALTER TABLE broken MODIFY QUERY {}", view(100))).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count(), (SELECT count() FROM seen) FROM t").await?, "5\t5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_that_reads_like_a_view_that_throws_is_dead_lettered() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String, CONSTRAINT c CHECK name NOT LIKE 'secret%') \
+         ENGINE = MergeTree ORDER BY id",
+    )
+    .await?
+    .with("BATCH_LINGER_MS", "3000");
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack.query("CREATE MATERIALIZED VIEW v TO seen AS SELECT id FROM t").await?;
+    let posing = r#"{"id":2,"name":"secret: while pushing to view default.v"}"#;
+    job.produce([record(1), posing.to_owned()]).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    let letters = job.dead_letters()?;
+    assert_eq!(letters[0].payload.as_deref(), Some(posing.as_bytes()));
+    assert!(letters[0].header("__connect.errors.exception.message").contains("secret"));
+    assert_eq!(job.query("SELECT count(), (SELECT count() FROM seen) FROM t").await?, "1\t1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_behind_a_view_created_meanwhile_pauses() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.produce([record(1)]).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    for sql in [
+        "CREATE TABLE seen (id UInt64, name String) ENGINE = MergeTree ORDER BY id",
+        "CREATE TABLE sizes (size UInt64) ENGINE = MergeTree ORDER BY size",
+        "CREATE MATERIALIZED VIEW `first one` TO seen AS SELECT id, name FROM t",
+        "CREATE MATERIALIZED VIEW behind TO sizes AS SELECT toUInt64(name) AS size FROM seen",
+    ] {
+        job.stack.query(sql).await?;
+    }
+    job.produce([r#"{"id":2,"name":"secret"}"#.to_owned(), record(3)]).await?;
+    host.wait_for(&["paused", "default.behind"]).await?;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "3");
+    job.stack.query("DROP TABLE behind").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (3, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "3");
+    Ok(())
+}
