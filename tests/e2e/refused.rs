@@ -65,6 +65,9 @@ async fn a_lost_answer_is_not_doubled_where_the_table_deduplicates() -> anyhow::
     job.produce((0..5).map(record)).await?;
     job.run_to_the_end().await?;
     assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    let inserts = job.stack.inserts("`t`").await?;
+    let are_synchronous = inserts.iter().all(|insert| insert.settings["async_insert"] == "0");
+    assert!(are_synchronous, "older servers ignore the token of an async insert");
     Ok(())
 }
 

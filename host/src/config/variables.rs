@@ -110,7 +110,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "CLICKHOUSE_ASYNC_INSERT",
         "1",
-        "`1`: asynchronous inserts, waited for; `0`: synchronous",
+        "`1`: asynchronous inserts, waited for, unless the table deduplicates; `0`: synchronous",
     ),
     optional(
         "DLQ_FORMAT",

@@ -83,7 +83,12 @@ impl Sink {
         let mut open = vec![Piece::whole(origins.len())];
         // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
         // rows go synchronously, so that a refusal speaks of them alone.
-        let mut may_be_async = self.server.is_async();
+        // Where the table deduplicates, every retry rests on the token. Servers before the setting
+        // `deduplicate_insert` ignore that of an async INSERT unless `async_insert_deduplicate` is
+        // set, which is for replicated tables alone, and not for their views, whose blocks are cut
+        // anew by each flush (ClickHouse docs: "Deduplicating inserts on retries", and the settings
+        // `deduplicate_insert`, `async_insert_deduplicate`).
+        let mut may_be_async = self.server.is_async() && !table.is_deduplicating;
         while let Some(piece) = open.pop() {
             if piece.is_empty() {
                 continue;
