@@ -17,6 +17,8 @@ use crate::config::ClickHouse;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the answer to an INSERT, views and an async flush included.
 const END_TIMEOUT: Duration = Duration::from_mins(5);
+/// Longest wait for the answer to a query: it reads a few rows of the system's tables.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
@@ -37,6 +39,7 @@ pub struct Server {
     client: clickhouse::Client,
     url: String,
     is_async: bool,
+    answer_timeout: Duration,
 }
 
 impl Server {
@@ -68,7 +71,8 @@ impl Server {
         for (name, value) in &*config.settings {
             client = client.with_setting(name, value);
         }
-        Ok(Self { client, url: config.url.clone(), is_async: config.async_insert })
+        let (url, is_async) = (config.url.clone(), config.async_insert);
+        Ok(Self { client, url, is_async, answer_timeout: ANSWER_TIMEOUT })
     }
 
     /// Where it is, as `http(s)://host:port`.
@@ -84,6 +88,19 @@ impl Server {
     /// A query whose answer is read.
     pub fn query(&self, sql: &str) -> clickhouse::query::Query {
         self.client.query(sql)
+    }
+
+    /// Waits for the answer to a query, but not for ever: a server may take a connection and then
+    /// say nothing.
+    ///
+    /// # Errors
+    /// The query's own, or `TimedOut`.
+    pub async fn answer<T>(
+        &self,
+        query: impl Future<Output = clickhouse::error::Result<T>>,
+    ) -> clickhouse::error::Result<T> {
+        let answer = tokio::time::timeout(self.answer_timeout, query).await;
+        answer.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
     /// Sends one body as one INSERT and waits for its answer. The token makes a server that
@@ -132,4 +149,41 @@ fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::{KeyValues, Secret};
+    use crate::outcome::Hold;
+
+    #[tokio::test]
+    async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = ClickHouse {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            database: "d".into(),
+            user: "u".into(),
+            password: Secret::default(),
+            table: "t".into(),
+            settings: KeyValues::default(),
+            ca_location: None,
+            async_insert: false,
+        };
+        let mut server = Server::new(&config).unwrap();
+        server.answer_timeout = Duration::from_millis(50);
+        let silent = tokio::spawn(async move {
+            let mut taken = Vec::new();
+            while let Ok(connection) = listener.accept().await {
+                taken.push(connection);
+            }
+        });
+        let Err(Hold::Transient(text)) = super::super::read(&server, "d", "t").await else {
+            panic!("it answered");
+        };
+        assert!(text.starts_with("CLICKHOUSE_HOST http://127.0.0.1:"), "{text}");
+        silent.abort();
+    }
 }

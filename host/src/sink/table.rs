@@ -50,16 +50,14 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
 /// # Errors
 /// What to wait for, as of [`read`], but for the columns: they are not judged.
 pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
-    let found: Option<(String, String, String)> = server
+    let query = server
         .query(
             "SELECT engine, engine_full, timezone() FROM system.tables \
              WHERE database = ? AND name = ?",
         )
         .bind(database)
-        .bind(table)
-        .fetch_optional()
-        .await
-        .map_err(|error| hold_of(&error, server))?;
+        .bind(table);
+    let found: Option<(String, String, String)> = answered(server, query.fetch_optional()).await?;
     let Some((engine, engine_full, time_zone)) = found else {
         return Err(Hold::Paused(format!(
             "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
@@ -67,16 +65,15 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
             server.url()
         )));
     };
-    let columns: Vec<(String, String, String, String)> = server
+    let query = server
         .query(
             "SELECT name, type, default_kind, default_expression FROM system.columns \
              WHERE database = ? AND table = ? ORDER BY position",
         )
         .bind(database)
-        .bind(table)
-        .fetch_all()
-        .await
-        .map_err(|error| hold_of(&error, server))?;
+        .bind(table);
+    let columns: Vec<(String, String, String, String)> =
+        answered(server, query.fetch_all()).await?;
     let is_deduplicating = is_deduplicating(&engine, &engine_full);
     let columns = columns
         .into_iter()
@@ -95,7 +92,7 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
 /// # Errors
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
-    server.query("SELECT version()").fetch_one().await.map_err(|error| hold_of(&error, server))
+    answered(server, server.query("SELECT version()").fetch_one()).await
 }
 
 /// Whether the user may insert into these columns of a table; `None` where the server does not
@@ -110,12 +107,20 @@ pub async fn may_insert(
     let sql = format!("CHECK GRANT INSERT({places}) ON ?.?");
     let names = columns.iter().chain([&database, &table]);
     let query = names.fold(server.query(&sql), |query, name| query.bind(Identifier(name)));
-    let answer = query.fetch_bytes("TSV").ok()?.collect().await.ok()?;
+    let mut answer = query.fetch_bytes("TSV").ok()?;
+    let answer = server.answer(answer.collect()).await.ok()?;
     match answer.trim_ascii() {
         b"1" => Some(true),
         b"0" => Some(false),
         _ => None,
     }
+}
+
+async fn answered<T>(
+    server: &Server,
+    query: impl Future<Output = clickhouse::error::Result<T>>,
+) -> Result<T, Hold> {
+    server.answer(query).await.map_err(|error| hold_of(&error, server))
 }
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's.
@@ -135,7 +140,7 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
 /// # Errors
 /// What to wait for, as of [`read`].
 pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool, Hold> {
-    let found: u64 = server
+    let query = server
         .query(
             "SELECT count() FROM system.tables WHERE database = ? AND name = ? AND \
              has(arrayZip(dependencies_database, dependencies_table), (?, ?))",
@@ -143,10 +148,8 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
         .bind(&table.database)
         .bind(&table.name)
         .bind(&view.database)
-        .bind(&view.name)
-        .fetch_one()
-        .await
-        .map_err(|error| hold_of(&error, server))?;
+        .bind(&view.name);
+    let found: u64 = answered(server, query.fetch_one()).await?;
     Ok(found > 0)
 }
 
@@ -157,16 +160,14 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
 pub async fn definitions(server: &Server, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
     let mut definitions = Vec::with_capacity(views.len());
     for view in views {
-        let definition = server
+        let query = server
             .query(
                 "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
                  WHERE database = ? AND name = ?",
             )
             .bind(&view.database)
-            .bind(&view.name)
-            .fetch_optional()
-            .await
-            .map_err(|error| hold_of(&error, server))?;
+            .bind(&view.name);
+        let definition = answered(server, query.fetch_optional()).await?;
         definitions.push(definition);
     }
     Ok(definitions)
