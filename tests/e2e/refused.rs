@@ -72,6 +72,22 @@ async fn a_lost_answer_is_not_doubled_where_the_table_deduplicates() -> anyhow::
 }
 
 #[tokio::test]
+async fn a_record_that_only_its_own_values_make_fail_is_dead_lettered() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, share UInt64 MATERIALIZED intDiv(100, id), \
+         steps Array(UInt64) MATERIALIZED range(id)) ENGINE = MergeTree ORDER BY id",
+    )
+    .await?;
+    job.produce([1, 0, 9_999_999_999, 2_u64].map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 2));
+    for (letter, code) in job.dead_letters()?.iter().zip(["Code: 153", "Code: 69"]) {
+        assert!(letter.header("__connect.errors.exception.message").contains(code));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_column_dropped_or_added_meanwhile_is_decoded_anew() -> anyhow::Result<()> {
     let mut job = Job::new(
         "CREATE TABLE t (id UInt64, name String, old Int8) ENGINE = MergeTree ORDER BY id",

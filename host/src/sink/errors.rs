@@ -64,6 +64,7 @@ const CODES: &[(u32, Class)] = &[
     (53, Schema),     // TYPE_MISMATCH
     (60, Schema),     // UNKNOWN_TABLE
     (62, Operator),   // SYNTAX_ERROR
+    (69, Data),       // ARGUMENT_OUT_OF_BOUND: an expression's, over one row's values
     (70, Schema),     // CANNOT_CONVERT_TYPE
     (73, Operator),   // UNKNOWN_FORMAT
     (81, Schema),     // UNKNOWN_DATABASE
@@ -71,6 +72,7 @@ const CODES: &[(u32, Class)] = &[
     (117, Data),      // INCORRECT_DATA
     (130, Data),      // CANNOT_READ_ARRAY_FROM_TEXT
     (131, Data),      // TOO_LARGE_STRING_SIZE
+    (153, Data),      // ILLEGAL_DIVISION: an expression's, over one row's values
     (159, Transient), // TIMEOUT_EXCEEDED
     (164, Operator),  // READONLY
     (190, Data),      // SIZES_OF_ARRAYS_DONT_MATCH
