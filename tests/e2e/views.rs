@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sluicegate_tests::Job;
 
 fn record(id: u64) -> String {
@@ -101,5 +102,27 @@ async fn a_view_behind_a_view_created_meanwhile_pauses() -> anyhow::Result<()> {
     let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (3, 0));
     assert_eq!(job.query("SELECT count() FROM t").await?, "3");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_is_watched_though_its_definition_was_not_read_at_once() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack
+        .query("CREATE MATERIALIZED VIEW broken TO seen AS SELECT id FROM t WHERE NOT throwIf(1)")
+        .await?;
+    let kind = json!({"code": 241, "text": "memory limit exceeded"});
+    let fault =
+        json!({"match": "create_table_query", "applies_to": "query", "times": 1, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce([record(1)]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    job.stack.query("DROP TABLE broken").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 0));
     Ok(())
 }

@@ -221,14 +221,12 @@ impl Sink {
              definition changes. A table with the setting non_replicated_deduplication_window \
              heals by itself: {text}"
         );
-        let before = table::definitions(&self.server, views).await;
+        let before = until_read(waiter, || table::definitions(&self.server, views)).await;
         loop {
             waiter.hold(Hold::Paused(text.clone()));
             tokio::time::sleep(PAUSE).await;
             let now = table::definitions(&self.server, views).await;
-            if let (Ok(before), Ok(now)) = (&before, &now)
-                && before != now
-            {
+            if now.is_ok_and(|now| now != before) {
                 tracing::error!(view, "rows of one batch are in the table but not in the view");
                 return;
             }
