@@ -93,32 +93,29 @@ impl Sink {
             if piece.is_empty() {
                 continue;
             }
-            match self.send(table, rows, &piece, may_be_async).await {
-                Ok(()) => inserted.landed.extend(piece.origins(origins)),
-                Err(Refusal::Data(_) | Refusal::Split(_)) if may_be_async => {
+            let sent = self.send(table, rows, &piece, may_be_async).await;
+            match (sent, piece.split(origins)) {
+                (Ok(()), _) => inserted.landed.extend(piece.origins(origins)),
+                (Err(Refusal::Schema(text)), _) => {
+                    count::retried(Step::Insert, Class::Schema);
+                    inserted.left = Some(Left::SchemaChanged(text));
+                    break;
+                }
+                (Err(_), _) if may_be_async => {
                     may_be_async = false;
                     count::retried(Step::Insert, Class::Data);
                     open.push(piece);
                 }
-                Err(Refusal::Data(text) | Refusal::Split(text))
-                    if piece.split(origins).is_some() && inserted.refused.len() <= allowance =>
-                {
+                (Err(Refusal::Data(text) | Refusal::Split(text)), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
                     count::retried(Step::Insert, Class::Data);
-                    if let Some((first, second)) = piece.split(origins) {
-                        open.extend([second, first]);
-                    }
+                    open.extend([second, first]);
                 }
-                Err(Refusal::Data(text)) if inserted.refused.len() < allowance => {
+                (Err(Refusal::Data(text)), None) if inserted.refused.len() < allowance => {
                     inserted.refused.extend(refusal(&piece, origins, &text));
                 }
-                Err(Refusal::Data(text) | Refusal::Split(text)) => {
+                (Err(Refusal::Data(text) | Refusal::Split(text)), None) => {
                     inserted.left = Some(Left::TooManyRefused(text));
-                    break;
-                }
-                Err(Refusal::Schema(text)) => {
-                    count::retried(Step::Insert, Class::Schema);
-                    inserted.left = Some(Left::SchemaChanged(text));
                     break;
                 }
             }
