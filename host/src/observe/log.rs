@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
@@ -47,7 +49,14 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    Ok(layer.with_filter(filter))
+    Ok(layer.with_filter(filter.and(filter_fn(quotes_no_rows))))
+}
+
+/// The client of ClickHouse logs what the server answers in full below WARN, and an error may quote
+/// the values of a row. No level brings those into the log.
+fn quotes_no_rows(metadata: &Metadata<'_>) -> bool {
+    let is_client = metadata.target().split("::").next() == Some("clickhouse");
+    !is_client || *metadata.level() <= Level::WARN
 }
 
 #[cfg(test)]
@@ -63,6 +72,7 @@ mod tests {
         let subscriber = Registry::default().with(layer(format, level, false, writer).unwrap());
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("not shown at info");
+            tracing::debug!(target: "clickhouse::error", "a row's value");
             tracing::info!(partition = 3, topic = "trips", "offsets committed");
         });
         let lines = lines.lock().unwrap();
@@ -98,6 +108,14 @@ mod tests {
         assert_eq!(line.lines().count(), 1, "{line}");
         assert!(line.contains("offsets committed partition=3 topic=\"trips\""), "{line}");
         assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+
+    #[test]
+    fn no_level_shows_what_the_client_of_clickhouse_quotes() {
+        for level in ["debug", "trace,clickhouse::error=trace"] {
+            let lines = logged(LogFormat::Text, level);
+            assert!(lines.contains("not shown at info") && !lines.contains("value"), "{lines}");
+        }
     }
 
     #[test]

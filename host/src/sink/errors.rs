@@ -4,14 +4,14 @@
 //! The class never follows from the HTTP status, which is 500 for most of these codes. Codes and
 //! their behaviour were measured on ClickHouse 26.7 unless marked as assumed.
 
-use super::text::{Place, code_of, message, views_of, violated_table};
+use super::text::{Place, Said, code_of, loggable, message, views_of, violated};
 use crate::outcome::Hold;
 
 /// The class of a refused or failed INSERT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertError {
     /// A value of a row is at fault: split between records down to the one.
-    Data(String),
+    Data(Said),
     /// The batch as a whole is at fault, no record is: split, and never dead-letter.
     Split(String),
     /// A materialized view threw, it seems: if there is such a view, the rows are in the table
@@ -20,7 +20,7 @@ pub enum InsertError {
         /// The views on the way, innermost first: the last one reads from the table itself.
         views: Vec<Place>,
         /// What ClickHouse said.
-        text: String,
+        said: Said,
     },
     /// The table is not what the plan says: read it again, decode again.
     Schema(String),
@@ -121,7 +121,7 @@ pub fn classify(error: &clickhouse::error::Error, url: &str, into: Option<&Place
             Some(code) => classify_code(code, text, into),
             // A proxy's page or a cut response.
             None => {
-                let text = format!("CLICKHOUSE_HOST {url} answered: {}", shorten(text));
+                let text = format!("CLICKHOUSE_HOST {url} answered: {}", loggable(text));
                 InsertError::Hold(Hold::Transient(text))
             }
         },
@@ -151,22 +151,27 @@ fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
-    let short = shorten(text);
     // Before any view is looked for: the table's constraints are checked before its views are
     // pushed to, and the text quotes the row.
-    if code == 469 && into.is_some() && violated_table(text).as_ref() == into {
-        return InsertError::Data(short);
+    if code == 469
+        && let Some((_, table)) = violated(text)
+        && into == Some(&table)
+    {
+        return InsertError::Data(Said::new(text));
     }
     let views = views_of(text);
     if !views.is_empty() {
-        return InsertError::View { views, text: short };
+        return InsertError::View { views, said: Said::new(text) };
     }
+    let short = loggable(text);
     let message = message(text);
     let head = message.split(':').next().unwrap_or_default();
     match code {
         // Of a setting's value; one of a row is parsed while a function or a format is executed.
         27 if !message.contains("hile executing") => return operator(code, &short),
-        70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(short),
+        70 if message.starts_with("Unexpected inf or nan") => {
+            return InsertError::Data(Said::new(text));
+        }
         117 if head.contains("Arrow IPC") || head.contains("stream is empty") => {
             return InsertError::Unknown(short);
         }
@@ -174,11 +179,13 @@ fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         _ => {}
     }
     match CODES.binary_search_by_key(&code, |(code, _)| *code).ok().and_then(|at| CODES.get(at)) {
-        Some((_, Data)) => InsertError::Data(short),
+        Some((_, Data)) => InsertError::Data(Said::new(text)),
         Some((_, Schema)) => InsertError::Schema(short),
         Some((_, Transient)) => InsertError::Hold(Hold::Transient(short)),
         Some((_, Operator)) => operator(code, &short),
-        None => InsertError::Unknown(short),
+        // Whether it quotes rows is not known, unless there are none.
+        None if into.is_none() => InsertError::Unknown(short),
+        None => InsertError::Unknown(Said::new(text).to_string()),
     }
 }
 
@@ -192,13 +199,6 @@ fn operator(code: u32, text: &str) -> InsertError {
         _ => "look at CLICKHOUSE_HOST and the server's version",
     };
     InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
-}
-
-/// The text without ClickHouse's version and stack, at most 500 characters. Values of rows can
-/// be in it, as ClickHouse puts them there.
-fn shorten(text: &str) -> String {
-    let text = text.rsplit_once(" (version ").map_or(text, |(text, _)| text).trim();
-    text.chars().take(500).collect()
 }
 
 fn chain(error: &clickhouse::error::Error) -> String {

@@ -10,6 +10,7 @@ mod pieces;
 mod table;
 mod text;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::retry::Backoff;
 use errors::InsertError;
 use pieces::Piece;
-use text::Place;
+use text::{Place, Said};
 
 /// How often something that an operator must mend is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -106,15 +107,19 @@ impl Sink {
                     count::retried(Step::Insert, Class::Data);
                     open.push(piece);
                 }
-                (Err(Refusal::Data(text) | Refusal::Split(text)), Some((first, second))) => {
-                    tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                (Err(refusal), Some((first, second))) => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
                     count::retried(Step::Insert, Class::Data);
                     open.extend([second, first]);
                 }
-                (Err(Refusal::Data(text)), None) if inserted.refused.len() < allowance => {
-                    inserted.refused.extend(refusal(&piece, origins, &text));
+                (Err(Refusal::Data(said)), None) if inserted.refused.len() < allowance => {
+                    inserted.refused.extend(refusal(&piece, origins, &said));
                 }
-                (Err(Refusal::Data(text) | Refusal::Split(text)), None) => {
+                (Err(Refusal::Data(said)), None) => {
+                    inserted.left = Some(Left::TooManyRefused(said.to_string()));
+                    break;
+                }
+                (Err(Refusal::Split(text)), None) => {
                     inserted.left = Some(Left::TooManyRefused(text));
                     break;
                 }
@@ -150,18 +155,18 @@ impl Sink {
             count::insert_failed(started.elapsed());
             let error = errors::classify(&error, self.server.url(), Some(&into));
             match self.confirm(error, &into, &waiter).await {
-                InsertError::Data(text) => break Err(Refusal::Data(text)),
+                InsertError::Data(said) => break Err(Refusal::Data(said)),
                 InsertError::Split(text) => break Err(Refusal::Split(text)),
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
-                InsertError::View { views, text } if !table.is_deduplicating => {
+                InsertError::View { views, said } if !table.is_deduplicating => {
                     count::landed_without_view(piece.len());
-                    self.wait_for_view(&waiter, &views, &text).await;
+                    self.wait_for_view(&waiter, &views, &said).await;
                     break Ok(());
                 }
-                InsertError::View { views, text } => {
+                InsertError::View { views, said } => {
                     let text = format!(
                         "{} refuses rows that the table holds already; mend or drop the view: \
-                         {text}",
+                         {said}",
                         told(&views)
                     );
                     count::retried(Step::Insert, Class::View);
@@ -200,23 +205,23 @@ impl Sink {
     /// be it dropped meanwhile or made up by a row's value, nobody can tell whether the rows are
     /// in the table: the INSERT is sent again, and an operator called if that goes on.
     async fn confirm(&self, error: InsertError, into: &Place, waiter: &Waiter) -> InsertError {
-        let InsertError::View { views, text } = &error else { return error };
+        let InsertError::View { views, said } = &error else { return error };
         let Some(view) = views.last() else { return error };
         if until_read(waiter, || table::feeds(&self.server, into, view)).await {
             return error;
         }
-        InsertError::Unknown(format!("`{view}` is no view of `{into}` (any more): {text}"))
+        InsertError::Unknown(format!("`{view}` is no view of `{into}` (any more): {said}"))
     }
 
     /// The table does not recognise a repeated INSERT, so sending the rows again would double
     /// them: they count as landed, once an operator has touched the view.
-    async fn wait_for_view(&self, waiter: &Waiter, views: &[Place], text: &str) {
+    async fn wait_for_view(&self, waiter: &Waiter, views: &[Place], said: &Said) {
         let view = told(views);
         let text = format!(
             "{view} threw; its table holds the rows of this batch, the view does not, and sending \
              them again would double them. Mend or drop the view: sluicegate goes on when its \
              definition changes. A table with the setting non_replicated_deduplication_window \
-             heals by itself: {text}"
+             heals by itself: {said}"
         );
         let before = until_read(waiter, || table::definitions(&self.server, views)).await;
         loop {
@@ -257,12 +262,21 @@ fn told(views: &[Place]) -> String {
 
 /// A refusal that the caller must act on.
 enum Refusal {
-    Data(String),
+    Data(Said),
     Split(String),
     Schema(String),
 }
 
-fn refusal(piece: &Piece, origins: &[Origin], text: &str) -> Option<Rejection> {
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(said) => said.fmt(f),
+            Self::Split(text) | Self::Schema(text) => f.write_str(text),
+        }
+    }
+}
+
+fn refusal(piece: &Piece, origins: &[Origin], said: &Said) -> Option<Rejection> {
     let origin = *origins.get(piece.start)?;
     let fault = Fault {
         reason: Reason::InsertRefused,
@@ -270,7 +284,7 @@ fn refusal(piece: &Piece, origins: &[Origin], text: &str) -> Option<Rejection> {
         pointer: String::new(),
         expected: "a record that ClickHouse takes".into(),
         got_kind: "",
-        got: text.to_owned(),
+        got: said.whole().to_owned(),
     };
     Some(Rejection { origin, stage: Stage::Insert, fault })
 }

@@ -127,11 +127,12 @@ async fn answered<T>(
 fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
     match classify(error, server.url(), None) {
         InsertError::Hold(hold) => hold,
-        InsertError::Data(text)
-        | InsertError::Split(text)
-        | InsertError::View { text, .. }
-        | InsertError::Schema(text)
-        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
+        InsertError::Data(said) | InsertError::View { said, .. } => {
+            Hold::Paused(format!("reading the table: {}", said.whole()))
+        }
+        InsertError::Split(text) | InsertError::Schema(text) | InsertError::Unknown(text) => {
+            Hold::Paused(format!("reading the table: {text}"))
+        }
     }
 }
 

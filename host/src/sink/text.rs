@@ -58,10 +58,65 @@ pub fn message(text: &str) -> &str {
     rest
 }
 
-/// The table whose constraint a row violates, where the text is about one.
-pub fn violated_table(text: &str) -> Option<Place> {
-    let (_constraint, rest) = leading_identifier(message(text).strip_prefix("Constraint ")?)?;
-    Some(Place::leading(rest.strip_prefix(" for table ")?)?.0)
+/// The constraint that a row violates, and its table, where the text is about one.
+pub fn violated(text: &str) -> Option<(String, Place)> {
+    let (constraint, rest) = leading_identifier(message(text).strip_prefix("Constraint ")?)?;
+    Some((constraint, Place::leading(rest.strip_prefix(" for table ")?)?.0))
+}
+
+/// What ClickHouse said of rows. It is shown without what may be a value of a row: the code, its
+/// name, and a constraint's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said(String);
+
+impl Said {
+    /// The text of an error.
+    pub fn new(text: &str) -> Self {
+        Self(without_version(text).to_owned())
+    }
+
+    /// All of it, values of rows included: for the dead letter.
+    pub fn whole(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match code_of(&self.0) {
+            Some(code) => write!(f, "Code: {code}")?,
+            None => f.write_str("an error without a code")?,
+        }
+        if let Some(name) = name_of(&self.0) {
+            write!(f, " {name}")?;
+        }
+        if let Some((constraint, table)) = violated(&self.0) {
+            write!(f, ", constraint `{constraint}` of `{table}`")?;
+        }
+        f.write_str(" (its text may quote rows: see system.query_log)")
+    }
+}
+
+/// The text of an error that is not about rows, at most 500 characters of it. Where an expression
+/// was computed or a value converted it may quote one all the same, and is told as [`Said`] is.
+pub fn loggable(text: &str) -> String {
+    let quotes = [": while executing", ": while converting", "Column values: "];
+    if quotes.iter().any(|words| text.contains(words)) {
+        return Said::new(text).to_string();
+    }
+    without_version(text).chars().take(500).collect()
+}
+
+fn without_version(text: &str) -> &str {
+    text.rsplit_once(" (version ").map_or(text, |(text, _)| text).trim()
+}
+
+/// The name of the code, which the text ends with.
+fn name_of(text: &str) -> Option<&str> {
+    let name = text.strip_suffix(')')?.rsplit_once('(')?.1;
+    let is_name =
+        |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || "_0123456789".contains(c));
+    (!name.is_empty() && is_name(name)).then_some(name)
 }
 
 /// The views that the text says were pushed to, innermost first, so that the last one reads from
@@ -125,8 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn values_of_rows_are_not_shown() {
+        let head = "Code: 469. DB::Exception: Constraint `c` for table d.t (6f1d) is violated";
+        let end = "(VIOLATED_CONSTRAINT) (version 26.7.2.1 (official build))";
+        let said = Said::new(&format!("{head} at row 1. Column values: n = 'secret (SO)'. {end}"));
+        assert!(said.whole().contains("secret") && !said.whole().contains("version"));
+        let shown = said.to_string();
+        assert!(shown.starts_with("Code: 469 VIOLATED_CONSTRAINT, constraint `c` of `d.t`"));
+        assert!(!shown.contains("secret"), "{shown}");
+        let cast = "Code: 36. DB::Exception: Bad 'secret': while executing 'FUNCTION f(n : 1)'";
+        assert!(!loggable(cast).contains("secret"));
+        let column = "Code: 16. DB::Exception: No such column zz in table d.t. (NO_SUCH_COLUMN)";
+        assert_eq!(loggable(&format!("{column} (version 26.7.2.1)")), column);
+    }
+
+    #[test]
     fn the_table_of_a_violated_constraint_is_told_by_its_place() {
-        let violated = |text: &str| violated_table(text).map(|table| table.to_string());
+        let violated = |text: &str| violated(text).map(|(_, table)| table.to_string());
         let text = "Constraint `c for table x.y` for table d.`t\\`u` (6f1d) is violated at row 1";
         for head in
             ["Code: 469. DB::Exception: ", "Code: 469. DB::Exception: Code: 469. DB::Exception: "]
