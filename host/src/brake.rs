@@ -40,9 +40,10 @@ impl Brake {
     /// The pause that a pulled brake is.
     pub fn hold(&self, text: &str) -> Hold {
         Hold::Paused(format!(
-            "more than {} % of a batch is refused, so none of it is dead-lettered; mend the \
+            "more than {} % of a batch is refused, so no more of it is dead-lettered; mend the \
              producer or the table, or raise DLQ_MAX_SHARE and restart: {text}",
-            self.max_share * 100.0
+            // To the fourth digit: 0.07 * 100.0 is 7.000000000000001.
+            (self.max_share * 1_000_000.0).round() / 10_000.0
         ))
     }
 }
@@ -61,5 +62,13 @@ mod tests {
         assert_eq!(brake.allowance(&fates), 100);
         assert!(brake.judge(&fates, 101).is_some());
         assert!(brake.judge(&Fates::new(999), 999).is_none());
+    }
+
+    #[test]
+    fn the_share_is_told_as_it_was_set() {
+        for (share, told) in [(0.07, "7 %"), (0.29, "29 %"), (0.0005, "0.05 %"), (1.0, "100 %")] {
+            let hold = Brake::new(share).hold("x");
+            assert!(hold.text().starts_with(&format!("more than {told} of")), "{hold:?}");
+        }
     }
 }

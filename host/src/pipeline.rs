@@ -74,6 +74,7 @@ impl Pipeline {
                 Some(Left::TooManyRefused(text)) => {
                     self.tables.wait_for_change(&known, self.brake.hold(&text)).await;
                 }
+                Some(Left::TooLarge(hold)) => self.tables.wait_for_change(&known, hold).await,
             }
         }
         fates

@@ -88,6 +88,24 @@ async fn a_record_that_only_its_own_values_make_fail_is_dead_lettered() -> anyho
 }
 
 #[tokio::test]
+async fn a_record_alone_too_large_for_an_insert_waits_for_a_setting() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    let text = "Too many partitions for single INSERT block (more than 1)";
+    let fault = json!({"match": "`t`", "times": null, "kind": {"code": 252, "text": text}});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce([record(1)]).await?;
+    let mut host = job.start()?;
+    let line = host.wait_for(&["paused", "max_partitions_per_insert_block"]).await?;
+    assert!(!line.contains("DLQ_MAX_SHARE"), "{line}");
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_column_dropped_or_added_meanwhile_is_decoded_anew() -> anyhow::Result<()> {
     let mut job = Job::new(
         "CREATE TABLE t (id UInt64, name String, old Int8) ENGINE = MergeTree ORDER BY id",

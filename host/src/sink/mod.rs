@@ -42,8 +42,7 @@ pub struct Inserted {
     pub landed: Vec<Origin>,
     /// The records that ClickHouse refused alone.
     pub refused: Vec<Rejection>,
-    /// Why the others were left: the table is not what the plan says, or more were refused than
-    /// allowed. `None` when none is left.
+    /// Why the others were left; `None` when none is.
     pub left: Option<Left>,
 }
 
@@ -54,6 +53,8 @@ pub enum Left {
     SchemaChanged(String),
     /// More records were refused than the caller allowed.
     TooManyRefused(String),
+    /// One record alone is more than ClickHouse takes in an INSERT; no value of it is at fault.
+    TooLarge(Hold),
 }
 
 /// Inserts into one table.
@@ -120,7 +121,12 @@ impl Sink {
                     break;
                 }
                 (Err(Refusal::Split(text)), None) => {
-                    inserted.left = Some(Left::TooManyRefused(text));
+                    let text = format!(
+                        "one record alone is more than ClickHouse takes in an INSERT: raise \
+                         max_partitions_per_insert_block in CLICKHOUSE_SETTINGS and restart, or \
+                         partition the table by less: {text}"
+                    );
+                    inserted.left = Some(Left::TooLarge(Hold::Paused(text)));
                     break;
                 }
             }
