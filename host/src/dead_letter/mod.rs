@@ -1,8 +1,9 @@
 //! Dead letters: written, and reported as written, before anything is committed.
 
 mod letter;
+mod producer;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -20,6 +21,7 @@ use crate::record::Batch;
 use crate::rejection::Rejection;
 use crate::retry::Backoff;
 use letter::{Letter, Provenance};
+use producer::{Numbered, Producers};
 
 /// How many dead letters wait for their delivery report at a time: enough to fill a produce
 /// request, few enough that their copies stay small beside the batch.
@@ -34,9 +36,7 @@ pub struct DeadLetters {
     topic: String,
     format: DlqFormat,
     from: Provenance,
-    settings: ClientConfig,
-    /// Replaced when librdkafka gives it up: an idempotent producer has errors it never leaves.
-    producer: Mutex<FutureProducer>,
+    producers: Producers,
     status: Arc<Status>,
 }
 
@@ -46,9 +46,7 @@ impl DeadLetters {
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn new(config: &Config, status: Arc<Status>) -> anyhow::Result<Self> {
-        let settings = settings(config);
-        let producer = settings
-            .create()
+        let producers = Producers::new(settings(config))
             .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         Ok(Self {
             topic: config.kafka.dlq_topic.clone(),
@@ -57,8 +55,7 @@ impl DeadLetters {
                 group: config.kafka.group_id.clone(),
                 table: format!("{}.{}", config.clickhouse.database, config.clickhouse.table),
             },
-            settings,
-            producer: Mutex::new(producer),
+            producers,
             status,
         })
     }
@@ -91,8 +88,10 @@ impl DeadLetters {
     async fn deliver(&self, mut letter: Letter, waiter: &Waiter) {
         let mut backoff = Backoff::default();
         let mut is_cut = false;
-        while let Err(error) = self.produce(&letter).await {
+        loop {
             use RDKafkaErrorCode as Code;
+            let Numbered { number, producer } = self.producers.current();
+            let Err(error) = self.produce(&letter, producer).await else { return };
             let hold = match error.rdkafka_error_code() {
                 Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) if !is_cut => {
                     letter = letter::truncated(&letter);
@@ -117,7 +116,7 @@ impl DeadLetters {
                     ))
                 }
                 Some(Code::Fatal) => {
-                    self.replace_producer();
+                    self.producers.replace(number);
                     Hold::Transient(format!("{error}; the producer is made anew"))
                 }
                 _ => Hold::Transient(format!("topic `{}` (KAFKA_DLQ_TOPIC): {error}", self.topic)),
@@ -128,7 +127,7 @@ impl DeadLetters {
         }
     }
 
-    async fn produce(&self, letter: &Letter) -> Result<(), KafkaError> {
+    async fn produce(&self, letter: &Letter, producer: FutureProducer) -> Result<(), KafkaError> {
         let mut record: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&self.topic).headers(letter.headers.clone());
         if let Some(key) = &letter.key {
@@ -140,18 +139,8 @@ impl DeadLetters {
         if let Some(timestamp_ms) = letter.timestamp_ms {
             record = record.timestamp(timestamp_ms);
         }
-        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wait_for_queue = Timeout::After(Duration::from_secs(30));
         producer.send(record, wait_for_queue).await.map(drop).map_err(|(error, _)| error)
-    }
-
-    fn replace_producer(&self) {
-        match self.settings.create() {
-            Ok(fresh) => {
-                *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-            }
-            Err(error) => tracing::warn!(%error, "dead letter producer not made anew"),
-        }
     }
 }
 
