@@ -133,7 +133,12 @@ impl OffsetTracker {
         if partition.epoch != claim.epoch {
             return;
         }
-        if let Some(range) = partition.pending.iter_mut().find(|range| range.first == claim.first) {
+        // A partition that was read again from an earlier offset may have two ranges that begin
+        // alike: each claim settles one of them.
+        let is_of = |range: &&mut Pending| {
+            !range.is_settled && (range.first, range.last) == (claim.first, claim.last)
+        };
+        if let Some(range) = partition.pending.iter_mut().find(is_of) {
             range.is_settled = true;
         }
         while let Some(settled) = partition.pending.pop_front_if(|range| range.is_settled) {

@@ -237,8 +237,9 @@ impl Host {
     async fn close(mut self) -> Ledger {
         self.tasks.shutdown().await;
         let (done, closed) = oneshot::channel();
-        let offsets = self.tracker.committable(None);
+        // First, since what it gives back is committed with its reply.
         self.let_go();
+        let offsets = self.tracker.committable(None);
         self.source.command(Command::Close(offsets, done));
         if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!("the consumer did not leave its group in time; the broker will notice");

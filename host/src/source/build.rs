@@ -56,6 +56,11 @@ impl Builder {
         self.epochs.remove(source);
     }
 
+    /// Whether the partition's records are taken.
+    pub fn owns(&self, source: &TopicPartition) -> bool {
+        self.epochs.contains_key(source)
+    }
+
     /// Copies a message into the batch. One of a partition that is not assigned is left alone:
     /// whoever owns the partition reads it.
     pub fn take(&mut self, message: &Message<'_>) {

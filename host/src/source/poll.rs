@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -96,14 +96,14 @@ impl Poller {
         let closed = loop {
             self.status.polled();
             match self.commands.try_recv() {
-                Ok(Command::Commit(offsets)) => self.commit(&offsets, CommitMode::Async),
+                Ok(Command::Commit(offsets)) => self.commit(offsets, CommitMode::Async),
                 Ok(Command::Stop) => {
                     self.is_stopped = true;
                     self.hand_over();
                     let _gone = self.events.send(SourceEvent::Stopped);
                 }
                 Ok(Command::Close(offsets, done)) => {
-                    self.commit(&offsets, CommitMode::Sync);
+                    self.commit(offsets, CommitMode::Sync);
                     break Some(done);
                 }
                 Err(TryRecvError::Disconnected) => break None,
@@ -243,6 +243,11 @@ impl Poller {
         for element in committed.elements() {
             let source =
                 TopicPartition { topic: element.topic().into(), partition: element.partition() };
+            if let Err(error) = element.error() {
+                // Not known is not "none": left to librdkafka, which asks again.
+                tracing::warn!(%error, %source, "committed offset not read");
+                continue;
+            }
             if let Offset::Offset(offset) = element.offset() {
                 self.committed.insert(source, offset);
                 continue;
@@ -276,7 +281,7 @@ impl Poller {
             let (reply, replied) = sync_channel(1);
             let offsets = self.await_drained(&revoked, is_lost, reply, &replied);
             if !is_lost {
-                self.commit(&offsets, CommitMode::Sync);
+                self.commit(offsets, CommitMode::Sync);
             }
         }
         for source in &revoked {
@@ -302,25 +307,32 @@ impl Poller {
         replied.recv_timeout(DRAIN_TIMEOUT * 2).unwrap_or_default()
     }
 
-    fn commit(&mut self, offsets: &Offsets, mode: CommitMode) {
-        let mut list = TopicPartitionList::new();
-        for (source, offset) in offsets {
-            let next = Offset::Offset(*offset);
-            if let Err(error) = list.add_partition_offset(&source.topic, source.partition, next) {
-                tracing::warn!(%error, %source, offset, "offset not added to a commit");
-            }
-        }
-        if list.count() == 0 {
+    /// Commits what is still ours: a command may come after the revocation whose offsets, newer
+    /// than its own, are stored already.
+    fn commit(&mut self, mut offsets: Offsets, mode: CommitMode) {
+        offsets.retain(|(source, _)| self.builder.owns(source));
+        if offsets.is_empty() {
             return;
         }
-        for (source, offset) in offsets {
+        for (source, offset) in &offsets {
             self.committed.insert(source.clone(), *offset);
         }
-        if let Err(error) = self.consumer.commit(&list, mode) {
-            let _gone = self.events.send(SourceEvent::CommitFailed(error.to_string()));
-        } else if matches!(mode, CommitMode::Sync) {
-            tracing::info!(partitions = offsets.len(), "offsets committed");
-            let _gone = self.events.send(SourceEvent::Committed(offsets.clone()));
+        let outcome = match mode {
+            CommitMode::Async => self.queue.commit(&offsets),
+            CommitMode::Sync => {
+                list_of(&offsets).and_then(|list| self.consumer.commit(&list, mode))
+            }
+        };
+        match outcome {
+            Err(error) => {
+                let _gone = self.events.send(SourceEvent::CommitFailed(error.to_string()));
+            }
+            // The event that answers comes through `poll`.
+            Ok(()) if matches!(mode, CommitMode::Async) => {}
+            Ok(()) => {
+                tracing::info!(partitions = offsets.len(), "offsets committed");
+                let _gone = self.events.send(SourceEvent::Committed(offsets));
+            }
         }
     }
 
@@ -387,6 +399,14 @@ fn partitions(list: &TopicPartitionList) -> impl Iterator<Item = TopicPartition>
         })
         .collect::<Vec<_>>()
         .into_iter()
+}
+
+fn list_of(offsets: &Offsets) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (source, offset) in offsets {
+        list.add_partition_offset(&source.topic, source.partition, Offset::Offset(*offset))?;
+    }
+    Ok(list)
 }
 
 fn topics(list: &TopicPartitionList) -> String {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 
 use crate::record::TopicPartition;
@@ -66,6 +66,42 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
                 sys::rd_kafka_queue_forward(from, to);
                 sys::rd_kafka_queue_destroy(from);
             }
+        }
+    }
+
+    /// Commits offsets without waiting. The answer is an event of the consumer's own queue, so
+    /// that polling the consumer calls `commit_callback`: an asynchronous `BaseConsumer::commit`
+    /// asks librdkafka for no answer at all.
+    ///
+    /// # Errors
+    /// What librdkafka refuses at once, such as a client that is closing.
+    pub fn commit(&self, offsets: &[(TopicPartition, i64)]) -> KafkaResult<()> {
+        let client = self.consumer.client().native_ptr();
+        let capacity = i32::try_from(offsets.len()).unwrap_or(0);
+        // SAFETY: the client is alive (see `consumer`); list and queue handle are our own, used by
+        // this call only, which copies the list, and destroyed once; no callback is given.
+        let code = unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(capacity);
+            for (source, offset) in offsets {
+                // As in `redirect`, a name with a NUL is none of the broker's.
+                let Ok(topic) = CString::new(&*source.topic) else { continue };
+                let element =
+                    sys::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), source.partition);
+                (*element).offset = *offset;
+            }
+            let answers = sys::rd_kafka_queue_get_consumer(client);
+            let code =
+                sys::rd_kafka_commit_queue(client, list, answers, None, std::ptr::null_mut());
+            if !answers.is_null() {
+                sys::rd_kafka_queue_destroy(answers);
+            }
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            code
+        };
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(())
+        } else {
+            Err(KafkaError::ConsumerCommit(code.into()))
         }
     }
 
