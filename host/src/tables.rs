@@ -1,8 +1,8 @@
 //! The table as it is now, and the plan made from it. A plan is immutable; a new one takes its
 //! place between batches, never inside one.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Status;
@@ -16,6 +16,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// After this long without an answer ClickHouse is asked whether it is still there.
 const QUIET: Duration = Duration::from_secs(15);
+
+/// How old the knowledge of a table may be when a batch begins. A type that narrows meanwhile may
+/// cut values short: ClickHouse casts what an INSERT brings to the column's type without a word.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A table and the plan made from it.
 #[derive(Debug)]
@@ -33,7 +37,13 @@ pub struct Tables {
     table: String,
     rules: Rules,
     status: Arc<Status>,
-    current: Mutex<Option<Arc<Known>>>,
+    current: Mutex<Option<Read>>,
+}
+
+/// What was read, and when it was last found to be so.
+struct Read {
+    known: Arc<Known>,
+    at: Instant,
 }
 
 impl Tables {
@@ -48,13 +58,22 @@ impl Tables {
         Self { server, database, table, rules, status, current: Mutex::new(None) }
     }
 
-    /// The table as it was read last; reads it, for as long as that takes, if it never was.
+    /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
+    /// was longer ago.
     pub async fn current(&self) -> Arc<Known> {
-        let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = Instant::now();
+        let known = self.lock().as_ref().and_then(|read| {
+            let is_fresh = asked.saturating_duration_since(read.at) < FRESH;
+            is_fresh.then(|| Arc::clone(&read.known))
+        });
         match known {
             Some(known) => known,
             None => self.read().await,
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Read>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the table anew and says whether `known` is still how it is.
@@ -95,10 +114,11 @@ impl Tables {
         let mut backoff = Backoff::default();
         let waiter = self.status.waiter("clickhouse");
         loop {
+            let asked = Instant::now();
             match self.attempt().await {
                 Ok(known) => {
                     self.status.clickhouse_answered();
-                    return self.keep(known);
+                    return self.keep(known, asked);
                 }
                 Err(hold) => {
                     count::retried(Step::Table, Class::from(&hold));
@@ -118,14 +138,15 @@ impl Tables {
         Ok(Known { table, plan })
     }
 
-    /// Makes the table current, unless it is the same as the current one.
-    fn keep(&self, known: Known) -> Arc<Known> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = &*current
-            && before.plan.fingerprint() == known.plan.fingerprint()
-            && before.table.is_deduplicating == known.table.is_deduplicating
+    /// Makes the table current, as it stood at `at`, unless it is the same as the current one.
+    fn keep(&self, known: Known, at: Instant) -> Arc<Known> {
+        let mut current = self.lock();
+        if let Some(before) = &mut *current
+            && before.known.plan.fingerprint() == known.plan.fingerprint()
+            && before.known.table.is_deduplicating == known.table.is_deduplicating
         {
-            return Arc::clone(before);
+            before.at = at;
+            return Arc::clone(&before.known);
         }
         let left_out: Vec<&str> =
             known.table.schema.left_out.iter().map(|column| &*column.name).collect();
@@ -138,7 +159,7 @@ impl Tables {
             "table read"
         );
         let known = Arc::new(known);
-        *current = Some(Arc::clone(&known));
+        *current = Some(Read { known: Arc::clone(&known), at });
         known
     }
 }

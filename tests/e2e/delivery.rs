@@ -121,3 +121,18 @@ async fn offsets_that_retention_took_are_said_to_be_lost_and_read_on() -> anyhow
     assert!(ledger.landed > 0 && ledger.landed < 19_999, "{ledger:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_commit_is_answered_and_not_repeated_while_nothing_comes() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    job.produce((0..100).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["offsets committed"]).await?;
+    job.wait_until_committed(&host).await?;
+    // Long enough for two more commits, were the first one not known to be stored.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let commits = host.log().iter().filter(|line| line.contains("offsets committed")).count();
+    assert_eq!(commits, 1, "{}", host.log().join("\n"));
+    assert_eq!(host.stop().await?.landed, 100);
+    Ok(())
+}
