@@ -6,6 +6,7 @@
 
 mod build;
 mod context;
+mod lists;
 mod poll;
 mod preflight;
 mod probe;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::build::{Bounds, Builder};
 use super::context::{Rebalance, SourceContext, assign, unassign};
+use super::lists::{list_of, partitions, topics};
 use super::preflight::Preflight;
 use super::queue::DataQueue;
 use super::topics::hold_of;
@@ -271,7 +272,7 @@ impl Poller {
 
     fn revoke(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
         let is_lost = self.consumer.assignment_lost();
-        let revoked: Vec<TopicPartition> = partitions(list).collect();
+        let revoked = partitions(list);
         tracing::info!(partitions = revoked.len(), is_lost, "partitions revoked");
         if is_lost {
             self.status.set_member(false);
@@ -388,29 +389,4 @@ impl Poller {
             None => tracing::warn!(%error, "kafka consumer"),
         }
     }
-}
-
-fn partitions(list: &TopicPartitionList) -> impl Iterator<Item = TopicPartition> {
-    list.elements()
-        .into_iter()
-        .map(|element| TopicPartition {
-            topic: element.topic().into(),
-            partition: element.partition(),
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-fn list_of(offsets: &Offsets) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for (source, offset) in offsets {
-        list.add_partition_offset(&source.topic, source.partition, Offset::Offset(*offset))?;
-    }
-    Ok(list)
-}
-
-fn topics(list: &TopicPartitionList) -> String {
-    let names: std::collections::BTreeSet<String> =
-        list.elements().iter().map(|element| element.topic().to_owned()).collect();
-    names.into_iter().collect::<Vec<_>>().join(",")
 }
