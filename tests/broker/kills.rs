@@ -9,16 +9,16 @@ use sluicegate_tests::{Broker, Job, NUMBERED, Numbered};
 async fn killed_ten_times(mut job: Job) -> anyhow::Result<()> {
     let fault = json!({"match": "`t`", "times": null, "kind": {"delay_ms": 20}});
     job.stack.fault(&serde_json::from_value(fault)?).await?;
-    job = job.with("NUM_MESSAGES", "200").with("BATCH_LINGER_MS", "50");
+    job = job.with("NUM_MESSAGES", "100").with("BATCH_LINGER_MS", "50");
     let mut records = Numbered::default();
-    records.produce(&mut job, 60_000).await?;
+    records.produce(&mut job, 30_000).await?;
     for round in 0..10 {
         let mut host = job.start()?;
         host.wait_for_count(&["batch settled"], 2 + round * 3).await?;
         host.kill().await?;
     }
     let committed: i64 = job.committed()?.iter().sum();
-    anyhow::ensure!(committed < 60_000, "the host was done before it was killed for the last time");
+    anyhow::ensure!(committed < 30_000, "the host was done before it was killed for the last time");
     job.stack.clear_faults().await?;
     job = job.with("NUM_MESSAGES", "").with("BATCH_LINGER_MS", "");
     job.run_to_the_end().await?;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::Job;
 use crate::job::{TABLE, TOPIC};
+use crate::kafka;
 
 /// The table that [`Numbered`] records go to.
 pub const NUMBERED: &str = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
@@ -23,8 +24,7 @@ const BAD_EVERY: u64 = 100;
 /// Where a record stands: partition and offset.
 type Place = (i32, i64);
 
-/// The record of this number: about 500 bytes, which compress to half. One in a hundred is bad,
-/// since its id is no number.
+/// The record of this number: about 500 bytes. One in a hundred is bad, since its id is no number.
 fn record(id: u64) -> String {
     let mut state = id + 1;
     let noise = std::iter::repeat_with(|| {
@@ -62,6 +62,7 @@ impl Numbered {
     /// Fails unless every good record is in the table, and every bad one, and none else, in the
     /// dead letter topic.
     pub async fn audit(&self, job: &Job) -> anyhow::Result<()> {
+        kafka::ensure_whole(job.kafka(), TOPIC, job.partitions())?;
         let landed: HashSet<u64> = job
             .query(&format!("SELECT DISTINCT id FROM {TABLE}"))
             .await?

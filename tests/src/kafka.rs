@@ -127,6 +127,17 @@ pub fn read_all(brokers: &str, topic: &str) -> anyhow::Result<Vec<DeadLetter>> {
     Ok(found)
 }
 
+/// Fails if the broker has dropped records that it took. Of each partition the mock cluster keeps
+/// the last 5 MB only (`max_size` in librdkafka's `rdkafka_mock.c`).
+pub fn ensure_whole(brokers: &str, topic: &str, partitions: i32) -> anyhow::Result<()> {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    for partition in 0..partitions {
+        let (low, _) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+        anyhow::ensure!(low == 0, "the broker dropped {low} records of `{topic}` {partition}");
+    }
+    Ok(())
+}
+
 /// The offsets that a group has committed for the partitions of a topic; 0 where none is.
 pub fn committed(
     brokers: &str,
