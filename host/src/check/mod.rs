@@ -1,6 +1,6 @@
 //! Check: the rules on absent and null fields, over columns of whoever made them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -18,6 +18,7 @@ use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 /// Applies the rules. A record that breaks one loses all of its rows.
 pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
     let Rows { batch, origins, absent, rejections } = rows;
+    let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
     let mut refused: HashMap<Origin, Rejection> = HashMap::new();
     let mut defaulted = Vec::new();
     let mut columns = batch.columns().to_vec();
