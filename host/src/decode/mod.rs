@@ -34,7 +34,7 @@ const MAX_DEPTH: usize = 127;
 
 /// Decodes payloads; each comes with its record.
 pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
-    let capacity = payloads.size_hint().0;
+    let capacity = payloads.size_hint().1.unwrap_or(0);
     let mut columns: Vec<Column> =
         plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
     let (mut origins, mut absent, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
