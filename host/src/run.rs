@@ -111,9 +111,7 @@ impl Host {
                 }
                 Some(done) = self.tasks.join_next_with_id() => match done {
                     Ok((id, fates)) => self.settle(id, &fates),
-                    Err(failed) if failed.is_cancelled() => {
-                        self.open.remove(&failed.id());
-                    }
+                    Err(failed) if failed.is_cancelled() => self.give_up(failed.id()),
                     Err(failed) => return Err(Fatal(format!("a batch failed: {failed}"))),
                 },
                 event = self.source.next() => match event {
@@ -171,7 +169,10 @@ impl Host {
             }
             SourceEvent::CommitFailed(text) => {
                 count::commit_failed();
-                tracing::warn!("offsets not committed, tried again with the next: {text}");
+                tracing::warn!(
+                    "offsets not committed: {text}; tried again with the next, or by the next \
+                     owner of the partition, who reads their records again"
+                );
             }
             SourceEvent::Stopped => self.has_stopped = true,
             SourceEvent::Failed(fatal) => return Err(fatal),
@@ -188,6 +189,15 @@ impl Host {
             }
         }
         self.let_go_if_drained();
+    }
+
+    /// Counts a batch that [`Self::let_go`] ended. One that was done first comes to `settle`.
+    fn give_up(&mut self, id: Id) {
+        if let Some(Open { records, .. }) = self.open.remove(&id) {
+            self.ledger.released += u64::from(records);
+            count::released(u64::from(records));
+            tracing::warn!(records, "batch given up with its partitions");
+        }
     }
 
     fn commit(&mut self) {
@@ -222,11 +232,8 @@ impl Host {
         }
         for open in self.open.values() {
             let is_ours = |claim: &Claim| self.tracker.is_current(&claim.source, claim.epoch);
-            if !open.claims.iter().any(is_ours) && !open.task.is_finished() {
+            if !open.claims.iter().any(is_ours) {
                 open.task.abort();
-                self.ledger.released += u64::from(open.records);
-                count::released(u64::from(open.records));
-                tracing::warn!(records = open.records, "batch given up with its partitions");
             }
         }
         self.publish();
