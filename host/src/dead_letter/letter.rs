@@ -100,9 +100,11 @@ pub fn envelope(
     }
 }
 
-/// The same letter with its payload cut, for a broker that refuses the whole.
-pub fn truncated(letter: &Letter) -> Letter {
-    let payload = letter.payload.as_deref().unwrap_or_default();
+/// The same letter with its payload cut, for a broker that refuses the whole; `None` where there
+/// is nothing to cut.
+pub fn truncated(letter: &Letter) -> Option<Letter> {
+    let payload = letter.payload.as_deref()?;
+    let kept = payload.get(..TRUNCATED_BYTES).filter(|kept| kept.len() < payload.len())?;
     let digest = hex::encode(Sha256::digest(payload));
     let headers = letter
         .headers
@@ -112,12 +114,12 @@ pub fn truncated(letter: &Letter) -> Letter {
             value: Some(&payload.len().to_string()),
         })
         .insert(Header { key: "sluicegate.sha256", value: Some(&digest) });
-    Letter {
+    Some(Letter {
         key: letter.key.clone(),
-        payload: Some(payload.get(..TRUNCATED_BYTES).unwrap_or(payload).to_vec()),
+        payload: Some(kept.to_vec()),
         headers,
         timestamp_ms: letter.timestamp_ms,
-    }
+    })
 }
 
 fn headers(
@@ -293,12 +295,13 @@ mod tests {
     fn a_cut_letter_says_what_it_was_cut_from() {
         let (batch, rejection) = rejected(&vec![b'x'; 70_000], &[]);
         let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        let cut = truncated(&letter);
+        let cut = truncated(&letter).unwrap();
         assert_eq!(cut.payload.as_ref().map(Vec::len), Some(TRUNCATED_BYTES));
         let headers = all(&cut.headers);
         assert!(headers.contains(&("sluicegate.truncated-from".into(), "70000".into())));
         assert!(
             headers.iter().any(|(name, value)| name == "sluicegate.sha256" && value.len() == 64)
         );
+        assert!(truncated(&cut).is_none(), "there is nothing left to cut");
     }
 }

@@ -87,21 +87,19 @@ impl DeadLetters {
 
     async fn deliver(&self, mut letter: Letter, waiter: &Waiter) {
         let mut backoff = Backoff::default();
-        let mut is_cut = false;
         loop {
             use RDKafkaErrorCode as Code;
             let Numbered { number, producer } = self.producers.current();
             let Err(error) = self.produce(&letter, producer).await else { return };
             let hold = match error.rdkafka_error_code() {
-                Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) if !is_cut => {
-                    letter = letter::truncated(&letter);
-                    is_cut = true;
-                    continue;
-                }
                 Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                    if let Some(cut) = letter::truncated(&letter) {
+                        letter = cut;
+                        continue;
+                    }
                     Hold::Paused(format!(
-                        "topic `{}` refuses even a dead letter cut to 64 kB: raise its \
-                     max.message.bytes",
+                        "topic `{}` refuses even a dead letter of at most 64 kB: raise its \
+                         max.message.bytes",
                         self.topic
                     ))
                 }
