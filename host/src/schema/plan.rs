@@ -23,7 +23,7 @@ pub struct Rules {
     pub datetime: Vec<String>,
     /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
     pub string_enum: Vec<String>,
-    /// TIMESTAMP_UNIT: what a number means in a date column; `None` refuses numbers.
+    /// TIMESTAMP_UNIT: what a number means in a DateTime column; `None` refuses numbers.
     pub timestamp_unit: Option<TimestampUnit>,
 }
 
@@ -198,9 +198,9 @@ impl Rules {
             for name in names {
                 let found = schema.columns.iter().find(|column| *column.name == **name);
                 let problem = match found {
-                    None => {
+                    None => schema.why_not_filled(name).unwrap_or_else(|| {
                         format!("is no column of `{}`{}", schema.table, near_miss(schema, name))
-                    }
+                    }),
                     Some(column) if !fits(&column.ty.kind) => {
                         format!("is of type {}, expected {wanted}", column.type_text)
                     }
@@ -285,6 +285,25 @@ mod tests {
         for (column, (name, .., expected)) in plan.columns.iter().zip(table) {
             assert_eq!(column.when_null, expected, "column {name}");
         }
+    }
+
+    #[test]
+    fn a_rule_on_a_column_that_no_record_fills_says_why() {
+        let row = |name: &str, default_kind: &str| ColumnRow {
+            name: name.into(),
+            ty: "Int8".into(),
+            default_kind: default_kind.into(),
+            default_expression: "1".into(),
+        };
+        let rows = [row("id", "DEFAULT"), row("twice", "MATERIALIZED")];
+        let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+        let rules = Rules { required: names(&["twice"]), ..Rules::default() };
+        let errors = TablePlan::new(&schema, &rules).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "REQUIRED_COLUMNS: `twice` is a column that no record fills \
+             (MATERIALIZED: ClickHouse computes it)"
+        );
     }
 
     #[test]

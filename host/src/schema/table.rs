@@ -124,6 +124,12 @@ impl TableSchema {
         let (database, table) = (database.to_owned(), table.to_owned());
         (Self { database, table, server_zone, columns, left_out, fingerprint }, errors)
     }
+
+    /// Why no record fills a column of the table; `None` where one does, or there is no such column.
+    pub fn why_not_filled(&self, name: &str) -> Option<String> {
+        let column = self.left_out.iter().find(|column| column.name == name)?;
+        Some(format!("is a column that no record fills ({})", column.why))
+    }
 }
 
 /// What keeps a column of such a type from being filled, unless it may be left out.
