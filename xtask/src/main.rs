@@ -24,6 +24,7 @@ enum Task {
     /// Fetch what the demo and the tests need beside Rust.
     Setup,
     /// Show the whole path on this machine; takes the options of `sluicegate demo`.
+    #[command(disable_help_flag = true)]
     Demo {
         /// Options of `sluicegate demo`, such as `--records 100000`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
