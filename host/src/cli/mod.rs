@@ -5,7 +5,7 @@
 //! | 0 | done; for `run`: told to stop, drained and committed; for `check`: all is well |
 //! | 1 | the command failed; for `check`: something outside of the configuration is wrong |
 //! | 64 | the configuration is wrong; every broken rule is listed |
-//! | 70 | a bug, or a membership that is fenced off; what was settled is committed |
+//! | 70 | a bug, a membership that is fenced off, or a partition without a start offset under `KAFKA_AUTO_OFFSET_RESET=error`; what was settled is committed |
 
 mod check;
 #[cfg(feature = "demo")]

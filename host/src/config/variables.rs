@@ -136,7 +136,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "TIMESTAMP_UNIT",
         "",
-        "unit of numbers in date and time columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
+        "unit of numbers in `DateTime` and `DateTime64` columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
     ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
     optional(
