@@ -15,11 +15,15 @@ use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Checked, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 
-/// Applies the rules. A record that breaks one loses all of its rows.
+/// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
+/// its rows.
 pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
     let Rows { batch, origins, absent, rejections } = rows;
     let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
-    let mut refused: HashMap<Origin, Rejection> = HashMap::new();
+    let mut refused: HashMap<Origin, Rejection> = HashMap::with_capacity(rejections.len());
+    for rejection in rejections {
+        refused.entry(rejection.origin).or_insert(rejection);
+    }
     let mut defaulted = Vec::new();
     let mut columns = batch.columns().to_vec();
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
@@ -48,9 +52,8 @@ pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
         Ok(kept) => kept,
         Err(error) => unreachable!("columns and plan differ: {error}"),
     };
-    let mut refused: Vec<Rejection> = refused.into_values().collect();
-    refused.sort_by_key(|rejection| rejection.origin);
-    let rejections = [rejections, refused].concat();
+    let mut rejections: Vec<Rejection> = refused.into_values().collect();
+    rejections.sort_by_key(|rejection| rejection.origin);
     Checked { batch, origins, rejections, defaulted }
 }
 
@@ -64,7 +67,7 @@ fn withdraw(
     origins: Vec<Origin>,
     refused: &HashMap<Origin, Rejection>,
 ) -> Result<(RecordBatch, Vec<Origin>), ArrowError> {
-    if refused.is_empty() {
+    if refused.is_empty() || !origins.iter().any(|origin| refused.contains_key(origin)) {
         return Ok((batch, origins));
     }
     let keep: Vec<bool> = origins.iter().map(|origin| !refused.contains_key(origin)).collect();
@@ -174,6 +177,18 @@ mod tests {
         rows.origins = vec![4, 4, 4, 5];
         let checked = check(&plan, rows);
         assert_eq!((checked.rejections.len(), checked.origins), (1, vec![5]));
+    }
+
+    #[test]
+    fn a_record_whose_rows_did_not_all_decode_is_rejected_once_and_whole() {
+        let column = texts(&[Some("a"), Some("b"), Some("c")]);
+        let (plan, mut rows) = rows("String", "", &Rules::default(), column);
+        rows.origins = vec![4, 4, 5];
+        let first = rejection(4, &plan.columns[0], false);
+        let second = rejection(4, &plan.columns[0], true);
+        rows.rejections = vec![first.clone(), second];
+        let checked = check(&plan, rows);
+        assert_eq!((checked.rejections, checked.origins), (vec![first], vec![5]));
     }
 
     #[test]
