@@ -13,10 +13,13 @@ pub mod config;
 pub mod dead_letter;
 pub mod decode;
 pub mod fates;
+#[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
+pub mod hooks;
 pub mod kafka;
 pub mod observe;
 pub mod offsets;
 pub mod outcome;
+pub mod payloads;
 pub mod pipeline;
 pub mod record;
 pub mod rejection;

@@ -1,10 +1,10 @@
 //! The path of a batch, from the source to its settling. This file is the map of the host: the
 //! stages are functions of a batch, they meet here and nowhere else.
 //!
-//! Order within a batch: decode; where there are faults, confirm that the plan is still the
-//! table's; judge the brake; dead-letter and await the reports; insert; settle. The commit
-//! follows in `run`. So a record is never in neither place, and nothing is dead-lettered for a
-//! stale plan.
+//! Order within a batch: rows hooks, once; decode; where there are faults, confirm that the plan
+//! is still the table's; judge the brake; dead-letter and await the reports; insert; settle. The
+//! commit follows in `run`. So a record is never in neither place, and nothing is dead-lettered
+//! for a stale plan.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,8 +15,10 @@ use crate::check::check;
 use crate::dead_letter::DeadLetters;
 use crate::decode::decode;
 use crate::fates::{Fate, Fates};
+use crate::hooks::Hooks;
 use crate::observe::count;
 use crate::observe::rejections::RejectionLog;
+use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
 use crate::rejection::Rejection;
 use crate::rows::Checked;
@@ -27,6 +29,8 @@ use crate::tables::{Known, Tables};
 pub struct Pipeline {
     /// What is judged before a payload is read.
     pub admission: Admission,
+    /// The plugins, if any.
+    pub hooks: Option<Hooks>,
     /// The table and its plan, kept current.
     pub tables: Tables,
     /// How much of a batch may be refused.
@@ -48,9 +52,10 @@ impl Pipeline {
     pub async fn process(&self, batch: &Arc<Batch>) -> Fates {
         let mut fates = Fates::new(batch.len());
         let mut refused = self.admission.judge(batch, &mut fates);
+        let hooked = self.hook(batch, &mut fates, &mut refused).await;
         while !fates.is_settled() {
             let known = self.tables.current().await;
-            let checked = self.compute(&known, batch, &fates, &refused).await;
+            let checked = self.compute(&known, batch, hooked.as_ref(), &fates, &refused).await;
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
@@ -80,23 +85,45 @@ impl Pipeline {
         fates
     }
 
+    /// Takes the records through the plugins, once: what they put out is what every decode starts
+    /// from. Without plugins that is what was read.
+    async fn hook(
+        &self,
+        batch: &Arc<Batch>,
+        fates: &mut Fates,
+        refused: &mut Vec<Rejection>,
+    ) -> Option<Arc<Payloads>> {
+        let hooked = self.hooks.as_ref()?.run(batch, pending(batch, fates, refused)).await;
+        fates.settle(hooked.dropped, Fate::Dropped);
+        refused.extend(hooked.rejections);
+        refused.sort_by_key(|rejection| rejection.origin);
+        Some(Arc::new(hooked.payloads))
+    }
+
     /// The stages that are all computation, off the threads that serve the network.
     async fn compute(
         &self,
         known: &Arc<Known>,
         batch: &Arc<Batch>,
+        hooked: Option<&Arc<Payloads>>,
         fates: &Fates,
         refused: &[Rejection],
     ) -> Checked {
-        let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
-        let pending: Vec<Origin> =
-            (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect();
-        let (known, batch) = (Arc::clone(known), Arc::clone(batch));
+        let pending = pending(batch, fates, refused);
+        let (known, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
         crate::blocking::run(move || {
-            let payload = |origin: Origin| Some((origin, batch.record(origin)?.payload()?));
-            // Rows hooks belong here, between the record and decode.
             let started = Instant::now();
-            let decoded = decode(&known.plan, pending.into_iter().filter_map(payload));
+            let decoded = match hooked {
+                None => {
+                    let payload = |origin| Some((origin, batch.record(origin)?.payload()?));
+                    decode(&known.plan, pending.into_iter().filter_map(payload))
+                }
+                Some(hooked) => {
+                    let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
+                    let rows = hooked.iter(&batch).filter(|(origin, _)| is_pending(origin));
+                    decode(&known.plan, rows)
+                }
+            };
             count::decoded(started.elapsed());
             // Arrow hooks belong here, between decode and check.
             check(&known.plan, decoded)
@@ -113,6 +140,12 @@ impl Pipeline {
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
     }
+}
+
+/// The records that wait for their fate and are not refused, ascending.
+fn pending(batch: &Batch, fates: &Fates, refused: &[Rejection]) -> Vec<Origin> {
+    let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
+    (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect()
 }
 
 fn count_defaults(known: &Known, checked: &Checked) {

@@ -100,10 +100,12 @@ impl std::fmt::Display for Reason {
 }
 
 /// The stage that refused a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Before the payload is read.
     Admit,
+    /// A plugin, by its name and version, on payloads.
+    RowsHook(Arc<str>),
     /// JSON to columns.
     Decode,
     /// Required, default and value rules.
@@ -114,12 +116,21 @@ pub enum Stage {
 
 impl Stage {
     /// The name in headers and logs.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Admit => "admit",
+            Self::RowsHook(_) => "rows_hook",
             Self::Decode => "decode",
             Self::Check => "check",
             Self::Insert => "insert",
+        }
+    }
+
+    /// The plugin that refused the record, if one did.
+    pub fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::RowsHook(plugin) => Some(plugin),
+            _ => None,
         }
     }
 }

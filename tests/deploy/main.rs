@@ -82,21 +82,25 @@ fn the_image_is_small_runs_as_nobody_and_holds_no_demo() {
     assert!(user != 0 && at("USER") < at("ENTRYPOINT"));
     assert!(all("ENTRYPOINT").chain(all("CMD")).all(|command| command.starts_with('[')));
     let build = all("RUN").find(|run| run.starts_with("cargo build")).unwrap();
-    for flag in ["--locked", "--release", "--no-default-features"] {
+    for flag in ["--locked", "--release", "--no-default-features", "--features hooks"] {
         assert!(build.contains(flag), "{build} without {flag}");
     }
 }
 
 #[test]
-fn without_its_features_the_host_holds_neither_demo_nor_local_stack() {
-    let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "sluicegate", "--no-default-features", "--edges", "normal"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    let tree = String::from_utf8(tree.stdout).unwrap();
-    assert!(tree.contains("rdkafka"), "{tree}");
-    assert!(!tree.contains("sluicegate-local") && !tree.contains("indicatif"), "{tree}");
+fn a_feature_that_is_off_brings_nothing_along() {
+    let tree = |features: &str| {
+        let arguments = ["--package", "sluicegate", "--no-default-features", "--edges", "normal"];
+        let mut tree = Command::new(env!("CARGO"));
+        tree.arg("tree").args(arguments).args(["--features", features]).current_dir(ROOT);
+        String::from_utf8(tree.output().unwrap().stdout).unwrap()
+    };
+    let (none, image) = (tree(""), tree("hooks"));
+    for tree in [&none, &image] {
+        assert!(tree.contains("rdkafka"), "{tree}");
+        assert!(!tree.contains("sluicegate-local") && !tree.contains("indicatif"), "{tree}");
+    }
+    assert!(image.contains("wasmtime") && !none.contains("wasmtime"), "{none}");
 }
 
 #[test]

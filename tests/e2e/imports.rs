@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["record", "retry", "blocking", "budget", "config", "schema"],
     &["rejection", "fates", "offsets"],
-    &["outcome", "rows", "admit", "kafka"],
+    &["outcome", "rows", "payloads", "admit", "kafka"],
     &["observe", "brake"],
-    &["source", "decode", "check", "dead_letter", "sink"],
+    &["source", "hooks", "no_hooks", "decode", "check", "dead_letter", "sink"],
     &["tables"],
     &["pipeline"],
     &["run"],

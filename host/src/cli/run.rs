@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::config::{Config, Environment, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
+use crate::hooks::Hooks;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
 use crate::observe::exposition::Exposition;
@@ -68,7 +69,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     };
     // Before anything else: a port that is taken is a mistake to be told of at once.
     serve_admin(config, &observed).await.map_err(misconfigured)?;
-    let (pipeline, source) = wire(config, &observed).map_err(misconfigured)?;
+    let (pipeline, source) = wire(config, &observed).await.map_err(misconfigured)?;
     Ok(crate::run::run(pipeline, source, &observed, config.batch.shutdown_timeout, stop).await)
 }
 
@@ -87,7 +88,7 @@ async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()>
 }
 
 /// The stages, from the configuration.
-fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
+async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
     let batch = &config.batch;
     let status = &observed.status;
     let server = Server::new(&config.clickhouse)?;
@@ -96,6 +97,7 @@ fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Sourc
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
             max_record_bytes: batch.max_bytes,
         },
+        hooks: Hooks::load(&config.plugins, Arc::clone(status)).await?,
         tables: Tables::new(
             server.clone(),
             config.clickhouse.database.clone(),

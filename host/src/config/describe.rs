@@ -1,15 +1,16 @@
 //! The configuration in force, as the start log shows it.
 
-use super::{Config, KeyValues, REDACTED, Secret, SourceTopic};
+use super::{Config, KeyValues, Plugin, REDACTED, Secret, SourceTopic};
 
 impl Config {
     /// Name and value in force of each variable, in the order of the README's table; secrets read
-    /// `***`, what is not set reads as an empty text.
-    pub fn describe(&self) -> Vec<(&'static str, String)> {
-        let Self { kafka, batch, clickhouse, dlq, rules, admin, log } = self;
+    /// `***`, what is not set reads as an empty text. Of the variables of plugins, those of each
+    /// plugin there is.
+    pub fn describe(&self) -> Vec<(String, String)> {
+        let Self { kafka, batch, clickhouse, dlq, rules, plugins, admin, log } = self;
         let security = &kafka.security;
         let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
-        vec![
+        let mut described: Vec<(String, String)> = [
             ("KAFKA_BROKER", kafka.brokers.clone()),
             ("KAFKA_CONSUMER_GROUP_ID", kafka.group_id.clone()),
             ("KAFKA_PRODUCER_CLIENT_ID", kafka.producer_client_id.clone()),
@@ -43,12 +44,48 @@ impl Config {
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
             ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
+            ("PLUGINS", plugins.list.iter().map(entry).collect::<Vec<_>>().join(",")),
+        ]
+        .map(owned)
+        .into();
+        described.extend(plugins.list.iter().flat_map(of_plugin));
+        let rest = [
+            ("PLUGIN_BREAKER_SHARE", plugins.breaker_share.to_string()),
+            ("PLUGIN_ON_BREAKER", plugins.on_breaker.as_str().to_owned()),
+            (
+                "PLUGIN_CACHE_DIR",
+                plugins
+                    .cache_dir
+                    .as_ref()
+                    .map(|path| path.display().to_string())
+                    .unwrap_or_default(),
+            ),
             ("ADMIN_ADDR", admin.as_text()),
             ("LOG_FORMAT", log.format.as_str().to_owned()),
             ("LOG_LEVEL", log.level.clone()),
             ("LOG_PAYLOADS", u8::from(log.with_payloads).to_string()),
-        ]
+        ];
+        described.extend(rest.map(owned));
+        described
     }
+}
+
+fn owned((name, value): (&str, String)) -> (String, String) {
+    (name.to_owned(), value)
+}
+
+fn entry(plugin: &Plugin) -> String {
+    format!("{}={}", plugin.name, plugin.path.display())
+}
+
+fn of_plugin(plugin: &Plugin) -> [(String, String); 4] {
+    [
+        ("CONFIG", hidden(Some(&plugin.config))),
+        ("TIMEOUT_MS", plugin.timeout.as_millis().to_string()),
+        ("MEMORY_BYTES", plugin.memory_bytes.to_string()),
+        ("SHA256", plugin.sha256.clone().unwrap_or_default()),
+    ]
+    .map(|(of, value)| (plugin.variable(of), value))
 }
 
 fn hidden(secret: Option<&Secret>) -> String {

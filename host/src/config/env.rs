@@ -53,6 +53,11 @@ impl Environment {
         Self { values: layered(values, BTreeMap::new()), problems: Vec::new() }
     }
 
+    /// The names that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// The problems found while reading.
     pub(super) fn problems(&self) -> &[Problem] {
         &self.problems

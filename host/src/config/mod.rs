@@ -1,7 +1,7 @@
 //! The environment as a checked `Config`; every broken rule is reported at once.
 //!
 //! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
-//! `clickhouse`, `rules` and `admin` hold the types with the rules of each group. Past this module no value
+//! `clickhouse`, `rules`, `plugins` and `admin` hold the types with the rules of each group. Past this module no value
 //! carries a unit in its name, and none has to be checked again.
 
 mod admin;
@@ -11,6 +11,7 @@ mod describe;
 mod env;
 mod kafka;
 mod names;
+mod plugins;
 mod problem;
 mod reader;
 mod redact;
@@ -25,6 +26,7 @@ pub use batch::Batch;
 pub use clickhouse::ClickHouse;
 pub use env::Environment;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
+pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
 pub use rules::{Dlq, DlqFormat, Log, LogFormat, Rules, TimestampUnit, Tombstones};
@@ -42,6 +44,8 @@ pub struct Config {
     pub dlq: Dlq,
     /// How values become rows.
     pub rules: Rules,
+    /// The plugins.
+    pub plugins: Plugins,
     /// The probes and the metrics.
     pub admin: Admin,
     /// The form and level of the log.
@@ -62,6 +66,7 @@ impl Config {
             clickhouse: clickhouse::read(&mut reader),
             dlq: rules::read_dlq(&mut reader),
             rules: rules::read_rules(&mut reader),
+            plugins: plugins::read(&mut reader),
             admin: admin::read(&mut reader),
             log: rules::read_log(&mut reader),
         };

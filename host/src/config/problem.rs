@@ -36,7 +36,8 @@ impl ConfigErrors {
     /// Sorts the problems as the README lists the variables.
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| {
-            VARIABLES.iter().position(|variable| variable.name == problem.variable)
+            let found = variables::find(&problem.variable)?;
+            VARIABLES.iter().position(|variable| variable.name == found.name)
         });
         Self { problems }
     }

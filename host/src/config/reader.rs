@@ -206,6 +206,15 @@ impl<'a> Reader<'a> {
         KeyValues::from(pairs)
     }
 
+    /// The names that are set and stand for a variable of a plugin, whether or not there is such a
+    /// plugin; those of files without `_FILE`.
+    pub fn names_of_plugins(&self) -> Vec<String> {
+        let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
+        let is_ours =
+            |name: &&str| variables::find(name).is_some_and(variables::Variable::is_of_a_plugin);
+        bases.filter(is_ours).map(str::to_owned).collect()
+    }
+
     /// The path of a file that must be there.
     pub fn path(&mut self, name: &str) -> Option<String> {
         let path = self.optional(name)?;

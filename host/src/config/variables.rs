@@ -140,6 +140,41 @@ pub static VARIABLES: &[Variable] = &[
     ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
     optional(
+        "PLUGINS",
+        "",
+        "plugins in the order in which records go through them, as a list of `name=path.wasm`",
+    ),
+    secret(
+        "PLUGIN_<NAME>_CONFIG",
+        "configuration of one plugin, as JSON or as `@` and the path of a file; the name in upper case, with `-` as `_`",
+    ),
+    optional(
+        "PLUGIN_<NAME>_TIMEOUT_MS",
+        "1000",
+        "longest call of a plugin with up to 1000 rows, 20 to 60000 milliseconds",
+    ),
+    optional(
+        "PLUGIN_<NAME>_MEMORY_BYTES",
+        "67108864",
+        "most memory of one instance of a plugin, 1048576 to 4294967296; there are at most IN_FLIGHT_BATCHES of them",
+    ),
+    optional("PLUGIN_<NAME>_SHA256", "", "the digest of the only file that may be loaded"),
+    optional(
+        "PLUGIN_BREAKER_SHARE",
+        "0.05",
+        "a plugin that fails on a larger share (0 to 1) of at least 1000 rows counts as broken",
+    ),
+    optional(
+        "PLUGIN_ON_BREAKER",
+        "pause",
+        "what a broken plugin does: `pause` the host, or `dead_letter` every record it fails on",
+    ),
+    optional(
+        "PLUGIN_CACHE_DIR",
+        "",
+        "folder for compiled plugins, made with mode 0700; without it they are compiled at each start",
+    ),
+    optional(
         "ADMIN_ADDR",
         "0.0.0.0:9464",
         "serves `/livez`, `/readyz` and `/metrics` at this address and port; `off`: nowhere",
@@ -157,9 +192,31 @@ pub static VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// Finds a variable by its exact name.
+/// What stands in a name for that of a plugin.
+const PLUGIN_NAME: &str = "<NAME>";
+
+impl Variable {
+    /// Whether each plugin has a variable of this kind.
+    pub fn is_of_a_plugin(&self) -> bool {
+        self.name.contains(PLUGIN_NAME)
+    }
+
+    /// Whether it is called so, a plugin's name filled in.
+    fn is_called(&self, name: &str) -> bool {
+        match self.name.split_once(PLUGIN_NAME) {
+            None => self.name == name,
+            Some((before, after)) => name
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
+                .is_some_and(|plugin| !plugin.is_empty()),
+        }
+    }
+}
+
+/// Finds a variable by its name; that of a plugin by a name that is filled in.
 pub fn find(name: &str) -> Option<&'static Variable> {
-    VARIABLES.iter().find(|variable| variable.name == name)
+    let exact = VARIABLES.iter().find(|variable| variable.name == name);
+    exact.or_else(|| VARIABLES.iter().find(|variable| variable.is_called(name)))
 }
 
 /// The README's table of all variables, in Markdown, ending with a line break.

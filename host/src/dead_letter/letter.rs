@@ -75,6 +75,7 @@ pub fn envelope(
         "failure_reason": fault.reason.code(),
         "message": message(rejection),
         "stage": rejection.stage.name(),
+        "plugin": rejection.stage.plugin(),
         "column": fault.column.as_deref(),
         "record": payload,
         "record_encoding": encoding,
@@ -150,6 +151,9 @@ fn headers(
         ("sluicegate.failed-at-ms", failed_at_ms.to_string()),
         ("sluicegate.version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
+    if let Some(plugin) = rejection.stage.plugin() {
+        facts.push(("sluicegate.plugin", plugin.to_owned()));
+    }
     if let Some(column) = &fault.column {
         facts.push(("sluicegate.column", column.to_string()));
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::metrics::{
-    BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, INSERT_SECONDS, Kind, METRICS,
-    REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES,
-    ROWS_LANDED, VALUES_DEFAULTED,
+    BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
+    INSERT_SECONDS, Kind, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED,
+    RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, VALUES_DEFAULTED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -153,6 +153,28 @@ pub fn rejected(rejections: &[Rejection]) {
 /// A default took the place of so many absent or null fields of a column.
 pub fn defaulted(column: &str, values: usize) {
     VALUES_DEFAULTED.count(&[column], values as u64);
+}
+
+/// A plugin is there, and may fail in these ways.
+pub fn plugin_loaded(plugin: &str, kinds: impl IntoIterator<Item = &'static str>) {
+    for kind in kinds {
+        HOOK_FAILURES.count(&[plugin, kind], 0);
+    }
+}
+
+/// A batch went through a plugin.
+pub fn hooked(plugin: &str, took: Duration) {
+    HOOK_SECONDS.measure(&[plugin], took.as_secs_f64());
+}
+
+/// A call of a plugin failed.
+pub fn hook_failed(plugin: &str, kind: &'static str) {
+    HOOK_FAILURES.count(&[plugin, kind], 1);
+}
+
+/// A plugin counts something itself.
+pub fn plugin_counted(plugin: &str, counter: &str, by: u64) {
+    PLUGIN_COUNTER.count(&[plugin, counter], by);
 }
 
 /// A batch was decoded.

@@ -148,6 +148,29 @@ pub(super) const BATCH_BYTES: Metric = metric(
     &[],
     "Payloads, keys and headers of one batch as taken from Kafka",
 );
+pub(super) const HOOK_SECONDS: Metric = metric(
+    "sluicegate_hook_seconds",
+    COMPUTATION,
+    "seconds",
+    &["plugin"],
+    "One batch through a plugin, failed calls included, on one core",
+);
+pub(super) const HOOK_FAILURES: Metric = metric(
+    "sluicegate_hook_failures_total",
+    Kind::Counter,
+    "calls",
+    &["plugin", "kind"],
+    "Calls of a plugin that failed, those included that look for the one record: `timeout`, \
+     `out_of_memory`, `panic`, `stack_overflow`, `too_much_output`, `wrong_answer`, `error` or \
+     another `trap`",
+);
+pub(super) const PLUGIN_COUNTER: Metric = metric(
+    "sluicegate_plugin_counter_total",
+    Kind::Counter,
+    "as the plugin says",
+    &["plugin", "counter"],
+    "What a plugin counts itself, under at most 20 names",
+);
 pub(super) const DECODE_SECONDS: Metric = metric(
     "sluicegate_decode_seconds",
     COMPUTATION,
@@ -243,6 +266,9 @@ pub static METRICS: &[Metric] = &[
     RETENTION_LOSSES,
     BATCH_ROWS,
     BATCH_BYTES,
+    HOOK_SECONDS,
+    HOOK_FAILURES,
+    PLUGIN_COUNTER,
     DECODE_SECONDS,
     INSERT_SECONDS,
     LAG,

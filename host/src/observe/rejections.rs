@@ -41,6 +41,7 @@ impl RejectionLog {
             tracing::warn!(
                 reason = fault.reason.code(),
                 stage = rejection.stage.name(),
+                plugin = rejection.stage.plugin(),
                 column = fault.column.as_deref(),
                 pointer,
                 expected = fault.expected,

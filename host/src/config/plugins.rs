@@ -1,0 +1,317 @@
+//! Which plugins run, in which order, and what each may take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kafka::word;
+use super::reader::Reader;
+use super::redact::Secret;
+
+/// Most characters of a plugin's name: it stands in logs, labels and headers.
+const MAX_NAME_CHARS: usize = 64;
+/// Longest file of a plugin's configuration, in bytes.
+const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The plugins and what holds for all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugins {
+    /// In the order in which records go through them.
+    pub list: Vec<Plugin>,
+    /// Share of rows (0 to 1) that a plugin may fail on, default 0.05.
+    pub breaker_share: f64,
+    /// What happens past it, default pause.
+    pub on_breaker: OnBreaker,
+    /// A folder for compiled plugins; `None` compiles them at each start.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// The name, unique beside the others also as a part of a variable.
+    pub name: String,
+    /// The component.
+    pub path: PathBuf,
+    /// JSON for its `init`, default `{}`.
+    pub config: Secret,
+    /// Longest call, 20 ms to a minute, default a second.
+    pub timeout: Duration,
+    /// Most memory of one instance, 1 MiB to 4 GiB, default 64 MiB.
+    pub memory_bytes: usize,
+    /// The only file that may be loaded, as 64 hexadecimal digits in lower case.
+    pub sha256: Option<String>,
+}
+
+impl Plugin {
+    /// The name of one of its variables, such as `PLUGIN_REDACT_CONFIG`.
+    pub fn variable(&self, of: &str) -> String {
+        format!("PLUGIN_{}_{of}", key(&self.name))
+    }
+}
+
+/// What a plugin that fails on too many rows does to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBreaker {
+    /// The host waits, with an alarm, until somebody mends it.
+    Pause,
+    /// The records that it fails on go to the dead letter topic, however many.
+    DeadLetter,
+}
+
+impl OnBreaker {
+    const WORDS: &[(&str, Self)] = &[("pause", Self::Pause), ("dead_letter", Self::DeadLetter)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+/// A plugin's name as a part of a variable's.
+fn key(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
+    let mut list: Vec<Plugin> = Vec::new();
+    for entry in reader.list("PLUGINS") {
+        if let Some((name, path)) = split(reader, &entry, &list) {
+            list.push(read_plugin(reader, name, path));
+        }
+    }
+    if !cfg!(feature = "hooks") && !list.is_empty() {
+        let hint = "use a build with the feature `hooks`, which is on by default";
+        reader.refuse_found("PLUGINS", "nothing: this build runs no plugins", "plugins", hint);
+    }
+    warn_of_strangers(reader, &list);
+    Plugins {
+        list,
+        breaker_share: reader
+            .number("PLUGIN_BREAKER_SHARE", "a number", 0.0, 1.0)
+            .unwrap_or_default(),
+        on_breaker: reader
+            .choice("PLUGIN_ON_BREAKER", OnBreaker::WORDS)
+            .unwrap_or(OnBreaker::Pause),
+        cache_dir: reader.optional("PLUGIN_CACHE_DIR").map(Into::into),
+    }
+}
+
+/// Name and path of an entry of PLUGINS, if they are fit to be.
+fn split(reader: &mut Reader<'_>, entry: &str, list: &[Plugin]) -> Option<(String, PathBuf)> {
+    let expected = "a list of name=path.wasm";
+    let (name, path) = match entry.split_once('=') {
+        Some((name, path)) if !path.trim().is_empty() => (name.trim(), path.trim()),
+        _ => {
+            let hint = "write name=path.wasm; the name is yours, for logs and variables";
+            reader.refuse("PLUGINS", expected, entry, hint);
+            return None;
+        }
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.bytes().all(is_name) {
+        let hint = "use at most 64 letters, digits, `-` and `_`";
+        reader.refuse("PLUGINS", expected, entry, hint);
+        return None;
+    }
+    if let Some(other) = list.iter().find(|other| key(&other.name) == key(name)) {
+        let found = format!("`{}` and `{name}`", other.name);
+        let hint =
+            format!("rename one: the variables PLUGIN_{}_... would be those of both", key(name));
+        reader.refuse_found("PLUGINS", "names that differ", found, &hint);
+        return None;
+    }
+    if let Err(error) = std::fs::metadata(path) {
+        let hint = "check the path, and that this process may read it";
+        reader.refuse_found("PLUGINS", "paths of files", format!("{entry}: {error}"), hint);
+        return None;
+    }
+    Some((name.to_owned(), path.into()))
+}
+
+fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
+    let variable = |of: &str| format!("PLUGIN_{}_{of}", key(&name));
+    let timeout_ms = reader.number(&variable("TIMEOUT_MS"), "milliseconds", 20, 60_000);
+    let memory_bytes =
+        reader.number(&variable("MEMORY_BYTES"), "bytes", 1_048_576, 4_294_967_296_usize);
+    let sha256 = reader.optional(&variable("SHA256"));
+    let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if let Some(text) = sha256.as_deref().filter(|text| !is_digest(text)) {
+        let hint = "take the first word that `sha256sum` prints of the file";
+        reader.refuse(&variable("SHA256"), "64 hexadecimal digits", text, hint);
+    }
+    let config = read_config(reader, &variable("CONFIG"));
+    Plugin {
+        name,
+        path,
+        config: Secret::new(config.unwrap_or_else(|| "{}".to_owned())),
+        timeout: Duration::from_millis(timeout_ms.unwrap_or_default()),
+        memory_bytes: memory_bytes.unwrap_or_default(),
+        sha256: sha256.map(|text| text.to_ascii_lowercase()),
+    }
+}
+
+/// The JSON of a plugin's configuration, from the variable or from the file after its `@`.
+fn read_config(reader: &mut Reader<'_>, variable: &str) -> Option<String> {
+    let text = reader.optional(variable)?;
+    let text = match text.strip_prefix('@') {
+        None => text,
+        Some(path) => match read_file(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let hint = "check the path after the `@`, and that this process may read it";
+                let found = format!("@{path}: {error}");
+                reader.refuse_found(variable, "JSON, or `@` and the path of a file", found, hint);
+                return None;
+            }
+        },
+    };
+    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        let found =
+            format!("no JSON: line {}, column {} (not shown)", error.line(), error.column());
+        let hint = "write one JSON value, such as {\"fields\": [\"email\"]}";
+        reader.refuse_found(variable, "JSON, or `@` and the path of a file", found, hint);
+        return None;
+    }
+    Some(text)
+}
+
+fn read_file(path: &str) -> std::io::Result<String> {
+    if std::fs::metadata(path)?.len() > MAX_CONFIG_BYTES {
+        let text = format!("longer than {MAX_CONFIG_BYTES} bytes");
+        return Err(std::io::Error::other(text));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// Warns about variables of a plugin that is not in PLUGINS.
+fn warn_of_strangers(reader: &mut Reader<'_>, list: &[Plugin]) {
+    let ours: Vec<String> =
+        list.iter().map(|plugin| format!("PLUGIN_{}_", key(&plugin.name))).collect();
+    for name in reader.names_of_plugins() {
+        if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+            reader.warn(&name, "is not read; no plugin of PLUGINS has this name");
+        }
+    }
+}
+
+#[cfg(all(test, feature = "hooks"))]
+mod tests {
+    use super::super::tests::{config, errors, warnings};
+    use super::*;
+
+    /// A file that is there.
+    const FILE: &str = "Cargo.toml";
+
+    fn listed(names: &[&str]) -> String {
+        names.iter().map(|name| format!("{name}={FILE}")).collect::<Vec<_>>().join(",")
+    }
+
+    #[test]
+    fn each_plugin_has_variables_of_its_own() {
+        let digest = "AB".repeat(32);
+        let config = config(&[
+            ("PLUGINS", &listed(&["mask-mail", "join"])),
+            ("PLUGIN_MASK_MAIL_CONFIG", r#"{"key": "hunter2"}"#),
+            ("PLUGIN_MASK_MAIL_TIMEOUT_MS", "250"),
+            ("PLUGIN_JOIN_MEMORY_BYTES", "1048576"),
+            ("PLUGIN_JOIN_SHA256", &digest),
+            ("PLUGIN_BREAKER_SHARE", "0.5"),
+            ("PLUGIN_ON_BREAKER", "dead_letter"),
+            ("PLUGIN_CACHE_DIR", "/var/cache/sluicegate"),
+        ]);
+        let [mask, join] = &*config.plugins.list else { panic!("{config:?}") };
+        assert_eq!((&*mask.name, &*join.name), ("mask-mail", "join"));
+        assert_eq!((mask.config.expose(), join.config.expose()), (r#"{"key": "hunter2"}"#, "{}"));
+        assert_eq!((mask.timeout, join.timeout).0, Duration::from_millis(250));
+        assert_eq!((mask.timeout, join.timeout).1, Duration::from_secs(1));
+        assert_eq!((mask.memory_bytes, join.memory_bytes), (64 << 20, 1 << 20));
+        assert_eq!(join.sha256, Some("ab".repeat(32)));
+        assert_eq!(config.plugins.on_breaker, OnBreaker::DeadLetter);
+        let shown = format!("{config:?} {:?}", config.describe());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains(r#"("PLUGIN_MASK_MAIL_TIMEOUT_MS", "250")"#), "{shown}");
+    }
+
+    #[test]
+    fn a_configuration_may_stand_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.json");
+        std::fs::write(&path, "[1]\n").unwrap();
+        let at = format!("@{}", path.display());
+        let config = config(&[("PLUGINS", &listed(&["p"])), ("PLUGIN_P_CONFIG", &at)]);
+        assert_eq!(config.plugins.list[0].config.expose(), "[1]\n");
+    }
+
+    #[test]
+    fn what_is_wrong_with_plugins_is_told_by_variable() {
+        let plugins =
+            format!("{},Cargo.toml,a b=x,gone=/nonexistent.wasm", listed(&["a-b", "A_B", "p"]));
+        insta::assert_snapshot!(
+            errors(&[
+                ("PLUGINS", &plugins),
+                ("PLUGIN_A_B_CONFIG", "@/nonexistent.json"),
+                ("PLUGIN_P_CONFIG", r#"{"token": hunter2}"#),
+                ("PLUGIN_P_TIMEOUT_MS", "1"),
+                ("PLUGIN_P_SHA256", "abc"),
+                ("PLUGIN_ON_BREAKER", "ignore"),
+            ]),
+            @r#"
+        9 problems in the configuration
+
+        PLUGINS
+          expected: names that differ
+          found:    `a-b` and `A_B`
+          hint:     rename one: the variables PLUGIN_A_B_... would be those of both
+
+        PLUGINS
+          expected: a list of name=path.wasm
+          found:    "Cargo.toml"
+          hint:     write name=path.wasm; the name is yours, for logs and variables
+
+        PLUGINS
+          expected: a list of name=path.wasm
+          found:    "a b=x"
+          hint:     use at most 64 letters, digits, `-` and `_`
+
+        PLUGINS
+          expected: paths of files
+          found:    gone=/nonexistent.wasm: No such file or directory (os error 2)
+          hint:     check the path, and that this process may read it
+
+        PLUGIN_A_B_CONFIG
+          expected: JSON, or `@` and the path of a file
+          found:    @/nonexistent.json: No such file or directory (os error 2)
+          hint:     check the path after the `@`, and that this process may read it
+
+        PLUGIN_P_CONFIG
+          expected: JSON, or `@` and the path of a file
+          found:    no JSON: line 1, column 11 (not shown)
+          hint:     write one JSON value, such as {"fields": ["email"]}
+
+        PLUGIN_P_TIMEOUT_MS
+          expected: milliseconds from 20 to 60000
+          found:    "1"
+          hint:     write a plain number, without a unit; the default is 1000
+
+        PLUGIN_P_SHA256
+          expected: 64 hexadecimal digits
+          found:    "abc"
+          hint:     take the first word that `sha256sum` prints of the file
+
+        PLUGIN_ON_BREAKER
+          expected: one of pause, dead_letter
+          found:    "ignore"
+          hint:     use one of these words
+        "#
+        );
+    }
+
+    #[test]
+    fn a_variable_of_a_plugin_that_is_not_there_is_a_warning() {
+        let changes = [("PLUGINS", &*listed(&["redact"])), ("PLUGIN_REDCT_CONFIG_FILE", "x")];
+        assert_eq!(
+            warnings(&changes),
+            "PLUGIN_REDCT_CONFIG: is not read; no plugin of PLUGINS has this name"
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! What a call of a plugin can end in beside an answer, in words for people.
+
+use wasmtime::Trap;
+
+use super::limits::Limits;
+
+/// A call that gave no answer that counts. The instance it happened in is not used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable word in logs, metrics and dead letters.
+    pub kind: Kind,
+    /// What happened. It may quote the guest, so it goes to the dead letter only.
+    pub text: String,
+}
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Timeout,
+    OutOfMemory,
+    Panic,
+    StackOverflow,
+    TooMuchOutput,
+    WrongAnswer,
+    Error,
+    Trap,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::OutOfMemory,
+        Self::Panic,
+        Self::StackOverflow,
+        Self::TooMuchOutput,
+        Self::WrongAnswer,
+        Self::Error,
+        Self::Trap,
+    ];
+
+    /// The stable `snake_case` word.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Panic => "panic",
+            Self::StackOverflow => "stack_overflow",
+            Self::TooMuchOutput => "too_much_output",
+            Self::WrongAnswer => "wrong_answer",
+            Self::Error => "error",
+            Self::Trap => "trap",
+        }
+    }
+}
+
+impl Failure {
+    /// An answer that breaks a rule of the contract.
+    pub fn wrong_answer(text: impl Into<String>) -> Self {
+        Self { kind: Kind::WrongAnswer, text: text.into() }
+    }
+
+    /// The `err` that a plugin gave to a whole call.
+    pub fn error(text: String) -> Self {
+        Self { kind: Kind::Error, text }
+    }
+
+    /// Names what the engine reports. `stderr` is the end of what the guest wrote there.
+    pub fn of(error: &wasmtime::Error, limits: &Limits, stderr: &str) -> Self {
+        let kind = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Kind::Timeout,
+            // A guest's allocator that is refused memory ends as a panic does.
+            _ if limits.was_refused() => Kind::OutOfMemory,
+            Some(Trap::UnreachableCodeReached) => Kind::Panic,
+            // A guest's own stack ends before the engine's does.
+            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => Kind::StackOverflow,
+            None if format!("{error:#}").contains("fuel allocated for hostcalls") => {
+                Kind::TooMuchOutput
+            }
+            None if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() => Kind::Trap,
+            _ => Kind::Trap,
+        };
+        let cause = match kind {
+            Kind::Timeout => "no answer within its deadline (PLUGIN_<NAME>_TIMEOUT_MS)".to_owned(),
+            Kind::OutOfMemory => format!(
+                "more than {} bytes of memory (PLUGIN_<NAME>_MEMORY_BYTES)",
+                limits.max_memory_bytes()
+            ),
+            Kind::Panic => "it panicked".to_owned(),
+            Kind::StackOverflow => "its stack or memory ran over".to_owned(),
+            Kind::TooMuchOutput => "its answer is too large".to_owned(),
+            Kind::WrongAnswer | Kind::Error | Kind::Trap => format!("{error:#}"),
+        };
+        let text = match stderr.trim() {
+            "" => cause,
+            said => format!("{cause}: {said}"),
+        };
+        Self { kind, text }
+    }
+}

@@ -1,0 +1,146 @@
+//! One running copy of a plugin: its state, its limits, and what the host does for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{Batch, Outcome, RowsPlugin, RowsPluginPre, Wants, host};
+use super::engine::TICK;
+use super::failure::Failure;
+use super::limits::Limits;
+use super::stderr::Tail;
+use super::voice::Voice;
+
+/// Least bytes that one answer may have; else four times what was asked.
+const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+/// After so many calls an instance is made anew: what a guest leaks is bounded.
+const MAX_CALLS: u32 = 10_000;
+
+/// What belongs to one instance.
+pub struct State {
+    limits: Limits,
+    wasi: WasiCtx,
+    resources: ResourceTable,
+    stderr: Tail,
+    voice: Arc<Voice>,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+impl HasData for State {
+    type Data<'a> = &'a mut Self;
+}
+
+impl host::Host for State {
+    fn log(&mut self, level: host::Level, message: String) {
+        self.voice.log(level, &message);
+    }
+
+    fn counter_add(&mut self, counter: String, by: u64) {
+        self.voice.count(&counter, by);
+    }
+}
+
+/// A plugin's bounds for each instance and call.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Longest call.
+    pub timeout: Duration,
+    /// Most memory of an instance.
+    pub memory_bytes: usize,
+}
+
+/// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
+/// be left in any state.
+pub struct Instance {
+    store: Store<State>,
+    plugin: RowsPlugin,
+    wants: Wants,
+    calls: u32,
+}
+
+impl Instance {
+    /// Instantiates and calls `init`. Blocks for as long as a call may take.
+    ///
+    /// # Errors
+    /// What `init` says, or what happened to it.
+    pub fn new(
+        engine: &Engine,
+        linked: &RowsPluginPre<State>,
+        bounds: Bounds,
+        config: &str,
+        voice: Arc<Voice>,
+    ) -> anyhow::Result<Self> {
+        let stderr = Tail::default();
+        let wasi = WasiCtx::builder().stdout(stderr.clone()).stderr(stderr.clone()).build();
+        let limits = Limits::new(bounds.memory_bytes);
+        let state = State { limits, wasi, resources: ResourceTable::new(), stderr, voice };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
+        store.set_epoch_deadline(ticks(bounds.timeout));
+        let plugin = linked
+            .instantiate(&mut store)
+            .map_err(|error| anyhow::Error::msg(failure(&store, &error).text))
+            .context("it cannot be instantiated")?;
+        let answer = plugin.sluicegate_plugin_lifecycle().call_init(&mut store, config);
+        let wants = match answer {
+            Ok(Ok(wants)) => wants,
+            Ok(Err(refusal)) => anyhow::bail!("it refuses its configuration: {refusal}"),
+            Err(error) => {
+                let Failure { kind, text } = failure(&store, &error);
+                anyhow::bail!("its init failed ({}): {text}", kind.code());
+            }
+        };
+        Ok(Self { store, plugin, wants, calls: 0 })
+    }
+
+    /// What it wants to know of a record.
+    pub fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// The memory that it holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limits.memory_bytes()
+    }
+
+    /// Whether it is better made anew than used again.
+    pub fn is_worn(&self) -> bool {
+        self.calls >= MAX_CALLS
+            || self.memory_bytes() > self.store.data().limits.max_memory_bytes() / 2
+    }
+
+    /// Asks for a batch. Blocks for at most `deadline`, rounded up to the engine's clock.
+    ///
+    /// # Errors
+    /// [`Failure`], after which the instance must be dropped.
+    pub fn transform(&mut self, batch: &Batch, deadline: Duration) -> Result<Outcome, Failure> {
+        self.calls += 1;
+        self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * batch.values.len()));
+        self.store.set_epoch_deadline(ticks(deadline));
+        match self.plugin.sluicegate_plugin_rows().call_transform(&mut self.store, batch) {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(text)) => Err(Failure::error(text)),
+            Err(error) => Err(failure(&self.store, &error)),
+        }
+    }
+}
+
+fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
+    let state = store.data();
+    Failure::of(error, &state.limits, &state.stderr.take())
+}
+
+/// Never less than was asked for: the clock may be about to tick.
+fn ticks(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
+}

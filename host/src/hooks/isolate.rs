@@ -1,0 +1,181 @@
+//! One plugin over the rows of a batch; where a call fails, the row that fails alone is found.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::exchange::{self, Refused};
+use super::failure::Failure;
+use super::instance::Instance;
+use super::plugin::Plugin;
+use crate::config::OnBreaker;
+use crate::observe::count;
+use crate::outcome::Hold;
+use crate::payloads::{Payloads, Row};
+use crate::record::{Batch, Origin};
+use crate::rejection::{Fault, Reason, Rejection, Stage};
+
+/// Most rows of one call: a larger one gains nothing, and costs more where it fails.
+const CHUNK_ROWS: usize = 1_000;
+/// Most payload bytes of one call, unless a single row has more.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+/// Shortest deadline of a call that isolates: a few ticks of the engine's clock.
+const MIN_DEADLINE: Duration = Duration::from_millis(50);
+/// How many whole deadlines a batch may spend on calls that fail, before the plugin counts as
+/// broken.
+const MAX_DEADLINES: u32 = 10;
+
+/// What a plugin made of the rows of a batch, beside those that go on.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Records that it refused, or failed on. A record may stand here more than once.
+    pub rejections: Vec<Rejection>,
+    /// How many rows it was given.
+    pub rows: usize,
+    /// How many of them it failed on.
+    pub failed: usize,
+}
+
+/// Runs a plugin over all rows; those that go on take their place. Blocks.
+///
+/// # Errors
+/// The breaker is open, or no instance can be made; nothing is settled then.
+pub fn run(plugin: &Plugin, batch: &Batch, payloads: &mut Payloads) -> Result<Verdict, Hold> {
+    let started = Instant::now();
+    let before = payloads.take();
+    let mut run = Run {
+        plugin,
+        batch,
+        payloads,
+        instance: None,
+        refused: Vec::new(),
+        failed: Vec::new(),
+        allowed: plugin.breaker.allowance(before.len()),
+        wasted: Duration::ZERO,
+    };
+    let mut rest = before.as_slice();
+    while !rest.is_empty() {
+        let (chunk, others) = rest.split_at(run.chunk_len(rest));
+        run.settle(chunk, plugin.bounds.timeout)?;
+        rest = others;
+    }
+    count::hooked(&plugin.title, started.elapsed());
+    Ok(run.finish(before.len()))
+}
+
+struct Run<'a> {
+    plugin: &'a Plugin,
+    batch: &'a Batch,
+    payloads: &'a mut Payloads,
+    instance: Option<Instance>,
+    refused: Vec<Refused>,
+    failed: Vec<(Origin, Failure)>,
+    /// How many rows may fail.
+    allowed: usize,
+    /// Time spent on calls that failed.
+    wasted: Duration,
+}
+
+impl Run<'_> {
+    fn chunk_len(&self, rows: &[Row]) -> usize {
+        let max_bytes = CHUNK_BYTES.min(self.plugin.bounds.memory_bytes / 8);
+        let mut bytes = 0;
+        let fits = rows.iter().take(CHUNK_ROWS).take_while(|row| {
+            bytes += self.payloads.payload(self.batch, row).len();
+            bytes <= max_bytes
+        });
+        fits.count().max(1)
+    }
+
+    /// Asks for the rows, and for each half of them where that fails.
+    fn settle(&mut self, rows: &[Row], deadline: Duration) -> Result<(), Hold> {
+        let started = Instant::now();
+        let failure = match self.ask(rows, deadline)? {
+            Ok(refused) => {
+                self.refused.extend(refused);
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        self.wasted += started.elapsed();
+        count::hook_failed(&self.plugin.title, failure.kind.code());
+        let is_over = self.wasted > self.plugin.bounds.timeout * MAX_DEADLINES;
+        if rows.len() == 1 || is_over {
+            self.failed.extend(rows.iter().map(|row| (row.origin, failure.clone())));
+            let is_open = is_over || self.failed.len() > self.allowed;
+            return match self.plugin.on_breaker {
+                OnBreaker::Pause if is_open => Err(self.hold(&failure)),
+                OnBreaker::Pause | OnBreaker::DeadLetter => Ok(()),
+            };
+        }
+        let (left, right) = rows.split_at(rows.len() / 2);
+        for half in [left, right] {
+            // The last word over a row is given with the whole deadline.
+            let deadline = match half.len() {
+                1 => self.plugin.bounds.timeout,
+                _ => (deadline / 2).max(MIN_DEADLINE),
+            };
+            self.settle(half, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// One call, of an instance that is dropped if it fails.
+    fn ask(
+        &mut self,
+        rows: &[Row],
+        deadline: Duration,
+    ) -> Result<Result<Vec<Refused>, Failure>, Hold> {
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.plugin.instance()?,
+        };
+        let guest = exchange::question(self.payloads, self.batch, rows, instance.wants());
+        let answer = instance.transform(&guest, deadline);
+        let answer = answer.and_then(|outcome| exchange::apply(self.payloads, rows, outcome));
+        if answer.is_ok() && !instance.is_worn() {
+            self.instance = Some(instance);
+        }
+        Ok(answer)
+    }
+
+    fn hold(&self, failure: &Failure) -> Hold {
+        Hold::Paused(format!(
+            "plugin `{}` fails on too many rows (last: {}), so none of them is dead-lettered; mend \
+             the plugin, or set PLUGIN_ON_BREAKER=dead_letter, and restart",
+            self.plugin.title,
+            failure.kind.code()
+        ))
+    }
+
+    fn finish(mut self, rows: usize) -> Verdict {
+        if let Some(instance) = self.instance.take() {
+            self.plugin.give_back(instance);
+        }
+        let stage = Stage::RowsHook(Arc::clone(&self.plugin.title));
+        let title = &self.plugin.title;
+        let failed = self.failed.len();
+        let refused = self.refused.into_iter().map(|refused| {
+            let fault = Fault {
+                reason: Reason::HookRejected,
+                column: refused.column.map(Into::into),
+                pointer: String::new(),
+                expected: format!("a record that plugin `{title}` takes"),
+                got_kind: "",
+                got: refused.message,
+            };
+            Rejection { origin: refused.origin, stage: stage.clone(), fault }
+        });
+        let poison = self.failed.into_iter().map(|(origin, failure)| {
+            let fault = Fault {
+                reason: Reason::HookFailed,
+                column: None,
+                pointer: String::new(),
+                expected: format!("plugin `{title}` to answer"),
+                got_kind: failure.kind.code(),
+                got: format!("{}: {}", failure.kind.code(), failure.text),
+            };
+            Rejection { origin, stage: stage.clone(), fault }
+        });
+        Verdict { rejections: refused.chain(poison).collect(), rows, failed }
+    }
+}

@@ -1,0 +1,89 @@
+//! A plugin that was loaded: its compiled code, its bounds, and the instances that wait for work.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use wasmtime::Engine;
+
+use super::bindings::RowsPluginPre;
+use super::breaker::Breaker;
+use super::failure::Kind;
+use super::instance::{Bounds, Instance, State};
+use super::load::load;
+use super::voice::Voice;
+use crate::config::{self, OnBreaker, Secret};
+use crate::observe::count;
+use crate::outcome::Hold;
+
+/// One plugin of the chain.
+pub struct Plugin {
+    /// How logs, metrics and dead letters name it.
+    pub title: Arc<str>,
+    /// The bounds of its instances and calls.
+    pub bounds: Bounds,
+    /// How many rows it may fail on.
+    pub breaker: Breaker,
+    /// What happens when it fails on more.
+    pub on_breaker: OnBreaker,
+    engine: Engine,
+    linked: RowsPluginPre<State>,
+    config: Secret,
+    voice: Arc<Voice>,
+    /// As many as batches were in flight at once.
+    idle: Mutex<Vec<Instance>>,
+}
+
+impl Plugin {
+    /// Loads the file and tries `init`, so that what is wrong is known before the first record.
+    ///
+    /// # Errors
+    /// What is wrong, with the variable and the file.
+    pub fn new(
+        engine: &Engine,
+        plugin: &config::Plugin,
+        plugins: &config::Plugins,
+    ) -> anyhow::Result<Self> {
+        let title: Arc<str> = plugin.name.as_str().into();
+        let loaded = Self {
+            title: Arc::clone(&title),
+            bounds: Bounds { timeout: plugin.timeout, memory_bytes: plugin.memory_bytes },
+            breaker: Breaker::new(plugins.breaker_share),
+            on_breaker: plugins.on_breaker,
+            engine: engine.clone(),
+            linked: load(engine, plugin)?,
+            config: plugin.config.clone(),
+            voice: Arc::new(Voice::new(title)),
+            idle: Mutex::default(),
+        };
+        let first = loaded
+            .make()
+            .with_context(|| format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display()))?;
+        loaded.give_back(first);
+        count::plugin_loaded(&loaded.title, Kind::ALL.map(Kind::code));
+        Ok(loaded)
+    }
+
+    /// An instance that waits for work, or a new one.
+    ///
+    /// # Errors
+    /// No instance can be made, though one could be at the start.
+    pub fn instance(&self) -> Result<Instance, Hold> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(instance) => Ok(instance),
+            None => self.make().map_err(|error| {
+                Hold::Paused(format!("plugin `{}` cannot be started again: {error:#}", self.title))
+            }),
+        }
+    }
+
+    /// Keeps an instance for the next batch.
+    pub fn give_back(&self, instance: Instance) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+
+    fn make(&self) -> anyhow::Result<Instance> {
+        let voice = Arc::clone(&self.voice);
+        Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), voice)
+    }
+}

@@ -1,0 +1,106 @@
+//! What decode reads once hooks have run: a record's own payload, or what a hook put in its place.
+
+use std::ops::Range;
+
+use crate::record::{Batch, Origin};
+
+/// Where the payload of a row stands.
+#[derive(Debug, Clone)]
+enum Place {
+    /// With the record, as it was read.
+    OfRecord,
+    /// In what a hook wrote: which of the writings, and the bytes of it.
+    Written(usize, Range<usize>),
+}
+
+/// A payload and the record that it belongs to.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The record.
+    pub origin: Origin,
+    place: Place,
+}
+
+/// The payloads of a batch in the order of their records, and the bytes that hooks wrote. They are
+/// kept until the batch is settled: a record that is decoded again is not hooked again.
+#[derive(Debug, Default)]
+pub struct Payloads {
+    rows: Vec<Row>,
+    written: Vec<Vec<u8>>,
+}
+
+impl Payloads {
+    /// Records with their own payloads, one each.
+    pub fn of_records(origins: impl IntoIterator<Item = Origin>) -> Self {
+        let rows = origins.into_iter().map(|origin| Row { origin, place: Place::OfRecord });
+        Self { rows: rows.collect(), written: Vec::new() }
+    }
+
+    /// Each payload with its record; origins never decrease.
+    pub fn iter<'a>(
+        &'a self,
+        batch: &'a Batch,
+    ) -> impl ExactSizeIterator<Item = (Origin, &'a [u8])> {
+        self.rows.iter().map(|row| (row.origin, self.payload(batch, row)))
+    }
+
+    /// The payload of a row.
+    pub fn payload<'a>(&'a self, batch: &'a Batch, row: &Row) -> &'a [u8] {
+        let payload = match &row.place {
+            Place::OfRecord => batch.record(row.origin).and_then(|record| record.payload()),
+            Place::Written(at, bytes) => {
+                self.written.get(*at).and_then(|written| written.get(bytes.clone()))
+            }
+        };
+        payload.unwrap_or_default()
+    }
+
+    /// Takes the rows out; those that go on are put in again.
+    pub fn take(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// Puts a row in as it is.
+    pub fn keep(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// Puts rows in whose payloads are the `spans` of `bytes`, which [`Payloads::write`] keeps next.
+    pub fn put(&mut self, origin: Origin, spans: impl IntoIterator<Item = Range<usize>>) {
+        let next = self.written.len();
+        let rows = spans.into_iter().map(|span| Row { origin, place: Place::Written(next, span) });
+        self.rows.extend(rows);
+    }
+
+    /// Keeps the bytes of the rows put in since the last time.
+    pub fn write(&mut self, bytes: Vec<u8>) {
+        self.written.push(bytes);
+    }
+
+    /// Takes out every row of a record that `is_out`.
+    pub fn withdraw(&mut self, is_out: impl Fn(Origin) -> bool) {
+        self.rows.retain(|row| !is_out(row.origin));
+    }
+
+    /// The records of `pending` that have no row; both ascend.
+    pub fn without_row(&self, pending: &[Origin]) -> Vec<Origin> {
+        let mut left = self.rows.iter().map(|row| row.origin).peekable();
+        let mut has_none = |origin: &Origin| {
+            let has_row = left.peek() == Some(origin);
+            while left.next_if_eq(origin).is_some() {}
+            !has_row
+        };
+        pending.iter().copied().filter(|origin| has_none(origin)).collect()
+    }
+}
+
+/// A batch after its last hook.
+#[derive(Debug)]
+pub struct Hooked {
+    /// What to decode.
+    pub payloads: Payloads,
+    /// The records that were refused, ascending, each once.
+    pub rejections: Vec<crate::rejection::Rejection>,
+    /// The records that hooks left nothing of, ascending.
+    pub dropped: Vec<Origin>,
+}
