@@ -8,6 +8,7 @@ mod check;
 mod dead_letters;
 mod delivery;
 mod demo;
+mod hooks;
 mod imports;
 mod main_job;
 mod nested;

@@ -3,6 +3,7 @@
 mod debian;
 mod maven;
 mod npm;
+mod plugins;
 mod pypi;
 mod suites;
 
@@ -32,7 +33,7 @@ enum Task {
     },
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, local, e2e, deploy, clients or broker.
+        /// Only this suite: unit, sdk, plugins, local, e2e, deploy, clients or broker.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.
@@ -112,14 +113,23 @@ fn cargo() -> Command {
 }
 
 fn target_folder() -> anyhow::Result<PathBuf> {
+    folder("target_directory")
+}
+
+/// The root of the repository.
+fn root() -> anyhow::Result<PathBuf> {
+    folder("workspace_root")
+}
+
+fn folder(key: &str) -> anyhow::Result<PathBuf> {
     let output = cargo()
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .output()
         .context("running cargo metadata")?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
-    let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
-    Ok(folder.context("cargo metadata names no target directory")?.into())
+    let folder = metadata.get(key).and_then(serde_json::Value::as_str);
+    Ok(folder.with_context(|| format!("cargo metadata names no {key}"))?.into())
 }
 
 /// The folder that downloads are kept in: `SLUICEGATE_CACHE_DIR`, else `sluicegate` in the

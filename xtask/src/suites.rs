@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Environment, build, cargo, debian, maven, pypi, set_up_tests};
+use crate::{Environment, build, cargo, debian, maven, plugins, pypi, root, set_up_tests};
 
 /// A suite of tests.
 struct Suite {
     name: &'static str,
-    /// Arguments of `cargo test`. Each selects the whole workspace, so that no suite builds a
-    /// dependency anew with other features.
+    /// Arguments of `cargo test` in the root. Those that build the host select the whole workspace,
+    /// so that no suite builds a dependency anew with other features.
     selection: &'static [&'static str],
     /// Tests at a time; those that mostly wait go beyond the cores.
     threads: Option<&'static str>,
@@ -23,8 +23,10 @@ type SetUp = fn() -> anyhow::Result<Environment>;
 
 const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
+    suite("sdk", &["--package", "sluicegate-plugin"], None, None),
+    suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
-    suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), None),
+    suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
@@ -84,7 +86,7 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
         SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
     ensure!(
         !suites.is_empty(),
-        "no suite of this name: there are unit, local, e2e, deploy, clients and broker"
+        "no suite of this name: there are unit, sdk, plugins, local, e2e, deploy, clients and broker"
     );
     let environment = set_up_tests()?;
     build()?;
@@ -117,7 +119,7 @@ fn test<'a>(
     environment: impl Iterator<Item = &'a (&'static str, std::path::PathBuf)>,
 ) -> anyhow::Result<Verdict> {
     let mut test = cargo();
-    test.arg("test").args(suite.selection).arg("--");
+    test.current_dir(root()?).arg("test").args(suite.selection).arg("--");
     if let Some(threads) = suite.threads {
         test.args(["--test-threads", threads]);
     }
