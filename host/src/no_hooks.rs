@@ -18,6 +18,11 @@ impl Hooks {
     }
 
     /// Never called.
+    pub fn titles(&self) -> impl Iterator<Item = &str> {
+        std::iter::empty()
+    }
+
+    /// Never called.
     #[allow(clippy::unused_async)]
     pub async fn run(&self, _: &Arc<Batch>, _: Vec<Origin>) -> Hooked {
         match *self {}

@@ -65,7 +65,7 @@ async fn records_are_masked_then_made_many_and_keep_one_fate() -> anyhow::Result
     let refused = of(refused);
     assert_eq!(
         (refused.reason(), refused.header("sluicegate.plugin")),
-        ("hook_rejected", "explode")
+        ("hook_rejected", "explode 0.1.0")
     );
     assert_eq!(refused.header("sluicegate.column"), "items");
     assert_eq!(refused.header("__connect.errors.stage"), "rows_hook");
@@ -106,7 +106,7 @@ async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<
         let letter = letters.iter().find(|letter| letter.payload.as_ref() == Some(&payload));
         let letter = letter.unwrap_or_else(|| panic!("`{what}` is not dead-lettered"));
         assert_eq!(letter.reason(), "hook_failed", "{what}");
-        assert_eq!(letter.header("sluicegate.plugin"), "misbehaving", "{what}");
+        assert_eq!(letter.header("sluicegate.plugin"), "misbehaving 0.1.0", "{what}");
         let failure = failure(letter);
         assert!(failure.starts_with(expected), "{what}: {failure}");
     }
@@ -158,7 +158,7 @@ async fn a_plugin_that_fails_on_everything_pauses_the_host_or_dead_letters_as_co
     let mut job = misbehaving().await?;
     job.produce((0..1_000).map(|id| told(id, "panic"))).await?;
     let mut host = job.start()?;
-    let words = ["plugin `misbehaving`", "panic", "PLUGIN_ON_BREAKER"];
+    let words = ["plugin `misbehaving 0.1.0`", "panic", "PLUGIN_ON_BREAKER"];
     let says = |body: &str| words.iter().all(|word| body.contains(word));
     host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
     let ledger = host.stop().await?;

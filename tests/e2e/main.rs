@@ -12,6 +12,7 @@ mod hooks;
 mod imports;
 mod main_job;
 mod nested;
+mod plugin_author;
 mod real_input;
 mod refused;
 mod start;

@@ -4,11 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Environment, cargo, root, target_folder};
+use crate::{Environment, root, target_folder};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// A plugin to build: its package, and the feature that makes a variant of it.
+/// A plugin to build: its folder, and the feature that makes a variant of it.
 const BUILDS: &[(&str, Option<&str>)] = &[
     ("passthrough", None),
     ("redact", None),
@@ -19,25 +19,24 @@ const BUILDS: &[(&str, Option<&str>)] = &[
     ("misbehaving", Some("sleep")),
 ];
 
-/// Builds each plugin as `NAME.wasm` or `NAME-FEATURE.wasm`, all in one folder.
+/// Builds each plugin as its author would, as `NAME.wasm` or `NAME-FEATURE.wasm` in one folder.
 pub fn build() -> anyhow::Result<Environment> {
     add_target()?;
-    let built = target_folder()?.join("plugins");
-    for (package, feature) in BUILDS {
-        let mut build = cargo();
+    crate::build()?;
+    let target = target_folder()?;
+    let built = target.join("plugins");
+    for (plugin, feature) in BUILDS {
+        let name = feature.map_or((*plugin).to_owned(), |feature| format!("{plugin}-{feature}"));
+        let mut build = Command::new(target.join("debug/sluicegate"));
         build
-            .args(["build", "--release", "--target", TARGET, "--manifest-path"])
-            .arg(root()?.join("plugins/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(&built)
-            .args(["--package", package])
-            .args(feature.iter().flat_map(|feature| ["--features", feature]));
-        let status = build.status().context("running cargo")?;
-        ensure!(status.success(), "plugin {package} was not built");
-        let file = built.join(TARGET).join("release").join(format!("{package}.wasm"));
-        let name = feature.map_or((*package).to_owned(), |feature| format!("{package}-{feature}"));
-        std::fs::copy(&file, built.join(format!("{name}.wasm")))
-            .with_context(|| format!("copying {}", file.display()))?;
+            .args(["plugin", "build"])
+            .arg(root()?.join("plugins").join(plugin))
+            .arg("--output")
+            .arg(built.join(format!("{name}.wasm")))
+            .args(feature.iter().flat_map(|feature| ["--", "--features", feature]))
+            .env("CARGO_TARGET_DIR", &built);
+        let status = build.status().context("running sluicegate plugin build")?;
+        ensure!(status.success(), "plugin {name} was not built");
     }
     Ok(vec![("SLUICEGATE_PLUGINS", built)])
 }

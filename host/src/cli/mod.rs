@@ -10,6 +10,8 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "hooks")]
+mod plugin;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +38,10 @@ enum Command {
     /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
+    /// Make, build, look at and try a plugin.
+    #[cfg(feature = "hooks")]
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// Why a command ended early.
@@ -64,6 +70,8 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => Ok(demo::run(&args)?),
+            #[cfg(feature = "hooks")]
+            Command::Plugin(command) => Ok(plugin::run(&command)?),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::env::Environment;
 use super::kafka::word;
+use super::problem::ConfigErrors;
 use super::reader::Reader;
 use super::redact::Secret;
 
@@ -23,6 +25,18 @@ pub struct Plugins {
     pub on_breaker: OnBreaker,
     /// A folder for compiled plugins; `None` compiles them at each start.
     pub cache_dir: Option<PathBuf>,
+}
+
+impl Plugins {
+    /// Reads the variables of plugins alone, as [`super::Config::from_env`] does.
+    ///
+    /// # Errors
+    /// Every broken rule of theirs.
+    pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(env);
+        let plugins = read(&mut reader);
+        reader.finish().map(|_| plugins)
+    }
 }
 
 /// One plugin.

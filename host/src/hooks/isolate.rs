@@ -58,7 +58,7 @@ pub fn run(plugin: &Plugin, batch: &Batch, payloads: &mut Payloads) -> Result<Ve
         run.settle(chunk, plugin.bounds.timeout)?;
         rest = others;
     }
-    count::hooked(&plugin.title, started.elapsed());
+    count::hooked(&plugin.name, started.elapsed());
     Ok(run.finish(before.len()))
 }
 
@@ -97,7 +97,7 @@ impl Run<'_> {
             Err(failure) => failure,
         };
         self.wasted += started.elapsed();
-        count::hook_failed(&self.plugin.title, failure.kind.code());
+        count::hook_failed(&self.plugin.name, failure.kind.code());
         let is_over = self.wasted > self.plugin.bounds.timeout * MAX_DEADLINES;
         if rows.len() == 1 || is_over {
             self.failed.extend(rows.iter().map(|row| (row.origin, failure.clone())));

@@ -9,16 +9,21 @@ mod breaker;
 mod engine;
 mod exchange;
 mod failure;
+mod file;
 mod instance;
 mod isolate;
 mod limits;
-mod load;
+mod manifest;
 mod plugin;
 mod stderr;
 mod voice;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use engine::engine;
+pub use file::File;
+pub use manifest::Manifest;
 
 use crate::config::Plugins;
 use crate::observe::status::Status;
@@ -51,6 +56,11 @@ impl Hooks {
             plugins.collect::<anyhow::Result<Arc<[Plugin]>>>()
         });
         Ok(Some(Self { plugins: plugins.await?, status }))
+    }
+
+    /// How logs and dead letters name the plugins, in their order.
+    pub fn titles(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| &*plugin.title)
     }
 
     /// Takes records through every plugin. It waits for as long as a plugin is broken.

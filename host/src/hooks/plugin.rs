@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use wasmtime::Engine;
 
 use super::bindings::RowsPluginPre;
 use super::breaker::Breaker;
 use super::failure::Kind;
+use super::file::File;
 use super::instance::{Bounds, Instance, State};
-use super::load::load;
 use super::voice::Voice;
 use crate::config::{self, OnBreaker, Secret};
 use crate::observe::count;
@@ -17,7 +17,9 @@ use crate::outcome::Hold;
 
 /// One plugin of the chain.
 pub struct Plugin {
-    /// How logs, metrics and dead letters name it.
+    /// Its name in the configuration, and in metrics.
+    pub name: String,
+    /// How logs and dead letters name it: with its version, where the file tells it.
     pub title: Arc<str>,
     /// The bounds of its instances and calls.
     pub bounds: Bounds,
@@ -43,23 +45,41 @@ impl Plugin {
         plugin: &config::Plugin,
         plugins: &config::Plugins,
     ) -> anyhow::Result<Self> {
-        let title: Arc<str> = plugin.name.as_str().into();
+        let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
+        Self::open(engine, plugin, plugins).with_context(place)
+    }
+
+    fn open(
+        engine: &Engine,
+        plugin: &config::Plugin,
+        plugins: &config::Plugins,
+    ) -> anyhow::Result<Self> {
+        let file = File::read(engine, &plugin.path)?;
+        ensure!(
+            plugin.sha256.as_ref().is_none_or(|expected| *expected == file.sha256),
+            "another file than {} asks for: its sha256 is {}",
+            plugin.variable("SHA256"),
+            file.sha256
+        );
+        let title: Arc<str> = match &file.manifest {
+            Some(manifest) => format!("{} {}", plugin.name, manifest.version).into(),
+            None => plugin.name.as_str().into(),
+        };
         let loaded = Self {
+            name: plugin.name.clone(),
             title: Arc::clone(&title),
             bounds: Bounds { timeout: plugin.timeout, memory_bytes: plugin.memory_bytes },
             breaker: Breaker::new(plugins.breaker_share),
             on_breaker: plugins.on_breaker,
             engine: engine.clone(),
-            linked: load(engine, plugin)?,
+            linked: file.link(engine)?,
             config: plugin.config.clone(),
-            voice: Arc::new(Voice::new(title)),
+            voice: Arc::new(Voice::new(&plugin.name)),
             idle: Mutex::default(),
         };
-        let first = loaded
-            .make()
-            .with_context(|| format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display()))?;
-        loaded.give_back(first);
-        count::plugin_loaded(&loaded.title, Kind::ALL.map(Kind::code));
+        loaded.give_back(loaded.make()?);
+        count::plugin_loaded(&loaded.name, Kind::ALL.map(Kind::code));
+        tracing::info!(plugin = &*title, sha256 = file.sha256, "plugin loaded");
         Ok(loaded)
     }
 

@@ -1,7 +1,7 @@
 //! What a plugin may say to the log and the metrics, bounded: a guest that shouts is cut short.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bindings::host::Level;
@@ -21,7 +21,7 @@ const MAX_COUNTER_BYTES: usize = 64;
 /// The log and the counters of one plugin, shared by its instances.
 #[derive(Debug)]
 pub struct Voice {
-    plugin: Arc<str>,
+    plugin: String,
     lines: Mutex<Lines>,
     counters: Mutex<Counters>,
 }
@@ -41,9 +41,9 @@ struct Lines {
 
 impl Voice {
     /// The voice of a plugin.
-    pub fn new(plugin: Arc<str>) -> Self {
+    pub fn new(plugin: &str) -> Self {
         let lines = Lines { since: Instant::now(), written: 0, suppressed: 0 };
-        Self { plugin, lines: Mutex::new(lines), counters: Mutex::default() }
+        Self { plugin: plugin.to_owned(), lines: Mutex::new(lines), counters: Mutex::default() }
     }
 
     /// Writes a line, or counts it where there were too many.
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn lines_past_the_first_hundred_of_a_window_are_counted() {
-        let voice = Voice::new("p".into());
+        let voice = Voice::new("p");
         let now = Instant::now();
         for _ in 0..MAX_LINES {
             assert_eq!(voice.admit(now), Some(0));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn counters_past_the_twentieth_are_not_kept() {
-        let voice = Voice::new("p".into());
+        let voice = Voice::new("p");
         let kept = (0..1_000).filter(|n| voice.is_kept(&format!("c{n}"))).count();
         assert_eq!(kept, MAX_COUNTERS);
         assert!(voice.is_kept("c0"));

@@ -18,12 +18,14 @@ use anyhow::Context as _;
 use super::{EXIT_CONFIG, Exit};
 use crate::config::{Config, Environment};
 use crate::dead_letter::DeadLetters;
+use crate::hooks::Hooks;
 use crate::observe::status::Status;
 use crate::sink::Server;
 use crate::source::Probe;
 use report::{Check, Report};
 
 const CONFIGURATION: &str = "configuration";
+const PLUGINS: &str = "plugins";
 
 /// Options of `sluicegate check`.
 #[derive(Debug, clap::Args)]
@@ -85,6 +87,16 @@ async fn look(timeout: Duration) -> Report {
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
     report.checks.extend(dead_letters.err());
+    match Hooks::load(&config.plugins, Arc::new(Status::default())).await {
+        Ok(None) => {}
+        Ok(Some(hooks)) => {
+            let titles = hooks.titles().map(|title| {
+                Check::ok(PLUGINS, format!("`{title}` is loaded, and takes its configuration"))
+            });
+            report.checks.extend(titles);
+        }
+        Err(error) => report.checks.push(broken(error)),
+    }
     let (brokers, table) = tokio::join!(
         async {
             let probe = probe?;

@@ -1,6 +1,8 @@
-//! From a file to a plugin that may be called: what it is, what it asks for, what it answers to.
+//! From a file to a component that may be linked: what it is, what it asks for, what it answers to.
 
-use anyhow::{Context as _, bail, ensure};
+use std::path::Path;
+
+use anyhow::{bail, ensure};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
@@ -8,7 +10,7 @@ use wasmtime::component::{Component, Linker};
 
 use super::bindings::RowsPluginPre;
 use super::instance::State;
-use crate::config;
+use super::manifest::Manifest;
 
 /// The contract that this host speaks.
 const PACKAGE: &str = "sluicegate:plugin";
@@ -40,51 +42,76 @@ const GRANTED: &[&str] = &[
     "wasi:random/random",
 ];
 
-/// Reads, checks and compiles the file of a plugin.
-///
-/// # Errors
-/// What is wrong with the file, as a text that names the plugin and the file.
-pub fn load(engine: &Engine, plugin: &config::Plugin) -> anyhow::Result<RowsPluginPre<State>> {
-    let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
-    let bytes = std::fs::read(&plugin.path).with_context(place)?;
-    compile(engine, plugin, &bytes).with_context(place)
+/// A plugin's file, read and compiled; not trusted with anything yet.
+pub struct File {
+    /// What it says of itself.
+    pub manifest: Option<Manifest>,
+    /// The version of the contract that it is built for.
+    pub api_version: String,
+    /// The interfaces that it imports, with what it is refused of them.
+    pub imports: Vec<Import>,
+    /// Its digest, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: usize,
+    component: Component,
 }
 
-fn compile(
-    engine: &Engine,
-    plugin: &config::Plugin,
-    bytes: &[u8],
-) -> anyhow::Result<RowsPluginPre<State>> {
-    if let Some(expected) = &plugin.sha256 {
-        let found = hex::encode(Sha256::digest(bytes));
+/// An interface that a component imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// Its full name.
+    pub name: String,
+    /// The parts that no plugin gets, with what they are for.
+    pub refused: Vec<String>,
+}
+
+impl File {
+    /// Reads and compiles a file. Blocks for about a second where it is not in the cache.
+    ///
+    /// # Errors
+    /// It is no component, or one of another world.
+    pub fn read(engine: &Engine, path: &Path) -> anyhow::Result<Self> {
+        let bytes = std::fs::read(path)?;
         ensure!(
-            found == **expected,
-            "another file than {} asks for: its sha256 is {found}",
-            plugin.variable("SHA256")
+            !bytes.starts_with(CORE_MODULE),
+            "a core module, not a component; build it for wasm32-wasip2"
         );
+        ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
+        let component = Component::from_binary(engine, &bytes)?;
+        let ty = component.component_type();
+        let api_version = judge_world(ty.exports(engine).map(|(name, _)| name))?.to_owned();
+        let imports = ty.imports(engine).map(|(name, item)| Import {
+            name: name.to_owned(),
+            refused: refused(engine, name, &item.ty),
+        });
+        Ok(Self {
+            manifest: Manifest::of(&bytes)?,
+            api_version,
+            imports: imports.collect(),
+            sha256: hex::encode(Sha256::digest(&bytes)),
+            bytes: bytes.len(),
+            component,
+        })
     }
-    ensure!(
-        !bytes.starts_with(CORE_MODULE),
-        "a core module, not a component; build it for wasm32-wasip2"
-    );
-    ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
-    let component = Component::from_binary(engine, bytes)?;
-    let ty = component.component_type();
-    judge_world(ty.exports(engine).map(|(name, _)| name))?;
-    let refused: Vec<String> = ty
-        .imports(engine)
-        .flat_map(|(name, item)| refused_imports(engine, name, &item.ty))
-        .collect();
-    ensure!(refused.is_empty(), "it imports what no plugin gets: {}", refused.join(", "));
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-    super::bindings::host::add_to_linker::<_, State>(&mut linker, |state| state)?;
-    let linked = linker.instantiate_pre(&component)?;
-    Ok(RowsPluginPre::new(linked)?)
+
+    /// Links it with what a plugin gets.
+    ///
+    /// # Errors
+    /// It imports more than that.
+    pub fn link(&self, engine: &Engine) -> anyhow::Result<RowsPluginPre<State>> {
+        let refused: Vec<&str> =
+            self.imports.iter().flat_map(|import| &import.refused).map(String::as_str).collect();
+        ensure!(refused.is_empty(), "it imports what no plugin gets: {}", refused.join(", "));
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        super::bindings::host::add_to_linker::<_, State>(&mut linker, |state| state)?;
+        Ok(RowsPluginPre::new(linker.instantiate_pre(&self.component)?)?)
+    }
 }
 
-/// Whether the exports are those of a world of this host.
-fn judge_world<'a>(exports: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+/// The version of the contract, if the exports are those of a world of this host.
+fn judge_world<'a>(exports: impl Iterator<Item = &'a str>) -> anyhow::Result<&'a str> {
     let exports: Vec<&str> = exports.collect();
     let ours = |interface: &str| {
         let name = format!("{PACKAGE}/{interface}@");
@@ -102,11 +129,11 @@ fn judge_world<'a>(exports: impl Iterator<Item = &'a str>) -> anyhow::Result<()>
          version, or build the plugin with sluicegate-plugin {VERSION}"
     );
     ensure!(ours("rows").is_some(), "it exports no hook: `rows` is missing");
-    Ok(())
+    Ok(version)
 }
 
 /// The parts of an import that are not granted, each with what it is for.
-fn refused_imports(engine: &Engine, name: &str, item: &ComponentItem) -> Vec<String> {
+fn refused(engine: &Engine, name: &str, item: &ComponentItem) -> Vec<String> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     let is_ours = interface == format!("{PACKAGE}/host") || interface == format!("{PACKAGE}/types");
     if is_ours {
@@ -147,15 +174,14 @@ mod tests {
     use super::*;
 
     fn judged(exports: &[&str]) -> String {
-        judge_world(exports.iter().copied())
-            .map_or_else(|error| error.to_string(), |()| "ok".into())
+        judge_world(exports.iter().copied()).map_or_else(|error| error.to_string(), str::to_owned)
     }
 
     #[test]
     fn a_world_is_judged_by_its_exports() {
         let (rows, lifecycle) =
             ("sluicegate:plugin/rows@0.1.0", "sluicegate:plugin/lifecycle@0.1.0");
-        assert_eq!(judged(&[lifecycle, rows]), "ok");
+        assert_eq!(judged(&[lifecycle, rows]), "0.1.0");
         assert!(judged(&[lifecycle]).contains("no hook"));
         let newer = judged(&["sluicegate:plugin/lifecycle@0.2.0", "sluicegate:plugin/rows@0.2.0"]);
         assert!(newer.contains("built for sluicegate:plugin 0.2.0"), "{newer}");

@@ -1,0 +1,51 @@
+//! `plugin inspect`: what a file is, and what it asks for.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+
+use crate::hooks::{File, engine};
+
+/// Options of `sluicegate plugin inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plugin's file.
+    file: PathBuf,
+}
+
+/// Prints what the file says of itself and what was found in it.
+///
+/// # Errors
+/// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let place = || args.file.display().to_string();
+    let engine = engine(None)?;
+    let file = File::read(&engine, &args.file).with_context(place)?;
+    println!("{}: {}", args.file.display(), line(&file));
+    println!("sha256: {}", file.sha256);
+    let schema = file.manifest.as_ref().and_then(|manifest| manifest.config_schema.as_ref());
+    match schema {
+        Some(schema) => println!("config: {schema}"),
+        None => println!("config: no schema"),
+    }
+    for import in &file.imports {
+        let refused = if import.refused.is_empty() { "" } else { "  REFUSED" };
+        println!("import: {}{refused}", import.name);
+    }
+    let is_refused = file.imports.iter().any(|import| !import.refused.is_empty());
+    ensure!(!is_refused, "{}: a host refuses it for what it imports", place());
+    Ok(())
+}
+
+/// Name, version, size and contract, on one line.
+pub fn line(file: &File) -> String {
+    let who = match &file.manifest {
+        Some(manifest) => format!("{} {}", manifest.name, manifest.version),
+        None => "no name: built without `sluicegate plugin build`".to_owned(),
+    };
+    format!(
+        "{who}, rows plugin for sluicegate:plugin {}, {} KiB",
+        file.api_version,
+        file.bytes.div_ceil(1024)
+    )
+}

@@ -1,0 +1,102 @@
+//! `plugin new`: a folder that builds, passes its own test, and is made to be changed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+
+/// The files of a new plugin, with NAME, TYPE and SDK to be filled in.
+const FILES: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
+    (".gitignore", "/target/\n"),
+    ("README.md", include_str!("template/README.md")),
+    ("config.schema.json", include_str!("template/config.schema.json")),
+    ("sample.ndjson", include_str!("template/sample.ndjson")),
+    ("src/lib.rs", include_str!("template/lib.rs.in")),
+];
+/// The folder of the SDK in the repository.
+const SDK: &str = "guest-sdk";
+
+/// What a plugin sees.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Stage {
+    /// Payloads, before they are decoded.
+    Rows,
+}
+
+/// Options of `sluicegate plugin new`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plugin's name, and that of its folder.
+    name: String,
+    /// What it sees.
+    #[arg(long, value_enum, default_value = "rows")]
+    stage: Stage,
+    /// The folder of the SDK, by default `guest-sdk` of the repository that this folder is in.
+    #[arg(long, value_name = "FOLDER")]
+    sdk: Option<PathBuf>,
+}
+
+/// Makes the folder and says what to do next.
+///
+/// # Errors
+/// The name is none, the folder is there, or the SDK is not found.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let Stage::Rows = args.stage;
+    let name = &args.name;
+    ensure!(
+        name.starts_with(|first: char| first.is_ascii_lowercase())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+        "`{name}`: a name begins with a lower-case letter, and has lower-case letters, digits and `-`"
+    );
+    let folder = Path::new(name);
+    ensure!(!folder.exists(), "`{name}` is there already");
+    let here = std::env::current_dir()?;
+    let sdk = match &args.sdk {
+        Some(sdk) => sdk.canonicalize().with_context(|| format!("--sdk {}", sdk.display()))?,
+        None => find(&here).with_context(|| {
+            format!("no folder `{SDK}` here or above: name that of the SDK by --sdk")
+        })?,
+    };
+    for (file, template) in FILES {
+        let path = folder.join(file);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let text = template
+            .replace("NAME", name)
+            .replace("TYPE", &type_name(name))
+            .replace("SDK", &sdk.to_string_lossy());
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    println!(
+        "{name}/ is a plugin. Next:\n  cd {name}\n  cargo test\n  sluicegate plugin build\n  \
+         sluicegate plugin run target/{name}.wasm --input sample.ndjson"
+    );
+    Ok(())
+}
+
+fn find(here: &Path) -> Option<PathBuf> {
+    here.ancestors().map(|folder| folder.join(SDK)).find(|sdk| sdk.join("Cargo.toml").exists())
+}
+
+/// `mask-mail` as a type: `MaskMail`.
+fn type_name(name: &str) -> String {
+    let capital = |word: &str| {
+        let mut chars = word.chars();
+        let first = chars.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(chars).collect::<String>()
+    };
+    name.split('-').map(capital).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_makes_a_type() {
+        for (name, expected) in [("mask", "Mask"), ("mask-mail2", "MaskMail2"), ("a--b", "AB")] {
+            assert_eq!(type_name(name), expected);
+        }
+    }
+}
