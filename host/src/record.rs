@@ -148,7 +148,7 @@ impl Batch {
     }
 
     /// The payloads in order; the item's place is its origin, `None` is a tombstone.
-    pub fn payloads(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> + Clone {
         self.records.iter().map(|record| self.slice(record.payload.as_ref()))
     }
 

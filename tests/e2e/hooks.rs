@@ -261,8 +261,8 @@ async fn a_plugin_that_does_not_start_is_refused_with_its_own_words() -> anyhow:
         (r#"{"init":"panic"}"#, "init failed (panic): it panicked: "),
         (r#"{"init":"loop"}"#, "init failed (timeout)"),
         (r#"{"init":"allocate"}"#, "init failed (out_of_memory)"),
-        (r#"{"init":7}"#, "refuses its configuration: config, key `init`"),
-        (r#"{"intit":"ok"}"#, "refuses its configuration"),
+        (r#"{"init":7}"#, "PLUGIN_P_CONFIG: at `/init`"),
+        (r#"{"intit":"ok"}"#, "'intit' was unexpected"),
     ] {
         let job = Job::new(TABLE)
             .await?

@@ -82,7 +82,7 @@ async fn a_new_plugin_builds_is_tried_and_changes_the_rows_of_a_host() -> anyhow
     assert!(differs.contains("1 of 3 lines differ"), "{differs}");
     let mistyped = refused(plugin(&folder, &[&run[..], &["--config", r#"{"val":1}"#]].concat()))?;
     assert!(
-        mistyped.contains("refuses its configuration") && mistyped.contains("val"),
+        mistyped.contains("_CONFIG: at ``") && mistyped.contains("'val' was unexpected"),
         "{mistyped}"
     );
 

@@ -31,6 +31,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure what hooks cost, each beside its baseline.
+    Bench,
     /// Run every test suite, or one.
     Test {
         /// Only this suite: unit, sdk, plugins, local, e2e, deploy, clients or broker.
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Setup => set_up(),
         Task::Demo { args } => demo(&args),
+        Task::Bench => bench(),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
     done.unwrap_or_else(|error| {
@@ -98,6 +101,14 @@ fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
     build()?;
     let binary = target_folder()?.join("debug/sluicegate");
     let status = Command::new(binary).arg("demo").args(args).envs(environment).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn bench() -> anyhow::Result<ExitCode> {
+    let environment = plugins::build()?;
+    let mut bench = cargo();
+    bench.current_dir(root()?).args(["bench", "--package", "sluicegate-tests", "--bench", "hooks"]);
+    let status = bench.envs(environment).status().context("running cargo bench")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

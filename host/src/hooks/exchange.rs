@@ -32,14 +32,15 @@ pub fn question(payloads: &Payloads, batch: &Batch, rows: &[Row], wants: Wants) 
         no_keys: Vec::new(),
         headers: Vec::new(),
     };
-    guest.values.reserve(rows.iter().map(|row| payloads.payload(batch, row).len()).sum());
     let mut source: Option<&TopicPartition> = None;
     for (at, row) in (0u32..).zip(rows) {
         guest.values.extend_from_slice(payloads.payload(batch, row));
         guest.value_ends.push(end_of(&guest.values));
         let Some(record) = batch.record(row.origin) else { continue };
         match guest.runs.last_mut() {
-            Some(run) if source == Some(record.source) => run.rows += 1,
+            Some(run) if source.is_some_and(|source| std::ptr::eq(source, record.source)) => {
+                run.rows += 1;
+            }
             _ => guest.runs.push(Run {
                 topic: record.source.topic.to_string(),
                 partition: record.source.partition,

@@ -1,6 +1,6 @@
 //! What a plugin's file says of itself: a custom section that `sluicegate plugin build` writes.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasm_encoder::{ComponentSection as _, CustomSection};
@@ -32,12 +32,29 @@ impl Manifest {
         Ok(Some(manifest.with_context(|| format!("its section `{SECTION}`"))?))
     }
 
+    /// Holds a configuration against the schema, if there is one.
+    ///
+    /// # Errors
+    /// Every place where it does not fit, without the values that it has there; or a schema that is
+    /// none.
+    pub fn judge(&self, config: &Value) -> anyhow::Result<()> {
+        let Some(schema) = &self.config_schema else { return Ok(()) };
+        let schema = jsonschema::validator_for(schema)
+            .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
+        let faults: Vec<String> = schema
+            .iter_errors(config)
+            .map(|fault| format!("at `{}`: {}", fault.instance_path(), fault.masked()))
+            .collect();
+        ensure!(faults.is_empty(), "{}", faults.join("; "));
+        Ok(())
+    }
+
     /// The component with this manifest at its end.
     ///
     /// # Errors
     /// It has one already.
     pub fn append_to(&self, mut component: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-        anyhow::ensure!(section(&component)?.is_none(), "it has a section `{SECTION}` already");
+        ensure!(section(&component)?.is_none(), "it has a section `{SECTION}` already");
         let data = serde_json::to_vec(self)?;
         let section = CustomSection { name: SECTION.into(), data: data.into() };
         section.append_to_component(&mut component);
@@ -64,6 +81,21 @@ fn section(component: &[u8]) -> anyhow::Result<Option<&[u8]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_is_held_against_the_schema_without_telling_its_values() {
+        let schema = serde_json::json!({
+            "properties": {"fields": {"type": "array"}, "mask": {"maxLength": 3}},
+            "additionalProperties": false,
+        });
+        let (name, version) = ("p".to_owned(), "1".to_owned());
+        let manifest = Manifest { name, version, config_schema: Some(schema) };
+        manifest.judge(&serde_json::json!({"fields": []})).unwrap();
+        let config = serde_json::json!({"fields": "hunter2", "mask": "hunter2", "felds": 1});
+        let text = manifest.judge(&config).unwrap_err().to_string();
+        assert!(text.contains("at `/fields`") && text.contains("at `/mask`"), "{text}");
+        assert!(text.contains("felds") && !text.contains("hunter2"), "{text}");
+    }
 
     #[test]
     fn what_is_written_is_read_and_stands_once() {

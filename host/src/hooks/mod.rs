@@ -63,6 +63,11 @@ impl Hooks {
         self.plugins.iter().map(|plugin| &*plugin.title)
     }
 
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
+    }
+
     /// Takes records through every plugin. It waits for as long as a plugin is broken.
     ///
     /// # Cancel safety

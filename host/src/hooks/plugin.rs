@@ -61,6 +61,10 @@ impl Plugin {
             plugin.variable("SHA256"),
             file.sha256
         );
+        if let Some(manifest) = &file.manifest {
+            let config = serde_json::from_str(plugin.config.expose())?;
+            manifest.judge(&config).with_context(|| plugin.variable("CONFIG"))?;
+        }
         let title: Arc<str> = match &file.manifest {
             Some(manifest) => format!("{} {}", plugin.name, manifest.version).into(),
             None => plugin.name.as_str().into(),
@@ -100,6 +104,12 @@ impl Plugin {
     /// Keeps an instance for the next batch.
     pub fn give_back(&self, instance: Instance) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()
     }
 
     fn make(&self) -> anyhow::Result<Instance> {

@@ -1,9 +1,12 @@
 //! `sluicegate plugin`: an author's loop, from an empty folder to a file that a host loads.
 
+mod bench;
 mod build;
+
 mod inspect;
 mod new;
 mod run;
+mod trial;
 mod verdict;
 
 use clap::Subcommand;
@@ -19,6 +22,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Put records through a plugin, as a host would, and print a verdict for each.
     Run(run::Args),
+    /// Measure what a plugin costs a record.
+    Bench(bench::Args),
 }
 
 /// Runs the command.
@@ -31,5 +36,6 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::Build(args) => build::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Run(args) => run::run(args),
+        Command::Bench(args) => bench::run(args),
     }
 }

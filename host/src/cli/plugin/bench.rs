@@ -1,0 +1,112 @@
+//! `plugin bench`: what a plugin costs, beside no hook and beside another plugin in the same run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::trial::{self, Trial};
+use crate::hooks::Hooks;
+use crate::observe::status::Status;
+use crate::record::Batch;
+
+/// Options of `sluicegate plugin bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    plugin: Trial,
+    /// A plugin to compare with, such as one that keeps everything.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// How many records a round has; those of the input are repeated.
+    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    records: u32,
+    /// How many rounds are taken; each asks every variant once.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+}
+
+/// A variant, and the nanoseconds a record that each round took.
+struct Variant {
+    name: String,
+    hooks: Option<Hooks>,
+    ns: Vec<f64>,
+}
+
+/// Prints medians. The host's work is in them: cutting into calls, copies, the answer's rules.
+///
+/// # Errors
+/// What is wrong with a plugin or a file.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let once = trial::read(&args.plugin.input)?;
+    let batch = Arc::new(trial::repeated(&once, args.records));
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let variants = runtime.block_on(measure(args, &batch))?;
+    let bytes = batch.size_bytes() / batch.len() as usize;
+    println!(
+        "{} rounds of {} records of {bytes} bytes; medians on one core",
+        args.rounds,
+        batch.len()
+    );
+    println!("{:<24}{:>12}{:>16}{:>14}", "", "ns a record", "beside no hook", "memory");
+    let none = variants.first().map_or(0.0, Variant::median);
+    for variant in &variants {
+        let memory = variant.hooks.as_ref().map_or(0, Hooks::memory_bytes);
+        println!(
+            "{:<24}{:>12.0}{:>16.0}{:>10.1} MiB",
+            variant.name,
+            variant.median(),
+            variant.median() - none,
+            memory as f64 / 1_048_576.0
+        );
+    }
+    if let [_, baseline, plugin] = &*variants {
+        let ratio = plugin.median() / baseline.median();
+        println!("{} takes {ratio:.2} times what {} takes", plugin.name, baseline.name);
+    }
+    Ok(())
+}
+
+async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>> {
+    let named = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut variants = vec![Variant::new("no hook".to_owned(), None)];
+    if let Some(path) = &args.baseline {
+        let baseline = Trial { file: path.clone(), config: None, ..args.plugin.clone() };
+        variants.push(Variant::new(named(path), Some(load(&baseline).await?)));
+    }
+    variants.push(Variant::new(named(&args.plugin.file), Some(load(&args.plugin).await?)));
+    for _ in 0..args.rounds {
+        for variant in &mut variants {
+            let pending = (0..batch.len()).collect();
+            let started = Instant::now();
+            let bytes: usize = match &variant.hooks {
+                None => batch.payloads().flatten().map(<[u8]>::len).sum(),
+                Some(hooks) => {
+                    let hooked = hooks.run(batch, pending).await;
+                    hooked.payloads.iter(batch).map(|(_, payload)| payload.len()).sum()
+                }
+            };
+            std::hint::black_box(bytes);
+            variant.ns.push(started.elapsed().as_nanos() as f64 / f64::from(batch.len()));
+        }
+    }
+    Ok(variants)
+}
+
+async fn load(args: &Trial) -> anyhow::Result<Hooks> {
+    let hooks = Hooks::load(&args.plugins()?, Arc::new(Status::default())).await?;
+    hooks.context("this build runs no plugins")
+}
+
+impl Variant {
+    fn new(name: String, hooks: Option<Hooks>) -> Self {
+        Self { name, hooks, ns: Vec::new() }
+    }
+
+    fn median(&self) -> f64 {
+        let mut ns = self.ns.clone();
+        ns.sort_by(f64::total_cmp);
+        ns.get(ns.len() / 2).copied().unwrap_or_default()
+    }
+}
