@@ -27,7 +27,7 @@ pub trait IntoPayload {
     ///
     /// # Errors
     ///
-    /// The record is rejected with this text, which goes to logs: it must not quote the record.
+    /// The record is rejected with this text, which many read: it must not quote the record.
     fn into_payload(self, out: &mut Vec<u8>) -> Result<(), String>;
 }
 

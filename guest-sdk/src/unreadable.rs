@@ -7,7 +7,7 @@ use crate::Rejection;
 /// Why a payload could not be read, in words that hold nothing of the payload.
 ///
 /// serde's own messages quote what they found (`invalid type: string "4111 1111", expected u64`),
-/// and a rejection's message goes to logs. So of an error of JSON's syntax the whole text is kept,
+/// and a rejection's message goes to the dead letter, which others read. So of an error of JSON's syntax the whole text is kept,
 /// which is serde_json's own; of a field that does not fit, only what the plugin's type expects
 /// and the place; of any other message of a `Deserialize` only the place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// For a [`FromPayload`](crate::FromPayload) of your own. The message goes to logs: it must
+    /// For a [`FromPayload`](crate::FromPayload) of your own. The message is read by many: it must
     /// not quote the payload.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into() }

@@ -15,7 +15,7 @@ pub enum Verdict<T> {
 
 /// Why a record is refused.
 ///
-/// The message is for people and goes to logs: it says what is wrong, never a value of the record.
+/// The message is for people and goes to the dead letter: it says what is wrong, never a value of the record.
 /// The host keeps its first 1,000 characters.
 ///
 /// ```

@@ -41,7 +41,7 @@ impl Brake {
     pub fn hold(&self, text: &str) -> Hold {
         Hold::Paused(format!(
             "more than {} % of a batch is refused, so no more of it is dead-lettered; mend the \
-             producer or the table, or raise DLQ_MAX_SHARE and restart: {text}",
+             producer or the table, or, with a restart, the plugin or DLQ_MAX_SHARE: {text}",
             // To the fourth digit: 0.07 * 100.0 is 7.000000000000001.
             (self.max_share * 1_000_000.0).round() / 10_000.0
         ))

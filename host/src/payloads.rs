@@ -77,6 +77,36 @@ impl Payloads {
         self.written.push(bytes);
     }
 
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no row is left.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The bytes that were written and are kept.
+    pub fn written_bytes(&self) -> usize {
+        self.written.iter().map(Vec::len).sum()
+    }
+
+    /// Lets go of what was written for rows that are no more.
+    pub fn forget(&mut self) {
+        let mut is_used = vec![false; self.written.len()];
+        for row in &self.rows {
+            if let Place::Written(at, _) = row.place
+                && let Some(used) = is_used.get_mut(at)
+            {
+                *used = true;
+            }
+        }
+        for (written, _) in self.written.iter_mut().zip(is_used).filter(|(_, used)| !used) {
+            *written = Vec::new();
+        }
+    }
+
     /// Takes out every row of a record that `is_out`.
     pub fn withdraw(&mut self, is_out: impl Fn(Origin) -> bool) {
         self.rows.retain(|row| !is_out(row.origin));

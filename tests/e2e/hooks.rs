@@ -84,6 +84,8 @@ async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<
         ("abort", "panic: it panicked"),
         ("exit", "trap: "),
         ("error", "error: told to fail"),
+        ("long_error", "error: xxxxx"),
+        ("many_rows", "too_much_output: 1000000 payloads of one call"),
         ("few_actions", "wrong_answer: 0 actions for 1 rows"),
         ("many_actions", "wrong_answer: 2 actions for 1 rows"),
         ("bad_ends", "wrong_answer: payloads end at byte"),
@@ -112,6 +114,56 @@ async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<
     }
     let panic = letters.iter().find(|letter| failure(letter).starts_with("panic: it panicked: "));
     assert!(panic.is_some_and(|letter| failure(letter).contains("told to panic")), "its own text");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_is_told_what_it_wants_to_know_of_a_record() -> anyhow::Result<()> {
+    let mut job = misbehaving().await?;
+    let headers = vec![("h".to_owned(), b"v".to_vec())];
+    let message = Message { key: Some(b"k".to_vec()), headers, ..told(0, "tell").into() };
+    let plain = Message { timestamp_ms: Some(1_700_000_000_000), ..told(0, "tell").into() };
+    job.produce([Message { timestamp_ms: Some(1_700_000_000_001), ..message }, plain]).await?;
+    job.run_to_the_end().await?;
+    let first = r#"records 0 Some(1700000000001) Some("k") [("h", Some("v"))]"#;
+    let second = "records 0 Some(1700000000000) None []";
+    let rows = job.query("SELECT id, item FROM t ORDER BY id").await?;
+    assert_eq!(rows, format!("0\t{first}\n1\t{second}"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_that_loops_on_many_records_pauses_the_host_or_loses_those_alone()
+-> anyhow::Result<()> {
+    let mut job = misbehaving().await?.with("PLUGIN_MISBEHAVING_TIMEOUT_MS", "50");
+    let is_poison = |id: u64| id % 100 == 7;
+    let what = |id| if is_poison(id) { "loop" } else { "keep" };
+    job.produce((0..1_000).map(|id| told(id, what(id)))).await?;
+    let mut host = job.start()?;
+    let words = ["plugin `misbehaving 0.1.0`", "too long", "timeout"];
+    let says = |body: &str| words.iter().all(|word| body.contains(word));
+    host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
+    // A guest that runs is no reason to stay.
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.dead_lettered, ledger.in_flight), (0, 1_000));
+
+    job = job.with("PLUGIN_ON_BREAKER", "dead_letter");
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (990, 10));
+    let letters = job.dead_letters()?;
+    assert!(letters.iter().all(|letter| failure(letter).starts_with("timeout: ")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_word_of_a_plugin_is_cut() -> anyhow::Result<()> {
+    let mut job = misbehaving().await?;
+    job.produce([told(0, "long_rejection"), told(1, "keep")]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    let letter = &job.dead_letters()?[0];
+    assert_eq!(letter.header("sluicegate.column").len(), 128);
+    assert!(letter.header("__connect.errors.exception.message").len() <= 1_200);
     Ok(())
 }
 

@@ -59,6 +59,7 @@ pub fn run() -> Result<(), Exit> {
 
 async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let stop = stop_signal()?;
+    tokio::pin!(stop);
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
     let (part, of) = BATCHES_SHARE;
     let batches_bytes = config.batch.memory_budget_bytes / of * part;
@@ -69,7 +70,11 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     };
     // Before anything else: a port that is taken is a mistake to be told of at once.
     serve_admin(config, &observed).await.map_err(misconfigured)?;
-    let (pipeline, source) = wire(config, &observed).await.map_err(misconfigured)?;
+    let (pipeline, source) = tokio::select! {
+        wired = wire(config, &observed) => wired.map_err(misconfigured)?,
+        // Plugins may take long to compile and begin.
+        () = &mut stop => return Ok(Ok(Ledger::default())),
+    };
     Ok(crate::run::run(pipeline, source, &observed, config.batch.shutdown_timeout, stop).await)
 }
 

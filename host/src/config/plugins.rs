@@ -9,6 +9,8 @@ use super::problem::ConfigErrors;
 use super::reader::Reader;
 use super::redact::Secret;
 
+/// What follows PLUGIN_<NAME>_ in the variables of a plugin.
+const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256"];
 /// Most characters of a plugin's name: it stands in logs, labels and headers.
 const MAX_NAME_CHARS: usize = 64;
 /// Longest file of a plugin's configuration, in bytes.
@@ -199,10 +201,12 @@ fn read_file(path: &str) -> std::io::Result<String> {
 
 /// Warns about variables of a plugin that is not in PLUGINS.
 fn warn_of_strangers(reader: &mut Reader<'_>, list: &[Plugin]) {
-    let ours: Vec<String> =
-        list.iter().map(|plugin| format!("PLUGIN_{}_", key(&plugin.name))).collect();
+    let ours: Vec<String> = list
+        .iter()
+        .flat_map(|plugin| VARIABLES_OF_ONE.iter().map(|of| plugin.variable(of)))
+        .collect();
     for name in reader.names_of_plugins() {
-        if !ours.iter().any(|prefix| name.starts_with(prefix)) {
+        if !ours.contains(&name) {
             reader.warn(&name, "is not read; no plugin of PLUGINS has this name");
         }
     }
@@ -322,10 +326,10 @@ mod tests {
 
     #[test]
     fn a_variable_of_a_plugin_that_is_not_there_is_a_warning() {
-        let changes = [("PLUGINS", &*listed(&["redact"])), ("PLUGIN_REDCT_CONFIG_FILE", "x")];
-        assert_eq!(
-            warnings(&changes),
-            "PLUGIN_REDCT_CONFIG: is not read; no plugin of PLUGINS has this name"
-        );
+        for stranger in ["PLUGIN_REDCT_CONFIG", "PLUGIN_REDACT_MAIL_SHA256"] {
+            let changes = [("PLUGINS", &*listed(&["redact"])), (stranger, "x")];
+            let expected = format!("{stranger}: is not read; no plugin of PLUGINS has this name");
+            assert_eq!(warnings(&changes), expected);
+        }
     }
 }

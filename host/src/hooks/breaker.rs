@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Rows that a plugin is judged by: those of the last batches, at least this many.
+/// About how many of the last rows a plugin is judged by.
 const WINDOW_ROWS: u64 = 10_000;
 /// In fewer rows than this a few failures are a large share.
 const MIN_ROWS: u64 = 1_000;

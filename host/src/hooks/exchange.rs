@@ -1,12 +1,14 @@
 //! What a guest is told of rows, and what its answer makes of them.
 
 use super::bindings::{Action, Batch as GuestBatch, Header, Outcome, Run, Wants};
-use super::failure::Failure;
+use super::failure::{Failure, cut};
 use crate::payloads::{Payloads, Row};
 use crate::record::{Batch, Origin, TopicPartition};
 
-/// Most characters kept of what a plugin says of a record.
-const MAX_MESSAGE_CHARS: usize = 1_000;
+/// Most characters kept of the column that a plugin names: it becomes a header.
+const MAX_COLUMN_CHARS: usize = 128;
+/// Most rows that one call may put out. A row costs the host more than the guest.
+const MAX_ROWS_OUT: usize = 100_000;
 
 /// A record that a plugin refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,9 @@ pub fn question(payloads: &Payloads, batch: &Batch, rows: &[Row], wants: Wants) 
     };
     let mut source: Option<&TopicPartition> = None;
     for (at, row) in (0u32..).zip(rows) {
+        let Some(record) = batch.record(row.origin) else { continue };
         guest.values.extend_from_slice(payloads.payload(batch, row));
         guest.value_ends.push(end_of(&guest.values));
-        let Some(record) = batch.record(row.origin) else { continue };
         match guest.runs.last_mut() {
             Some(run) if source.is_some_and(|source| std::ptr::eq(source, record.source)) => {
                 run.rows += 1;
@@ -72,6 +74,18 @@ pub fn question(payloads: &Payloads, batch: &Batch, rows: &[Row], wants: Wants) 
     guest
 }
 
+/// The bytes that a row takes in a question.
+pub fn size_bytes(payloads: &Payloads, batch: &Batch, row: &Row, wants: Wants) -> usize {
+    let payload = payloads.payload(batch, row).len();
+    if !wants.intersects(Wants::KEYS | Wants::HEADERS) {
+        return payload;
+    }
+    let Some(record) = batch.record(row.origin) else { return payload };
+    let key = record.key().map_or(0, <[u8]>::len);
+    let headers = record.headers().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+    payload + key + headers.sum::<usize>()
+}
+
 /// Puts in what became of some of the rows.
 ///
 /// # Errors
@@ -102,8 +116,9 @@ pub fn apply(
             Action::Drop => {}
             Action::Reject => refused.extend(rejections.next().map(|rejection| Refused {
                 origin: row.origin,
-                message: rejection.message.chars().take(MAX_MESSAGE_CHARS).collect(),
-                column: rejection.column,
+                message: cut(&rejection.message),
+                column:
+                    rejection.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect()),
             })),
         }
     }
@@ -130,6 +145,10 @@ fn judge(rows: usize, outcome: &Outcome) -> Result<(), Failure> {
         ));
     }
     let written = of(Action::Replace) + counts.iter().map(|count| *count as usize).sum::<usize>();
+    if written > MAX_ROWS_OUT {
+        let text = format!("{written} payloads of one call; {MAX_ROWS_OUT} are the most");
+        return Err(Failure::too_much_output(text));
+    }
     if value_ends.len() != written {
         return wrong(format!("{} payloads where {written} are announced", value_ends.len()));
     }
@@ -210,13 +229,14 @@ mod tests {
         assert_eq!(texts(&rows, &batch), expected.map(|(origin, text)| (origin, text.into())));
 
         let before = rows.take();
-        let rejection = Rejection { message: "m".repeat(2_000), column: Some("c".into()) };
+        let rejection = Rejection { message: "m".repeat(2_000), column: Some("c".repeat(2_000)) };
         let second = Outcome {
             rejections: vec![rejection],
             ..outcome(&[Action::Drop, Action::Keep, Action::Reject, Action::Keep])
         };
         let refused = apply(&mut rows, &before, second).unwrap();
-        assert_eq!((refused[0].origin, refused[0].message.len()), (1, MAX_MESSAGE_CHARS));
+        assert_eq!((refused[0].origin, refused[0].message.len()), (1, 1_000));
+        assert_eq!(refused[0].column.as_ref().map(String::len), Some(MAX_COLUMN_CHARS));
         rows.withdraw(|origin| origin == 1);
         assert_eq!(texts(&rows, &batch), [(2, "ccc".into())]);
     }
@@ -229,6 +249,14 @@ mod tests {
         for (wrong, text) in [
             (outcome(&[Action::Keep; 2]), "2 actions for 3 rows"),
             (outcome(&[Action::Keep; 4]), "4 actions for 3 rows"),
+            (
+                Outcome {
+                    counts: vec![u32::MAX; 3],
+                    value_ends: vec![0; MAX_ROWS_OUT],
+                    ..outcome(&[Action::Many; 3])
+                },
+                "payloads of one call",
+            ),
             (many, "0 counts for 1 `many`"),
             (Outcome { counts: vec![1], ..keep() }, "1 counts for 0 `many`"),
             (outcome(&[Action::Reject, Action::Keep, Action::Keep]), "0 rejections for 1"),

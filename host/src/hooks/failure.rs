@@ -9,8 +9,17 @@ use super::limits::Limits;
 pub struct Failure {
     /// The stable word in logs, metrics and dead letters.
     pub kind: Kind,
-    /// What happened. It may quote the guest, so it goes to the dead letter only.
+    /// What happened, at most 1,000 characters. It may quote the guest, so it goes to the dead
+    /// letter only.
     pub text: String,
+}
+
+/// Most characters kept of what a guest says.
+const MAX_TEXT_CHARS: usize = 1_000;
+
+/// The beginning of a guest's words: a text of megabytes must not be kept for each record.
+pub fn cut(text: &str) -> String {
+    text.chars().take(MAX_TEXT_CHARS).collect()
 }
 
 /// The kinds of failure.
@@ -62,8 +71,8 @@ impl Failure {
     }
 
     /// The `err` that a plugin gave to a whole call.
-    pub fn error(text: String) -> Self {
-        Self { kind: Kind::Error, text }
+    pub fn error(text: &str) -> Self {
+        Self { kind: Kind::Error, text: cut(text) }
     }
 
     /// Names what the engine reports. `stderr` is the end of what the guest wrote there.
@@ -78,7 +87,6 @@ impl Failure {
             None if format!("{error:#}").contains("fuel allocated for hostcalls") => {
                 Kind::TooMuchOutput
             }
-            None if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() => Kind::Trap,
             _ => Kind::Trap,
         };
         let cause = match kind {
@@ -96,6 +104,11 @@ impl Failure {
             "" => cause,
             said => format!("{cause}: {said}"),
         };
-        Self { kind, text }
+        Self { kind, text: cut(&text) }
+    }
+
+    /// More than a batch or a call may put out.
+    pub fn too_much_output(text: impl Into<String>) -> Self {
+        Self { kind: Kind::TooMuchOutput, text: text.into() }
     }
 }

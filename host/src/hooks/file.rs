@@ -1,7 +1,5 @@
 //! From a file to a component that may be linked: what it is, what it asks for, what it answers to.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
@@ -66,19 +64,23 @@ pub struct Import {
     pub refused: Vec<String>,
 }
 
+/// The SHA-256 of a file's bytes, 64 hexadecimal digits in lower case.
+pub fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
 impl File {
-    /// Reads and compiles a file. Blocks for about a second where it is not in the cache.
+    /// Compiles a file's bytes. Blocks for about a second where they are not in the cache.
     ///
     /// # Errors
     /// It is no component, or one of another world.
-    pub fn read(engine: &Engine, path: &Path) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(path)?;
+    pub fn of(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Self> {
         ensure!(
             !bytes.starts_with(CORE_MODULE),
             "a core module, not a component; build it for wasm32-wasip2"
         );
         ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
-        let component = Component::from_binary(engine, &bytes)?;
+        let component = Component::from_binary(engine, bytes)?;
         let ty = component.component_type();
         let api_version = judge_world(ty.exports(engine).map(|(name, _)| name))?.to_owned();
         let imports = ty.imports(engine).map(|(name, item)| Import {
@@ -86,10 +88,10 @@ impl File {
             refused: refused(engine, name, &item.ty),
         });
         Ok(Self {
-            manifest: Manifest::of(&bytes)?,
+            manifest: Manifest::of(bytes)?,
             api_version,
             imports: imports.collect(),
-            sha256: hex::encode(Sha256::digest(&bytes)),
+            sha256: digest(bytes),
             bytes: bytes.len(),
             component,
         })

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -19,6 +18,10 @@ use super::voice::Voice;
 const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// After so many calls an instance is made anew: what a guest leaks is bounded.
 const MAX_CALLS: u32 = 10_000;
+/// Most random bytes of one call of the host, which the clock does not interrupt.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
+/// Most handles of streams and the like.
+const MAX_RESOURCES: usize = 1_000;
 
 /// What belongs to one instance.
 pub struct State {
@@ -64,6 +67,8 @@ pub struct Instance {
     store: Store<State>,
     plugin: RowsPlugin,
     wants: Wants,
+    /// What it held once it had begun.
+    begun_bytes: usize,
     calls: u32,
 }
 
@@ -71,36 +76,36 @@ impl Instance {
     /// Instantiates and calls `init`. Blocks for as long as a call may take.
     ///
     /// # Errors
-    /// What `init` says, or what happened to it.
+    /// What `init` says, which is of the kind `error`, or what happened to it.
     pub fn new(
         engine: &Engine,
         linked: &RowsPluginPre<State>,
         bounds: Bounds,
         config: &str,
         voice: Arc<Voice>,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, Failure> {
         let stderr = Tail::default();
-        let wasi = WasiCtx::builder().stdout(stderr.clone()).stderr(stderr.clone()).build();
+        let wasi = WasiCtx::builder()
+            .stdout(stderr.clone())
+            .stderr(stderr.clone())
+            .max_random_size(MAX_RANDOM_BYTES)
+            .build();
         let limits = Limits::new(bounds.memory_bytes);
-        let state = State { limits, wasi, resources: ResourceTable::new(), stderr, voice };
-        let mut store = Store::new(engine, state);
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        let mut store = Store::new(engine, State { limits, wasi, resources, stderr, voice });
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
         store.set_epoch_deadline(ticks(bounds.timeout));
-        let plugin = linked
-            .instantiate(&mut store)
-            .map_err(|error| anyhow::Error::msg(failure(&store, &error).text))
-            .context("it cannot be instantiated")?;
+        let plugin = linked.instantiate(&mut store).map_err(|error| failure(&store, &error))?;
         let answer = plugin.sluicegate_plugin_lifecycle().call_init(&mut store, config);
         let wants = match answer {
             Ok(Ok(wants)) => wants,
-            Ok(Err(refusal)) => anyhow::bail!("it refuses its configuration: {refusal}"),
-            Err(error) => {
-                let Failure { kind, text } = failure(&store, &error);
-                anyhow::bail!("its init failed ({}): {text}", kind.code());
-            }
+            Ok(Err(refusal)) => return Err(Failure::error(&refusal)),
+            Err(error) => return Err(failure(&store, &error)),
         };
-        Ok(Self { store, plugin, wants, calls: 0 })
+        let begun_bytes = store.data().limits.memory_bytes();
+        Ok(Self { store, plugin, wants, begun_bytes, calls: 0 })
     }
 
     /// What it wants to know of a record.
@@ -113,10 +118,12 @@ impl Instance {
         self.store.data().limits.memory_bytes()
     }
 
-    /// Whether it is better made anew than used again.
+    /// Whether it is better made anew than used again: it has served long, or grown by half of
+    /// what it may since it began.
     pub fn is_worn(&self) -> bool {
-        self.calls >= MAX_CALLS
-            || self.memory_bytes() > self.store.data().limits.max_memory_bytes() / 2
+        let max_bytes = self.store.data().limits.max_memory_bytes();
+        let room = max_bytes.saturating_sub(self.begun_bytes);
+        self.calls >= MAX_CALLS || self.memory_bytes() - self.begun_bytes > room / 2
     }
 
     /// Asks for a batch. Blocks for at most `deadline`, rounded up to the engine's clock.
@@ -125,11 +132,12 @@ impl Instance {
     /// [`Failure`], after which the instance must be dropped.
     pub fn transform(&mut self, batch: &Batch, deadline: Duration) -> Result<Outcome, Failure> {
         self.calls += 1;
+        self.store.data_mut().limits.begin_call();
         self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * batch.values.len()));
         self.store.set_epoch_deadline(ticks(deadline));
         match self.plugin.sluicegate_plugin_rows().call_transform(&mut self.store, batch) {
             Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(text)) => Err(Failure::error(text)),
+            Ok(Err(text)) => Err(Failure::error(&text)),
             Err(error) => Err(failure(&self.store, &error)),
         }
     }

@@ -1,6 +1,7 @@
 //! One plugin over the rows of a batch; where a call fails, the row that fails alone is found.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::exchange::{self, Refused};
@@ -20,9 +21,13 @@ const CHUNK_ROWS: usize = 1_000;
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// Shortest deadline of a call that isolates: a few ticks of the engine's clock.
 const MIN_DEADLINE: Duration = Duration::from_millis(50);
-/// How many whole deadlines a batch may spend on calls that fail, before the plugin counts as
-/// broken.
+/// How many whole deadlines the rows of one first call may spend on calls that fail, before the
+/// plugin counts as broken: a record that loops takes three.
 const MAX_DEADLINES: u32 = 10;
+/// Most bytes that a plugin may put out for a batch: four times the batch, or this if that is more.
+const MIN_WRITTEN_BYTES: usize = 64 * 1024 * 1024;
+/// Most rows that a plugin may put out for a batch.
+const MAX_ROWS: usize = 4_000_000;
 
 /// What a plugin made of the rows of a batch, beside those that go on.
 #[derive(Debug, Default)]
@@ -39,9 +44,15 @@ pub struct Verdict {
 ///
 /// # Errors
 /// The breaker is open, or no instance can be made; nothing is settled then.
-pub fn run(plugin: &Plugin, batch: &Batch, payloads: &mut Payloads) -> Result<Verdict, Hold> {
+pub fn run(
+    plugin: &Plugin,
+    batch: &Batch,
+    payloads: &mut Payloads,
+    is_given_up: &AtomicBool,
+) -> Result<Verdict, Hold> {
     let started = Instant::now();
     let before = payloads.take();
+    let payloads_bytes = payloads.written_bytes();
     let mut run = Run {
         plugin,
         batch,
@@ -51,11 +62,15 @@ pub fn run(plugin: &Plugin, batch: &Batch, payloads: &mut Payloads) -> Result<Ve
         failed: Vec::new(),
         allowed: plugin.breaker.allowance(before.len()),
         wasted: Duration::ZERO,
+        kept_bytes: payloads_bytes,
+        is_given_up,
     };
     let mut rest = before.as_slice();
     while !rest.is_empty() {
         let (chunk, others) = rest.split_at(run.chunk_len(rest));
+        run.wasted = Duration::ZERO;
         run.settle(chunk, plugin.bounds.timeout)?;
+        run.judge_output()?;
         rest = others;
     }
     count::hooked(&plugin.name, started.elapsed());
@@ -71,8 +86,12 @@ struct Run<'a> {
     failed: Vec<(Origin, Failure)>,
     /// How many rows may fail.
     allowed: usize,
-    /// Time spent on calls that failed.
+    /// Time that the rows of one first call spent on calls that failed.
     wasted: Duration,
+    /// What other plugins wrote before.
+    kept_bytes: usize,
+    /// Nobody waits for the answer any more.
+    is_given_up: &'a AtomicBool,
 }
 
 impl Run<'_> {
@@ -80,15 +99,28 @@ impl Run<'_> {
         let max_bytes = CHUNK_BYTES.min(self.plugin.bounds.memory_bytes / 8);
         let mut bytes = 0;
         let fits = rows.iter().take(CHUNK_ROWS).take_while(|row| {
-            bytes += self.payloads.payload(self.batch, row).len();
+            bytes += exchange::size_bytes(self.payloads, self.batch, row, self.plugin.wants);
             bytes <= max_bytes
         });
         fits.count().max(1)
     }
 
+    /// Whether what was put out may be held in memory.
+    fn judge_output(&self) -> Result<(), Hold> {
+        let bytes = self.payloads.written_bytes() - self.kept_bytes;
+        let max_bytes = MIN_WRITTEN_BYTES.max(4 * self.batch.size_bytes());
+        if bytes <= max_bytes && self.payloads.len() <= MAX_ROWS {
+            return Ok(());
+        }
+        Err(Hold::Paused(format!(
+            "plugin `{}` puts out more than {max_bytes} bytes or {MAX_ROWS} rows for one batch: \
+             lower NUM_MESSAGES or BATCH_MAX_BYTES, and restart",
+            self.plugin.title
+        )))
+    }
+
     /// Asks for the rows, and for each half of them where that fails.
     fn settle(&mut self, rows: &[Row], deadline: Duration) -> Result<(), Hold> {
-        let started = Instant::now();
         let failure = match self.ask(rows, deadline)? {
             Ok(refused) => {
                 self.refused.extend(refused);
@@ -96,16 +128,18 @@ impl Run<'_> {
             }
             Err(failure) => failure,
         };
-        self.wasted += started.elapsed();
         count::hook_failed(&self.plugin.name, failure.kind.code());
-        let is_over = self.wasted > self.plugin.bounds.timeout * MAX_DEADLINES;
-        if rows.len() == 1 || is_over {
-            self.failed.extend(rows.iter().map(|row| (row.origin, failure.clone())));
-            let is_open = is_over || self.failed.len() > self.allowed;
-            return match self.plugin.on_breaker {
-                OnBreaker::Pause if is_open => Err(self.hold(&failure)),
-                OnBreaker::Pause | OnBreaker::DeadLetter => Ok(()),
-            };
+        let may_pause = self.plugin.on_breaker == OnBreaker::Pause;
+        let deadline_at_least = self.plugin.bounds.timeout.max(4 * MIN_DEADLINE);
+        if may_pause && self.wasted > deadline_at_least * MAX_DEADLINES {
+            return Err(self.hold("spends too long on calls that fail", &failure));
+        }
+        if let [row] = rows {
+            self.failed.push((row.origin, failure.clone()));
+            if may_pause && self.failed.len() > self.allowed {
+                return Err(self.hold("fails on too many rows", &failure));
+            }
+            return Ok(());
         }
         let (left, right) = rows.split_at(rows.len() / 2);
         for half in [left, right] {
@@ -125,23 +159,30 @@ impl Run<'_> {
         rows: &[Row],
         deadline: Duration,
     ) -> Result<Result<Vec<Refused>, Failure>, Hold> {
+        if self.is_given_up.load(Ordering::Relaxed) {
+            return Err(Hold::Transient("given up".to_owned()));
+        }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => self.plugin.instance()?,
         };
         let guest = exchange::question(self.payloads, self.batch, rows, instance.wants());
+        let started = Instant::now();
         let answer = instance.transform(&guest, deadline);
+        let took = started.elapsed();
         let answer = answer.and_then(|outcome| exchange::apply(self.payloads, rows, outcome));
-        if answer.is_ok() && !instance.is_worn() {
-            self.instance = Some(instance);
+        match &answer {
+            Ok(_) if !instance.is_worn() => self.instance = Some(instance),
+            Ok(_) => {}
+            Err(_) => self.wasted += took,
         }
         Ok(answer)
     }
 
-    fn hold(&self, failure: &Failure) -> Hold {
+    fn hold(&self, what: &str, failure: &Failure) -> Hold {
         Hold::Paused(format!(
-            "plugin `{}` fails on too many rows (last: {}), so none of them is dead-lettered; mend \
-             the plugin, or set PLUGIN_ON_BREAKER=dead_letter, and restart",
+            "plugin `{}` {what} (last: {}), so no record of the batch is dead-lettered; mend the \
+             plugin, or set PLUGIN_ON_BREAKER=dead_letter, and restart",
             self.plugin.title,
             failure.kind.code()
         ))

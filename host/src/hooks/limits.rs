@@ -21,7 +21,12 @@ impl Limits {
         Self { max_memory_bytes, memory_bytes: 0, was_refused: false }
     }
 
-    /// Whether the guest asked for memory that it did not get.
+    /// A call begins: what was refused before is no cause of what happens in it.
+    pub fn begin_call(&mut self) {
+        self.was_refused = false;
+    }
+
+    /// Whether the guest asked for memory in this call that it did not get.
     pub fn was_refused(&self) -> bool {
         self.was_refused
     }
@@ -89,5 +94,7 @@ mod tests {
         assert!(!limits.memory_growing(40, 41, None).unwrap());
         assert!(limits.was_refused());
         assert_eq!(limits.memory_bytes(), 100);
+        limits.begin_call();
+        assert!(!limits.was_refused());
     }
 }

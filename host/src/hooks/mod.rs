@@ -20,6 +20,7 @@ mod voice;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use engine::engine;
 pub use file::File;
@@ -73,13 +74,22 @@ impl Hooks {
     /// # Cancel safety
     /// Dropped, nothing has happened to any record.
     pub async fn run(&self, batch: &Arc<Batch>, pending: Vec<Origin>) -> Hooked {
+        /// Work on another thread does not end with the one who waits for it.
+        struct GiveUp(Arc<AtomicBool>);
+        impl Drop for GiveUp {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let given_up = GiveUp(Arc::default());
         let waiter = self.status.waiter("plugins");
         let mut backoff = Backoff::default();
         let pending = Arc::new(pending);
         loop {
             let (plugins, batch) = (Arc::clone(&self.plugins), Arc::clone(batch));
-            let records = Arc::clone(&pending);
-            match crate::blocking::run(move || chain(&plugins, &batch, &records)).await {
+            let (records, is_given_up) = (Arc::clone(&pending), Arc::clone(&given_up.0));
+            let work = move || chain(&plugins, &batch, &records, &is_given_up);
+            match crate::blocking::run(work).await {
                 Ok(hooked) => return hooked,
                 Err(hold) => waiter.hold(hold),
             }
@@ -88,18 +98,24 @@ impl Hooks {
     }
 }
 
-fn chain(plugins: &[Plugin], batch: &Batch, pending: &[Origin]) -> Result<Hooked, Hold> {
+fn chain(
+    plugins: &[Plugin],
+    batch: &Batch,
+    pending: &[Origin],
+    is_given_up: &AtomicBool,
+) -> Result<Hooked, Hold> {
     let mut payloads = Payloads::of_records(pending.iter().copied());
     let mut rejections: BTreeMap<Origin, Rejection> = BTreeMap::new();
     let mut counted = Vec::new();
     for plugin in plugins {
-        let verdict = isolate::run(plugin, batch, &mut payloads)?;
+        let verdict = isolate::run(plugin, batch, &mut payloads, is_given_up)?;
         counted.push((plugin, verdict.rows, verdict.failed));
         for rejection in verdict.rejections {
             rejections.entry(rejection.origin).or_insert(rejection);
         }
         // A record's rows share one fate.
         payloads.withdraw(|origin| rejections.contains_key(&origin));
+        payloads.forget();
     }
     // Only now: a run that is held is done again, and must not count twice.
     for (plugin, rows, failed) in counted {

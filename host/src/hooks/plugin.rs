@@ -2,18 +2,21 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use wasmtime::Engine;
 
-use super::bindings::RowsPluginPre;
+use super::bindings::{RowsPluginPre, Wants};
 use super::breaker::Breaker;
-use super::failure::Kind;
-use super::file::File;
+use super::failure::{Failure, Kind};
+use super::file::{File, digest};
 use super::instance::{Bounds, Instance, State};
 use super::voice::Voice;
 use crate::config::{self, OnBreaker, Secret};
 use crate::observe::count;
 use crate::outcome::Hold;
+
+/// Most characters kept of a version: it becomes a header.
+const MAX_VERSION_CHARS: usize = 64;
 
 /// One plugin of the chain.
 pub struct Plugin {
@@ -27,6 +30,8 @@ pub struct Plugin {
     pub breaker: Breaker,
     /// What happens when it fails on more.
     pub on_breaker: OnBreaker,
+    /// What it wants to know of a record.
+    pub wants: Wants,
     engine: Engine,
     linked: RowsPluginPre<State>,
     config: Secret,
@@ -54,22 +59,27 @@ impl Plugin {
         plugin: &config::Plugin,
         plugins: &config::Plugins,
     ) -> anyhow::Result<Self> {
-        let file = File::read(engine, &plugin.path)?;
+        let bytes = std::fs::read(&plugin.path)?;
+        // Before anything is made of it: what is compiled may be kept, and run by the next host.
+        let sha256 = digest(&bytes);
         ensure!(
-            plugin.sha256.as_ref().is_none_or(|expected| *expected == file.sha256),
-            "another file than {} asks for: its sha256 is {}",
-            plugin.variable("SHA256"),
-            file.sha256
+            plugin.sha256.as_ref().is_none_or(|expected| *expected == sha256),
+            "another file than {} asks for: its sha256 is {sha256}",
+            plugin.variable("SHA256")
         );
+        let file = File::of(engine, &bytes)?;
         if let Some(manifest) = &file.manifest {
             let config = serde_json::from_str(plugin.config.expose())?;
             manifest.judge(&config).with_context(|| plugin.variable("CONFIG"))?;
         }
         let title: Arc<str> = match &file.manifest {
-            Some(manifest) => format!("{} {}", plugin.name, manifest.version).into(),
+            Some(manifest) => {
+                let version: String = manifest.version.chars().take(MAX_VERSION_CHARS).collect();
+                format!("{} {version}", plugin.name).into()
+            }
             None => plugin.name.as_str().into(),
         };
-        let loaded = Self {
+        let mut loaded = Self {
             name: plugin.name.clone(),
             title: Arc::clone(&title),
             bounds: Bounds { timeout: plugin.timeout, memory_bytes: plugin.memory_bytes },
@@ -79,9 +89,15 @@ impl Plugin {
             linked: file.link(engine)?,
             config: plugin.config.clone(),
             voice: Arc::new(Voice::new(&plugin.name)),
+            wants: Wants::empty(),
             idle: Mutex::default(),
         };
-        loaded.give_back(loaded.make()?);
+        let first = loaded.make().map_err(|failure| match failure.kind {
+            Kind::Error => anyhow!("it refuses its configuration: {}", failure.text),
+            kind => anyhow!("its init failed ({}): {}", kind.code(), failure.text),
+        })?;
+        loaded.wants = first.wants();
+        loaded.give_back(first);
         count::plugin_loaded(&loaded.name, Kind::ALL.map(Kind::code));
         tracing::info!(plugin = &*title, sha256 = file.sha256, "plugin loaded");
         Ok(loaded)
@@ -95,8 +111,13 @@ impl Plugin {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(instance) => Ok(instance),
-            None => self.make().map_err(|error| {
-                Hold::Paused(format!("plugin `{}` cannot be started again: {error:#}", self.title))
+            // Without its words, which may quote its configuration.
+            None => self.make().map_err(|failure| {
+                Hold::Paused(format!(
+                    "plugin `{}` cannot be started again ({}), though it could at the start",
+                    self.title,
+                    failure.kind.code()
+                ))
             }),
         }
     }
@@ -112,7 +133,7 @@ impl Plugin {
         idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()
     }
 
-    fn make(&self) -> anyhow::Result<Instance> {
+    fn make(&self) -> Result<Instance, Failure> {
         let voice = Arc::clone(&self.voice);
         Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), voice)
     }

@@ -38,11 +38,13 @@ impl RejectionLog {
             });
             // A pointer may go through a map's keys, which are values of the record.
             let pointer = self.with_payloads.then_some(&*fault.pointer);
+            // The column that a plugin names is its own word, too.
+            let is_ours = self.with_payloads || rejection.stage.plugin().is_none();
             tracing::warn!(
                 reason = fault.reason.code(),
                 stage = rejection.stage.name(),
                 plugin = rejection.stage.plugin(),
-                column = fault.column.as_deref(),
+                column = fault.column.as_deref().filter(|_| is_ours),
                 pointer,
                 expected = fault.expected,
                 got = fault.got_kind,

@@ -82,7 +82,7 @@ impl Sink {
         allowance: usize,
     ) -> Inserted {
         let mut inserted = Inserted::default();
-        let mut open = vec![Piece::whole(origins.len())];
+        let mut open = Piece::bounded(origins, max_rows(rows));
         // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
         // rows go synchronously, so that a refusal speaks of them alone.
         // Where the table deduplicates, every retry rests on the token. Servers before the setting
@@ -293,6 +293,15 @@ fn refusal(piece: &Piece, origins: &[Origin], said: &Said) -> Option<Rejection> 
         got: said.whole().to_owned(),
     };
     Some(Rejection { origin, stage: Stage::Insert, fault })
+}
+
+/// How many rows of a batch one INSERT takes, so that it is one block, and so atomic: below
+/// `min_insert_block_size_rows` (1,048,449) and `min_insert_block_size_bytes` (256 MiB).
+fn max_rows(rows: &RecordBatch) -> usize {
+    const MAX_ROWS: usize = 1_000_000;
+    const MAX_BYTES: usize = 200 * 1024 * 1024;
+    let row_bytes = rows.get_array_memory_size().div_ceil(rows.num_rows().max(1)).max(1);
+    MAX_ROWS.min(MAX_BYTES / row_bytes).max(1)
 }
 
 /// One record batch as an Arrow IPC stream.

@@ -17,6 +17,19 @@ impl Piece {
         Self { start: 0, end: rows }
     }
 
+    /// All rows in pieces of at most `max_rows`, the last one first; a record with more is one
+    /// piece.
+    pub fn bounded(origins: &[Origin], max_rows: usize) -> Vec<Self> {
+        let (mut open, mut pieces) = (vec![Self::whole(origins.len())], Vec::new());
+        while let Some(piece) = open.pop() {
+            match piece.split(origins) {
+                Some((first, second)) if piece.len() > max_rows => open.extend([first, second]),
+                _ => pieces.push(piece),
+            }
+        }
+        pieces
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         self.end - self.start
@@ -61,6 +74,18 @@ mod tests {
         assert_eq!(Piece::whole(1).split(&[7]), None);
         let (first, second) = Piece::whole(4).split(&[7, 7, 7, 8]).unwrap();
         assert_eq!((first.len(), second.len()), (3, 1));
+    }
+
+    #[test]
+    fn pieces_are_bounded_but_for_a_record_that_is_larger() {
+        let lens = |origins: &[Origin], max_rows| {
+            let pieces = Piece::bounded(origins, max_rows);
+            pieces.iter().map(|piece| (piece.start, piece.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(lens(&[0, 1, 2], 3), [(0, 3)]);
+        assert_eq!(lens(&[0, 1, 2, 3], 3), [(2, 4), (0, 2)]);
+        assert_eq!(lens(&[0, 0, 0, 0, 1], 2), [(4, 5), (0, 4)]);
+        assert_eq!(lens(&[], 3), [(0, 0)]);
     }
 
     proptest! {

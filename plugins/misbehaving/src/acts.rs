@@ -16,6 +16,7 @@ pub fn act(what: &str, slow_ms: u64) -> Result<(), String> {
         "abort" => std::process::abort(),
         "exit" => std::process::exit(3),
         "error" => return Err("told to fail".to_owned()),
+        "long_error" => return Err("x".repeat(10 << 20)),
         "log_flood" => (0..100_000).for_each(|line| log::info(&format!("line {line}"))),
         "counter_flood" => (0..1_000).for_each(|name| counter_add(&format!("name_{name}"), 1)),
         "slow" => work(slow_ms),

@@ -6,11 +6,12 @@ mod config;
 #[cfg(any(feature = "files", feature = "network", feature = "sleep"))]
 mod forbidden;
 mod lies;
+mod tell;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use sluicegate_plugin::{Batch, Outcome, Raw, RowsPlugin};
+use sluicegate_plugin::{Batch, Outcome, Raw, RowsPlugin, Wants};
 
 pub use config::{Config, Init};
 
@@ -31,6 +32,7 @@ struct Order<'a> {
 impl RowsPlugin for Misbehaving {
     type Config = Config;
     type Record<'a> = Raw<'a>;
+    const WANTS: Wants = Wants::OFFSETS.and(Wants::TIMESTAMPS).and(Wants::KEYS).and(Wants::HEADERS);
 
     fn new(config: Config) -> Result<Self, String> {
         match config.init {
@@ -44,10 +46,13 @@ impl RowsPlugin for Misbehaving {
 
     fn batch(&mut self, batch: &Batch<'_>) -> Result<Outcome, String> {
         let mut lists = lies::keep_all(batch.rows());
-        for (row, (payload, _)) in batch.iter().enumerate() {
+        for (row, (payload, meta)) in batch.iter().enumerate() {
             let order: Order<'_> = serde_json::from_slice(payload).unwrap_or_default();
             acts::act(&order.what, self.slow_ms)?;
             lies::lie(&order.what, row, &mut lists);
+            if order.what == "tell" {
+                tell::tell(row, &meta, &mut lists);
+            }
         }
         Ok(lists.into())
     }

@@ -26,6 +26,16 @@ pub fn lie(what: &str, row: usize, lists: &mut Outcome) {
             let column = Some("do".to_owned());
             lists.rejections.push(Rejection { message: "told to reject".to_owned(), column });
         }
+        "long_rejection" => {
+            *action = Action::Reject;
+            let (message, column) = ("x".repeat(2 << 20), Some("x".repeat(2 << 20)));
+            lists.rejections.push(Rejection { message, column });
+        }
+        "many_rows" => {
+            *action = Action::Many;
+            lists.counts = vec![1_000_000];
+            lists.value_ends = vec![0; 1_000_000];
+        }
         "few_rejections" => *action = Action::Reject,
         "few_counts" => *action = Action::Many,
         "huge_output" => {

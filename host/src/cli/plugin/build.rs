@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// The file as a host reads it.
 fn read(path: &Path) -> anyhow::Result<File> {
     let engine = engine(None)?;
-    let file = File::read(&engine, path).with_context(|| path.display().to_string())?;
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let file = File::of(&engine, &bytes).with_context(|| path.display().to_string())?;
     for refused in file.imports.iter().flat_map(|import| &import.refused) {
         eprintln!("warning: a host refuses it, since it imports {refused}");
     }

@@ -20,7 +20,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let place = || args.file.display().to_string();
     let engine = engine(None)?;
-    let file = File::read(&engine, &args.file).with_context(place)?;
+    let bytes = std::fs::read(&args.file).with_context(place)?;
+    let file = File::of(&engine, &bytes).with_context(place)?;
     println!("{}: {}", args.file.display(), line(&file));
     println!("sha256: {}", file.sha256);
     let schema = file.manifest.as_ref().and_then(|manifest| manifest.config_schema.as_ref());

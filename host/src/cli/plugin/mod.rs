@@ -2,7 +2,6 @@
 
 mod bench;
 mod build;
-
 mod inspect;
 mod new;
 mod run;

@@ -79,14 +79,15 @@ fn find(here: &Path) -> Option<PathBuf> {
     here.ancestors().map(|folder| folder.join(SDK)).find(|sdk| sdk.join("Cargo.toml").exists())
 }
 
-/// `mask-mail` as a type: `MaskMail`.
+/// `mask-mail` as a type: `MaskMailPlugin`.
 fn type_name(name: &str) -> String {
     let capital = |word: &str| {
         let mut chars = word.chars();
         let first = chars.next().map(|first| first.to_ascii_uppercase());
         first.into_iter().chain(chars).collect::<String>()
     };
-    name.split('-').map(capital).collect()
+    // With an ending, since `config` or `object` may name a plugin too.
+    name.split('-').map(capital).chain(["Plugin".to_owned()]).collect()
 }
 
 #[cfg(test)]
@@ -95,7 +96,9 @@ mod tests {
 
     #[test]
     fn a_name_makes_a_type() {
-        for (name, expected) in [("mask", "Mask"), ("mask-mail2", "MaskMail2"), ("a--b", "AB")] {
+        for (name, expected) in
+            [("mask", "MaskPlugin"), ("mask-mail2", "MaskMail2Plugin"), ("a--b", "ABPlugin")]
+        {
             assert_eq!(type_name(name), expected);
         }
     }
