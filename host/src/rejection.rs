@@ -152,7 +152,8 @@ pub struct Fault {
     /// The JSON kind of what was found: `null`, `boolean`, `number`, `string`, `array`, `object`,
     /// `nothing` for a missing field, or empty where the question does not arise.
     pub got_kind: &'static str,
-    /// What was found, cut at 128 bytes; a value of the record.
+    /// What was found: a value of the record, cut at 128 bytes, or the words of a plugin or of
+    /// ClickHouse.
     pub got: String,
 }
 

@@ -2,7 +2,7 @@
 //! changed by looking.
 
 use serde_json::Value;
-use sluicegate_tests::{Job, once};
+use sluicegate_tests::{Job, once, path_of};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, at DateTime64(3, 'Europe/Berlin'), note Nullable(String), \
      n Int8 DEFAULT 5, twice UInt64 MATERIALIZED id * 2) ENGINE = MergeTree ORDER BY id";
@@ -63,6 +63,25 @@ async fn all_well_is_said_of_each_part_and_nothing_is_changed() -> anyhow::Resul
     assert_eq!(job.run_to_the_end().await?.landed, 1);
     let checked = check(&job, &[]).await?;
     checked.assert_says("ok", &["consumer group", "1 of 3 partitions committed"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_plugin_is_loaded_and_one_that_refuses_its_configuration_is_named()
+-> anyhow::Result<()> {
+    let redact = path_of("SLUICEGATE_PLUGINS")?.join("redact.wasm");
+    let job = Job::new(TABLE)
+        .await?
+        .with("PLUGINS", &format!("mask={}", redact.display()))
+        .with("PLUGIN_MASK_CONFIG", r#"{"fields":["note"]}"#);
+    let checked = check(&job, &[]).await?;
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    checked.assert_says("ok", &["plugins", "`mask 0.1.0` is loaded"]);
+
+    let job = job.with("PLUGIN_MASK_CONFIG", r#"{"fields":"note"}"#);
+    let checked = check(&job, &[]).await?;
+    assert_eq!(checked.code, Some(64), "{}{}", checked.stdout, checked.stderr);
+    checked.assert_says("problem", &["configuration", "`mask`", "PLUGIN_MASK_CONFIG", "/fields"]);
     Ok(())
 }
 

@@ -74,6 +74,34 @@ async fn records_are_masked_then_made_many_and_keep_one_fate() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn a_row_that_the_server_refuses_takes_its_record_along_and_no_hook_runs_twice()
+-> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, item UInt8, CONSTRAINT c CHECK item != 13)
+        ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table)
+        .await?
+        .with("PLUGINS", &plugins(&["explode"])?)
+        .with("PLUGIN_EXPLODE_CONFIG", r#"{"array":"item"}"#);
+    let of = |id: u64, items: &str| format!(r#"{{"id":{id},"item":[{items}]}}"#);
+    let good = (0..100).filter(|id| *id != 50).map(|id| of(id, "1,2,3"));
+    let bad = of(50, "1,13,2");
+    job.produce(good.chain([bad.clone()])).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let metrics = host.admin("GET", "/metrics").await?;
+    let batches = metrics.metric("sluicegate_batch_bytes_count");
+    assert!(batches.is_some(), "{}", metrics.body);
+    assert_eq!(metrics.metric("sluicegate_hook_seconds_count{plugin=\"explode\"}"), batches);
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (99, 1));
+    let rows = job.query("SELECT count(), uniq(id), countIf(id = 50) FROM t").await?;
+    assert_eq!(rows, "297\t99\t0");
+    let letter = &job.dead_letters()?[0];
+    assert_eq!((letter.reason(), &letter.payload), ("insert_refused", &Some(bad.into_bytes())));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<()> {
     const CASES: &[(&str, &str)] = &[
         ("loop", "timeout: no answer within its deadline"),
@@ -93,7 +121,7 @@ async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<
         ("few_counts", "wrong_answer: 0 counts for 1 `many`"),
         ("few_rejections", "wrong_answer: 0 rejections for 1 `reject`"),
     ];
-    let mut job = misbehaving().await?.with("PLUGIN_MISBEHAVING_TIMEOUT_MS", "500");
+    let mut job = misbehaving().await?.with("PLUGIN_MISBEHAVING_TIMEOUT_MS", "2000");
     let records = (0..1_000 * CASES.len()).map(|id| match CASES.get(id / 1_000) {
         Some((what, _)) if id % 1_000 == 617 => told(id as u64, what),
         _ => told(id as u64, "keep"),
@@ -135,7 +163,7 @@ async fn a_plugin_is_told_what_it_wants_to_know_of_a_record() -> anyhow::Result<
 #[tokio::test]
 async fn a_plugin_that_loops_on_many_records_pauses_the_host_or_loses_those_alone()
 -> anyhow::Result<()> {
-    let mut job = misbehaving().await?.with("PLUGIN_MISBEHAVING_TIMEOUT_MS", "50");
+    let mut job = misbehaving().await?.with("PLUGIN_MISBEHAVING_TIMEOUT_MS", "300");
     let is_poison = |id: u64| id % 100 == 7;
     let what = |id| if is_poison(id) { "loop" } else { "keep" };
     job.produce((0..1_000).map(|id| told(id, what(id)))).await?;
@@ -319,7 +347,7 @@ async fn a_plugin_that_does_not_start_is_refused_with_its_own_words() -> anyhow:
         let job = Job::new(TABLE)
             .await?
             .with("PLUGINS", &format!("p={}", path.display()))
-            .with("PLUGIN_P_TIMEOUT_MS", "300")
+            .with("PLUGIN_P_TIMEOUT_MS", "2000")
             .with("PLUGIN_P_CONFIG", config);
         let log = refused(job).await?;
         assert!(log.contains(words), "{words} in {log}");

@@ -137,6 +137,33 @@ fn what_a_plugin_fails_on_is_told_by_line() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_plugin_is_measured_beside_another() -> anyhow::Result<()> {
+    let here = tempfile::tempdir()?;
+    let input = here.path().join("x.ndjson");
+    std::fs::write(&input, "{\"email\":\"a@example.com\"}\n")?;
+    let (redact, passthrough) = (built("redact.wasm")?, built("passthrough.wasm")?);
+    let arguments = [
+        "bench",
+        &redact.to_string_lossy(),
+        "--baseline",
+        &passthrough.to_string_lossy(),
+        "--input",
+        &input.to_string_lossy(),
+        "--config",
+        r#"{"fields":["email"]}"#,
+        "--records",
+        "2000",
+        "--rounds",
+        "3",
+    ];
+    let table = done(plugin(here.path(), &arguments))?;
+    for part in ["3 rounds of 2000 records", "no hook", "passthrough", "redact takes "] {
+        assert!(table.contains(part), "{part} in {table}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_new_plugin_needs_a_name_a_free_folder_and_the_sdk() -> anyhow::Result<()> {
     let here = tempfile::tempdir()?;
     for name in ["Mask", "", "-mask", "mask mail", "../mask"] {

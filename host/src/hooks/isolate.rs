@@ -52,17 +52,16 @@ pub fn run(
 ) -> Result<Verdict, Hold> {
     let started = Instant::now();
     let before = payloads.take();
-    let payloads_bytes = payloads.written_bytes();
     let mut run = Run {
         plugin,
         batch,
+        kept_bytes: payloads.written_bytes(),
         payloads,
         instance: None,
         refused: Vec::new(),
         failed: Vec::new(),
         allowed: plugin.breaker.allowance(before.len()),
         wasted: Duration::ZERO,
-        kept_bytes: payloads_bytes,
         is_given_up,
     };
     let mut rest = before.as_slice();
@@ -121,6 +120,7 @@ impl Run<'_> {
 
     /// Asks for the rows, and for each half of them where that fails.
     fn settle(&mut self, rows: &[Row], deadline: Duration) -> Result<(), Hold> {
+        let is_first_failure = self.wasted.is_zero();
         let failure = match self.ask(rows, deadline)? {
             Ok(refused) => {
                 self.refused.extend(refused);
@@ -135,6 +135,10 @@ impl Run<'_> {
             return Err(self.hold("spends too long on calls that fail", &failure));
         }
         if let [row] = rows {
+            // No row is judged by a single call, which a busy machine may have held up.
+            if is_first_failure {
+                return self.settle(rows, deadline);
+            }
             self.failed.push((row.origin, failure.clone()));
             if may_pause && self.failed.len() > self.allowed {
                 return Err(self.hold("fails on too many rows", &failure));
