@@ -66,8 +66,7 @@ impl Builder {
     pub fn take(&mut self, message: &Message<'_>) {
         let at = (message.topic_handle(), message.partition());
         if !self.by_handle.contains_key(&at) {
-            let source =
-                TopicPartition { topic: message.topic().into(), partition: message.partition() };
+            let source = message.source();
             let Some(epoch) = self.epochs.get(&source) else { return };
             self.by_handle.insert(at, (source, *epoch));
         }

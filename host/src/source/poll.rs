@@ -1,6 +1,6 @@
 //! The poll thread: serves the consumer, reads while the budget allows, hands batches over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub struct Poller {
     next_epoch: u64,
     /// Where each partition was last known to be committed, to tell lost data from a fresh start.
     committed: HashMap<TopicPartition, i64>,
+    /// Partitions that were moved to another offset, and have given nothing since.
+    moved: HashSet<TopicPartition>,
     is_stopped: bool,
 }
 
@@ -88,6 +90,7 @@ impl Poller {
             reset: config.kafka.auto_offset_reset,
             next_epoch: 1,
             committed: HashMap::new(),
+            moved: HashSet::new(),
             is_stopped: false,
         })
     }
@@ -125,6 +128,9 @@ impl Poller {
             return;
         }
         self.serve();
+        // Moving a partition stops it, which ends its forwarding at some later moment: librdkafka
+        // does it on a thread of its own (`rd_kafka_toppar_fetch_stop`). What comes meanwhile waits.
+        self.moved.iter().for_each(|source| self.queue.forward(source));
         if self.builder.is_due() && self.budget.has_slot() {
             self.hand_over();
         }
@@ -165,16 +171,14 @@ impl Poller {
     }
 
     fn read(&mut self, wait: Duration, room: usize) {
-        let (builder, mut full, mut errors) = (&mut self.builder, Vec::new(), Vec::new());
+        let (builder, moved) = (&mut self.builder, &mut self.moved);
+        let (mut full, mut errors) = (Vec::new(), Vec::new());
         let count = self.queue.consume(wait, room, |message| match message.error() {
-            Some((code, text)) => {
-                let source = TopicPartition {
-                    topic: message.topic().into(),
-                    partition: message.partition(),
-                };
-                errors.push((source, code, text));
-            }
+            Some((code, text)) => errors.push((message.source(), code, text)),
             None => {
+                if !moved.is_empty() {
+                    moved.remove(&message.source());
+                }
                 builder.take(message);
                 if builder.room() == 0 {
                     full.extend(builder.cut());
@@ -288,6 +292,7 @@ impl Poller {
         for source in &revoked {
             self.builder.revoke(source);
             self.committed.remove(source);
+            self.moved.remove(source);
             self.queue.release(source);
         }
         Ok(unassign(&self.consumer, list)?)
@@ -359,15 +364,13 @@ impl Poller {
                 "records lost before they were read: {text}; raise the topic's retention.ms"
             );
         }
+        self.moved.insert(source.clone());
         let mut list = TopicPartitionList::new();
         list.add_partition(&source.topic, source.partition);
         let moved = list
             .set_partition_offset(&source.topic, source.partition, start)
             .and_then(|()| self.consumer.incremental_unassign(&list))
-            .and_then(|()| {
-                self.queue.forward(source);
-                self.consumer.incremental_assign(&list)
-            })
+            .and_then(|()| self.consumer.incremental_assign(&list))
             .or_else(|_| {
                 self.consumer.seek(&source.topic, source.partition, start, COMMITTED_TIMEOUT)
             });

@@ -200,6 +200,11 @@ impl Message<'_> {
         self.get().partition
     }
 
+    /// Where it came from.
+    pub fn source(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic().into(), partition: self.partition() }
+    }
+
     /// Inclusive offset.
     pub fn offset(&self) -> i64 {
         self.get().offset
