@@ -61,7 +61,7 @@ pub struct Plugin {
 impl Plugin {
     /// The name of one of its variables, such as `PLUGIN_REDACT_CONFIG`.
     pub fn variable(&self, of: &str) -> String {
-        format!("PLUGIN_{}_{of}", key(&self.name))
+        variable(&self.name, of)
     }
 }
 
@@ -86,6 +86,11 @@ impl OnBreaker {
 /// A plugin's name as a part of a variable's.
 fn key(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// The name of a variable of the plugin of this name.
+fn variable(plugin: &str, of: &str) -> String {
+    format!("PLUGIN_{}_{of}", key(plugin))
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
@@ -145,7 +150,7 @@ fn split(reader: &mut Reader<'_>, entry: &str, list: &[Plugin]) -> Option<(Strin
 }
 
 fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
-    let variable = |of: &str| format!("PLUGIN_{}_{of}", key(&name));
+    let variable = |of: &str| variable(&name, of);
     let timeout_ms = reader.number(&variable("TIMEOUT_MS"), "milliseconds", 20, 60_000);
     let memory_bytes =
         reader.number(&variable("MEMORY_BYTES"), "bytes", 1_048_576, 4_294_967_296_usize);

@@ -32,7 +32,6 @@ impl Trial {
         let mut variables = vec![
             // With a line break, so that a comma belongs to the path.
             ("PLUGINS", format!("plugin={}\n", self.file.display())),
-            ("PLUGIN_BREAKER_SHARE", "1".to_owned()),
             ("PLUGIN_ON_BREAKER", "dead_letter".to_owned()),
         ];
         variables.extend(self.config.clone().map(|config| ("PLUGIN_PLUGIN_CONFIG", config)));
