@@ -1,30 +1,67 @@
-//! Stands in for `hooks` in a build without it: there are no plugins, as the type says.
+//! Stands in for `hooks` in a build without it: there are no plugins, as the types say.
 
 use std::sync::Arc;
 
 use crate::config::Plugins;
 use crate::observe::status::Status;
+use crate::outcome::Hold;
 use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
+use crate::rows::Rows;
+use crate::schema::plan::TablePlan;
+
+/// No plugin of either stage.
+#[derive(Default)]
+pub struct Hooks {
+    /// None.
+    pub rows: Option<RowsHooks>,
+    /// None.
+    pub arrow: Option<ArrowHooks>,
+}
 
 /// Nothing can make one.
-pub enum Hooks {}
+pub enum RowsHooks {}
+
+/// Nothing can make one.
+pub enum ArrowHooks {}
+
+/// What nobody can make holds for a table.
+pub struct Fit {
+    /// How records are decoded.
+    pub decode: Arc<TablePlan>,
+}
 
 impl Hooks {
     /// No plugin: a configuration with any is refused before.
     #[allow(clippy::unused_async)]
-    pub async fn load(_: &Plugins, _: Arc<Status>) -> anyhow::Result<Option<Self>> {
-        Ok(None)
+    pub async fn load(_: &Plugins, _: Arc<Status>) -> anyhow::Result<Self> {
+        Ok(Self::default())
     }
 
-    /// Never called.
+    /// None.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         std::iter::empty()
+    }
+}
+
+impl RowsHooks {
+    /// Never called.
+    #[allow(clippy::unused_async)]
+    pub async fn run(&self, _: &Arc<Batch>, _: Vec<Origin>) -> Hooked {
+        match *self {}
+    }
+}
+
+impl ArrowHooks {
+    /// Never called.
+    #[allow(clippy::unused_async)]
+    pub async fn fit(&self, _: &TablePlan) -> Result<Arc<Fit>, Hold> {
+        match *self {}
     }
 
     /// Never called.
     #[allow(clippy::unused_async)]
-    pub async fn run(&self, _: &Arc<Batch>, _: Vec<Origin>) -> Hooked {
+    pub async fn run(&self, _: &Arc<Fit>, _: Rows) -> Result<Rows, Hold> {
         match *self {}
     }
 }

@@ -1,7 +1,7 @@
 //! The path of a batch, from the source to its settling. This file is the map of the host: the
 //! stages are functions of a batch, they meet here and nowhere else.
 //!
-//! Order within a batch: rows hooks, once; decode; where there are faults, confirm that the plan
+//! Order within a batch: rows hooks, once; decode, arrow hooks and check; where there are faults, confirm that the plan
 //! is still the table's; judge the brake; dead-letter and await the reports; insert; settle. The
 //! commit follows in `run`. So a record is never in neither place, and nothing is dead-lettered
 //! for a stale plan.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admit::Admission;
+use crate::blocking;
 use crate::brake::Brake;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
@@ -18,10 +19,12 @@ use crate::fates::{Fate, Fates};
 use crate::hooks::Hooks;
 use crate::observe::count;
 use crate::observe::rejections::RejectionLog;
+use crate::outcome::Hold;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
 use crate::rejection::Rejection;
-use crate::rows::Checked;
+use crate::rows::{Checked, Rows};
+use crate::schema::plan::TablePlan;
 use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
 
@@ -30,7 +33,7 @@ pub struct Pipeline {
     /// What is judged before a payload is read.
     pub admission: Admission,
     /// The plugins, if any.
-    pub hooks: Option<Hooks>,
+    pub hooks: Hooks,
     /// The table and its plan, kept current.
     pub tables: Tables,
     /// How much of a batch may be refused.
@@ -55,7 +58,14 @@ impl Pipeline {
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
         while !fates.is_settled() {
             let known = self.tables.current().await;
-            let checked = self.compute(&known, batch, hooked.as_ref(), &fates, &refused).await;
+            let pending = pending(batch, &fates, &refused);
+            let checked = match self.compute(&known, batch, hooked.as_ref(), pending).await {
+                Ok(checked) => checked,
+                Err(hold) => {
+                    self.tables.wait_for_change(&known, hold).await;
+                    continue;
+                }
+            };
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
@@ -68,6 +78,7 @@ impl Pipeline {
                 self.dead_letter(batch, &rejections, &mut fates).await;
                 refused.clear();
             }
+            fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
             let allowance = self.brake.allowance(&fates);
             let (rows, origins) = (&checked.batch, &checked.origins);
             let inserted = self.sink.insert(&known.table, rows, origins, allowance).await;
@@ -93,7 +104,7 @@ impl Pipeline {
         fates: &mut Fates,
         refused: &mut Vec<Rejection>,
     ) -> Option<Arc<Payloads>> {
-        let hooked = self.hooks.as_ref()?.run(batch, pending(batch, fates, refused)).await;
+        let hooked = self.hooks.rows.as_ref()?.run(batch, pending(batch, fates, refused)).await;
         fates.settle(hooked.dropped, Fate::Dropped);
         refused.extend(hooked.rejections);
         refused.sort_by_key(|rejection| rejection.origin);
@@ -101,34 +112,29 @@ impl Pipeline {
     }
 
     /// The stages that are all computation, off the threads that serve the network.
+    ///
+    /// # Errors
+    /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
     async fn compute(
         &self,
         known: &Arc<Known>,
         batch: &Arc<Batch>,
         hooked: Option<&Arc<Payloads>>,
-        fates: &Fates,
-        refused: &[Rejection],
-    ) -> Checked {
-        let pending = pending(batch, fates, refused);
-        let (known, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
-        crate::blocking::run(move || {
-            let started = Instant::now();
-            let decoded = match hooked {
-                None => {
-                    let payload = |origin| Some((origin, batch.record(origin)?.payload()?));
-                    decode(&known.plan, pending.into_iter().filter_map(payload))
-                }
-                Some(hooked) => {
-                    let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
-                    let rows = hooked.iter(&batch).filter(|(origin, _)| is_pending(origin));
-                    decode(&known.plan, rows)
-                }
-            };
-            count::decoded(started.elapsed());
-            // Arrow hooks belong here, between decode and check.
-            check(&known.plan, decoded)
-        })
-        .await
+        pending: Vec<Origin>,
+    ) -> Result<Checked, Hold> {
+        let fit = match &self.hooks.arrow {
+            Some(hooks) => Some((hooks, hooks.fit(&known.plan).await?)),
+            None => None,
+        };
+        let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
+        let (batch, hooked) = (Arc::clone(batch), hooked.cloned());
+        let mut rows =
+            blocking::run(move || decoded(&plan, &batch, hooked.as_deref(), &pending)).await;
+        if let Some((hooks, fit)) = &fit {
+            rows = hooks.run(fit, rows).await?;
+        }
+        let plan = Arc::clone(&known.plan);
+        Ok(blocking::run(move || check(&plan, rows)).await)
     }
 
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
@@ -140,6 +146,23 @@ impl Pipeline {
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
     }
+}
+
+/// What the pending records hold, or what hooks put in its place, as columns.
+fn decoded(plan: &TablePlan, batch: &Batch, hooked: Option<&Payloads>, pending: &[Origin]) -> Rows {
+    let started = Instant::now();
+    let rows = match hooked {
+        None => {
+            let payload = |origin: &Origin| Some((*origin, batch.record(*origin)?.payload()?));
+            decode(plan, pending.iter().filter_map(payload))
+        }
+        Some(hooked) => {
+            let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
+            decode(plan, hooked.iter(batch).filter(|(origin, _)| is_pending(origin)))
+        }
+    };
+    count::decoded(started.elapsed());
+    rows
 }
 
 /// The records that wait for their fate and are not refused, ascending.

@@ -108,6 +108,8 @@ pub enum Stage {
     RowsHook(Arc<str>),
     /// JSON to columns.
     Decode,
+    /// A plugin, by its name and version, on decoded rows.
+    ArrowHook(Arc<str>),
     /// Required, default and value rules.
     Check,
     /// The INSERT.
@@ -121,6 +123,7 @@ impl Stage {
             Self::Admit => "admit",
             Self::RowsHook(_) => "rows_hook",
             Self::Decode => "decode",
+            Self::ArrowHook(_) => "arrow_hook",
             Self::Check => "check",
             Self::Insert => "insert",
         }
@@ -129,7 +132,7 @@ impl Stage {
     /// The plugin that refused the record, if one did.
     pub fn plugin(&self) -> Option<&str> {
         match self {
-            Self::RowsHook(plugin) => Some(plugin),
+            Self::RowsHook(plugin) | Self::ArrowHook(plugin) => Some(plugin),
             _ => None,
         }
     }

@@ -1,12 +1,14 @@
 //! What flows between decode, check and the sink: columns, and the record of each row.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 
 use crate::record::Origin;
 use crate::rejection::Rejection;
 
 /// Decoded rows. The columns are the plan's, in its order, and may hold nulls anywhere.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rows {
     /// The columns.
     pub batch: RecordBatch,
@@ -17,6 +19,10 @@ pub struct Rows {
     pub absent: Vec<(usize, Origin)>,
     /// The records that gave no row.
     pub rejections: Vec<Rejection>,
+    /// The records that hooks left nothing of; some of them may be refused as well.
+    pub dropped: Vec<Origin>,
+    /// The columns that hooks wrote, ascending: their values are as untrusted as the wire.
+    pub written: Arc<[usize]>,
 }
 
 /// Rows that may be inserted.
@@ -28,6 +34,8 @@ pub struct Checked {
     pub origins: Vec<Origin>,
     /// The records that were refused so far.
     pub rejections: Vec<Rejection>,
+    /// The records that hooks left nothing of.
+    pub dropped: Vec<Origin>,
     /// How many nulls of each column a default took the place of, for columns with any.
     pub defaulted: Vec<(usize, usize)>,
 }

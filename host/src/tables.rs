@@ -27,7 +27,7 @@ pub struct Known {
     /// The table as read.
     pub table: Table,
     /// How records become its rows.
-    pub plan: TablePlan,
+    pub plan: Arc<TablePlan>,
 }
 
 /// Keeps one table known.
@@ -135,7 +135,7 @@ impl Tables {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
         })?;
-        Ok(Known { table, plan })
+        Ok(Known { table, plan: Arc::new(plan) })
     }
 
     /// Makes the table current, as it stood at `at`, unless it is the same as the current one.

@@ -1,4 +1,7 @@
-//! Check: the rules on absent and null fields, over columns of whoever made them.
+//! Check: the rules on absent and null fields, over columns of whoever made them; and those on
+//! values, over columns that hooks wrote.
+
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
 /// its rows.
 pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
-    let Rows { batch, origins, absent, rejections } = rows;
+    let Rows { batch, origins, absent, rejections, mut dropped, written } = rows;
     let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
     let mut refused: HashMap<Origin, Rejection> = HashMap::with_capacity(rejections.len());
     for rejection in rejections {
@@ -26,6 +29,16 @@ pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
     }
     let mut defaulted = Vec::new();
     let mut columns = batch.columns().to_vec();
+    for at in written.iter() {
+        let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
+            continue;
+        };
+        for (row, fault) in values::judge(column, plan) {
+            let Some(origin) = origins.get(row) else { continue };
+            let rejection = Rejection { origin: *origin, stage: Stage::Check, fault };
+            refused.entry(*origin).or_insert(rejection);
+        }
+    }
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
         let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) else {
             continue;
@@ -54,7 +67,8 @@ pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
     };
     let mut rejections: Vec<Rejection> = refused.into_values().collect();
     rejections.sort_by_key(|rejection| rejection.origin);
-    Checked { batch, origins, rejections, defaulted }
+    dropped.retain(|origin| rejections.binary_search_by_key(origin, |r| r.origin).is_err());
+    Checked { batch, origins, rejections, dropped, defaulted }
 }
 
 fn null_origins(nulls: &NullBuffer, origins: &[Origin]) -> Vec<Origin> {
@@ -145,7 +159,8 @@ mod tests {
         let plan = TablePlan::new(&schema, rules).unwrap();
         let origins = (0..).take(column.len()).collect();
         let batch = RecordBatch::try_new(Arc::clone(&plan.arrow), vec![column]).unwrap();
-        (plan, Rows { batch, origins, absent: vec![], rejections: vec![] })
+        let (absent, rejections, dropped) = (vec![], vec![], vec![]);
+        (plan, Rows { batch, origins, absent, rejections, dropped, written: Arc::default() })
     }
 
     fn texts(texts: &[Option<&str>]) -> ArrayRef {

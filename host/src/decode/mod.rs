@@ -53,7 +53,8 @@ pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a 
             }
         }
     }
-    Rows { batch: finish(plan, columns, origins.len()), origins, absent, rejections }
+    let batch = finish(plan, columns, origins.len());
+    Rows { batch, origins, absent, rejections, dropped: Vec::new(), written: Arc::default() }
 }
 
 fn decode_one(
@@ -84,7 +85,7 @@ fn complete(
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
         if column.len() == row {
             column.put_null();
-            if plan.is_required {
+            if plan.is_required && plan.is_asked {
                 absent.push((at, origin));
             }
         }

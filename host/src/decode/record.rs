@@ -131,7 +131,7 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        let is_guess = |column: &ColumnPlan| *column.name == *name;
+        let is_guess = |column: &ColumnPlan| column.is_asked && *column.name == *name;
         if self.plan.columns.get(self.guess).is_some_and(is_guess) {
             return Ok(Some(self.guess));
         }

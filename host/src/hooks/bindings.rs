@@ -1,13 +1,29 @@
-//! The host's side of `wit/plugin.wit`, generated.
+//! The host's side of `wit/plugin.wit`, generated; what both worlds share is made once.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
-wasmtime::component::bindgen!({
-    path: "../wit",
-    world: "rows-plugin",
-});
+mod rows_world {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "rows-plugin",
+    });
+}
 
-pub use sluicegate::plugin::host;
-#[cfg(test)]
-pub use sluicegate::plugin::types::Rejection;
-pub use sluicegate::plugin::types::{Action, Batch, Header, Outcome, Run, Wants};
+mod arrow_world {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "arrow-plugin",
+        with: {
+            "sluicegate:plugin/types": super::rows_world::sluicegate::plugin::types,
+            "sluicegate:plugin/host": super::rows_world::sluicegate::plugin::host,
+        },
+    });
+}
+
+pub use arrow_world::exports::sluicegate::plugin::arrow;
+pub use arrow_world::{ArrowPlugin, ArrowPluginPre};
+pub use rows_world::sluicegate::plugin::host;
+pub use rows_world::sluicegate::plugin::types::{
+    Action, Batch, Header, Outcome, Rejection, Run, Texts, Wants,
+};
+pub use rows_world::{RowsPlugin, RowsPluginPre};

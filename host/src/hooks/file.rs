@@ -6,9 +6,9 @@ use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::RowsPluginPre;
 use super::instance::State;
 use super::manifest::Manifest;
+use super::world::World;
 
 /// The contract that this host speaks.
 const PACKAGE: &str = "sluicegate:plugin";
@@ -46,6 +46,8 @@ pub struct File {
     pub manifest: Option<Manifest>,
     /// The version of the contract that it is built for.
     pub api_version: String,
+    /// What it sees.
+    pub sees: Sees,
     /// The interfaces that it imports, with what it is refused of them.
     pub imports: Vec<Import>,
     /// Its digest, 64 hexadecimal digits in lower case.
@@ -53,6 +55,25 @@ pub struct File {
     /// Its size.
     pub bytes: usize,
     component: Component,
+}
+
+/// What a plugin sees, by the world that it is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// Payloads, before they are decoded.
+    Rows,
+    /// Columns of decoded rows.
+    Arrow,
+}
+
+impl Sees {
+    /// The word of `sluicegate plugin`, and the name of the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Arrow => "arrow",
+        }
+    }
 }
 
 /// An interface that a component imports.
@@ -82,14 +103,16 @@ impl File {
         ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
         let component = Component::from_binary(engine, bytes)?;
         let ty = component.component_type();
-        let api_version = judge_world(ty.exports(engine).map(|(name, _)| name))?.to_owned();
+        let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let (api_version, sees) = judge_world(&exports)?;
         let imports = ty.imports(engine).map(|(name, item)| Import {
             name: name.to_owned(),
             refused: refused(engine, name, &item.ty),
         });
         Ok(Self {
             manifest: Manifest::of(bytes)?,
-            api_version,
+            api_version: api_version.to_owned(),
+            sees,
             imports: imports.collect(),
             sha256: digest(bytes),
             bytes: bytes.len(),
@@ -101,20 +124,20 @@ impl File {
     ///
     /// # Errors
     /// It imports more than that.
-    pub fn link(&self, engine: &Engine) -> anyhow::Result<RowsPluginPre<State>> {
+    pub fn link<W: World>(&self, engine: &Engine) -> anyhow::Result<W::Linked> {
         let refused: Vec<&str> =
             self.imports.iter().flat_map(|import| &import.refused).map(String::as_str).collect();
         ensure!(refused.is_empty(), "it imports what no plugin gets: {}", refused.join(", "));
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         super::bindings::host::add_to_linker::<_, State>(&mut linker, |state| state)?;
-        Ok(RowsPluginPre::new(linker.instantiate_pre(&self.component)?)?)
+        Ok(W::link(linker.instantiate_pre(&self.component)?)?)
     }
 }
 
-/// The version of the contract, if the exports are those of a world of this host.
-fn judge_world<'a>(exports: impl Iterator<Item = &'a str>) -> anyhow::Result<&'a str> {
-    let exports: Vec<&str> = exports.collect();
+/// The version of the contract and what the plugin sees, if the exports are those of a world of
+/// this host.
+fn judge_world<'a>(exports: &[&'a str]) -> anyhow::Result<(&'a str, Sees)> {
     let ours = |interface: &str| {
         let name = format!("{PACKAGE}/{interface}@");
         exports.iter().find_map(|export| export.strip_prefix(&*name))
@@ -130,8 +153,12 @@ fn judge_world<'a>(exports: impl Iterator<Item = &'a str>) -> anyhow::Result<&'a
         "it is built for {PACKAGE} {version}, and this host speaks {VERSION}: use a host of that \
          version, or build the plugin with sluicegate-plugin {VERSION}"
     );
-    ensure!(ours("rows").is_some(), "it exports no hook: `rows` is missing");
-    Ok(version)
+    let hooks = [Sees::Rows, Sees::Arrow].map(|sees| ours(sees.as_str()).map(|_| sees));
+    match hooks {
+        [Some(sees), None] | [None, Some(sees)] => Ok((version, sees)),
+        [None, None] => bail!("it exports no hook: neither `rows` nor `arrow`"),
+        [Some(_), Some(_)] => bail!("it exports both `rows` and `arrow`: make it two plugins"),
+    }
 }
 
 /// The parts of an import that are not granted, each with what it is for.
@@ -176,15 +203,21 @@ mod tests {
     use super::*;
 
     fn judged(exports: &[&str]) -> String {
-        judge_world(exports.iter().copied()).map_or_else(|error| error.to_string(), str::to_owned)
+        match judge_world(exports) {
+            Ok((version, sees)) => format!("{version} {}", sees.as_str()),
+            Err(error) => error.to_string(),
+        }
     }
 
     #[test]
     fn a_world_is_judged_by_its_exports() {
         let (rows, lifecycle) =
             ("sluicegate:plugin/rows@0.1.0", "sluicegate:plugin/lifecycle@0.1.0");
-        assert_eq!(judged(&[lifecycle, rows]), "0.1.0");
+        let arrow = "sluicegate:plugin/arrow@0.1.0";
+        assert_eq!(judged(&[lifecycle, rows]), "0.1.0 rows");
+        assert_eq!(judged(&[arrow, lifecycle]), "0.1.0 arrow");
         assert!(judged(&[lifecycle]).contains("no hook"));
+        assert!(judged(&[lifecycle, rows, arrow]).contains("both"));
         let newer = judged(&["sluicegate:plugin/lifecycle@0.2.0", "sluicegate:plugin/rows@0.2.0"]);
         assert!(newer.contains("built for sluicegate:plugin 0.2.0"), "{newer}");
         let tenfold = judged(&["sluicegate:plugin/lifecycle@0.10.0"]);

@@ -7,12 +7,13 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::bindings::{Batch, Outcome, RowsPlugin, RowsPluginPre, Wants, host};
+use super::bindings::{Texts, Wants, host};
 use super::engine::TICK;
 use super::failure::Failure;
 use super::limits::Limits;
 use super::stderr::Tail;
 use super::voice::Voice;
+use super::world::World;
 
 /// Least bytes that one answer may have; else four times what was asked.
 const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -47,6 +48,15 @@ impl host::Host for State {
         self.voice.log(level, &message);
     }
 
+    fn lookup(
+        &mut self,
+        table: String,
+        _columns: Vec<String>,
+        _keys: Texts,
+    ) -> Result<Vec<host::Found>, String> {
+        Err(format!("table `{table}` is not granted: name it in PLUGIN_<NAME>_TABLES"))
+    }
+
     fn counter_add(&mut self, counter: String, by: u64) {
         self.voice.count(&counter, by);
     }
@@ -63,23 +73,25 @@ pub struct Bounds {
 
 /// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
 /// be left in any state.
-pub struct Instance {
+pub struct Instance<W> {
     store: Store<State>,
-    plugin: RowsPlugin,
+    world: W,
     wants: Wants,
     /// What it held once it had begun.
     begun_bytes: usize,
     calls: u32,
+    /// The state of the table that an arrow plugin has planned for.
+    planned_for: Option<Arc<str>>,
 }
 
-impl Instance {
+impl<W: World> Instance<W> {
     /// Instantiates and calls `init`. Blocks for as long as a call may take.
     ///
     /// # Errors
     /// What `init` says, which is of the kind `error`, or what happened to it.
     pub fn new(
         engine: &Engine,
-        linked: &RowsPluginPre<State>,
+        linked: &W::Linked,
         bounds: Bounds,
         config: &str,
         voice: Arc<Voice>,
@@ -97,15 +109,14 @@ impl Instance {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
         store.set_epoch_deadline(ticks(bounds.timeout));
-        let plugin = linked.instantiate(&mut store).map_err(|error| failure(&store, &error))?;
-        let answer = plugin.sluicegate_plugin_lifecycle().call_init(&mut store, config);
-        let wants = match answer {
+        let world = W::instantiate(linked, &mut store).map_err(|error| failure(&store, &error))?;
+        let wants = match world.init(&mut store, config) {
             Ok(Ok(wants)) => wants,
             Ok(Err(refusal)) => return Err(Failure::error(&refusal)),
             Err(error) => return Err(failure(&store, &error)),
         };
         let begun_bytes = store.data().limits.memory_bytes();
-        Ok(Self { store, plugin, wants, begun_bytes, calls: 0 })
+        Ok(Self { store, world, wants, begun_bytes, calls: 0, planned_for: None })
     }
 
     /// What it wants to know of a record.
@@ -126,17 +137,33 @@ impl Instance {
         self.calls >= MAX_CALLS || self.memory_bytes() - self.begun_bytes > room / 2
     }
 
-    /// Asks for a batch. Blocks for at most `deadline`, rounded up to the engine's clock.
+    /// Whether it has planned for this state of the table.
+    pub fn has_planned_for(&self, fingerprint: &str) -> bool {
+        self.planned_for.as_deref() == Some(fingerprint)
+    }
+
+    /// Notes that it has.
+    pub fn set_planned_for(&mut self, fingerprint: &str) {
+        self.planned_for = Some(fingerprint.into());
+    }
+
+    /// Calls one of its exports with a question of so many bytes. Blocks for at most `deadline`,
+    /// rounded up to the engine's clock.
     ///
     /// # Errors
     /// [`Failure`], after which the instance must be dropped.
-    pub fn transform(&mut self, batch: &Batch, deadline: Duration) -> Result<Outcome, Failure> {
+    pub fn call<T>(
+        &mut self,
+        deadline: Duration,
+        question_bytes: usize,
+        export: impl FnOnce(&W, &mut Store<State>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, Failure> {
         self.calls += 1;
         self.store.data_mut().limits.begin_call();
-        self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * batch.values.len()));
+        self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * question_bytes));
         self.store.set_epoch_deadline(ticks(deadline));
-        match self.plugin.sluicegate_plugin_rows().call_transform(&mut self.store, batch) {
-            Ok(Ok(outcome)) => Ok(outcome),
+        match export(&self.world, &mut self.store) {
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(text)) => Err(Failure::error(&text)),
             Err(error) => Err(failure(&self.store, &error)),
         }

@@ -1,24 +1,21 @@
 //! One plugin over the rows of a batch; where a call fails, the row that fails alone is found.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::exchange::{self, Refused};
-use super::failure::Failure;
+use super::bindings;
+use super::failure::{Failure, cut};
 use super::instance::Instance;
 use super::plugin::Plugin;
+use super::world::World;
 use crate::config::OnBreaker;
 use crate::observe::count;
 use crate::outcome::Hold;
-use crate::payloads::{Payloads, Row};
-use crate::record::{Batch, Origin};
+use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 
-/// Most rows of one call: a larger one gains nothing, and costs more where it fails.
-const CHUNK_ROWS: usize = 1_000;
-/// Most payload bytes of one call, unless a single row has more.
-const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// Shortest deadline of a call that isolates: a few ticks of the engine's clock.
 const MIN_DEADLINE: Duration = Duration::from_millis(50);
 /// How many whole deadlines the rows of one first call may spend on calls that fail, before the
@@ -28,6 +25,61 @@ const MAX_DEADLINES: u32 = 10;
 const MIN_WRITTEN_BYTES: usize = 64 * 1024 * 1024;
 /// Most rows that a plugin may put out for a batch.
 const MAX_ROWS: usize = 4_000_000;
+/// Most rows that one call may put out. A row costs the host more than the guest.
+pub const MAX_ROWS_OUT: usize = 100_000;
+/// Most characters kept of the column that a plugin names: it becomes a header.
+const MAX_COLUMN_CHARS: usize = 128;
+
+/// What is done with the rows of a batch, in as many calls as it takes.
+pub trait Work {
+    /// Who does it.
+    type World: World;
+
+    /// How many rows there are.
+    fn rows(&self) -> usize;
+
+    /// The record of a row.
+    fn origin(&self, row: usize) -> Origin;
+
+    /// The bytes that came in with the batch.
+    fn batch_bytes(&self) -> usize;
+
+    /// How many rows from `first` on go into one call; at least 1.
+    fn rows_of_call(&self, first: usize) -> usize;
+
+    /// Asks for some of the rows, and keeps what goes on of them. Rows come in their order.
+    ///
+    /// # Errors
+    /// The call failed; nothing is kept of it then.
+    fn ask(
+        &mut self,
+        instance: &mut Instance<Self::World>,
+        rows: Range<usize>,
+        deadline: Duration,
+    ) -> Result<Vec<Refused>, Failure>;
+
+    /// Rows and bytes that were put out so far.
+    fn put_out(&self) -> (usize, usize);
+}
+
+/// A record that a plugin refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The record.
+    pub origin: Origin,
+    /// Why, in the plugin's words.
+    pub message: String,
+    /// The column or field at fault.
+    pub column: Option<String>,
+}
+
+impl Refused {
+    /// A record and a plugin's words, cut.
+    pub fn new(origin: Origin, why: bindings::Rejection) -> Self {
+        let column = why.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect());
+        Self { origin, message: cut(&why.message), column }
+    }
+}
 
 /// What a plugin made of the rows of a batch, beside those that go on.
 #[derive(Debug, Default)]
@@ -40,75 +92,60 @@ pub struct Verdict {
     pub failed: usize,
 }
 
-/// Runs a plugin over all rows; those that go on take their place. Blocks.
+/// Runs a plugin over all rows. Blocks.
 ///
 /// # Errors
 /// The breaker is open, or no instance can be made; nothing is settled then.
-pub fn run(
-    plugin: &Plugin,
-    batch: &Batch,
-    payloads: &mut Payloads,
+pub fn run<W: Work>(
+    plugin: &Plugin<W::World>,
+    work: &mut W,
+    stage: fn(Arc<str>) -> Stage,
     is_given_up: &AtomicBool,
 ) -> Result<Verdict, Hold> {
     let started = Instant::now();
-    let before = payloads.take();
+    let rows = work.rows();
     let mut run = Run {
         plugin,
-        batch,
-        kept_bytes: payloads.written_bytes(),
-        payloads,
+        work,
         instance: None,
         refused: Vec::new(),
         failed: Vec::new(),
-        allowed: plugin.breaker.allowance(before.len()),
+        allowed: plugin.breaker.allowance(rows),
         wasted: Duration::ZERO,
         is_given_up,
     };
-    let mut rest = before.as_slice();
-    while !rest.is_empty() {
-        let (chunk, others) = rest.split_at(run.chunk_len(rest));
+    let mut first = 0;
+    while first < rows {
+        let next = first + run.work.rows_of_call(first);
         run.wasted = Duration::ZERO;
-        run.settle(chunk, plugin.bounds.timeout)?;
+        run.settle(first..next, plugin.bounds.timeout)?;
         run.judge_output()?;
-        rest = others;
+        first = next;
     }
     count::hooked(&plugin.name, started.elapsed());
-    Ok(run.finish(before.len()))
+    Ok(run.finish(rows, stage))
 }
 
-struct Run<'a> {
-    plugin: &'a Plugin,
-    batch: &'a Batch,
-    payloads: &'a mut Payloads,
-    instance: Option<Instance>,
+struct Run<'a, W: Work> {
+    plugin: &'a Plugin<W::World>,
+    work: &'a mut W,
+    instance: Option<Instance<W::World>>,
     refused: Vec<Refused>,
     failed: Vec<(Origin, Failure)>,
     /// How many rows may fail.
     allowed: usize,
     /// Time that the rows of one first call spent on calls that failed.
     wasted: Duration,
-    /// What other plugins wrote before.
-    kept_bytes: usize,
     /// Nobody waits for the answer any more.
     is_given_up: &'a AtomicBool,
 }
 
-impl Run<'_> {
-    fn chunk_len(&self, rows: &[Row]) -> usize {
-        let max_bytes = CHUNK_BYTES.min(self.plugin.bounds.memory_bytes / 8);
-        let mut bytes = 0;
-        let fits = rows.iter().take(CHUNK_ROWS).take_while(|row| {
-            bytes += exchange::size_bytes(self.payloads, self.batch, row, self.plugin.wants);
-            bytes <= max_bytes
-        });
-        fits.count().max(1)
-    }
-
+impl<W: Work> Run<'_, W> {
     /// Whether what was put out may be held in memory.
     fn judge_output(&self) -> Result<(), Hold> {
-        let bytes = self.payloads.written_bytes() - self.kept_bytes;
-        let max_bytes = MIN_WRITTEN_BYTES.max(4 * self.batch.size_bytes());
-        if bytes <= max_bytes && self.payloads.len() <= MAX_ROWS {
+        let (rows, bytes) = self.work.put_out();
+        let max_bytes = MIN_WRITTEN_BYTES.max(4 * self.work.batch_bytes());
+        if bytes <= max_bytes && rows <= MAX_ROWS {
             return Ok(());
         }
         Err(Hold::Paused(format!(
@@ -119,9 +156,9 @@ impl Run<'_> {
     }
 
     /// Asks for the rows, and for each half of them where that fails.
-    fn settle(&mut self, rows: &[Row], deadline: Duration) -> Result<(), Hold> {
+    fn settle(&mut self, rows: Range<usize>, deadline: Duration) -> Result<(), Hold> {
         let is_first_failure = self.wasted.is_zero();
-        let failure = match self.ask(rows, deadline)? {
+        let failure = match self.ask(rows.clone(), deadline)? {
             Ok(refused) => {
                 self.refused.extend(refused);
                 return Ok(());
@@ -134,19 +171,19 @@ impl Run<'_> {
         if may_pause && self.wasted > deadline_at_least * MAX_DEADLINES {
             return Err(self.hold("spends too long on calls that fail", &failure));
         }
-        if let [row] = rows {
+        if rows.len() == 1 {
             // No row is judged by a single call, which a busy machine may have held up.
             if is_first_failure {
                 return self.settle(rows, deadline);
             }
-            self.failed.push((row.origin, failure.clone()));
+            self.failed.push((self.work.origin(rows.start), failure.clone()));
             if may_pause && self.failed.len() > self.allowed {
                 return Err(self.hold("fails on too many rows", &failure));
             }
             return Ok(());
         }
-        let (left, right) = rows.split_at(rows.len() / 2);
-        for half in [left, right] {
+        let middle = rows.start + rows.len() / 2;
+        for half in [rows.start..middle, middle..rows.end] {
             // The last word over a row is given with the whole deadline.
             let deadline = match half.len() {
                 1 => self.plugin.bounds.timeout,
@@ -160,7 +197,7 @@ impl Run<'_> {
     /// One call, of an instance that is dropped if it fails.
     fn ask(
         &mut self,
-        rows: &[Row],
+        rows: Range<usize>,
         deadline: Duration,
     ) -> Result<Result<Vec<Refused>, Failure>, Hold> {
         if self.is_given_up.load(Ordering::Relaxed) {
@@ -170,15 +207,12 @@ impl Run<'_> {
             Some(instance) => instance,
             None => self.plugin.instance()?,
         };
-        let guest = exchange::question(self.payloads, self.batch, rows, instance.wants());
         let started = Instant::now();
-        let answer = instance.transform(&guest, deadline);
-        let took = started.elapsed();
-        let answer = answer.and_then(|outcome| exchange::apply(self.payloads, rows, outcome));
+        let answer = self.work.ask(&mut instance, rows, deadline);
         match &answer {
             Ok(_) if !instance.is_worn() => self.instance = Some(instance),
             Ok(_) => {}
-            Err(_) => self.wasted += took,
+            Err(_) => self.wasted += started.elapsed(),
         }
         Ok(answer)
     }
@@ -192,11 +226,11 @@ impl Run<'_> {
         ))
     }
 
-    fn finish(mut self, rows: usize) -> Verdict {
+    fn finish(mut self, rows: usize, stage: fn(Arc<str>) -> Stage) -> Verdict {
         if let Some(instance) = self.instance.take() {
             self.plugin.give_back(instance);
         }
-        let stage = Stage::RowsHook(Arc::clone(&self.plugin.title));
+        let stage = stage(Arc::clone(&self.plugin.title));
         let title = &self.plugin.title;
         let failed = self.failed.len();
         let refused = self.refused.into_iter().map(|refused| {

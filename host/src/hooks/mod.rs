@@ -1,13 +1,14 @@
-//! Hooks: plugins that see each payload before it is decoded, each in a sandbox of its own.
+//! Hooks: plugins that see each payload before it is decoded, or the columns after it, each in a
+//! sandbox of its own.
 //!
-//! A plugin is as untrusted as the wire. It gets its batch, its configuration, a clock and a log;
-//! no file, no network, no way to wait. Its memory, time and output are bounded, and a call that
-//! fails costs the one record that it fails on.
+//! A plugin is as untrusted as the wire. It gets its batch, its configuration, a clock, a log and
+//! the tables that it is granted; no file, no network, no way to wait. Its memory, time and output
+//! are bounded, and a call that fails costs the one record that it fails on.
 
+mod arrow;
 mod bindings;
 mod breaker;
 mod engine;
-mod exchange;
 mod failure;
 mod file;
 mod instance;
@@ -15,113 +16,100 @@ mod isolate;
 mod limits;
 mod manifest;
 mod plugin;
+mod rows;
 mod stderr;
 mod voice;
+mod world;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::{Context as _, ensure};
+
+pub use arrow::{ArrowHooks, Fit};
 pub use engine::engine;
-pub use file::File;
+pub use file::{File, Sees};
 pub use manifest::Manifest;
+pub use rows::RowsHooks;
 
 use crate::config::Plugins;
 use crate::observe::status::Status;
-use crate::outcome::Hold;
-use crate::payloads::{Hooked, Payloads};
-use crate::record::{Batch, Origin};
-use crate::rejection::Rejection;
-use crate::retry::Backoff;
 use plugin::Plugin;
 
-/// The plugins in their order.
+/// The plugins of both stages.
+#[derive(Default)]
 pub struct Hooks {
-    plugins: Arc<[Plugin]>,
-    status: Arc<Status>,
+    /// Those on payloads, if any.
+    pub rows: Option<RowsHooks>,
+    /// Those on decoded rows, if any.
+    pub arrow: Option<ArrowHooks>,
 }
 
 impl Hooks {
-    /// Loads every plugin; `None` where none is configured.
+    /// Loads every plugin. Without any, no engine is started.
     ///
     /// # Errors
     /// The first plugin that cannot be used, with its variable and file.
-    pub async fn load(config: &Plugins, status: Arc<Status>) -> anyhow::Result<Option<Self>> {
+    pub async fn load(config: &Plugins, status: Arc<Status>) -> anyhow::Result<Self> {
         if config.list.is_empty() {
-            return Ok(None);
+            return Ok(Self::default());
         }
         let config = config.clone();
-        let plugins = crate::blocking::run(move || {
-            let engine = engine::engine(config.cache_dir.as_deref())?;
-            let plugins = config.list.iter().map(|plugin| Plugin::new(&engine, plugin, &config));
-            plugins.collect::<anyhow::Result<Arc<[Plugin]>>>()
-        });
-        Ok(Some(Self { plugins: plugins.await?, status }))
+        let (rows, arrow) = crate::blocking::run(move || open(&config)).await?;
+        Ok(Self { rows: RowsHooks::new(rows, Arc::clone(&status)), arrow: ArrowHooks::new(arrow) })
     }
 
     /// How logs and dead letters name the plugins, in their order.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
-        self.plugins.iter().map(|plugin| &*plugin.title)
+        let arrow = self.arrow.iter().flat_map(ArrowHooks::titles);
+        self.rows.iter().flat_map(RowsHooks::titles).chain(arrow)
     }
 
     /// The most memory that an instance which waits for work holds, bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
-    }
-
-    /// Takes records through every plugin. It waits for as long as a plugin is broken.
-    ///
-    /// # Cancel safety
-    /// Dropped, nothing has happened to any record.
-    pub async fn run(&self, batch: &Arc<Batch>, pending: Vec<Origin>) -> Hooked {
-        /// Work on another thread does not end with the one who waits for it.
-        struct GiveUp(Arc<AtomicBool>);
-        impl Drop for GiveUp {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let given_up = GiveUp(Arc::default());
-        let waiter = self.status.waiter("plugins");
-        let mut backoff = Backoff::default();
-        let pending = Arc::new(pending);
-        loop {
-            let (plugins, batch) = (Arc::clone(&self.plugins), Arc::clone(batch));
-            let (records, is_given_up) = (Arc::clone(&pending), Arc::clone(&given_up.0));
-            let work = move || chain(&plugins, &batch, &records, &is_given_up);
-            match crate::blocking::run(work).await {
-                Ok(hooked) => return hooked,
-                Err(hold) => waiter.hold(hold),
-            }
-            backoff.wait().await;
-        }
+        let rows = self.rows.as_ref().map_or(0, RowsHooks::memory_bytes);
+        rows.max(self.arrow.as_ref().map_or(0, ArrowHooks::memory_bytes))
     }
 }
 
-fn chain(
-    plugins: &[Plugin],
-    batch: &Batch,
-    pending: &[Origin],
-    is_given_up: &AtomicBool,
-) -> Result<Hooked, Hold> {
-    let mut payloads = Payloads::of_records(pending.iter().copied());
-    let mut rejections: BTreeMap<Origin, Rejection> = BTreeMap::new();
-    let mut counted = Vec::new();
-    for plugin in plugins {
-        let verdict = isolate::run(plugin, batch, &mut payloads, is_given_up)?;
-        counted.push((plugin, verdict.rows, verdict.failed));
-        for rejection in verdict.rejections {
-            rejections.entry(rejection.origin).or_insert(rejection);
+type Opened = (Vec<Plugin<bindings::RowsPlugin>>, Vec<Plugin<bindings::ArrowPlugin>>);
+
+fn open(config: &Plugins) -> anyhow::Result<Opened> {
+    let engine = engine::engine(config.cache_dir.as_deref())?;
+    let (mut rows, mut arrow) = (Vec::new(), Vec::new());
+    for plugin in &config.list {
+        let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
+        let file = plugin::read(&engine, plugin).with_context(place)?;
+        match file.sees {
+            Sees::Rows => {
+                ensure!(
+                    arrow.is_empty(),
+                    "{}: a plugin on payloads stands behind one on decoded rows, which run later; \
+                     put it in front of them",
+                    place()
+                );
+                rows.push(Plugin::new(&engine, &file, plugin, config).with_context(place)?);
+            }
+            Sees::Arrow => {
+                arrow.push(Plugin::new(&engine, &file, plugin, config).with_context(place)?);
+            }
         }
-        // A record's rows share one fate.
-        payloads.withdraw(|origin| rejections.contains_key(&origin));
-        payloads.forget();
     }
-    // Only now: a run that is held is done again, and must not count twice.
-    for (plugin, rows, failed) in counted {
-        plugin.breaker.note(rows, failed);
+    Ok((rows, arrow))
+}
+
+/// Runs `work` on a thread of its own. It is told when nobody waits for it any more, since work
+/// on another thread does not end with the one who waits.
+async fn until_given_up<T: Send + 'static>(
+    work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+) -> T {
+    struct GiveUp(Arc<AtomicBool>);
+    impl Drop for GiveUp {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
-    let mut dropped = payloads.without_row(pending);
-    dropped.retain(|origin| !rejections.contains_key(origin));
-    Ok(Hooked { payloads, rejections: rejections.into_values().collect(), dropped })
+    let given_up = GiveUp(Arc::default());
+    let is_given_up = Arc::clone(&given_up.0);
+    crate::blocking::run(move || work(&is_given_up)).await
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow, ensure};
 use wasmtime::Engine;
 
-use super::bindings::{RowsPluginPre, Wants};
+use super::bindings::Wants;
 use super::breaker::Breaker;
 use super::failure::{Failure, Kind};
 use super::file::{File, digest};
-use super::instance::{Bounds, Instance, State};
+use super::instance::{Bounds, Instance};
 use super::voice::Voice;
+use super::world::World;
 use crate::config::{self, OnBreaker, Secret};
 use crate::observe::count;
 use crate::outcome::Hold;
@@ -19,7 +20,7 @@ use crate::outcome::Hold;
 const MAX_VERSION_CHARS: usize = 64;
 
 /// One plugin of the chain.
-pub struct Plugin {
+pub struct Plugin<W: World> {
     /// Its name in the configuration, and in metrics.
     pub name: String,
     /// How logs and dead letters name it: with its version, where the file tells it.
@@ -33,45 +34,45 @@ pub struct Plugin {
     /// What it wants to know of a record.
     pub wants: Wants,
     engine: Engine,
-    linked: RowsPluginPre<State>,
+    linked: W::Linked,
     config: Secret,
     voice: Arc<Voice>,
     /// As many as batches were in flight at once.
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Vec<Instance<W>>>,
 }
 
-impl Plugin {
-    /// Loads the file and tries `init`, so that what is wrong is known before the first record.
+/// Reads and compiles a plugin's file, and holds it against what is configured of it.
+///
+/// # Errors
+/// What is wrong, without the plugin's place.
+pub fn read(engine: &Engine, plugin: &config::Plugin) -> anyhow::Result<File> {
+    let bytes = std::fs::read(&plugin.path)?;
+    // Before anything is made of it: what is compiled may be kept, and run by the next host.
+    let sha256 = digest(&bytes);
+    ensure!(
+        plugin.sha256.as_ref().is_none_or(|expected| *expected == sha256),
+        "another file than {} asks for: its sha256 is {sha256}",
+        plugin.variable("SHA256")
+    );
+    let file = File::of(engine, &bytes)?;
+    if let Some(manifest) = &file.manifest {
+        let config = serde_json::from_str(plugin.config.expose())?;
+        manifest.judge(&config).with_context(|| plugin.variable("CONFIG"))?;
+    }
+    Ok(file)
+}
+
+impl<W: World> Plugin<W> {
+    /// Links a file and tries `init`, so that what is wrong is known before the first record.
     ///
     /// # Errors
-    /// What is wrong, with the variable and the file.
+    /// What is wrong, without the plugin's place.
     pub fn new(
         engine: &Engine,
+        file: &File,
         plugin: &config::Plugin,
         plugins: &config::Plugins,
     ) -> anyhow::Result<Self> {
-        let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
-        Self::open(engine, plugin, plugins).with_context(place)
-    }
-
-    fn open(
-        engine: &Engine,
-        plugin: &config::Plugin,
-        plugins: &config::Plugins,
-    ) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(&plugin.path)?;
-        // Before anything is made of it: what is compiled may be kept, and run by the next host.
-        let sha256 = digest(&bytes);
-        ensure!(
-            plugin.sha256.as_ref().is_none_or(|expected| *expected == sha256),
-            "another file than {} asks for: its sha256 is {sha256}",
-            plugin.variable("SHA256")
-        );
-        let file = File::of(engine, &bytes)?;
-        if let Some(manifest) = &file.manifest {
-            let config = serde_json::from_str(plugin.config.expose())?;
-            manifest.judge(&config).with_context(|| plugin.variable("CONFIG"))?;
-        }
         let title: Arc<str> = match &file.manifest {
             Some(manifest) => {
                 let version: String = manifest.version.chars().take(MAX_VERSION_CHARS).collect();
@@ -86,7 +87,7 @@ impl Plugin {
             breaker: Breaker::new(plugins.breaker_share),
             on_breaker: plugins.on_breaker,
             engine: engine.clone(),
-            linked: file.link(engine)?,
+            linked: file.link::<W>(engine)?,
             config: plugin.config.clone(),
             voice: Arc::new(Voice::new(&plugin.name)),
             wants: Wants::empty(),
@@ -107,7 +108,7 @@ impl Plugin {
     ///
     /// # Errors
     /// No instance can be made, though one could be at the start.
-    pub fn instance(&self) -> Result<Instance, Hold> {
+    pub fn instance(&self) -> Result<Instance<W>, Hold> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(instance) => Ok(instance),
@@ -123,7 +124,7 @@ impl Plugin {
     }
 
     /// Keeps an instance for the next batch.
-    pub fn give_back(&self, instance: Instance) {
+    pub fn give_back(&self, instance: Instance<W>) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
     }
 
@@ -133,7 +134,7 @@ impl Plugin {
         idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()
     }
 
-    fn make(&self) -> Result<Instance, Failure> {
+    fn make(&self) -> Result<Instance<W>, Failure> {
         let voice = Arc::clone(&self.voice);
         Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), voice)
     }

@@ -5,5 +5,6 @@ pub mod arrow;
 pub mod literal;
 pub mod plan;
 pub mod quoted;
+pub mod ranges;
 pub mod table;
 pub mod types;

@@ -1,5 +1,6 @@
 //! How a record becomes a row of one table: made once for a table as it was read, immutable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
@@ -9,7 +10,7 @@ use hashbrown::HashMap;
 use super::arrow::field;
 use super::literal::{is_empty_array, is_empty_map, text_literal};
 use super::table::{Column, TableSchema};
-use super::types::{Element, Kind, Type};
+use super::types::{self, Element, Kind, Type};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
@@ -61,6 +62,8 @@ pub struct ColumnPlan {
     pub ty: Type,
     /// The type as ClickHouse prints it, for texts.
     pub type_text: String,
+    /// A record's field of this name fills it; a hook does where it does not.
+    pub is_asked: bool,
     /// Absent or null rejects the record.
     pub is_required: bool,
     /// What becomes of a null otherwise.
@@ -101,6 +104,8 @@ pub struct TablePlan {
     pub arrow: SchemaRef,
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     fingerprint: String,
+    /// How dates are read where no rule says otherwise.
+    dates: DateRules,
 }
 
 impl TablePlan {
@@ -113,13 +118,47 @@ impl TablePlan {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let columns: Vec<ColumnPlan> =
+        let columns =
             schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
+        let zone = schema.server_zone;
+        let dates = DateRules { zone, is_wide: false, unit: rules.timestamp_unit };
+        Ok(Self::of(columns, schema.fingerprint.clone(), dates))
+    }
+
+    fn of(columns: Vec<ColumnPlan>, fingerprint: String, dates: DateRules) -> Self {
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
-        let by_name =
-            columns.iter().enumerate().map(|(at, column)| (Arc::clone(&column.name), at)).collect();
-        let fingerprint = schema.fingerprint.clone();
-        Ok(Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint })
+        let asked = columns.iter().enumerate().filter(|(_, column)| column.is_asked);
+        let by_name = asked.map(|(at, column)| (Arc::clone(&column.name), at)).collect();
+        Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint, dates }
+    }
+
+    /// A plan that also reads `fields` of a record, by name and ClickHouse type, behind the
+    /// table's columns, and does not ask it for the columns `unasked`.
+    ///
+    /// # Errors
+    /// A field's type, with its name.
+    pub fn with_fields(
+        &self,
+        fields: &[(String, String)],
+        unasked: &BTreeSet<usize>,
+    ) -> Result<Self, String> {
+        let mut columns = self.columns.clone();
+        for (at, column) in columns.iter_mut().enumerate() {
+            column.is_asked = !unasked.contains(&at);
+        }
+        for (name, type_text) in fields {
+            let ty = types::parse(type_text).map_err(|error| format!("field `{name}`: {error}"))?;
+            columns.push(ColumnPlan {
+                name: name.as_str().into(),
+                ty,
+                type_text: type_text.clone(),
+                is_asked: true,
+                is_required: false,
+                when_null: WhenNull::Keep,
+                dates: self.dates,
+            });
+        }
+        Ok(Self::of(columns, self.fingerprint.clone(), self.dates))
     }
 
     /// The column that a field fills.
@@ -142,6 +181,7 @@ impl ColumnPlan {
             name: Arc::clone(&column.name),
             ty: column.ty.clone(),
             type_text: column.type_text.clone(),
+            is_asked: true,
             is_required: is_in(&rules.required),
             when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
             dates: DateRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },

@@ -1,15 +1,18 @@
 //! The ClickHouse side: server, table, columns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::rules;
 use crate::config::Config;
+use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
-use crate::schema::plan::Rules;
+use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
 use crate::sink::{Description, Server, describe, may_insert, version};
 
@@ -23,6 +26,7 @@ const RULES: &str = "column rules";
 pub async fn look(
     config: &Config,
     server: &Server,
+    hooks: &Hooks,
     timeout: Duration,
 ) -> (Vec<Check>, Vec<Mapping>) {
     let (database, table) = (&*config.clickhouse.database, &*config.clickhouse.table);
@@ -64,7 +68,22 @@ pub async fn look(
     let rules = rules(config);
     checks.extend(columns_of(&schema, errors));
     checks.extend(rules_of(&schema, &rules));
-    (checks, mappings(&schema, &rules))
+    let plan = TablePlan::new(&schema, &rules).ok();
+    let fit = match (&hooks.arrow, &plan) {
+        (Some(hooks), Some(plan)) => Some(hooks.fit(plan).await),
+        _ => None,
+    };
+    checks.extend(fit.as_ref().map(plugins_of));
+    let asks = fit.and_then(Result::ok).map(|fit| Arc::clone(&fit.decode));
+    (checks, mappings(&schema, &rules, asks.as_deref()))
+}
+
+/// Whether the plugins on decoded rows can work on the table.
+fn plugins_of(fit: &Result<Arc<Fit>, Hold>) -> Check {
+    match fit {
+        Ok(_) => Check::ok(PLUGINS, "those on decoded rows take this table"),
+        Err(hold) => Check::problem(PLUGINS, hold.text()),
+    }
 }
 
 fn about(database: &str, table: &str, description: &Description) -> String {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::decode::forms;
 use crate::schema::arrow::data_type;
-use crate::schema::plan::{ColumnPlan, Rules, WhenNull};
+use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenNull};
 use crate::schema::table::{Column, TableSchema};
 
 /// One column, in words.
@@ -26,16 +26,21 @@ struct Fill {
     missing: String,
 }
 
-/// Every column: those that records fill, then those that are left out.
-pub fn mappings(schema: &TableSchema, rules: &Rules) -> Vec<Mapping> {
+/// Every column: those that records fill, then those that are left out. `asks` says which of them
+/// a record is asked for, where there are plugins on decoded rows.
+pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -> Vec<Mapping> {
     let filled = schema.columns.iter().map(|column| {
         let plan = ColumnPlan::new(column, schema, rules);
+        let is_asked = asks.is_none_or(|asks| asks.column_of(&column.name).is_some());
         Mapping {
             name: column.name.to_string(),
             type_text: column.type_text.clone(),
             fill: Ok(Fill {
                 sent_as: data_type(&column.ty).to_string(),
-                takes: forms(&column.ty, plan.dates),
+                takes: match is_asked {
+                    true => forms(&column.ty, plan.dates),
+                    false => "nothing: a plugin gives it".into(),
+                },
                 missing: missing(column, &plan, rules),
             }),
         }
@@ -134,7 +139,7 @@ mod tests {
             string_enum: only("s"),
             timestamp_unit: None,
         };
-        let found = mappings(&schema, &rules);
+        let found = mappings(&schema, &rules, None);
         let found: Vec<String> = found.iter().map(|column| column.cells().join(" | ")).collect();
         insta::assert_snapshot!(found.join("\n"), @r"
         id | UInt64 | UInt64 | integer, or as string | rejected (REQUIRED_COLUMNS)

@@ -87,23 +87,23 @@ async fn look(timeout: Duration) -> Report {
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
     report.checks.extend(dead_letters.err());
-    match Hooks::load(&config.plugins, Arc::new(Status::default())).await {
-        Ok(None) => {}
-        Ok(Some(hooks)) => {
-            let titles = hooks.titles().map(|title| {
-                Check::ok(PLUGINS, format!("`{title}` is loaded, and takes its configuration"))
-            });
-            report.checks.extend(titles);
+    let hooks = match Hooks::load(&config.plugins, Arc::new(Status::default())).await {
+        Ok(hooks) => hooks,
+        Err(error) => {
+            report.checks.push(broken(error));
+            Hooks::default()
         }
-        Err(error) => report.checks.push(broken(error)),
-    }
+    };
+    report.checks.extend(hooks.titles().map(|title| {
+        Check::ok(PLUGINS, format!("`{title}` is loaded, and takes its configuration"))
+    }));
     let (brokers, table) = tokio::join!(
         async {
             let probe = probe?;
             let kafka = config.kafka.clone();
             Ok(crate::blocking::run(move || kafka::look(&kafka, &probe)).await)
         },
-        async { Ok(clickhouse::look(&config, &server?, timeout).await) },
+        async { Ok(clickhouse::look(&config, &server?, &hooks, timeout).await) },
     );
     let mut outside = Vec::new();
     match brokers {

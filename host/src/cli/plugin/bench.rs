@@ -1,14 +1,11 @@
 //! `plugin bench`: what a plugin costs, beside no hook and beside another plugin in the same run.
 
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
-
-use super::trial::{self, Trial};
-use crate::hooks::Hooks;
-use crate::observe::status::Status;
+use super::trial::{self, Loaded, Trial};
 use crate::record::Batch;
 
 /// Options of `sluicegate plugin bench`.
@@ -30,7 +27,7 @@ pub struct Args {
 /// A variant, and the nanoseconds a record that each round took.
 struct Variant {
     name: String,
-    hooks: Option<Hooks>,
+    plugin: Option<Loaded>,
     ns: Vec<f64>,
 }
 
@@ -52,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     println!("{:<24}{:>12}{:>16}{:>14}", "", "ns a record", "beside no hook", "memory");
     let none = variants.first().map_or(0.0, Variant::median);
     for variant in &variants {
-        let memory = variant.hooks.as_ref().map_or(0, Hooks::memory_bytes);
+        let memory = variant.plugin.as_ref().map_or(0, Loaded::memory_bytes);
         println!(
             "{:<24}{:>12.0}{:>16.0}{:>10.1} MiB",
             variant.name,
@@ -73,35 +70,40 @@ async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>
     let mut variants = vec![Variant::new("no hook".to_owned(), None)];
     if let Some(path) = &args.baseline {
         let baseline = Trial { file: path.clone(), config: None, ..args.plugin.clone() };
-        variants.push(Variant::new(named(path), Some(load(&baseline).await?)));
+        variants.push(Variant::new(named(path), Some(baseline.load().await?)));
     }
-    variants.push(Variant::new(named(&args.plugin.file), Some(load(&args.plugin).await?)));
+    variants.push(Variant::new(named(&args.plugin.file), Some(args.plugin.load().await?)));
     for _ in 0..args.rounds {
         for variant in &mut variants {
-            let pending = (0..batch.len()).collect();
-            let started = Instant::now();
-            let bytes: usize = match &variant.hooks {
-                None => batch.payloads().flatten().map(<[u8]>::len).sum(),
-                Some(hooks) => {
+            let took = match &variant.plugin {
+                None => {
+                    let started = Instant::now();
+                    black_box(batch.payloads().flatten().map(<[u8]>::len).sum::<usize>());
+                    started.elapsed()
+                }
+                Some(Loaded::Rows(hooks)) => {
+                    let pending = (0..batch.len()).collect();
+                    let started = Instant::now();
                     let hooked = hooks.run(batch, pending).await;
-                    hooked.payloads.iter(batch).map(|(_, payload)| payload.len()).sum()
+                    black_box(hooked.payloads.iter(batch).map(|row| row.1.len()).sum::<usize>());
+                    started.elapsed()
+                }
+                Some(Loaded::Arrow(hooks, fit)) => {
+                    let rows = trial::rows(fit, batch);
+                    let started = Instant::now();
+                    black_box(trial::hooked(hooks, fit, rows).await?);
+                    started.elapsed()
                 }
             };
-            std::hint::black_box(bytes);
-            variant.ns.push(started.elapsed().as_nanos() as f64 / f64::from(batch.len()));
+            variant.ns.push(took.as_nanos() as f64 / f64::from(batch.len()));
         }
     }
     Ok(variants)
 }
 
-async fn load(args: &Trial) -> anyhow::Result<Hooks> {
-    let hooks = Hooks::load(&args.plugins()?, Arc::new(Status::default())).await?;
-    hooks.context("this build runs no plugins")
-}
-
 impl Variant {
-    fn new(name: String, hooks: Option<Hooks>) -> Self {
-        Self { name, hooks, ns: Vec::new() }
+    fn new(name: String, plugin: Option<Loaded>) -> Self {
+        Self { name, plugin, ns: Vec::new() }
     }
 
     fn median(&self) -> f64 {

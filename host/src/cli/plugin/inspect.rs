@@ -45,7 +45,8 @@ pub fn line(file: &File) -> String {
         None => "no name: built without `sluicegate plugin build`".to_owned(),
     };
     format!(
-        "{who}, rows plugin for sluicegate:plugin {}, {} KiB",
+        "{who}, {} plugin for sluicegate:plugin {}, {} KiB",
+        file.sees.as_str(),
         file.api_version,
         file.bytes.div_ceil(1024)
     )

@@ -5,6 +5,7 @@ mod build;
 mod inspect;
 mod new;
 mod run;
+mod table;
 mod trial;
 mod verdict;
 

@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
-use super::trial::{self, Trial};
+use super::trial::{self, Loaded, Trial};
 use super::verdict::{self, Line};
 use crate::config::LogFormat;
-use crate::hooks::Hooks;
-use crate::observe::status::Status;
 
 /// Options of `sluicegate plugin run`.
 #[derive(Debug, clap::Args)]
@@ -31,10 +29,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let batch = Arc::new(trial::read(&args.plugin.input)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     let lines = runtime.block_on(async {
-        let hooks = Hooks::load(&args.plugin.plugins()?, Arc::new(Status::default())).await?;
-        let hooks = hooks.context("this build runs no plugins")?;
-        let hooked = hooks.run(&batch, (0..batch.len()).collect()).await;
-        anyhow::Ok(verdict::lines(&batch, &hooked))
+        match args.plugin.load().await? {
+            Loaded::Rows(hooks) => {
+                let hooked = hooks.run(&batch, (0..batch.len()).collect()).await;
+                Ok(verdict::of_payloads(&batch, &hooked))
+            }
+            Loaded::Arrow(hooks, fit) => {
+                let before = trial::rows(&fit, &batch);
+                let after = trial::hooked(&hooks, &fit, before.clone()).await?;
+                verdict::of_rows(&batch, &before, &after)
+            }
+        }
     })?;
     match &args.expect {
         None => {

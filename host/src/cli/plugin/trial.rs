@@ -1,11 +1,18 @@
 //! What `plugin run` and `plugin bench` share: a plugin without a host, and records from a file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
+use super::table;
 use crate::config::{Environment, Plugins};
+use crate::decode::decode;
+use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
+use crate::observe::status::Status;
+use crate::outcome::Hold;
 use crate::record::{Batch, RawRecord, TopicPartition};
+use crate::rows::Rows;
 
 /// A plugin and what goes through it.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,6 +22,9 @@ pub struct Trial {
     /// Records, one payload a line.
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
+    /// The table of a plugin on decoded rows: a file with a line `name Type` for each column.
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<PathBuf>,
     /// The plugin's configuration: JSON, or `@` and the path of a file.
     #[arg(long, value_name = "JSON")]
     pub config: Option<String>,
@@ -23,12 +33,38 @@ pub struct Trial {
     pub timeout_ms: Option<u32>,
 }
 
+/// A loaded plugin, by what it sees.
+pub enum Loaded {
+    /// Payloads.
+    Rows(RowsHooks),
+    /// Decoded rows of one table.
+    Arrow(ArrowHooks, Arc<Fit>),
+}
+
 impl Trial {
-    /// The plugin as PLUGINS would name it; one that fails on everything is no reason to stop.
+    /// Loads the plugin, in the sandbox of a host; one that fails on everything is no reason to
+    /// stop.
     ///
     /// # Errors
-    /// What is wrong with the file's path or the configuration.
-    pub fn plugins(&self) -> anyhow::Result<Plugins> {
+    /// What is wrong with the plugin, its configuration or the table.
+    pub async fn load(&self) -> anyhow::Result<Loaded> {
+        let hooks = Hooks::load(&self.plugins()?, Arc::new(Status::default())).await?;
+        match (hooks.rows, hooks.arrow, &self.table) {
+            (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
+            (None, Some(arrow), Some(path)) => {
+                let fit = arrow.fit(&table::read(path)?).await;
+                let fit = fit.map_err(|hold| anyhow::anyhow!("{}", hold.text().to_owned()))?;
+                Ok(Loaded::Arrow(arrow, fit))
+            }
+            (Some(_), _, Some(_)) => bail!("--table: a plugin on payloads knows no table"),
+            (None, Some(_), None) => bail!(
+                "a plugin on decoded rows needs --table FILE: a line `name Type` for each column"
+            ),
+            (None, None, _) => bail!("this build runs no plugins"),
+        }
+    }
+
+    fn plugins(&self) -> anyhow::Result<Plugins> {
         let mut variables = vec![
             // With a line break, so that a comma belongs to the path.
             ("PLUGINS", format!("plugin={}\n", self.file.display())),
@@ -39,6 +75,30 @@ impl Trial {
         variables.extend(timeout_ms.map(|timeout_ms| ("PLUGIN_PLUGIN_TIMEOUT_MS", timeout_ms)));
         Ok(Plugins::from_env(&Environment::from_pairs(variables))?)
     }
+}
+
+impl Loaded {
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Rows(hooks) => hooks.memory_bytes(),
+            Self::Arrow(hooks, _) => hooks.memory_bytes(),
+        }
+    }
+}
+
+/// The records of a batch as a plugin on decoded rows gets them.
+pub fn rows(fit: &Fit, batch: &Batch) -> Rows {
+    let payloads = (0..batch.len()).zip(batch.payloads());
+    decode(&fit.decode, payloads.filter_map(|(origin, payload)| Some((origin, payload?))))
+}
+
+/// Takes decoded rows through a plugin.
+///
+/// # Errors
+/// What a host would wait for.
+pub async fn hooked(hooks: &ArrowHooks, fit: &Arc<Fit>, rows: Rows) -> anyhow::Result<Rows> {
+    hooks.run(fit, rows).await.map_err(|hold: Hold| anyhow::anyhow!("{}", hold.text().to_owned()))
 }
 
 /// The lines of a file as the records of a partition; their numbers are the offsets, from 1. An

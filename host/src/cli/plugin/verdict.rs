@@ -5,7 +5,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
-use crate::rejection::Reason;
+use crate::rejection::{Reason, Rejection};
+use crate::rows::Rows;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -41,36 +42,91 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// A verdict for each record of the batch, in their order.
-pub fn lines(batch: &Batch, hooked: &Hooked) -> Vec<Line> {
-    let rows: Vec<(Origin, &[u8])> = hooked.payloads.iter(batch).collect();
-    let of = |origin: Origin| {
+/// A verdict of a plugin on payloads for each record of the batch, in their order.
+pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<Line> {
+    let before: Vec<(Origin, &[u8])> = (0..batch.len())
+        .filter_map(|origin| Some((origin, batch.record(origin)?.payload()?)))
+        .collect();
+    let after: Vec<(Origin, &[u8])> = hooked.payloads.iter(batch).collect();
+    lines(batch, &before, &after, &hooked.rejections)
+}
+
+/// A verdict of a plugin on decoded rows, whose rows are shown as JSON; a record that does not
+/// decode is rejected as a host would.
+///
+/// # Errors
+/// A column that cannot be shown.
+pub fn of_rows(batch: &Batch, before: &Rows, after: &Rows) -> anyhow::Result<Vec<Line>> {
+    // The fields beside the table's columns are not to be seen after the plugin.
+    let columns: Vec<usize> = (0..after.batch.num_columns()).collect();
+    let before = Rows { batch: before.batch.project(&columns)?, ..before.clone() };
+    let (was, is) = (json(&before)?, json(after)?);
+    let mut rejections = after.rejections.clone();
+    rejections.sort_by_key(|rejection| rejection.origin);
+    Ok(lines(batch, &pairs(&before, &was), &pairs(after, &is), &rejections))
+}
+
+fn pairs<'a>(rows: &Rows, lines: &'a [Vec<u8>]) -> Vec<(Origin, &'a [u8])> {
+    rows.origins.iter().copied().zip(lines.iter().map(Vec::as_slice)).collect()
+}
+
+/// Each row as a JSON object, without its nulls.
+fn json(rows: &Rows) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut writer = arrow_json::LineDelimitedWriter::new(Vec::new());
+    writer.write(&rows.batch)?;
+    writer.finish()?;
+    let lines = writer.into_inner();
+    let lines: Vec<Vec<u8>> = lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    Ok(lines)
+}
+
+/// A verdict for each record, by its rows before and after the plugin.
+fn lines(
+    batch: &Batch,
+    before: &[(Origin, &[u8])],
+    after: &[(Origin, &[u8])],
+    rejections: &[Rejection],
+) -> Vec<Line> {
+    fn of<'a>(rows: &'a [(Origin, &'a [u8])], origin: Origin) -> &'a [(Origin, &'a [u8])] {
         let begin = rows.partition_point(|(row, _)| *row < origin);
         let end = rows.partition_point(|(row, _)| *row <= origin);
         rows.get(begin..end).unwrap_or_default()
+    }
+    let line = |origin| {
+        let (payloads, message, column) = (Vec::new(), None, None);
+        let line = batch.offset(origin).unwrap_or_default();
+        let line = Line { line, verdict: Word::Drop, payloads, message, column };
+        let at = rejections.binary_search_by_key(&origin, |refused| refused.origin);
+        match at.ok().and_then(|at| rejections.get(at)) {
+            Some(refused) => line.refused(refused),
+            None => line.gone_on(of(before, origin), of(after, origin)),
+        }
     };
-    (0..batch.len()).map(|origin| line(batch, hooked, origin, of(origin))).collect()
+    (0..batch.len()).map(line).collect()
 }
 
-fn line(batch: &Batch, hooked: &Hooked, origin: Origin, rows: &[(Origin, &[u8])]) -> Line {
-    let (payloads, message, column) = (Vec::new(), None, None);
-    let line = batch.offset(origin).unwrap_or_default();
-    let line = Line { line, verdict: Word::Drop, payloads, message, column };
-    let at = hooked.rejections.binary_search_by_key(&origin, |refused| refused.origin);
-    if let Some(refused) = at.ok().and_then(|at| hooked.rejections.get(at)) {
+impl Line {
+    fn refused(self, refused: &Rejection) -> Self {
         let fault = &refused.fault;
         let verdict = if fault.reason == Reason::HookFailed { Word::Fail } else { Word::Reject };
+        let message = match refused.stage.plugin() {
+            Some(_) => fault.got.clone(),
+            None => fault.to_string(),
+        };
         let column = fault.column.as_deref().map(str::to_owned);
-        return Line { verdict, message: Some(fault.got.clone()), column, ..line };
+        Self { verdict, message: Some(message), column, ..self }
     }
-    let payload = batch.record(origin).and_then(|record| record.payload());
-    let verdict = match rows {
-        [] => Word::Drop,
-        [(_, row)] if Some(*row) == payload => return Line { verdict: Word::Keep, ..line },
-        [_] => Word::Replace,
-        _ => Word::Many,
-    };
-    Line { verdict, payloads: rows.iter().filter_map(|(_, row)| shown(row)).collect(), ..line }
+
+    fn gone_on(self, before: &[(Origin, &[u8])], after: &[(Origin, &[u8])]) -> Self {
+        let verdict = match after {
+            [] => Word::Drop,
+            _ if before == after => return Self { verdict: Word::Keep, ..self },
+            [_] => Word::Replace,
+            _ => Word::Many,
+        };
+        let payloads = after.iter().filter_map(|(_, row)| shown(row)).collect();
+        Self { verdict, payloads, ..self }
+    }
 }
 
 /// JSON of one line as it is, anything else as a text.

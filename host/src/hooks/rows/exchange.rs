@@ -1,25 +1,10 @@
 //! What a guest is told of rows, and what its answer makes of them.
 
-use super::bindings::{Action, Batch as GuestBatch, Header, Outcome, Run, Wants};
-use super::failure::{Failure, cut};
+use crate::hooks::bindings::{Action, Batch as GuestBatch, Header, Outcome, Run, Wants};
+use crate::hooks::failure::Failure;
+use crate::hooks::isolate::{MAX_ROWS_OUT, Refused};
 use crate::payloads::{Payloads, Row};
-use crate::record::{Batch, Origin, TopicPartition};
-
-/// Most characters kept of the column that a plugin names: it becomes a header.
-const MAX_COLUMN_CHARS: usize = 128;
-/// Most rows that one call may put out. A row costs the host more than the guest.
-const MAX_ROWS_OUT: usize = 100_000;
-
-/// A record that a plugin refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The record.
-    pub origin: Origin,
-    /// Why, in the plugin's words.
-    pub message: String,
-    /// The column or field at fault.
-    pub column: Option<String>,
-}
+use crate::record::{Batch, TopicPartition};
 
 /// What a guest is told of some of the rows.
 pub fn question(payloads: &Payloads, batch: &Batch, rows: &[Row], wants: Wants) -> GuestBatch {
@@ -114,12 +99,9 @@ pub fn apply(
                 payloads.put(row.origin, spans.by_ref().take(count));
             }
             Action::Drop => {}
-            Action::Reject => refused.extend(rejections.next().map(|rejection| Refused {
-                origin: row.origin,
-                message: cut(&rejection.message),
-                column:
-                    rejection.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect()),
-            })),
+            Action::Reject => {
+                refused.extend(rejections.next().map(|why| Refused::new(row.origin, why)));
+            }
         }
     }
     payloads.write(outcome.values);
@@ -171,7 +153,7 @@ fn end_of(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
     use crate::hooks::bindings::Rejection;
-    use crate::record::RawRecord;
+    use crate::record::{Origin, RawRecord};
 
     fn batch() -> Batch {
         let mut batch = Batch::default();
@@ -236,7 +218,7 @@ mod tests {
         };
         let refused = apply(&mut rows, &before, second).unwrap();
         assert_eq!((refused[0].origin, refused[0].message.len()), (1, 1_000));
-        assert_eq!(refused[0].column.as_ref().map(String::len), Some(MAX_COLUMN_CHARS));
+        assert_eq!(refused[0].column.as_ref().map(String::len), Some(128));
         rows.withdraw(|origin| origin == 1);
         assert_eq!(texts(&rows, &batch), [(2, "ccc".into())]);
     }

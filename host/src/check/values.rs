@@ -1,0 +1,324 @@
+//! The values that a hook wrote, held against the column's type: the Arrow type alone lets through
+//! what the server would cut, wrap or refuse for a whole batch.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, DictionaryArray, Int32Array, StringArray, make_array,
+};
+use arrow_buffer::OffsetBuffer;
+use arrow_cmp::make_comparator;
+use arrow_schema::{ArrowError, DataType, SortOptions, TimeUnit};
+
+use crate::rejection::{Fault, Reason};
+use crate::schema::plan::ColumnPlan;
+use crate::schema::ranges::fits;
+use crate::schema::types::{Kind, Type};
+
+/// Most characters of a value that a fault shows.
+const GOT_CHARS: usize = 128;
+
+/// A value that its column does not hold, and the row that it is in.
+struct Misfit {
+    row: usize,
+    reason: Reason,
+    got: String,
+}
+
+/// The faults of a column, each with its row. Labels of an Enum are made those of the column, in
+/// its order, whatever list of them the plugin kept.
+pub fn judge(column: &mut ArrayRef, plan: &ColumnPlan) -> Vec<(usize, Fault)> {
+    let misfits = look(column, &plan.ty);
+    *column = match with_labels(column, &plan.ty) {
+        Ok(column) => column,
+        // The column's type is the plan's, and so are its parts.
+        Err(error) => unreachable!("column `{}`: {error}", plan.name),
+    };
+    misfits.iter().map(|misfit| (misfit.row, fault(misfit, plan))).collect()
+}
+
+fn fault(misfit: &Misfit, plan: &ColumnPlan) -> Fault {
+    Fault {
+        reason: misfit.reason,
+        column: Some(Arc::clone(&plan.name)),
+        pointer: String::new(),
+        expected: format!("a value of {} from the plugin that writes it", plan.type_text),
+        got_kind: if misfit.reason == Reason::NullNotAllowed { "null" } else { "" },
+        got: misfit.got.chars().take(GOT_CHARS).collect(),
+    }
+}
+
+/// What does not fit, nulls of the column itself apart: they have rules of their own.
+fn look(array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+    match (&ty.kind, array.data_type()) {
+        (Kind::Date | Kind::Date32, _) => times::<Date32Type>(array, &ty.kind),
+        (Kind::DateTime { .. } | Kind::DateTime64 { .. }, DataType::Timestamp(unit, _)) => {
+            match unit {
+                TimeUnit::Second => times::<TimestampSecondType>(array, &ty.kind),
+                TimeUnit::Millisecond => times::<TimestampMillisecondType>(array, &ty.kind),
+                TimeUnit::Microsecond => times::<TimestampMicrosecondType>(array, &ty.kind),
+                TimeUnit::Nanosecond => times::<TimestampNanosecondType>(array, &ty.kind),
+            }
+        }
+        (Kind::Decimal { precision, .. }, _) => {
+            let most = 10_i128.pow(u32::from(*precision));
+            numbers::<Decimal128Type>(array, Reason::BadDecimal, |value| value.abs() < most)
+        }
+        (Kind::Enum(labels), _) => unknown_labels(array, labels),
+        (Kind::Array(element), _) => array.as_list_opt::<i32>().map_or_else(Vec::new, |list| {
+            in_rows(array, list.offsets(), parts(list.values(), element))
+        }),
+        (Kind::Map(key, value), _) => array.as_map_opt().map_or_else(Vec::new, |map| {
+            let mut inner = parts(map.keys(), key);
+            inner.extend(parts(map.values(), value));
+            inner.extend(repeated(map.keys(), map.offsets()));
+            in_rows(array, map.offsets(), inner)
+        }),
+        (Kind::Tuple(elements), _) => array.as_struct_opt().map_or_else(Vec::new, |tuple| {
+            let columns = tuple.columns().iter().zip(elements.iter());
+            let inner = columns.flat_map(|(column, element)| parts(column, &element.ty));
+            inner.filter(|misfit| array.is_valid(misfit.row)).collect()
+        }),
+        _ => Vec::new(),
+    }
+}
+
+/// What does not fit of the parts of a value, where a null may be one.
+fn parts(array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+    let mut misfits = look(array, ty);
+    if let Some(nulls) = array.logical_nulls().filter(|n| !ty.is_nullable && n.null_count() > 0) {
+        let reason = Reason::NullNotAllowed;
+        let rows = nulls.iter().enumerate().filter(|(_, is_valid)| !is_valid);
+        misfits.extend(rows.map(|(row, _)| Misfit { row, reason, got: String::new() }));
+    }
+    misfits
+}
+
+/// Misfits of elements as misfits of the rows that hold them; what no row holds is no matter.
+fn in_rows(array: &ArrayRef, offsets: &OffsetBuffer<i32>, inner: Vec<Misfit>) -> Vec<Misfit> {
+    let row_of = |misfit: Misfit| {
+        let at = i32::try_from(misfit.row).ok()?;
+        let row = offsets.partition_point(|offset| *offset <= at).checked_sub(1)?;
+        (row < array.len() && array.is_valid(row)).then_some(Misfit { row, ..misfit })
+    };
+    inner.into_iter().filter_map(row_of).collect()
+}
+
+fn numbers<T: ArrowPrimitiveType>(
+    array: &ArrayRef,
+    reason: Reason,
+    fits: impl Fn(T::Native) -> bool,
+) -> Vec<Misfit> {
+    let Some(values) = array.as_primitive_opt::<T>() else { return Vec::new() };
+    let rows = values.iter().enumerate();
+    rows.filter_map(|(row, value)| value.filter(|value| !fits(*value)).map(|value| (row, value)))
+        .map(|(row, value)| Misfit { row, reason, got: format!("{value:?}") })
+        .collect()
+}
+
+fn times<T: ArrowPrimitiveType>(array: &ArrayRef, kind: &Kind) -> Vec<Misfit>
+where
+    T::Native: Into<i64>,
+{
+    numbers::<T>(array, Reason::BadDatetime, |value| fits(kind, value.into()))
+}
+
+fn unknown_labels(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Misfit> {
+    let places = places(array, labels);
+    let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else { return Vec::new() };
+    let values = dictionary.values().as_string_opt::<i32>();
+    let keys = dictionary.keys().iter().enumerate();
+    let unknown = keys.filter_map(|(row, key)| {
+        let key = usize::try_from(key?).ok()?;
+        let is_known = places.get(key).is_none_or(Option::is_some);
+        let got = values.filter(|values| values.is_valid(key)).map(|values| values.value(key));
+        (!is_known).then(|| Misfit {
+            row,
+            reason: Reason::UnknownLabel,
+            got: got.unwrap_or_default().to_owned(),
+        })
+    });
+    unknown.collect()
+}
+
+/// Where each label of a dictionary stands among the column's; of a null that is nowhere, and it
+/// is no misfit either.
+fn places(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Option<i32>> {
+    let dictionary = array.as_dictionary_opt::<Int32Type>();
+    let values = dictionary.and_then(|dictionary| dictionary.values().as_string_opt::<i32>());
+    let place = |label: Option<&str>| {
+        let at = labels.iter().position(|known| Some(&**known) == label)?;
+        i32::try_from(at).ok()
+    };
+    values.map_or_else(Vec::new, |values| values.iter().map(place).collect())
+}
+
+/// The column with its own list of labels, wherever in it an Enum stands.
+fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
+    let elements: Vec<&Type> = match &ty.kind {
+        Kind::Enum(labels) => return Ok(relabelled(array, labels)),
+        Kind::Array(element) => vec![element],
+        Kind::Map(key, value) => vec![key, value],
+        Kind::Tuple(elements) => elements.iter().map(|element| &element.ty).collect(),
+        _ => return Ok(Arc::clone(array)),
+    };
+    let data = array.to_data();
+    // A map holds its keys and values in one child.
+    let is_map = matches!(ty.kind, Kind::Map(..));
+    let holder = if is_map { data.child_data().first().cloned() } else { Some(data.clone()) };
+    let Some(holder) = holder else { return Ok(Arc::clone(array)) };
+    let children = holder.child_data().iter().zip(elements);
+    let children = children
+        .map(|(child, ty)| Ok(with_labels(&make_array(child.clone()), ty)?.to_data()))
+        .collect::<Result<Vec<_>, ArrowError>>()?;
+    let holder = holder.into_builder().child_data(children).build()?;
+    let whole = match is_map {
+        true => data.into_builder().child_data(vec![holder]).build()?,
+        false => holder,
+    };
+    Ok(make_array(whole))
+}
+
+fn relabelled(array: &ArrayRef, labels: &[Box<str>]) -> ArrayRef {
+    let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
+        return Arc::clone(array);
+    };
+    let places = places(array, labels);
+    let place = |key: Option<i32>| *places.get(usize::try_from(key?).ok()?)?;
+    let keys: Int32Array = dictionary.keys().iter().map(place).collect();
+    let labels = StringArray::from_iter_values(labels.iter());
+    // Every key is a place among the labels.
+    Arc::new(DictionaryArray::new(keys, Arc::new(labels)))
+}
+
+/// Keys that stand twice in one map.
+fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<Misfit> {
+    let Ok(compare) = make_comparator(keys, keys, SortOptions::default()) else {
+        return Vec::new();
+    };
+    let reason = Reason::DuplicateKey;
+    let mut misfits = Vec::new();
+    let mut start = usize::try_from(offsets.first()).unwrap_or(0);
+    for length in offsets.lengths() {
+        let mut order: Vec<usize> = (start..start + length).collect();
+        start += length;
+        order.sort_by(|a, b| compare(*a, *b));
+        let twice = order.windows(2).filter_map(|pair| match pair {
+            [a, b] if compare(*a, *b).is_eq() => Some(*b),
+            _ => None,
+        });
+        misfits.extend(twice.map(|row| Misfit { row, reason, got: "two of a key".to_owned() }));
+    }
+    misfits
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
+    use arrow_array::types::Decimal128Type;
+    use arrow_array::{Date32Array, PrimitiveArray, StructArray, TimestampMillisecondArray};
+    use arrow_schema::{Field, Fields};
+
+    use super::*;
+    use crate::schema::arrow::data_type;
+    use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::table::{ColumnRow, TableSchema};
+
+    /// The faults of a column of this type, and the column as it goes on.
+    fn judged(ty: &str, mut column: ArrayRef) -> (Vec<(usize, Reason)>, ArrayRef) {
+        let row = ColumnRow {
+            name: "c".into(),
+            ty: ty.into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        };
+        let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
+        let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+        assert_eq!(*column.data_type(), data_type(&plan.columns[0].ty), "the test's own column");
+        let found = judge(&mut column, &plan.columns[0]);
+        (found.into_iter().map(|(row, fault)| (row, fault.reason)).collect(), column)
+    }
+
+    fn dictionary(keys: &[Option<i32>], labels: &[&str]) -> ArrayRef {
+        let labels = Arc::new(StringArray::from(labels.to_vec()));
+        Arc::new(DictionaryArray::try_new(Int32Array::from(keys.to_vec()), labels).unwrap())
+    }
+
+    #[test]
+    fn dates_and_decimals_end_where_their_column_does() {
+        let days = Arc::new(Date32Array::from(vec![Some(65_535), Some(65_536), None, Some(-1)]));
+        let out = Reason::BadDatetime;
+        assert_eq!(judged("Date", days).0, [(1, out), (3, out)]);
+        let times = Arc::new(TimestampMillisecondArray::from(vec![100, 110]));
+        assert_eq!(judged("DateTime64(1)", times).0, [(1, out)]);
+        let decimals = PrimitiveArray::<Decimal128Type>::from(vec![999, 1_000, -1_000])
+            .with_precision_and_scale(3, 1)
+            .unwrap();
+        let out = Reason::BadDecimal;
+        assert_eq!(judged("Decimal(3, 1)", Arc::new(decimals)).0, [(1, out), (2, out)]);
+    }
+
+    #[test]
+    fn labels_are_those_of_the_column_whatever_list_a_plugin_keeps() {
+        let given = dictionary(&[Some(0), Some(1), None, Some(2)], &["y", "x", "z"]);
+        let (found, column) = judged("Enum8('x' = 1, 'y' = 2)", given);
+        assert_eq!(found, [(3, Reason::UnknownLabel)]);
+        assert_eq!(&column, &dictionary(&[Some(1), Some(0), None, None], &["x", "y"]));
+    }
+
+    #[test]
+    fn what_is_wrong_within_an_array_is_its_rows_fault() {
+        let mut lists = ListBuilder::new(Int32Builder::new());
+        lists.append_value([Some(1), None]);
+        lists.append_null();
+        lists.append_value([Some(2)]);
+        let lists: ArrayRef = Arc::new(lists.finish());
+        let null = Reason::NullNotAllowed;
+        assert_eq!(judged("Array(Int32)", Arc::clone(&lists)).0, [(0, null)]);
+        assert_eq!(judged("Array(Nullable(Int32))", Arc::clone(&lists)).0, []);
+        // Cut to its last row, whose element is the third.
+        assert_eq!(judged("Array(Int32)", lists.slice(2, 1)).0, []);
+    }
+
+    #[test]
+    fn labels_within_a_tuple_are_made_the_columns_too() {
+        let ty = "Tuple(a Enum8('x' = 1, 'y' = 2))";
+        let given = dictionary(&[Some(1), Some(0)], &["y", "x"]);
+        let DataType::Struct(fields) = data_type(&crate::schema::types::parse(ty).unwrap()) else {
+            panic!("a tuple is a struct");
+        };
+        let tuple = Arc::new(StructArray::new(fields, vec![given], None));
+        let (found, column) = judged(ty, tuple);
+        assert_eq!(found, []);
+        let expected = dictionary(&[Some(0), Some(1)], &["x", "y"]);
+        assert_eq!(column.as_struct().column(0), &expected);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_in_a_map_is_a_fault() {
+        let fields: Fields = vec![
+            Field::new("key", DataType::Utf8, false),
+            Field::new("value", DataType::Int32, true),
+        ]
+        .into();
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+        for keys in [vec!["a", "b"], vec!["a", "c", "a"], vec![]] {
+            for key in keys {
+                maps.keys().append_value(key);
+                maps.values().append_value(1);
+            }
+            maps.append(true).unwrap();
+        }
+        let (_, offsets, entries, nulls, is_sorted) = maps.finish().into_parts();
+        let entries = StructArray::new(fields.clone(), entries.columns().to_vec(), None);
+        let field = Arc::new(Field::new("entries", DataType::Struct(fields), false));
+        let maps = arrow_array::MapArray::new(field, offsets, entries, nulls, is_sorted);
+        let (found, _) = judged("Map(String, Int32)", Arc::new(maps));
+        assert_eq!(found, [(1, Reason::DuplicateKey)]);
+    }
+}

@@ -1,0 +1,286 @@
+//! How plugins and a table fit together: what each reads and writes of the columns.
+//!
+//! The columns between decode and check stand in one order for all plugins: those of the table,
+//! then the fields that plugins read beside them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+
+use crate::hooks::bindings::arrow;
+use crate::outcome::Hold;
+use crate::schema::plan::TablePlan;
+
+/// The column that says which row a row comes from.
+pub const ROW: &str = "__row";
+
+/// What a plugin is told of a table.
+pub struct Told {
+    /// The columns that records may fill.
+    pub columns: Vec<arrow::Column>,
+    /// The same as an IPC stream without batches.
+    pub schema: Vec<u8>,
+    /// Which state of the table it is.
+    pub fingerprint: Arc<str>,
+}
+
+impl Told {
+    /// What is told of a table.
+    ///
+    /// # Errors
+    /// A column has the name that is kept for the row's number.
+    pub fn new(table: &TablePlan) -> Result<Self, Hold> {
+        let columns = table.columns.iter().map(|column| arrow::Column {
+            name: column.name.to_string(),
+            clickhouse_type: column.type_text.clone(),
+        });
+        let columns: Vec<_> = columns.collect();
+        if columns.iter().any(|column| column.name == ROW) {
+            let text =
+                format!("the table has a column `{ROW}`, which plugins on decoded rows need");
+            return Err(Hold::Paused(text));
+        }
+        let schema = stream(&table.arrow, None).map_err(|error| Hold::Paused(error.to_string()))?;
+        Ok(Self { columns, schema, fingerprint: table.fingerprint().into() })
+    }
+}
+
+/// An Arrow IPC stream of a schema and at most one batch.
+pub fn stream(
+    schema: &Schema,
+    batch: Option<&RecordBatch>,
+) -> Result<Vec<u8>, arrow_schema::ArrowError> {
+    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+    if let Some(batch) = batch {
+        writer.write(batch)?;
+    }
+    writer.into_inner()
+}
+
+/// Plugins and one state of a table.
+pub struct Fit {
+    /// How records are decoded: the table's columns, and the fields beside them.
+    pub decode: Arc<TablePlan>,
+    /// Each plugin's part, in their order.
+    pub steps: Vec<Step>,
+    /// The columns of the table that plugins write, ascending.
+    pub written: Arc<[usize]>,
+    /// What the plugins were told.
+    pub told: Told,
+    table_columns: usize,
+}
+
+/// One plugin's part; columns are places among all of them.
+pub struct Step {
+    /// The columns that it reads.
+    pub reads: Vec<usize>,
+    /// The columns that it gets: the row's number, and what it reads.
+    pub schema: SchemaRef,
+    /// The columns that it gives.
+    pub writes: Vec<usize>,
+    /// The same, as it must give them.
+    pub gives: Vec<FieldRef>,
+    planned: (Vec<String>, Vec<(String, String)>, Vec<String>),
+}
+
+impl Fit {
+    /// Joins the table and what each plugin, by its title, plans.
+    ///
+    /// # Errors
+    /// What a plugin asks for that is not there, for its author or an operator to mend.
+    pub fn new<'a>(
+        table: &TablePlan,
+        told: Told,
+        plans: impl Iterator<Item = (&'a str, arrow::Planned)>,
+    ) -> Result<Self, Hold> {
+        let plans: Vec<_> = plans.collect();
+        let (mut touched, mut unasked, mut written) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (title, plan) in &plans {
+            let hold = |text: String| Hold::Paused(format!("plugin `{title}` plans {text}"));
+            let at = |list: &[String]| places(table, list).map_err(hold);
+            touched.extend(at(&plan.reads)?);
+            for field in &plan.fields {
+                add_field(table, &mut fields, field).map_err(hold)?;
+            }
+            for place in at(&plan.writes)? {
+                if touched.insert(place) {
+                    unasked.insert(place);
+                }
+                written.insert(place);
+            }
+        }
+        let decode = table.with_fields(&fields, &unasked);
+        let decode = decode.map_err(|text| Hold::Paused(format!("a plugin plans {text}")))?;
+        let steps =
+            plans.into_iter().map(|(_, plan)| Step::new(table, &decode, &fields, plan)).collect();
+        let (written, table_columns) = (written.into_iter().collect(), table.columns.len());
+        Ok(Self { decode: Arc::new(decode), steps, written, told, table_columns })
+    }
+
+    /// Which state of the table it is for.
+    pub fn fingerprint(&self) -> &str {
+        &self.told.fingerprint
+    }
+
+    /// The places of the table's own columns.
+    pub fn of_the_table(&self) -> Vec<usize> {
+        (0..self.table_columns).collect()
+    }
+}
+
+/// Where columns of the table stand, or which of them does not.
+fn places(table: &TablePlan, names: &[String]) -> Result<Vec<usize>, String> {
+    let mut places = Vec::with_capacity(names.len());
+    for name in names {
+        let place = table.column_of(name).ok_or_else(|| {
+            format!("with the column `{name}`, which no record of this table fills")
+        })?;
+        if places.contains(&place) {
+            return Err(format!("with the column `{name}` twice in one list"));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// Keeps a field that is no column of the table, once for all plugins.
+fn add_field(
+    table: &TablePlan,
+    fields: &mut Vec<(String, String)>,
+    field: &arrow::Column,
+) -> Result<(), String> {
+    let arrow::Column { name, clickhouse_type } = field;
+    if table.column_of(name).is_some() || name == ROW {
+        return Err(format!("with the field `{name}`, which is a column: it belongs into `reads`"));
+    }
+    match fields.iter().find(|(known, _)| known == name) {
+        Some((_, ty)) if ty == clickhouse_type => {}
+        Some((_, ty)) => {
+            return Err(format!(
+                "with the field `{name}` as {clickhouse_type}, another plugin as {ty}"
+            ));
+        }
+        None => fields.push((name.clone(), clickhouse_type.clone())),
+    }
+    Ok(())
+}
+
+impl Step {
+    fn new(
+        table: &TablePlan,
+        decode: &TablePlan,
+        fields: &[(String, String)],
+        plan: arrow::Planned,
+    ) -> Self {
+        let columns = table.columns.len();
+        let of = |names: &[String]| names.iter().filter_map(|name| table.column_of(name)).collect();
+        let mut reads: Vec<usize> = of(&plan.reads);
+        let place = |field: &arrow::Column| fields.iter().position(|(name, _)| *name == field.name);
+        reads.extend(plan.fields.iter().filter_map(place).map(|at| columns + at));
+        let writes: Vec<usize> = of(&plan.writes);
+        let field = |at: &usize| decode.arrow.fields().get(*at).cloned();
+        let row = Arc::new(Field::new(ROW, DataType::UInt32, false));
+        let schema = std::iter::once(row).chain(reads.iter().filter_map(field));
+        let gives = writes.iter().filter_map(field).collect();
+        let schema = Arc::new(Schema::new(schema.collect::<Vec<_>>()));
+        Self { schema, gives, reads, writes, planned: parts(plan) }
+    }
+
+    /// Whether another instance plans the same.
+    pub fn is_as_planned(&self, plan: &arrow::Planned) -> bool {
+        self.planned == parts(plan.clone())
+    }
+}
+
+/// A plan as what can be compared.
+fn parts(plan: arrow::Planned) -> (Vec<String>, Vec<(String, String)>, Vec<String>) {
+    let fields = plan.fields.into_iter().map(|field| (field.name, field.clickhouse_type));
+    (plan.reads, fields.collect(), plan.writes)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::schema::plan::Rules;
+    use crate::schema::table::{ColumnRow, TableSchema};
+
+    /// A table of `id UInt64, fleet String, owner String`, of which the last two are required.
+    pub fn table() -> TablePlan {
+        let row = |(name, ty): (&str, &str)| ColumnRow {
+            name: name.into(),
+            ty: ty.into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        };
+        let rows = [("id", "UInt64"), ("fleet", "String"), ("owner", "String")].map(row);
+        let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+        let required = vec!["fleet".to_owned(), "owner".to_owned()];
+        TablePlan::new(&schema, &Rules { required, ..Rules::default() }).unwrap()
+    }
+
+    /// A plan, its fields as `name Type`.
+    pub fn planned(reads: &[&str], fields: &[&str], writes: &[&str]) -> arrow::Planned {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let field = |field: &&str| {
+            let (name, clickhouse_type) = field.split_once(' ').unwrap();
+            arrow::Column { name: name.into(), clickhouse_type: clickhouse_type.into() }
+        };
+        arrow::Planned {
+            reads: names(reads),
+            fields: fields.iter().map(field).collect(),
+            writes: names(writes),
+        }
+    }
+
+    /// The plans of plugins `a`, `b` and so on, joined with the table.
+    pub fn fit(plans: Vec<arrow::Planned>) -> Result<Fit, String> {
+        let table = table();
+        let told = Told::new(&table).unwrap();
+        let plans = ["a", "b"].into_iter().zip(plans);
+        Fit::new(&table, told, plans).map_err(|hold| hold.text().to_owned())
+    }
+
+    #[test]
+    fn a_column_that_is_written_and_not_read_before_is_not_asked_of_the_record() {
+        let first = planned(&["fleet"], &["vin String"], &["owner"]);
+        let second = planned(&["owner"], &["vin String"], &["owner", "fleet"]);
+        let fit = fit(vec![first, second]).unwrap();
+        let names: Vec<_> = fit.decode.columns.iter().map(|column| &*column.name).collect();
+        assert_eq!(names, ["id", "fleet", "owner", "vin"]);
+        let asked = ["id", "fleet", "owner", "vin"].map(|name| fit.decode.column_of(name));
+        assert_eq!(asked, [Some(0), Some(1), None, Some(3)]);
+        assert_eq!(*fit.written, [1, 2]);
+        let [a, b] = &*fit.steps else { panic!("two plugins") };
+        assert_eq!((&*a.reads, &*a.writes), (&[1, 3][..], &[2][..]));
+        assert_eq!((&*b.reads, &*b.writes), (&[2, 3][..], &[2, 1][..]));
+        let fields: Vec<_> = b.schema.fields().iter().map(|field| &**field.name()).collect();
+        assert_eq!(fields, [ROW, "owner", "vin"]);
+    }
+
+    #[test]
+    fn what_is_planned_and_not_there_is_named_with_its_plugin() {
+        let error = |plan| fit(vec![planned(&[], &[], &[]), plan]).err().unwrap();
+        insta::assert_snapshot!(
+            [
+                error(planned(&["onwer"], &[], &[])),
+                error(planned(&[], &[], &["id", "id"])),
+                error(planned(&[], &["id UInt64"], &[])),
+                error(planned(&[], &["vin Strin"], &[])),
+                error(planned(&[], &["vin String", "vin UUID"], &[])),
+            ]
+            .join("\n"),
+            @"
+        plugin `b` plans with the column `onwer`, which no record of this table fills
+        plugin `b` plans with the column `id` twice in one list
+        plugin `b` plans with the field `id`, which is a column: it belongs into `reads`
+        a plugin plans field `vin`: type `Strin` is not supported yet
+        plugin `b` plans with the field `vin` as UUID, another plugin as String
+        "
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! What a plugin gave, call by call, and the rows that come of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat;
+use arrow_select::filter::filter_record_batch;
+use arrow_select::take::take;
+
+use crate::record::Origin;
+
+/// The columns that a plugin wrote, and which row each of their rows comes from.
+#[derive(Default)]
+pub struct Given {
+    rows: Vec<u32>,
+    /// One for each call, with a column for each that it writes.
+    columns: Vec<Vec<ArrayRef>>,
+    bytes: usize,
+}
+
+/// Rows that go on.
+pub struct Onward {
+    /// Every column.
+    pub batch: RecordBatch,
+    /// The record of each row; never decreasing.
+    pub origins: Vec<Origin>,
+}
+
+impl Given {
+    /// Keeps the answer to a call for the rows from `first` on.
+    pub fn add(&mut self, first: usize, rows: &[u32], columns: Vec<ArrayRef>, bytes: usize) {
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        self.rows.extend(rows.iter().map(|row| first.saturating_add(*row)));
+        self.columns.push(columns);
+        self.bytes += bytes;
+    }
+
+    /// Rows and bytes so far.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows.len(), self.bytes)
+    }
+
+    /// Joins what was given, in the places `writes`, with the columns of `batch` that were not
+    /// touched, without the rows of records that are out.
+    ///
+    /// # Errors
+    /// Arrow's own checks; one that fails is a bug here.
+    pub fn join(
+        self,
+        batch: &RecordBatch,
+        writes: &[usize],
+        origins: &[Origin],
+        is_out: &HashSet<Origin>,
+    ) -> Result<Onward, ArrowError> {
+        let is_all = self.rows.len() == batch.num_rows() && (0..).eq(self.rows.iter().copied());
+        let rows = UInt32Array::from(self.rows);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
+        for (at, column) in batch.columns().iter().enumerate() {
+            columns.push(match writes.iter().position(|written| *written == at) {
+                Some(written) => joined(&self.columns, written, column)?,
+                None if is_all => Arc::clone(column),
+                None => take(column, &rows, None)?,
+            });
+        }
+        let batch = RecordBatch::try_new(batch.schema(), columns)?;
+        let of = |row: &u32| origins.get(*row as usize).copied().unwrap_or(Origin::MAX);
+        let origins: Vec<Origin> = rows.values().iter().map(of).collect();
+        if is_out.is_empty() {
+            return Ok(Onward { batch, origins });
+        }
+        let stays = origins.iter().map(|origin| Some(!is_out.contains(origin))).collect();
+        let batch = filter_record_batch(&batch, &stays)?;
+        let origins = origins.into_iter().filter(|origin| !is_out.contains(origin)).collect();
+        Ok(Onward { batch, origins })
+    }
+}
+
+/// One written column of all calls; an empty one like `column` where no call gave any.
+fn joined(
+    calls: &[Vec<ArrayRef>],
+    written: usize,
+    column: &ArrayRef,
+) -> Result<ArrayRef, ArrowError> {
+    let parts: Vec<&dyn arrow_array::Array> =
+        calls.iter().filter_map(|columns| columns.get(written)).map(AsRef::as_ref).collect();
+    match parts.as_slice() {
+        [] => Ok(column.slice(0, 0)),
+        parts => concat(parts),
+    }
+}

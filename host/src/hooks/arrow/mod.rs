@@ -1,0 +1,254 @@
+//! The arrow stage: plugins on the columns of decoded rows, one after the other.
+
+mod exchange;
+mod fit;
+mod given;
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_array::{Array as _, RecordBatch};
+use arrow_schema::ArrowError;
+
+pub use fit::Fit;
+
+use super::bindings::{ArrowPlugin, arrow};
+use super::failure::Failure;
+use super::instance::Instance;
+use super::isolate::{self, Refused, Work};
+use super::plugin::Plugin;
+use super::until_given_up;
+use crate::outcome::Hold;
+use crate::record::Origin;
+use crate::rejection::{Rejection, Stage};
+use crate::rows::Rows;
+use crate::schema::plan::TablePlan;
+use fit::{Step, Told};
+use given::Given;
+
+/// Most rows of one call: the stream's head costs the same for one row as for all.
+const CALL_ROWS: usize = 8_000;
+/// Most bytes of columns of one call, unless a single row has more.
+const CALL_BYTES: usize = 4 * 1024 * 1024;
+
+/// The plugins on decoded rows, in their order.
+pub struct ArrowHooks {
+    plugins: Arc<[Plugin<ArrowPlugin>]>,
+    /// What they planned for the table as it was seen last.
+    fit: Mutex<Option<Arc<Fit>>>,
+}
+
+impl ArrowHooks {
+    /// A stage of these plugins; `None` without any.
+    pub(super) fn new(plugins: Vec<Plugin<ArrowPlugin>>) -> Option<Self> {
+        (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), fit: Mutex::default() })
+    }
+
+    /// How logs and dead letters name the plugins, in their order.
+    pub fn titles(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| &*plugin.title)
+    }
+
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
+    }
+
+    /// How the plugins and a table fit together: asks each of them once for a state of the table.
+    ///
+    /// # Errors
+    /// A plugin refuses the table, fails, or asks for what is not there: for an operator to mend.
+    pub async fn fit(&self, table: &TablePlan) -> Result<Arc<Fit>, Hold> {
+        let known = self.known();
+        if let Some(fit) = known.filter(|fit| fit.fingerprint() == table.fingerprint()) {
+            return Ok(fit);
+        }
+        let (plugins, told) = (Arc::clone(&self.plugins), Told::new(table)?);
+        let (told, plans) = crate::blocking::run(move || {
+            let plans = plugins.iter().map(|plugin| ask(plugin, &told)).collect::<Result<_, _>>();
+            (told, plans)
+        })
+        .await;
+        let plans: Vec<arrow::Planned> = plans?;
+        let titled = self.titles().zip(plans);
+        let fit = Arc::new(Fit::new(table, told, titled)?);
+        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fit));
+        Ok(fit)
+    }
+
+    fn known(&self) -> Option<Arc<Fit>> {
+        self.fit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes decoded rows through every plugin: what comes back has the table's columns.
+    ///
+    /// # Errors
+    /// The breaker of a plugin is open, or no instance of it can be made; nothing is settled then.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened to any record.
+    pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<Rows, Hold> {
+        let (plugins, fit) = (Arc::clone(&self.plugins), Arc::clone(fit));
+        until_given_up(move |is_given_up| chain(&plugins, &fit, rows, is_given_up)).await
+    }
+}
+
+/// What a plugin plans for a table.
+fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold> {
+    let mut instance = plugin.instance()?;
+    let plan = plan(&mut instance, told, plugin.bounds.timeout).map_err(|failure| {
+        let (title, kind) = (&plugin.title, failure.kind.code());
+        // It says what of the table it cannot work on, and has seen no record yet.
+        Hold::Paused(format!("plugin `{title}` takes no such table ({kind}): {}", failure.text))
+    })?;
+    plugin.give_back(instance);
+    Ok(plan)
+}
+
+fn plan(
+    instance: &mut Instance<ArrowPlugin>,
+    told: &Told,
+    deadline: Duration,
+) -> Result<arrow::Planned, Failure> {
+    let plan = instance.call(deadline, told.schema.len(), |plugin, store| {
+        plugin.sluicegate_plugin_arrow().call_plan(store, &told.columns, &told.schema)
+    })?;
+    instance.set_planned_for(&told.fingerprint);
+    Ok(plan)
+}
+
+fn chain(
+    plugins: &[Plugin<ArrowPlugin>],
+    fit: &Fit,
+    mut rows: Rows,
+    is_given_up: &AtomicBool,
+) -> Result<Rows, Hold> {
+    let mut counted = Vec::new();
+    for (plugin, step) in plugins.iter().zip(&fit.steps) {
+        let mut work = Columns::new(plugin, fit, step, &rows)?;
+        let verdict = isolate::run(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
+        let given = work.given;
+        counted.push((plugin, verdict.rows, verdict.failed));
+        rows = onward(rows, step, given, verdict.rejections).map_err(|error| bug(&error))?;
+    }
+    for (plugin, asked, failed) in counted {
+        plugin.breaker.note(asked, failed);
+    }
+    let batch = rows.batch.project(&fit.of_the_table()).map_err(|error| bug(&error))?;
+    Ok(Rows { batch, written: fit.written.clone(), ..rows })
+}
+
+/// Columns and plan are made from each other, so this is a bug of the host.
+fn bug(error: &ArrowError) -> Hold {
+    Hold::Paused(format!("the columns after a plugin do not fit together: {error}"))
+}
+
+/// The rows after a plugin: what it gave, and what it did not touch of the rows that go on. A
+/// record's rows share one fate, so those of a refused record end here.
+fn onward(
+    rows: Rows,
+    step: &Step,
+    given: Given,
+    refused: Vec<Rejection>,
+) -> Result<Rows, ArrowError> {
+    let Rows { batch, origins, absent, mut rejections, mut dropped, written } = rows;
+    let is_out: HashSet<Origin> = refused.iter().map(|rejection| rejection.origin).collect();
+    let onward = given.join(&batch, &step.writes, &origins, &is_out)?;
+    let mut left = onward.origins.iter().peekable();
+    let mut before = origins;
+    before.dedup();
+    for origin in before {
+        let goes_on = left.peek() == Some(&&origin);
+        while left.next_if_eq(&&origin).is_some() {}
+        if !goes_on && !is_out.contains(&origin) {
+            dropped.push(origin);
+        }
+    }
+    rejections.extend(refused);
+    let (batch, origins) = (onward.batch, onward.origins);
+    Ok(Rows { batch, origins, absent, rejections, dropped, written })
+}
+
+/// Decoded rows through one plugin.
+struct Columns<'a> {
+    plugin: &'a Plugin<ArrowPlugin>,
+    fit: &'a Fit,
+    step: &'a Step,
+    origins: &'a [Origin],
+    /// What the plugin reads.
+    batch: RecordBatch,
+    given: Given,
+}
+
+impl<'a> Columns<'a> {
+    fn new(
+        plugin: &'a Plugin<ArrowPlugin>,
+        fit: &'a Fit,
+        step: &'a Step,
+        rows: &'a Rows,
+    ) -> Result<Self, Hold> {
+        let batch = exchange::with_rows(step, &rows.batch).map_err(|error| bug(&error))?;
+        Ok(Self { plugin, fit, step, origins: &rows.origins, batch, given: Given::default() })
+    }
+
+    fn bytes_of(&self, first: usize, rows: usize) -> usize {
+        let columns = self.batch.columns().iter();
+        let bytes =
+            columns.map(|column| column.slice(first, rows).to_data().get_slice_memory_size());
+        bytes.map(Result::unwrap_or_default).sum()
+    }
+}
+
+impl Work for Columns<'_> {
+    type World = ArrowPlugin;
+
+    fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    fn origin(&self, row: usize) -> Origin {
+        self.origins.get(row).copied().unwrap_or(Origin::MAX)
+    }
+
+    fn batch_bytes(&self) -> usize {
+        self.bytes_of(0, self.batch.num_rows())
+    }
+
+    fn rows_of_call(&self, first: usize) -> usize {
+        let max_bytes = CALL_BYTES.min(self.plugin.bounds.memory_bytes / 8);
+        let mut rows = CALL_ROWS.min(self.batch.num_rows().saturating_sub(first)).max(1);
+        while rows > 1 && self.bytes_of(first, rows) > max_bytes {
+            rows = rows.div_ceil(2);
+        }
+        rows
+    }
+
+    fn ask(
+        &mut self,
+        instance: &mut Instance<ArrowPlugin>,
+        rows: Range<usize>,
+        deadline: Duration,
+    ) -> Result<Vec<Refused>, Failure> {
+        if !instance.has_planned_for(self.fit.fingerprint()) {
+            let answer = plan(instance, &self.fit.told, deadline)?;
+            if !self.step.is_as_planned(&answer) {
+                return Err(Failure::wrong_answer("it plans otherwise than it did before"));
+            }
+        }
+        let question = exchange::question(&self.batch, rows.clone())?;
+        let outcome = instance.call(deadline, question.len(), |plugin, store| {
+            plugin.sluicegate_plugin_arrow().call_transform(store, &question)
+        })?;
+        let answer = exchange::read(self.step, rows.len(), outcome)?;
+        self.given.add(rows.start, &answer.rows, answer.columns, answer.bytes);
+        let refused = answer.refused.into_iter();
+        Ok(refused.map(|(row, why)| Refused::new(self.origin(rows.start + row), why)).collect())
+    }
+
+    fn put_out(&self) -> (usize, usize) {
+        self.given.size()
+    }
+}

@@ -1,0 +1,66 @@
+//! The two worlds of the contract, as far as they differ for an instance.
+
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+use super::bindings::{ArrowPlugin, ArrowPluginPre, RowsPlugin, RowsPluginPre, Wants};
+use super::instance::State;
+
+/// A world that a plugin may be built for: its exports, once they are found in an instance.
+pub trait World: Sized + Send {
+    /// A linked component of which instances are made.
+    type Linked: Send + Sync;
+
+    /// Looks for the world's exports.
+    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked>;
+
+    /// Makes an instance.
+    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self>;
+
+    /// Calls `init`.
+    fn init(
+        &self,
+        store: &mut Store<State>,
+        config: &str,
+    ) -> wasmtime::Result<Result<Wants, String>>;
+}
+
+impl World for RowsPlugin {
+    type Linked = RowsPluginPre<State>;
+
+    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked> {
+        RowsPluginPre::new(component)
+    }
+
+    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self> {
+        linked.instantiate(store)
+    }
+
+    fn init(
+        &self,
+        store: &mut Store<State>,
+        config: &str,
+    ) -> wasmtime::Result<Result<Wants, String>> {
+        self.sluicegate_plugin_lifecycle().call_init(store, config)
+    }
+}
+
+impl World for ArrowPlugin {
+    type Linked = ArrowPluginPre<State>;
+
+    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked> {
+        ArrowPluginPre::new(component)
+    }
+
+    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self> {
+        linked.instantiate(store)
+    }
+
+    fn init(
+        &self,
+        store: &mut Store<State>,
+        config: &str,
+    ) -> wasmtime::Result<Result<Wants, String>> {
+        self.sluicegate_plugin_lifecycle().call_init(store, config)
+    }
+}
