@@ -9,8 +9,9 @@ use crate::record::{Batch, Origin};
 enum Place {
     /// With the record, as it was read.
     OfRecord,
-    /// In what a hook wrote: which of the writings, and the bytes of it.
-    Written(usize, Range<usize>),
+    /// In what a hook wrote: which of the writings, and the bytes of it. Small, since there is one
+    /// for each row.
+    Written(u32, Range<u32>),
 }
 
 /// A payload and the record that it belongs to.
@@ -47,9 +48,10 @@ impl Payloads {
     /// The payload of a row.
     pub fn payload<'a>(&'a self, batch: &'a Batch, row: &Row) -> &'a [u8] {
         let payload = match &row.place {
-            Place::OfRecord => batch.record(row.origin).and_then(|record| record.payload()),
+            Place::OfRecord => batch.payload(row.origin),
             Place::Written(at, bytes) => {
-                self.written.get(*at).and_then(|written| written.get(bytes.clone()))
+                let bytes = bytes.start as usize..bytes.end as usize;
+                self.written.get(*at as usize).and_then(|written| written.get(bytes))
             }
         };
         payload.unwrap_or_default()
@@ -57,7 +59,8 @@ impl Payloads {
 
     /// Takes the rows out; those that go on are put in again.
     pub fn take(&mut self) -> Vec<Row> {
-        std::mem::take(&mut self.rows)
+        let room = Vec::with_capacity(self.rows.len());
+        std::mem::replace(&mut self.rows, room)
     }
 
     /// Puts a row in as it is.
@@ -66,8 +69,8 @@ impl Payloads {
     }
 
     /// Puts rows in whose payloads are the `spans` of `bytes`, which [`Payloads::write`] keeps next.
-    pub fn put(&mut self, origin: Origin, spans: impl IntoIterator<Item = Range<usize>>) {
-        let next = self.written.len();
+    pub fn put(&mut self, origin: Origin, spans: impl IntoIterator<Item = Range<u32>>) {
+        let next = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
         let rows = spans.into_iter().map(|span| Row { origin, place: Place::Written(next, span) });
         self.rows.extend(rows);
     }
@@ -97,7 +100,7 @@ impl Payloads {
         let mut is_used = vec![false; self.written.len()];
         for row in &self.rows {
             if let Place::Written(at, _) = row.place
-                && let Some(used) = is_used.get_mut(at)
+                && let Some(used) = is_used.get_mut(at as usize)
             {
                 *used = true;
             }

@@ -142,6 +142,11 @@ impl Batch {
         Some(Record { batch: self, stored, source: &run.source })
     }
 
+    /// The payload of the record at `origin`; `None` is a tombstone, or no record.
+    pub fn payload(&self, origin: Origin) -> Option<&[u8]> {
+        self.slice(self.records.get(origin as usize)?.payload.as_ref())
+    }
+
     /// The offset of the record at `origin`, if there is one.
     pub fn offset(&self, origin: Origin) -> Option<i64> {
         self.records.get(origin as usize).map(|record| record.offset)

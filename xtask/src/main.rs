@@ -97,7 +97,10 @@ fn set_up() -> anyhow::Result<ExitCode> {
 }
 
 fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
-    let environment = set_up_demo()?;
+    let mut environment = set_up_demo()?;
+    if args.iter().any(|arg| arg == "--plugins") {
+        environment.extend(plugins::build()?);
+    }
     build()?;
     let binary = target_folder()?.join("debug/sluicegate");
     let status = Command::new(binary).arg("demo").args(args).envs(environment).status()?;

@@ -32,9 +32,10 @@ pub enum Records {
 }
 
 impl Records {
-    /// So many records of vehicle telemetry.
-    pub fn telemetry(records: u64) -> Self {
-        let generator = Box::new(Telemetry::new(SEED, BROKEN_SHARE));
+    /// So many records of vehicle telemetry, with mails in their notes or without.
+    pub fn telemetry(records: u64, has_mails: bool) -> Self {
+        let generator = Telemetry::new(SEED, BROKEN_SHARE);
+        let generator = Box::new(if has_mails { generator.with_mails() } else { generator });
         Self::Telemetry { generator, records }
     }
 

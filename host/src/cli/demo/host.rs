@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use sluicegate_local::LocalStack;
 
+use super::plugins::{self, Cost};
 use super::{DEAD_LETTER_TOPIC, TOPIC};
 
 /// How much of the log is shown when the host ends too early.
@@ -28,6 +29,7 @@ struct Told {
     /// The first assignment and the last settled batch: the time that the rate is taken over.
     times: Mutex<(Option<Instant>, Option<Instant>)>,
     ledger: Mutex<Option<Value>>,
+    admin: Mutex<Option<String>>,
     tail: Mutex<VecDeque<String>>,
 }
 
@@ -50,7 +52,12 @@ pub struct Run {
 
 impl DemoHost {
     /// Starts `sluicegate run` between the two engines of the stack.
-    pub fn start(stack: &LocalStack, table: &str, required: &str) -> anyhow::Result<Self> {
+    pub fn start(
+        stack: &LocalStack,
+        table: &str,
+        required: &str,
+        further: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("run")
             .env_clear()
@@ -69,6 +76,7 @@ impl DemoHost {
                 ("LOG_FORMAT", "json"),
                 ("LOG_LEVEL", "info"),
             ])
+            .envs(further)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -94,6 +102,13 @@ impl DemoHost {
             anyhow::bail!("the host ended early ({status}):\n{}", self.tail());
         }
         Ok(())
+    }
+
+    /// What its plugins cost so far.
+    pub async fn costs(&self) -> anyhow::Result<Vec<Cost>> {
+        let admin = self.told.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let admin = admin.context("the host told no address of its metrics")?;
+        crate::blocking::run(move || plugins::costs(&admin)).await
     }
 
     /// Sends SIGTERM, waits, and takes what it did.
@@ -150,6 +165,10 @@ fn note(fields: &Value, told: &Told) {
             let records = fields.get("records").and_then(Value::as_u64).unwrap_or(0);
             told.settled.fetch_add(records, Ordering::AcqRel);
             times.1 = Some(Instant::now());
+        }
+        Some("admin server listens") => {
+            let address = fields.get("address").and_then(Value::as_str).map(str::to_owned);
+            *told.admin.lock().unwrap_or_else(PoisonError::into_inner) = address;
         }
         Some("stopped") => {
             let mut ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 mod feed;
 mod host;
 mod input;
+mod plugins;
 mod report;
 mod telemetry;
 
@@ -41,6 +42,9 @@ pub struct Args {
     /// The CREATE TABLE statement for the file's records.
     #[arg(long, value_name = "SQL", requires = "input")]
     create: Option<String>,
+    /// Send the records through the plugins `redact` and `enrich` on their way.
+    #[arg(long, conflicts_with = "input")]
+    plugins: bool,
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,
@@ -72,7 +76,9 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let mut feed = Feed::new(stack.kafka(), job.records)?;
     progress.set_message("filling the topic");
     feed.fill(MAX_BACKLOG_BYTES, &progress).await?;
-    let mut host = DemoHost::start(&stack, &job.table, job.required)?;
+    let scratch = tempfile::tempdir()?;
+    let further = if args.plugins { plugins::variables(scratch.path())? } else { Vec::new() };
+    let mut host = DemoHost::start(&stack, &job.table, job.required, further)?;
     progress.reset();
     progress.set_message("settled");
     while host.settled() < feed.produced() || !feed.is_done() {
@@ -83,9 +89,10 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     progress.finish_and_clear();
+    let costs = if args.plugins { host.costs().await? } else { Vec::new() };
     let run = host.stop().await?;
 
-    let report = Report::gather(&stack, &job.table, job.questions, run).await?;
+    let report = Report::gather(&stack, &job.table, job.questions, run, costs).await?;
     report.print();
     if args.serve {
         println!("\nClickHouse answers at {} until Ctrl-C", stack.clickhouse_url());
@@ -123,13 +130,18 @@ impl Job {
                 records: Records::file(input::records_of_file(file)?),
             });
         }
-        Ok(Self {
+        let mut job = Self {
             create: telemetry::CREATE_TABLE.into(),
             table: telemetry::TABLE.into(),
             required: telemetry::REQUIRED,
             questions: telemetry::QUESTIONS.map(String::from).into(),
-            records: Records::telemetry(args.records),
-        })
+            records: Records::telemetry(args.records, args.plugins),
+        };
+        if args.plugins {
+            job.create = job.create.replacen('(', &format!("(\n    {},", plugins::COLUMN), 1);
+            job.questions.push(plugins::QUESTION.into());
+        }
+        Ok(job)
     }
 }
 

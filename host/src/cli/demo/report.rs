@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluicegate_local::LocalStack;
 
 use super::host::Run;
+use super::plugins::Cost;
 use super::{DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ pub struct Report {
     run: Run,
     letters: BTreeMap<String, Letters>,
     answers: Vec<(String, String)>,
+    costs: Vec<Cost>,
 }
 
 impl Report {
@@ -40,6 +42,7 @@ impl Report {
         table: &str,
         questions: Vec<String>,
         run: Run,
+        costs: Vec<Cost>,
     ) -> anyhow::Result<Self> {
         let brokers = stack.kafka().to_owned();
         let letters = crate::blocking::run(move || dead_letters(&brokers)).await?;
@@ -48,7 +51,7 @@ impl Report {
             let answer = stack.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?;
             answers.push((question, answer));
         }
-        let report = Self { run, letters, answers };
+        let report = Self { run, letters, answers, costs };
         let rows = stack.query(&format!("SELECT count() FROM {table}")).await?;
         anyhow::ensure!(
             rows.trim() == report.count("landed").to_string(),
@@ -79,6 +82,7 @@ impl Report {
             "seconds": self.run.elapsed.as_secs_f64(),
             "host_cpu_seconds": self.run.cpu_seconds,
             "rows_per_second": self.rows_per_second(),
+            "plugin_seconds": self.costs.iter().map(|cost| (cost.name, cost.seconds)).collect::<BTreeMap<_, _>>(),
         })
     }
 
@@ -104,6 +108,13 @@ impl Report {
             self.run.cpu_seconds,
             self.run.cpu_seconds * 1e6 / self.count("consumed").max(1) as f64,
         );
+        for Cost { name, seconds } in &self.costs {
+            let records = self.count("consumed").max(1) as f64;
+            println!(
+                "plugin {name}: {:.0} ns a record, {seconds:.2} of those seconds",
+                seconds / records * 1e9
+            );
+        }
         for (question, answer) in &self.answers {
             println!("\n{question}\n{}", answer.trim_end());
         }

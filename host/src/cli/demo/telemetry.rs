@@ -94,13 +94,20 @@ impl Broken {
 pub struct Telemetry {
     random: StdRng,
     broken_share: f64,
+    has_mails: bool,
     number: u64,
 }
 
 impl Telemetry {
     /// A generator of which this share of records is broken, 0 to 1.
     pub fn new(seed: u64, broken_share: f64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), broken_share, number: 0 }
+        Self { random: StdRng::seed_from_u64(seed), broken_share, has_mails: false, number: 0 }
+    }
+
+    /// The same with a mail address in each driver's note.
+    #[must_use]
+    pub fn with_mails(self) -> Self {
+        Self { has_mails: true, ..self }
     }
 
     /// Appends the next record and says what is wrong with it, if anything.
@@ -174,7 +181,11 @@ impl Telemetry {
         // Optional fields are left out, null, or given.
         match random.random_range(0..4) {
             0 => write!(out, r#""driver_note":null,"cabin_temp_c":null,"#)?,
-            1 => write!(out, r#""driver_note":"note {}","#, random.random_range(0..1000))?,
+            1 => {
+                let note = random.random_range(0..1000);
+                let mail = if self.has_mails { " of driver@example.com" } else { "" };
+                write!(out, r#""driver_note":"note {note}{mail}","#)?;
+            }
             _ => write!(out, r#""cabin_temp_c":{:.1},"#, place(random, 15.0..28.0))?,
         }
         if random.random_bool(0.1) {

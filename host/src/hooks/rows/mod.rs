@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::bindings::RowsPlugin;
+use super::bindings::{Batch as GuestBatch, RowsPlugin};
 use super::failure::Failure;
 use super::instance::Instance;
 use super::isolate::{self, Refused, Work};
@@ -106,12 +106,14 @@ struct Rows<'a> {
     payloads: &'a mut Payloads,
     /// What other plugins wrote before.
     kept_bytes: usize,
+    /// What the plugin was told last.
+    question: GuestBatch,
 }
 
 impl<'a> Rows<'a> {
     fn new(plugin: &'a Plugin<RowsPlugin>, batch: &'a Batch, payloads: &'a mut Payloads) -> Self {
         let (before, kept_bytes) = (payloads.take(), payloads.written_bytes());
-        Self { plugin, batch, before, payloads, kept_bytes }
+        Self { plugin, batch, before, payloads, kept_bytes, question: exchange::empty() }
     }
 }
 
@@ -148,10 +150,11 @@ impl Work for Rows<'_> {
         deadline: Duration,
     ) -> Result<Vec<Refused>, Failure> {
         let rows = self.before.get(rows).unwrap_or_default();
-        let question = exchange::question(self.payloads, self.batch, rows, instance.wants());
+        let question = &mut self.question;
+        exchange::ask(question, self.payloads, self.batch, rows, instance.wants());
         let bytes = question.values.len();
         let outcome = instance.call(deadline, bytes, |plugin, store| {
-            plugin.sluicegate_plugin_rows().call_transform(store, &question)
+            plugin.sluicegate_plugin_rows().call_transform(store, question)
         })?;
         exchange::apply(self.payloads, rows, outcome)
     }
