@@ -2,17 +2,10 @@
 
 use std::path::PathBuf;
 
-use sluicegate_tests::{DeadLetter, Job, Message, path_of};
+use sluicegate_tests::{DeadLetter, Job, Message, path_of, plugins};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, email String, item String, price Int8)
     ENGINE = MergeTree ORDER BY id";
-
-/// PLUGINS for some of those that `cargo xtask test` builds, each under its file's name.
-fn plugins(files: &[&str]) -> anyhow::Result<String> {
-    let folder = path_of("SLUICEGATE_PLUGINS")?;
-    let entry = |file: &&str| format!("{file}={}", folder.join(format!("{file}.wasm")).display());
-    Ok(files.iter().map(entry).collect::<Vec<_>>().join(","))
-}
 
 /// A job whose records go through `misbehaving`, in batches of a thousand.
 async fn misbehaving() -> anyhow::Result<Job> {
@@ -23,12 +16,6 @@ async fn misbehaving() -> anyhow::Result<Job> {
 /// A record that tells `misbehaving` what to do.
 fn told(id: u64, what: &str) -> String {
     format!(r#"{{"id":{id},"do":"{what}"}}"#)
-}
-
-/// The failure that a dead letter tells: its kind and text.
-fn failure(letter: &DeadLetter) -> &str {
-    let message = letter.header("__connect.errors.exception.message");
-    message.split_once(", got ").map_or("", |(_, got)| got)
 }
 
 #[tokio::test]
@@ -69,7 +56,7 @@ async fn records_are_masked_then_made_many_and_keep_one_fate() -> anyhow::Result
     );
     assert_eq!(refused.header("sluicegate.column"), "items");
     assert_eq!(refused.header("__connect.errors.stage"), "rows_hook");
-    assert_eq!(failure(refused), "expected an array");
+    assert_eq!(refused.failure(), "expected an array");
     Ok(())
 }
 
@@ -137,11 +124,11 @@ async fn a_record_that_a_plugin_fails_on_costs_itself_alone() -> anyhow::Result<
         let letter = letter.unwrap_or_else(|| panic!("`{what}` is not dead-lettered"));
         assert_eq!(letter.reason(), "hook_failed", "{what}");
         assert_eq!(letter.header("sluicegate.plugin"), "misbehaving 0.1.0", "{what}");
-        let failure = failure(letter);
+        let failure = letter.failure();
         assert!(failure.starts_with(expected), "{what}: {failure}");
     }
-    let panic = letters.iter().find(|letter| failure(letter).starts_with("panic: it panicked: "));
-    assert!(panic.is_some_and(|letter| failure(letter).contains("told to panic")), "its own text");
+    let panic = letters.iter().find(|letter| letter.failure().starts_with("panic: it panicked: "));
+    assert!(panic.is_some_and(|letter| letter.failure().contains("told to panic")), "its own text");
     Ok(())
 }
 
@@ -179,7 +166,7 @@ async fn a_plugin_that_loops_on_many_records_pauses_the_host_or_loses_those_alon
     let ledger = job.run_to_the_end().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (990, 10));
     let letters = job.dead_letters()?;
-    assert!(letters.iter().all(|letter| failure(letter).starts_with("timeout: ")));
+    assert!(letters.iter().all(|letter| letter.failure().starts_with("timeout: ")));
     Ok(())
 }
 
@@ -202,7 +189,7 @@ async fn an_answer_that_is_too_large_costs_its_record() -> anyhow::Result<()> {
     let ledger = job.run_to_the_end().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
     let letters = job.dead_letters()?;
-    assert!(failure(&letters[0]).starts_with("too_much_output: "), "{}", failure(&letters[0]));
+    assert!(letters[0].failure().starts_with("too_much_output: "), "{}", letters[0].failure());
     Ok(())
 }
 

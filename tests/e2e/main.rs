@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod arrow_hooks;
 mod bad_input;
 mod check;
 mod dead_letters;
@@ -10,6 +11,7 @@ mod delivery;
 mod demo;
 mod hooks;
 mod imports;
+mod lookups;
 mod main_job;
 mod nested;
 mod plugin_author;

@@ -41,6 +41,12 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// The failure of a plugin that it tells: its kind and text.
+    pub fn failure(&self) -> &str {
+        let message = self.header("__connect.errors.exception.message");
+        message.split_once(", got ").map_or("", |(_, got)| got)
+    }
+
     /// A header's value; empty where there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)

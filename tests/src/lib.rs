@@ -31,6 +31,16 @@ pub fn path_of(variable: &str) -> anyhow::Result<PathBuf> {
     Ok(value.into())
 }
 
+/// PLUGINS for some of those that `cargo xtask test` builds, each under its file's name.
+///
+/// # Errors
+/// The tests were started by hand, as with [`path_of`].
+pub fn plugins(files: &[&str]) -> anyhow::Result<String> {
+    let folder = path_of("SLUICEGATE_PLUGINS")?;
+    let entry = |file: &&str| format!("{file}={}", folder.join(format!("{file}.wasm")).display());
+    Ok(files.iter().map(entry).collect::<Vec<_>>().join(","))
+}
+
 /// A stack without a log of its own.
 ///
 /// # Errors
