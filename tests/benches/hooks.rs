@@ -7,15 +7,30 @@ use std::time::{Duration, Instant};
 
 use redact::Redact;
 use sluicegate::config::{Environment, Plugins};
-use sluicegate::hooks::Hooks;
+use sluicegate::decode::decode;
+use sluicegate::hooks::{Hooks, RowsHooks};
 use sluicegate::observe::status::Status;
 use sluicegate::record::{Batch, RawRecord, TopicPartition};
+use sluicegate::schema::plan::{Rules, TablePlan};
+use sluicegate::schema::table::{ColumnRow, TableSchema};
 use sluicegate_plugin::{Instance, wire};
 use sluicegate_tests::path_of;
 
 const RECORDS: u32 = 25_000;
 const ROUNDS: usize = 21;
 const CONFIG: &str = r#"{"fields":["email","note"]}"#;
+
+/// The flat columns of a record.
+const COLUMNS: &[(&str, &str)] = &[
+    ("id", "UInt64"),
+    ("email", "String"),
+    ("note", "String"),
+    ("at", "DateTime64(3)"),
+    ("speed", "Float64"),
+    ("fleet", "LowCardinality(String)"),
+    ("state", "Enum8('driving' = 1, 'parked' = 2)"),
+    ("odometer", "UInt32"),
+];
 
 /// A record of about 250 bytes, with an address and a card number in it.
 fn record(id: u32) -> String {
@@ -49,13 +64,13 @@ fn plugins(file: &str, config: &str, cache: Option<&Path>) -> anyhow::Result<Plu
     Ok(Plugins::from_env(&Environment::from_pairs(variables))?)
 }
 
-async fn load(plugins: &Plugins) -> anyhow::Result<Hooks> {
+async fn load(plugins: &Plugins) -> anyhow::Result<RowsHooks> {
     let hooks = Hooks::load(plugins, Arc::new(Status::default())).await?;
-    hooks.ok_or_else(|| anyhow::anyhow!("no plugin"))
+    hooks.rows.ok_or_else(|| anyhow::anyhow!("no plugin on payloads"))
 }
 
 /// Payload bytes after the hooks.
-async fn hooked(hooks: &Hooks, batch: &Arc<Batch>) -> usize {
+async fn hooked(hooks: &RowsHooks, batch: &Arc<Batch>) -> usize {
     let hooked = hooks.run(batch, (0..batch.len()).collect()).await;
     hooked.payloads.iter(batch).map(|(_, payload)| payload.len()).sum()
 }
@@ -139,6 +154,44 @@ async fn per_record() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn table() -> anyhow::Result<TablePlan> {
+    let row = |(name, ty): &(&str, &str)| ColumnRow {
+        name: (*name).into(),
+        ty: (*ty).into(),
+        default_kind: String::new(),
+        default_expression: String::new(),
+    };
+    let schema = TableSchema::from_rows("d", "t", "UTC", COLUMNS.iter().map(row))?;
+    TablePlan::new(&schema, &Rules::default()).map_err(|_| anyhow::anyhow!("no plan"))
+}
+
+/// Decoded rows through a plugin that reads every column and writes every column.
+async fn per_row() -> anyhow::Result<()> {
+    let hooks =
+        Hooks::load(&plugins("passthrough-arrow.wasm", "{}", None)?, Arc::default()).await?;
+    let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
+    let hold = |hold: sluicegate::outcome::Hold| anyhow::anyhow!("{}", hold.text().to_owned());
+    let fit = hooks.fit(&table()?).await.map_err(hold)?;
+    let batch = batch(record, RECORDS);
+    let payloads = || (0..).zip(batch.payloads().flatten());
+    let (mut decoded, mut pass) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let rows = black_box(decode(&fit.decode, payloads()));
+        decoded.push(started.elapsed());
+        let started = Instant::now();
+        black_box(hooks.run(&fit, rows).await.map_err(hold)?);
+        pass.push(started.elapsed());
+    }
+    println!(
+        "| {} flat columns, kept by a plugin on decoded rows | {:.0} | {:.0} ns to decode them |",
+        COLUMNS.len(),
+        ns_a_record(pass),
+        ns_a_record(decoded)
+    );
+    Ok(())
+}
+
 async fn failing() -> anyhow::Result<()> {
     let hooks = load(&plugins("misbehaving.wasm", "{}", None)?).await?;
     let told = |poison: Option<u32>| {
@@ -190,6 +243,7 @@ async fn loading() -> anyhow::Result<()> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     per_record().await?;
+    per_row().await?;
     println!("\n| | | |\n|---|---|---|");
     failing().await?;
     loading().await
