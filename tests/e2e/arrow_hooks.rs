@@ -55,7 +55,7 @@ async fn a_record_whose_rows_fail_in_a_plugin_costs_itself_alone() -> anyhow::Re
         ("panic", "panic: it panicked: "),
         ("error", "error: told to fail"),
         ("huge_output", "out_of_memory: more than 67108864 bytes"),
-        ("many_rows", "too_much_output: 1000000 rows of one call"),
+        ("million", "too_much_output: 1000000 rows of one call"),
         ("out_of_range", "wrong_answer: `__row` holds 1, of 1 rows"),
         ("descending", "wrong_answer: `__row` descends"),
         ("null_row", "wrong_answer: a null in `__row`"),

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use super::arrow::field;
 use super::literal::{is_empty_array, is_empty_map, text_literal};
 use super::table::{Column, TableSchema};
-use super::types::{self, Element, Kind, Type};
+use super::types::{self, Element, Kind, Type, TypeError};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
@@ -132,33 +132,32 @@ impl TablePlan {
         Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint, dates }
     }
 
-    /// A plan that also reads `fields` of a record, by name and ClickHouse type, behind the
-    /// table's columns, and does not ask it for the columns `unasked`.
+    /// A field of records that is no column of the table, to be decoded to a ClickHouse type.
     ///
     /// # Errors
-    /// A field's type, with its name.
-    pub fn with_fields(
-        &self,
-        fields: &[(String, String)],
-        unasked: &BTreeSet<usize>,
-    ) -> Result<Self, String> {
+    /// The type is not filled.
+    pub fn field(&self, name: &str, type_text: &str) -> Result<ColumnPlan, TypeError> {
+        Ok(ColumnPlan {
+            name: name.into(),
+            ty: types::parse(type_text)?,
+            type_text: type_text.to_owned(),
+            is_asked: true,
+            is_required: false,
+            when_null: WhenNull::Keep,
+            dates: self.dates,
+        })
+    }
+
+    /// A plan that also reads `fields` of a record, behind the table's columns, and does not ask it
+    /// for the columns `unasked`.
+    #[must_use]
+    pub fn with_fields(&self, fields: Vec<ColumnPlan>, unasked: &BTreeSet<usize>) -> Self {
         let mut columns = self.columns.clone();
         for (at, column) in columns.iter_mut().enumerate() {
             column.is_asked = !unasked.contains(&at);
         }
-        for (name, type_text) in fields {
-            let ty = types::parse(type_text).map_err(|error| format!("field `{name}`: {error}"))?;
-            columns.push(ColumnPlan {
-                name: name.as_str().into(),
-                ty,
-                type_text: type_text.clone(),
-                is_asked: true,
-                is_required: false,
-                when_null: WhenNull::Keep,
-                dates: self.dates,
-            });
-        }
-        Ok(Self::of(columns, self.fingerprint.clone(), self.dates))
+        columns.extend(fields);
+        Self::of(columns, self.fingerprint.clone(), self.dates)
     }
 
     /// The column that a field fills.

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::hooks::bindings::arrow;
 use crate::outcome::Hold;
-use crate::schema::plan::TablePlan;
+use crate::schema::plan::{ColumnPlan, TablePlan};
 
 /// The column that says which row a row comes from.
 pub const ROW: &str = "__row";
@@ -99,7 +99,7 @@ impl Fit {
         let plans: Vec<_> = plans.collect();
         let (mut touched, mut unasked, mut written) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut fields: Vec<(String, String)> = Vec::new();
+        let mut fields: Vec<ColumnPlan> = Vec::new();
         for (title, plan) in &plans {
             let hold = |text: String| Hold::Paused(format!("plugin `{title}` plans {text}"));
             let at = |list: &[String]| places(table, list).map_err(hold);
@@ -114,10 +114,8 @@ impl Fit {
                 written.insert(place);
             }
         }
-        let decode = table.with_fields(&fields, &unasked);
-        let decode = decode.map_err(|text| Hold::Paused(format!("a plugin plans {text}")))?;
-        let steps =
-            plans.into_iter().map(|(_, plan)| Step::new(table, &decode, &fields, plan)).collect();
+        let decode = table.with_fields(fields, &unasked);
+        let steps = plans.into_iter().map(|(_, plan)| Step::new(table, &decode, plan)).collect();
         let (written, table_columns) = (written.into_iter().collect(), table.columns.len());
         Ok(Self { decode: Arc::new(decode), steps, written, told, table_columns })
     }
@@ -151,37 +149,34 @@ fn places(table: &TablePlan, names: &[String]) -> Result<Vec<usize>, String> {
 /// Keeps a field that is no column of the table, once for all plugins.
 fn add_field(
     table: &TablePlan,
-    fields: &mut Vec<(String, String)>,
+    fields: &mut Vec<ColumnPlan>,
     field: &arrow::Column,
 ) -> Result<(), String> {
     let arrow::Column { name, clickhouse_type } = field;
     if table.column_of(name).is_some() || name == ROW {
         return Err(format!("with the field `{name}`, which is a column: it belongs into `reads`"));
     }
-    match fields.iter().find(|(known, _)| known == name) {
-        Some((_, ty)) if ty == clickhouse_type => {}
-        Some((_, ty)) => {
+    match fields.iter().find(|known| *known.name == **name) {
+        Some(known) if known.type_text == *clickhouse_type => {}
+        Some(known) => {
             return Err(format!(
-                "with the field `{name}` as {clickhouse_type}, another plugin as {ty}"
+                "with the field `{name}` as {clickhouse_type} and as {}",
+                known.type_text
             ));
         }
-        None => fields.push((name.clone(), clickhouse_type.clone())),
+        None => {
+            let field = table.field(name, clickhouse_type);
+            fields.push(field.map_err(|error| format!("with the field `{name}`: {error}"))?);
+        }
     }
     Ok(())
 }
 
 impl Step {
-    fn new(
-        table: &TablePlan,
-        decode: &TablePlan,
-        fields: &[(String, String)],
-        plan: arrow::Planned,
-    ) -> Self {
-        let columns = table.columns.len();
+    fn new(table: &TablePlan, decode: &TablePlan, plan: arrow::Planned) -> Self {
         let of = |names: &[String]| names.iter().filter_map(|name| table.column_of(name)).collect();
         let mut reads: Vec<usize> = of(&plan.reads);
-        let place = |field: &arrow::Column| fields.iter().position(|(name, _)| *name == field.name);
-        reads.extend(plan.fields.iter().filter_map(place).map(|at| columns + at));
+        reads.extend(plan.fields.iter().filter_map(|field| decode.column_of(&field.name)));
         let writes: Vec<usize> = of(&plan.writes);
         let field = |at: &usize| decode.arrow.fields().get(*at).cloned();
         let row = Arc::new(Field::new(ROW, DataType::UInt32, false));
@@ -278,8 +273,8 @@ pub mod tests {
         plugin `b` plans with the column `onwer`, which no record of this table fills
         plugin `b` plans with the column `id` twice in one list
         plugin `b` plans with the field `id`, which is a column: it belongs into `reads`
-        a plugin plans field `vin`: type `Strin` is not supported yet
-        plugin `b` plans with the field `vin` as UUID, another plugin as String
+        plugin `b` plans with the field `vin`: type `Strin` is not supported yet
+        plugin `b` plans with the field `vin` as UUID and as String
         "
         );
     }
