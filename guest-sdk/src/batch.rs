@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 
 use crate::wire;
 
@@ -161,11 +162,16 @@ fn are_ends(ends: &[u32], length: usize) -> bool {
 
 /// The piece between an end and the one before it.
 pub(crate) fn piece<'a>(bytes: &'a [u8], ends: &[u32], index: usize) -> Option<&'a [u8]> {
+    bytes.get(span(ends, index)?)
+}
+
+/// Where the piece between an end and the one before it lies.
+pub(crate) fn span(ends: &[u32], index: usize) -> Option<Range<usize>> {
     let start = match index.checked_sub(1) {
         Some(before) => usize::try_from(*ends.get(before)?).ok()?,
         None => 0,
     };
-    bytes.get(start..usize::try_from(*ends.get(index)?).ok()?)
+    Some(start..usize::try_from(*ends.get(index)?).ok()?)
 }
 
 #[cfg(test)]

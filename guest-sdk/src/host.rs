@@ -1,3 +1,6 @@
+use crate::bindings::host::Found;
+use crate::bindings::types::Texts;
+
 /// Adds to the host's metric `sluicegate_plugin_counter_total{plugin, counter}`; natively it prints
 /// to stderr. The host keeps the first 20 names of a plugin. A row that comes again counts again.
 pub fn counter_add(counter: &str, by: u64) {
@@ -5,6 +8,14 @@ pub fn counter_add(counter: &str, by: u64) {
     crate::bindings::host::counter_add(counter, by);
     #[cfg(not(target_family = "wasm"))]
     eprintln!("counter {counter}: +{by}");
+}
+
+/// Asks the host; natively [`testing::with_table`](crate::testing::with_table).
+pub(crate) fn lookup(table: &str, columns: &[String], keys: &Texts) -> Result<Vec<Found>, String> {
+    #[cfg(target_family = "wasm")]
+    return crate::bindings::host::lookup(table, columns, keys);
+    #[cfg(not(target_family = "wasm"))]
+    crate::testing::lookup(table, columns, keys)
 }
 
 /// Lines for the host's log; natively they go to stderr.

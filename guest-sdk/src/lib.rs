@@ -2,13 +2,14 @@
 //!
 //! [`RowsPlugin`] is what an author implements and [`export!`] what makes it a component;
 //! [`Object`] and [`Raw`] are the ready record types, [`Batch`] and [`Outcome`] are for those who
-//! answer by the batch, [`testing`] runs it all without a host.
+//! answer by the batch, [`Lookup`] reads the host's tables, [`testing`] runs it all without a host.
 //!
 #![doc = include_str!("../README.md")]
 
 mod batch;
 mod host;
 mod instance;
+mod lookup;
 mod object;
 mod outcome;
 mod payload;
@@ -26,6 +27,7 @@ pub use batch::{Batch, Header, Meta};
 pub use host::{counter_add, log};
 #[doc(hidden)]
 pub use instance::Instance;
+pub use lookup::{Found, Lookup, Values};
 pub use object::Object;
 pub use outcome::Outcome;
 pub use payload::{FromPayload, IntoPayload, Raw};

@@ -2,9 +2,15 @@
 //! against the contract as the host does.
 
 mod input;
+#[cfg(not(target_family = "wasm"))]
+mod tables;
 
 pub use input::Input;
 pub(crate) use input::batch;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use tables::lookup;
+#[cfg(not(target_family = "wasm"))]
+pub use tables::with_table;
 
 use crate::batch::piece;
 use crate::wire::{self, Action};
