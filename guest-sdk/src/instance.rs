@@ -41,7 +41,7 @@ impl<P: RowsPlugin> Instance<P> {
 }
 
 /// The error names the key, and no value: a config may hold secrets.
-fn read_config<C: DeserializeOwned>(config: &str) -> Result<C, String> {
+pub(crate) fn read_config<C: DeserializeOwned>(config: &str) -> Result<C, String> {
     let mut json = serde_json::Deserializer::from_str(config);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let key = error.path().to_string();

@@ -3,10 +3,14 @@
 //! [`RowsPlugin`] is what an author implements and [`export!`] what makes it a component;
 //! [`Object`] and [`Raw`] are the ready record types, [`Batch`] and [`Outcome`] are for those who
 //! answer by the batch, [`Lookup`] reads the host's tables, [`testing`] runs it all without a host.
+//! With the feature `arrow`, the module `arrow` has the same for decoded rows.
 //!
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 mod batch;
+mod export;
 mod host;
 mod instance;
 mod lookup;
@@ -23,6 +27,9 @@ pub mod bindings;
 pub mod testing;
 pub mod wire;
 
+#[cfg(feature = "arrow")]
+#[doc(hidden)]
+pub use arrow::ArrowInstance;
 pub use batch::{Batch, Header, Meta};
 pub use host::{counter_add, log};
 #[doc(hidden)]
@@ -36,46 +43,3 @@ pub use serde_json::value::RawValue;
 pub use unreadable::Unreadable;
 pub use verdict::{Rejection, Verdict};
 pub use wants::Wants;
-
-/// Makes a [`RowsPlugin`] the component that the host loads. Stands once in a plugin's crate.
-///
-/// Natively it only checks that the type is a plugin, so that the same crate is tested by
-/// `cargo test`.
-#[macro_export]
-macro_rules! export {
-    ($plugin:ty) => {
-        const _: () = {
-            #[cfg(not(target_family = "wasm"))]
-            const _: $crate::Instance<$plugin> = $crate::Instance::new();
-
-            #[cfg(target_family = "wasm")]
-            struct Component;
-
-            #[cfg(target_family = "wasm")]
-            ::std::thread_local! {
-                static INSTANCE: $crate::Instance<$plugin> = const { $crate::Instance::new() };
-            }
-
-            #[cfg(target_family = "wasm")]
-            impl $crate::bindings::Lifecycle for Component {
-                fn init(
-                    config: ::std::string::String,
-                ) -> ::std::result::Result<$crate::wire::Wants, ::std::string::String> {
-                    INSTANCE.with(|instance| instance.init(&config))
-                }
-            }
-
-            #[cfg(target_family = "wasm")]
-            impl $crate::bindings::Rows for Component {
-                fn transform(
-                    batch: $crate::wire::Batch,
-                ) -> ::std::result::Result<$crate::wire::Outcome, ::std::string::String> {
-                    INSTANCE.with(|instance| instance.transform(&batch))
-                }
-            }
-
-            #[cfg(target_family = "wasm")]
-    $crate::bindings::export_component!(Component with_types_in $crate::bindings);
-        };
-    };
-}

@@ -1,10 +1,14 @@
 //! Runs a plugin natively, through the same code as in the component, and checks its answer
 //! against the contract as the host does.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod input;
 #[cfg(not(target_family = "wasm"))]
 mod tables;
 
+#[cfg(feature = "arrow")]
+pub use arrow::{Answered, run_arrow, run_batch, table};
 pub use input::Input;
 pub(crate) use input::batch;
 #[cfg(not(target_family = "wasm"))]
@@ -16,7 +20,7 @@ use crate::batch::piece;
 use crate::wire::{self, Action};
 use crate::{Instance, RowsPlugin};
 
-/// What a plugin answered for one record.
+/// What a plugin answered for one record: of an arrow plugin, the columns that it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It goes on as it is.

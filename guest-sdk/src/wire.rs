@@ -3,3 +3,9 @@
 //! each list means.
 
 pub use crate::bindings::types::{Action, Batch, Header, Outcome, Rejection, Run, Wants};
+
+/// The types of the arrow world.
+#[cfg(feature = "arrow")]
+pub mod arrow {
+    pub use crate::bindings::arrow::{Column, Outcome, Planned, Refused};
+}

@@ -23,7 +23,7 @@ type SetUp = fn() -> anyhow::Result<Environment>;
 
 const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
-    suite("sdk", &["--package", "sluicegate-plugin"], None, None),
+    suite("sdk", &["--package", "sluicegate-plugin", "--all-features"], None, None),
     suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
