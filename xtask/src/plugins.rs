@@ -17,6 +17,9 @@ const BUILDS: &[(&str, Option<&str>)] = &[
     ("misbehaving", Some("files")),
     ("misbehaving", Some("network")),
     ("misbehaving", Some("sleep")),
+    ("passthrough-arrow", None),
+    ("enrich", None),
+    ("misbehaving-arrow", None),
 ];
 
 /// Builds each plugin as its author would, as `NAME.wasm` or `NAME-FEATURE.wasm` in one folder.

@@ -1,0 +1,53 @@
+//! Reads and writes every column, and gives each back as it came: the baseline of the benchmarks.
+
+use sluicegate_plugin::NoConfig;
+use sluicegate_plugin::arrow::array::RecordBatch;
+use sluicegate_plugin::arrow::{Answer, ArrowPlugin, Column, Plan, Table};
+
+/// The plugin.
+#[derive(Debug)]
+pub struct PassthroughArrow;
+
+impl ArrowPlugin for PassthroughArrow {
+    type Config = NoConfig;
+
+    fn new(_: NoConfig) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    fn plan(&mut self, table: &Table) -> Result<Plan, String> {
+        let names = table.columns().iter().map(Column::name);
+        Ok(names.fold(Plan::new(), |plan, name| plan.read(name).write(name)))
+    }
+
+    fn batch(&mut self, rows: RecordBatch) -> Result<Answer, String> {
+        Ok(Answer::of(rows))
+    }
+}
+
+sluicegate_plugin::export!(arrow PassthroughArrow);
+
+#[cfg(test)]
+mod tests {
+    use sluicegate_plugin::testing::{Answer, run_arrow, table};
+
+    use super::*;
+
+    #[test]
+    fn every_column_comes_back_as_it_was() {
+        let columns = [
+            ("id", "UInt64"),
+            ("text", "Nullable(String)"),
+            ("at", "DateTime64(3)"),
+            ("state", "Enum8('on' = 1, 'off' = 2)"),
+            ("codes", "Array(UInt8)"),
+        ];
+        let rows = [
+            r#"{"id":1,"text":"a","at":1700000000123,"state":"on","codes":[1,2]}"#,
+            r#"{"id":null,"text":null,"at":null,"state":null,"codes":null}"#,
+            r#"{"id":3,"text":"","at":0,"state":"off","codes":[]}"#,
+        ];
+        let answers = run_arrow::<PassthroughArrow>("{}", &table(&columns).unwrap(), &rows);
+        assert_eq!(answers, Ok(rows.map(|row| Answer::Replace(row.to_owned())).to_vec()));
+    }
+}
