@@ -5,14 +5,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 /// The files of a new plugin, with NAME, TYPE and SDK to be filled in.
-const FILES: &[(&str, &str)] = &[
-    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
-    (".gitignore", "/target/\n"),
-    ("README.md", include_str!("template/README.md")),
-    ("config.schema.json", include_str!("template/config.schema.json")),
-    ("sample.ndjson", include_str!("template/sample.ndjson")),
-    ("src/lib.rs", include_str!("template/lib.rs.in")),
+type Files = &'static [(&'static str, &'static str)];
+
+const ROWS: Files = &[
+    ("Cargo.toml", include_str!("template/rows/Cargo.toml.in")),
+    (".gitignore", GIT_IGNORE),
+    ("README.md", include_str!("template/rows/README.md")),
+    ("config.schema.json", include_str!("template/rows/config.schema.json")),
+    ("sample.ndjson", include_str!("template/rows/sample.ndjson")),
+    ("src/lib.rs", include_str!("template/rows/lib.rs.in")),
 ];
+const ARROW: Files = &[
+    ("Cargo.toml", include_str!("template/arrow/Cargo.toml.in")),
+    (".gitignore", GIT_IGNORE),
+    ("README.md", include_str!("template/arrow/README.md")),
+    ("columns.txt", include_str!("template/arrow/columns.txt")),
+    ("config.schema.json", include_str!("template/arrow/config.schema.json")),
+    ("sample.ndjson", include_str!("template/arrow/sample.ndjson")),
+    ("src/lib.rs", include_str!("template/arrow/lib.rs.in")),
+];
+const GIT_IGNORE: &str = "/target/\n";
 /// The folder of the SDK in the repository.
 const SDK: &str = "guest-sdk";
 
@@ -21,6 +33,8 @@ const SDK: &str = "guest-sdk";
 enum Stage {
     /// Payloads, before they are decoded.
     Rows,
+    /// Columns of decoded rows.
+    Arrow,
 }
 
 /// Options of `sluicegate plugin new`.
@@ -41,7 +55,10 @@ pub struct Args {
 /// # Errors
 /// The name is none, the folder is there, or the SDK is not found.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let Stage::Rows = args.stage;
+    let (files, table) = match args.stage {
+        Stage::Rows => (ROWS, ""),
+        Stage::Arrow => (ARROW, " --table columns.txt"),
+    };
     let name = &args.name;
     ensure!(
         name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -57,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("no folder `{SDK}` here or above: name that of the SDK by --sdk")
         })?,
     };
-    for (file, template) in FILES {
+    for (file, template) in files {
         let path = folder.join(file);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -70,7 +87,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     println!(
         "{name}/ is a plugin. Next:\n  cd {name}\n  cargo test\n  sluicegate plugin build\n  \
-         sluicegate plugin run target/{name}.wasm --input sample.ndjson"
+         sluicegate plugin run target/{name}.wasm{table} --input sample.ndjson"
     );
     Ok(())
 }
