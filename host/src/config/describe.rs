@@ -1,11 +1,11 @@
 //! The configuration in force, as the start log shows it.
 
-use super::{Config, KeyValues, Plugin, REDACTED, Secret, SourceTopic};
+use super::{Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic};
 
 impl Config {
     /// Name and value in force of each variable, in the order of the README's table; secrets read
-    /// `***`, what is not set reads as an empty text. Of the variables of plugins, those of each
-    /// plugin there is.
+    /// `***`, what is not set reads as an empty text. Of the variables of plugins
+    /// and lookups, those of each one there is.
     pub fn describe(&self) -> Vec<(String, String)> {
         let Self { kafka, batch, clickhouse, dlq, rules, plugins, admin, log } = self;
         let security = &kafka.security;
@@ -60,6 +60,10 @@ impl Config {
                     .map(|path| path.display().to_string())
                     .unwrap_or_default(),
             ),
+        ];
+        described.extend(rest.map(owned));
+        described.extend(plugins.lookups.iter().flat_map(of_lookup));
+        let rest = [
             ("ADMIN_ADDR", admin.as_text()),
             ("LOG_FORMAT", log.format.as_str().to_owned()),
             ("LOG_LEVEL", log.level.clone()),
@@ -78,14 +82,29 @@ fn entry(plugin: &Plugin) -> String {
     format!("{}={}", plugin.name, plugin.path.display())
 }
 
-fn of_plugin(plugin: &Plugin) -> [(String, String); 4] {
+fn of_plugin(plugin: &Plugin) -> [(String, String); 5] {
     [
         ("CONFIG", hidden(Some(&plugin.config))),
         ("TIMEOUT_MS", plugin.timeout.as_millis().to_string()),
         ("MEMORY_BYTES", plugin.memory_bytes.to_string()),
         ("SHA256", plugin.sha256.clone().unwrap_or_default()),
+        ("TABLES", plugin.tables.join(",")),
     ]
     .map(|(of, value)| (plugin.variable(of), value))
+}
+
+fn of_lookup(lookup: &Lookup) -> [(String, String); 4] {
+    let source = match &lookup.source {
+        LookupSource::File { path, .. } => format!("file:{}", path.display()),
+        LookupSource::Select(sql) => hidden(Some(sql)),
+    };
+    [
+        ("", source),
+        ("_KEY", lookup.key.clone()),
+        ("_REFRESH_MS", lookup.refresh.as_millis().to_string()),
+        ("_MEMORY_BYTES", lookup.memory_bytes.to_string()),
+    ]
+    .map(|(of, value)| (lookup.variable(of), value))
 }
 
 fn hidden(secret: Option<&Secret>) -> String {

@@ -1,7 +1,7 @@
 //! The environment as a checked `Config`; every broken rule is reported at once.
 //!
 //! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
-//! `clickhouse`, `rules`, `plugins` and `admin` hold the types with the rules of each group. Past this module no value
+//! `clickhouse`, `rules`, `plugins`, `lookups` and `admin` hold the types with the rules of each group. Past this module no value
 //! carries a unit in its name, and none has to be checked again.
 
 mod admin;
@@ -10,12 +10,14 @@ mod clickhouse;
 mod describe;
 mod env;
 mod kafka;
+mod lookups;
 mod names;
 mod plugins;
 mod problem;
 mod reader;
 mod redact;
 mod rules;
+mod select;
 pub mod variables;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use batch::Batch;
 pub use clickhouse::ClickHouse;
 pub use env::Environment;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
+pub use lookups::{Lookup, LookupFormat, LookupSource};
 pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};

@@ -1,10 +1,12 @@
-//! Names that are set but that no one reads: typing errors, as far as they can be told.
+//! The names of variables: which may be a part of one, and which are set but read by no one, as far
+//! as typing errors can be told.
 
 use super::problem::Warning;
 use super::variables::{self, VARIABLES};
 
 /// The families: an unknown name of these is worth a warning even where nothing comes near.
-const FAMILIES: &[&str] = &["KAFKA_", "CLICKHOUSE_", "BATCH_", "DLQ_", "PLUGIN_", "COLUMN_"];
+const FAMILIES: &[&str] =
+    &["KAFKA_", "CLICKHOUSE_", "BATCH_", "DLQ_", "PLUGIN_", "LOOKUP_", "COLUMN_"];
 
 /// What other tools call the same thing, too far off to be a near miss.
 const ALIASES: &[(&str, &str)] = &[
@@ -21,6 +23,20 @@ const NEAR: usize = 2;
 
 /// How alike (0 to 1) the names of one family must be for the one to be proposed.
 const ALIKE: f64 = 0.75;
+
+/// Most characters of the name of a plugin or lookup: it stands in logs, labels and headers.
+const MAX_NAME_CHARS: usize = 64;
+
+/// Whether a plugin or a lookup may be called so.
+pub fn is_name(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.bytes().all(is_legal)
+}
+
+/// The name of a plugin or lookup as a part of a variable's.
+pub fn as_part(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
+}
 
 /// Whether the host reads this name, or the variable that it is the `NAME_FILE` of.
 pub fn is_known(name: &str) -> bool {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::env::Environment;
 use super::kafka::word;
+use super::lookups::{self, Lookup};
+use super::names::{as_part, is_name};
 use super::problem::ConfigErrors;
 use super::reader::Reader;
 use super::redact::Secret;
+use super::variables::Kind;
 
 /// What follows PLUGIN_<NAME>_ in the variables of a plugin.
-const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256"];
-/// Most characters of a plugin's name: it stands in logs, labels and headers.
-const MAX_NAME_CHARS: usize = 64;
+const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256", "TABLES"];
 /// Longest file of a plugin's configuration, in bytes.
 const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -21,6 +22,8 @@ const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Plugins {
     /// In the order in which records go through them.
     pub list: Vec<Plugin>,
+    /// What they may look things up in, in the order in which it is granted.
+    pub lookups: Vec<Lookup>,
     /// Share of rows (0 to 1) that a plugin may fail on, default 0.05.
     pub breaker_share: f64,
     /// What happens past it, default pause.
@@ -30,7 +33,7 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Reads the variables of plugins alone, as [`super::Config::from_env`] does.
+    /// Reads the variables of plugins and of their lookups alone, as [`super::Config::from_env`] does.
     ///
     /// # Errors
     /// Every broken rule of theirs.
@@ -56,6 +59,8 @@ pub struct Plugin {
     pub memory_bytes: usize,
     /// The only file that may be loaded, as 64 hexadecimal digits in lower case.
     pub sha256: Option<String>,
+    /// The lookups that it may read, by name.
+    pub tables: Vec<String>,
 }
 
 impl Plugin {
@@ -83,14 +88,9 @@ impl OnBreaker {
     }
 }
 
-/// A plugin's name as a part of a variable's.
-fn key(name: &str) -> String {
-    name.to_ascii_uppercase().replace('-', "_")
-}
-
 /// The name of a variable of the plugin of this name.
 fn variable(plugin: &str, of: &str) -> String {
-    format!("PLUGIN_{}_{of}", key(plugin))
+    format!("PLUGIN_{}_{of}", as_part(plugin))
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
@@ -106,6 +106,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
     }
     warn_of_strangers(reader, &list);
     Plugins {
+        lookups: lookups::read(reader, &list),
         list,
         breaker_share: reader
             .number("PLUGIN_BREAKER_SHARE", "a number", 0.0, 1.0)
@@ -128,16 +129,17 @@ fn split(reader: &mut Reader<'_>, entry: &str, list: &[Plugin]) -> Option<(Strin
             return None;
         }
     };
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.bytes().all(is_name) {
+    if !is_name(name) {
         let hint = "use at most 64 letters, digits, `-` and `_`";
         reader.refuse("PLUGINS", expected, entry, hint);
         return None;
     }
-    if let Some(other) = list.iter().find(|other| key(&other.name) == key(name)) {
+    if let Some(other) = list.iter().find(|other| as_part(&other.name) == as_part(name)) {
         let found = format!("`{}` and `{name}`", other.name);
-        let hint =
-            format!("rename one: the variables PLUGIN_{}_... would be those of both", key(name));
+        let hint = format!(
+            "rename one: the variables PLUGIN_{}_... would be those of both",
+            as_part(name)
+        );
         reader.refuse_found("PLUGINS", "names that differ", found, &hint);
         return None;
     }
@@ -161,6 +163,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
         reader.refuse(&variable("SHA256"), "64 hexadecimal digits", text, hint);
     }
     let config = read_config(reader, &variable("CONFIG"));
+    let tables = reader.list(&variable("TABLES"));
     Plugin {
         name,
         path,
@@ -168,6 +171,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
         timeout: Duration::from_millis(timeout_ms.unwrap_or_default()),
         memory_bytes: memory_bytes.unwrap_or_default(),
         sha256: sha256.map(|text| text.to_ascii_lowercase()),
+        tables,
     }
 }
 
@@ -210,7 +214,7 @@ fn warn_of_strangers(reader: &mut Reader<'_>, list: &[Plugin]) {
         .iter()
         .flat_map(|plugin| VARIABLES_OF_ONE.iter().map(|of| plugin.variable(of)))
         .collect();
-    for name in reader.names_of_plugins() {
+    for name in reader.names_of(Kind::Plugin) {
         if !ours.contains(&name) {
             reader.warn(&name, "is not read; no plugin of PLUGINS has this name");
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::env::Environment;
 use super::problem::{ConfigErrors, Problem, Warning, shown};
 use super::redact::{KeyValues, Secret};
-use super::variables;
+use super::variables::{self, Kind, Variable};
 
 /// The words of a variable that is on or off.
 pub(super) const SWITCH: &[(&str, bool)] =
@@ -206,12 +206,11 @@ impl<'a> Reader<'a> {
         KeyValues::from(pairs)
     }
 
-    /// The names that are set and stand for a variable of a plugin, whether or not there is such a
-    /// plugin; those of files without `_FILE`.
-    pub fn names_of_plugins(&self) -> Vec<String> {
+    /// The names that are set and stand for a variable of a plugin or of a lookup, whether or not
+    /// there is one; those of files without `_FILE`.
+    pub fn names_of(&self, kind: Kind) -> Vec<String> {
         let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
-        let is_ours =
-            |name: &&str| variables::find(name).is_some_and(variables::Variable::is_of_a_plugin);
+        let is_ours = |name: &&str| variables::find(name).and_then(Variable::kind) == Some(kind);
         bases.filter(is_ours).map(str::to_owned).collect()
     }
 

@@ -137,11 +137,11 @@ fn an_empty_value_counts_as_unset() {
 #[test]
 fn the_start_log_names_every_variable_in_the_order_of_the_readme() {
     let described = config(&[]).describe();
-    let of_no_plugin = VARIABLES.iter().filter(|variable| !variable.is_of_a_plugin());
+    let alone = VARIABLES.iter().filter(|variable| variable.kind().is_none());
     let names: Vec<&str> = described.iter().map(|(name, _)| &**name).collect();
-    let known: Vec<&str> = of_no_plugin.clone().map(|variable| variable.name).collect();
+    let known: Vec<&str> = alone.clone().map(|variable| variable.name).collect();
     assert_eq!(names, known);
-    for ((name, value), variable) in described.iter().zip(of_no_plugin) {
+    for ((name, value), variable) in described.iter().zip(alone) {
         if let Some(default) = variable.default {
             assert_eq!(value, default, "{name}");
         }

@@ -159,6 +159,7 @@ pub static VARIABLES: &[Variable] = &[
         "most memory of one instance of a plugin, 1048576 to 4294967296; there are at most IN_FLIGHT_BATCHES of them",
     ),
     optional("PLUGIN_<NAME>_SHA256", "", "the digest of the only file that may be loaded"),
+    optional("PLUGIN_<NAME>_TABLES", "", "lookups that a plugin may read, as a list of names"),
     optional(
         "PLUGIN_BREAKER_SHARE",
         "0.05",
@@ -173,6 +174,25 @@ pub static VARIABLES: &[Variable] = &[
         "PLUGIN_CACHE_DIR",
         "",
         "folder for compiled plugins, made with mode 0700; without it they are compiled at each start",
+    ),
+    secret(
+        "LOOKUP_<NAME>",
+        "where a lookup comes from: `file:` and the path of a `.csv` or `.ndjson` file, or a SELECT; the name in upper case, with `-` as `_`",
+    ),
+    optional(
+        "LOOKUP_<NAME>_KEY",
+        "",
+        "the column of a lookup that plugins look up by; required where the lookup is granted",
+    ),
+    optional(
+        "LOOKUP_<NAME>_REFRESH_MS",
+        "60000",
+        "how often a lookup is read again, 1000 to 86400000 milliseconds",
+    ),
+    optional(
+        "LOOKUP_<NAME>_MEMORY_BYTES",
+        "67108864",
+        "most memory of a lookup, 1048576 to 4294967296; while it is read again there are two of it",
     ),
     optional(
         "ADMIN_ADDR",
@@ -192,31 +212,46 @@ pub static VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// What stands in a name for that of a plugin.
-const PLUGIN_NAME: &str = "<NAME>";
+/// What stands in a name for that of a plugin or a lookup.
+const PLACE: &str = "<NAME>";
+
+/// What each of several things has variables of its own for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `PLUGIN_<NAME>_...`
+    Plugin,
+    /// `LOOKUP_<NAME>` and `LOOKUP_<NAME>_...`
+    Lookup,
+}
 
 impl Variable {
-    /// Whether each plugin has a variable of this kind.
-    pub fn is_of_a_plugin(&self) -> bool {
-        self.name.contains(PLUGIN_NAME)
+    /// Of what each one has a variable like this; `None` if it stands alone.
+    pub fn kind(&self) -> Option<Kind> {
+        match self.name.split_once(PLACE)?.0 {
+            "PLUGIN_" => Some(Kind::Plugin),
+            "LOOKUP_" => Some(Kind::Lookup),
+            _ => None,
+        }
     }
 
-    /// Whether it is called so, a plugin's name filled in.
+    /// Whether it is called so, the name of a plugin or lookup filled in.
     fn is_called(&self, name: &str) -> bool {
-        match self.name.split_once(PLUGIN_NAME) {
+        match self.name.split_once(PLACE) {
             None => self.name == name,
             Some((before, after)) => name
                 .strip_prefix(before)
                 .and_then(|rest| rest.strip_suffix(after))
-                .is_some_and(|plugin| !plugin.is_empty()),
+                .is_some_and(|filled_in| !filled_in.is_empty()),
         }
     }
 }
 
-/// Finds a variable by its name; that of a plugin by a name that is filled in.
+/// Finds a variable by its name; that of a plugin or lookup by a name that is filled in, and then
+/// the one that says most of it: `LOOKUP_A_KEY` is the key of `a`, not a lookup `a-key`.
 pub fn find(name: &str) -> Option<&'static Variable> {
     let exact = VARIABLES.iter().find(|variable| variable.name == name);
-    exact.or_else(|| VARIABLES.iter().find(|variable| variable.is_called(name)))
+    let called = || VARIABLES.iter().filter(|variable| variable.is_called(name));
+    exact.or_else(|| called().max_by_key(|variable| variable.name.len()))
 }
 
 /// The README's table of all variables, in Markdown, ending with a line break.
@@ -250,6 +285,21 @@ mod tests {
         for (at, variable) in VARIABLES.iter().enumerate() {
             assert!(!variable.name.ends_with("_FILE"), "{}", variable.name);
             assert!(!VARIABLES[at + 1..].iter().any(|other| other.name == variable.name));
+            assert_eq!(variable.kind().is_some(), variable.name.contains(PLACE));
         }
+    }
+
+    #[test]
+    fn a_name_that_is_filled_in_finds_the_variable_that_says_most_of_it() {
+        for (name, found) in [
+            ("PLUGIN_A_CONFIG", "PLUGIN_<NAME>_CONFIG"),
+            ("PLUGIN_CACHE_DIR", "PLUGIN_CACHE_DIR"),
+            ("LOOKUP_A", "LOOKUP_<NAME>"),
+            ("LOOKUP_A_KEY", "LOOKUP_<NAME>_KEY"),
+            ("LOOKUP_A_B_REFRESH_MS", "LOOKUP_<NAME>_REFRESH_MS"),
+        ] {
+            assert_eq!(find(name).map(|variable| variable.name), Some(found));
+        }
+        assert_eq!(find("LOOKUP_"), None);
     }
 }
