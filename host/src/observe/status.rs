@@ -13,6 +13,8 @@ const REPEAT: Duration = Duration::from_secs(30);
 /// After this long without a turn the poll thread counts as stuck. A turn may rightly take 90 s: a
 /// revocation waits for what is in flight, and then for its commit at a broker that may be gone.
 const STALL: Duration = Duration::from_mins(2);
+/// Before the poll thread's first turn: the host is still making ready, and may wait for long.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Debug)]
 struct Held {
@@ -33,7 +35,7 @@ struct Waits {
 pub struct Status {
     waits: Mutex<Waits>,
     started: Instant,
-    /// The poll thread's last turn, in milliseconds since `started`.
+    /// The poll thread's last turn, in milliseconds since `started`, or [`NEVER`].
     polled_ms: AtomicU64,
     is_member: AtomicBool,
     is_stopping: AtomicBool,
@@ -45,7 +47,7 @@ impl Default for Status {
         Self {
             waits: Mutex::default(),
             started: Instant::now(),
-            polled_ms: AtomicU64::new(0),
+            polled_ms: AtomicU64::new(NEVER),
             is_member: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             clickhouse_answered: Mutex::default(),
@@ -89,8 +91,9 @@ impl Status {
     }
 
     fn stalled_at(&self, since_start: Duration) -> Option<Duration> {
-        let polled = Duration::from_millis(self.polled_ms.load(Ordering::Relaxed));
-        Some(since_start.saturating_sub(polled)).filter(|quiet| *quiet > STALL)
+        let polled_ms = Some(self.polled_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NEVER)?;
+        let quiet = since_start.saturating_sub(Duration::from_millis(polled_ms));
+        Some(quiet).filter(|quiet| *quiet > STALL)
     }
 
     /// The group gave this member its share, which may be no partition at all; or the membership
@@ -254,10 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_thread_without_a_turn_for_two_minutes_is_stuck() {
+    fn a_poll_thread_without_a_turn_for_two_minutes_is_stuck_once_it_has_begun() {
         let status = Status::default();
-        assert_eq!(status.stalled_at(STALL), None);
         let later = STALL + Duration::from_secs(1);
+        assert_eq!(status.stalled_at(later), None, "lookups are still waited for");
+        status.polled_ms.store(0, Ordering::Relaxed);
+        assert_eq!(status.stalled_at(STALL), None);
         assert_eq!(status.stalled_at(later), Some(later));
         status.polled_ms.store(30_000, Ordering::Relaxed);
         assert_eq!(status.stalled_at(later), None);
