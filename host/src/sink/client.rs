@@ -90,6 +90,11 @@ impl Server {
         self.client.query(sql)
     }
 
+    /// A query that somebody else wrote: a `?` in it is no place for a value.
+    pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
+        self.client.query_raw(sql)
+    }
+
     /// Waits for the answer to a query, but not for ever: a server may take a connection and then
     /// say nothing.
     ///

@@ -4,6 +4,7 @@
 //! The class never follows from the HTTP status, which is 500 for most of these codes. Codes and
 //! their behaviour were measured on ClickHouse 26.7 unless marked as assumed.
 
+use super::client::Server;
 use super::text::{Place, Said, code_of, loggable, message, views_of, violated};
 use crate::outcome::Hold;
 
@@ -178,27 +179,68 @@ fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         252 if message.starts_with("Too many partitions") => return InsertError::Split(short),
         _ => {}
     }
-    match CODES.binary_search_by_key(&code, |(code, _)| *code).ok().and_then(|at| CODES.get(at)) {
-        Some((_, Data)) => InsertError::Data(Said::new(text)),
-        Some((_, Schema)) => InsertError::Schema(short),
-        Some((_, Transient)) => InsertError::Hold(Hold::Transient(short)),
-        Some((_, Operator)) => operator(code, &short),
+    match class_of(code) {
+        Some(Data) => InsertError::Data(Said::new(text)),
+        Some(Schema) => InsertError::Schema(short),
+        Some(Transient) => InsertError::Hold(Hold::Transient(short)),
+        Some(Operator) => operator(code, &short),
         // Whether it quotes rows is not known, unless there are none.
         None if into.is_none() => InsertError::Unknown(short),
         None => InsertError::Unknown(Said::new(text).to_string()),
     }
 }
 
+fn class_of(code: u32) -> Option<Class> {
+    let at = CODES.binary_search_by_key(&code, |(code, _)| *code).ok()?;
+    CODES.get(at).map(|(_, class)| *class)
+}
+
 fn operator(code: u32, text: &str) -> InsertError {
     let look = match code {
-        192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
         497 => "grant INSERT and SELECT on the table to CLICKHOUSE_USER",
         164 => "the server or the user is read-only; look at CLICKHOUSE_USER's profile",
-        201 => "a quota is used up; raise it for CLICKHOUSE_USER",
-        27 | 115 | 452 => "look at CLICKHOUSE_SETTINGS",
-        _ => "look at CLICKHOUSE_HOST and the server's version",
+        _ => login(code).unwrap_or("look at CLICKHOUSE_HOST and the server's version"),
     };
     InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
+}
+
+/// What to look at where the code is not about the statement, but about who sends it and how.
+fn login(code: u32) -> Option<&'static str> {
+    Some(match code {
+        192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
+        201 => "a quota is used up; raise it for CLICKHOUSE_USER",
+        27 | 115 | 452 => "look at CLICKHOUSE_SETTINGS",
+        _ => return None,
+    })
+}
+
+/// What an error of a SELECT of the operator's means: whatever heals by itself is transient, all
+/// else is the operator's to mend, unknown codes too. It runs with `readonly=1`.
+pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold {
+    if let clickhouse::error::Error::BadResponse(text) = error
+        && let Some(code) = code_of(text)
+    {
+        let text = match code {
+            // What follows quotes the SELECT, which may hold a secret.
+            62 => text.split(" (").next().unwrap_or_default().to_owned(),
+            _ => loggable(text),
+        };
+        let look = match code {
+            _ if class_of(code) == Some(Transient) => return Hold::Transient(text),
+            164 => Some("it may read tables of this server, and set nothing"),
+            396 => Some("select less, or raise LOOKUP_<NAME>_MEMORY_BYTES"),
+            497 => Some("grant SELECT on what it reads to CLICKHOUSE_USER"),
+            _ => login(code),
+        };
+        return Hold::Paused(look.map_or(text.clone(), |look| format!("{text}; {look}")));
+    }
+    match classify(error, server.url(), None) {
+        InsertError::Hold(hold) => hold,
+        InsertError::Unknown(text) | InsertError::Schema(text) | InsertError::Split(text) => {
+            Hold::Paused(text)
+        }
+        InsertError::Data(said) | InsertError::View { said, .. } => Hold::Paused(said.to_string()),
+    }
 }
 
 fn chain(error: &clickhouse::error::Error) -> String {

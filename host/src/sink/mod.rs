@@ -18,6 +18,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 
 pub use client::Server;
+pub use errors::hold_of_select;
 pub use table::{Description, Table, describe, may_insert, read, version};
 
 use crate::observe::count::{self, Class, Step};
