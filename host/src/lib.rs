@@ -16,6 +16,8 @@ pub mod fates;
 #[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
 pub mod hooks;
 pub mod kafka;
+#[cfg_attr(not(feature = "hooks"), path = "no_lookups.rs")]
+pub mod lookups;
 pub mod observe;
 pub mod offsets;
 pub mod outcome;

@@ -1,131 +1,234 @@
-//! Tables that plugins look things up in, through the whole path.
+//! Lookups by SELECT, on the real engine. What plugins do with them is tested with the hooks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_tests::{Job, PATIENCE, path_of};
-use tokio::time::{Instant, sleep};
+use sluicegate::config::{ClickHouse, KeyValues, Lookup, LookupSource, Secret};
+use sluicegate::lookups::{Lookups, Table};
+use sluicegate::observe::lookups::LookupStates;
+use sluicegate::observe::status::Status;
+use sluicegate::outcome::Hold;
+use sluicegate::sink::Server;
+use sluicegate_local::{AppliesTo, Fault, FaultKind, LocalStack, Reset};
+use sluicegate_tests::{PATIENCE, stack_options};
+use tokio::time::{sleep, timeout};
 
-const TABLE: &str = "CREATE TABLE t (id UInt64, fleet String, owner String DEFAULT 'nobody',
-    region Nullable(String)) ENGINE = MergeTree ORDER BY id";
-const CONFIG: &str =
-    r#"{"table":"fleets","key":"fleet","columns":{"owner":"owner","region":"place"}}"#;
+/// How often something is looked at that is waited for.
+const TURN: Duration = Duration::from_millis(50);
 
-/// A job whose records are enriched from the lookup `fleets`.
-async fn enriched(lookup: &str) -> anyhow::Result<Job> {
-    let path = path_of("SLUICEGATE_PLUGINS")?.join("enrich.wasm");
-    Ok(Job::new(TABLE)
-        .await?
-        .with("PLUGINS", &format!("enrich={}", path.display()))
-        .with("PLUGIN_ENRICH_CONFIG", CONFIG)
-        .with("PLUGIN_ENRICH_TABLES", "fleets")
-        .with("LOOKUP_FLEETS", lookup)
-        .with("LOOKUP_FLEETS_KEY", "name")
-        .with("LOOKUP_FLEETS_REFRESH_MS", "1000"))
+/// An engine with a table, and a host's client for it.
+struct Rig {
+    stack: LocalStack,
+    server: Server,
 }
 
-fn record(id: u64, fleet: &str) -> String {
-    // What a plugin gives is not taken from the record.
-    format!(r#"{{"id":{id},"fleet":"{fleet}","owner":7}}"#)
-}
-
-#[tokio::test]
-async fn rows_take_what_a_file_says_and_the_default_where_it_says_nothing() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("fleets.csv");
-    std::fs::write(&path, "name,owner,place\na,\"x, y\",north\nb,z,\n")?;
-    let mut job = enriched(&format!("file:{}", path.display())).await?;
-    job.produce([record(1, "a"), record(2, "b"), record(3, "?"), r#"{"id":4}"#.to_owned()]).await?;
-    let ledger = job.run_to_the_end().await?;
-    assert_eq!(ledger.landed, 4);
-    let rows = job.query("SELECT id, owner, region FROM t ORDER BY id").await?;
-    assert_eq!(rows, "1\tx, y\tnorth\n2\tz\t\n3\tnobody\t\\N\n4\tnobody\t\\N");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_select_is_read_again_and_what_was_known_is_kept_while_it_fails() -> anyhow::Result<()> {
-    let select = "SELECT name, owner, place FROM fleets";
-    let mut job = enriched(select).await?;
-    job.query(
-        "CREATE TABLE fleets (name String, owner String, place Nullable(String)) \
-         ENGINE = MergeTree ORDER BY name",
-    )
-    .await?;
-    job.query("INSERT INTO fleets VALUES ('a', 'first', NULL)").await?;
-    job.produce([record(1, "a")]).await?;
-    let mut host = job.start()?;
-    job.wait_until_committed(&host).await?;
-    assert_eq!(job.query("SELECT owner, region FROM t").await?, "first\t\\N");
-
-    job.query("RENAME TABLE fleets TO away").await?;
-    let failures = "sluicegate_lookup_refresh_failures_total{lookup=\"fleets\"}";
-    let failed = |page: &sluicegate_tests::Answer| page.metric(failures) >= Some(1.0);
-    host.wait_for_answer("/metrics", failed).await?;
-    job.produce([record(2, "a")]).await?;
-    job.wait_until_committed(&host).await?;
-    assert_eq!(job.query("SELECT owner FROM t WHERE id = 2").await?, "first");
-    assert_eq!(host.admin("GET", "/readyz").await?.status, 200);
-
-    job.query("ALTER TABLE away UPDATE owner = 'second' WHERE 1 SETTINGS mutations_sync = 1")
-        .await?;
-    job.query("RENAME TABLE away TO fleets").await?;
-    let deadline = Instant::now() + PATIENCE;
-    for id in 3.. {
-        job.produce([record(id, "a")]).await?;
-        job.wait_until_committed(&host).await?;
-        let owner = job.query(&format!("SELECT owner FROM t WHERE id = {id}")).await?;
-        if owner == "second" {
-            break;
-        }
-        assert_eq!(owner, "first");
-        assert!(Instant::now() < deadline, "the refreshed table never came:\n{:?}", host.log());
-        sleep(Duration::from_millis(200)).await;
+impl Rig {
+    async fn new() -> anyhow::Result<Self> {
+        let stack = LocalStack::start(stack_options()?.with_brokers(0)).await?;
+        stack
+            .query(
+                "CREATE TABLE zones (id UInt64, name Nullable(String), at DateTime64(3, 'UTC'), \
+                 codes Array(UInt64), share Float64) ENGINE = MergeTree ORDER BY id",
+            )
+            .await?;
+        stack
+            .query(
+                "INSERT INTO zones VALUES (1, 'No\"rth?', '2026-03-01 10:00:00.5', \
+                 [18446744073709551615], nan), (18446744073709551615, NULL, '1970-01-01', [], 0.1)",
+            )
+            .await?;
+        let server = Server::new(&ClickHouse {
+            url: stack.clickhouse_url().to_owned(),
+            database: "default".into(),
+            user: "default".into(),
+            password: Secret::default(),
+            table: "t".into(),
+            settings: KeyValues::default(),
+            ca_location: None,
+            async_insert: true,
+        })?;
+        Ok(Self { stack, server })
     }
-    host.stop().await.map(drop)
+
+    async fn load(&self, lookup: Lookup) -> anyhow::Result<Lookups> {
+        let (status, states) = (Arc::new(Status::default()), Arc::new(LookupStates::default()));
+        let load =
+            async { Lookups::load(&[lookup], Some(self.server.clone()), status, states).await };
+        timeout(PATIENCE, load).await?
+    }
+
+    /// What is told of a SELECT that gives no table.
+    async fn hold(&self, sql: &str) -> anyhow::Result<Hold> {
+        let (mut said, _) = Lookups::once(&[select(sql)], Some(&self.server), PATIENCE).await;
+        match said.pop() {
+            Some(Err(hold)) => Ok(hold),
+            said => anyhow::bail!("{sql}: {said:?}"),
+        }
+    }
+}
+
+fn select(sql: &str) -> Lookup {
+    Lookup {
+        name: "zones".into(),
+        source: LookupSource::Select(Secret::new(sql)),
+        key: "id".into(),
+        refresh: Duration::from_secs(1),
+        memory_bytes: 1 << 20,
+    }
+}
+
+fn on_select(part: &str, kind: FaultKind) -> Fault {
+    Fault::on_insert(part, kind).with_applies_to(AppliesTo::Query)
+}
+
+/// Waits until it is so.
+async fn until(is_so: impl Fn() -> bool) -> anyhow::Result<()> {
+    let looking = async {
+        while !is_so() {
+            sleep(TURN).await;
+        }
+    };
+    Ok(timeout(PATIENCE, looking).await?)
+}
+
+fn value(table: &Table, column: &str, key: &str) -> Option<String> {
+    let found = table.lookup(&[column], [key], 1_000).unwrap().pop().unwrap();
+    found.missing.is_empty().then(|| String::from_utf8(found.bytes).unwrap())
 }
 
 #[tokio::test]
-async fn a_select_that_the_server_refuses_is_waited_for_before_the_first_batch()
--> anyhow::Result<()> {
-    let mut job = enriched("SELECT name, owner, place FROM fleets").await?;
-    job.produce([record(1, "a")]).await?;
-    let mut host = job.start()?;
-    let says = |body: &str| body.contains("LOOKUP_FLEETS") && body.contains("fleets");
-    host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
-    job.query("CREATE VIEW fleets AS SELECT 'a' AS name, 'x' AS owner, 'y' AS place").await?;
-    job.wait_until_committed(&host).await?;
-    host.stop().await?;
-    assert_eq!(job.query("SELECT owner, region FROM t").await?, "x\ty");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_lookup_that_cannot_be_is_refused_at_the_start_by_its_variable() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("fleets.csv");
-    let file = format!("file:{}", path.display());
-    let twice = "name,owner,place\na,x,\na,y,\n";
-    let no_key = "fleet,owner,place\na,x,\n";
-    let no_column = "name,owner\na,x\n";
-    for (content, words) in [
-        (None, ["LOOKUP_FLEETS", "fleets.csv"]),
-        (Some(twice), ["fleets.csv", "3"]),
-        (Some(no_key), ["LOOKUP_FLEETS_KEY", "`name`"]),
-        (Some(no_column), ["PLUGINS: `enrich`", "place"]),
+async fn a_value_is_the_text_that_clickhouse_gives_it() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let sql = "SELECT *, '?' AS mark, (1, 'a')::Tuple(n UInt8, s String) AS pair FROM zones -- all";
+    let lookups = rig.load(select(sql)).await?;
+    let table = lookups.table("zones").unwrap();
+    let columns: Vec<&str> = table.columns().collect();
+    assert_eq!(columns, ["id", "name", "at", "codes", "share", "mark", "pair"]);
+    let last = "18446744073709551615";
+    for (column, first, second) in [
+        ("id", Some("1"), Some(last)),
+        ("name", Some("No\"rth?"), None),
+        ("at", Some("2026-03-01 10:00:00.500"), Some("1970-01-01 00:00:00.000")),
+        ("codes", Some("[18446744073709551615]"), Some("[]")),
+        ("share", Some("nan"), Some("0.1")),
+        ("mark", Some("?"), Some("?")),
+        ("pair", Some(r#"{"n":1,"s":"a"}"#), Some(r#"{"n":1,"s":"a"}"#)),
     ] {
-        if let Some(content) = content {
-            std::fs::write(&path, content)?;
-        }
-        let mut host = enriched(&file).await?.start()?;
-        let status = host.wait().await?;
-        let log = host.log().join("\n");
-        assert_eq!(status.code(), Some(64), "{log}");
-        assert!(words.iter().all(|word| log.contains(word)), "{words:?} in {log}");
+        assert_eq!(value(&table, column, "1").as_deref(), first, "{column}");
+        assert_eq!(value(&table, column, last).as_deref(), second, "{column}");
     }
-    std::fs::write(&path, "name,owner,place\na,x,\n")?;
-    let mut host = enriched(&file).await?.with("PLUGIN_ENRICH_TABLES", "").start()?;
-    assert_eq!(host.wait().await?.code(), Some(64));
-    let log = host.log().join("\n");
-    assert!(log.contains("PLUGIN_ENRICH_TABLES"), "{log}");
+    assert_eq!(value(&table, "name", "2"), None);
     Ok(())
+}
+
+#[tokio::test]
+async fn the_bounds_are_sent_along_and_the_select_cannot_lift_them() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let sql = "SELECT 1 AS id, getSetting('readonly') AS readonly, \
+               getSetting('max_execution_time') AS work, getSetting('max_result_rows') AS rows, \
+               getSetting('max_result_bytes') AS bytes, \
+               getSetting('result_overflow_mode') AS mode";
+    let table = rig.load(select(sql)).await?.table("zones").unwrap();
+    for (column, expected) in [
+        ("readonly", "1"),
+        ("work", "60"),
+        ("rows", "61680"),
+        ("bytes", "8388608"),
+        ("mode", "throw"),
+    ] {
+        assert_eq!(value(&table, column, "1").as_deref(), Some(expected), "{column}");
+    }
+    for (sql, parts) in [
+        ("SELECT number AS id FROM numbers(1000000)", ["396", "raise LOOKUP_<NAME>_MEMORY_BYTES"]),
+        (
+            "SELECT number AS id, repeat('x', 1000) AS x FROM numbers(5000)",
+            ["line 10", "more than LOOKUP_ZONES_MEMORY_BYTES (1048576 bytes)"],
+        ),
+        ("SELECT 1 AS id SETTINGS max_result_rows = 0", ["164", "set nothing"]),
+        ("WITH 1 AS x INSERT INTO zones (id) SELECT 9", ["Code: ", ""]),
+    ] {
+        match rig.hold(sql).await? {
+            Hold::Paused(text) => assert!(
+                text.starts_with("LOOKUP_ZONES: ") && parts.iter().all(|part| text.contains(part)),
+                "{sql}: {text}"
+            ),
+            hold @ Hold::Transient(_) => panic!("{sql}: {hold:?}"),
+        }
+    }
+    assert_eq!(rig.stack.query("SELECT count() FROM zones").await?.trim(), "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_operator_must_mend_is_told_from_what_heals_by_itself() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    for (sql, parts) in [
+        ("SELECT * FROM nowhere", ["Code: 60", "nowhere"]),
+        ("SELECT nmae FROM zones", ["Code: 47", "nmae"]),
+        ("SELECT name FROM zones", ["none of 1 columns is `id`", "LOOKUP_ZONES_KEY"]),
+        ("SELECT 1 AS id FROM zones", ["line 2", "the key is that of line 1"]),
+        ("SELECT id, unhex('ff') AS x FROM zones", ["line 1", "not UTF-8"]),
+    ] {
+        match rig.hold(sql).await? {
+            Hold::Paused(text) => {
+                assert!(parts.iter().all(|part| text.contains(part)), "{sql}: {text}");
+            }
+            hold @ Hold::Transient(_) => panic!("{sql}: {hold:?}"),
+        }
+    }
+    let broken = rig.hold("SELECT 'hunter2' FORM 'hunter2' BY").await?;
+    let text = broken.text();
+    assert!(
+        text.contains("Syntax error: failed at position") && !text.contains("hunter2"),
+        "{text}"
+    );
+    for kind in [
+        FaultKind::Exception { code: 241, text: "memory".into() },
+        FaultKind::Status { http_status: 502, body: "<html>".into() },
+        FaultKind::Reset(Reset::Before),
+        FaultKind::Reset(Reset::During),
+    ] {
+        rig.stack.fault(&on_select("FROM zones", kind.clone())).await?;
+        let hold = rig.hold("SELECT * FROM zones").await?;
+        assert!(matches!(&hold, Hold::Transient(_)), "{kind:?}: {hold:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_is_missing_is_waited_for_and_one_that_goes_leaves_the_lookup_as_it_was()
+-> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (status, states) = (Arc::new(Status::default()), Arc::new(LookupStates::default()));
+    let lookups = {
+        let (config, server) = ([select("SELECT id, name FROM later")], Some(rig.server.clone()));
+        let load = Lookups::load(&config, server, Arc::clone(&status), states);
+        let create = async {
+            until(|| status.is_paused()).await?;
+            let texts = status.texts();
+            assert!(
+                texts.iter().all(|text| text.starts_with("lookups: LOOKUP_ZONES: ")),
+                "{texts:?}"
+            );
+            rig.stack.query("RENAME TABLE zones TO later").await
+        };
+        let (lookups, created) = tokio::join!(timeout(PATIENCE, load), create);
+        created?;
+        lookups??
+    };
+    assert!(status.texts().is_empty());
+    let rows = || lookups.table("zones").unwrap().rows();
+    assert_eq!(rows(), 2);
+    rig.stack.query("INSERT INTO later (id, name) VALUES (7, 'West')").await?;
+    until(|| rows() == 3).await?;
+    let unknown = FaultKind::Exception { code: 60, text: "Unknown table".into() };
+    rig.stack.fault(&on_select("FROM later", unknown).with_times(None)).await?;
+    while rig.stack.faults().await?.iter().all(|fault| fault.hits < 2) {
+        sleep(TURN).await;
+    }
+    rig.stack.query("INSERT INTO later (id) VALUES (8)").await?;
+    assert_eq!(rows(), 3);
+    assert!(status.texts().is_empty(), "the host goes on");
+    rig.stack.clear_faults().await?;
+    until(|| rows() == 4).await
 }

@@ -9,6 +9,7 @@ mod check;
 mod dead_letters;
 mod delivery;
 mod demo;
+mod enriched;
 mod hooks;
 mod imports;
 mod lookups;

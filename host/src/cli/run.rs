@@ -14,6 +14,7 @@ use crate::config::{Config, Environment, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
 use crate::hooks::Hooks;
+use crate::lookups::Lookups;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
 use crate::observe::exposition::Exposition;
@@ -67,12 +68,13 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         status: Arc::new(Status::default()),
         progress: Arc::new(Progress::default()),
         budget: Budget::new(config.batch.in_flight, batches_bytes),
+        lookups: Arc::default(),
     };
     // Before anything else: a port that is taken is a mistake to be told of at once.
     serve_admin(config, &observed).await.map_err(misconfigured)?;
-    let (pipeline, source) = tokio::select! {
+    let (pipeline, source, _lookups) = tokio::select! {
         wired = wire(config, &observed) => wired.map_err(misconfigured)?,
-        // Plugins may take long to compile and begin.
+        // Plugins may take long to compile and begin, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
     Ok(crate::run::run(pipeline, source, &observed, config.batch.shutdown_timeout, stop).await)
@@ -93,10 +95,12 @@ async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()>
 }
 
 /// The stages, from the configuration.
-async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
+async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source, Lookups)> {
     let batch = &config.batch;
     let status = &observed.status;
     let server = Server::new(&config.clickhouse)?;
+    let (states, asked) = (Arc::clone(&observed.lookups), Some(server.clone()));
+    let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
     let pipeline = Pipeline {
         admission: Admission {
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
@@ -116,7 +120,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         log: RejectionLog::new(config.log.with_payloads),
     };
     let source = Source::start(config, observed)?;
-    Ok((pipeline, source))
+    Ok((pipeline, source, lookups))
 }
 
 /// The rules of the configuration, in the plan's words.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
-    INSERT_SECONDS, Kind, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED,
-    RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, VALUES_DEFAULTED,
+    INSERT_SECONDS, Kind, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS,
+    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, VALUES_DEFAULTED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -21,13 +21,19 @@ pub enum Step {
     Insert,
     /// A read of the table's columns.
     Table,
+    /// The first read of a lookup.
+    Lookup,
     /// A dead letter.
     DeadLetter,
 }
 
 impl Step {
-    const ALL: [(Self, &str); 3] =
-        [(Self::Insert, "insert"), (Self::Table, "table"), (Self::DeadLetter, "dead_letter")];
+    const ALL: [(Self, &str); 4] = [
+        (Self::Insert, "insert"),
+        (Self::Table, "table"),
+        (Self::Lookup, "lookup"),
+        (Self::DeadLetter, "dead_letter"),
+    ];
 }
 
 /// Why it is tried again.
@@ -175,6 +181,16 @@ pub fn hook_failed(plugin: &str, kind: &'static str) {
 /// A plugin counts something itself.
 pub fn plugin_counted(plugin: &str, counter: &str, by: u64) {
     PLUGIN_COUNTER.count(&[plugin, counter], by);
+}
+
+/// A lookup is there.
+pub fn lookup_loaded(lookup: &str) {
+    LOOKUP_REFRESH_FAILURES.count(&[lookup], 0);
+}
+
+/// A lookup was not read again; it stays as it was.
+pub fn lookup_refresh_failed(lookup: &str) {
+    LOOKUP_REFRESH_FAILURES.count(&[lookup], 1);
 }
 
 /// A batch was decoded.

@@ -14,8 +14,8 @@ use metrics_exporter_prometheus::{
 use super::Observed;
 use super::count::begin_at_zero;
 use super::metrics::{
-    BATCHES, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT, Kind, LAG, METRICS,
-    PARTITIONS, PAUSED, WAITING,
+    BATCHES, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT, Kind, LAG, LOOKUP_AGE,
+    LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED, WAITING,
 };
 
 /// How often measured values are folded into their buckets when nobody asks for the metrics.
@@ -63,7 +63,7 @@ impl Exposition {
     }
 
     fn look(&self) {
-        let Observed { status, progress, budget } = &self.observed;
+        let Observed { status, progress, budget, lookups } = &self.observed;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let standings = progress.standings(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
         for standing in &standings {
@@ -81,6 +81,11 @@ impl Exposition {
         BATCHES.set(&[], budget.batches() as f64);
         BUDGET_USED.set(&[], budget.used_bytes() as f64);
         BUDGET_LIMIT.set(&[], budget.max_bytes() as f64);
+        for (name, lookup) in lookups.now() {
+            LOOKUP_ROWS.set(&[&name], lookup.rows as f64);
+            LOOKUP_MEMORY.set(&[&name], lookup.memory_bytes as f64);
+            LOOKUP_AGE.set(&[&name], lookup.age.as_secs_f64());
+        }
         PAUSED.set(&[], f64::from(status.is_paused()));
         WAITING.set(&[], f64::from(status.is_waiting()));
         BUILD.set(&[env!("CARGO_PKG_VERSION")], 1.0);

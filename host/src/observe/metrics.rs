@@ -108,8 +108,8 @@ pub(super) const RETRIES: Metric = metric(
     Kind::Counter,
     "tries",
     &["step", "class"],
-    "Tries that failed and are made again: an `insert`, a read of the `table` or a `dead_letter`, \
-     for a `transient`, `paused` or `unknown` error, a `view` that throws, `data` (sent again in \
+    "Tries that failed and are made again: an `insert`, a read of the `table` or the \
+     first of a `lookup`, or a `dead_letter`, for a `transient`, `paused` or `unknown` error, a `view` that throws, `data` (sent again in \
      halves) or a `schema` that changed",
 );
 pub(super) const COMMIT_FAILURES: Metric = metric(
@@ -170,6 +170,13 @@ pub(super) const PLUGIN_COUNTER: Metric = metric(
     "as the plugin says",
     &["plugin", "counter"],
     "What a plugin counts itself, under at most 20 names",
+);
+pub(super) const LOOKUP_REFRESH_FAILURES: Metric = metric(
+    "sluicegate_lookup_refresh_failures_total",
+    Kind::Counter,
+    "tries",
+    &["lookup"],
+    "Reads of a lookup that failed, after the first that did not: the lookup stays as it was",
 );
 pub(super) const DECODE_SECONDS: Metric = metric(
     "sluicegate_decode_seconds",
@@ -236,6 +243,22 @@ pub(super) const BUDGET_LIMIT: Metric = metric(
     &[],
     "Where reading stops: the batches' share of MEMORY_BUDGET_BYTES",
 );
+pub(super) const LOOKUP_ROWS: Metric =
+    metric("sluicegate_lookup_rows", Kind::Gauge, "rows", &["lookup"], "Rows of a lookup");
+pub(super) const LOOKUP_MEMORY: Metric = metric(
+    "sluicegate_lookup_memory_bytes",
+    Kind::Gauge,
+    "bytes",
+    &["lookup"],
+    "Memory of a lookup, as LOOKUP_<NAME>_MEMORY_BYTES counts it",
+);
+pub(super) const LOOKUP_AGE: Metric = metric(
+    "sluicegate_lookup_age_seconds",
+    Kind::Gauge,
+    "seconds",
+    &["lookup"],
+    "How long ago a lookup was last read, or its file found to be unchanged",
+);
 pub(super) const PAUSED: Metric = metric(
     "sluicegate_paused",
     Kind::Gauge,
@@ -269,6 +292,7 @@ pub static METRICS: &[Metric] = &[
     HOOK_SECONDS,
     HOOK_FAILURES,
     PLUGIN_COUNTER,
+    LOOKUP_REFRESH_FAILURES,
     DECODE_SECONDS,
     INSERT_SECONDS,
     LAG,
@@ -278,6 +302,9 @@ pub static METRICS: &[Metric] = &[
     BATCHES,
     BUDGET_USED,
     BUDGET_LIMIT,
+    LOOKUP_ROWS,
+    LOOKUP_MEMORY,
+    LOOKUP_AGE,
     PAUSED,
     WAITING,
     BUILD,

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod count;
 pub mod exposition;
 pub mod log;
+pub mod lookups;
 pub mod metrics;
 pub mod progress;
 pub mod rejections;
@@ -13,6 +14,7 @@ pub mod throttle;
 use std::sync::Arc;
 
 use crate::budget::Budget;
+use lookups::LookupStates;
 use progress::Progress;
 use status::Status;
 
@@ -25,4 +27,6 @@ pub struct Observed {
     pub progress: Arc<Progress>,
     /// What the batches in flight hold.
     pub budget: Arc<Budget>,
+    /// What plugins look things up in.
+    pub lookups: Arc<LookupStates>,
 }

@@ -16,15 +16,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{EXIT_CONFIG, Exit};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, LookupSource};
 use crate::dead_letter::DeadLetters;
 use crate::hooks::Hooks;
+use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::sink::Server;
 use crate::source::Probe;
 use report::{Check, Report};
 
 const CONFIGURATION: &str = "configuration";
+const LOOKUPS: &str = "lookups";
 const PLUGINS: &str = "plugins";
 
 /// Options of `sluicegate check`.
@@ -87,13 +89,19 @@ async fn look(timeout: Duration) -> Report {
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
     report.checks.extend(dead_letters.err());
-    let hooks = match Hooks::load(&config.plugins, Arc::new(Status::default())).await {
-        Ok(hooks) => hooks,
-        Err(error) => {
-            report.checks.push(broken(error));
-            Hooks::default()
+    let (checks, lookups) = look_up(&config, server.as_ref().ok(), timeout).await;
+    report.checks.extend(checks);
+    let hooks = match lookups {
+        None => Err(Check::not_known(PLUGINS, "a lookup is not there")),
+        Some(lookups) => {
+            let status = Arc::new(Status::default());
+            Hooks::load(&config.plugins, Arc::new(lookups), status).await.map_err(broken)
         }
     };
+    let hooks = hooks.unwrap_or_else(|check| {
+        report.checks.push(check);
+        Hooks::default()
+    });
     report.checks.extend(hooks.titles().map(|title| {
         Check::ok(PLUGINS, format!("`{title}` is loaded, and takes its configuration"))
     }));
@@ -122,4 +130,20 @@ async fn look(timeout: Duration) -> Report {
     }
     report.checks.extend(outside);
     report
+}
+
+/// Reads each lookup once. A file is a part of the configuration, what a SELECT gives is not.
+async fn look_up(
+    config: &Config,
+    server: Option<&Server>,
+    timeout: Duration,
+) -> (Vec<Check>, Option<Lookups>) {
+    let lookups = &config.plugins.lookups;
+    let (found, loaded) = Lookups::once(lookups, server, timeout).await;
+    let checks = lookups.iter().zip(found).map(|(lookup, found)| match (found, &lookup.source) {
+        (Ok(text), _) => Check::ok(LOOKUPS, text),
+        (Err(hold), LookupSource::File { .. }) => Check::problem(CONFIGURATION, hold.text()),
+        (Err(hold), LookupSource::Select(_)) => Check::problem(LOOKUPS, hold.text()),
+    });
+    (checks.collect(), loaded)
 }

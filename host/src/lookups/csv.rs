@@ -1,0 +1,177 @@
+//! Comma-separated values, after a line with the names of the columns.
+
+use std::io::{self, BufRead, Read};
+
+use ::csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::builder::Builder;
+use super::fault::{Fault, Line};
+use super::table::Table;
+
+/// Put behind the end of the input. A quote that is never closed swallows it, and everything up to
+/// it, which csv takes for the text of a field.
+const LAST: &[u8] = b"\0";
+
+/// Reads to the end.
+///
+/// # Errors
+/// The first fault.
+pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Fault> {
+    let is_crlf = is_crlf(input.fill_buf()?);
+    let end = [if is_crlf { b"\r\n" } else { &b"\n"[..] }, LAST].concat();
+    // A text takes at most twice its bytes in a file, each of them a quote. Since a quote that is
+    // never closed makes one field of all that follows, this bounds the memory of such a field.
+    let most = (builder.most_bytes() as u64).saturating_mul(2);
+    let input = input.take(most).chain(&*end);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
+    let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
+    let (mut line, mut columns) = (Line::default(), Vec::new());
+    // Bytes of any kind and number are a record, so nothing fails but the input itself.
+    while reader.read_byte_record(&mut next).map_err(io::Error::from)? {
+        if line > Line::default() {
+            take(&record, line, &mut columns, &mut builder)?;
+        }
+        line = line_of(&reader, &next, is_crlf);
+        std::mem::swap(&mut record, &mut next);
+    }
+    if reader.get_ref().get_ref().0.limit() == 0 {
+        return Err(builder.too_large(line));
+    }
+    if !record.iter().eq([LAST]) {
+        // Nothing ended it.
+        line = line_of(&reader, &record, true);
+        return Err(malformed(line, "a quote is opened and never closed"));
+    }
+    if columns.is_empty() {
+        return Err(malformed(Line(1), "no header: the first line names the columns"));
+    }
+    Ok(builder.finish())
+}
+
+/// Adds a row, or the columns where there are none yet.
+fn take(
+    record: &ByteRecord,
+    line: Line,
+    columns: &mut Vec<String>,
+    builder: &mut Builder,
+) -> Result<(), Fault> {
+    let texts = record.iter().enumerate().map(|(at, field)| {
+        str::from_utf8(field).map_err(|_| Fault::NotUtf8 { line, column: columns.get(at).cloned() })
+    });
+    if columns.is_empty() {
+        let names = texts.collect::<Result<Vec<&str>, Fault>>()?;
+        builder.header(line, names.iter().copied())?;
+        *columns = names.into_iter().map(str::to_owned).collect();
+        return Ok(());
+    }
+    if record.len() != columns.len() {
+        return Err(Fault::Fields { line, found: record.len(), expected: columns.len() });
+    }
+    builder.begin(line);
+    for (at, text) in texts.enumerate() {
+        builder.put(at, Some(text?))?;
+    }
+    builder.end()
+}
+
+fn malformed(line: Line, text: &str) -> Fault {
+    Fault::Malformed { line, text: text.to_owned() }
+}
+
+/// Whether lines end in `\r\n`, as the first one does.
+fn is_crlf(start: &[u8]) -> bool {
+    start
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .is_some_and(|at| start.get(..at).is_some_and(|line| line.ends_with(b"\r")))
+}
+
+/// Where the record that was just read begins. What csv says of that may be an empty line before it,
+/// so it is told from the end: csv stands behind the `\n`, or before it if `\r` comes first.
+fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord, is_before_end: bool) -> Line {
+    let inner = record.as_slice().split(|byte| *byte == b'\n').skip(1).count() as u64;
+    Line(reader.position().line().saturating_sub(inner + u64::from(!is_before_end)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lookup, values};
+    use super::*;
+
+    fn read(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
+        super::read(text.as_ref(), Builder::new(&lookup("id")))
+    }
+
+    fn fault(text: impl AsRef<[u8]>) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_field_is_its_text_as_it_is() {
+        let text = "\u{feff}name,id\n North ,1\n\"a \"\"b\"\",\nc\",\"2\"\n,3\nnull,4\n\"\0\",5";
+        let table = read(text).unwrap();
+        let expected = [" North ", "a \"b\",\nc", "", "null", "\0"].map(|text| Some(text.into()));
+        assert_eq!(values(&table, "name", &["1", "2", "3", "4", "5"]), expected);
+        assert_eq!(values(&table, "id", &["2"]), [Some("2".into())]);
+    }
+
+    #[test]
+    fn a_table_may_be_empty_or_of_one_column() {
+        for text in ["id", "id\n", "id\r\n\r\n", "name,id\n"] {
+            assert_eq!(read(text).unwrap().rows(), 0, "{text:?}");
+        }
+        assert_eq!(read("id\n1\n\n2").unwrap().rows(), 2);
+        // As what is put behind the end.
+        assert_eq!(
+            read("id\n1\n\0\n\0\n").map(drop).unwrap_err().to_string(),
+            "line 4, column `id`: the key is that of line 3"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_line_and_column_and_no_value_is_shown() {
+        for (text, expected) in [
+            ("", "line 1: no header: the first line names the columns"),
+            ("\n\n", "line 1: no header: the first line names the columns"),
+            ("nr,name\n1,a\n", "none of 2 columns is `id`, which LOOKUP_ZONES_KEY names"),
+            (
+                "Id,name\n1,a\n",
+                "none of 2 columns is `id`, which LOOKUP_ZONES_KEY names; did you mean `Id`?",
+            ),
+            ("id,a,id\n1,2,3\n", "line 1, column `id`: it stands there twice"),
+            ("id,a\n7,b\n1,x\n7,c\n", "line 4, column `id`: the key is that of line 2"),
+            ("id,a\n1,b,c\n", "line 2: expected 2 fields, got 3"),
+            ("id,a\n1\n", "line 2: expected 2 fields, got 1"),
+            ("id,a\n1,b\n2,\"c\n3,d\n", "line 3: a quote is opened and never closed"),
+            ("\"id,a\n1,b\n", "line 1: a quote is opened and never closed"),
+        ] {
+            assert_eq!(fault(text), expected, "{text:?}");
+        }
+        assert_eq!(fault(b"id,a\n1,b\n2,\xff\n"), "line 3, column `a`: not UTF-8");
+        assert_eq!(fault(b"id,\xff\n"), "line 1: not UTF-8");
+    }
+
+    #[test]
+    fn lines_are_counted_past_empty_ones_and_within_quotes_however_they_end() {
+        let text = "id,a\n\n1,\"x\ny\"\n\n\n2,z\n1,z\n";
+        let expected = "line 8, column `id`: the key is that of line 3";
+        assert_eq!(fault(text), expected);
+        assert_eq!(fault(text.replace('\n', "\r\n")), expected);
+        assert_eq!(fault(text.trim_end()), expected);
+        assert_eq!(fault(text.replace('\n', "\r\n").trim_end()), expected);
+    }
+
+    #[test]
+    fn a_table_beyond_its_bound_is_refused_where_it_breaks_it() {
+        let row = |id: u32| format!("{id},{}\n", "x".repeat(1_000));
+        let text: String = (0..1_100).map(row).collect();
+        let expected = "more than LOOKUP_ZONES_MEMORY_BYTES (1048576 bytes)";
+        let found = fault(format!("id,a\n{text}"));
+        // 1,022 bytes of text, 22 of the values and the row.
+        assert!(found.starts_with("line 10") && found.ends_with(expected), "{found}");
+        let all_in_quotes = format!("id,a\n1,\"{}", "x".repeat(3 << 20));
+        assert!(fault(all_in_quotes).ends_with(expected));
+        let many: Vec<String> = (0..=1_000).map(|n| format!("c{n}")).collect();
+        assert_eq!(fault(many.join(",")), "line 1: more than 1000 columns");
+    }
+}

@@ -1,0 +1,65 @@
+//! What is wrong with a file or an answer that a lookup is to be made of.
+
+use std::{fmt, io};
+
+use super::builder::MAX_COLUMNS;
+
+/// A line of a source, from 1; of a SELECT a row. 0 is the names before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+pub struct Line(pub u64);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(0) => f.write_str("the header"),
+            Self(line) => write!(f, "line {line}"),
+        }
+    }
+}
+
+/// What is wrong with a source. No value stands in its text, which goes to the log; nor do the names
+/// of columns before the key is found among them: a file without a header has values there.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It cannot be read to its end.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// It was written to meanwhile.
+    #[error("it was written to while it was read; write another file and move it to this name")]
+    Changed,
+    /// The key is no column.
+    #[error("none of {columns} columns is `{key}`, which {variable} names{}", meant(.near.as_deref()))]
+    NoKeyColumn { key: String, variable: String, columns: usize, near: Option<String> },
+    /// A row without a key.
+    #[error("{line}, column `{key}`: the key is absent or null")]
+    NoKey { line: Line, key: String },
+    /// Two rows of one key.
+    #[error("{line}, column `{key}`: the key is that of {before}")]
+    SameKey { line: Line, before: Line, key: String },
+    /// Two columns of one name.
+    #[error("{line}, column `{column}`: it stands there twice")]
+    SameColumn { line: Line, column: String },
+    /// Too many columns.
+    #[error("{line}: more than {MAX_COLUMNS} columns")]
+    TooManyColumns { line: Line },
+    /// A row that is shorter or longer than the header.
+    #[error("{line}: expected {expected} fields, got {found}")]
+    Fields { line: Line, found: usize, expected: usize },
+    /// Bytes that are no text.
+    #[error("{line}{}: not UTF-8", in_column(.column.as_deref()))]
+    NotUtf8 { line: Line, column: Option<String> },
+    /// Not of the form that it has to be of.
+    #[error("{line}: {text}")]
+    Malformed { line: Line, text: String },
+    /// The table grew past its bound.
+    #[error("{line}: more than {variable} ({most_bytes} bytes)")]
+    TooLarge { line: Line, variable: String, most_bytes: usize },
+}
+
+fn in_column(column: Option<&str>) -> String {
+    column.map_or_else(String::new, |column| format!(", column `{column}`"))
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}

@@ -1,0 +1,67 @@
+//! A lookup from a file.
+
+use std::fs::{File, Metadata};
+use std::io::BufReader;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::fault::Fault;
+use super::loader::Loaded;
+use super::{csv, json};
+use crate::config::LookupFormat;
+
+/// What tells that a file is another, or holds something else. The time is that of the last change
+/// of the file or of its name, which no copy of an older time can hide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    file: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(of: &Metadata) -> Self {
+        Self {
+            device: of.dev(),
+            file: of.ino(),
+            bytes: of.size(),
+            changed: (of.ctime(), of.ctime_nsec()),
+        }
+    }
+}
+
+/// Reads a file, unless it is as it was before. Blocks.
+///
+/// # Errors
+/// The first fault, without the path.
+pub fn read(
+    path: &Path,
+    format: LookupFormat,
+    builder: Builder,
+    before: Option<&Loaded>,
+) -> Result<Loaded, Fault> {
+    let file = File::open(path)?;
+    let stamp = Stamp::from(&file.metadata()?);
+    if let Some(before) = before
+        && before.stamp == Some(stamp)
+    {
+        return Ok(before.clone());
+    }
+    let input = BufReader::new(&file);
+    let table = match format {
+        LookupFormat::Csv => csv::read(input, builder)?,
+        LookupFormat::Ndjson => {
+            let before: Vec<&str> =
+                before.iter().flat_map(|before| before.table.columns()).collect();
+            json::objects(input, builder, &before)?
+        }
+    };
+    // One that is written in its place, instead of being moved there, may be read half-way.
+    if Stamp::from(&file.metadata()?) != stamp {
+        return Err(Fault::Changed);
+    }
+    Ok(Loaded { table: Arc::new(table), stamp: Some(stamp) })
+}

@@ -1,0 +1,217 @@
+//! JSON lines: objects, as in a file, or arrays after one with the names, as ClickHouse answers.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{BufRead, Read as _};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::builder::Builder;
+use super::fault::{Fault, Line};
+use super::table::Table;
+
+/// Reads one object a line, its fields being columns; `before` are the columns of the table before.
+///
+/// # Errors
+/// The first fault.
+pub fn objects(input: impl BufRead, mut builder: Builder, before: &[&str]) -> Result<Table, Fault> {
+    builder.open(before)?;
+    lines(input, builder, Line(1), |builder, line, text| {
+        let Fields(fields) = parse(text, line, "a JSON object")?;
+        builder.begin(line);
+        for (name, value) in fields {
+            let column = builder.column(&name)?;
+            builder.put(column, text_of(value, line)?.as_deref())?;
+        }
+        builder.end()
+    })
+}
+
+/// Reads an array with the names of the columns, then one for each row; rows are counted from 1.
+///
+/// # Errors
+/// The first fault.
+pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
+    let mut columns = None;
+    let table = lines(input, builder, Line(0), |builder, row, text| {
+        let Some(expected) = columns else {
+            let names: Vec<Text<'_>> = parse(text, row, "a JSON array of names")?;
+            columns = Some(names.len());
+            return builder.header(row, names.iter().map(|Text(name)| &**name));
+        };
+        let values: Vec<&RawValue> = parse(text, row, "a JSON array")?;
+        if values.len() != expected {
+            return Err(Fault::Fields { line: row, found: values.len(), expected });
+        }
+        builder.begin(row);
+        for (at, value) in values.into_iter().enumerate() {
+            builder.put(at, text_of(value, row)?.as_deref())?;
+        }
+        builder.end()
+    })?;
+    if columns.is_none() {
+        let text = "nothing, not even names".to_owned();
+        return Err(Fault::Malformed { line: Line::default(), text });
+    }
+    Ok(table)
+}
+
+/// Reads every line that is not blank, counted from `line`.
+fn lines(
+    mut input: impl BufRead,
+    mut builder: Builder,
+    mut line: Line,
+    mut take: impl FnMut(&mut Builder, Line, &str) -> Result<(), Fault>,
+) -> Result<Table, Fault> {
+    let most = builder.most_bytes() as u64;
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let read = input.by_ref().take(most).read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            return Ok(builder.finish());
+        }
+        if read as u64 == most && !bytes.ends_with(b"\n") {
+            return Err(builder.too_large(line));
+        }
+        let text = str::from_utf8(&bytes).map_err(|_| Fault::NotUtf8 { line, column: None })?;
+        if !text.trim_ascii().is_empty() {
+            take(&mut builder, line, text)?;
+        }
+        line.0 += 1;
+    }
+}
+
+/// An error of serde_json may quote a value: only its place is told.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str, line: Line, what: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::Malformed {
+        line,
+        text: format!("not {what}, at byte {}", error.column().max(1)),
+    })
+}
+
+/// A string's characters, nothing for null, and any other value as it is written.
+fn text_of(value: &RawValue, line: Line) -> Result<Option<Cow<'_, str>>, Fault> {
+    let json = value.get();
+    match json.as_bytes().first() {
+        Some(b'"') => parse(json, line, "a JSON string").map(|Text(text)| Some(text)),
+        Some(b'n') => Ok(None),
+        _ => Ok(Some(Cow::Borrowed(json))),
+    }
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The fields of an object in their order, the same name twice if it stands there twice.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lookup, values};
+    use super::*;
+
+    fn of_objects(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
+        objects(text.as_ref(), Builder::new(&lookup("id")), &[])
+    }
+
+    fn of_rows(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
+        rows(text.as_ref(), Builder::new(&lookup("id")))
+    }
+
+    #[test]
+    fn a_string_is_its_characters_null_and_absent_are_missing_and_the_rest_is_json() {
+        let text = r#"{"id":"1","v":"a\n\u00e9\"","w":true}
+            {"v":null,"id":2}
+
+            {"id":3}
+            {"id":4,"v":{"a": [1, "b"]}}
+            {"id":18446744073709551615,"v":0.10}
+            {"id":[1],"v":"","x":1e3}"#;
+        let table = of_objects(text).unwrap();
+        let keys = ["1", "2", "3", "4", "18446744073709551615", "[1]"];
+        let expected =
+            [Some("a\né\""), None, None, Some(r#"{"a": [1, "b"]}"#), Some("0.10"), Some("")];
+        assert_eq!(values(&table, "v", &keys), expected.map(|text| text.map(str::to_owned)));
+        assert_eq!(values(&table, "w", &["1", "2"]), [Some("true".into()), None]);
+        assert_eq!(values(&table, "x", &["1", "[1]"]), [None, Some("1e3".into())]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_objects_is_told_by_line_and_no_value_is_shown() {
+        for (text, expected) in [
+            ("{\"id\":1}\n{\"id\":2,}", "line 2: not a JSON object, at byte 9"),
+            ("{\"id\":1}\n[\"hunter2\"]", "line 2: not a JSON object, at byte 1"),
+            ("{\"id\":1} {}", "line 1: not a JSON object, at byte 10"),
+            ("{\"id\":\"\\ud800\"}", "line 1: not a JSON string, at byte 8"),
+            ("{\"id\":1}\n\n{\"x\":1}", "line 3, column `id`: the key is absent or null"),
+            ("{\"id\":null}", "line 1, column `id`: the key is absent or null"),
+            ("{\"id\":1,\"a\":1,\"a\":1}", "line 1, column `a`: it stands there twice"),
+            ("{\"id\":1,\"id\":null}", "line 1, column `id`: it stands there twice"),
+            ("{\"id\":1}\n{\"id\":\"1\"}", "line 2, column `id`: the key is that of line 1"),
+        ] {
+            assert_eq!(of_objects(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        let error = of_objects(b"{\"id\":1}\n{\"id\":\"\xff\"}").unwrap_err();
+        assert_eq!(error.to_string(), "line 2: not UTF-8");
+    }
+
+    #[test]
+    fn a_line_or_a_table_beyond_the_bound_is_refused() {
+        let expected = "more than LOOKUP_ZONES_MEMORY_BYTES (1048576 bytes)";
+        let long = format!("{{\"id\":1}}\n{{\"id\":\"{}\"}}", "x".repeat(2 << 20));
+        assert_eq!(of_objects(long).unwrap_err().to_string(), format!("line 2: {expected}"));
+        let lines: Vec<String> = (0..999).map(|n| format!("{{\"id\":{n},\"c{n}\":1}}")).collect();
+        let error = of_objects(lines.join("\n")).unwrap_err().to_string();
+        assert!(error.ends_with(expected), "columns that others lack count: {error}");
+    }
+
+    #[test]
+    fn an_answer_names_its_columns_first() {
+        let table = of_rows("[\"id\", \"v\"]\n[1, \"a\"]\n[\"2\", null]\n").unwrap();
+        assert_eq!(values(&table, "v", &["1", "2"]), [Some("a".into()), None]);
+        let empty = of_rows("[\"id\", \"v\"]\n").unwrap();
+        assert_eq!((empty.rows(), values(&empty, "v", &["1"])), (0, vec![None]));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_answer_is_told_by_row() {
+        for (text, expected) in [
+            ("", "the header: nothing, not even names"),
+            ("{\"id\":1}", "the header: not a JSON array of names, at byte 1"),
+            ("[\"nr\"]\n", "none of 1 columns is `id`, which LOOKUP_ZONES_KEY names"),
+            ("[\"id\",\"id\"]\n", "the header, column `id`: it stands there twice"),
+            ("[\"id\"]\n[1]\n[1,2]\n", "line 2: expected 1 fields, got 2"),
+            ("[\"id\"]\n[1]\n[2]\n[1]\n", "line 3, column `id`: the key is that of line 1"),
+            ("[\"id\"]\nCode: 241. DB::Exception: x", "line 1: not a JSON array, at byte 1"),
+        ] {
+            assert_eq!(of_rows(text).unwrap_err().to_string(), expected, "{text}");
+        }
+        let error = of_rows(b"[\"id\"]\n[\"\xff\"]").unwrap_err();
+        assert_eq!(error.to_string(), "line 1: not UTF-8");
+    }
+}

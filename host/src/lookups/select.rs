@@ -1,0 +1,104 @@
+//! A lookup from a SELECT, which is run by the server that the rows go to.
+
+use std::io::{self, BufRead, Read};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use clickhouse::error::Error;
+use clickhouse::query::BytesCursor;
+use tokio::sync::mpsc;
+
+use super::builder::{Builder, LEAST_ROW_BYTES};
+use super::json;
+use super::table::Table;
+use crate::config::Lookup;
+use crate::outcome::Hold;
+use crate::sink::{Server, hold_of_select};
+
+/// Names first, so that the columns are known where there is no row.
+const FORMAT: &str = "JSONCompactEachRowWithNames";
+/// Longest time that the server may work on the SELECT, in seconds.
+const WORK_S: u64 = 60;
+/// Longest wait for a part of the answer. The server's own bound comes first.
+const PART_TIMEOUT: Duration = Duration::from_secs(WORK_S + 30);
+/// Parts of the answer between the socket and the parser; past them the socket is not read.
+const PARTS: usize = 8;
+
+/// Runs the SELECT. Nothing but its answer can come of it: it runs with `readonly=1`, under which it
+/// can neither write nor lift the bounds that are sent along.
+///
+/// # Errors
+/// What to wait for, without the lookup's name: a server that does not answer is transient; what
+/// it refuses, or a table that cannot be made of the answer, is for an operator to mend.
+pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, Hold> {
+    let most_rows = lookup.memory_bytes / LEAST_ROW_BYTES;
+    // The server counts its own form, which is larger for many a value: `0` of a UInt256 takes 32
+    // bytes. This keeps it from working in vain; the bound that counts is the builder's.
+    let most_bytes = lookup.memory_bytes.saturating_mul(8);
+    let query = server
+        .query_as_written(sql)
+        .with_setting("max_result_rows", most_rows.to_string())
+        .with_setting("max_result_bytes", most_bytes.to_string())
+        .with_setting("result_overflow_mode", "throw")
+        .with_setting("max_execution_time", WORK_S.to_string())
+        .with_setting("timeout_overflow_mode", "throw")
+        // Every value as the text that it has in ClickHouse: neither in quotes within an array, nor
+        // null where it is no JSON number.
+        .with_setting("output_format_json_quote_64bit_integers", "0")
+        .with_setting("output_format_json_quote_denormals", "1")
+        .with_setting("readonly", "1");
+    let hold = |error: Error| hold_of_select(&error, server);
+    let answer = query.fetch_bytes(FORMAT).map_err(hold)?;
+    let (parts, received) = mpsc::channel(PARTS);
+    let builder = Builder::new(lookup);
+    let parsing = crate::blocking::run(move || json::rows(Parts::new(received), builder));
+    let (passed_on, table) = tokio::join!(pass_on(answer, parts), parsing);
+    // First, since an answer that is cut short is at fault, too.
+    passed_on.map_err(hold)?;
+    table.map_err(|fault| Hold::Paused(format!("the answer: {fault}")))
+}
+
+/// Sends an answer on as it comes, until it ends or nobody takes it any more.
+async fn pass_on(mut answer: BytesCursor, parts: mpsc::Sender<Bytes>) -> Result<(), Error> {
+    loop {
+        let part = tokio::time::timeout(PART_TIMEOUT, answer.next()).await;
+        let Some(part) = part.unwrap_or(Err(Error::TimedOut))? else { return Ok(()) };
+        if parts.send(part).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The parts of an answer, for a parser on a thread of its own.
+struct Parts {
+    parts: mpsc::Receiver<Bytes>,
+    part: Bytes,
+}
+
+impl Parts {
+    fn new(parts: mpsc::Receiver<Bytes>) -> Self {
+        Self { parts, part: Bytes::new() }
+    }
+}
+
+impl BufRead for Parts {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.part.is_empty() {
+            let Some(part) = self.parts.blocking_recv() else { break };
+            self.part = part;
+        }
+        Ok(&self.part)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.part.advance(bytes);
+    }
+}
+
+impl Read for Parts {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
