@@ -150,7 +150,12 @@ fn read_source(reader: &mut Reader<'_>, variable: &str, grant: &Grant<'_>) -> Op
     }
     if let Some(excess) = select::excess(&text) {
         let hint = "write one SELECT alone: the host says in which form it wants the answer";
-        reader.refuse_found(variable, "a SELECT without `;` and FORMAT", excess, hint);
+        reader.refuse_found(
+            variable,
+            "a SELECT without `;`, FORMAT and INTO OUTFILE",
+            excess,
+            hint,
+        );
         return None;
     }
     Some(LookupSource::Select(Secret::new(text)))
@@ -333,12 +338,12 @@ mod tests {
           hint:     write file: before a path; a SELECT begins with SELECT or WITH
 
         LOOKUP_TWO
-          expected: a SELECT without `;` and FORMAT
+          expected: a SELECT without `;`, FORMAT and INTO OUTFILE
           found:    ;
           hint:     write one SELECT alone: the host says in which form it wants the answer
 
         LOOKUP_FORM
-          expected: a SELECT without `;` and FORMAT
+          expected: a SELECT without `;`, FORMAT and INTO OUTFILE
           found:    FORMAT
           hint:     write one SELECT alone: the host says in which form it wants the answer
 

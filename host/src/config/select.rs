@@ -14,9 +14,12 @@ pub fn excess(sql: &str) -> Option<&'static str> {
     if words.contains(&";") {
         return Some(";");
     }
+    let is = |word: Option<&&str>, known: &str| word.is_some_and(|w| w.eq_ignore_ascii_case(known));
+    if words.windows(2).any(|pair| is(pair.first(), "into") && is(pair.last(), "outfile")) {
+        return Some("INTO OUTFILE");
+    }
     // A column or a function may be called `format`: the clause ends the statement, or comes
     // before SETTINGS.
-    let is = |word: Option<&&str>, known: &str| word.is_some_and(|w| w.eq_ignore_ascii_case(known));
     let has_format = words.iter().enumerate().skip(1).any(|(at, word)| {
         let name = words.get(at + 1).is_some_and(|name| name.starts_with(char::is_alphabetic));
         let ends = words.get(at + 2).is_none() || is(words.get(at + 2), "settings");
@@ -83,13 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn a_semicolon_or_a_format_is_found_and_one_in_quotes_is_not() {
+    fn what_does_not_belong_into_a_select_is_found_unless_it_is_in_quotes() {
         for (sql, found) in [
             ("SELECT 1;", Some(";")),
             ("SELECT 1; SELECT 2", Some(";")),
             ("SELECT 1 FORMAT CSV", Some("FORMAT")),
             ("SELECT 1\nformat JSON -- why", Some("FORMAT")),
             ("SELECT 1 FORMAT TSV SETTINGS max_threads = 1", Some("FORMAT")),
+            ("SELECT 1 into OutFile 'x'", Some("INTO OUTFILE")),
             ("SELECT 1 -- ; FORMAT CSV", None),
             ("SELECT '; FORMAT CSV', `a;b`, \"c;\", 'it''s\\';' /* ; */", None),
             ("SELECT format, id FROM t", None),
