@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Plugins;
+use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::payloads::Hooked;
@@ -34,7 +35,7 @@ pub struct Fit {
 impl Hooks {
     /// No plugin: a configuration with any is refused before.
     #[allow(clippy::unused_async)]
-    pub async fn load(_: &Plugins, _: Arc<Status>) -> anyhow::Result<Self> {
+    pub async fn load(_: &Plugins, _: Arc<Lookups>, _: Arc<Status>) -> anyhow::Result<Self> {
         Ok(Self::default())
     }
 

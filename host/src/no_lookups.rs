@@ -10,6 +10,7 @@ use crate::outcome::Hold;
 use crate::sink::Server;
 
 /// No lookup.
+#[derive(Default)]
 pub struct Lookups;
 
 impl Lookups {

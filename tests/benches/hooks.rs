@@ -65,7 +65,7 @@ fn plugins(file: &str, config: &str, cache: Option<&Path>) -> anyhow::Result<Plu
 }
 
 async fn load(plugins: &Plugins) -> anyhow::Result<RowsHooks> {
-    let hooks = Hooks::load(plugins, Arc::new(Status::default())).await?;
+    let hooks = Hooks::load(plugins, Arc::default(), Arc::new(Status::default())).await?;
     hooks.rows.ok_or_else(|| anyhow::anyhow!("no plugin on payloads"))
 }
 
@@ -167,8 +167,12 @@ fn table() -> anyhow::Result<TablePlan> {
 
 /// Decoded rows through a plugin that reads every column and writes every column.
 async fn per_row() -> anyhow::Result<()> {
-    let hooks =
-        Hooks::load(&plugins("passthrough-arrow.wasm", "{}", None)?, Arc::default()).await?;
+    let hooks = Hooks::load(
+        &plugins("passthrough-arrow.wasm", "{}", None)?,
+        Arc::default(),
+        Arc::default(),
+    )
+    .await?;
     let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
     let hold = |hold: sluicegate::outcome::Hold| anyhow::anyhow!("{}", hold.text().to_owned());
     let fit = hooks.fit(&table()?).await.map_err(hold)?;

@@ -72,7 +72,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     };
     // Before anything else: a port that is taken is a mistake to be told of at once.
     serve_admin(config, &observed).await.map_err(misconfigured)?;
-    let (pipeline, source, _lookups) = tokio::select! {
+    let (pipeline, source) = tokio::select! {
         wired = wire(config, &observed) => wired.map_err(misconfigured)?,
         // Plugins may take long to compile and begin, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
@@ -95,7 +95,7 @@ async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()>
 }
 
 /// The stages, from the configuration.
-async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source, Lookups)> {
+async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
     let batch = &config.batch;
     let status = &observed.status;
     let server = Server::new(&config.clickhouse)?;
@@ -106,7 +106,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
             max_record_bytes: batch.max_bytes,
         },
-        hooks: Hooks::load(&config.plugins, Arc::clone(status)).await?,
+        hooks: Hooks::load(&config.plugins, Arc::new(lookups), Arc::clone(status)).await?,
         tables: Tables::new(
             server.clone(),
             config.clickhouse.database.clone(),
@@ -120,7 +120,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         log: RejectionLog::new(config.log.with_payloads),
     };
     let source = Source::start(config, observed)?;
-    Ok((pipeline, source, lookups))
+    Ok((pipeline, source))
 }
 
 /// The rules of the configuration, in the plan's words.

@@ -29,6 +29,7 @@ pub use clickhouse::ClickHouse;
 pub use env::Environment;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
 pub use lookups::{Lookup, LookupFormat, LookupSource};
+pub use names::as_part;
 pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Texts, Wants, host};
 use super::engine::TICK;
 use super::failure::Failure;
+use super::granted::Granted;
 use super::limits::Limits;
 use super::stderr::Tail;
 use super::voice::Voice;
@@ -31,6 +32,7 @@ pub struct State {
     resources: ResourceTable,
     stderr: Tail,
     voice: Arc<Voice>,
+    granted: Arc<Granted>,
 }
 
 impl WasiView for State {
@@ -51,10 +53,10 @@ impl host::Host for State {
     fn lookup(
         &mut self,
         table: String,
-        _columns: Vec<String>,
-        _keys: Texts,
+        columns: Vec<String>,
+        keys: Texts,
     ) -> Result<Vec<host::Found>, String> {
-        Err(format!("table `{table}` is not granted: name it in PLUGIN_<NAME>_TABLES"))
+        self.granted.look_up(&table, &columns, &keys)
     }
 
     fn counter_add(&mut self, counter: String, by: u64) {
@@ -94,7 +96,7 @@ impl<W: World> Instance<W> {
         linked: &W::Linked,
         bounds: Bounds,
         config: &str,
-        voice: Arc<Voice>,
+        (voice, granted): (Arc<Voice>, Arc<Granted>),
     ) -> Result<Self, Failure> {
         let stderr = Tail::default();
         let wasi = WasiCtx::builder()
@@ -105,7 +107,8 @@ impl<W: World> Instance<W> {
         let limits = Limits::new(bounds.memory_bytes);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
-        let mut store = Store::new(engine, State { limits, wasi, resources, stderr, voice });
+        let mut store =
+            Store::new(engine, State { limits, wasi, resources, stderr, voice, granted });
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
         store.set_epoch_deadline(ticks(bounds.timeout));

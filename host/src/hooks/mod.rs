@@ -11,6 +11,7 @@ mod breaker;
 mod engine;
 mod failure;
 mod file;
+mod granted;
 mod instance;
 mod isolate;
 mod limits;
@@ -33,6 +34,7 @@ pub use manifest::Manifest;
 pub use rows::RowsHooks;
 
 use crate::config::Plugins;
+use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use plugin::Plugin;
 
@@ -50,12 +52,16 @@ impl Hooks {
     ///
     /// # Errors
     /// The first plugin that cannot be used, with its variable and file.
-    pub async fn load(config: &Plugins, status: Arc<Status>) -> anyhow::Result<Self> {
+    pub async fn load(
+        config: &Plugins,
+        lookups: Arc<Lookups>,
+        status: Arc<Status>,
+    ) -> anyhow::Result<Self> {
         if config.list.is_empty() {
             return Ok(Self::default());
         }
         let config = config.clone();
-        let (rows, arrow) = crate::blocking::run(move || open(&config)).await?;
+        let (rows, arrow) = crate::blocking::run(move || open(&config, &lookups)).await?;
         Ok(Self { rows: RowsHooks::new(rows, Arc::clone(&status)), arrow: ArrowHooks::new(arrow) })
     }
 
@@ -74,7 +80,7 @@ impl Hooks {
 
 type Opened = (Vec<Plugin<bindings::RowsPlugin>>, Vec<Plugin<bindings::ArrowPlugin>>);
 
-fn open(config: &Plugins) -> anyhow::Result<Opened> {
+fn open(config: &Plugins, lookups: &Arc<Lookups>) -> anyhow::Result<Opened> {
     let engine = engine::engine(config.cache_dir.as_deref())?;
     let (mut rows, mut arrow) = (Vec::new(), Vec::new());
     for plugin in &config.list {
@@ -88,10 +94,12 @@ fn open(config: &Plugins) -> anyhow::Result<Opened> {
                      put it in front of them",
                     place()
                 );
-                rows.push(Plugin::new(&engine, &file, plugin, config).with_context(place)?);
+                let plugin = Plugin::new(&engine, &file, plugin, config, lookups);
+                rows.push(plugin.with_context(place)?);
             }
             Sees::Arrow => {
-                arrow.push(Plugin::new(&engine, &file, plugin, config).with_context(place)?);
+                let plugin = Plugin::new(&engine, &file, plugin, config, lookups);
+                arrow.push(plugin.with_context(place)?);
             }
         }
     }

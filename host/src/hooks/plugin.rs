@@ -9,10 +9,12 @@ use super::bindings::Wants;
 use super::breaker::Breaker;
 use super::failure::{Failure, Kind};
 use super::file::{File, digest};
+use super::granted::Granted;
 use super::instance::{Bounds, Instance};
 use super::voice::Voice;
 use super::world::World;
 use crate::config::{self, OnBreaker, Secret};
+use crate::lookups::Lookups;
 use crate::observe::count;
 use crate::outcome::Hold;
 
@@ -37,6 +39,7 @@ pub struct Plugin<W: World> {
     linked: W::Linked,
     config: Secret,
     voice: Arc<Voice>,
+    granted: Arc<Granted>,
     /// As many as batches were in flight at once.
     idle: Mutex<Vec<Instance<W>>>,
 }
@@ -72,6 +75,7 @@ impl<W: World> Plugin<W> {
         file: &File,
         plugin: &config::Plugin,
         plugins: &config::Plugins,
+        lookups: &Arc<Lookups>,
     ) -> anyhow::Result<Self> {
         let title: Arc<str> = match &file.manifest {
             Some(manifest) => {
@@ -90,6 +94,7 @@ impl<W: World> Plugin<W> {
             linked: file.link::<W>(engine)?,
             config: plugin.config.clone(),
             voice: Arc::new(Voice::new(&plugin.name)),
+            granted: Arc::new(Granted::new(plugin, Arc::clone(lookups))),
             wants: Wants::empty(),
             idle: Mutex::default(),
         };
@@ -135,7 +140,7 @@ impl<W: World> Plugin<W> {
     }
 
     fn make(&self) -> Result<Instance<W>, Failure> {
-        let voice = Arc::clone(&self.voice);
-        Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), voice)
+        let services = (Arc::clone(&self.voice), Arc::clone(&self.granted));
+        Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), services)
     }
 }

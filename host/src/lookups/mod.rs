@@ -36,6 +36,7 @@ use loader::{Loaded, Loader};
 use refresh::Current;
 
 /// Every lookup by its name.
+#[derive(Default)]
 pub struct Lookups {
     tables: BTreeMap<String, Current>,
     /// They end with it.

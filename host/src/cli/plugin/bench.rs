@@ -38,7 +38,7 @@ struct Variant {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let once = trial::read(&args.plugin.input)?;
     let batch = Arc::new(trial::repeated(&once, args.records));
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let variants = runtime.block_on(measure(args, &batch))?;
     let bytes = batch.size_bytes() / batch.len() as usize;
     println!(

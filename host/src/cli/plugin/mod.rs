@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod inspect;
+mod lookup;
 mod new;
 mod run;
 mod table;

@@ -27,7 +27,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     crate::observe::log::init(LogFormat::Text, "warn,sluicegate::hooks=debug")?;
     let batch = Arc::new(trial::read(&args.plugin.input)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let lines = runtime.block_on(async {
         match args.plugin.load().await? {
             Loaded::Rows(hooks) => {

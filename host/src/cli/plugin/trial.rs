@@ -3,16 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
+use super::lookup::LookupFile;
 use super::table;
 use crate::config::{Environment, Plugins};
 use crate::decode::decode;
 use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
+use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::record::{Batch, RawRecord, TopicPartition};
 use crate::rows::Rows;
+
+/// What a host calls the options of a trial.
+const OPTIONS: &[(&str, &str)] = &[
+    ("PLUGIN_PLUGIN_CONFIG", "--config"),
+    ("PLUGIN_PLUGIN_TABLES", "--lookup"),
+    ("PLUGIN_PLUGIN_TIMEOUT_MS", "--timeout-ms"),
+];
 
 /// A plugin and what goes through it.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +37,10 @@ pub struct Trial {
     /// The plugin's configuration: JSON, or `@` and the path of a file.
     #[arg(long, value_name = "JSON")]
     pub config: Option<String>,
+    /// A lookup of the plugin: its name, the column that is its key, by default the first one
+    /// of a .csv, and a .csv or .ndjson. May be given many times.
+    #[arg(long, value_name = "NAME[:KEY]=FILE")]
+    pub lookup: Vec<LookupFile>,
     /// Longest call, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub timeout_ms: Option<u32>,
@@ -46,14 +59,20 @@ impl Trial {
     /// stop.
     ///
     /// # Errors
-    /// What is wrong with the plugin, its configuration or the table.
+    /// What is wrong with the plugin, its configuration, a lookup or the table.
     pub async fn load(&self) -> anyhow::Result<Loaded> {
-        let hooks = Hooks::load(&self.plugins()?, Arc::new(Status::default())).await?;
+        self.begin().await.map_err(|error| anyhow!(in_options(format!("{error:#}"))))
+    }
+
+    async fn begin(&self) -> anyhow::Result<Loaded> {
+        let (plugins, status) = (self.plugins()?, Arc::new(Status::default()));
+        let lookups = Lookups::load(&plugins.lookups, None, Arc::clone(&status), Arc::default());
+        let hooks = Hooks::load(&plugins, Arc::new(lookups.await?), status).await?;
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
             (None, Some(arrow), Some(path)) => {
                 let fit = arrow.fit(&table::read(path)?).await;
-                let fit = fit.map_err(|hold| anyhow::anyhow!("{}", hold.text().to_owned()))?;
+                let fit = fit.map_err(|hold| anyhow!("{}", hold.text().to_owned()))?;
                 Ok(Loaded::Arrow(arrow, fit))
             }
             (Some(_), _, Some(_)) => bail!("--table: a plugin on payloads knows no table"),
@@ -67,14 +86,30 @@ impl Trial {
     fn plugins(&self) -> anyhow::Result<Plugins> {
         let mut variables = vec![
             // With a line break, so that a comma belongs to the path.
-            ("PLUGINS", format!("plugin={}\n", self.file.display())),
-            ("PLUGIN_ON_BREAKER", "dead_letter".to_owned()),
+            ("PLUGINS".to_owned(), format!("plugin={}\n", self.file.display())),
+            ("PLUGIN_ON_BREAKER".to_owned(), "dead_letter".to_owned()),
         ];
-        variables.extend(self.config.clone().map(|config| ("PLUGIN_PLUGIN_CONFIG", config)));
-        let timeout_ms = self.timeout_ms.map(|timeout_ms| timeout_ms.to_string());
-        variables.extend(timeout_ms.map(|timeout_ms| ("PLUGIN_PLUGIN_TIMEOUT_MS", timeout_ms)));
+        let mut set = |of: &str, value| variables.push((format!("PLUGIN_PLUGIN_{of}"), value));
+        if let Some(config) = &self.config {
+            set("CONFIG", config.clone());
+        }
+        if let Some(timeout_ms) = self.timeout_ms {
+            set("TIMEOUT_MS", timeout_ms.to_string());
+        }
+        if !self.lookup.is_empty() {
+            let names: Vec<&str> = self.lookup.iter().map(|lookup| &*lookup.name).collect();
+            set("TABLES", names.join("\n"));
+        }
+        for lookup in &self.lookup {
+            variables.extend(lookup.variables()?);
+        }
         Ok(Plugins::from_env(&Environment::from_pairs(variables))?)
     }
+}
+
+/// An error of a host in the words of whoever gave options.
+fn in_options(text: String) -> String {
+    OPTIONS.iter().fold(text, |text, (variable, option)| text.replace(variable, option))
 }
 
 impl Loaded {
@@ -98,7 +133,7 @@ pub fn rows(fit: &Fit, batch: &Batch) -> Rows {
 /// # Errors
 /// What a host would wait for.
 pub async fn hooked(hooks: &ArrowHooks, fit: &Arc<Fit>, rows: Rows) -> anyhow::Result<Rows> {
-    hooks.run(fit, rows).await.map_err(|hold: Hold| anyhow::anyhow!("{}", hold.text().to_owned()))
+    hooks.run(fit, rows).await.map_err(|hold: Hold| anyhow!("{}", hold.text().to_owned()))
 }
 
 /// The lines of a file as the records of a partition; their numbers are the offsets, from 1. An
