@@ -61,7 +61,7 @@ async fn a_record_whose_rows_fail_in_a_plugin_costs_itself_alone() -> anyhow::Re
         ("null_row", "wrong_answer: a null in `__row`"),
         ("no_row", "wrong_answer: no column `__row` of type UInt32"),
         ("row_of_other_type", "wrong_answer: no column `__row` of type UInt32"),
-        ("extra_column", "wrong_answer: other columns than it planned: __row, extra, do"),
+        ("extra_column", "wrong_answer: other columns than it planned: __row, do, extra"),
         ("column_twice", "wrong_answer: other columns than it planned: __row, do, do"),
         ("missing_column", "wrong_answer: no column `do`"),
         ("wrong_type", "wrong_answer: column `do` is of type Null, expected Utf8"),

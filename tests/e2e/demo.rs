@@ -52,6 +52,23 @@ async fn telemetry_lands_but_for_one_record_in_a_hundred() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn plugins_mask_and_enrich_each_row_and_their_cost_is_told() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kept = folder.path().to_str().context("a path of UTF-8")?;
+    let (text, last) = run(&["--records", "5000", "--plugins", "--keep", kept]).await?;
+    for plugin in ["redact", "enrich"] {
+        let cost = last["plugin_seconds"][plugin].as_f64();
+        assert!(cost.is_some_and(|seconds| seconds > 0.0), "{plugin} in {last}\n{text}");
+    }
+    let stack = LocalStack::start(sluicegate_tests::stack_options()?.with_data(kept)).await?;
+    let rows = "SELECT uniqExact(fleet_owner), countIf(fleet_owner = '') = 0, \
+        countIf(driver_note LIKE '%***%') > 0, countIf(driver_note LIKE '%@%') \
+        FROM vehicle_telemetry";
+    assert_eq!(stack.query(rows).await?.trim(), "4\t1\t1\t0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_file_of_ones_own_lands_in_a_table_of_ones_own() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("readings.ndjson");

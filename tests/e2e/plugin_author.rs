@@ -82,7 +82,7 @@ async fn a_new_plugin_builds_is_tried_and_changes_the_rows_of_a_host() -> anyhow
     assert!(differs.contains("1 of 3 lines differ"), "{differs}");
     let mistyped = refused(plugin(&folder, &[&run[..], &["--config", r#"{"val":1}"#]].concat()))?;
     assert!(
-        mistyped.contains("_CONFIG: at ``") && mistyped.contains("'val' was unexpected"),
+        mistyped.contains("--config: at ``") && mistyped.contains("'val' was unexpected"),
         "{mistyped}"
     );
 
@@ -95,6 +95,67 @@ async fn a_new_plugin_builds_is_tried_and_changes_the_rows_of_a_host() -> anyhow
     job.produce([r#"{"id":1}"#, r#"{"id":2,"region":"us"}"#]).await?;
     job.run_to_the_end().await?;
     assert_eq!(job.query("SELECT id, region FROM t ORDER BY id").await?, "1\teu\n2\tus");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_plugin_on_decoded_rows_is_tried_on_a_table_and_changes_the_rows_of_a_host()
+-> anyhow::Result<()> {
+    let here = tempfile::tempdir()?;
+    done(plugin(here.path(), &["new", "clean-mail", "--stage", "arrow", "--sdk", SDK]))?;
+    let folder = here.path().join("clean-mail");
+    let mut tests = Command::new(env!("CARGO"));
+    tests.arg("test");
+    let tested = done(in_folder(tests, &folder))?;
+    assert!(tested.contains("1 passed"), "{tested}");
+    done(plugin(&folder, &["build", "--output", "clean-mail.wasm"]))?;
+    let inspected = done(plugin(&folder, &["inspect", "clean-mail.wasm"]))?;
+    assert!(inspected.contains("arrow"), "{inspected}");
+
+    let run = ["run", "clean-mail.wasm", "--input", "sample.ndjson"];
+    let without = refused(plugin(&folder, &run))?;
+    assert!(without.contains("--table FILE"), "{without}");
+    let verdicts = done(plugin(&folder, &[&run[..], &["--table", "columns.txt"]].concat()))?;
+    let lines: Vec<&str> = verdicts.lines().collect();
+    let [first, second, third] = *lines else { anyhow::bail!("{verdicts}") };
+    let written = r#"{"id":1,"email":"ann@example.org"}"#;
+    assert_eq!(first, format!(r#"{{"line":1,"verdict":"replace","payloads":[{written}]}}"#));
+    assert_eq!(second, r#"{"line":2,"verdict":"keep"}"#);
+    let why = r#""message":"expected an e-mail address","column":"email"}"#;
+    assert_eq!(third, format!(r#"{{"line":3,"verdict":"reject",{why}"#));
+
+    let table = "CREATE TABLE t (id UInt64, email String) ENGINE = MergeTree ORDER BY id";
+    let entry = format!("clean-mail={}", folder.join("clean-mail.wasm").display());
+    let mut job = Job::new(table).await?.with("PLUGINS", &entry);
+    job.produce([r#"{"id":1,"email":" Ann@Example.org "}"#]).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT id, email FROM t").await?, "1\tann@example.org");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_is_tried_with_lookups_from_files() -> anyhow::Result<()> {
+    let here = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text);
+    write("x.ndjson", "{\"fleet\":\"a\"}\n{\"fleet\":\"b\"}\n")?;
+    write("columns.txt", "fleet String\nowner Nullable(String)\n")?;
+    write("fleets.csv", "name,owner\na,x\n")?;
+    write("fleets.ndjson", "{\"owner\":\"x\",\"name\":\"a\"}\n")?;
+    let file = built("enrich.wasm")?;
+    let file = file.to_string_lossy();
+    let config = r#"{"table":"fleets","key":"fleet","columns":{"owner":"owner"}}"#;
+    let table = ["--table", "columns.txt", "--config", config];
+    let run = [&["run", &file, "--input", "x.ndjson"], &table[..]].concat();
+    for lookup in ["fleets=fleets.csv", "fleets:name=fleets.ndjson"] {
+        let verdicts = done(plugin(here.path(), &[&run[..], &["--lookup", lookup]].concat()))?;
+        let written = r#"{"line":1,"verdict":"replace","payloads":[{"fleet":"a","owner":"x"}]}"#;
+        assert_eq!(verdicts, format!("{written}\n{{\"line\":2,\"verdict\":\"keep\"}}\n"));
+    }
+    let missing = refused(plugin(here.path(), &run))?;
+    assert!(missing.contains("`fleets` is not granted: name it in --lookup"), "{missing}");
+    let gone = [&run[..], &["--lookup", "fleets:name=gone.csv"]].concat();
+    let gone = refused(plugin(here.path(), &gone))?;
+    assert!(gone.contains("LOOKUP_FLEETS") && gone.contains("gone.csv: No such file"), "{gone}");
     Ok(())
 }
 
