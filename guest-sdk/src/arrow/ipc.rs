@@ -3,16 +3,19 @@
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
-use arrow_ipc::writer::StreamWriter;
+use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 /// The stream of a schema and its batch.
 pub(crate) fn stream(schema: &Schema, batch: Option<&RecordBatch>) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
-    if let Some(batch) = batch {
-        writer.write(batch)?;
-    }
-    writer.into_inner()
+    let mut encoder = StreamEncoder::try_new(schema)?;
+    let mut parts = match batch {
+        Some(batch) => encoder.encode(batch)?,
+        None => Vec::new(),
+    };
+    parts.extend(encoder.finish()?);
+    // The parts share the columns' bytes, so that these are copied once.
+    Ok(parts.iter().map(Buffer::as_slice).collect::<Vec<_>>().concat())
 }
 
 /// The schema of a stream, and its batch if it has one. The columns share the bytes.

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::writer::StreamWriter;
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::hooks::bindings::arrow;
@@ -53,11 +54,14 @@ pub fn stream(
     schema: &Schema,
     batch: Option<&RecordBatch>,
 ) -> Result<Vec<u8>, arrow_schema::ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
-    if let Some(batch) = batch {
-        writer.write(batch)?;
-    }
-    writer.into_inner()
+    let mut encoder = StreamEncoder::try_new(schema)?;
+    let mut parts = match batch {
+        Some(batch) => encoder.encode(batch)?,
+        None => Vec::new(),
+    };
+    parts.extend(encoder.finish()?);
+    // The parts share the columns' bytes, so that these are copied once.
+    Ok(parts.iter().map(Buffer::as_slice).collect::<Vec<_>>().concat())
 }
 
 /// Plugins and one state of a table.

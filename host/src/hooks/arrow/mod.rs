@@ -30,7 +30,7 @@ use fit::{Step, Told};
 use given::Given;
 
 /// Most rows of one call: the stream's head costs the same for one row as for all.
-const CALL_ROWS: usize = 8_000;
+const CALL_ROWS: usize = 16_000;
 /// Most bytes of columns of one call, unless a single row has more.
 const CALL_BYTES: usize = 4 * 1024 * 1024;
 
