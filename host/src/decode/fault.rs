@@ -73,6 +73,10 @@ pub fn expected(ty: &Type) -> String {
             let (low, high) = kind.range();
             format!("integer from {low} to {high}")
         }
+        Kind::WideInt(kind) => {
+            let (low, high) = kind.range();
+            format!("integer from {low} to {high}")
+        }
         Kind::Float32 => "number within Float32".into(),
         Kind::Float64 => "number within Float64".into(),
         Kind::Bool => "true or false".into(),

@@ -11,6 +11,7 @@ const LAYOUTS: &str = "more layouts";
 pub fn forms(ty: &Type, dates: DateRules) -> String {
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
+        Kind::WideInt(_) => "integer, or as string".into(),
         Kind::Int(_) => "integer".into(),
         Kind::Float32 | Kind::Float64 => "number".into(),
         Kind::Bool => "true or false".into(),

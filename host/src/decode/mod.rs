@@ -13,6 +13,7 @@ mod number;
 mod record;
 mod value;
 mod walk;
+mod wide;
 
 #[cfg(test)]
 mod tests;

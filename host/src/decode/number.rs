@@ -1,13 +1,5 @@
 //! Numbers read from their text, to the last digit: never through a float.
 
-/// A number as `significand * 10^exponent`, without trailing zeros in the significand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Number {
-    is_negative: bool,
-    significand: u128,
-    exponent: i64,
-}
-
 /// Why a number does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misfit {
@@ -19,12 +11,37 @@ pub enum Misfit {
     Range,
 }
 
-/// Most digits of a significand: all that 128 bits surely hold.
-const MAX_DIGITS: u32 = 38;
+/// What digits are put together in.
+pub trait Magnitude: Sized {
+    /// No digit yet.
+    const ZERO: Self;
 
-impl Number {
-    /// Reads a number in JSON's grammar.
-    pub fn parse(text: &str) -> Result<Self, Misfit> {
+    /// Ten times this and one more digit; `None` where it holds no more.
+    fn append(self, digit: u8) -> Option<Self>;
+}
+
+impl Magnitude for u128 {
+    const ZERO: Self = 0;
+
+    fn append(self, digit: u8) -> Option<Self> {
+        // Most numbers are short, and 64 bits are quicker.
+        match u64::try_from(self) {
+            Ok(short) if short < u64::MAX / 10 => Some((short * 10 + u64::from(digit)).into()),
+            _ => self.checked_mul(10)?.checked_add(digit.into()),
+        }
+    }
+}
+
+/// A number in JSON's grammar, taken apart.
+struct Literal<'a> {
+    is_negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    exponent: i64,
+}
+
+impl<'a> Literal<'a> {
+    fn read(text: &'a str) -> Result<Self, Misfit> {
         let (is_negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -44,51 +61,34 @@ impl Number {
             return Err(Misfit::NotANumber);
         }
         let exponent = exponent.map_or(Ok(0), parse_exponent)?;
-        Self::of_digits(is_negative, whole, fraction, exponent)
+        Ok(Self { is_negative, whole, fraction, exponent })
     }
+}
 
-    fn of_digits(
-        is_negative: bool,
-        whole: &str,
-        fraction: &str,
-        exponent: i64,
-    ) -> Result<Self, Misfit> {
-        // Zeros at the end are held back until a digit follows them.
-        let (mut significand, mut digits, mut zeros) = (0_u128, 0_u32, 0_u32);
-        for digit in whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0') {
-            if digit == 0 {
-                zeros = zeros.saturating_add(u32::from(digits > 0));
-                continue;
-            }
-            digits = digits.saturating_add(zeros).saturating_add(1);
-            if digits > MAX_DIGITS {
-                return Err(Misfit::Range);
-            }
-            significand = significand * 10_u128.pow(zeros + 1) + u128::from(digit);
-            zeros = 0;
-        }
-        if significand == 0 {
-            return Ok(Self { is_negative: false, significand, exponent: 0 });
-        }
-        let behind = i64::try_from(fraction.len()).map_err(|_| Misfit::Range)?;
-        let exponent = exponent.checked_sub(behind).and_then(|e| e.checked_add(zeros.into()));
-        Ok(Self { is_negative, significand, exponent: exponent.ok_or(Misfit::Range)? })
-    }
+/// Whether a text is a number in JSON's grammar.
+pub fn is_number(text: &str) -> bool {
+    Literal::read(text).is_ok()
+}
 
-    /// The number as a count of `10^-scale`: exact, or not at all.
-    pub fn scaled(self, scale: u8) -> Result<i128, Misfit> {
-        if self.significand == 0 {
-            return Ok(0);
-        }
-        let shift = self.exponent.checked_add(scale.into()).ok_or(Misfit::Range)?;
-        if shift < 0 {
-            return Err(Misfit::Fraction);
-        }
-        let power = u32::try_from(shift).ok().and_then(|shift| 10_u128.checked_pow(shift));
-        let scaled = power.and_then(|power| self.significand.checked_mul(power));
-        let scaled = scaled.and_then(|scaled| i128::try_from(scaled).ok()).ok_or(Misfit::Range)?;
-        Ok(if self.is_negative { -scaled } else { scaled })
+/// A number as a sign and a count of `10^-scale`: exact, or not at all. Zero has no sign.
+pub fn scaled<M: Magnitude>(text: &str, scale: u8) -> Result<(bool, M), Misfit> {
+    let Literal { is_negative, whole, fraction, exponent } = Literal::read(text)?;
+    let digits = || whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0');
+    if digits().all(|digit| digit == 0) {
+        return Ok((false, M::ZERO));
     }
+    // Zeros to put behind the last digit; below zero, digits that are less than the count's one.
+    let behind = i64::try_from(fraction.len()).map_err(|_| Misfit::Range)?;
+    let shift = exponent.saturating_add(scale.into()).saturating_sub(behind);
+    let dropped = usize::try_from(shift.saturating_neg()).unwrap_or(0);
+    let kept = (whole.len() + fraction.len()).saturating_sub(dropped);
+    if digits().skip(kept).any(|digit| digit != 0) {
+        return Err(Misfit::Fraction);
+    }
+    // Some digit is not zero, so many zeros end soon.
+    let zeros = (0..shift).map(|_| 0);
+    let magnitude = digits().take(kept).chain(zeros).try_fold(M::ZERO, M::append);
+    Ok((is_negative, magnitude.ok_or(Misfit::Range)?))
 }
 
 fn parse_exponent(text: &str) -> Result<i64, Misfit> {
@@ -113,12 +113,17 @@ pub fn integer(text: &str) -> Result<i128, Misfit> {
     {
         return Ok(value.into());
     }
-    Number::parse(text)?.scaled(0)
+    signed(scaled(text, 0)?)
+}
+
+fn signed((is_negative, magnitude): (bool, u128)) -> Result<i128, Misfit> {
+    let value = i128::try_from(magnitude).map_err(|_| Misfit::Range)?;
+    Ok(if is_negative { -value } else { value })
 }
 
 /// A decimal of at most `precision` digits, `scale` of them behind the point.
 pub fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Misfit> {
-    let scaled = Number::parse(text)?.scaled(scale)?;
+    let scaled = signed(scaled(text, scale)?)?;
     let bound = 10_u128.checked_pow(precision.into()).ok_or(Misfit::Range)?;
     if scaled.unsigned_abs() < bound { Ok(scaled) } else { Err(Misfit::Range) }
 }
@@ -144,7 +149,14 @@ mod tests {
             ("1e-400", Err(Misfit::Fraction)),
             ("1e400", Err(Misfit::Range)),
             ("1e99999999999999999999", Err(Misfit::Range)),
-            ("123456789012345678901234567890123456789", Err(Misfit::Range)),
+            (
+                "123456789012345678901234567890123456789000e-3",
+                Ok(123456789012345678901234567890123456789),
+            ),
+            ("170141183460469231731687303715884105728", Err(Misfit::Range)),
+            ("1000000000000000000000000000000000000000000000000000000000000", Err(Misfit::Range)),
+            ("0.0000000000000000000000000000000000000000000000000000000000e9", Ok(0)),
+            ("-0.0000000001e10", Ok(-1)),
             ("", Err(Misfit::NotANumber)),
             ("-", Err(Misfit::NotANumber)),
             ("01", Err(Misfit::NotANumber)),

@@ -9,7 +9,8 @@ use crate::schema::types::{Kind, Type};
 use super::columns::Column;
 use super::date;
 use super::fault::{expected, fault, kind_of};
-use super::number::{Misfit, Number, decimal, integer};
+use super::number::{Misfit, decimal, integer, is_number};
+use super::wide::{Wide, wide_decimal};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -37,10 +38,8 @@ pub fn put_key(
 ) -> Result<(), Box<Fault>> {
     let mismatch = || fault(Reason::TypeMismatch, expected(ty), name);
     let put = match &ty.kind {
-        Kind::Int(_) => put_integer(column, ty, name, name),
-        Kind::Float32 | Kind::Float64 if Number::parse(name) == Err(Misfit::NotANumber) => {
-            Err(mismatch())
-        }
+        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, name, name),
+        Kind::Float32 | Kind::Float64 if !is_number(name) => Err(mismatch()),
         Kind::Float32 | Kind::Float64 => put_number(column, ty, dates, name),
         Kind::Bool => match name {
             "true" | "false" => column.put_bool(name == "true").ok_or_else(mismatch),
@@ -68,10 +67,14 @@ fn put_text(
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() => put_integer(column, ty, text, token),
+        Kind::WideInt(_) => put_integer(column, ty, text, token),
         Kind::Decimal { precision, scale } => {
-            let value = decimal(text, *precision, *scale);
-            let value = value.map_err(|_| refuse(Reason::BadDecimal))?;
-            column.put_integer(value).ok_or_else(|| refuse(Reason::BadDecimal))
+            let put = match precision {
+                0..=38 => decimal(text, *precision, *scale).map(|value| column.put_integer(value)),
+                _ => wide_decimal(text, *precision, *scale)
+                    .map(|value| column.put_wide_decimal(value)),
+            };
+            put.ok().flatten().ok_or_else(|| refuse(Reason::BadDecimal))
         }
         Kind::String => column.put_text(text).ok_or_else(|| refuse(Reason::TooLarge)),
         Kind::FixedString(_) => {
@@ -121,7 +124,7 @@ fn put_number(
     let refuse = |reason| fault(reason, expected(ty), token);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
-        Kind::Int(_) => put_integer(column, ty, token, token),
+        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, token, token),
         Kind::Float32 | Kind::Float64 => {
             column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
         }
@@ -152,11 +155,15 @@ fn put_integer(
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), token);
-    let value = integer(number).map_err(|misfit| match misfit {
-        Misfit::Range => refuse(Reason::OutOfRange),
-        Misfit::Fraction | Misfit::NotANumber => refuse(Reason::TypeMismatch),
-    })?;
-    column.put_integer(value).ok_or_else(|| refuse(Reason::OutOfRange))
+    let put = match &ty.kind {
+        Kind::WideInt(kind) => Wide::integer(number).map(|value| column.put_wide(value, *kind)),
+        _ => integer(number).map(|value| column.put_integer(value)),
+    };
+    match put {
+        Ok(put) => put.ok_or_else(|| refuse(Reason::OutOfRange)),
+        Err(Misfit::Range) => Err(refuse(Reason::OutOfRange)),
+        Err(Misfit::Fraction | Misfit::NotANumber) => Err(refuse(Reason::TypeMismatch)),
+    }
 }
 
 fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {

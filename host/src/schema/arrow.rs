@@ -16,6 +16,8 @@ pub fn data_type(ty: &Type) -> DataType {
         Kind::Int(IntKind::U16) => DataType::UInt16,
         Kind::Int(IntKind::U32) => DataType::UInt32,
         Kind::Int(IntKind::U64) => DataType::UInt64,
+        // Two's complement, lowest byte first.
+        Kind::WideInt(kind) => DataType::FixedSizeBinary(kind.width()),
         Kind::Float32 => DataType::Float32,
         Kind::Float64 => DataType::Float64,
         Kind::Bool => DataType::Boolean,
@@ -26,7 +28,11 @@ pub fn data_type(ty: &Type) -> DataType {
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
         Kind::DateTime64 { precision, .. } => DataType::Timestamp(unit(*precision), None),
         Kind::Decimal { precision, scale } => {
-            DataType::Decimal128(*precision, i8::try_from(*scale).unwrap_or(i8::MAX))
+            let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
+            match precision {
+                0..=38 => DataType::Decimal128(*precision, scale),
+                _ => DataType::Decimal256(*precision, scale),
+            }
         }
         // By number a label would not be checked, and an unknown one breaks every later SELECT.
         Kind::Enum(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
@@ -50,6 +50,10 @@ impl Column {
             }
             Data::Decimal(values, precision, scale) => {
                 let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+            Data::WideDecimal(values, precision, scale) => {
+                let array = PrimitiveArray::<Decimal256Type>::new(values.into(), nulls);
                 Arc::new(array.with_precision_and_scale(precision, scale)?)
             }
             Data::Text { ends, text } => {

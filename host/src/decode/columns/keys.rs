@@ -37,6 +37,7 @@ impl Column {
             Data::F64(values) => values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b)),
             Data::Bool(values) => values.get(a).cmp(&values.get(b)),
             Data::Decimal(values, ..) => values.get(a).cmp(&values.get(b)),
+            Data::WideDecimal(values, ..) => values.get(a).cmp(&values.get(b)),
             Data::Text { ends, text } => text_at(ends, text, a).cmp(&text_at(ends, text, b)),
             Data::Fixed { width, bytes } => {
                 let at = |at: usize| bytes.get(at * width..(at + 1) * width);

@@ -1,16 +1,17 @@
 //! The columns being filled: plain vectors, so that a failed row is cut off again by `truncate`.
 //! Arrow's own builders cannot do that.
 
+mod empty;
 mod finish;
 mod keys;
 
 use std::sync::Arc;
 
-use arrow_buffer::NullBufferBuilder;
+use arrow_buffer::{NullBufferBuilder, i256};
 use arrow_schema::{DataType, TimeUnit};
 
-use crate::schema::arrow::{data_type, unit};
-use crate::schema::types::{IntKind, Kind, Type};
+use super::wide::Wide;
+use crate::schema::types::WideInt;
 
 /// One column, or a part of a column of arrays, maps or tuples.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ enum Data {
     Days(Vec<i32>),
     Ticks(Vec<i64>, TimeUnit),
     Decimal(Vec<i128>, u8, i8),
+    WideDecimal(Vec<i256>, u8, i8),
     Label(Vec<i32>, Arc<[Box<str>]>),
     /// Arrays and maps: where each ends in its parts, which are the elements, or keys and values.
     Runs {
@@ -59,51 +61,6 @@ enum Data {
 }
 
 impl Column {
-    /// An empty column with room for `rows` rows.
-    pub fn new(ty: &Type, rows: usize) -> Self {
-        let data = match &ty.kind {
-            Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::I16) => Data::I16(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::I32) => Data::I32(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::I64) => Data::I64(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::U8) => Data::U8(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::U16) => Data::U16(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::U32) => Data::U32(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::U64) => Data::U64(Vec::with_capacity(rows)),
-            Kind::Float32 => Data::F32(Vec::with_capacity(rows)),
-            Kind::Float64 => Data::F64(Vec::with_capacity(rows)),
-            Kind::Bool => Data::Bool(Vec::with_capacity(rows)),
-            Kind::String => Data::Text { ends: Vec::with_capacity(rows), text: String::new() },
-            Kind::FixedString(width) => fixed(usize::try_from(*width).unwrap_or(0), rows),
-            Kind::Uuid => fixed(16, rows),
-            Kind::Date | Kind::Date32 => Data::Days(Vec::with_capacity(rows)),
-            Kind::DateTime { .. } => Data::Ticks(Vec::with_capacity(rows), TimeUnit::Second),
-            Kind::DateTime64 { precision, .. } => {
-                Data::Ticks(Vec::with_capacity(rows), unit(*precision))
-            }
-            Kind::Decimal { precision, scale } => {
-                let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
-                Data::Decimal(Vec::with_capacity(rows), *precision, scale)
-            }
-            Kind::Enum(labels) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
-            Kind::Array(element) => Data::Runs {
-                ends: Vec::with_capacity(rows),
-                parts: vec![Self::new(element, rows)],
-                data_type: data_type(ty),
-            },
-            Kind::Map(key, value) => Data::Runs {
-                ends: Vec::with_capacity(rows),
-                parts: vec![Self::new(key, rows), Self::new(value, rows)],
-                data_type: data_type(ty),
-            },
-            Kind::Tuple(elements) => Data::Tuples {
-                parts: elements.iter().map(|element| Self::new(&element.ty, rows)).collect(),
-                data_type: data_type(ty),
-            },
-        };
-        Self { len: 0, valid: NullBufferBuilder::new(rows), data }
-    }
-
     /// How many values it holds, nulls among them.
     pub fn len(&self) -> usize {
         self.len
@@ -124,6 +81,7 @@ impl Column {
             Data::F64(values) => values.truncate(len),
             Data::Bool(values) => values.truncate(len),
             Data::Decimal(values, ..) => values.truncate(len),
+            Data::WideDecimal(values, ..) => values.truncate(len),
             Data::Text { ends, text } => {
                 ends.truncate(len);
                 text.truncate(last(ends));
@@ -158,6 +116,7 @@ impl Column {
             Data::F64(values) => values.push(0.0),
             Data::Bool(values) => values.push(false),
             Data::Decimal(values, ..) => values.push(0),
+            Data::WideDecimal(values, ..) => values.push(i256::ZERO),
             Data::Text { ends, .. } | Data::Runs { ends, .. } => {
                 ends.push(ends.last().copied().unwrap_or(0));
             }
@@ -190,6 +149,20 @@ impl Column {
             Data::Decimal(values, ..) => values.push(value),
             _ => return None,
         }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts an integer of more than 64 bits; `None` if the type does not hold it.
+    pub fn put_wide(&mut self, value: Wide, kind: WideInt) -> Option<()> {
+        let bytes = value.bytes(kind)?;
+        self.put_fixed(bytes.get(..usize::try_from(kind.width()).ok()?)?)
+    }
+
+    /// Puts a decimal of more than 38 digits.
+    pub fn put_wide_decimal(&mut self, value: i256) -> Option<()> {
+        let Data::WideDecimal(values, ..) = &mut self.data else { return None };
+        values.push(value);
         self.put_valid();
         Some(())
     }
@@ -259,10 +232,6 @@ impl Column {
         self.put_valid();
         Some(())
     }
-}
-
-fn fixed(width: usize, rows: usize) -> Data {
-    Data::Fixed { width, bytes: Vec::with_capacity(width * rows) }
 }
 
 fn last(ends: &[i32]) -> usize {

@@ -4,129 +4,11 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-use super::quoted::{leading_name, split, unquote};
+use super::{Element, IntKind, Kind, Type, TypeError, WideInt};
+use crate::schema::quoted::{leading_name, split, unquote};
 
 /// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
-
-/// A column type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Type {
-    /// The type without its wrappers.
-    pub kind: Kind,
-    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here.
-    pub is_nullable: bool,
-}
-
-/// What a column holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// Int8 to Int64 and UInt8 to UInt64.
-    Int(IntKind),
-    /// Float32.
-    Float32,
-    /// Float64.
-    Float64,
-    /// Bool.
-    Bool,
-    /// String.
-    String,
-    /// FixedString of so many bytes.
-    FixedString(i32),
-    /// UUID.
-    Uuid,
-    /// Date: days since 1970, 16 bits.
-    Date,
-    /// Date32: days since 1970, from 1900 to 2299.
-    Date32,
-    /// DateTime: seconds since 1970, 32 bits.
-    DateTime {
-        /// The zone of texts without an offset; `None` is the server's.
-        zone: Option<Tz>,
-    },
-    /// DateTime64: ticks of 10 to the power of minus `precision` seconds since 1970.
-    DateTime64 {
-        /// Decimal digits of a second, 0 to 9.
-        precision: u8,
-        /// The zone of texts without an offset; `None` is the server's.
-        zone: Option<Tz>,
-    },
-    /// Decimal of at most 38 digits.
-    Decimal {
-        /// Digits in all, 1 to 38.
-        precision: u8,
-        /// Digits behind the point, at most `precision`.
-        scale: u8,
-    },
-    /// Enum8 and Enum16: the labels in the order of their numbers.
-    Enum(Arc<[Box<str>]>),
-    /// Array of elements.
-    Array(Box<Type>),
-    /// Map of keys to values. A key is never null, and no array, map or tuple.
-    Map(Box<Type>, Box<Type>),
-    /// Tuple of at least one element; either all of them have names or none has.
-    Tuple(Arc<[Element]>),
-}
-
-/// An element of a Tuple.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Element {
-    /// The name, where the Tuple has names.
-    pub name: Option<Box<str>>,
-    /// The type.
-    pub ty: Type,
-}
-
-/// An integer's width and sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum IntKind {
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-}
-
-impl IntKind {
-    /// Lowest and highest value.
-    pub fn range(self) -> (i128, i128) {
-        match self {
-            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
-            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
-            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
-            Self::I64 => (i64::MIN.into(), i64::MAX.into()),
-            Self::U8 => (0, u8::MAX.into()),
-            Self::U16 => (0, u16::MAX.into()),
-            Self::U32 => (0, u32::MAX.into()),
-            Self::U64 => (0, u64::MAX.into()),
-        }
-    }
-
-    /// Whether JSON readers lose digits of it, so that a string is taken too.
-    pub fn is_64_bit(self) -> bool {
-        matches!(self, Self::I64 | Self::U64)
-    }
-}
-
-/// Why a type text yields no type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TypeError {
-    /// A type that sluicegate does not fill.
-    #[error("type `{0}` is not supported yet")]
-    Unsupported(String),
-    /// Not a type at all.
-    #[error("type `{text}` is not understood: {problem}")]
-    Malformed {
-        /// The text.
-        text: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
 
 /// Parses a type text.
 ///
@@ -194,6 +76,7 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         ("Decimal32", [scale]) => decimal(9, number(scale)?, text)?,
         ("Decimal64", [scale]) => decimal(18, number(scale)?, text)?,
         ("Decimal128", [scale]) => decimal(38, number(scale)?, text)?,
+        ("Decimal256", [scale]) => decimal(76, number(scale)?, text)?,
         ("Enum8" | "Enum16", labels) => Kind::Enum(
             parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?,
         ),
@@ -244,6 +127,10 @@ fn plain(name: &str) -> Option<Kind> {
         "UInt16" => Kind::Int(IntKind::U16),
         "UInt32" => Kind::Int(IntKind::U32),
         "UInt64" => Kind::Int(IntKind::U64),
+        "Int128" => Kind::WideInt(WideInt::I128),
+        "Int256" => Kind::WideInt(WideInt::I256),
+        "UInt128" => Kind::WideInt(WideInt::U128),
+        "UInt256" => Kind::WideInt(WideInt::U256),
         "Float32" => Kind::Float32,
         "Float64" => Kind::Float64,
         "Bool" => Kind::Bool,
@@ -261,7 +148,7 @@ fn digits(number: u32, most: u8) -> Option<u8> {
 
 fn decimal(precision: u32, scale: u32, text: &str) -> Result<Kind, TypeError> {
     let unsupported = || TypeError::Unsupported(text.into());
-    let precision = digits(precision, 38).filter(|p| *p > 0).ok_or_else(unsupported)?;
+    let precision = digits(precision, 76).filter(|p| *p > 0).ok_or_else(unsupported)?;
     let scale = digits(scale, precision).ok_or_else(unsupported)?;
     Ok(Kind::Decimal { precision, scale })
 }
@@ -324,6 +211,7 @@ mod tests {
         let table = [
             ("Int8", of(Kind::Int(IntKind::I8))),
             ("UInt64", of(Kind::Int(IntKind::U64))),
+            ("Int256", of(Kind::WideInt(WideInt::I256))),
             ("Float32", of(Kind::Float32)),
             ("Nullable(Bool)", nullable(Kind::Bool)),
             ("LowCardinality(String)", of(Kind::String)),
@@ -334,6 +222,7 @@ mod tests {
             ("DateTime64(3)", of(Kind::DateTime64 { precision: 3, zone: None })),
             ("DateTime64(9, 'Europe/Berlin')", of(Kind::DateTime64 { precision: 9, zone: berlin })),
             ("Decimal(12, 4)", of(Kind::Decimal { precision: 12, scale: 4 })),
+            ("Decimal(76, 76)", of(Kind::Decimal { precision: 76, scale: 76 })),
             ("Decimal64(2)", of(Kind::Decimal { precision: 18, scale: 2 })),
             ("Enum8('b' = 2, 'a' = 1)", of(labels(&["a", "b"]))),
             (r"Enum16('it\'s, (so)' = -5, '' = 300)", of(labels(&["it's, (so)", ""]))),
@@ -376,8 +265,9 @@ mod tests {
     #[test]
     fn a_type_that_is_not_filled_is_told_from_one_that_is_none() {
         for text in [
-            "Int256",
-            "Decimal(39, 2)",
+            "Int512",
+            "Decimal(77, 2)",
+            "Decimal(5, 6)",
             "JSON",
             "Array(IPv4)",
             "Map(String, IPv4)",

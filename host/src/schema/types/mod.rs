@@ -1,0 +1,160 @@
+//! ClickHouse's types, as far as records fill columns of them.
+
+mod parse;
+
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+pub use parse::parse;
+
+/// A column type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Type {
+    /// The type without its wrappers.
+    pub kind: Kind,
+    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here.
+    pub is_nullable: bool,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Int8 to Int64 and UInt8 to UInt64.
+    Int(IntKind),
+    /// Int128, Int256, UInt128 and UInt256.
+    WideInt(WideInt),
+    /// Float32.
+    Float32,
+    /// Float64.
+    Float64,
+    /// Bool.
+    Bool,
+    /// String.
+    String,
+    /// FixedString of so many bytes.
+    FixedString(i32),
+    /// UUID.
+    Uuid,
+    /// Date: days since 1970, 16 bits.
+    Date,
+    /// Date32: days since 1970, from 1900 to 2299.
+    Date32,
+    /// DateTime: seconds since 1970, 32 bits.
+    DateTime {
+        /// The zone of texts without an offset; `None` is the server's.
+        zone: Option<Tz>,
+    },
+    /// DateTime64: ticks of 10 to the power of minus `precision` seconds since 1970.
+    DateTime64 {
+        /// Decimal digits of a second, 0 to 9.
+        precision: u8,
+        /// The zone of texts without an offset; `None` is the server's.
+        zone: Option<Tz>,
+    },
+    /// Decimal.
+    Decimal {
+        /// Digits in all, 1 to 76.
+        precision: u8,
+        /// Digits behind the point, at most `precision`.
+        scale: u8,
+    },
+    /// Enum8 and Enum16: the labels in the order of their numbers.
+    Enum(Arc<[Box<str>]>),
+    /// Array of elements.
+    Array(Box<Type>),
+    /// Map of keys to values. A key is never null, and no array, map or tuple.
+    Map(Box<Type>, Box<Type>),
+    /// Tuple of at least one element; either all of them have names or none has.
+    Tuple(Arc<[Element]>),
+}
+
+/// An element of a Tuple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// The name, where the Tuple has names.
+    pub name: Option<Box<str>>,
+    /// The type.
+    pub ty: Type,
+}
+
+/// An integer's width and sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum IntKind {
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl IntKind {
+    /// Lowest and highest value.
+    pub fn range(self) -> (i128, i128) {
+        match self {
+            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Self::I64 => (i64::MIN.into(), i64::MAX.into()),
+            Self::U8 => (0, u8::MAX.into()),
+            Self::U16 => (0, u16::MAX.into()),
+            Self::U32 => (0, u32::MAX.into()),
+            Self::U64 => (0, u64::MAX.into()),
+        }
+    }
+
+    /// Whether JSON readers lose digits of it, so that a string is taken too.
+    pub fn is_64_bit(self) -> bool {
+        matches!(self, Self::I64 | Self::U64)
+    }
+}
+
+/// Width and sign of an integer of more than 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum WideInt {
+    I128,
+    I256,
+    U128,
+    U256,
+}
+
+impl WideInt {
+    /// Bytes of a value.
+    pub fn width(self) -> i32 {
+        match self {
+            Self::I128 | Self::U128 => 16,
+            Self::I256 | Self::U256 => 32,
+        }
+    }
+
+    /// Lowest and highest value, in words.
+    pub fn range(self) -> (&'static str, &'static str) {
+        match self {
+            Self::I128 => ("-2^127", "2^127 - 1"),
+            Self::I256 => ("-2^255", "2^255 - 1"),
+            Self::U128 => ("0", "2^128 - 1"),
+            Self::U256 => ("0", "2^256 - 1"),
+        }
+    }
+}
+
+/// Why a type text yields no type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TypeError {
+    /// A type that sluicegate does not fill.
+    #[error("type `{0}` is not supported yet")]
+    Unsupported(String),
+    /// Not a type at all.
+    #[error("type `{text}` is not understood: {problem}")]
+    Malformed {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
