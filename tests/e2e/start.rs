@@ -75,13 +75,16 @@ async fn a_column_name_in_a_rule_that_is_no_column_is_named_with_its_near_miss()
 
 #[tokio::test]
 async fn a_column_of_an_unsupported_type_is_named_at_the_start() -> anyhow::Result<()> {
-    let mut job =
-        Job::new("CREATE TABLE t (id UInt64, ip Array(IPv4)) ENGINE = MergeTree ORDER BY id")
-            .await?;
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, state Array(AggregateFunction(sum, UInt64))) ENGINE = MergeTree ORDER BY id",
+    )
+    .await?;
     job.produce([r#"{"id":1}"#]).await?;
     let mut host = job.start()?;
-    host.wait_for(&["paused", "`ip`", "IPv4", "not supported"]).await?;
-    job.stack.query("ALTER TABLE t MODIFY COLUMN ip Array(IPv4) DEFAULT []").await?;
+    host.wait_for(&["paused", "`state`", "AggregateFunction", "not supported"]).await?;
+    job.stack
+        .query("ALTER TABLE t MODIFY COLUMN state Array(AggregateFunction(sum, UInt64)) DEFAULT []")
+        .await?;
     job.wait_until_committed(&host).await?;
     assert_eq!(host.stop().await?.landed, 1);
     Ok(())

@@ -89,7 +89,8 @@ fn wide(text: &str) -> Option<Moment> {
     Some(Moment { local: moment.naive_local(), offset_s, has_time: true })
 }
 
-fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
+/// The number that these digits are; `None` if one is none.
+pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
     bytes.get(range)?.iter().try_fold(0, |number, byte| {
         byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
     })
@@ -99,8 +100,8 @@ fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
-/// At least one digit; those behind the ninth must be zero.
-fn fraction_nanos(digits: &[u8]) -> Option<u32> {
+/// Nanoseconds of the digits behind a second: at least one; those behind the ninth must be zero.
+pub fn fraction_nanos(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.iter().skip(9).any(|digit| *digit != b'0') {
         return None;
     }

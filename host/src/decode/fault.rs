@@ -79,10 +79,13 @@ pub fn expected(ty: &Type) -> String {
         }
         Kind::Float32 => "number within Float32".into(),
         Kind::Float64 => "number within Float64".into(),
+        Kind::BFloat16 => "number within BFloat16".into(),
         Kind::Bool => "true or false".into(),
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
         Kind::Uuid => "UUID as text".into(),
+        Kind::Ipv4 => "IPv4 address as text".into(),
+        Kind::Ipv6 => "IPv6 or IPv4 address as text".into(),
         Kind::Date => "date from 1970-01-01 to 2149-06-06".into(),
         Kind::Date32 => "date from 1900-01-01 to 2299-12-31".into(),
         Kind::DateTime { .. } => {
@@ -93,6 +96,10 @@ pub fn expected(ty: &Type) -> String {
         }
         Kind::DateTime64 { precision, .. } => {
             format!("date and time from 1900 to 2299, at most {precision} digits of a second")
+        }
+        Kind::Time => "time from -999:59:59 to 999:59:59, in whole seconds".into(),
+        Kind::Time64 { precision } => {
+            format!("time from -999:59:59 to 999:59:59, at most {precision} digits of a second")
         }
         Kind::Decimal { precision, scale } => {
             format!("number of at most {precision} digits, {scale} of them behind the point")

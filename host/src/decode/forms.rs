@@ -13,11 +13,13 @@ pub fn forms(ty: &Type, dates: DateRules) -> String {
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
         Kind::WideInt(_) => "integer, or as string".into(),
         Kind::Int(_) => "integer".into(),
-        Kind::Float32 | Kind::Float64 => "number".into(),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => "number".into(),
         Kind::Bool => "true or false".into(),
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
         Kind::Uuid => "UUID as string".into(),
+        Kind::Ipv4 => "IPv4 address as string".into(),
+        Kind::Ipv6 => "IPv6 or IPv4 address as string".into(),
         Kind::Date | Kind::Date32 if dates.is_wide => format!("date as string ({LAYOUTS})"),
         Kind::Date | Kind::Date32 => "date as string".into(),
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
@@ -26,6 +28,7 @@ pub fn forms(ty: &Type, dates: DateRules) -> String {
             let number = dates.unit.map(|unit| format!(", or number in {}", name(unit)));
             format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
         }
+        Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
         Kind::Enum(_) => "label as string".into(),
         Kind::Array(element) => format!("array of: {}", within(element, dates)),
@@ -89,6 +92,23 @@ mod tests {
         let table: &[Case<'_>] = &[
             ("Int32", &plain, "integer", &["1"], &["\"1\"", "true", "1.5"]),
             ("UInt64", &plain, "integer, or as string", &["1", "\"1\""], &["1.5", "[]"]),
+            ("Int256", &plain, "integer, or as string", &["1e3", "\"-1\""], &["1.5", "\"\""]),
+            ("BFloat16", &plain, "number", &["1.5"], &["\"1.5\"", "3.4e38"]),
+            ("IPv4", &plain, "IPv4 address as string", &["\"1.2.3.4\""], &["\"::1\"", "1"]),
+            (
+                "IPv6",
+                &plain,
+                "IPv6 or IPv4 address as string",
+                &["\"::1\"", "\"1.2.3.4\""],
+                &["\"1.2.3\"", "1"],
+            ),
+            (
+                "Time64(3)",
+                &unit,
+                "span of time as string (h:mm:ss)",
+                &["\"-1:00:00.5\""],
+                &["1", "\"1:00:00.0001\""],
+            ),
             ("Float32", &plain, "number", &["1", "1.5"], &["\"1.5\""]),
             ("Bool", &plain, "true or false", &["true", "false"], &["1", "\"true\""]),
             ("String", &plain, "string", &["\"1\""], &["1", "{}"]),
@@ -124,6 +144,7 @@ mod tests {
                 &["1"],
             ),
             ("Decimal(4, 2)", &plain, "number, or as string", &["1.5", "\"1.5\""], &["true"]),
+            ("Decimal(50, 2)", &plain, "number, or as string", &["1.5"], &["1.555"]),
             ("Enum8('a' = 1)", &plain, "label as string", &["\"a\""], &["1", "\"b\""]),
             ("Array(Int8)", &plain, "array of: integer", &["[]", "[1]"], &["1", "[null]"]),
             ("Array(Nullable(Int8))", &plain, "array of: integer or null", &["[null]"], &["1"]),

@@ -7,10 +7,12 @@
 mod columns;
 mod date;
 mod fault;
+mod float;
 mod forms;
 mod nested;
 mod number;
 mod record;
+mod time;
 mod value;
 mod walk;
 mod wide;

@@ -1,16 +1,17 @@
 //! One scalar of JSON into one column.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::DateRules;
 use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
-use super::date;
 use super::fault::{expected, fault, kind_of};
 use super::number::{Misfit, decimal, integer, is_number};
 use super::wide::{Wide, wide_decimal};
+use super::{date, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -39,8 +40,8 @@ pub fn put_key(
     let mismatch = || fault(Reason::TypeMismatch, expected(ty), name);
     let put = match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, name, name),
-        Kind::Float32 | Kind::Float64 if !is_number(name) => Err(mismatch()),
-        Kind::Float32 | Kind::Float64 => put_number(column, ty, dates, name),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if !is_number(name) => Err(mismatch()),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => put_number(column, ty, dates, name),
         Kind::Bool => match name {
             "true" | "false" => column.put_bool(name == "true").ok_or_else(mismatch),
             _ => Err(mismatch()),
@@ -85,6 +86,17 @@ fn put_text(
             let uuid = uuid.map_err(|_| refuse(Reason::BadUuid))?;
             column.put_fixed(uuid.as_bytes()).ok_or_else(mismatch)
         }
+        Kind::Ipv4 => {
+            let address: Ipv4Addr = text.parse().map_err(|_| mismatch())?;
+            column.put_integer(u32::from(address).into()).ok_or_else(mismatch)
+        }
+        Kind::Ipv6 => {
+            let address = match text.parse::<Ipv6Addr>() {
+                Ok(address) => address,
+                Err(_) => text.parse::<Ipv4Addr>().map_err(|_| mismatch())?.to_ipv6_mapped(),
+            };
+            column.put_fixed(&address.octets()).ok_or_else(mismatch)
+        }
         Kind::Enum(labels) => {
             let label = labels.iter().position(|label| **label == *text);
             let label = label.ok_or_else(|| refuse(Reason::UnknownLabel))?;
@@ -110,6 +122,17 @@ fn put_text(
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
+        Kind::Time | Kind::Time64 { .. } => {
+            let nanos = time::parse(text);
+            let ticks = nanos.and_then(|nanos| match &ty.kind {
+                Kind::Time64 { precision } => {
+                    time::ticks(nanos, *precision, if *precision > 6 { 9 } else { 6 })
+                }
+                _ => time::seconds(nanos),
+            });
+            let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
+            column.put_integer(ticks.into()).ok_or_else(mismatch)
+        }
         _ => Err(mismatch()),
     }
 }
@@ -125,7 +148,7 @@ fn put_number(
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, token, token),
-        Kind::Float32 | Kind::Float64 => {
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {
             column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
         }
         Kind::Decimal { .. } => put_text(column, ty, dates, token, token),

@@ -18,15 +18,19 @@ pub fn data_type(ty: &Type) -> DataType {
         Kind::Int(IntKind::U64) => DataType::UInt64,
         // Two's complement, lowest byte first.
         Kind::WideInt(kind) => DataType::FixedSizeBinary(kind.width()),
-        Kind::Float32 => DataType::Float32,
+        Kind::Float32 | Kind::BFloat16 => DataType::Float32,
         Kind::Float64 => DataType::Float64,
         Kind::Bool => DataType::Boolean,
         Kind::String => DataType::Utf8,
         Kind::FixedString(width) => DataType::FixedSizeBinary(*width),
-        Kind::Uuid => DataType::FixedSizeBinary(16),
+        Kind::Uuid | Kind::Ipv6 => DataType::FixedSizeBinary(16),
+        Kind::Ipv4 => DataType::UInt32,
         Kind::Date | Kind::Date32 => DataType::Date32,
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
         Kind::DateTime64 { precision, .. } => DataType::Timestamp(unit(*precision), None),
+        // Not Time32: seconds in it are refused, and milliseconds end before 600 hours.
+        Kind::Time => DataType::Int32,
+        Kind::Time64 { precision } => DataType::Time64(time_unit(*precision)),
         Kind::Decimal { precision, scale } => {
             let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
             match precision {
@@ -72,6 +76,11 @@ pub fn unit(precision: u8) -> TimeUnit {
         4..=6 => TimeUnit::Microsecond,
         _ => TimeUnit::Nanosecond,
     }
+}
+
+/// The coarsest unit of Arrow's Time64 that holds so many decimal digits of a second.
+pub fn time_unit(precision: u8) -> TimeUnit {
+    if precision > 6 { TimeUnit::Nanosecond } else { TimeUnit::Microsecond }
 }
 
 #[cfg(test)]

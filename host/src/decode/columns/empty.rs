@@ -6,7 +6,7 @@ use arrow_buffer::NullBufferBuilder;
 use arrow_schema::TimeUnit;
 
 use super::{Column, Data};
-use crate::schema::arrow::{data_type, unit};
+use crate::schema::arrow::{data_type, time_unit, unit};
 use crate::schema::types::{IntKind, Kind, Type};
 
 impl Column {
@@ -24,14 +24,20 @@ impl Column {
             Kind::WideInt(kind) => fixed(kind.width(), rows),
             Kind::Float32 => Data::F32(Vec::with_capacity(rows)),
             Kind::Float64 => Data::F64(Vec::with_capacity(rows)),
+            Kind::BFloat16 => Data::BF16(Vec::with_capacity(rows)),
             Kind::Bool => Data::Bool(Vec::with_capacity(rows)),
             Kind::String => Data::Text { ends: Vec::with_capacity(rows), text: String::new() },
             Kind::FixedString(width) => fixed(*width, rows),
-            Kind::Uuid => fixed(16, rows),
+            Kind::Uuid | Kind::Ipv6 => fixed(16, rows),
+            Kind::Ipv4 => Data::U32(Vec::with_capacity(rows)),
             Kind::Date | Kind::Date32 => Data::Days(Vec::with_capacity(rows)),
             Kind::DateTime { .. } => Data::Ticks(Vec::with_capacity(rows), TimeUnit::Second),
             Kind::DateTime64 { precision, .. } => {
                 Data::Ticks(Vec::with_capacity(rows), unit(*precision))
+            }
+            Kind::Time => Data::I32(Vec::with_capacity(rows)),
+            Kind::Time64 { precision } => {
+                Data::Times(Vec::with_capacity(rows), time_unit(*precision))
             }
             Kind::Decimal { precision, scale } => {
                 let scale = i8::try_from(*scale).unwrap_or(i8::MAX);

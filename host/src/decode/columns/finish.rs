@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::types::{
     Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int32Type, Int64Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
@@ -32,7 +33,7 @@ impl Column {
             Data::U16(values) => primitive::<UInt16Type>(values, nulls),
             Data::U32(values) => primitive::<UInt32Type>(values, nulls),
             Data::U64(values) => primitive::<UInt64Type>(values, nulls),
-            Data::F32(values) => primitive::<Float32Type>(values, nulls),
+            Data::F32(values) | Data::BF16(values) => primitive::<Float32Type>(values, nulls),
             Data::F64(values) => primitive::<Float64Type>(values, nulls),
             Data::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
             Data::Days(values) => primitive::<Date32Type>(values, nulls),
@@ -48,6 +49,10 @@ impl Column {
             Data::Ticks(values, TimeUnit::Nanosecond) => {
                 primitive::<TimestampNanosecondType>(values, nulls)
             }
+            Data::Times(values, TimeUnit::Nanosecond) => {
+                primitive::<Time64NanosecondType>(values, nulls)
+            }
+            Data::Times(values, _) => primitive::<Time64MicrosecondType>(values, nulls),
             Data::Decimal(values, precision, scale) => {
                 let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
                 Arc::new(array.with_precision_and_scale(precision, scale)?)

@@ -27,13 +27,17 @@ impl Column {
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
                 values.get(a).cmp(&values.get(b))
             }
-            Data::I64(values) | Data::Ticks(values, _) => values.get(a).cmp(&values.get(b)),
+            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
+                values.get(a).cmp(&values.get(b))
+            }
             Data::U8(values) => values.get(a).cmp(&values.get(b)),
             Data::U16(values) => values.get(a).cmp(&values.get(b)),
             Data::U32(values) => values.get(a).cmp(&values.get(b)),
             Data::U64(values) => values.get(a).cmp(&values.get(b)),
             // There is no NaN among them, and the two zeros are one key.
-            Data::F32(values) => values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b)),
+            Data::F32(values) | Data::BF16(values) => {
+                values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b))
+            }
             Data::F64(values) => values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b)),
             Data::Bool(values) => values.get(a).cmp(&values.get(b)),
             Data::Decimal(values, ..) => values.get(a).cmp(&values.get(b)),

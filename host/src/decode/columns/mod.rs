@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_buffer::{NullBufferBuilder, i256};
 use arrow_schema::{DataType, TimeUnit};
 
+use super::float::bfloat16;
 use super::wide::Wide;
 use crate::schema::types::WideInt;
 
@@ -33,6 +34,7 @@ enum Data {
     U64(Vec<u64>),
     F32(Vec<f32>),
     F64(Vec<f64>),
+    BF16(Vec<f32>),
     Bool(Vec<bool>),
     Text {
         ends: Vec<i32>,
@@ -44,6 +46,7 @@ enum Data {
     },
     Days(Vec<i32>),
     Ticks(Vec<i64>, TimeUnit),
+    Times(Vec<i64>, TimeUnit),
     Decimal(Vec<i128>, u8, i8),
     WideDecimal(Vec<i256>, u8, i8),
     Label(Vec<i32>, Arc<[Box<str>]>),
@@ -72,12 +75,14 @@ impl Column {
             Data::I8(values) => values.truncate(len),
             Data::I16(values) => values.truncate(len),
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.truncate(len),
-            Data::I64(values) | Data::Ticks(values, _) => values.truncate(len),
+            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
+                values.truncate(len)
+            }
             Data::U8(values) => values.truncate(len),
             Data::U16(values) => values.truncate(len),
             Data::U32(values) => values.truncate(len),
             Data::U64(values) => values.truncate(len),
-            Data::F32(values) => values.truncate(len),
+            Data::F32(values) | Data::BF16(values) => values.truncate(len),
             Data::F64(values) => values.truncate(len),
             Data::Bool(values) => values.truncate(len),
             Data::Decimal(values, ..) => values.truncate(len),
@@ -107,12 +112,12 @@ impl Column {
             Data::I8(values) => values.push(0),
             Data::I16(values) => values.push(0),
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.push(0),
-            Data::I64(values) | Data::Ticks(values, _) => values.push(0),
+            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => values.push(0),
             Data::U8(values) => values.push(0),
             Data::U16(values) => values.push(0),
             Data::U32(values) => values.push(0),
             Data::U64(values) => values.push(0),
-            Data::F32(values) => values.push(0.0),
+            Data::F32(values) | Data::BF16(values) => values.push(0.0),
             Data::F64(values) => values.push(0.0),
             Data::Bool(values) => values.push(false),
             Data::Decimal(values, ..) => values.push(0),
@@ -141,7 +146,9 @@ impl Column {
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
                 values.push(value.try_into().ok()?);
             }
-            Data::I64(values) | Data::Ticks(values, _) => values.push(value.try_into().ok()?),
+            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
+                values.push(value.try_into().ok()?)
+            }
             Data::U8(values) => values.push(value.try_into().ok()?),
             Data::U16(values) => values.push(value.try_into().ok()?),
             Data::U32(values) => values.push(value.try_into().ok()?),
@@ -178,6 +185,7 @@ impl Column {
                 let value: f64 = fast_float2::parse(text).ok()?;
                 values.push(value.is_finite().then_some(value)?);
             }
+            Data::BF16(values) => values.push(bfloat16(text)?),
             _ => return None,
         }
         self.put_valid();

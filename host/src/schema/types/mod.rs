@@ -20,7 +20,7 @@ pub struct Type {
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// Int8 to Int64 and UInt8 to UInt64.
+    /// Int8 to Int64 and UInt8 to UInt64; an Interval is its count.
     Int(IntKind),
     /// Int128, Int256, UInt128 and UInt256.
     WideInt(WideInt),
@@ -28,6 +28,8 @@ pub enum Kind {
     Float32,
     /// Float64.
     Float64,
+    /// BFloat16.
+    BFloat16,
     /// Bool.
     Bool,
     /// String.
@@ -36,6 +38,10 @@ pub enum Kind {
     FixedString(i32),
     /// UUID.
     Uuid,
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
     /// Date: days since 1970, 16 bits.
     Date,
     /// Date32: days since 1970, from 1900 to 2299.
@@ -51,6 +57,13 @@ pub enum Kind {
         precision: u8,
         /// The zone of texts without an offset; `None` is the server's.
         zone: Option<Tz>,
+    },
+    /// Time: seconds, less than 1000 hours of them, of either sign.
+    Time,
+    /// Time64: ticks of 10 to the power of minus `precision` seconds, of either sign.
+    Time64 {
+        /// Decimal digits of a second, 0 to 9.
+        precision: u8,
     },
     /// Decimal.
     Decimal {
@@ -147,7 +160,7 @@ impl WideInt {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TypeError {
     /// A type that sluicegate does not fill.
-    #[error("type `{0}` is not supported yet")]
+    #[error("type `{0}` is not supported")]
     Unsupported(String),
     /// Not a type at all.
     #[error("type `{text}` is not understood: {problem}")]

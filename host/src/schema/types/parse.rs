@@ -51,6 +51,8 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
             return Ok(Type { is_nullable: true, ..inner });
         }
         ("LowCardinality", _) => return parse_at(one()?, depth + 1),
+        // Rows hold values of the type; the function is for merges.
+        ("SimpleAggregateFunction", [_function, ty]) => return parse_at(ty, depth + 1),
         ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
         ("Map", [key, value]) => parse_map(key, value, depth, text)?,
         ("Tuple" | "Nested", [] | [""]) => return Err(TypeError::Unsupported(text.into())),
@@ -71,6 +73,10 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
             precision: digits(number(precision)?, 9)
                 .ok_or_else(|| malformed("precision over 9"))?,
             zone: zone.first().map(|zone| parse_zone(zone, text)).transpose()?,
+        },
+        ("Time64", [precision]) => Kind::Time64 {
+            precision: digits(number(precision)?, 9)
+                .ok_or_else(|| malformed("precision over 9"))?,
         },
         ("Decimal", [precision, scale]) => decimal(number(precision)?, number(scale)?, text)?,
         ("Decimal32", [scale]) => decimal(9, number(scale)?, text)?,
@@ -133,13 +139,42 @@ fn plain(name: &str) -> Option<Kind> {
         "UInt256" => Kind::WideInt(WideInt::U256),
         "Float32" => Kind::Float32,
         "Float64" => Kind::Float64,
+        "BFloat16" => Kind::BFloat16,
         "Bool" => Kind::Bool,
         "String" => Kind::String,
         "UUID" => Kind::Uuid,
+        "IPv4" => Kind::Ipv4,
+        "IPv6" => Kind::Ipv6,
         "Date" => Kind::Date,
         "Date32" => Kind::Date32,
+        "Time" => Kind::Time,
+        "IntervalNanosecond"
+        | "IntervalMicrosecond"
+        | "IntervalMillisecond"
+        | "IntervalSecond"
+        | "IntervalMinute"
+        | "IntervalHour"
+        | "IntervalDay"
+        | "IntervalWeek"
+        | "IntervalMonth"
+        | "IntervalQuarter"
+        | "IntervalYear" => Kind::Int(IntKind::I64),
+        "Point" => point(),
+        "Ring" | "LineString" => array_of(point()),
+        "Polygon" | "MultiLineString" => array_of(array_of(point())),
+        "MultiPolygon" => array_of(array_of(array_of(point()))),
         _ => return None,
     })
+}
+
+/// A Point is a Tuple of x and y.
+fn point() -> Kind {
+    let axis = || Element { name: None, ty: Type { kind: Kind::Float64, is_nullable: false } };
+    Kind::Tuple([axis(), axis()].into())
+}
+
+fn array_of(kind: Kind) -> Kind {
+    Kind::Array(Box::new(Type { kind, is_nullable: false }))
 }
 
 fn digits(number: u32, most: u8) -> Option<u8> {
@@ -183,10 +218,6 @@ mod tests {
 
     fn nullable(kind: Kind) -> Type {
         Type { kind, is_nullable: true }
-    }
-
-    fn array_of(kind: Kind) -> Type {
-        of(Kind::Array(Box::new(of(kind))))
     }
 
     fn map(key: Kind, value: Type) -> Kind {
@@ -250,12 +281,26 @@ mod tests {
                 r"Tuple(`a b` Bool, `c\`,(` Array(Tuple(d Date)), Nullable String)",
                 of(tuple(&[
                     (Some("a b"), of(Kind::Bool)),
-                    (Some("c`,("), array_of(tuple(&[(Some("d"), of(Kind::Date))]))),
+                    (Some("c`,("), of(array_of(tuple(&[(Some("d"), of(Kind::Date))])))),
                     (Some("Nullable"), of(Kind::String)),
                 ])),
             ),
             ("Nullable(Tuple(a Bool))", nullable(tuple(&[(Some("a"), of(Kind::Bool))]))),
-            ("Nested(a Bool)", array_of(tuple(&[(Some("a"), of(Kind::Bool))]))),
+            ("Nested(a Bool)", of(array_of(tuple(&[(Some("a"), of(Kind::Bool))])))),
+            ("LowCardinality(IPv6)", of(Kind::Ipv6)),
+            ("Array(Nullable(IPv4))", of(Kind::Array(Box::new(nullable(Kind::Ipv4))))),
+            ("Nullable(Time)", nullable(Kind::Time)),
+            ("Time64(3)", of(Kind::Time64 { precision: 3 })),
+            ("BFloat16", of(Kind::BFloat16)),
+            ("IntervalQuarter", of(Kind::Int(IntKind::I64))),
+            ("Point", of(tuple(&[(None, of(Kind::Float64)), (None, of(Kind::Float64))]))),
+            ("LineString", of(array_of(point()))),
+            ("MultiPolygon", of(array_of(array_of(array_of(point()))))),
+            ("SimpleAggregateFunction(sum, UInt64)", of(Kind::Int(IntKind::U64))),
+            (
+                "SimpleAggregateFunction(groupArrayArray(3), Array(Nullable(Bool)))",
+                of(Kind::Array(Box::new(nullable(Kind::Bool)))),
+            ),
         ];
         for (text, expected) in table {
             assert_eq!(parse(text), Ok(expected), "{text}");
@@ -269,8 +314,11 @@ mod tests {
             "Decimal(77, 2)",
             "Decimal(5, 6)",
             "JSON",
-            "Array(IPv4)",
-            "Map(String, IPv4)",
+            "Geometry",
+            "Array(Geometry)",
+            "AggregateFunction(sum, UInt64)",
+            "Map(String, AggregateFunction(quantiles(0.5, 0.9), Float64))",
+            "QBit(Float32, 8)",
             "Map(Array(Int8), Int8)",
             "Tuple(a Int8, b JSON)",
             "Tuple()",
@@ -287,6 +335,8 @@ mod tests {
             "Tuple(a Int8, Int8)",
             "Tuple(`a Int8)",
             "DateTime('Nowhere/X')",
+            "DateTime64(10)",
+            "Time64(10)",
             "Enum8(a)",
         ] {
             assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");

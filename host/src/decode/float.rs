@@ -1,0 +1,47 @@
+//! Floats of 16 bits, which no type of the language holds: the upper half of a Float32.
+
+/// The BFloat16 nearest to a number's text, of two as near the even one; `None` if it is out of
+/// range. The server would cut the lower half of a Float32 off, and so round towards zero.
+pub fn bfloat16(text: &str) -> Option<f32> {
+    let nearest: f32 = fast_float2::parse(text).ok()?;
+    let value: f64 = fast_float2::parse(text).ok()?;
+    let mut bits = nearest.to_bits();
+    if f64::from(nearest) != value {
+        // Rounding twice may end on the wrong side. So first towards zero, with a last bit that
+        // says that something was cut off.
+        bits -= u32::from(f64::from(nearest).abs() > value.abs());
+        bits |= 1;
+    }
+    let half = 0x7fff + ((bits >> 16) & 1);
+    let rounded = f32::from_bits(bits.checked_add(half)? & 0xffff_0000);
+    rounded.is_finite().then_some(rounded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_is_taken_and_the_even_one_of_two() {
+        let table = [
+            ("0", Some(0.0)),
+            ("-0", Some(-0.0)),
+            ("1", Some(1.0)),
+            ("0.1", Some(0.100_097_656)),
+            // Half way between 1 and the next, then a little more, which a Float32 does not see.
+            ("1.00390625", Some(1.0)),
+            ("1.0039062500001", Some(1.007_812_5)),
+            ("-1.01171875", Some(-1.015_625)),
+            ("3.3895313892515355e38", Some(3.389_531_4e38)),
+            ("3.3961775e38", Some(3.389_531_4e38)),
+            ("3.3961776e38", None),
+            ("-1e300", None),
+            ("1e400", None),
+            ("9.183549615799121e-41", Some(9.183_55e-41)),
+            ("4e-41", Some(0.0)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(bfloat16(text).map(f32::to_bits), expected.map(f32::to_bits), "{text}");
+        }
+    }
+}
