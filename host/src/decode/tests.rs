@@ -26,6 +26,8 @@ const TABLE: &[(&str, &str)] = &[
     ("dt", "DateTime('Europe/Berlin')"),
     ("dt64", "DateTime64(3)"),
     ("id", "UUID"),
+    ("lid", "LowCardinality(UUID)"),
+    ("li", "LowCardinality(Nullable(Int256))"),
     ("dec", "Decimal(10, 2)"),
     ("a", "Array(Array(Nullable(Int8)))"),
     ("as", "Array(String)"),
@@ -64,11 +66,13 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a dyn arrow_array::Array 
 
 #[test]
 fn each_value_reaches_its_column() {
-    let rows =
-        one(r#" {"dec":-1.5,"i8":-128,"u64":"18446744073709551615","i64":1e3,"f32":0.1,"f64":2,
+    let rows = one(
+        r#" {"dec":-1.5,"i8":-128,"u64":"18446744073709551615","i64":1e3,"f32":0.1,"f64":2,
         "b":true,"s":"a\"\u00e9","fs":"ab","lc":null,"e":"off","d":"2026-03-01",
         "dt":"2026-07-01 12:00:00","dt64":"2026-03-01T10:00:00.123Z",
-        "id":"123e4567-e89b-12d3-a456-426614174000","a":[[1,null],[]],"as":["x"],"other":[{}]} "#);
+        "id":"123e4567-e89b-12d3-a456-426614174000",
+        "lid":"123E4567E89B12D3A456426614174000","li":-1.20e1,"a":[[1,null],[]],"as":["x"],"other":[{}]} "#,
+    );
     assert!(rows.rejections.is_empty(), "{:?}", rows.rejections);
     let batch = &rows.batch;
     assert_eq!(column(batch, "u64").as_primitive::<UInt64Type>().value(0), u64::MAX);
@@ -77,6 +81,12 @@ fn each_value_reaches_its_column() {
     assert_eq!(column(batch, "fs").as_fixed_size_binary().value(0), b"ab\0");
     assert!(column(batch, "lc").is_null(0));
     assert_eq!(column(batch, "dec").as_primitive::<Decimal128Type>().value(0), -150);
+    // The server reads neither from bytes.
+    assert_eq!(
+        column(batch, "lid").as_string::<i32>().value(0),
+        "123e4567-e89b-12d3-a456-426614174000"
+    );
+    assert_eq!(column(batch, "li").as_string::<i32>().value(0), "-12");
     let ticks = column(batch, "dt64").as_primitive::<TimestampMillisecondType>().value(0);
     assert_eq!(ticks, 1_772_359_200_123);
     let nested = column(batch, "a").as_list::<i32>().value(0);

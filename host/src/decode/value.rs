@@ -84,7 +84,7 @@ fn put_text(
         Kind::Uuid => {
             let uuid = uuid::Uuid::try_parse_ascii(text.as_bytes());
             let uuid = uuid.map_err(|_| refuse(Reason::BadUuid))?;
-            column.put_fixed(uuid.as_bytes()).ok_or_else(mismatch)
+            column.put_uuid(uuid).ok_or_else(mismatch)
         }
         Kind::Ipv4 => {
             let address: Ipv4Addr = text.parse().map_err(|_| mismatch())?;

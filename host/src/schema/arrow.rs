@@ -8,6 +8,7 @@ use super::types::{Element, IntKind, Kind, Type};
 /// The Arrow type of a column.
 pub fn data_type(ty: &Type) -> DataType {
     match &ty.kind {
+        _ if ty.is_text => DataType::Utf8,
         Kind::Int(IntKind::I8) => DataType::Int8,
         Kind::Int(IntKind::I16) => DataType::Int16,
         Kind::Int(IntKind::I32) => DataType::Int32,

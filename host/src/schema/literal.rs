@@ -14,6 +14,14 @@ pub fn text_literal(expression: &str) -> Option<String> {
     unquote(inner)
 }
 
+/// The text of a DEFAULT that is a plain integer, or one in quotes.
+pub fn integer_literal(expression: &str) -> Option<String> {
+    let text = text_literal(expression).unwrap_or_else(|| expression.trim().to_owned());
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_integer.then_some(text)
+}
+
 /// Whether a DEFAULT is the empty array.
 pub fn is_empty_array(expression: &str) -> bool {
     let bare: String = expression.chars().filter(|c| !c.is_whitespace()).collect();
@@ -41,6 +49,15 @@ mod tests {
         assert_eq!(text_literal("concat('a', 'b')"), None);
         assert_eq!(text_literal("now()"), None);
         assert_eq!(text_literal("CAST(id, 'String')"), None);
+    }
+
+    #[test]
+    fn an_integer_is_one_with_or_without_quotes() {
+        assert_eq!(integer_literal("-7").as_deref(), Some("-7"));
+        assert_eq!(integer_literal("'18'").as_deref(), Some("18"));
+        for other in ["", "-", "a", "toInt128(5)", "1.5", "'x'"] {
+            assert_eq!(integer_literal(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use hashbrown::HashMap;
 
 use super::arrow::field;
-use super::literal::{is_empty_array, is_empty_map, text_literal};
+use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal};
 use super::table::{Column, TableSchema};
 use super::types::{self, Element, Kind, Type, TypeError};
 
@@ -207,18 +207,31 @@ fn when_null(column: &Column, is_datetime: bool, is_string_enum: bool) -> WhenNu
         // otherwise.
         Kind::Array(_) if !default.is_none_or(is_empty_array) => WhenNull::Reject,
         Kind::Map(..) if !default.is_none_or(is_empty_map) => WhenNull::Reject,
-        Kind::Tuple(elements) if default.is_some() || has_enum(elements) => WhenNull::Reject,
+        Kind::Tuple(elements) if default.is_some() || refuses_null(elements) => WhenNull::Reject,
+        // The server takes a null for an empty text, which it cannot read.
+        _ if column.ty.is_text => as_text(&column.ty.kind, default),
         _ => WhenNull::ServerDefault,
     }
 }
 
-/// Whether a null of such a Tuple is a null Enum too, which the server refuses.
-fn has_enum(elements: &[Element]) -> bool {
+/// The DEFAULT, or the zero, of a column whose values go out as text.
+fn as_text(kind: &Kind, default: Option<&str>) -> WhenNull {
+    let label = match (kind, default) {
+        (Kind::Uuid, None) => Some(uuid::Uuid::nil().to_string()),
+        (Kind::Uuid, Some(default)) => text_literal(default),
+        (_, None) => Some("0".into()),
+        (_, Some(default)) => integer_literal(default),
+    };
+    label.map_or(WhenNull::Reject, |label| WhenNull::Label(label.into()))
+}
+
+/// Whether a null of such a Tuple is a null of an element too that the server refuses.
+fn refuses_null(elements: &[Element]) -> bool {
     elements.iter().any(|element| match &element.ty.kind {
         _ if element.ty.is_nullable => false,
         Kind::Enum(_) => true,
-        Kind::Tuple(elements) => has_enum(elements),
-        _ => false,
+        Kind::Tuple(elements) => refuses_null(elements),
+        _ => element.ty.is_text,
     })
 }
 
@@ -307,6 +320,16 @@ mod tests {
             ("p", "Tuple(e Nullable(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("q", "Tuple(e Array(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("r", "Nullable(Tuple(e Enum8('x' = 1)))", "tuple('x')", WhenNull::Keep),
+            ("lu", "LowCardinality(UUID)", "", label("00000000-0000-0000-0000-000000000000")),
+            ("lv", "LowCardinality(UUID)", "'x'", label("x")),
+            ("lw", "LowCardinality(UUID)", "generateUUIDv4()", WhenNull::Reject),
+            ("li", "LowCardinality(Int128)", "", label("0")),
+            ("lj", "LowCardinality(Int128)", "-7", label("-7")),
+            ("lk", "LowCardinality(Int128)", "toInt128(7)", WhenNull::Reject),
+            ("ln", "LowCardinality(Nullable(UUID))", "", WhenNull::Keep),
+            ("lt", "Tuple(u LowCardinality(UUID))", "", WhenNull::Reject),
+            ("iu", "UUID", "", WhenNull::ServerDefault),
+            ("ii", "Int256", "a * 2", WhenNull::ServerDefault),
             ("dt", "DateTime", "now()", WhenNull::Epoch),
             ("dn", "Nullable(DateTime)", "", WhenNull::Keep),
             ("s", "LowCardinality(String)", "'x'", label("DEFAULT")),

@@ -43,7 +43,7 @@ pub struct Column {
     pub ty: Type,
     /// The type as ClickHouse prints it.
     pub type_text: String,
-    /// The DEFAULT expression, where there is one.
+    /// The DEFAULT expression, where there is one; that of an EPHEMERAL column too.
     pub default: Option<String>,
 }
 
@@ -108,7 +108,10 @@ impl TableSchema {
                     name: row.name.into(),
                     ty,
                     type_text: row.ty,
-                    default: (row.default_kind == "DEFAULT").then_some(row.default_expression),
+                    // As an EPHEMERAL column without an expression of its own is printed.
+                    default: Some(row.default_expression).filter(|expression| {
+                        !expression.is_empty() && !expression.starts_with("defaultValueOfTypeName(")
+                    }),
                 }),
                 Err(why) => left_out.push(LeftOut { name: row.name, type_text: row.ty, why }),
             }
@@ -168,11 +171,12 @@ mod tests {
                 row("d", "Geometry", "DEFAULT", "CAST((1, 2), 'Point')"),
                 row("e", "Int8", "EPHEMERAL", "0"),
                 row("f", "Int8", "DEFAULT", "a * 2"),
+                row("g", "Array(Int8)", "EPHEMERAL", "defaultValueOfTypeName('Array(Int8)')"),
             ],
         )
         .unwrap();
         let names: Vec<_> = schema.columns.iter().map(|column| &*column.name).collect();
-        assert_eq!(names, ["a", "e", "f"]);
+        assert_eq!(names, ["a", "e", "f", "g"]);
         let left_out: Vec<_> = schema.left_out.iter().map(|l| (&*l.name, &*l.why)).collect();
         assert_eq!(
             left_out,
@@ -182,7 +186,8 @@ mod tests {
                 ("d", "type `Geometry` is not supported"),
             ]
         );
-        assert_eq!(schema.columns[2].default.as_deref(), Some("a * 2"));
+        let defaults: Vec<_> = schema.columns.iter().map(|c| c.default.as_deref()).collect();
+        assert_eq!(defaults, [None, Some("0"), Some("a * 2"), None]);
     }
 
     #[test]

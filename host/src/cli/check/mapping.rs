@@ -64,7 +64,8 @@ fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
         (WhenNull::Label(label), _) if is_string_enum => {
             format!("'{label}' (STRING_ENUM_COLUMNS)")
         }
-        (WhenNull::Label(label), _) => format!("'{label}' (its DEFAULT)"),
+        (WhenNull::Label(label), Some(_)) => format!("'{label}' (its DEFAULT)"),
+        (WhenNull::Label(_), None) => "the type's zero".into(),
         (WhenNull::ServerDefault, Some(default)) => format!("DEFAULT {default}"),
         (WhenNull::ServerDefault, None) => "the type's zero".into(),
         (WhenNull::Reject, None) => "rejected: it has no DEFAULT".into(),
@@ -126,6 +127,7 @@ mod tests {
             ("s", "String", "'none'"),
             ("e", "Enum8('x' = 1)", "'x'"),
             ("f", "Enum8('x' = 1)", ""),
+            ("u", "LowCardinality(UUID)", ""),
             ("a", "Array(Int8)", "[1]"),
             ("z", "Float64", ""),
             ("m", "Geometry", ""),
@@ -149,6 +151,7 @@ mod tests {
         s | String | Utf8 | string | 'DEFAULT' (STRING_ENUM_COLUMNS)
         e | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | 'x' (its DEFAULT)
         f | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | rejected: it has no DEFAULT
+        u | LowCardinality(UUID) | Utf8 | UUID as string | the type's zero
         a | Array(Int8) | List(Int8) | array of: integer | rejected: ClickHouse does not apply this DEFAULT to a null
         z | Float64 | Float64 | number | the type's zero
         m | Geometry | - | - | left out: type `Geometry` is not supported

@@ -13,6 +13,7 @@ impl Column {
     /// An empty column with room for `rows` rows.
     pub fn new(ty: &Type, rows: usize) -> Self {
         let data = match &ty.kind {
+            _ if ty.is_text => text(rows),
             Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
             Kind::Int(IntKind::I16) => Data::I16(Vec::with_capacity(rows)),
             Kind::Int(IntKind::I32) => Data::I32(Vec::with_capacity(rows)),
@@ -26,7 +27,7 @@ impl Column {
             Kind::Float64 => Data::F64(Vec::with_capacity(rows)),
             Kind::BFloat16 => Data::BF16(Vec::with_capacity(rows)),
             Kind::Bool => Data::Bool(Vec::with_capacity(rows)),
-            Kind::String => Data::Text { ends: Vec::with_capacity(rows), text: String::new() },
+            Kind::String => text(rows),
             Kind::FixedString(width) => fixed(*width, rows),
             Kind::Uuid | Kind::Ipv6 => fixed(16, rows),
             Kind::Ipv4 => Data::U32(Vec::with_capacity(rows)),
@@ -64,6 +65,10 @@ impl Column {
         };
         Self { len: 0, valid: NullBufferBuilder::new(rows), data }
     }
+}
+
+fn text(rows: usize) -> Data {
+    Data::Text { ends: Vec::with_capacity(rows), text: String::new() }
 }
 
 fn fixed(width: i32, rows: usize) -> Data {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow_buffer::{NullBufferBuilder, i256};
 use arrow_schema::{DataType, TimeUnit};
+use uuid::Uuid;
 
 use super::float::bfloat16;
 use super::wide::Wide;
@@ -163,7 +164,20 @@ impl Column {
     /// Puts an integer of more than 64 bits; `None` if the type does not hold it.
     pub fn put_wide(&mut self, value: Wide, kind: WideInt) -> Option<()> {
         let bytes = value.bytes(kind)?;
+        if matches!(self.data, Data::Text { .. }) {
+            return self.put_text(&value.to_string());
+        }
         self.put_fixed(bytes.get(..usize::try_from(kind.width()).ok()?)?)
+    }
+
+    /// Puts a UUID.
+    pub fn put_uuid(&mut self, value: Uuid) -> Option<()> {
+        match &self.data {
+            Data::Text { .. } => {
+                self.put_text(value.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+            }
+            _ => self.put_fixed(value.as_bytes()),
+        }
     }
 
     /// Puts a decimal of more than 38 digits.

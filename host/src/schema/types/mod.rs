@@ -13,8 +13,18 @@ pub use parse::parse;
 pub struct Type {
     /// The type without its wrappers.
     pub kind: Kind,
-    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here.
+    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here, but
+    /// for the next.
     pub is_nullable: bool,
+    /// Whether it goes out as text: a LowCardinality of UUIDs or of integers of more than 64
+    /// bits, whose bytes the server would read in another order, or as digits.
+    pub is_text: bool,
+}
+
+impl From<Kind> for Type {
+    fn from(kind: Kind) -> Self {
+        Self { kind, is_nullable: false, is_text: false }
+    }
 }
 
 /// What a column holds.

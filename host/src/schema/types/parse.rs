@@ -50,7 +50,11 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
             }
             return Ok(Type { is_nullable: true, ..inner });
         }
-        ("LowCardinality", _) => return parse_at(one()?, depth + 1),
+        ("LowCardinality", _) => {
+            let inner = parse_at(one()?, depth + 1)?;
+            let is_text = matches!(inner.kind, Kind::Uuid | Kind::WideInt(_));
+            return Ok(Type { is_text, ..inner });
+        }
         // Rows hold values of the type; the function is for merges.
         ("SimpleAggregateFunction", [_function, ty]) => return parse_at(ty, depth + 1),
         ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
@@ -60,7 +64,7 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         // As printed with flatten_nested=0; otherwise each element is a column of its own.
         ("Nested", args) => {
             let row = Kind::Tuple(parse_elements(args, depth, text)?);
-            Kind::Array(Box::new(Type { kind: row, is_nullable: false }))
+            array_of(row)
         }
         ("FixedString", _) => {
             let width = number(one()?)?;
@@ -89,7 +93,7 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         (name, []) => plain(name).ok_or_else(|| TypeError::Unsupported(text.into()))?,
         _ => return Err(TypeError::Unsupported(text.into())),
     };
-    Ok(Type { kind, is_nullable: false })
+    Ok(kind.into())
 }
 
 fn malformed(text: &str, problem: &str) -> TypeError {
@@ -169,12 +173,12 @@ fn plain(name: &str) -> Option<Kind> {
 
 /// A Point is a Tuple of x and y.
 fn point() -> Kind {
-    let axis = || Element { name: None, ty: Type { kind: Kind::Float64, is_nullable: false } };
+    let axis = || Element { name: None, ty: Kind::Float64.into() };
     Kind::Tuple([axis(), axis()].into())
 }
 
 fn array_of(kind: Kind) -> Kind {
-    Kind::Array(Box::new(Type { kind, is_nullable: false }))
+    Kind::Array(Box::new(kind.into()))
 }
 
 fn digits(number: u32, most: u8) -> Option<u8> {
@@ -213,11 +217,11 @@ mod tests {
     use super::*;
 
     fn of(kind: Kind) -> Type {
-        Type { kind, is_nullable: false }
+        kind.into()
     }
 
     fn nullable(kind: Kind) -> Type {
-        Type { kind, is_nullable: true }
+        Type { is_nullable: true, ..of(kind) }
     }
 
     fn map(key: Kind, value: Type) -> Kind {
@@ -288,6 +292,11 @@ mod tests {
             ("Nullable(Tuple(a Bool))", nullable(tuple(&[(Some("a"), of(Kind::Bool))]))),
             ("Nested(a Bool)", of(array_of(tuple(&[(Some("a"), of(Kind::Bool))])))),
             ("LowCardinality(IPv6)", of(Kind::Ipv6)),
+            ("LowCardinality(UUID)", Type { is_text: true, ..of(Kind::Uuid) }),
+            (
+                "LowCardinality(Nullable(UInt256))",
+                Type { is_text: true, ..nullable(Kind::WideInt(WideInt::U256)) },
+            ),
             ("Array(Nullable(IPv4))", of(Kind::Array(Box::new(nullable(Kind::Ipv4))))),
             ("Nullable(Time)", nullable(Kind::Time)),
             ("Time64(3)", of(Kind::Time64 { precision: 3 })),
