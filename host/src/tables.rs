@@ -144,6 +144,7 @@ impl Tables {
         if let Some(before) = &mut *current
             && before.known.plan.fingerprint() == known.plan.fingerprint()
             && before.known.table.is_deduplicating == known.table.is_deduplicating
+            && before.known.table.settings == known.table.settings
         {
             before.at = at;
             return Arc::clone(&before.known);

@@ -108,7 +108,7 @@ pub fn expected(ty: &Type) -> String {
             format!("one of {}", some(labels.iter().map(|label| &**label).collect()))
         }
         Kind::Array(_) => "array".into(),
-        Kind::Map(..) => "object".into(),
+        Kind::Map(..) | Kind::Json(_) => "object".into(),
         Kind::Tuple(elements) => {
             let array = format!("array of {} values", elements.len());
             match elements.iter().map(|element| element.name.as_deref()).collect() {

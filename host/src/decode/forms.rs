@@ -1,6 +1,6 @@
 //! The forms of JSON that `value` takes for a column, in words.
 
-use crate::schema::plan::{DateRules, TimestampUnit};
+use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::types::{Kind, Type};
 
 /// What DATETIME_COLUMNS adds.
@@ -8,7 +8,7 @@ const LAYOUTS: &str = "more layouts";
 
 /// What a column takes, in short: the range follows from the type, and null is another
 /// matter. In brackets stands the zone of a text without an offset.
-pub fn forms(ty: &Type, dates: DateRules) -> String {
+pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
         Kind::WideInt(_) => "integer, or as string".into(),
@@ -20,23 +20,24 @@ pub fn forms(ty: &Type, dates: DateRules) -> String {
         Kind::Uuid => "UUID as string".into(),
         Kind::Ipv4 => "IPv4 address as string".into(),
         Kind::Ipv6 => "IPv6 or IPv4 address as string".into(),
-        Kind::Date | Kind::Date32 if dates.is_wide => format!("date as string ({LAYOUTS})"),
+        Kind::Date | Kind::Date32 if rules.is_wide => format!("date as string ({LAYOUTS})"),
         Kind::Date | Kind::Date32 => "date as string".into(),
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
-            let zone = zone.unwrap_or(dates.zone);
-            let layouts = if dates.is_wide { format!(", {LAYOUTS}") } else { String::new() };
-            let number = dates.unit.map(|unit| format!(", or number in {}", name(unit)));
+            let zone = zone.unwrap_or(rules.zone);
+            let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
+            let number = rules.unit.map(|unit| format!(", or number in {}", name(unit)));
             format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
         Kind::Enum(_) => "label as string".into(),
-        Kind::Array(element) => format!("array of: {}", within(element, dates)),
-        Kind::Map(_, value) => format!("object of: {}", within(value, dates)),
+        Kind::Array(element) => format!("array of: {}", within(element, rules)),
+        Kind::Map(_, value) => format!("object of: {}", within(value, rules)),
+        Kind::Json(_) => "object".into(),
         Kind::Tuple(elements) => {
             let has_names = elements.iter().any(|element| element.name.is_some());
             let list: Vec<String> =
-                elements.iter().map(|element| within(&element.ty, dates)).collect();
+                elements.iter().map(|element| within(&element.ty, rules)).collect();
             let or_object = if has_names { ", or object by name" } else { "" };
             format!("array of exactly: ({}){or_object}", list.join("; "))
         }
@@ -44,9 +45,9 @@ pub fn forms(ty: &Type, dates: DateRules) -> String {
 }
 
 /// What stands within another type, where null is told with it.
-fn within(ty: &Type, dates: DateRules) -> String {
+fn within(ty: &Type, rules: ValueRules) -> String {
     let null = if ty.is_nullable { " or null" } else { "" };
-    format!("{}{null}", forms(ty, dates))
+    format!("{}{null}", forms(ty, rules))
 }
 
 fn name(unit: TimestampUnit) -> &'static str {
@@ -80,7 +81,7 @@ mod tests {
         let plan = TablePlan::new(&schema, rules).unwrap();
         let payload = format!("{{\"c\":{value}}}");
         let rows = decode(&plan, std::iter::once((0, payload.as_bytes())));
-        let said = forms(&plan.columns[0].ty, plan.columns[0].dates);
+        let said = forms(&plan.columns[0].ty, plan.columns[0].values);
         (said, rows.rejections.is_empty())
     }
 
@@ -155,6 +156,7 @@ mod tests {
                 &["{}", r#"{"a":1}"#],
                 &["[1]", r#"{"a":null}"#],
             ),
+            ("JSON", &plain, "object", &["{}", r#"{"a":[1,"x"]}"#], &["[]", "\"{}\""]),
             (
                 "Tuple(Int8, String)",
                 &plain,

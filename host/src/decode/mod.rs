@@ -9,6 +9,7 @@ mod date;
 mod fault;
 mod float;
 mod forms;
+mod json;
 mod nested;
 mod number;
 mod record;

@@ -11,67 +11,74 @@
 
 use super::columns::Column;
 use super::fault::{expected, fault, nothing, twice, within};
+use super::json;
 use super::value::{put_key, put_token};
 use super::walk::{each_element, each_member};
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::DateRules;
+use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
 
 /// Puts a value that is not null. On a fault the column's parts may hold some of it.
 pub fn put(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     match (&ty.kind, token.as_bytes().first()) {
-        (Kind::Array(element), Some(b'[')) => put_array(column, element, dates, token)?,
-        (Kind::Map(key, value), Some(b'{')) => put_map(column, (key, value), dates, token)?,
-        (Kind::Tuple(elements), Some(b'[')) => put_in_order(column, (ty, elements), dates, token)?,
+        (Kind::Array(element), Some(b'[')) => put_array(column, element, rules, token)?,
+        (Kind::Map(key, value), Some(b'{')) => put_map(column, (key, value), rules, token)?,
+        (Kind::Tuple(elements), Some(b'[')) => put_in_order(column, (ty, elements), rules, token)?,
         (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
-            put_by_name(column, elements, dates, token)?;
+            put_by_name(column, elements, rules, token)?;
         }
+        (Kind::Json(paths), Some(b'{')) => return json::put_object(column, paths, rules, token),
         // No scalar takes an array or an object, and no other kind a scalar.
-        _ => return put_token(column, ty, dates, token),
+        _ => return put_token(column, ty, rules, token),
     }
     column.close().ok_or_else(|| fault(Reason::TooLarge, "fewer elements in one batch", token))
 }
 
 /// Puts a value within another.
-fn put_part(part: &mut Column, ty: &Type, dates: DateRules, token: &str) -> Result<(), Box<Fault>> {
+fn put_part(
+    part: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
     match token {
         "null" if ty.is_nullable => {
             part.put_null();
             Ok(())
         }
         "null" => Err(fault(Reason::NullNotAllowed, expected(ty), token)),
-        _ => put(part, ty, dates, token),
+        _ => put(part, ty, rules, token),
     }
 }
 
 fn put_array(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let [elements] = column.parts() else { return Err(differ()) };
     each_element(token, |index, token| {
-        put_part(elements, ty, dates, token).map_err(|fault| within(fault, index))
+        put_part(elements, ty, rules, token).map_err(|fault| within(fault, index))
     })
 }
 
 fn put_map(
     column: &mut Column,
     (key, value): (&Type, &Type),
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let [keys, values] = column.parts() else { return Err(differ()) };
     let start = keys.len();
     each_member(token, |name, token| {
-        put_key(keys, key, dates, name)
-            .and_then(|()| put_part(values, value, dates, token))
+        put_key(keys, key, rules, name)
+            .and_then(|()| put_part(values, value, rules, token))
             .map_err(|fault| within(fault, name))
     })?;
     match keys.repeated_from(start) {
@@ -96,14 +103,14 @@ fn repeated_key(token: &str, member: usize) -> Result<(), Box<Fault>> {
 fn put_in_order(
     column: &mut Column,
     (ty, elements): (&Type, &[Element]),
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
     let mut places = elements.iter().zip(column.parts());
     each_element(token, |index, token| {
         let (element, part) = places.next().ok_or_else(mismatch)?;
-        put_part(part, &element.ty, dates, token).map_err(|fault| within(fault, index))
+        put_part(part, &element.ty, rules, token).map_err(|fault| within(fault, index))
     })?;
     if places.next().is_some() { Err(mismatch()) } else { Ok(()) }
 }
@@ -111,7 +118,7 @@ fn put_in_order(
 fn put_by_name(
     column: &mut Column,
     elements: &[Element],
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let row = column.len();
@@ -126,7 +133,7 @@ fn put_by_name(
         };
         let put = match part.len() > row {
             true => Err(twice("a field that stands once")),
-            false => put_part(part, &element.ty, dates, token),
+            false => put_part(part, &element.ty, rules, token),
         };
         put.map_err(|fault| within(fault, name))
     })?;

@@ -121,6 +121,11 @@ fn signed((is_negative, magnitude): (bool, u128)) -> Result<i128, Misfit> {
     Ok(if is_negative { -value } else { value })
 }
 
+/// Whether an integer is past those that a Float64 holds one by one: the next may be none.
+pub fn is_beyond_float(integer: i128) -> bool {
+    integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS
+}
+
 /// A decimal of at most `precision` digits, `scale` of them behind the point.
 pub fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Misfit> {
     let scaled = signed(scaled(text, scale)?)?;

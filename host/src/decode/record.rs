@@ -9,7 +9,7 @@ use super::columns::Column;
 use super::fault::{fault, twice, within};
 use super::nested::put;
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::{ColumnPlan, DateRules, TablePlan};
+use crate::schema::plan::{ColumnPlan, TablePlan, ValueRules};
 use crate::schema::types::Type;
 
 /// Where a fault waits while serde unwinds with an error of its own.
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Row<'_> {
             if column.len() > self.row {
                 return stash(self.slot, named(twice("a field that stands once"), plan));
             }
-            let value = Value { column, ty: &plan.ty, dates: plan.dates, slot: self.slot };
+            let value = Value { column, ty: &plan.ty, rules: plan.values, slot: self.slot };
             if let Err(error) = fields.next_value_seed(value) {
                 *self.slot = self.slot.take().map(|fault| named(fault, plan));
                 return Err(error);
@@ -143,7 +143,7 @@ impl Visitor<'_> for Key<'_> {
 struct Value<'a> {
     column: &'a mut Column,
     ty: &'a Type,
-    dates: DateRules,
+    rules: ValueRules,
     slot: &'a mut FaultSlot,
 }
 
@@ -152,11 +152,11 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
 
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
         let raw = <&RawValue as serde::Deserialize>::deserialize(reader)?;
-        let Self { column, ty, dates, slot } = self;
+        let Self { column, ty, rules, slot } = self;
         if raw.get() == "null" {
             column.put_null();
             return Ok(());
         }
-        put(column, ty, dates, raw.get()).or_else(|fault| stash(slot, fault))
+        put(column, ty, rules, raw.get()).or_else(|fault| stash(slot, fault))
     }
 }

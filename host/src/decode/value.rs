@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::DateRules;
+use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
@@ -17,14 +17,14 @@ use super::{date, time};
 pub fn put_token(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), token);
     let mismatch = || refuse(Reason::TypeMismatch);
     match kind_of(token) {
-        "string" => put_text(column, ty, dates, &text_of(token).ok_or_else(mismatch)?, token),
-        "number" => put_number(column, ty, dates, token),
+        "string" => put_text(column, ty, rules, &text_of(token).ok_or_else(mismatch)?, token),
+        "number" => put_number(column, ty, rules, token),
         "boolean" => column.put_bool(token == "true").ok_or_else(mismatch),
         _ => Err(mismatch()),
     }
@@ -34,19 +34,19 @@ pub fn put_token(
 pub fn put_key(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     name: &str,
 ) -> Result<(), Box<Fault>> {
     let mismatch = || fault(Reason::TypeMismatch, expected(ty), name);
     let put = match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, name, name),
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 if !is_number(name) => Err(mismatch()),
-        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => put_number(column, ty, dates, name),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => put_number(column, ty, rules, name),
         Kind::Bool => match name {
             "true" | "false" => column.put_bool(name == "true").ok_or_else(mismatch),
             _ => Err(mismatch()),
         },
-        _ => put_text(column, ty, dates, name, name),
+        _ => put_text(column, ty, rules, name, name),
     };
     put.map_err(|mut fault| {
         fault.expected.insert_str(0, "as key: ");
@@ -60,7 +60,7 @@ pub fn put_key(
 fn put_text(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     text: &str,
     token: &str,
 ) -> Result<(), Box<Fault>> {
@@ -103,9 +103,9 @@ fn put_text(
             column.put_integer(label as i128).ok_or_else(mismatch)
         }
         Kind::Date | Kind::Date32 => {
-            let days = match date::parse(text, dates.is_wide) {
-                Some(moment) => moment.days(dates.is_wide),
-                None => (dates.is_wide && text.is_empty()).then_some(0),
+            let days = match date::parse(text, rules.is_wide) {
+                Some(moment) => moment.days(rules.is_wide),
+                None => (rules.is_wide && text.is_empty()).then_some(0),
             };
             let is_date = ty.kind == Kind::Date;
             let fits = if is_date { date::fits_date } else { date::fits_date32 };
@@ -114,9 +114,9 @@ fn put_text(
             column.put_integer(days.into()).ok_or_else(mismatch)
         }
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
-            let nanos = match date::parse(text, dates.is_wide) {
-                Some(moment) => moment.nanos(zone.unwrap_or(dates.zone)),
-                None => (dates.is_wide && text.is_empty()).then_some(0),
+            let nanos = match date::parse(text, rules.is_wide) {
+                Some(moment) => moment.nanos(zone.unwrap_or(rules.zone)),
+                None => (rules.is_wide && text.is_empty()).then_some(0),
             };
             let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
@@ -141,7 +141,7 @@ fn put_text(
 fn put_number(
     column: &mut Column,
     ty: &Type,
-    dates: DateRules,
+    rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), token);
@@ -151,9 +151,9 @@ fn put_number(
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {
             column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
         }
-        Kind::Decimal { .. } => put_text(column, ty, dates, token, token),
+        Kind::Decimal { .. } => put_text(column, ty, rules, token, token),
         Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
-            let Some(unit) = dates.unit else {
+            let Some(unit) = rules.unit else {
                 let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
                 return Err(fault(Reason::TypeMismatch, hint, token));
             };
@@ -205,7 +205,7 @@ fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
 }
 
 /// The text of a string's token, escapes resolved; `None` for an escape that is no character.
-fn text_of(token: &str) -> Option<Cow<'_, str>> {
+pub fn text_of(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         return serde_json::from_str::<String>(token).ok().map(Cow::Owned);

@@ -22,7 +22,7 @@ pub fn data_type(ty: &Type) -> DataType {
         Kind::Float32 | Kind::BFloat16 => DataType::Float32,
         Kind::Float64 => DataType::Float64,
         Kind::Bool => DataType::Boolean,
-        Kind::String => DataType::Utf8,
+        Kind::String | Kind::Json(_) => DataType::Utf8,
         Kind::FixedString(width) => DataType::FixedSizeBinary(*width),
         Kind::Uuid | Kind::Ipv6 => DataType::FixedSizeBinary(16),
         Kind::Ipv4 => DataType::UInt32,

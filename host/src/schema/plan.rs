@@ -68,18 +68,18 @@ pub struct ColumnPlan {
     pub is_required: bool,
     /// What becomes of a null otherwise.
     pub when_null: WhenNull,
-    /// How date texts and numbers are read.
-    pub dates: DateRules,
+    /// How values are read.
+    pub values: ValueRules,
 }
 
-/// How date texts and numbers are read.
+/// How values are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DateRules {
-    /// The zone of texts without an offset, where the column has none of its own.
+pub struct ValueRules {
+    /// The zone of date texts without an offset, where the column has none of its own.
     pub zone: Tz,
-    /// The wider list of layouts is read, and an empty text is 1970.
+    /// The wider list of date layouts is read, and an empty text is 1970.
     pub is_wide: bool,
-    /// What a number means.
+    /// What a number means in a column of date and time.
     pub unit: Option<TimestampUnit>,
 }
 
@@ -104,8 +104,8 @@ pub struct TablePlan {
     pub arrow: SchemaRef,
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     fingerprint: String,
-    /// How dates are read where no rule says otherwise.
-    dates: DateRules,
+    /// How values are read where no rule says otherwise.
+    values: ValueRules,
 }
 
 impl TablePlan {
@@ -121,15 +121,15 @@ impl TablePlan {
         let columns =
             schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
         let zone = schema.server_zone;
-        let dates = DateRules { zone, is_wide: false, unit: rules.timestamp_unit };
-        Ok(Self::of(columns, schema.fingerprint.clone(), dates))
+        let values = ValueRules { zone, is_wide: false, unit: rules.timestamp_unit };
+        Ok(Self::of(columns, schema.fingerprint.clone(), values))
     }
 
-    fn of(columns: Vec<ColumnPlan>, fingerprint: String, dates: DateRules) -> Self {
+    fn of(columns: Vec<ColumnPlan>, fingerprint: String, values: ValueRules) -> Self {
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
         let asked = columns.iter().enumerate().filter(|(_, column)| column.is_asked);
         let by_name = asked.map(|(at, column)| (Arc::clone(&column.name), at)).collect();
-        Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint, dates }
+        Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint, values }
     }
 
     /// A field of records that is no column of the table, to be decoded to a ClickHouse type.
@@ -144,7 +144,7 @@ impl TablePlan {
             is_asked: true,
             is_required: false,
             when_null: WhenNull::Keep,
-            dates: self.dates,
+            values: self.values,
         })
     }
 
@@ -157,7 +157,7 @@ impl TablePlan {
             column.is_asked = !unasked.contains(&at);
         }
         columns.extend(fields);
-        Self::of(columns, self.fingerprint.clone(), self.dates)
+        Self::of(columns, self.fingerprint.clone(), self.values)
     }
 
     /// The column that a field fills.
@@ -183,7 +183,7 @@ impl ColumnPlan {
             is_asked: true,
             is_required: is_in(&rules.required),
             when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
-            dates: DateRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
+            values: ValueRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
         }
     }
 }
@@ -209,6 +209,9 @@ fn when_null(column: &Column, is_datetime: bool, is_string_enum: bool) -> WhenNu
         Kind::Map(..) if !default.is_none_or(is_empty_map) => WhenNull::Reject,
         Kind::Tuple(elements) if default.is_some() || refuses_null(elements) => WhenNull::Reject,
         // The server takes a null for an empty text, which it cannot read.
+        Kind::Json(_) => default
+            .and_then(text_literal)
+            .map_or(WhenNull::Reject, |label| WhenNull::Label(label.into())),
         _ if column.ty.is_text => as_text(&column.ty.kind, default),
         _ => WhenNull::ServerDefault,
     }
@@ -229,7 +232,7 @@ fn as_text(kind: &Kind, default: Option<&str>) -> WhenNull {
 fn refuses_null(elements: &[Element]) -> bool {
     elements.iter().any(|element| match &element.ty.kind {
         _ if element.ty.is_nullable => false,
-        Kind::Enum(_) => true,
+        Kind::Enum(_) | Kind::Json(_) => true,
         Kind::Tuple(elements) => refuses_null(elements),
         _ => element.ty.is_text,
     })
@@ -320,6 +323,11 @@ mod tests {
             ("p", "Tuple(e Nullable(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("q", "Tuple(e Array(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("r", "Nullable(Tuple(e Enum8('x' = 1)))", "tuple('x')", WhenNull::Keep),
+            ("js", "JSON", "", WhenNull::Reject),
+            ("jt", "JSON", r#"'{"a":1}'"#, label(r#"{"a":1}"#)),
+            ("ju", "JSON", "toJSONString(a)", WhenNull::Reject),
+            ("jn", "Nullable(JSON)", "", WhenNull::Keep),
+            ("jo", "Tuple(j JSON)", "", WhenNull::Reject),
             ("lu", "LowCardinality(UUID)", "", label("00000000-0000-0000-0000-000000000000")),
             ("lv", "LowCardinality(UUID)", "'x'", label("x")),
             ("lw", "LowCardinality(UUID)", "generateUUIDv4()", WhenNull::Reject),

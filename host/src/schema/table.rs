@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
-use super::types::{self, Type, TypeError};
+use super::types::{self, Kind, Type, TypeError};
 
 /// A row of `system.columns`.
 #[derive(Debug, Clone)]
@@ -128,6 +128,11 @@ impl TableSchema {
         (Self { database, table, server_zone, columns, left_out, fingerprint }, errors)
     }
 
+    /// Whether a column, or anything within one, is of such a kind.
+    pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
+        self.columns.iter().any(|column| column.ty.holds(is_wanted))
+    }
+
     /// Why no record fills a column of the table; `None` where one does, or there is no such column.
     pub fn why_not_filled(&self, name: &str) -> Option<String> {
         let column = self.left_out.iter().find(|column| column.name == name)?;
@@ -137,7 +142,7 @@ impl TableSchema {
 
 /// What keeps a column of such a type from being filled, unless it may be left out.
 fn problem(row: &ColumnRow, error: &TypeError) -> Option<String> {
-    let is_unsupported = matches!(error, TypeError::Unsupported(_));
+    let is_unsupported = matches!(error, TypeError::Unsupported { .. });
     if is_unsupported && !row.default_kind.is_empty() {
         return None;
     }

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::settings::{ALWAYS, Settings};
 use crate::config::ClickHouse;
 
 /// Longest wait for the server to take a part of a body.
@@ -24,14 +25,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
 /// is not sent into a connection that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Settings that every INSERT carries: a null becomes the column's DEFAULT row by row, and a
-/// column that is listed but not sent is an error.
-const INSERT_SETTINGS: &[(&str, &str)] = &[
-    ("input_format_null_as_default", "1"),
-    ("input_format_defaults_for_omitted_fields", "1"),
-    ("input_format_arrow_allow_missing_columns", "0"),
-];
 
 /// The client for one server.
 #[derive(Clone)]
@@ -118,6 +111,7 @@ impl Server {
         sql: &str,
         body: Bytes,
         token: &str,
+        settings: &Settings,
         may_be_async: bool,
     ) -> clickhouse::error::Result<()> {
         let is_async = self.is_async && may_be_async;
@@ -130,7 +124,7 @@ impl Server {
         if is_async {
             insert = insert.with_setting("wait_for_async_insert", "1");
         }
-        for (name, value) in INSERT_SETTINGS {
+        for (name, value) in ALWAYS.iter().chain(settings) {
             insert = insert.with_setting(*name, *value);
         }
         insert.send(body).await?;

@@ -7,6 +7,7 @@
 mod client;
 mod errors;
 mod pieces;
+mod settings;
 mod table;
 mod text;
 
@@ -154,7 +155,8 @@ impl Sink {
             Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
         let outcome = loop {
             let started = Instant::now();
-            let sent = self.server.insert(&sql, body.clone(), &token, may_be_async).await;
+            let sent =
+                self.server.insert(&sql, body.clone(), &token, &table.settings, may_be_async).await;
             let Err(error) = sent else {
                 count::landed(piece.len(), started.elapsed());
                 break Ok(());

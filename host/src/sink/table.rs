@@ -6,6 +6,7 @@ use clickhouse::sql::Identifier;
 
 use super::client::Server;
 use super::errors::{InsertError, classify};
+use super::settings::{self, Settings};
 use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
@@ -17,6 +18,8 @@ pub struct Table {
     pub schema: Arc<TableSchema>,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
+    /// The settings that an INSERT into it needs.
+    pub settings: Settings,
 }
 
 /// What the server says of a table, whether or not it can be filled.
@@ -42,7 +45,8 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         describe(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
-    Ok(Table { schema: Arc::new(schema), is_deduplicating })
+    let settings = settings::of_types(server, &schema).await?;
+    Ok(Table { schema: Arc::new(schema), is_deduplicating, settings })
 }
 
 /// Reads what the server says of a table.
@@ -93,6 +97,16 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
     answered(server, server.query("SELECT version()").fetch_one()).await
+}
+
+/// Whether the server has a setting of this name.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn knows_setting(server: &Server, name: &str) -> Result<bool, Hold> {
+    let query = server.query("SELECT count() FROM system.settings WHERE name = ?").bind(name);
+    let found: u64 = answered(server, query.fetch_one()).await?;
+    Ok(found > 0)
 }
 
 /// Whether the user may insert into these columns of a table; `None` where the server does not

@@ -38,7 +38,7 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
             fill: Ok(Fill {
                 sent_as: data_type(&column.ty).to_string(),
                 takes: match is_asked {
-                    true => forms(&column.ty, plan.dates),
+                    true => forms(&column.ty, plan.values),
                     false => "nothing: a plugin gives it".into(),
                 },
                 missing: missing(column, &plan, rules),

@@ -90,9 +90,11 @@ pub enum Kind {
     Map(Box<Type>, Box<Type>),
     /// Tuple of at least one element; either all of them have names or none has.
     Tuple(Arc<[Element]>),
+    /// JSON; the elements are paths that the column itself gives a type.
+    Json(Arc<[Element]>),
 }
 
-/// An element of a Tuple.
+/// An element of a Tuple, or a path of a JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     /// The name, where the Tuple has names.
@@ -113,6 +115,19 @@ pub enum IntKind {
     U16,
     U32,
     U64,
+}
+
+impl Type {
+    /// Whether it, or anything within it, is of such a kind.
+    pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
+        is_wanted(&self.kind)
+            || match &self.kind {
+                Kind::Array(element) => element.holds(is_wanted),
+                Kind::Map(key, value) => key.holds(is_wanted) || value.holds(is_wanted),
+                Kind::Tuple(elements) => elements.iter().any(|part| part.ty.holds(is_wanted)),
+                _ => false,
+            }
+    }
 }
 
 impl IntKind {
@@ -170,8 +185,13 @@ impl WideInt {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TypeError {
     /// A type that sluicegate does not fill.
-    #[error("type `{0}` is not supported")]
-    Unsupported(String),
+    #[error("type `{text}` is not supported{place}")]
+    Unsupported {
+        /// The type.
+        text: String,
+        /// What it would be supported outside of, such as ` within JSON`.
+        place: &'static str,
+    },
     /// Not a type at all.
     #[error("type `{text}` is not understood: {problem}")]
     Malformed {

@@ -59,7 +59,7 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         ("SimpleAggregateFunction", [_function, ty]) => return parse_at(ty, depth + 1),
         ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
         ("Map", [key, value]) => parse_map(key, value, depth, text)?,
-        ("Tuple" | "Nested", [] | [""]) => return Err(TypeError::Unsupported(text.into())),
+        ("Tuple" | "Nested", [] | [""]) => return Err(unsupported(text)),
         ("Tuple", args) => Kind::Tuple(parse_elements(args, depth, text)?),
         // As printed with flatten_nested=0; otherwise each element is a column of its own.
         ("Nested", args) => {
@@ -90,8 +90,9 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         ("Enum8" | "Enum16", labels) => Kind::Enum(
             parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?,
         ),
-        (name, []) => plain(name).ok_or_else(|| TypeError::Unsupported(text.into()))?,
-        _ => return Err(TypeError::Unsupported(text.into())),
+        ("JSON", args) => Kind::Json(parse_paths(args, depth)?),
+        (name, []) => plain(name).ok_or_else(|| unsupported(text))?,
+        _ => return Err(unsupported(text)),
     };
     Ok(kind.into())
 }
@@ -100,13 +101,17 @@ fn malformed(text: &str, problem: &str) -> TypeError {
     TypeError::Malformed { text: text.chars().take(200).collect(), problem: problem.into() }
 }
 
+fn unsupported(text: &str) -> TypeError {
+    TypeError::Unsupported { text: text.into(), place: "" }
+}
+
 fn parse_map(key: &str, value: &str, depth: usize, text: &str) -> Result<Kind, TypeError> {
     let (key, value) = (parse_at(key, depth + 1)?, parse_at(value, depth + 1)?);
     if key.is_nullable {
         return Err(malformed(text, "a key cannot be Nullable"));
     }
-    if matches!(key.kind, Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_)) {
-        return Err(TypeError::Unsupported(text.into()));
+    if matches!(key.kind, Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_) | Kind::Json(_)) {
+        return Err(unsupported(text));
     }
     Ok(Kind::Map(Box::new(key), Box::new(value)))
 }
@@ -125,6 +130,38 @@ fn parse_elements(args: &[&str], depth: usize, text: &str) -> Result<Arc<[Elemen
         return Err(malformed(text, "some elements have names and some have none"));
     }
     Ok(elements.into())
+}
+
+/// The paths of a JSON that have a type. Those that it skips and its limits are the server's own.
+fn parse_paths(args: &[&str], depth: usize) -> Result<Arc<[Element]>, TypeError> {
+    let is_own = |arg: &str| arg.starts_with("SKIP ") || arg.starts_with("max_dynamic_");
+    let mut paths = Vec::new();
+    for arg in args.iter().filter(|arg| !is_own(arg)) {
+        let (path, text) = leading_name(arg).ok_or_else(|| malformed(arg, "expected a path"))?;
+        let ty = parse_at(text, depth + 1)?;
+        if !is_path(&ty) {
+            return Err(TypeError::Unsupported { text: text.into(), place: " within JSON" });
+        }
+        paths.push(Element { name: Some(path.into()), ty });
+    }
+    Ok(paths.into())
+}
+
+/// Whether the server reads values of a type within JSON as sluicegate does. Decimals, for one,
+/// it reads by way of a float.
+fn is_path(ty: &Type) -> bool {
+    match &ty.kind {
+        Kind::Array(element) => is_path(element),
+        Kind::WideInt(_)
+        | Kind::BFloat16
+        | Kind::Decimal { .. }
+        | Kind::Time
+        | Kind::Time64 { .. }
+        | Kind::Map(..)
+        | Kind::Tuple(_)
+        | Kind::Json(_) => false,
+        _ => true,
+    }
 }
 
 fn plain(name: &str) -> Option<Kind> {
@@ -186,9 +223,8 @@ fn digits(number: u32, most: u8) -> Option<u8> {
 }
 
 fn decimal(precision: u32, scale: u32, text: &str) -> Result<Kind, TypeError> {
-    let unsupported = || TypeError::Unsupported(text.into());
-    let precision = digits(precision, 76).filter(|p| *p > 0).ok_or_else(unsupported)?;
-    let scale = digits(scale, precision).ok_or_else(unsupported)?;
+    let precision = digits(precision, 76).filter(|p| *p > 0).ok_or_else(|| unsupported(text))?;
+    let scale = digits(scale, precision).ok_or_else(|| unsupported(text))?;
     Ok(Kind::Decimal { precision, scale })
 }
 
@@ -305,6 +341,17 @@ mod tests {
             ("Point", of(tuple(&[(None, of(Kind::Float64)), (None, of(Kind::Float64))]))),
             ("LineString", of(array_of(point()))),
             ("MultiPolygon", of(array_of(array_of(array_of(point()))))),
+            ("JSON", of(Kind::Json([].into()))),
+            (
+                "Nullable(JSON(max_dynamic_types=3, `a.b,` UInt8, c Array(UUID), SKIP `q, r`))",
+                nullable(Kind::Json(
+                    [
+                        Element { name: Some("a.b,".into()), ty: of(Kind::Int(IntKind::U8)) },
+                        Element { name: Some("c".into()), ty: of(array_of(Kind::Uuid)) },
+                    ]
+                    .into(),
+                )),
+            ),
             ("SimpleAggregateFunction(sum, UInt64)", of(Kind::Int(IntKind::U64))),
             (
                 "SimpleAggregateFunction(groupArrayArray(3), Array(Nullable(Bool)))",
@@ -322,18 +369,21 @@ mod tests {
             "Int512",
             "Decimal(77, 2)",
             "Decimal(5, 6)",
-            "JSON",
+            "JSON(a Decimal(10, 2))",
+            "JSON(a Array(Time))",
+            "Map(JSON, Int8)",
+            "Object('json')",
             "Geometry",
             "Array(Geometry)",
             "AggregateFunction(sum, UInt64)",
             "Map(String, AggregateFunction(quantiles(0.5, 0.9), Float64))",
             "QBit(Float32, 8)",
             "Map(Array(Int8), Int8)",
-            "Tuple(a Int8, b JSON)",
+            "Tuple(a Int8, b Whatever)",
             "Tuple()",
             "Tuple",
         ] {
-            assert!(matches!(parse(text), Err(TypeError::Unsupported(_))), "{text}");
+            assert!(matches!(parse(text), Err(TypeError::Unsupported { .. })), "{text}");
         }
         for text in [
             "",
@@ -346,6 +396,7 @@ mod tests {
             "DateTime('Nowhere/X')",
             "DateTime64(10)",
             "Time64(10)",
+            "JSON(a)",
             "Enum8(a)",
         ] {
             assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");
