@@ -107,6 +107,11 @@ pub fn expected(ty: &Type) -> String {
         Kind::Enum(labels) => {
             format!("one of {}", some(labels.iter().map(|label| &**label).collect()))
         }
+        Kind::Variant(members) => {
+            let members: Vec<String> = members.iter().map(expected).collect();
+            format!("one of: {}", some(members.iter().map(String::as_str).collect()))
+        }
+        Kind::Dynamic(_) => "number, string, true or false, or array of one kind of these".into(),
         Kind::Array(_) => "array".into(),
         Kind::Map(..) | Kind::Json(_) => "object".into(),
         Kind::Tuple(elements) => {

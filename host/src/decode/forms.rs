@@ -34,6 +34,11 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
         Kind::Array(element) => format!("array of: {}", within(element, rules)),
         Kind::Map(_, value) => format!("object of: {}", within(value, rules)),
         Kind::Json(_) => "object".into(),
+        Kind::Variant(members) => {
+            let members: Vec<String> = members.iter().map(|ty| within(ty, rules)).collect();
+            format!("one of: ({})", members.join("; "))
+        }
+        Kind::Dynamic(_) => "number, string, true or false, or array of one kind of these".into(),
         Kind::Tuple(elements) => {
             let has_names = elements.iter().any(|element| element.name.is_some());
             let list: Vec<String> =
@@ -157,6 +162,20 @@ mod tests {
                 &["[1]", r#"{"a":null}"#],
             ),
             ("JSON", &plain, "object", &["{}", r#"{"a":[1,"x"]}"#], &["[]", "\"{}\""]),
+            (
+                "Variant(Array(Int8), UUID)",
+                &plain,
+                "one of: (array of: integer; UUID as string)",
+                &["[1]", "null"],
+                &["1", "\"x\"", "[null]"],
+            ),
+            (
+                "Dynamic",
+                &plain,
+                "number, string, true or false, or array of one kind of these",
+                &["1", "\"x\"", "[1.5,null]", "true"],
+                &["{}", "[1,true]"],
+            ),
             (
                 "Tuple(Int8, String)",
                 &plain,

@@ -8,6 +8,11 @@
 //! - at a path that the column gives a type, whatever is no value of that type: 1.5 would become
 //!   1, and 2026-02-30 a day in March.
 //!
+//! In a table with a Variant or a Dynamic as well, whose values the server's older reader of Arrow does
+//! not take, it reads JSON by rules of inference that no setting turns off. There, refused are also
+//! a text that it would take for a time and write anew, and true or false beside numbers or strings
+//! in an array.
+//!
 //! A member that is null and an object without members are stored as nothing: to ClickHouse's JSON
 //! they are the same as absent. Neither is a fault.
 
@@ -15,10 +20,10 @@ use hashbrown::HashSet;
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of, twice, within};
-use super::nested;
-use super::number::{Misfit, integer, is_beyond_float};
+use super::number::{integer, is_long_integer};
 use super::value::text_of;
 use super::walk::{each_element, each_member};
+use super::{date, nested};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
@@ -30,8 +35,8 @@ pub fn put_object(
     rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
-    let root = (!paths.is_empty()).then(String::new);
-    Reader { paths, rules }.object(token, root.as_deref())?;
+    let root = (!paths.is_empty()).then_some("");
+    Reader { paths, rules }.object(token, root)?;
     column.put_text(token).ok_or_else(|| fault(Reason::TooLarge, "less JSON in one batch", "more"))
 }
 
@@ -39,10 +44,13 @@ pub fn put_object(
 type Mixture = u8;
 const NULL: Mixture = 1;
 const ARRAY: Mixture = 1 << 1;
+const BOOL: Mixture = 1 << 2;
+const TEXT: Mixture = 1 << 3;
+const NUMBER: Mixture = 1 << 4;
 /// A number with a point or an exponent, which is a float to the server.
-const FRACTION: Mixture = 1 << 2;
+const FRACTION: Mixture = 1 << 5;
 /// An integer that no float is.
-const LONG: Mixture = 1 << 3;
+const LONG: Mixture = 1 << 6;
 
 struct Reader<'a> {
     paths: &'a [Element],
@@ -50,17 +58,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads an object at a path; `None` where no path has a type.
-    fn object(&self, token: &str, at: Option<&str>) -> Result<(), Box<Fault>> {
+    /// Reads an object whose members' paths begin so; `None` where no path has a type.
+    fn object(&self, token: &str, prefix: Option<&str>) -> Result<(), Box<Fault>> {
         let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
         each_member(token, |name, token| {
             if !names.insert(name.to_owned()) {
                 return Err(within(twice("a field that stands once"), name));
             }
-            let path =
-                at.map(|at| if at.is_empty() { name.into() } else { format!("{at}.{name}") });
-            let is_at = |typed: &&Element| typed.name.as_deref() == path.as_deref();
-            let read = match self.paths.iter().find(is_at).filter(|_| path.is_some()) {
+            let path = prefix.map(|prefix| format!("{prefix}{name}"));
+            let is_at =
+                |typed: &&Element| path.is_some() && typed.name.as_deref() == path.as_deref();
+            let read = match self.paths.iter().find(is_at) {
                 Some(typed) => self.typed(&typed.ty, token),
                 None => self.value(token, path.as_deref()).map(drop),
             };
@@ -69,17 +77,25 @@ impl Reader<'_> {
     }
 
     /// Reads a value, and says what it adds to an array that it stands in.
-    fn value(&self, token: &str, at: Option<&str>) -> Result<Mixture, Box<Fault>> {
+    fn value(&self, token: &str, path: Option<&str>) -> Result<Mixture, Box<Fault>> {
         match kind_of(token) {
-            "object" => self.object(token, at).map(|()| 0),
+            "object" => {
+                let prefix = path.map(|path| format!("{path}."));
+                self.object(token, prefix.as_deref()).map(|()| 0)
+            }
             "array" => self.array(token),
             "number" => number(token),
             "string" => match text_of(token) {
-                Some(_) => Ok(0),
                 None => Err(fault(Reason::MalformedJson, "a text of characters", token)),
+                Some(text) if self.rules.is_inferred && is_rewritten(&text, self.rules) => {
+                    let expected = "a time as YYYY-MM-DD or YYYY-MM-DD hh:mm:ss: beside a Variant \
+                                    or Dynamic, ClickHouse writes others anew";
+                    Err(fault(Reason::BadDatetime, expected, token))
+                }
+                Some(_) => Ok(TEXT),
             },
-            "null" => Ok(NULL),
-            _ => Ok(0),
+            "boolean" => Ok(BOOL),
+            _ => Ok(NULL),
         }
     }
 
@@ -91,12 +107,17 @@ impl Reader<'_> {
             Ok(())
         })?;
         let holds = |mixture| held & mixture == mixture;
+        let refuse = |reason, expected: &str| Err(fault(reason, expected, token));
         if holds(NULL | ARRAY) {
-            return Err(fault(Reason::TypeMismatch, "no null beside arrays in an array", token));
+            return refuse(Reason::TypeMismatch, "no null beside arrays in an array");
         }
         if holds(FRACTION | LONG) {
-            let expected = "no integer beyond 2^53 in an array with fractions";
-            return Err(fault(Reason::OutOfRange, expected, token));
+            return refuse(Reason::OutOfRange, "no integer beyond 2^53 in an array with fractions");
+        }
+        if self.rules.is_inferred && (holds(BOOL | NUMBER) || holds(BOOL | TEXT)) {
+            let expected = "no numbers or strings beside true or false in an array: beside a \
+                            Variant or Dynamic, ClickHouse makes them one type";
+            return refuse(Reason::TypeMismatch, expected);
         }
         Ok(ARRAY | (held & !NULL))
     }
@@ -146,18 +167,42 @@ fn is_plain(token: &str, len: usize) -> bool {
         && text.iter().skip(20).all(u8::is_ascii_digit)
 }
 
+/// Whether the server would take a text for a time and write it otherwise. What it takes for one
+/// was measured; some of what it leaves alone counts too.
+fn is_rewritten(text: &str, rules: ValueRules) -> bool {
+    let bytes = text.as_bytes();
+    let is_part = |(at, byte): (usize, &u8)| match (at, byte) {
+        (_, b'0'..=b'9') | (19.., b'.') | (10, b'T' | b' ') => true,
+        (0..4 | 19.., _) => false,
+        (_, byte) => matches!(byte, b'-' | b'/' | b':' | b'.'),
+    };
+    if bytes.len() < 8
+        || bytes.get(4).is_none_or(u8::is_ascii_digit)
+        || !bytes.iter().enumerate().all(is_part)
+    {
+        return false;
+    }
+    let moment = date::parse(text, false).filter(|_| bytes.get(4) == Some(&b'-'));
+    let is_kept = moment.is_some_and(|moment| match bytes.len() {
+        10 => moment.days(false).is_some_and(date::fits_date),
+        19 if bytes.get(10) == Some(&b' ') => {
+            moment.nanos(rules.zone).and_then(date::seconds).is_some()
+        }
+        _ => false,
+    });
+    !is_kept
+}
+
 fn number(token: &str) -> Result<Mixture, Box<Fault>> {
     let refuse = || fault(Reason::OutOfRange, "number within Int64, UInt64 or Float64", token);
     if token.contains(['.', 'e', 'E']) {
         let value: Option<f64> = fast_float2::parse(token).ok();
-        return value.filter(|value| value.is_finite()).map(|_| FRACTION).ok_or_else(refuse);
+        value.filter(|value| value.is_finite()).ok_or_else(refuse)?;
+        return Ok(NUMBER | FRACTION);
     }
-    match integer(token) {
-        Ok(value) if i64::try_from(value).is_ok() || u64::try_from(value).is_ok() => {
-            Ok(if is_beyond_float(value) { LONG } else { 0 })
-        }
-        Ok(_) | Err(Misfit::Range | Misfit::Fraction | Misfit::NotANumber) => Err(refuse()),
-    }
+    let is_held = |value| i64::try_from(value).is_ok() || u64::try_from(value).is_ok();
+    integer(token).ok().filter(|value| is_held(*value)).ok_or_else(refuse)?;
+    Ok(if is_long_integer(token) { NUMBER | LONG } else { NUMBER })
 }
 
 #[cfg(test)]
@@ -173,14 +218,19 @@ mod tests {
     const TYPED: &str = "JSON(max_dynamic_paths=8, `a.b` UInt8, d DateTime64(3, 'UTC'), \
                          l Array(Nullable(Int64)), n Nullable(Date), SKIP x, SKIP REGEXP 'y,.*')";
 
+    /// Reads into a column of a table that holds no other.
     fn read(ty: &str, object: &str) -> Rows {
-        let row = ColumnRow {
-            name: "c".into(),
-            ty: ty.into(),
+        read_beside(&[], ty, object)
+    }
+
+    fn read_beside(others: &[&str], ty: &str, object: &str) -> Rows {
+        let rows = std::iter::once(&ty).chain(others).zip(["c", "d"]).map(|(ty, name)| ColumnRow {
+            name: name.into(),
+            ty: (*ty).into(),
             default_kind: String::new(),
             default_expression: String::new(),
-        };
-        let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
+        });
+        let schema = TableSchema::from_rows("d", "t", "Europe/Berlin", rows).unwrap();
         let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
         decode(&plan, std::iter::once((0, format!("{{\"c\":{object}}}").as_bytes())))
     }
@@ -236,6 +286,49 @@ mod tests {
             let fault = &rows.rejections[0].fault;
             let found = (fault.reason, fault.pointer.as_str());
             assert_eq!(found, (reason, pointer), "{object}: {fault}");
+        }
+    }
+
+    #[test]
+    fn beside_a_union_nothing_is_left_to_inference() {
+        let kept = [
+            r#""2026-03-01""#,
+            r#""2026-03-01 10:00:00""#,
+            r#""2026-03-01T10:00:00Z""#,
+            r#""2026-03-01 10:00:00.5+01:00""#,
+            r#""2026-03-01x""#,
+            r#""12:00:00""#,
+            r#""20260301""#,
+            r#""1.2.3.4""#,
+            r#""2026 03 01""#,
+            "[true,null]",
+            "[true,{}]",
+            r#"[1,"x"]"#,
+        ];
+        let changed = [
+            r#""2026-3-1""#,
+            r#""2026/03/01""#,
+            r#""2026:03:01""#,
+            r#""2026-02-30""#,
+            r#""1969-12-31""#,
+            r#""2149-06-07""#,
+            r#""2026-03-01 25:00:00""#,
+            r#""2026-03-01 10:00:00.5""#,
+            r#""2026-03-01T10:00:00""#,
+            r#""2026-03-29 02:30:00""#,
+            r#""2106-02-08 00:00:00""#,
+            "[true,1]",
+            r#"[[false],["x"]]"#,
+        ];
+        for (values, is_kept) in [(&kept[..], true), (&changed[..], false)] {
+            for value in values {
+                let object = format!("{{\"a\":[{{\"b\":{value}}}]}}");
+                assert!(read("JSON", &object).rejections.is_empty(), "{value}");
+                for other in ["Dynamic", "Array(Variant(Int8, String))"] {
+                    let rows = read_beside(&[other], "JSON", &object);
+                    assert_eq!(rows.rejections.is_empty(), is_kept, "{value} beside {other}");
+                }
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod fault;
 mod float;
 mod forms;
 mod json;
+mod member;
 mod nested;
 mod number;
 mod record;

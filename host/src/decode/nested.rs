@@ -11,9 +11,9 @@
 
 use super::columns::Column;
 use super::fault::{expected, fault, nothing, twice, within};
-use super::json;
 use super::value::{put_key, put_token};
 use super::walk::{each_element, each_member};
+use super::{json, member};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
@@ -32,6 +32,9 @@ pub fn put(
         (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
             put_by_name(column, elements, rules, token)?;
         }
+        (Kind::Variant(members) | Kind::Dynamic(members), _) => {
+            return member::put(column, (ty, members), rules, token);
+        }
         (Kind::Json(paths), Some(b'{')) => return json::put_object(column, paths, rules, token),
         // No scalar takes an array or an object, and no other kind a scalar.
         _ => return put_token(column, ty, rules, token),
@@ -40,7 +43,7 @@ pub fn put(
 }
 
 /// Puts a value within another.
-fn put_part(
+pub fn put_part(
     part: &mut Column,
     ty: &Type,
     rules: ValueRules,

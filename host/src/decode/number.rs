@@ -121,9 +121,12 @@ fn signed((is_negative, magnitude): (bool, u128)) -> Result<i128, Misfit> {
     Ok(if is_negative { -value } else { value })
 }
 
-/// Whether an integer is past those that a Float64 holds one by one: the next may be none.
-pub fn is_beyond_float(integer: i128) -> bool {
-    integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS
+/// Whether an integer, written without a point or an exponent, is past those that a Float64 holds
+/// one by one.
+pub fn is_long_integer(token: &str) -> bool {
+    let is_beyond = |integer: i128| integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
+    !token.contains(['.', 'e', 'E'])
+        && integer(token).map_or_else(|misfit| misfit == Misfit::Range, is_beyond)
 }
 
 /// A decimal of at most `precision` digits, `scale` of them behind the point.

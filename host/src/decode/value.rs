@@ -9,7 +9,7 @@ use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
-use super::number::{Misfit, decimal, integer, is_number};
+use super::number::{Misfit, decimal, integer, is_long_integer, is_number};
 use super::wide::{Wide, wide_decimal};
 use super::{date, time};
 
@@ -148,6 +148,9 @@ fn put_number(
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, token, token),
+        Kind::Float32 | Kind::Float64 if rules.is_member && is_long_integer(token) => {
+            Err(refuse(Reason::OutOfRange))
+        }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {
             column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
         }

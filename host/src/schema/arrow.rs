@@ -1,12 +1,30 @@
 //! The one Arrow type that is sent for each ClickHouse type: the one whose values the server
 //! takes as they are (measured on 26.7). Any wider type would be cast there, without an error.
 
-use arrow_schema::{DataType, Field, Fields, TimeUnit};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::types::{Element, IntKind, Kind, Type};
+use arrow_schema::extension::EXTENSION_TYPE_NAME_KEY;
+use arrow_schema::{DataType, Field, TimeUnit, UnionMode};
+
+use super::types::{IntKind, Kind, Type};
 
 /// The Arrow type of a column.
 pub fn data_type(ty: &Type) -> DataType {
+    sent_as(ty, Place::Column)
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a column, whose type the server casts to where it must.
+    Column,
+    /// In a Variant or Dynamic, where the Arrow type is all that tells the server the member: which
+    /// parts hold null, the time zone, and that 16 bytes are a UUID.
+    Member,
+}
+
+fn sent_as(ty: &Type, place: Place) -> DataType {
     match &ty.kind {
         _ if ty.is_text => DataType::Utf8,
         Kind::Int(IntKind::I8) => DataType::Int8,
@@ -28,7 +46,10 @@ pub fn data_type(ty: &Type) -> DataType {
         Kind::Ipv4 => DataType::UInt32,
         Kind::Date | Kind::Date32 => DataType::Date32,
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
-        Kind::DateTime64 { precision, .. } => DataType::Timestamp(unit(*precision), None),
+        Kind::DateTime64 { precision, zone } => {
+            let zone = zone.filter(|_| place == Place::Member).map(|zone| zone.name().into());
+            DataType::Timestamp(unit(*precision), zone)
+        }
         // Not Time32: seconds in it are refused, and milliseconds end before 600 hours.
         Kind::Time => DataType::Int32,
         Kind::Time64 { precision } => DataType::Time64(time_unit(*precision)),
@@ -41,32 +62,50 @@ pub fn data_type(ty: &Type) -> DataType {
         }
         // By number a label would not be checked, and an unknown one breaks every later SELECT.
         Kind::Enum(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-        Kind::Array(element) => DataType::List(field("item", element).into()),
-        Kind::Map(key, value) => DataType::Map(
-            Field::new("entries", DataType::Struct(entries(key, value)), false).into(),
-            false,
+        Kind::Array(element) => DataType::List(part("item", element, place).into()),
+        Kind::Map(key, value) => {
+            // A key is the one thing that is never null.
+            let key = part("key", key, place).with_nullable(false);
+            let entries = [key, part("value", value, place)].into_iter().collect();
+            DataType::Map(Field::new("entries", DataType::Struct(entries), false).into(), false)
+        }
+        // The server finds the elements by name, or by position where they have none.
+        Kind::Tuple(elements) => DataType::Struct(
+            (1..)
+                .zip(&**elements)
+                .map(|(position, element)| match &element.name {
+                    Some(name) => part(name, &element.ty, place),
+                    None => part(&i32::to_string(&position), &element.ty, place),
+                })
+                .collect(),
         ),
-        Kind::Tuple(elements) => DataType::Struct(fields(elements)),
+        Kind::Variant(members) | Kind::Dynamic(members) => union(members),
     }
 }
 
-/// A map's keys and values. A key is the one thing that is never null.
-fn entries(key: &Type, value: &Type) -> Fields {
-    [field("key", key).with_nullable(false), field("value", value)].into_iter().collect()
+/// The members, and behind them the null. Not dense: the server wants no more of a member than
+/// is referred to, and a part of a batch keeps the whole of it.
+fn union(members: &[Type]) -> DataType {
+    let fields = members.iter().map(|ty| part("", ty, Place::Member).with_nullable(true));
+    let fields = fields.chain([Field::new("", DataType::Null, true)]);
+    DataType::Union((0..).zip(fields.map(Arc::new)).collect(), UnionMode::Sparse)
 }
 
-/// A tuple's elements. The server finds them by name, or by position where they have none.
-fn fields(elements: &[Element]) -> Fields {
-    let named = |(at, element): (usize, &Element)| match &element.name {
-        Some(name) => field(name, &element.ty),
-        None => field(&(at + 1).to_string(), &element.ty),
-    };
-    elements.iter().enumerate().map(named).collect()
-}
-
-/// A column or an element. Always nullable: which nulls may go out is for `check` to say.
+/// A column. Always nullable: which nulls may go out is for `check` to say.
 pub fn field(name: &str, ty: &Type) -> Field {
-    Field::new(name, data_type(ty), true)
+    part(name, ty, Place::Column)
+}
+
+fn part(name: &str, ty: &Type, place: Place) -> Field {
+    let is_nullable = place == Place::Column || ty.is_nullable;
+    let field = Field::new(name, sent_as(ty, place), is_nullable);
+    match (&ty.kind, place) {
+        (Kind::Uuid, Place::Member) => field.with_metadata(HashMap::from([(
+            EXTENSION_TYPE_NAME_KEY.to_owned(),
+            "arrow.uuid".to_owned(),
+        )])),
+        _ => field,
+    }
 }
 
 /// The coarsest Arrow unit that holds so many decimal digits of a second.
@@ -86,6 +125,8 @@ pub fn time_unit(precision: u8) -> TimeUnit {
 
 #[cfg(test)]
 mod tests {
+    use arrow_schema::Fields;
+
     use super::*;
     use crate::schema::types::parse;
 

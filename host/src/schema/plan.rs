@@ -81,6 +81,10 @@ pub struct ValueRules {
     pub is_wide: bool,
     /// What a number means in a column of date and time.
     pub unit: Option<TimestampUnit>,
+    /// The value may be of several types.
+    pub is_member: bool,
+    /// The server takes texts within JSON for times where it can, and rewrites them.
+    pub is_inferred: bool,
 }
 
 /// A name in a rule that fits no column.
@@ -104,7 +108,7 @@ pub struct TablePlan {
     pub arrow: SchemaRef,
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     fingerprint: String,
-    /// How values are read where no rule says otherwise.
+    /// How fields beside the columns are read.
     values: ValueRules,
 }
 
@@ -120,8 +124,8 @@ impl TablePlan {
         }
         let columns =
             schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
-        let zone = schema.server_zone;
-        let values = ValueRules { zone, is_wide: false, unit: rules.timestamp_unit };
+        // Of a field beside the columns nothing goes to the server.
+        let values = ValueRules { is_inferred: false, ..ValueRules::new(schema, rules) };
         Ok(Self::of(columns, schema.fingerprint.clone(), values))
     }
 
@@ -171,6 +175,19 @@ impl TablePlan {
     }
 }
 
+impl ValueRules {
+    fn new(schema: &TableSchema, rules: &Rules) -> Self {
+        Self {
+            zone: schema.server_zone,
+            is_wide: false,
+            unit: rules.timestamp_unit,
+            is_member: false,
+            // As `sink` chooses the reader.
+            is_inferred: schema.holds(Kind::is_union),
+        }
+    }
+}
+
 impl ColumnPlan {
     /// Joins a column of the table and the rules.
     pub fn new(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
@@ -183,7 +200,7 @@ impl ColumnPlan {
             is_asked: true,
             is_required: is_in(&rules.required),
             when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
-            values: ValueRules { zone: schema.server_zone, is_wide, unit: rules.timestamp_unit },
+            values: ValueRules { is_wide, ..ValueRules::new(schema, rules) },
         }
     }
 }
@@ -323,6 +340,9 @@ mod tests {
             ("p", "Tuple(e Nullable(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("q", "Tuple(e Array(Enum8('x' = 1)))", "", WhenNull::ServerDefault),
             ("r", "Nullable(Tuple(e Enum8('x' = 1)))", "tuple('x')", WhenNull::Keep),
+            ("v", "Variant(Int8, String)", "", WhenNull::Keep),
+            ("y", "Dynamic", "7", WhenNull::Keep),
+            ("vt", "Tuple(v Dynamic)", "", WhenNull::ServerDefault),
             ("js", "JSON", "", WhenNull::Reject),
             ("jt", "JSON", r#"'{"a":1}'"#, label(r#"{"a":1}"#)),
             ("ju", "JSON", "toJSONString(a)", WhenNull::Reject),

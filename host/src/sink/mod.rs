@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 pub use client::Server;
 pub use errors::hold_of_select;
+pub use settings::needed_settings;
 pub use table::{Description, Table, describe, may_insert, read, version};
 
 use crate::observe::count::{self, Class, Step};

@@ -1,6 +1,7 @@
 //! Settings of an INSERT: those of every table, and those that the types of one need.
 
 use super::client::Server;
+use super::table::knows_setting;
 use crate::outcome::Hold;
 use crate::schema::table::TableSchema;
 use crate::schema::types::Kind;
@@ -28,18 +29,29 @@ const JSON: &[(&str, &str)] = &[
 /// Which of its two readers of Arrow a server takes; older ones have but one, and not the setting.
 const READER: &str = "input_format_arrow_use_native_reader";
 
-/// What the types of a table need. Of the two readers of Arrow the newer one does not heed the
-/// settings for JSON (measured on 26.7).
+/// What the types of a table need. The newer reader does not heed the settings for JSON, and only
+/// it takes Variant and Dynamic (measured on 26.7). Where a table has both, decode takes only JSON that
+/// the newer one leaves as it is.
 ///
 /// # Errors
-/// What to wait for, as of [`super::read`].
-pub async fn of_types(server: &Server, schema: &TableSchema) -> Result<Settings, Hold> {
-    if !schema.holds(|kind| matches!(kind, Kind::Json(_))) {
+/// What to wait for, as of [`super::read`]; that the server is too old for a column is for an
+/// operator to mend.
+pub async fn needed_settings(server: &Server, schema: &TableSchema) -> Result<Settings, Hold> {
+    let union = schema.columns.iter().find(|column| column.ty.holds(Kind::is_union));
+    if union.is_none() && !schema.holds(Kind::is_json) {
         return Ok(Settings::new());
     }
-    let mut settings = JSON.to_vec();
-    if super::table::knows_setting(server, READER).await? {
-        settings.push((READER, "0"));
+    let has_newer_reader = knows_setting(server, READER).await?;
+    match union {
+        Some(_) if has_newer_reader => Ok(vec![(READER, "1")]),
+        Some(column) => Err(Hold::Paused(format!(
+            "column `{}`: type `{}` is not supported on this server, which has no setting {READER}: \
+             upgrade it, or drop the column",
+            column.name, column.type_text
+        ))),
+        None => {
+            let reader = has_newer_reader.then_some((READER, "0"));
+            Ok(JSON.iter().copied().chain(reader).collect())
+        }
     }
-    Ok(settings)
 }

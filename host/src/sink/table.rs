@@ -6,7 +6,7 @@ use clickhouse::sql::Identifier;
 
 use super::client::Server;
 use super::errors::{InsertError, classify};
-use super::settings::{self, Settings};
+use super::settings::{Settings, needed_settings};
 use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
@@ -45,7 +45,7 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         describe(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
-    let settings = settings::of_types(server, &schema).await?;
+    let settings = needed_settings(server, &schema).await?;
     Ok(Table { schema: Arc::new(schema), is_deduplicating, settings })
 }
 

@@ -14,7 +14,7 @@ use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Description, Server, describe, may_insert, version};
+use crate::sink::{Description, Server, describe, may_insert, needed_settings, version};
 
 const SERVER: &str = "clickhouse";
 const TABLE: &str = "table";
@@ -61,7 +61,11 @@ pub async fn look(
     };
     checks.push(Check::ok(TABLE, about(database, table, &description)));
     let Description { time_zone, columns, .. } = description;
-    let (schema, errors) = TableSchema::survey(database, table, &time_zone, columns);
+    let (schema, mut errors) = TableSchema::survey(database, table, &time_zone, columns);
+    let needed = timeout_at(ends, needed_settings(server, &schema)).await;
+    if let Err(hold) = needed.unwrap_or_else(|_| Err(late())) {
+        errors.push(hold.text().to_owned());
+    }
     let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
     checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use arrow_buffer::NullBufferBuilder;
-use arrow_schema::TimeUnit;
+use arrow_schema::{DataType, FieldRef};
 
 use super::{Column, Data};
-use crate::schema::arrow::{data_type, time_unit, unit};
+use crate::schema::arrow::data_type;
 use crate::schema::types::{IntKind, Kind, Type};
 
 impl Column {
     /// An empty column with room for `rows` rows.
     pub fn new(ty: &Type, rows: usize) -> Self {
+        Self::sent_as(ty, data_type(ty), rows)
+    }
+
+    fn sent_as(ty: &Type, data_type: DataType, rows: usize) -> Self {
+        let part =
+            |(ty, field): (&Type, FieldRef)| Self::sent_as(ty, field.data_type().clone(), rows);
         let data = match &ty.kind {
             _ if ty.is_text => text(rows),
             Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
@@ -32,14 +38,10 @@ impl Column {
             Kind::Uuid | Kind::Ipv6 => fixed(16, rows),
             Kind::Ipv4 => Data::U32(Vec::with_capacity(rows)),
             Kind::Date | Kind::Date32 => Data::Days(Vec::with_capacity(rows)),
-            Kind::DateTime { .. } => Data::Ticks(Vec::with_capacity(rows), TimeUnit::Second),
-            Kind::DateTime64 { precision, .. } => {
-                Data::Ticks(Vec::with_capacity(rows), unit(*precision))
+            Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time64 { .. } => {
+                Data::Ticks(Vec::with_capacity(rows), data_type)
             }
             Kind::Time => Data::I32(Vec::with_capacity(rows)),
-            Kind::Time64 { precision } => {
-                Data::Times(Vec::with_capacity(rows), time_unit(*precision))
-            }
             Kind::Decimal { precision, scale } => {
                 let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
                 match precision {
@@ -50,20 +52,36 @@ impl Column {
             Kind::Enum(labels) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
             Kind::Array(element) => Data::Runs {
                 ends: Vec::with_capacity(rows),
-                parts: vec![Self::new(element, rows)],
-                data_type: data_type(ty),
+                parts: [&**element].into_iter().zip(fields(&data_type)).map(part).collect(),
+                data_type,
             },
             Kind::Map(key, value) => Data::Runs {
                 ends: Vec::with_capacity(rows),
-                parts: vec![Self::new(key, rows), Self::new(value, rows)],
-                data_type: data_type(ty),
+                parts: [&**key, value].into_iter().zip(fields(&data_type)).map(part).collect(),
+                data_type,
             },
-            Kind::Tuple(elements) => Data::Tuples {
-                parts: elements.iter().map(|element| Self::new(&element.ty, rows)).collect(),
-                data_type: data_type(ty),
+            Kind::Tuple(elements) => {
+                let types = elements.iter().map(|element| &element.ty);
+                Data::Tuples { parts: types.zip(fields(&data_type)).map(part).collect(), data_type }
+            }
+            Kind::Variant(members) | Kind::Dynamic(members) => Data::Members {
+                ids: Vec::with_capacity(rows),
+                parts: members.iter().zip(fields(&data_type)).map(part).collect(),
+                data_type,
             },
         };
         Self { len: 0, valid: NullBufferBuilder::new(rows), data }
+    }
+}
+
+/// The fields of the parts of a type.
+fn fields(data_type: &DataType) -> Vec<FieldRef> {
+    match data_type {
+        DataType::List(element) => vec![Arc::clone(element)],
+        DataType::Map(entries, _) => fields(entries.data_type()),
+        DataType::Struct(fields) => fields.iter().map(Arc::clone).collect(),
+        DataType::Union(members, _) => members.iter().map(|(_, field)| Arc::clone(field)).collect(),
+        _ => Vec::new(),
     }
 }
 

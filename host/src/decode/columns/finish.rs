@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowTimestampType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, Time64NanosecondType,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
-    MapArray, PrimitiveArray, StringArray, StructArray,
+    MapArray, NullArray, PrimitiveArray, StringArray, StructArray, UnionArray,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -37,22 +37,7 @@ impl Column {
             Data::F64(values) => primitive::<Float64Type>(values, nulls),
             Data::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
             Data::Days(values) => primitive::<Date32Type>(values, nulls),
-            Data::Ticks(values, TimeUnit::Second) => {
-                primitive::<TimestampSecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Millisecond) => {
-                primitive::<TimestampMillisecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Microsecond) => {
-                primitive::<TimestampMicrosecondType>(values, nulls)
-            }
-            Data::Ticks(values, TimeUnit::Nanosecond) => {
-                primitive::<TimestampNanosecondType>(values, nulls)
-            }
-            Data::Times(values, TimeUnit::Nanosecond) => {
-                primitive::<Time64NanosecondType>(values, nulls)
-            }
-            Data::Times(values, _) => primitive::<Time64MicrosecondType>(values, nulls),
+            Data::Ticks(values, data_type) => ticks(values, data_type, nulls)?,
             Data::Decimal(values, precision, scale) => {
                 let array = PrimitiveArray::<Decimal128Type>::new(values.into(), nulls);
                 Arc::new(array.with_precision_and_scale(precision, scale)?)
@@ -81,8 +66,42 @@ impl Column {
                 let DataType::Struct(fields) = data_type else { return Err(differ(&data_type)) };
                 Arc::new(StructArray::try_new(fields, finish_all(parts)?, nulls)?)
             }
+            Data::Members { ids, parts, data_type } => {
+                let DataType::Union(fields, _) = data_type else { return Err(differ(&data_type)) };
+                let mut parts = finish_all(parts)?;
+                parts.push(Arc::new(NullArray::new(ids.len())));
+                Arc::new(UnionArray::try_new(fields, ids.into(), None, parts)?)
+            }
         })
     }
+}
+
+/// Times, and spans of time, as counts of the type's unit.
+fn ticks(
+    values: Vec<i64>,
+    data_type: DataType,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, ArrowError> {
+    fn at<T: ArrowTimestampType>(
+        values: Vec<i64>,
+        zone: Option<Arc<str>>,
+        nulls: Option<NullBuffer>,
+    ) -> ArrayRef {
+        Arc::new(PrimitiveArray::<T>::new(values.into(), nulls).with_timezone_opt(zone))
+    }
+    Ok(match data_type {
+        DataType::Timestamp(unit, zone) => match unit {
+            TimeUnit::Second => at::<TimestampSecondType>(values, zone, nulls),
+            TimeUnit::Millisecond => at::<TimestampMillisecondType>(values, zone, nulls),
+            TimeUnit::Microsecond => at::<TimestampMicrosecondType>(values, zone, nulls),
+            TimeUnit::Nanosecond => at::<TimestampNanosecondType>(values, zone, nulls),
+        },
+        DataType::Time64(TimeUnit::Microsecond) => {
+            primitive::<Time64MicrosecondType>(values, nulls)
+        }
+        DataType::Time64(TimeUnit::Nanosecond) => primitive::<Time64NanosecondType>(values, nulls),
+        other => return Err(differ(&other)),
+    })
 }
 
 fn finish_all(columns: Vec<Column>) -> Result<Vec<ArrayRef>, ArrowError> {

@@ -27,9 +27,7 @@ impl Column {
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
                 values.get(a).cmp(&values.get(b))
             }
-            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
-                values.get(a).cmp(&values.get(b))
-            }
+            Data::I64(values) | Data::Ticks(values, _) => values.get(a).cmp(&values.get(b)),
             Data::U8(values) => values.get(a).cmp(&values.get(b)),
             Data::U16(values) => values.get(a).cmp(&values.get(b)),
             Data::U32(values) => values.get(a).cmp(&values.get(b)),
@@ -48,7 +46,7 @@ impl Column {
                 at(a).cmp(&at(b))
             }
             // No key is made of parts.
-            Data::Runs { .. } | Data::Tuples { .. } => a.cmp(&b),
+            Data::Runs { .. } | Data::Tuples { .. } | Data::Members { .. } => a.cmp(&b),
         }
     }
 }

@@ -8,7 +8,7 @@ mod keys;
 use std::sync::Arc;
 
 use arrow_buffer::{NullBufferBuilder, i256};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 use uuid::Uuid;
 
 use super::float::bfloat16;
@@ -46,8 +46,7 @@ enum Data {
         bytes: Vec<u8>,
     },
     Days(Vec<i32>),
-    Ticks(Vec<i64>, TimeUnit),
-    Times(Vec<i64>, TimeUnit),
+    Ticks(Vec<i64>, DataType),
     Decimal(Vec<i128>, u8, i8),
     WideDecimal(Vec<i256>, u8, i8),
     Label(Vec<i32>, Arc<[Box<str>]>),
@@ -59,6 +58,13 @@ enum Data {
     },
     /// Tuples: a part for each element, as long as the column.
     Tuples {
+        parts: Vec<Column>,
+        data_type: DataType,
+    },
+    /// Values of one of several types: a part for each of these, as long as the column, and which
+    /// of them holds the value; the one behind the last is null.
+    Members {
+        ids: Vec<i8>,
         parts: Vec<Column>,
         data_type: DataType,
     },
@@ -76,9 +82,7 @@ impl Column {
             Data::I8(values) => values.truncate(len),
             Data::I16(values) => values.truncate(len),
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.truncate(len),
-            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
-                values.truncate(len)
-            }
+            Data::I64(values) | Data::Ticks(values, _) => values.truncate(len),
             Data::U8(values) => values.truncate(len),
             Data::U16(values) => values.truncate(len),
             Data::U32(values) => values.truncate(len),
@@ -100,6 +104,10 @@ impl Column {
                 }
             }
             Data::Tuples { parts, .. } => parts.iter_mut().for_each(|part| part.truncate(len)),
+            Data::Members { ids, parts, .. } => {
+                ids.truncate(len);
+                parts.iter_mut().for_each(|part| part.truncate(len));
+            }
         }
         if self.valid.len() > len {
             self.valid.truncate(len);
@@ -113,7 +121,7 @@ impl Column {
             Data::I8(values) => values.push(0),
             Data::I16(values) => values.push(0),
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => values.push(0),
-            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => values.push(0),
+            Data::I64(values) | Data::Ticks(values, _) => values.push(0),
             Data::U8(values) => values.push(0),
             Data::U16(values) => values.push(0),
             Data::U32(values) => values.push(0),
@@ -125,6 +133,10 @@ impl Column {
             Data::WideDecimal(values, ..) => values.push(i256::ZERO),
             Data::Text { ends, .. } | Data::Runs { ends, .. } => {
                 ends.push(ends.last().copied().unwrap_or(0));
+            }
+            Data::Members { ids, parts, .. } => {
+                ids.push(i8::try_from(parts.len()).unwrap_or(i8::MAX));
+                parts.iter_mut().for_each(Self::put_null);
             }
             // The server looks at the elements of a null tuple too.
             Data::Tuples { parts, .. } => parts.iter_mut().for_each(Self::put_null),
@@ -147,9 +159,7 @@ impl Column {
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
                 values.push(value.try_into().ok()?);
             }
-            Data::I64(values) | Data::Ticks(values, _) | Data::Times(values, _) => {
-                values.push(value.try_into().ok()?)
-            }
+            Data::I64(values) | Data::Ticks(values, _) => values.push(value.try_into().ok()?),
             Data::U8(values) => values.push(value.try_into().ok()?),
             Data::U16(values) => values.push(value.try_into().ok()?),
             Data::U32(values) => values.push(value.try_into().ok()?),
@@ -235,10 +245,13 @@ impl Column {
     }
 
     /// What a value is put together from, before [`Column::close`]: an array's elements, a map's
-    /// keys and values, or each element of a tuple. Empty for any other column.
+    /// keys and values, or each element of a tuple; or one of them, before [`Column::choose`].
+    /// Empty for any other column.
     pub fn parts(&mut self) -> &mut [Self] {
         match &mut self.data {
-            Data::Runs { parts, .. } | Data::Tuples { parts, .. } => parts,
+            Data::Runs { parts, .. } | Data::Tuples { parts, .. } | Data::Members { parts, .. } => {
+                parts
+            }
             _ => &mut [],
         }
     }
@@ -251,6 +264,16 @@ impl Column {
             Data::Tuples { .. } => {}
             _ => return None,
         }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Makes what was put into one part since the last value the value.
+    pub fn choose(&mut self, part: usize) -> Option<()> {
+        let Data::Members { ids, parts, .. } = &mut self.data else { return None };
+        ids.push(i8::try_from(part).ok()?);
+        let others = parts.iter_mut().filter(|part| part.len < ids.len());
+        others.for_each(Self::put_null);
         self.put_valid();
         Some(())
     }

@@ -1,6 +1,7 @@
 //! ClickHouse's types, as far as records fill columns of them.
 
 mod parse;
+mod scalar;
 
 use std::sync::Arc;
 
@@ -92,6 +93,10 @@ pub enum Kind {
     Tuple(Arc<[Element]>),
     /// JSON; the elements are paths that the column itself gives a type.
     Json(Arc<[Element]>),
+    /// Variant: a value of any of these, or NULL.
+    Variant(Arc<[Type]>),
+    /// Dynamic: a value of any type, of which JSON has these, or NULL.
+    Dynamic(Arc<[Type]>),
 }
 
 /// An element of a Tuple, or a path of a JSON.
@@ -125,8 +130,21 @@ impl Type {
                 Kind::Array(element) => element.holds(is_wanted),
                 Kind::Map(key, value) => key.holds(is_wanted) || value.holds(is_wanted),
                 Kind::Tuple(elements) => elements.iter().any(|part| part.ty.holds(is_wanted)),
+                Kind::Variant(members) => members.iter().any(|member| member.holds(is_wanted)),
                 _ => false,
             }
+    }
+}
+
+impl Kind {
+    /// JSON.
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json(_))
+    }
+
+    /// Variant or Dynamic, which go out as a union.
+    pub fn is_union(&self) -> bool {
+        matches!(self, Self::Variant(_) | Self::Dynamic(_))
     }
 }
 

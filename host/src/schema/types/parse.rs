@@ -2,25 +2,38 @@
 
 use std::sync::Arc;
 
-use chrono_tz::Tz;
-
-use super::{Element, IntKind, Kind, Type, TypeError, WideInt};
-use crate::schema::quoted::{leading_name, split, unquote};
+use super::scalar::{array_of, scalar};
+use super::{Element, IntKind, Kind, Type, TypeError};
+use crate::schema::quoted::{leading_name, split};
 
 /// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
+
+/// Where a type stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    depth: usize,
+    /// Within a Variant.
+    is_member: bool,
+}
+
+impl Place {
+    fn within(self) -> Self {
+        Self { depth: self.depth + 1, ..self }
+    }
+}
 
 /// Parses a type text.
 ///
 /// # Errors
 /// [`TypeError::Unsupported`] names the part that is not filled; never panics.
 pub fn parse(text: &str) -> Result<Type, TypeError> {
-    parse_at(text.trim(), 0)
+    parse_at(text.trim(), Place { depth: 0, is_member: false })
 }
 
-fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
+fn parse_at(text: &str, place: Place) -> Result<Type, TypeError> {
     let malformed = |problem: &str| malformed(text, problem);
-    if depth > MAX_DEPTH {
+    if place.depth > MAX_DEPTH {
         return Err(malformed("nested too deeply"));
     }
     let (name, inner) = match text.split_once('(') {
@@ -37,93 +50,78 @@ fn parse_at(text: &str, depth: usize) -> Result<Type, TypeError> {
         None => Vec::new(),
         Some(inner) => split(inner).ok_or_else(|| malformed("quotes or brackets do not match"))?,
     };
-    let one = || match args.as_slice() {
-        [arg] => Ok(*arg),
-        _ => Err(malformed("expected one argument")),
-    };
-    let number = |arg: &str| arg.parse::<u32>().map_err(|_| malformed("expected a number"));
+    if place.is_member && !is_member(name, &args) {
+        return Err(TypeError::Unsupported { text: text.into(), place: " within Variant" });
+    }
     let kind = match (name, args.as_slice()) {
-        ("Nullable", _) => {
-            let inner = parse_at(one()?, depth + 1)?;
+        ("Nullable", [inner]) => {
+            let inner = parse_at(inner, place.within())?;
             if inner.is_nullable || matches!(inner.kind, Kind::Array(_) | Kind::Map(..)) {
                 return Err(malformed("Nullable cannot hold this type"));
             }
             return Ok(Type { is_nullable: true, ..inner });
         }
-        ("LowCardinality", _) => {
-            let inner = parse_at(one()?, depth + 1)?;
+        ("LowCardinality", [inner]) => {
+            let inner = parse_at(inner, place.within())?;
             let is_text = matches!(inner.kind, Kind::Uuid | Kind::WideInt(_));
             return Ok(Type { is_text, ..inner });
         }
         // Rows hold values of the type; the function is for merges.
-        ("SimpleAggregateFunction", [_function, ty]) => return parse_at(ty, depth + 1),
-        ("Array", _) => Kind::Array(Box::new(parse_at(one()?, depth + 1)?)),
-        ("Map", [key, value]) => parse_map(key, value, depth, text)?,
+        ("SimpleAggregateFunction", [_function, inner]) => return parse_at(inner, place.within()),
+        ("Array", [element]) => Kind::Array(Box::new(parse_at(element, place.within())?)),
+        ("Map", [key, value]) => parse_map(key, value, place, text)?,
         ("Tuple" | "Nested", [] | [""]) => return Err(unsupported(text)),
-        ("Tuple", args) => Kind::Tuple(parse_elements(args, depth, text)?),
+        ("Tuple", args) => Kind::Tuple(parse_elements(args, place, text)?),
         // As printed with flatten_nested=0; otherwise each element is a column of its own.
-        ("Nested", args) => {
-            let row = Kind::Tuple(parse_elements(args, depth, text)?);
-            array_of(row)
+        ("Nested", args) => array_of(Kind::Tuple(parse_elements(args, place, text)?)),
+        ("JSON", args) => Kind::Json(parse_paths(args, place)?),
+        ("Variant", args) => {
+            let kind = Kind::Variant(parse_members(args, place, text)?);
+            return Ok(Type { is_nullable: true, ..kind.into() });
         }
-        ("FixedString", _) => {
-            let width = number(one()?)?;
-            let width = i32::try_from(width).ok().filter(|width| *width > 0);
-            Kind::FixedString(width.ok_or_else(|| malformed("expected a width above 0"))?)
+        ("Dynamic", [] | [_]) => {
+            let kind = Kind::Dynamic(members_of_json());
+            return Ok(Type { is_nullable: true, ..kind.into() });
         }
-        ("DateTime", []) => Kind::DateTime { zone: None },
-        ("DateTime", [zone]) => Kind::DateTime { zone: Some(parse_zone(zone, text)?) },
-        ("DateTime64", [precision, zone @ ..]) => Kind::DateTime64 {
-            precision: digits(number(precision)?, 9)
-                .ok_or_else(|| malformed("precision over 9"))?,
-            zone: zone.first().map(|zone| parse_zone(zone, text)).transpose()?,
-        },
-        ("Time64", [precision]) => Kind::Time64 {
-            precision: digits(number(precision)?, 9)
-                .ok_or_else(|| malformed("precision over 9"))?,
-        },
-        ("Decimal", [precision, scale]) => decimal(number(precision)?, number(scale)?, text)?,
-        ("Decimal32", [scale]) => decimal(9, number(scale)?, text)?,
-        ("Decimal64", [scale]) => decimal(18, number(scale)?, text)?,
-        ("Decimal128", [scale]) => decimal(38, number(scale)?, text)?,
-        ("Decimal256", [scale]) => decimal(76, number(scale)?, text)?,
-        ("Enum8" | "Enum16", labels) => Kind::Enum(
-            parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?,
-        ),
-        ("JSON", args) => Kind::Json(parse_paths(args, depth)?),
-        (name, []) => plain(name).ok_or_else(|| unsupported(text))?,
-        _ => return Err(unsupported(text)),
+        ("Nullable" | "LowCardinality" | "Array", _) => {
+            return Err(malformed("expected one argument"));
+        }
+        (name, args) => scalar(name, args, text)?,
     };
     Ok(kind.into())
 }
 
-fn malformed(text: &str, problem: &str) -> TypeError {
+pub fn malformed(text: &str, problem: &str) -> TypeError {
     TypeError::Malformed { text: text.chars().take(200).collect(), problem: problem.into() }
 }
 
-fn unsupported(text: &str) -> TypeError {
+pub fn unsupported(text: &str) -> TypeError {
     TypeError::Unsupported { text: text.into(), place: "" }
 }
 
-fn parse_map(key: &str, value: &str, depth: usize, text: &str) -> Result<Kind, TypeError> {
-    let (key, value) = (parse_at(key, depth + 1)?, parse_at(value, depth + 1)?);
-    if key.is_nullable {
-        return Err(malformed(text, "a key cannot be Nullable"));
-    }
-    if matches!(key.kind, Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_) | Kind::Json(_)) {
-        return Err(unsupported(text));
-    }
+fn parse_map(key: &str, value: &str, place: Place, text: &str) -> Result<Kind, TypeError> {
+    let (key, value) = (parse_at(key, place.within())?, parse_at(value, place.within())?);
+    match &key.kind {
+        Kind::Array(_)
+        | Kind::Map(..)
+        | Kind::Tuple(_)
+        | Kind::Json(_)
+        | Kind::Variant(_)
+        | Kind::Dynamic(_) => Err(unsupported(text)),
+        _ if key.is_nullable => Err(malformed(text, "a key cannot be Nullable")),
+        _ => Ok(()),
+    }?;
     Ok(Kind::Map(Box::new(key), Box::new(value)))
 }
 
-fn parse_elements(args: &[&str], depth: usize, text: &str) -> Result<Arc<[Element]>, TypeError> {
+fn parse_elements(args: &[&str], place: Place, text: &str) -> Result<Arc<[Element]>, TypeError> {
     let mut elements = Vec::with_capacity(args.len());
     for arg in args {
         let (name, ty) = match leading_name(arg) {
             Some((name, ty)) => (Some(name.into_boxed_str()), ty),
             None => (None, *arg),
         };
-        elements.push(Element { name, ty: parse_at(ty, depth + 1)? });
+        elements.push(Element { name, ty: parse_at(ty, place.within())? });
     }
     let named = elements.iter().filter(|element| element.name.is_some()).count();
     if named != 0 && named != elements.len() {
@@ -133,12 +131,12 @@ fn parse_elements(args: &[&str], depth: usize, text: &str) -> Result<Arc<[Elemen
 }
 
 /// The paths of a JSON that have a type. Those that it skips and its limits are the server's own.
-fn parse_paths(args: &[&str], depth: usize) -> Result<Arc<[Element]>, TypeError> {
+fn parse_paths(args: &[&str], place: Place) -> Result<Arc<[Element]>, TypeError> {
     let is_own = |arg: &str| arg.starts_with("SKIP ") || arg.starts_with("max_dynamic_");
     let mut paths = Vec::new();
     for arg in args.iter().filter(|arg| !is_own(arg)) {
         let (path, text) = leading_name(arg).ok_or_else(|| malformed(arg, "expected a path"))?;
-        let ty = parse_at(text, depth + 1)?;
+        let ty = parse_at(text, place.within())?;
         if !is_path(&ty) {
             return Err(TypeError::Unsupported { text: text.into(), place: " within JSON" });
         }
@@ -159,97 +157,51 @@ fn is_path(ty: &Type) -> bool {
         | Kind::Time64 { .. }
         | Kind::Map(..)
         | Kind::Tuple(_)
-        | Kind::Json(_) => false,
+        | Kind::Json(_)
+        | Kind::Variant(_)
+        | Kind::Dynamic(_) => false,
         _ => true,
     }
 }
 
-fn plain(name: &str) -> Option<Kind> {
-    Some(match name {
-        "Int8" => Kind::Int(IntKind::I8),
-        "Int16" => Kind::Int(IntKind::I16),
-        "Int32" => Kind::Int(IntKind::I32),
-        "Int64" => Kind::Int(IntKind::I64),
-        "UInt8" => Kind::Int(IntKind::U8),
-        "UInt16" => Kind::Int(IntKind::U16),
-        "UInt32" => Kind::Int(IntKind::U32),
-        "UInt64" => Kind::Int(IntKind::U64),
-        "Int128" => Kind::WideInt(WideInt::I128),
-        "Int256" => Kind::WideInt(WideInt::I256),
-        "UInt128" => Kind::WideInt(WideInt::U128),
-        "UInt256" => Kind::WideInt(WideInt::U256),
-        "Float32" => Kind::Float32,
-        "Float64" => Kind::Float64,
-        "BFloat16" => Kind::BFloat16,
-        "Bool" => Kind::Bool,
-        "String" => Kind::String,
-        "UUID" => Kind::Uuid,
-        "IPv4" => Kind::Ipv4,
-        "IPv6" => Kind::Ipv6,
-        "Date" => Kind::Date,
-        "Date32" => Kind::Date32,
-        "Time" => Kind::Time,
-        "IntervalNanosecond"
-        | "IntervalMicrosecond"
-        | "IntervalMillisecond"
-        | "IntervalSecond"
-        | "IntervalMinute"
-        | "IntervalHour"
-        | "IntervalDay"
-        | "IntervalWeek"
-        | "IntervalMonth"
-        | "IntervalQuarter"
-        | "IntervalYear" => Kind::Int(IntKind::I64),
-        "Point" => point(),
-        "Ring" | "LineString" => array_of(point()),
-        "Polygon" | "MultiLineString" => array_of(array_of(point())),
-        "MultiPolygon" => array_of(array_of(array_of(point()))),
-        _ => return None,
-    })
-}
-
-/// A Point is a Tuple of x and y.
-fn point() -> Kind {
-    let axis = || Element { name: None, ty: Kind::Float64.into() };
-    Kind::Tuple([axis(), axis()].into())
-}
-
-fn array_of(kind: Kind) -> Kind {
-    Kind::Array(Box::new(kind.into()))
-}
-
-fn digits(number: u32, most: u8) -> Option<u8> {
-    u8::try_from(number).ok().filter(|number| *number <= most)
-}
-
-fn decimal(precision: u32, scale: u32, text: &str) -> Result<Kind, TypeError> {
-    let precision = digits(precision, 76).filter(|p| *p > 0).ok_or_else(|| unsupported(text))?;
-    let scale = digits(scale, precision).ok_or_else(|| unsupported(text))?;
-    Ok(Kind::Decimal { precision, scale })
-}
-
-fn parse_zone(quoted: &str, text: &str) -> Result<Tz, TypeError> {
-    let name = unquote(quoted).unwrap_or_default();
-    name.parse().map_err(|_| TypeError::Malformed {
-        text: text.into(),
-        problem: format!("time zone {quoted} is unknown"),
-    })
-}
-
-fn parse_labels(args: &[&str]) -> Option<Arc<[Box<str>]>> {
-    let mut labels = Vec::with_capacity(args.len());
-    for arg in args {
-        let (label, number) = arg.rsplit_once('=')?;
-        labels.push((number.trim().parse::<i16>().ok()?, unquote(label.trim())?));
+/// The members of a Variant, few enough that Arrow can number them and a null.
+fn parse_members(args: &[&str], place: Place, text: &str) -> Result<Arc<[Type]>, TypeError> {
+    if args.is_empty() || args.len() >= 127 {
+        return Err(unsupported(text));
     }
-    labels.sort();
-    (!labels.is_empty()).then(|| labels.into_iter().map(|(_, l)| l.into_boxed_str()).collect())
+    let place = Place { is_member: true, ..place.within() };
+    args.iter().map(|arg| parse_at(arg, place)).collect()
+}
+
+/// Whether the server takes what goes out for this very type. Within a Variant it casts nothing, and
+/// takes others for their nearest kin: a Date for a Date32, an IPv4 for a UInt32.
+fn is_member(name: &str, args: &[&str]) -> bool {
+    match name {
+        "DateTime64" => matches!(args.first(), Some(&("0" | "3" | "6" | "9"))),
+        "Time64" => matches!(args.first(), Some(&("6" | "9"))),
+        "Int8" | "Int16" | "Int32" | "Int64" | "UInt8" | "UInt16" | "UInt32" | "UInt64"
+        | "Float32" | "Float64" | "Bool" | "String" | "FixedString" | "UUID" | "Date32"
+        | "Decimal" | "Array" | "Map" | "Tuple" | "Nullable" => true,
+        _ => false,
+    }
+}
+
+/// What JSON has of a Dynamic's types: scalars, and arrays of one kind of them.
+fn members_of_json() -> Arc<[Type]> {
+    let scalars = || {
+        let (int, uint) = (Kind::Int(IntKind::I64), Kind::Int(IntKind::U64));
+        [int, uint, Kind::Float64, Kind::Bool, Kind::String].into_iter().map(Type::from)
+    };
+    let nullable = |ty: Type| Box::new(Type { is_nullable: true, ..ty });
+    scalars().chain(scalars().map(|ty| Kind::Array(nullable(ty)).into())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::WideInt;
+    use super::super::scalar::point;
     use super::*;
 
     fn of(kind: Kind) -> Type {
@@ -352,6 +304,22 @@ mod tests {
                     .into(),
                 )),
             ),
+            (
+                "Variant(Array(Nullable(String)), DateTime64(3, 'Europe/Berlin'), UUID)",
+                nullable(Kind::Variant(
+                    [
+                        of(Kind::Array(Box::new(nullable(Kind::String)))),
+                        of(Kind::DateTime64 { precision: 3, zone: berlin }),
+                        of(Kind::Uuid),
+                    ]
+                    .into(),
+                )),
+            ),
+            ("Dynamic", nullable(Kind::Dynamic(members_of_json()))),
+            (
+                "Array(Dynamic(max_types=2))",
+                of(Kind::Array(Box::new(nullable(Kind::Dynamic(members_of_json()))))),
+            ),
             ("SimpleAggregateFunction(sum, UInt64)", of(Kind::Int(IntKind::U64))),
             (
                 "SimpleAggregateFunction(groupArrayArray(3), Array(Nullable(Bool)))",
@@ -372,6 +340,14 @@ mod tests {
             "JSON(a Decimal(10, 2))",
             "JSON(a Array(Time))",
             "Map(JSON, Int8)",
+            "Map(Dynamic, Int8)",
+            "JSON(a Dynamic)",
+            "Variant(Date, String)",
+            "Variant(Array(LowCardinality(String)), Int8)",
+            "Variant(DateTime64(2), Int8)",
+            "Variant(Map(String, IPv4), Int8)",
+            "Variant(Dynamic)",
+            "Variant(Point, String)",
             "Object('json')",
             "Geometry",
             "Array(Geometry)",
@@ -397,6 +373,8 @@ mod tests {
             "DateTime64(10)",
             "Time64(10)",
             "JSON(a)",
+            "Nullable(Dynamic)",
+            "Array(Int8, Int8)",
             "Enum8(a)",
         ] {
             assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");
