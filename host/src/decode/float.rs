@@ -1,17 +1,19 @@
 //! Floats of 16 bits, which no type of the language holds: the upper half of a Float32.
 
+use std::cmp::Ordering;
+
 /// The BFloat16 nearest to a number's text, of two as near the even one; `None` if it is out of
 /// range. The server would cut the lower half of a Float32 off, and so round towards zero.
 pub fn bfloat16(text: &str) -> Option<f32> {
     let nearest: f32 = fast_float2::parse(text).ok()?;
     let value: f64 = fast_float2::parse(text).ok()?;
-    let mut bits = nearest.to_bits();
-    if f64::from(nearest) != value {
-        // Rounding twice may end on the wrong side. So first towards zero, with a last bit that
-        // says that something was cut off.
-        bits -= u32::from(f64::from(nearest).abs() > value.abs());
-        bits |= 1;
-    }
+    // Rounding twice may end on the wrong side. So first towards zero, with a last bit that says
+    // that something was cut off.
+    let bits = match f64::from(nearest).abs().total_cmp(&value.abs()) {
+        Ordering::Equal => nearest.to_bits(),
+        Ordering::Greater => (nearest.to_bits() - 1) | 1,
+        Ordering::Less => nearest.to_bits() | 1,
+    };
     let half = 0x7fff + ((bits >> 16) & 1);
     let rounded = f32::from_bits(bits.checked_add(half)? & 0xffff_0000);
     rounded.is_finite().then_some(rounded)

@@ -29,11 +29,12 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
         _ if ty.is_text => DataType::Utf8,
         Kind::Int(IntKind::I8) => DataType::Int8,
         Kind::Int(IntKind::I16) => DataType::Int16,
-        Kind::Int(IntKind::I32) => DataType::Int32,
+        // A Time not as Time32: seconds in it are refused, and milliseconds end before 600 hours.
+        Kind::Int(IntKind::I32) | Kind::Time => DataType::Int32,
         Kind::Int(IntKind::I64) => DataType::Int64,
         Kind::Int(IntKind::U8) => DataType::UInt8,
         Kind::Int(IntKind::U16) => DataType::UInt16,
-        Kind::Int(IntKind::U32) => DataType::UInt32,
+        Kind::Int(IntKind::U32) | Kind::Ipv4 => DataType::UInt32,
         Kind::Int(IntKind::U64) => DataType::UInt64,
         // Two's complement, lowest byte first.
         Kind::WideInt(kind) => DataType::FixedSizeBinary(kind.width()),
@@ -43,15 +44,12 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
         Kind::String | Kind::Json(_) => DataType::Utf8,
         Kind::FixedString(width) => DataType::FixedSizeBinary(*width),
         Kind::Uuid | Kind::Ipv6 => DataType::FixedSizeBinary(16),
-        Kind::Ipv4 => DataType::UInt32,
         Kind::Date | Kind::Date32 => DataType::Date32,
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
         Kind::DateTime64 { precision, zone } => {
             let zone = zone.filter(|_| place == Place::Member).map(|zone| zone.name().into());
             DataType::Timestamp(unit(*precision), zone)
         }
-        // Not Time32: seconds in it are refused, and milliseconds end before 600 hours.
-        Kind::Time => DataType::Int32,
         Kind::Time64 { precision } => DataType::Time64(time_unit(*precision)),
         Kind::Decimal { precision, scale } => {
             let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
@@ -109,7 +107,7 @@ fn part(name: &str, ty: &Type, place: Place) -> Field {
 }
 
 /// The coarsest Arrow unit that holds so many decimal digits of a second.
-pub fn unit(precision: u8) -> TimeUnit {
+fn unit(precision: u8) -> TimeUnit {
     match precision {
         0 => TimeUnit::Second,
         1..=3 => TimeUnit::Millisecond,
@@ -119,7 +117,7 @@ pub fn unit(precision: u8) -> TimeUnit {
 }
 
 /// The coarsest unit of Arrow's Time64 that holds so many decimal digits of a second.
-pub fn time_unit(precision: u8) -> TimeUnit {
+fn time_unit(precision: u8) -> TimeUnit {
     if precision > 6 { TimeUnit::Nanosecond } else { TimeUnit::Microsecond }
 }
 

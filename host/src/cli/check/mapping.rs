@@ -65,9 +65,8 @@ fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
             format!("'{label}' (STRING_ENUM_COLUMNS)")
         }
         (WhenNull::Label(label), Some(_)) => format!("'{label}' (its DEFAULT)"),
-        (WhenNull::Label(_), None) => "the type's zero".into(),
         (WhenNull::ServerDefault, Some(default)) => format!("DEFAULT {default}"),
-        (WhenNull::ServerDefault, None) => "the type's zero".into(),
+        (WhenNull::ServerDefault | WhenNull::Label(_), None) => "the type's zero".into(),
         (WhenNull::Reject, None) => "rejected: it has no DEFAULT".into(),
         (WhenNull::Reject, Some(_)) => {
             "rejected: ClickHouse does not apply this DEFAULT to a null".into()

@@ -22,11 +22,11 @@ impl Column {
             _ if ty.is_text => text(rows),
             Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
             Kind::Int(IntKind::I16) => Data::I16(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::I32) => Data::I32(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::I32) | Kind::Time => Data::I32(Vec::with_capacity(rows)),
             Kind::Int(IntKind::I64) => Data::I64(Vec::with_capacity(rows)),
             Kind::Int(IntKind::U8) => Data::U8(Vec::with_capacity(rows)),
             Kind::Int(IntKind::U16) => Data::U16(Vec::with_capacity(rows)),
-            Kind::Int(IntKind::U32) => Data::U32(Vec::with_capacity(rows)),
+            Kind::Int(IntKind::U32) | Kind::Ipv4 => Data::U32(Vec::with_capacity(rows)),
             Kind::Int(IntKind::U64) => Data::U64(Vec::with_capacity(rows)),
             Kind::WideInt(kind) => fixed(kind.width(), rows),
             Kind::Float32 => Data::F32(Vec::with_capacity(rows)),
@@ -36,12 +36,10 @@ impl Column {
             Kind::String | Kind::Json(_) => text(rows),
             Kind::FixedString(width) => fixed(*width, rows),
             Kind::Uuid | Kind::Ipv6 => fixed(16, rows),
-            Kind::Ipv4 => Data::U32(Vec::with_capacity(rows)),
             Kind::Date | Kind::Date32 => Data::Days(Vec::with_capacity(rows)),
             Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time64 { .. } => {
                 Data::Ticks(Vec::with_capacity(rows), data_type)
             }
-            Kind::Time => Data::I32(Vec::with_capacity(rows)),
             Kind::Decimal { precision, scale } => {
                 let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
                 match precision {

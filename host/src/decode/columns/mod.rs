@@ -106,7 +106,9 @@ impl Column {
             Data::Tuples { parts, .. } => parts.iter_mut().for_each(|part| part.truncate(len)),
             Data::Members { ids, parts, .. } => {
                 ids.truncate(len);
-                parts.iter_mut().for_each(|part| part.truncate(len));
+                for part in parts {
+                    part.truncate(len);
+                }
             }
         }
         if self.valid.len() > len {

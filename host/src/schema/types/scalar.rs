@@ -44,7 +44,19 @@ fn plain(name: &str) -> Option<Kind> {
         "Int8" => Kind::Int(IntKind::I8),
         "Int16" => Kind::Int(IntKind::I16),
         "Int32" => Kind::Int(IntKind::I32),
-        "Int64" => Kind::Int(IntKind::I64),
+        // An Interval is its count.
+        "Int64"
+        | "IntervalNanosecond"
+        | "IntervalMicrosecond"
+        | "IntervalMillisecond"
+        | "IntervalSecond"
+        | "IntervalMinute"
+        | "IntervalHour"
+        | "IntervalDay"
+        | "IntervalWeek"
+        | "IntervalMonth"
+        | "IntervalQuarter"
+        | "IntervalYear" => Kind::Int(IntKind::I64),
         "UInt8" => Kind::Int(IntKind::U8),
         "UInt16" => Kind::Int(IntKind::U16),
         "UInt32" => Kind::Int(IntKind::U32),
@@ -64,17 +76,6 @@ fn plain(name: &str) -> Option<Kind> {
         "Date" => Kind::Date,
         "Date32" => Kind::Date32,
         "Time" => Kind::Time,
-        "IntervalNanosecond"
-        | "IntervalMicrosecond"
-        | "IntervalMillisecond"
-        | "IntervalSecond"
-        | "IntervalMinute"
-        | "IntervalHour"
-        | "IntervalDay"
-        | "IntervalWeek"
-        | "IntervalMonth"
-        | "IntervalQuarter"
-        | "IntervalYear" => Kind::Int(IntKind::I64),
         "Point" => point(),
         "Ring" | "LineString" => array_of(point()),
         "Polygon" | "MultiLineString" => array_of(array_of(point())),
