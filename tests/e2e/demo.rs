@@ -19,7 +19,7 @@ fn demo(args: &[&str]) -> anyhow::Result<Command> {
 }
 
 /// What the demo printed, and its last line as an object.
-async fn run(args: &[&str]) -> anyhow::Result<(String, Value)> {
+pub async fn run(args: &[&str]) -> anyhow::Result<(String, Value)> {
     let output = demo(args)?.arg("--json").output().await?;
     let text = String::from_utf8(output.stdout)?;
     let errors = String::from_utf8_lossy(&output.stderr);

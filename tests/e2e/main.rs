@@ -19,4 +19,5 @@ mod plugin_author;
 mod real_input;
 mod refused;
 mod start;
+mod types;
 mod views;
