@@ -20,4 +20,5 @@ mod real_input;
 mod refused;
 mod start;
 mod types;
+mod types_generated;
 mod views;
