@@ -16,10 +16,6 @@ use chrono_tz::Tz;
 use crate::schema::plan::TimestampUnit;
 
 const NANOS: i128 = 1_000_000_000;
-/// 1900-01-01 in days since 1970.
-const FIRST_DAY: i64 = -25_567;
-/// 2299-12-31 in days since 1970.
-const LAST_DAY: i64 = 120_529;
 const DAY_SECONDS: i64 = 86_400;
 
 /// A point in time, or a date, as a text gives it.
@@ -168,32 +164,6 @@ pub fn nanos_of_number(number: i128, unit: TimestampUnit) -> Option<i128> {
     })
 }
 
-/// Whether a Date column holds this day: 1970-01-01 to 2149-06-06.
-pub fn fits_date(days: i64) -> bool {
-    (0..=i64::from(u16::MAX)).contains(&days)
-}
-
-/// Whether a Date32 column holds this day: 1900-01-01 to 2299-12-31.
-pub fn fits_date32(days: i64) -> bool {
-    (FIRST_DAY..=LAST_DAY).contains(&days)
-}
-
-/// Seconds since 1970 for a DateTime column: whole ones, to 2106-02-07 06:28:15.
-pub fn seconds(nanos: i128) -> Option<i64> {
-    let seconds = (nanos % NANOS == 0).then_some(nanos / NANOS)?;
-    u32::try_from(seconds).ok().map(i64::from)
-}
-
-/// Ticks of `10^-unit_digits` seconds for a DateTime64 column of this precision: 1900 to 2299,
-/// with no digit behind its precision.
-pub fn ticks(nanos: i128, precision: u8, unit_digits: u32) -> Option<i64> {
-    let step = 10_i128.pow(9 - u32::from(precision.min(9)));
-    let days = nanos.div_euclid(NANOS * i128::from(DAY_SECONDS));
-    let is_in_range = fits_date32(i64::try_from(days).ok()?);
-    let ticks = nanos / 10_i128.pow(9 - unit_digits.min(9));
-    (is_in_range && nanos % step == 0).then(|| i64::try_from(ticks).ok()).flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,26 +239,6 @@ mod tests {
         // Twice at the end of summer time: the earlier one. Never at its start: refused.
         assert_eq!(nanos("2026-10-25 02:30:00"), utc("2026-10-25 00:30:00", false));
         assert_eq!(nanos("2026-03-29 02:30:00"), None);
-    }
-
-    #[test]
-    fn bounds_are_those_of_the_columns() {
-        let days = |text: &str| parse(text, false).unwrap().days(false).unwrap();
-        assert!(fits_date(days("1970-01-01")) && fits_date(days("2149-06-06")));
-        assert!(!fits_date(days("1969-12-31")) && !fits_date(days("2149-06-07")));
-        assert!(fits_date32(days("1900-01-01")) && fits_date32(days("2299-12-31")));
-        assert!(!fits_date32(days("1899-12-31")) && !fits_date32(days("2300-01-01")));
-        let nanos = |text: &str| utc(text, false).unwrap();
-        assert_eq!(seconds(nanos("2106-02-07 06:28:15")), Some(u32::MAX.into()));
-        assert_eq!(seconds(nanos("2106-02-07 06:28:16")), None);
-        assert_eq!(seconds(nanos("1969-12-31 23:59:59")), None);
-        assert_eq!(seconds(nanos("2026-03-01 00:00:00.5")), None);
-        assert_eq!(ticks(nanos("1970-01-01 00:00:01.234"), 3, 3), Some(1_234));
-        assert_eq!(ticks(nanos("1970-01-01 00:00:01.2345"), 3, 3), None);
-        assert_eq!(ticks(nanos("1970-01-01 00:00:01.25"), 2, 3), Some(1_250));
-        assert!(ticks(nanos("1900-01-01 00:00:00"), 3, 3).is_some());
-        assert_eq!(ticks(nanos("2300-01-01 00:00:00"), 3, 3), None);
-        assert_eq!(ticks(nanos("2299-01-01 00:00:00"), 9, 9), None);
     }
 
     #[test]

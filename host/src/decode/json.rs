@@ -21,11 +21,12 @@ use hashbrown::HashSet;
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of, twice, within};
 use super::number::{integer, is_long_integer};
-use super::value::text_of;
+use super::value::{text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{date, nested};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
+use crate::schema::ranges::fits;
 use crate::schema::types::{Element, Kind, Type};
 
 /// Puts an object; `paths` are those that the column gives a type.
@@ -184,9 +185,10 @@ fn is_rewritten(text: &str, rules: ValueRules) -> bool {
     }
     let moment = date::parse(text, false).filter(|_| bytes.get(4) == Some(&b'-'));
     let is_kept = moment.is_some_and(|moment| match bytes.len() {
-        10 => moment.days(false).is_some_and(date::fits_date),
+        10 => moment.days(false).is_some_and(|days| fits(&Kind::Date, days)),
         19 if bytes.get(10) == Some(&b' ') => {
-            moment.nanos(rules.zone).and_then(date::seconds).is_some()
+            let nanos = moment.nanos(rules.zone);
+            nanos.and_then(|nanos| ticks(&Kind::DateTime { zone: None }, nanos)).is_some()
         }
         _ => false,
     });

@@ -24,17 +24,6 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(sign * (i64::from(seconds) * NANOS + i64::from(fraction)))
 }
 
-/// Seconds for a Time column: whole ones.
-pub fn seconds(nanos: i64) -> Option<i64> {
-    (nanos % NANOS == 0).then_some(nanos / NANOS)
-}
-
-/// Ticks of `10^-unit_digits` seconds for a Time64 column, with no digit behind its precision.
-pub fn ticks(nanos: i64, precision: u8, unit_digits: u32) -> Option<i64> {
-    let step = 10_i64.pow(9 - u32::from(precision.min(9)));
-    (nanos % step == 0).then(|| nanos / 10_i64.pow(9 - unit_digits.min(9)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,14 +67,5 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn no_digit_of_a_second_is_cut_off() {
-        assert_eq!(seconds(-2 * NANOS), Some(-2));
-        assert_eq!(seconds(NANOS + 1), None);
-        assert_eq!(ticks(-1_500_000_000, 1, 6), Some(-1_500_000));
-        assert_eq!(ticks(1_230_000_000, 1, 6), None);
-        assert_eq!(ticks(1, 9, 9), Some(1));
     }
 }

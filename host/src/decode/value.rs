@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
+use crate::schema::ranges::{fits, unit_digits};
 use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
@@ -107,10 +108,8 @@ fn put_text(
                 Some(moment) => moment.days(rules.is_wide),
                 None => (rules.is_wide && text.is_empty()).then_some(0),
             };
-            let is_date = ty.kind == Kind::Date;
-            let fits = if is_date { date::fits_date } else { date::fits_date32 };
-            let days =
-                days.filter(|days| fits(*days)).ok_or_else(|| refuse(Reason::BadDatetime))?;
+            let days = days.filter(|days| fits(&ty.kind, *days));
+            let days = days.ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_integer(days.into()).ok_or_else(mismatch)
         }
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
@@ -123,13 +122,7 @@ fn put_text(
             column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
         Kind::Time | Kind::Time64 { .. } => {
-            let nanos = time::parse(text);
-            let ticks = nanos.and_then(|nanos| match &ty.kind {
-                Kind::Time64 { precision } => {
-                    time::ticks(nanos, *precision, if *precision > 6 { 9 } else { 6 })
-                }
-                _ => time::seconds(nanos),
-            });
+            let ticks = time::parse(text).and_then(|nanos| ticks(&ty.kind, nanos.into()));
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
@@ -192,19 +185,11 @@ fn put_integer(
     }
 }
 
-fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
-    match kind {
-        Kind::DateTime64 { precision, .. } => {
-            let unit_digits = match precision {
-                0 => 0,
-                1..=3 => 3,
-                4..=6 => 6,
-                _ => 9,
-            };
-            date::ticks(nanos, *precision, unit_digits)
-        }
-        _ => date::seconds(nanos),
-    }
+/// Nanoseconds in the unit that a column of times goes out in; `None` if it does not hold them.
+pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
+    let unit = 10_i128.pow(9 - unit_digits(kind));
+    let ticks = i64::try_from(nanos / unit).ok()?;
+    (nanos % unit == 0 && fits(kind, ticks)).then_some(ticks)
 }
 
 /// The text of a string's token, escapes resolved; `None` for an escape that is no character.
@@ -214,4 +199,37 @@ pub fn text_of(token: &str) -> Option<Cow<'_, str>> {
         return serde_json::from_str::<String>(token).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::types::parse;
+
+    #[test]
+    fn a_time_is_counted_in_its_unit_and_no_digit_of_a_second_is_cut_off() {
+        const SECOND: i128 = 1_000_000_000;
+        let table = [
+            ("DateTime", i128::from(u32::MAX) * SECOND, Some(u32::MAX.into())),
+            ("DateTime", -SECOND, None),
+            ("DateTime", SECOND / 2, None),
+            ("DateTime64(3)", 1_234_000_000, Some(1_234)),
+            ("DateTime64(3)", 1_234_500_000, None),
+            ("DateTime64(2)", 1_250_000_000, Some(1_250)),
+            ("DateTime64(2)", 1_255_000_000, None),
+            ("DateTime64(3)", -2_208_988_800 * SECOND, Some(-2_208_988_800_000)),
+            ("DateTime64(3)", 10_413_792_000 * SECOND, None),
+            ("DateTime64(9)", i64::MAX.into(), Some(i64::MAX)),
+            ("DateTime64(9)", i128::from(i64::MAX) + 1, None),
+            ("Time", -2 * SECOND, Some(-2)),
+            ("Time", SECOND + 1, None),
+            ("Time64(1)", -1_500_000_000, Some(-1_500_000)),
+            ("Time64(1)", 1_230_000_000, None),
+            ("Time64(9)", 1, Some(1)),
+        ];
+        for (ty, nanos, expected) in table {
+            let kind = parse(ty).unwrap().kind;
+            assert_eq!(ticks(&kind, nanos), expected, "{ty}: {nanos}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_schema::extension::EXTENSION_TYPE_NAME_KEY;
 use arrow_schema::{DataType, Field, TimeUnit, UnionMode};
 
+use super::ranges::unit_digits;
 use super::types::{IntKind, Kind, Type};
 
 /// The Arrow type of a column.
@@ -46,11 +47,11 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
         Kind::Uuid | Kind::Ipv6 => DataType::FixedSizeBinary(16),
         Kind::Date | Kind::Date32 => DataType::Date32,
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
-        Kind::DateTime64 { precision, zone } => {
+        Kind::DateTime64 { zone, .. } => {
             let zone = zone.filter(|_| place == Place::Member).map(|zone| zone.name().into());
-            DataType::Timestamp(unit(*precision), zone)
+            DataType::Timestamp(unit(&ty.kind), zone)
         }
-        Kind::Time64 { precision } => DataType::Time64(time_unit(*precision)),
+        Kind::Time64 { .. } => DataType::Time64(unit(&ty.kind)),
         Kind::Decimal { precision, scale } => {
             let scale = i8::try_from(*scale).unwrap_or(i8::MAX);
             match precision {
@@ -106,19 +107,13 @@ fn part(name: &str, ty: &Type, place: Place) -> Field {
     }
 }
 
-/// The coarsest Arrow unit that holds so many decimal digits of a second.
-fn unit(precision: u8) -> TimeUnit {
-    match precision {
+fn unit(kind: &Kind) -> TimeUnit {
+    match unit_digits(kind) {
         0 => TimeUnit::Second,
-        1..=3 => TimeUnit::Millisecond,
-        4..=6 => TimeUnit::Microsecond,
+        3 => TimeUnit::Millisecond,
+        6 => TimeUnit::Microsecond,
         _ => TimeUnit::Nanosecond,
     }
-}
-
-/// The coarsest unit of Arrow's Time64 that holds so many decimal digits of a second.
-fn time_unit(precision: u8) -> TimeUnit {
-    if precision > 6 { TimeUnit::Nanosecond } else { TimeUnit::Microsecond }
 }
 
 #[cfg(test)]

@@ -7,41 +7,41 @@ const FIRST_DAY: i64 = -25_567;
 /// 2299-12-31 in days since 1970.
 const LAST_DAY: i64 = 120_529;
 const DAY_SECONDS: i64 = 86_400;
+/// 1000 hours, which a Time of either sign does not reach.
+const TIME_SECONDS: i64 = 3_600_000;
 
-/// Whether a Date column holds this day since 1970: to 2149-06-06.
-pub fn fits_date(days: i64) -> bool {
-    (0..=i64::from(u16::MAX)).contains(&days)
-}
-
-/// Whether a Date32 column holds this day since 1970: from 1900-01-01 to 2299-12-31.
-pub fn fits_date32(days: i64) -> bool {
-    (FIRST_DAY..=LAST_DAY).contains(&days)
-}
-
-/// How many decimal digits of a second a tick of the Arrow type of a DateTime64 has.
-pub fn unit_digits(precision: u8) -> u32 {
-    match precision {
-        0 => 0,
-        1..=3 => 3,
-        4..=6 => 6,
-        _ => 9,
+/// How many decimal digits of a second a tick of the Arrow type has: the coarsest that keeps those
+/// of the column. Arrow counts times of day in 64 bits only from microseconds on.
+pub fn unit_digits(kind: &Kind) -> u32 {
+    match kind {
+        Kind::DateTime64 { precision: 1..=3, .. } => 3,
+        Kind::DateTime64 { precision: 4..=6, .. } | Kind::Time64 { precision: 0..=6 } => 6,
+        Kind::DateTime64 { precision: 7.., .. } | Kind::Time64 { .. } => 9,
+        _ => 0,
     }
 }
 
-/// Whether a column of dates or times holds this value, in days or ticks of its Arrow type. The
-/// server cuts digits of a second that the column does not keep, so they must be zero. True for
-/// any other kind.
+/// Whether a column of dates or times holds this value, in days or ticks of its Arrow type: a Date
+/// to 2149-06-06, a DateTime to 2106-02-07 06:28:15, Date32 and DateTime64 from 1900 to 2299, a Time
+/// less than 1000 hours of either sign. The server cuts digits of a second that the column does
+/// not keep, so they must be zero. True for any other kind.
 pub fn fits(kind: &Kind, value: i64) -> bool {
+    let second = 10_i64.pow(unit_digits(kind));
+    let cuts_nothing = |precision: u8| {
+        let cut = unit_digits(kind).saturating_sub(precision.into());
+        value % 10_i64.pow(cut) == 0
+    };
+    let is_day = |days: i64| (FIRST_DAY..=LAST_DAY).contains(&days);
+    let is_time = || value.unsigned_abs() < (TIME_SECONDS * second).unsigned_abs();
     match kind {
-        Kind::Date => fits_date(value),
-        Kind::Date32 => fits_date32(value),
+        Kind::Date => u16::try_from(value).is_ok(),
+        Kind::Date32 => is_day(value),
         Kind::DateTime { .. } => u32::try_from(value).is_ok(),
         Kind::DateTime64 { precision, .. } => {
-            let digits = unit_digits(*precision);
-            let seconds = value.div_euclid(10_i64.pow(digits));
-            let kept = digits.saturating_sub(u32::from(*precision));
-            fits_date32(seconds.div_euclid(DAY_SECONDS)) && value % 10_i64.pow(kept) == 0
+            is_day(value.div_euclid(second * DAY_SECONDS)) && cuts_nothing(*precision)
         }
+        Kind::Time => is_time(),
+        Kind::Time64 { precision } => is_time() && cuts_nothing(*precision),
         _ => true,
     }
 }
@@ -53,6 +53,7 @@ mod tests {
     #[test]
     fn times_end_where_their_column_does() {
         let of = |precision| Kind::DateTime64 { precision, zone: None };
+        let time = |precision| Kind::Time64 { precision };
         let second = Kind::DateTime { zone: None };
         for (kind, value, expected) in [
             (&Kind::Date, 65_535, true),
@@ -70,6 +71,17 @@ mod tests {
             (&of(1), 100, true),
             (&of(1), 110, false),
             (&of(9), i64::MAX, true),
+            (&Kind::Time, 3_599_999, true),
+            (&Kind::Time, 3_600_000, false),
+            (&Kind::Time, -3_599_999, true),
+            (&Kind::Time, -3_600_000, false),
+            (&time(0), 3_599_999_000_000, true),
+            (&time(0), 1_000, false),
+            (&time(3), -3_599_999_999_000, true),
+            (&time(3), -3_600_000_000_000, false),
+            (&time(3), 1_100, false),
+            (&time(9), 3_599_999_999_999_999, true),
+            (&time(9), i64::MIN, false),
         ] {
             assert_eq!(fits(kind, value), expected, "{kind:?} {value}");
         }
