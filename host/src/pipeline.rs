@@ -14,7 +14,7 @@ use crate::blocking;
 use crate::brake::Brake;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
-use crate::decode::decode;
+use crate::decode::{decode, judge_text};
 use crate::fates::{Fate, Fates};
 use crate::hooks::Hooks;
 use crate::observe::count;
@@ -134,7 +134,7 @@ impl Pipeline {
             rows = hooks.run(fit, rows).await?;
         }
         let plan = Arc::clone(&known.plan);
-        Ok(blocking::run(move || check(&plan, rows)).await)
+        Ok(blocking::run(move || check(&plan, rows, judge_text)).await)
     }
 
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {

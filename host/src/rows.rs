@@ -5,7 +5,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use crate::record::Origin;
-use crate::rejection::Rejection;
+use crate::rejection::{Fault, Rejection};
+use crate::schema::plan::ValueRules;
+use crate::schema::types::Type;
+
+/// Whether decode, too, could have put a text into a column of the type. `check` is given it, since
+/// no stage knows another.
+pub type JudgeText = fn(&Type, ValueRules, &str) -> Result<(), Box<Fault>>;
 
 /// Decoded rows. The columns are the plan's, in its order, and may hold nulls anywhere.
 #[derive(Debug, Clone)]

@@ -15,12 +15,12 @@ use arrow_select::filter::filter_record_batch;
 
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
-use crate::rows::{Checked, Rows};
+use crate::rows::{Checked, JudgeText, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
-/// its rows.
-pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
+/// its rows. `judge_text` judges the texts that hooks wrote.
+pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
     let Rows { batch, origins, absent, rejections, mut dropped, written } = rows;
     let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
     let mut refused: HashMap<Origin, Rejection> = HashMap::with_capacity(rejections.len());
@@ -33,7 +33,7 @@ pub fn check(plan: &TablePlan, rows: Rows) -> Checked {
         let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
             continue;
         };
-        for (row, fault) in values::judge(column, plan) {
+        for (row, fault) in values::judge(column, plan, judge_text) {
             let Some(origin) = origins.get(row) else { continue };
             let rejection = Rejection { origin: *origin, stage: Stage::Check, fault };
             refused.entry(*origin).or_insert(rejection);
@@ -163,6 +163,11 @@ mod tests {
         (plan, Rows { batch, origins, absent, rejections, dropped, written: Arc::default() })
     }
 
+    /// Of rows without texts of a hook.
+    fn check_read(plan: &TablePlan, rows: Rows) -> Checked {
+        check(plan, rows, |_, _, _| unreachable!("no hook wrote"))
+    }
+
     fn texts(texts: &[Option<&str>]) -> ArrayRef {
         Arc::new(StringArray::from(texts.to_vec()))
     }
@@ -177,7 +182,7 @@ mod tests {
         let column = texts(&[Some("a"), None, None]);
         let (plan, mut rows) = rows("Nullable(String)", "", &rules, column);
         rows.absent = vec![(0, 2)];
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         let reasons: Vec<_> =
             checked.rejections.iter().map(|r| (r.origin, r.fault.reason)).collect();
         assert_eq!(reasons, [(1, Reason::NullNotAllowed), (2, Reason::MissingColumn)]);
@@ -190,7 +195,7 @@ mod tests {
         let column = texts(&[Some("a"), None, Some("b"), Some("c")]);
         let (plan, mut rows) = rows("String", "", &rules, column);
         rows.origins = vec![4, 4, 4, 5];
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         assert_eq!((checked.rejections.len(), checked.origins), (1, vec![5]));
     }
 
@@ -202,7 +207,7 @@ mod tests {
         let first = rejection(4, &plan.columns[0], false);
         let second = rejection(4, &plan.columns[0], true);
         rows.rejections = vec![first.clone(), second];
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         assert_eq!((checked.rejections, checked.origins), (vec![first], vec![5]));
     }
 
@@ -210,7 +215,7 @@ mod tests {
     fn a_null_takes_the_label_that_its_rule_names() {
         let rules = Rules { string_enum: only_c(), ..Rules::default() };
         let (plan, rows) = rows("String", "", &rules, texts(&[None, Some("a")]));
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         let values: Vec<_> = checked.batch.column(0).as_string::<i32>().iter().collect();
         assert_eq!(values, [Some("DEFAULT"), Some("a")]);
         assert_eq!(checked.defaulted, [(0, 1)]);
@@ -224,13 +229,13 @@ mod tests {
             Arc::new(arrow_array::DictionaryArray::try_new(keys, labels).unwrap());
         let ty = "Enum8('x' = 1, 'y' = 2)";
         let (plan, with_default) = rows(ty, "'y'", &Rules::default(), Arc::clone(&column));
-        let checked = check(&plan, with_default);
+        let checked = check_read(&plan, with_default);
         let filled = checked.batch.column(0).as_dictionary::<Int32Type>().clone();
         let filled = filled.downcast_dict::<StringArray>().unwrap();
         assert_eq!(filled.into_iter().collect::<Vec<_>>(), [Some("x"), Some("y")]);
 
         let (plan, without) = rows(ty, "", &Rules::default(), column);
-        let checked = check(&plan, without);
+        let checked = check_read(&plan, without);
         assert_eq!(checked.rejections[0].fault.reason, Reason::NullNotAllowed);
         assert_eq!(checked.origins, [0]);
     }
@@ -240,7 +245,7 @@ mod tests {
         let rules = Rules { datetime: only_c(), ..Rules::default() };
         let column = arrow_array::TimestampSecondArray::from(vec![None, Some(7)]);
         let (plan, rows) = rows("DateTime", "now()", &rules, Arc::new(column));
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         let values =
             checked.batch.column(0).as_primitive::<arrow_array::types::TimestampSecondType>();
         assert_eq!(values.iter().collect::<Vec<_>>(), [Some(0), Some(7)]);
@@ -250,7 +255,7 @@ mod tests {
     fn other_nulls_go_out_for_the_server_to_default() {
         let column = arrow_array::Int8Array::from(vec![None, Some(7)]);
         let (plan, rows) = rows("Int8", "", &Rules::default(), Arc::new(column));
-        let checked = check(&plan, rows);
+        let checked = check_read(&plan, rows);
         assert_eq!(checked.batch.column(0).null_count(), 1);
         assert_eq!(checked.defaulted, [(0, 1)]);
     }

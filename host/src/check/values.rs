@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    Date32Type, Decimal128Type, Int32Type, TimestampMicrosecondType, TimestampMillisecondType,
+    Date32Type, Decimal128Type, Decimal256Type, Float32Type, Int32Type, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, DictionaryArray, Int32Array, StringArray, make_array,
+    Array, ArrayRef, ArrowPrimitiveType, DictionaryArray, Int32Array, StringArray, UnionArray,
+    make_array,
 };
-use arrow_buffer::OffsetBuffer;
+use arrow_buffer::{OffsetBuffer, i256};
 use arrow_cmp::make_comparator;
 use arrow_schema::{ArrowError, DataType, SortOptions, TimeUnit};
 
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::ColumnPlan;
+use crate::rows::JudgeText;
+use crate::schema::plan::{ColumnPlan, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Kind, Type};
 
@@ -32,8 +35,12 @@ struct Misfit {
 
 /// The faults of a column, each with its row. Labels of an Enum are made those of the column, in
 /// its order, whatever list of them the plugin kept.
-pub fn judge(column: &mut ArrayRef, plan: &ColumnPlan) -> Vec<(usize, Fault)> {
-    let misfits = look(column, &plan.ty);
+pub fn judge(
+    column: &mut ArrayRef,
+    plan: &ColumnPlan,
+    judge_text: JudgeText,
+) -> Vec<(usize, Fault)> {
+    let misfits = Judge { rules: plan.values, judge_text }.look(column, &plan.ty);
     *column = match with_labels(column, &plan.ty) {
         Ok(column) => column,
         // The column's type is the plan's, and so are its parts.
@@ -53,50 +60,96 @@ fn fault(misfit: &Misfit, plan: &ColumnPlan) -> Fault {
     }
 }
 
-/// What does not fit, nulls of the column itself apart: they have rules of their own.
-fn look(array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
-    match (&ty.kind, array.data_type()) {
-        (Kind::Date | Kind::Date32, _) => times::<Date32Type>(array, &ty.kind),
-        (Kind::DateTime { .. } | Kind::DateTime64 { .. }, DataType::Timestamp(unit, _)) => {
-            match unit {
-                TimeUnit::Second => times::<TimestampSecondType>(array, &ty.kind),
-                TimeUnit::Millisecond => times::<TimestampMillisecondType>(array, &ty.kind),
-                TimeUnit::Microsecond => times::<TimestampMicrosecondType>(array, &ty.kind),
-                TimeUnit::Nanosecond => times::<TimestampNanosecondType>(array, &ty.kind),
-            }
-        }
-        (Kind::Decimal { precision, .. }, _) => {
-            let most = 10_i128.pow(u32::from(*precision));
-            numbers::<Decimal128Type>(array, Reason::BadDecimal, |value| value.abs() < most)
-        }
-        (Kind::Enum(labels), _) => unknown_labels(array, labels),
-        (Kind::Array(element), _) => array.as_list_opt::<i32>().map_or_else(Vec::new, |list| {
-            in_rows(array, list.offsets(), parts(list.values(), element))
-        }),
-        (Kind::Map(key, value), _) => array.as_map_opt().map_or_else(Vec::new, |map| {
-            let mut inner = parts(map.keys(), key);
-            inner.extend(parts(map.values(), value));
-            inner.extend(repeated(map.keys(), map.offsets()));
-            in_rows(array, map.offsets(), inner)
-        }),
-        (Kind::Tuple(elements), _) => array.as_struct_opt().map_or_else(Vec::new, |tuple| {
-            let columns = tuple.columns().iter().zip(elements.iter());
-            let inner = columns.flat_map(|(column, element)| parts(column, &element.ty));
-            inner.filter(|misfit| array.is_valid(misfit.row)).collect()
-        }),
-        _ => Vec::new(),
-    }
+struct Judge {
+    rules: ValueRules,
+    judge_text: JudgeText,
 }
 
-/// What does not fit of the parts of a value, where a null may be one.
-fn parts(array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
-    let mut misfits = look(array, ty);
-    if let Some(nulls) = array.logical_nulls().filter(|n| !ty.is_nullable && n.null_count() > 0) {
-        let reason = Reason::NullNotAllowed;
-        let rows = nulls.iter().enumerate().filter(|(_, is_valid)| !is_valid);
-        misfits.extend(rows.map(|(row, _)| Misfit { row, reason, got: String::new() }));
+impl Judge {
+    /// What does not fit, nulls of the column itself apart: they have rules of their own.
+    fn look(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+        match (&ty.kind, array.data_type()) {
+            (_, DataType::Utf8) if ty.is_text || ty.kind.is_json() => self.texts(array, ty),
+            (Kind::Date | Kind::Date32, _) => times::<Date32Type>(array, &ty.kind),
+            (Kind::DateTime { .. } | Kind::DateTime64 { .. }, DataType::Timestamp(unit, _)) => {
+                match unit {
+                    TimeUnit::Second => times::<TimestampSecondType>(array, &ty.kind),
+                    TimeUnit::Millisecond => times::<TimestampMillisecondType>(array, &ty.kind),
+                    TimeUnit::Microsecond => times::<TimestampMicrosecondType>(array, &ty.kind),
+                    TimeUnit::Nanosecond => times::<TimestampNanosecondType>(array, &ty.kind),
+                }
+            }
+            (Kind::Time, _) => times::<Int32Type>(array, &ty.kind),
+            (Kind::Time64 { .. }, DataType::Time64(TimeUnit::Microsecond)) => {
+                times::<Time64MicrosecondType>(array, &ty.kind)
+            }
+            (Kind::Time64 { .. }, _) => times::<Time64NanosecondType>(array, &ty.kind),
+            // The server would cut the lower half of a Float32 off.
+            (Kind::BFloat16, _) => numbers::<Float32Type>(array, Reason::OutOfRange, |value| {
+                value.to_bits().trailing_zeros() >= 16
+            }),
+            (Kind::Decimal { precision, .. }, DataType::Decimal128(..)) => {
+                let bound = 10_i128.pow(u32::from(*precision));
+                let fits = |value| -bound < value && value < bound;
+                numbers::<Decimal128Type>(array, Reason::BadDecimal, fits)
+            }
+            (Kind::Decimal { precision, .. }, _) => {
+                let bound = i256::from_i128(10).wrapping_pow(u32::from(*precision));
+                let fits = |value| bound.wrapping_neg() < value && value < bound;
+                numbers::<Decimal256Type>(array, Reason::BadDecimal, fits)
+            }
+            (Kind::Enum(labels), _) => unknown_labels(array, labels),
+            (Kind::Array(element), _) => array.as_list_opt::<i32>().map_or_else(Vec::new, |list| {
+                in_rows(array, list.offsets(), self.parts(list.values(), element))
+            }),
+            (Kind::Map(key, value), _) => array.as_map_opt().map_or_else(Vec::new, |map| {
+                let mut inner = self.parts(map.keys(), key);
+                inner.extend(self.parts(map.values(), value));
+                inner.extend(repeated(map.keys(), map.offsets()));
+                in_rows(array, map.offsets(), inner)
+            }),
+            (Kind::Tuple(elements), _) => array.as_struct_opt().map_or_else(Vec::new, |tuple| {
+                let columns = tuple.columns().iter().zip(elements.iter());
+                let inner = columns.flat_map(|(column, element)| self.parts(column, &element.ty));
+                inner.filter(|misfit| array.is_valid(misfit.row)).collect()
+            }),
+            (Kind::Variant(members) | Kind::Dynamic(members), _) => {
+                array.as_union_opt().map_or_else(Vec::new, |union| self.members(union, members))
+            }
+            _ => Vec::new(),
+        }
     }
-    misfits
+
+    /// What does not fit of the parts of a value, where a null may be one.
+    fn parts(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+        let mut misfits = self.look(array, ty);
+        let nulls = array.logical_nulls().filter(|n| !ty.is_nullable && n.null_count() > 0);
+        if let Some(nulls) = nulls {
+            let reason = Reason::NullNotAllowed;
+            let rows = nulls.iter().enumerate().filter(|(_, is_valid)| !is_valid);
+            misfits.extend(rows.map(|(row, _)| Misfit { row, reason, got: String::new() }));
+        }
+        misfits
+    }
+
+    /// What does not fit of the members that hold the values; a null is a member of its own.
+    fn members(&self, union: &UnionArray, members: &[Type]) -> Vec<Misfit> {
+        let ids = union.type_ids();
+        let of = |(id, ty): (i8, &Type)| {
+            let misfits = self.parts(union.child(id), ty).into_iter();
+            misfits.filter(move |misfit| ids.get(misfit.row) == Some(&id))
+        };
+        (0..).zip(members).flat_map(of).collect()
+    }
+
+    fn texts(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+        let Some(texts) = array.as_string_opt::<i32>() else { return Vec::new() };
+        let misfit = |(row, text): (usize, Option<&str>)| {
+            let fault = (self.judge_text)(ty, self.rules, text?).err()?;
+            Some(Misfit { row, reason: fault.reason, got: fault.got })
+        };
+        texts.iter().enumerate().filter_map(misfit).collect()
+    }
 }
 
 /// Misfits of elements as misfits of the rows that hold them; what no row holds is no matter.
@@ -221,7 +274,10 @@ fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<Misfit> {
 mod tests {
     use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
     use arrow_array::types::Decimal128Type;
-    use arrow_array::{Date32Array, PrimitiveArray, StructArray, TimestampMillisecondArray};
+    use arrow_array::{
+        Date32Array, Float32Array, Int8Array, NullArray, PrimitiveArray, StructArray,
+        Time64MicrosecondArray, TimestampMillisecondArray,
+    };
     use arrow_schema::{Field, Fields};
 
     use super::*;
@@ -240,8 +296,21 @@ mod tests {
         let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
         let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
         assert_eq!(*column.data_type(), data_type(&plan.columns[0].ty), "the test's own column");
-        let found = judge(&mut column, &plan.columns[0]);
+        let found = judge(&mut column, &plan.columns[0], no_x);
         (found.into_iter().map(|(row, fault)| (row, fault.reason)).collect(), column)
+    }
+
+    /// Takes every text but `x`.
+    fn no_x(_: &Type, _: ValueRules, text: &str) -> Result<(), Box<Fault>> {
+        let fault = Fault {
+            reason: Reason::BadUuid,
+            column: None,
+            pointer: String::new(),
+            expected: String::new(),
+            got_kind: "",
+            got: text.to_owned(),
+        };
+        if text == "x" { Err(Box::new(fault)) } else { Ok(()) }
     }
 
     fn dictionary(keys: &[Option<i32>], labels: &[&str]) -> ArrayRef {
@@ -256,11 +325,54 @@ mod tests {
         assert_eq!(judged("Date", days).0, [(1, out), (3, out)]);
         let times = Arc::new(TimestampMillisecondArray::from(vec![100, 110]));
         assert_eq!(judged("DateTime64(1)", times).0, [(1, out)]);
-        let decimals = PrimitiveArray::<Decimal128Type>::from(vec![999, 1_000, -1_000])
+        let times = Arc::new(Int32Array::from(vec![-3_599_999, 3_600_000]));
+        assert_eq!(judged("Time", times).0, [(1, out)]);
+        let times = Time64MicrosecondArray::from(vec![1_000, 1_100, 3_600_000_000_000]);
+        assert_eq!(judged("Time64(3)", Arc::new(times)).0, [(1, out), (2, out)]);
+        let out = Reason::BadDecimal;
+        let decimals = PrimitiveArray::<Decimal128Type>::from(vec![999, 1_000, -1_000, i128::MIN])
             .with_precision_and_scale(3, 1)
             .unwrap();
-        let out = Reason::BadDecimal;
-        assert_eq!(judged("Decimal(3, 1)", Arc::new(decimals)).0, [(1, out), (2, out)]);
+        assert_eq!(judged("Decimal(3, 1)", Arc::new(decimals)).0, [(1, out), (2, out), (3, out)]);
+        let bound = i256::from_i128(10).wrapping_pow(76);
+        let values = [bound - i256::ONE, bound, bound.wrapping_neg(), i256::MIN];
+        let decimals = PrimitiveArray::<Decimal256Type>::from_iter_values(values)
+            .with_precision_and_scale(76, 1)
+            .unwrap();
+        assert_eq!(judged("Decimal(76, 1)", Arc::new(decimals)).0, [(1, out), (2, out), (3, out)]);
+    }
+
+    #[test]
+    fn a_float_has_no_digits_that_the_server_would_cut_off() {
+        let floats = Float32Array::from(vec![1.5, 1.001, f32::INFINITY, -0.0]);
+        assert_eq!(judged("BFloat16", Arc::new(floats)).0, [(1, Reason::OutOfRange)]);
+    }
+
+    #[test]
+    fn texts_are_judged_where_the_server_reads_them() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("x")]));
+        let out = (2, Reason::BadUuid);
+        assert_eq!(judged("JSON", Arc::clone(&texts)).0, [out]);
+        assert_eq!(judged("LowCardinality(Nullable(UUID))", Arc::clone(&texts)).0, [out]);
+        assert_eq!(judged("String", texts).0, []);
+    }
+
+    #[test]
+    fn of_several_types_the_one_that_holds_the_value_is_judged() {
+        let ty = "Variant(Date32, Int8)";
+        let DataType::Union(fields, _) = data_type(&crate::schema::types::parse(ty).unwrap())
+        else {
+            panic!("a variant is a union");
+        };
+        let days = Date32Array::from(vec![Some(120_529), Some(120_530), Some(120_530), None, None]);
+        let parts: Vec<ArrayRef> = vec![
+            Arc::new(days),
+            Arc::new(Int8Array::from(vec![None, None, Some(1), None, None])),
+            Arc::new(NullArray::new(5)),
+        ];
+        let union = UnionArray::try_new(fields, vec![0, 0, 1, 2, 0].into(), None, parts).unwrap();
+        let expected = [(1, Reason::BadDatetime), (4, Reason::NullNotAllowed)];
+        assert_eq!(judged(ty, Arc::new(union)).0, expected);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod member;
 mod nested;
 mod number;
 mod record;
+mod text;
 mod time;
 mod value;
 mod walk;
@@ -33,6 +34,7 @@ use crate::schema::plan::TablePlan;
 use columns::Column;
 use fault::fault;
 pub use forms::forms;
+pub use text::judge_text;
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;

@@ -277,7 +277,7 @@ pub mod tests {
         plugin `b` plans with the column `onwer`, which no record of this table fills
         plugin `b` plans with the column `id` twice in one list
         plugin `b` plans with the field `id`, which is a column: it belongs into `reads`
-        plugin `b` plans with the field `vin`: type `Strin` is not supported yet
+        plugin `b` plans with the field `vin`: type `Strin` is not supported
         plugin `b` plans with the field `vin` as UUID and as String
         "
         );
