@@ -211,7 +211,8 @@ fn places(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Option<i32>> {
     values.map_or_else(Vec::new, |values| values.iter().map(place).collect())
 }
 
-/// The column with its own list of labels, wherever in it an Enum stands.
+/// The column with its own list of labels, wherever in it an Enum stands. A label that is none of
+/// them becomes the first one: its row is refused, or no row holds it.
 fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
     let elements: Vec<&Type> = match &ty.kind {
         Kind::Enum(labels) => return Ok(relabelled(array, labels)),
@@ -242,7 +243,11 @@ fn relabelled(array: &ArrayRef, labels: &[Box<str>]) -> ArrayRef {
         return Arc::clone(array);
     };
     let places = places(array, labels);
-    let place = |key: Option<i32>| *places.get(usize::try_from(key?).ok()?)?;
+    let is_null = |key| dictionary.values().is_null(key);
+    let place = |key: Option<i32>| {
+        let key = usize::try_from(key?).ok()?;
+        places.get(key)?.or_else(|| (!is_null(key)).then_some(0))
+    };
     let keys: Int32Array = dictionary.keys().iter().map(place).collect();
     let labels = StringArray::from_iter_values(labels.iter());
     // Every key is a place among the labels.
@@ -275,7 +280,7 @@ mod tests {
     use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder};
     use arrow_array::types::Decimal128Type;
     use arrow_array::{
-        Date32Array, Float32Array, Int8Array, NullArray, PrimitiveArray, StructArray,
+        Date32Array, Float32Array, Int8Array, MapArray, NullArray, PrimitiveArray, StructArray,
         Time64MicrosecondArray, TimestampMillisecondArray,
     };
     use arrow_schema::{Field, Fields};
@@ -380,7 +385,30 @@ mod tests {
         let given = dictionary(&[Some(0), Some(1), None, Some(2)], &["y", "x", "z"]);
         let (found, column) = judged("Enum8('x' = 1, 'y' = 2)", given);
         assert_eq!(found, [(3, Reason::UnknownLabel)]);
-        assert_eq!(&column, &dictionary(&[Some(1), Some(0), None, None], &["x", "y"]));
+        // What is refused has the first label.
+        assert_eq!(&column, &dictionary(&[Some(1), Some(0), None, Some(0)], &["x", "y"]));
+    }
+
+    #[test]
+    fn a_key_of_a_map_that_is_no_label_is_its_rows_fault() {
+        let ty = "Map(Enum8('x' = 1, 'y' = 2), String)";
+        let DataType::Map(entries, _) = data_type(&crate::schema::types::parse(ty).unwrap()) else {
+            panic!("a map is a map");
+        };
+        let DataType::Struct(fields) = entries.data_type() else { panic!("of keys and values") };
+        let map = |keys: ArrayRef, offsets: Vec<i32>| -> ArrayRef {
+            let values: ArrayRef = Arc::new(StringArray::from(vec!["v"; keys.len()]));
+            let pairs = StructArray::new(fields.clone(), vec![keys, values], None);
+            let offsets = OffsetBuffer::new(offsets.into());
+            Arc::new(MapArray::new(Arc::clone(&entries), offsets, pairs, None, false))
+        };
+        let keys = dictionary(&[Some(0), Some(1), Some(2)], &["y", "z", "x"]);
+        let (found, column) = judged(ty, map(Arc::clone(&keys), vec![0, 1, 2, 3]));
+        assert_eq!(found, [(1, Reason::UnknownLabel)]);
+        let given = dictionary(&[Some(1), Some(0), Some(0)], &["x", "y"]);
+        assert_eq!(column.as_map().keys(), &given);
+        // No row holds it.
+        assert_eq!(judged(ty, map(keys, vec![2, 3])).0, []);
     }
 
     #[test]
@@ -429,7 +457,7 @@ mod tests {
         let (_, offsets, entries, nulls, is_sorted) = maps.finish().into_parts();
         let entries = StructArray::new(fields.clone(), entries.columns().to_vec(), None);
         let field = Arc::new(Field::new("entries", DataType::Struct(fields), false));
-        let maps = arrow_array::MapArray::new(field, offsets, entries, nulls, is_sorted);
+        let maps = MapArray::new(field, offsets, entries, nulls, is_sorted);
         let (found, _) = judged("Map(String, Int32)", Arc::new(maps));
         assert_eq!(found, [(1, Reason::DuplicateKey)]);
     }
