@@ -54,7 +54,7 @@ impl Given {
         origins: &[Origin],
         is_out: &HashSet<Origin>,
     ) -> Result<Onward, ArrowError> {
-        let is_all = self.rows.len() == batch.num_rows() && (0..).eq(self.rows.iter().copied());
+        let is_all = (0..batch.num_rows()).eq(self.rows.iter().map(|row| *row as usize));
         let rows = UInt32Array::from(self.rows);
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         for (at, column) in batch.columns().iter().enumerate() {
@@ -88,5 +88,44 @@ fn joined(
     match parts.as_slice() {
         [] => Ok(column.slice(0, 0)),
         parts => concat(parts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    fn numbers(numbers: &[i64]) -> ArrayRef {
+        Arc::new(Int64Array::from(numbers.to_vec()))
+    }
+
+    /// Three rows of two columns, of which the second is written.
+    fn joined(rows: &[u32], written: &[i64], is_out: &[Origin]) -> (ArrayRef, Onward) {
+        let untouched = numbers(&[1, 2, 3]);
+        let columns = [("a", Arc::clone(&untouched)), ("b", numbers(&[4, 5, 6]))];
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.map(|(name, column)| (name, column, true)),
+        );
+        let mut given = Given::default();
+        given.add(0, rows, vec![numbers(written)], 0);
+        let is_out = is_out.iter().copied().collect();
+        let onward = given.join(&batch.unwrap(), &[1], &[7, 8, 8], &is_out).unwrap();
+        (untouched, onward)
+    }
+
+    #[test]
+    fn a_column_that_is_not_touched_is_not_copied_where_every_row_goes_on() {
+        let (untouched, onward) = joined(&[0, 1, 2], &[0, 0, 0], &[]);
+        assert!(Arc::ptr_eq(&untouched, onward.batch.column(0)));
+        assert_eq!(onward.batch.column(1), &numbers(&[0, 0, 0]));
+    }
+
+    #[test]
+    fn columns_follow_the_rows_that_come_back_without_records_that_are_out() {
+        let (_, onward) = joined(&[0, 0, 2], &[7, 8, 9], &[8]);
+        assert_eq!(onward.batch.columns(), [numbers(&[1, 1]), numbers(&[7, 8])]);
+        assert_eq!(onward.origins, [7, 7]);
     }
 }
