@@ -66,8 +66,8 @@ impl Kind {
 
 impl Failure {
     /// An answer that breaks a rule of the contract.
-    pub fn wrong_answer(text: impl Into<String>) -> Self {
-        Self { kind: Kind::WrongAnswer, text: text.into() }
+    pub fn wrong_answer(text: &str) -> Self {
+        Self { kind: Kind::WrongAnswer, text: cut(text) }
     }
 
     /// The `err` that a plugin gave to a whole call.
@@ -108,7 +108,7 @@ impl Failure {
     }
 
     /// More than a batch or a call may put out.
-    pub fn too_much_output(text: impl Into<String>) -> Self {
-        Self { kind: Kind::TooMuchOutput, text: text.into() }
+    pub fn too_much_output(text: &str) -> Self {
+        Self { kind: Kind::TooMuchOutput, text: cut(text) }
     }
 }

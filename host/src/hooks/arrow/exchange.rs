@@ -9,9 +9,10 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt32Array};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, FieldRef};
 
 use super::fit::{ROW, Step, stream};
+use super::messages;
 use crate::hooks::bindings::{Rejection, arrow};
 use crate::hooks::failure::Failure;
 use crate::hooks::isolate::MAX_ROWS_OUT;
@@ -46,7 +47,7 @@ pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Fail
     }
     let part = RecordBatch::try_new(batch.schema(), columns);
     let bytes = part.and_then(|part| stream(&batch.schema(), Some(&part)));
-    bytes.map_err(|error| Failure::wrong_answer(format!("the rows cannot be told: {error}")))
+    bytes.map_err(|error| Failure::wrong_answer(&format!("the rows cannot be told: {error}")))
 }
 
 /// Reads an answer for so many rows.
@@ -54,59 +55,41 @@ pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Fail
 /// # Errors
 /// It breaks a rule of the contract.
 pub fn read(step: &Step, asked: usize, outcome: arrow::Outcome) -> Result<Answer, Failure> {
-    let wrong = |text: String| Failure::wrong_answer(text);
+    let wrong = |text: String| Failure::wrong_answer(&text);
     let bytes = outcome.rows.len();
     // Arrow returns an error for a stream that is broken; should it panic, the guest is to blame.
-    let batch = catch_unwind(AssertUnwindSafe(|| only_batch(outcome.rows)));
-    let batch = batch.unwrap_or_else(|_| Err("it cannot be read".to_owned()));
-    let batch = batch.map_err(|text| wrong(format!("its stream: {text}")))?;
+    let batch = catch_unwind(AssertUnwindSafe(|| only_batch(&step.gives, outcome.rows)));
+    let batch = batch.unwrap_or_else(|_| Err("its stream: it cannot be read".to_owned()));
+    let batch = batch.map_err(wrong)?;
     if batch.num_rows() > MAX_ROWS_OUT {
         let text = format!("{} rows of one call; {MAX_ROWS_OUT} are the most", batch.num_rows());
-        return Err(Failure::too_much_output(text));
+        return Err(Failure::too_much_output(&text));
     }
     let rows = rows_of(&batch, asked).map_err(wrong)?;
-    let mut columns = Vec::with_capacity(step.gives.len());
-    for field in &step.gives {
-        let column = batch.column_by_name(field.name());
-        let column = column.ok_or_else(|| wrong(format!("no column `{}`", field.name())))?;
-        if column.data_type() != field.data_type() {
-            return Err(wrong(format!(
-                "column `{}` is of type {}, expected {}",
-                field.name(),
-                column.data_type(),
-                field.data_type()
-            )));
-        }
-        columns.push(Arc::clone(column));
-    }
-    if batch.num_columns() != step.gives.len() + 1 {
-        let schema = batch.schema();
-        let names: Vec<&str> = schema.fields().iter().map(|field| &**field.name()).collect();
-        return Err(wrong(format!("other columns than it planned: {}", names.join(", "))));
-    }
+    let given = step.gives.iter().filter_map(|field| batch.column_by_name(field.name()));
+    let columns = given.cloned().collect();
     let refused = refused_of(outcome.rejections, asked, &rows).map_err(wrong)?;
     Ok(Answer { rows, columns, refused, bytes })
 }
 
-/// The one batch of a stream.
-fn only_batch(bytes: Vec<u8>) -> Result<RecordBatch, String> {
+/// The one batch of a stream: the row's number and the columns `gives`. They share its bytes.
+fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, String> {
+    messages::judge(gives, &bytes)?;
+    let broken = |error: ArrowError| format!("its stream: {error}");
     let mut decoder = StreamDecoder::new();
     let mut rest = Buffer::from_vec(bytes);
     let mut found = None;
     while !rest.is_empty() {
-        let batch = decoder.decode(&mut rest).map_err(|error| error.to_string())?;
-        if batch.is_some() && std::mem::replace(&mut found, batch).is_some() {
-            return Err("more than one batch".to_owned());
-        }
+        found = decoder.decode(&mut rest).map_err(broken)?.or(found);
     }
-    decoder.finish().map_err(|error| error.to_string())?;
-    found.ok_or_else(|| "no batch".to_owned())
+    decoder.finish().map_err(broken)?;
+    found.ok_or_else(|| "its stream: no batch".to_owned())
 }
 
 /// Which row of the question each row comes from.
 fn rows_of(batch: &RecordBatch, asked: usize) -> Result<Vec<u32>, String> {
     let rows = batch.column_by_name(ROW).and_then(|rows| rows.as_primitive_opt::<UInt32Type>());
-    let rows = rows.ok_or_else(|| format!("no column `{ROW}` of type UInt32"))?;
+    let rows = rows.ok_or_else(|| format!("no column `{ROW}`"))?;
     if rows.null_count() > 0 {
         return Err(format!("a null in `{ROW}`"));
     }
@@ -183,7 +166,8 @@ mod tests {
         let columns = vec![ids, Arc::clone(&texts), texts];
         let batch = RecordBatch::try_new(Arc::clone(&fit.decode.arrow), columns).unwrap();
         let read = with_rows(&fit.steps[0], &batch).unwrap();
-        let told = only_batch(question(&read, 1..3).unwrap()).unwrap();
+        let told = question(&read, 1..3).unwrap();
+        let told = only_batch(&read.schema().fields()[1..], told).unwrap();
         let expected: Vec<ArrayRef> =
             vec![Arc::new(UInt32Array::from(vec![0, 1])), Arc::new(UInt64Array::from(vec![8, 9]))];
         assert_eq!(told.columns(), expected);

@@ -3,6 +3,7 @@
 mod exchange;
 mod fit;
 mod given;
+mod messages;
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -129,7 +129,7 @@ pub fn apply(
 /// Whether the lists of an answer fit each other and the rows that were asked for.
 fn judge(rows: usize, outcome: &Outcome) -> Result<(), Failure> {
     let Outcome { actions, values, value_ends, counts, rejections } = outcome;
-    let wrong = |text: String| Err(Failure::wrong_answer(text));
+    let wrong = |text: String| Err(Failure::wrong_answer(&text));
     if actions.len() != rows {
         return wrong(format!("{} actions for {rows} rows", actions.len()));
     }
@@ -147,7 +147,7 @@ fn judge(rows: usize, outcome: &Outcome) -> Result<(), Failure> {
     let written = of(Action::Replace) + counts.iter().map(|count| *count as usize).sum::<usize>();
     if written > MAX_ROWS_OUT {
         let text = format!("{written} payloads of one call; {MAX_ROWS_OUT} are the most");
-        return Err(Failure::too_much_output(text));
+        return Err(Failure::too_much_output(&text));
     }
     if value_ends.len() != written {
         return wrong(format!("{} payloads where {written} are announced", value_ends.len()));
