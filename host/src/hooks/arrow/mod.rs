@@ -4,6 +4,7 @@ mod exchange;
 mod fit;
 mod given;
 mod messages;
+mod size;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 pub use fit::Fit;
@@ -181,6 +182,9 @@ struct Columns<'a> {
     origins: &'a [Origin],
     /// What the plugin reads.
     batch: RecordBatch,
+    /// What it does not write: where a row goes on many times, so does this.
+    untouched: RecordBatch,
+    batch_bytes: usize,
     given: Given,
 }
 
@@ -191,15 +195,15 @@ impl<'a> Columns<'a> {
         step: &'a Step,
         rows: &'a Rows,
     ) -> Result<Self, Hold> {
-        let batch = exchange::with_rows(step, &rows.batch).map_err(|error| bug(&error))?;
-        Ok(Self { plugin, fit, step, origins: &rows.origins, batch, given: Given::default() })
-    }
-
-    fn bytes_of(&self, first: usize, rows: usize) -> usize {
-        let columns = self.batch.columns().iter();
-        let bytes =
-            columns.map(|column| column.slice(first, rows).to_data().get_slice_memory_size());
-        bytes.map(Result::unwrap_or_default).sum()
+        let batch = exchange::with_rows(step, &rows.batch);
+        let is_untouched = |at: &usize| !step.writes.contains(at);
+        let untouched: Vec<usize> = (0..rows.batch.num_columns()).filter(is_untouched).collect();
+        let untouched = rows.batch.project(&untouched);
+        let parts = batch.and_then(|batch| Ok((batch, untouched?)));
+        let (batch, untouched) = parts.map_err(|error| bug(&error))?;
+        let batch_bytes = size::of_rows(&rows.batch, &(0..rows.batch.num_rows()));
+        let (origins, given) = (&*rows.origins, Given::default());
+        Ok(Self { plugin, fit, step, origins, batch, untouched, batch_bytes, given })
     }
 }
 
@@ -215,16 +219,12 @@ impl Work for Columns<'_> {
     }
 
     fn batch_bytes(&self) -> usize {
-        self.bytes_of(0, self.batch.num_rows())
+        self.batch_bytes
     }
 
     fn rows_of_call(&self, first: usize) -> usize {
         let max_bytes = CALL_BYTES.min(self.plugin.bounds.memory_bytes / 8);
-        let mut rows = CALL_ROWS.min(self.batch.num_rows().saturating_sub(first)).max(1);
-        while rows > 1 && self.bytes_of(first, rows) > max_bytes {
-            rows = rows.div_ceil(2);
-        }
-        rows
+        size::rows_within(&self.batch, first, CALL_ROWS, max_bytes)
     }
 
     fn ask(
@@ -244,7 +244,9 @@ impl Work for Columns<'_> {
             plugin.sluicegate_plugin_arrow().call_transform(store, &question)
         })?;
         let answer = exchange::read(self.step, rows.len(), outcome)?;
-        self.given.add(rows.start, &answer.rows, answer.columns, answer.bytes);
+        let repeated = size::of_repeated(&self.untouched, rows.start, &answer.rows);
+        let bytes = answer.bytes + repeated;
+        self.given.add(rows.start, &answer.rows, answer.columns, bytes);
         let refused = answer.refused.into_iter();
         Ok(refused.map(|(row, why)| Refused::new(self.origin(rows.start + row), why)).collect())
     }
