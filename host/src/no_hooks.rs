@@ -56,7 +56,7 @@ impl RowsHooks {
 impl ArrowHooks {
     /// Never called.
     #[allow(clippy::unused_async)]
-    pub async fn fit(&self, _: &TablePlan) -> Result<Arc<Fit>, Hold> {
+    pub async fn fit(&self, _: &Arc<TablePlan>) -> Result<Arc<Fit>, Hold> {
         match *self {}
     }
 

@@ -150,6 +150,21 @@ async fn a_table_that_a_plugin_cannot_work_on_is_waited_for_until_it_is_mended()
 }
 
 #[tokio::test]
+async fn an_instance_that_plans_otherwise_than_the_first_one_makes_the_host_wait()
+-> anyhow::Result<()> {
+    let job = misbehaving().await?;
+    let mut job = job.with("PLUGIN_MISBEHAVING_ARROW_CONFIG", r#"{"plan":"differs"}"#);
+    // The first instance is dropped, so another one is asked for the other half.
+    job.produce([told(0, "keep"), told(1, "panic")]).await?;
+    let mut host = job.start()?;
+    let says = |body: &str| body.contains("misbehaving-arrow") && body.contains("plans otherwise");
+    host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.dead_lettered, ledger.in_flight), (0, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_column_that_is_added_while_records_flow_is_planned_for() -> anyhow::Result<()> {
     let mut job = misbehaving().await?;
     job.produce([told(0, "keep")]).await?;

@@ -140,6 +140,11 @@ impl<W: World> Instance<W> {
         self.calls >= MAX_CALLS || self.memory_bytes() - self.begun_bytes > room / 2
     }
 
+    /// Whether it was asked nothing since it began.
+    pub fn is_unused(&self) -> bool {
+        self.calls == 0
+    }
+
     /// Whether it has planned for this state of the table.
     pub fn has_planned_for(&self, fingerprint: &str) -> bool {
         self.planned_for.as_deref() == Some(fingerprint)

@@ -47,6 +47,12 @@ pub trait Work {
     /// How many rows from `first` on go into one call; at least 1.
     fn rows_of_call(&self, first: usize) -> usize;
 
+    /// An instance to ask.
+    ///
+    /// # Errors
+    /// None can be made.
+    fn instance(&self) -> Result<Instance<Self::World>, Hold>;
+
     /// Asks for some of the rows, and keeps what goes on of them. Rows come in their order.
     ///
     /// # Errors
@@ -205,7 +211,7 @@ impl<W: Work> Run<'_, W> {
         }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
-            None => self.plugin.instance()?,
+            None => self.work.instance()?,
         };
         let started = Instant::now();
         let answer = self.work.ask(&mut instance, rows, deadline);

@@ -128,6 +128,15 @@ impl<W: World> Plugin<W> {
         }
     }
 
+    /// An instance that has seen no record. Those that have are let go.
+    ///
+    /// # Errors
+    /// As [`Self::instance`].
+    pub fn unused_instance(&self) -> Result<Instance<W>, Hold> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(Instance::is_unused);
+        self.instance()
+    }
+
     /// Keeps an instance for the next batch.
     pub fn give_back(&self, instance: Instance<W>) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);

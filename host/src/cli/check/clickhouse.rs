@@ -72,7 +72,7 @@ pub async fn look(
     let rules = rules(config);
     checks.extend(columns_of(&schema, errors));
     checks.extend(rules_of(&schema, &rules));
-    let plan = TablePlan::new(&schema, &rules).ok();
+    let plan = TablePlan::new(&schema, &rules).ok().map(Arc::new);
     let fit = match (&hooks.arrow, &plan) {
         (Some(hooks), Some(plan)) => Some(hooks.fit(plan).await),
         _ => None,

@@ -71,7 +71,7 @@ impl Trial {
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
             (None, Some(arrow), Some(path)) => {
-                let fit = arrow.fit(&table::read(path)?).await;
+                let fit = arrow.fit(&Arc::new(table::read(path)?)).await;
                 let fit = fit.map_err(|hold| anyhow!("{}", hold.text().to_owned()))?;
                 Ok(Loaded::Arrow(arrow, fit))
             }

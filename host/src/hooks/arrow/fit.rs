@@ -12,11 +12,14 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::hooks::bindings::arrow;
+use crate::hooks::failure::cut;
 use crate::outcome::Hold;
 use crate::schema::plan::{ColumnPlan, TablePlan};
 
 /// The column that says which row a row comes from.
 pub const ROW: &str = "__row";
+/// Most fields that a plugin may plan with beside the table's columns.
+const MAX_FIELDS: usize = 1_000;
 
 /// What a plugin is told of a table.
 pub struct Told {
@@ -44,7 +47,9 @@ impl Told {
                 format!("the table has a column `{ROW}`, which plugins on decoded rows need");
             return Err(Hold::Paused(text));
         }
-        let schema = stream(&table.arrow, None).map_err(|error| Hold::Paused(error.to_string()))?;
+        let schema = stream(&table.arrow, None).map_err(|error| {
+            Hold::Paused(format!("plugins cannot be told of the table's columns: {error}"))
+        })?;
         Ok(Self { columns, schema, fingerprint: table.fingerprint().into() })
     }
 }
@@ -105,7 +110,11 @@ impl Fit {
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut fields: Vec<ColumnPlan> = Vec::new();
         for (title, plan) in &plans {
-            let hold = |text: String| Hold::Paused(format!("plugin `{title}` plans {text}"));
+            let hold = |text: String| Hold::Paused(cut(&format!("plugin `{title}` plans {text}")));
+            if plan.fields.len() > MAX_FIELDS {
+                let fields = plan.fields.len();
+                return Err(hold(format!("with {fields} fields; {MAX_FIELDS} are the most")));
+            }
             let at = |list: &[String]| places(table, list).map_err(hold);
             touched.extend(at(&plan.reads)?);
             for field in &plan.fields {
@@ -259,6 +268,17 @@ pub mod tests {
         assert_eq!((&*b.reads, &*b.writes), (&[2, 3][..], &[2, 1][..]));
         let fields: Vec<_> = b.schema.fields().iter().map(|field| &**field.name()).collect();
         assert_eq!(fields, [ROW, "owner", "vin"]);
+    }
+
+    #[test]
+    fn a_plan_holds_fields_up_to_a_bound_and_is_not_told_at_any_length() {
+        let fields: Vec<String> = (0..=MAX_FIELDS).map(|at| format!("f{at} String")).collect();
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        assert!(fit(vec![planned(&[], &fields[1..], &[])]).is_ok());
+        let error = fit(vec![planned(&[], &fields, &[])]).err().unwrap();
+        assert_eq!(error, "plugin `a` plans with 1001 fields; 1000 are the most");
+        let error = fit(vec![planned(&[&"x".repeat(1 << 20)], &[], &[])]).err().unwrap();
+        assert_eq!(error.len(), 1_000);
     }
 
     #[test]

@@ -63,20 +63,19 @@ impl ArrowHooks {
     ///
     /// # Errors
     /// A plugin refuses the table, fails, or asks for what is not there: for an operator to mend.
-    pub async fn fit(&self, table: &TablePlan) -> Result<Arc<Fit>, Hold> {
+    pub async fn fit(&self, table: &Arc<TablePlan>) -> Result<Arc<Fit>, Hold> {
         let known = self.known();
         if let Some(fit) = known.filter(|fit| fit.fingerprint() == table.fingerprint()) {
             return Ok(fit);
         }
-        let (plugins, told) = (Arc::clone(&self.plugins), Told::new(table)?);
-        let (told, plans) = crate::blocking::run(move || {
-            let plans = plugins.iter().map(|plugin| ask(plugin, &told)).collect::<Result<_, _>>();
-            (told, plans)
-        })
-        .await;
-        let plans: Vec<arrow::Planned> = plans?;
-        let titled = self.titles().zip(plans);
-        let fit = Arc::new(Fit::new(table, told, titled)?);
+        let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
+        let fit = crate::blocking::run(move || {
+            let told = Told::new(&table)?;
+            let plans = plugins.iter().map(|plugin| Ok((&*plugin.title, ask(plugin, &told)?)));
+            let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
+            Fit::new(&table, told, plans.into_iter())
+        });
+        let fit = Arc::new(fit.await?);
         *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fit));
         Ok(fit)
     }
@@ -100,8 +99,8 @@ impl ArrowHooks {
 
 /// What a plugin plans for a table.
 fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold> {
-    let mut instance = plugin.instance()?;
-    let plan = plan(&mut instance, told, plugin.bounds.timeout).map_err(|failure| {
+    let mut instance = plugin.unused_instance()?;
+    let plan = plan(plugin, &mut instance, told).map_err(|failure| {
         let (title, kind) = (&plugin.title, failure.kind.code());
         // It says what of the table it cannot work on, and has seen no record yet.
         Hold::Paused(format!("plugin `{title}` takes no such table ({kind}): {}", failure.text))
@@ -111,11 +110,11 @@ fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold
 }
 
 fn plan(
+    plugin: &Plugin<ArrowPlugin>,
     instance: &mut Instance<ArrowPlugin>,
     told: &Told,
-    deadline: Duration,
 ) -> Result<arrow::Planned, Failure> {
-    let plan = instance.call(deadline, told.schema.len(), |plugin, store| {
+    let plan = instance.call(plugin.bounds.timeout, told.schema.len(), |plugin, store| {
         plugin.sluicegate_plugin_arrow().call_plan(store, &told.columns, &told.schema)
     })?;
     instance.set_planned_for(&told.fingerprint);
@@ -134,18 +133,20 @@ fn chain(
         let verdict = isolate::run(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
         let given = work.given;
         counted.push((plugin, verdict.rows, verdict.failed));
-        rows = onward(rows, step, given, verdict.rejections).map_err(|error| bug(&error))?;
+        rows = onward(rows, step, given, verdict.rejections)
+            .map_err(|error| bug(&plugin.title, &error))?;
     }
     for (plugin, asked, failed) in counted {
         plugin.breaker.note(asked, failed);
     }
-    let batch = rows.batch.project(&fit.of_the_table()).map_err(|error| bug(&error))?;
+    let last = plugins.last().map_or("", |plugin| &*plugin.title);
+    let batch = rows.batch.project(&fit.of_the_table()).map_err(|error| bug(last, &error))?;
     Ok(Rows { batch, written: fit.written.clone(), ..rows })
 }
 
 /// Columns and plan are made from each other, so this is a bug of the host.
-fn bug(error: &ArrowError) -> Hold {
-    Hold::Paused(format!("the columns after a plugin do not fit together: {error}"))
+fn bug(title: &str, error: &ArrowError) -> Hold {
+    Hold::Paused(format!("the columns at plugin `{title}` do not fit together: {error}"))
 }
 
 /// The rows after a plugin: what it gave, and what it did not touch of the rows that go on. A
@@ -200,7 +201,7 @@ impl<'a> Columns<'a> {
         let untouched: Vec<usize> = (0..rows.batch.num_columns()).filter(is_untouched).collect();
         let untouched = rows.batch.project(&untouched);
         let parts = batch.and_then(|batch| Ok((batch, untouched?)));
-        let (batch, untouched) = parts.map_err(|error| bug(&error))?;
+        let (batch, untouched) = parts.map_err(|error| bug(&plugin.title, &error))?;
         let batch_bytes = size::of_rows(&rows.batch, &(0..rows.batch.num_rows()));
         let (origins, given) = (&*rows.origins, Given::default());
         Ok(Self { plugin, fit, step, origins, batch, untouched, batch_bytes, given })
@@ -227,18 +228,32 @@ impl Work for Columns<'_> {
         size::rows_within(&self.batch, first, CALL_ROWS, max_bytes)
     }
 
+    /// One that has planned as the first one did: what it says of it is no fault of a row.
+    fn instance(&self) -> Result<Instance<ArrowPlugin>, Hold> {
+        let mut instance = self.plugin.instance()?;
+        if instance.has_planned_for(self.fit.fingerprint()) {
+            return Ok(instance);
+        }
+        let title = &self.plugin.title;
+        // Without its words, since it may have seen records.
+        let planned = plan(self.plugin, &mut instance, &self.fit.told).map_err(|failure| {
+            let kind = failure.kind.code();
+            Hold::Paused(format!("plugin `{title}` fails to plan again ({kind})"))
+        })?;
+        if self.step.is_as_planned(&planned) {
+            return Ok(instance);
+        }
+        Err(Hold::Paused(format!(
+            "plugin `{title}` plans otherwise than it did before, for the same table"
+        )))
+    }
+
     fn ask(
         &mut self,
         instance: &mut Instance<ArrowPlugin>,
         rows: Range<usize>,
         deadline: Duration,
     ) -> Result<Vec<Refused>, Failure> {
-        if !instance.has_planned_for(self.fit.fingerprint()) {
-            let answer = plan(instance, &self.fit.told, deadline)?;
-            if !self.step.is_as_planned(&answer) {
-                return Err(Failure::wrong_answer("it plans otherwise than it did before"));
-            }
-        }
         let question = exchange::question(&self.batch, rows.clone())?;
         let outcome = instance.call(deadline, question.len(), |plugin, store| {
             plugin.sluicegate_plugin_arrow().call_transform(store, &question)

@@ -143,6 +143,10 @@ impl Work for Rows<'_> {
         fits.count().max(1)
     }
 
+    fn instance(&self) -> Result<Instance<RowsPlugin>, Hold> {
+        self.plugin.instance()
+    }
+
     fn ask(
         &mut self,
         instance: &mut Instance<RowsPlugin>,
