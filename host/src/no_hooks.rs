@@ -26,6 +26,9 @@ pub enum RowsHooks {}
 /// Nothing can make one.
 pub enum ArrowHooks {}
 
+/// What nobody can make counted.
+pub enum Tally {}
+
 /// What nobody can make holds for a table.
 pub struct Fit {
     /// How records are decoded.
@@ -62,7 +65,12 @@ impl ArrowHooks {
 
     /// Never called.
     #[allow(clippy::unused_async)]
-    pub async fn run(&self, _: &Arc<Fit>, _: Rows) -> Result<Rows, Hold> {
+    pub async fn run(&self, _: &Arc<Fit>, _: Rows) -> Result<(Rows, Tally), Hold> {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn note(&self, _: &Tally) {
         match *self {}
     }
 }

@@ -16,7 +16,7 @@ use crate::check::check;
 use crate::dead_letter::DeadLetters;
 use crate::decode::{decode, judge_text};
 use crate::fates::{Fate, Fates};
-use crate::hooks::Hooks;
+use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::rejections::RejectionLog;
 use crate::outcome::Hold;
@@ -56,11 +56,13 @@ impl Pipeline {
         let mut fates = Fates::new(batch.len());
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
+        let mut is_tallied = false;
         while !fates.is_settled() {
             let known = self.tables.current().await;
             let pending = pending(batch, &fates, &refused);
-            let checked = match self.compute(&known, batch, hooked.as_ref(), pending).await {
-                Ok(checked) => checked,
+            let computed = self.compute(&known, batch, hooked.as_ref(), pending).await;
+            let (checked, tally) = match computed {
+                Ok(computed) => computed,
                 Err(hold) => {
                     self.tables.wait_for_change(&known, hold).await;
                     continue;
@@ -77,6 +79,11 @@ impl Pipeline {
                 }
                 self.dead_letter(batch, &rejections, &mut fates).await;
                 refused.clear();
+            }
+            // Once a batch, however often it is computed.
+            if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
+                hooks.note(&tally);
+                is_tallied = true;
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
             let allowance = self.brake.allowance(&fates);
@@ -111,7 +118,8 @@ impl Pipeline {
         Some(Arc::new(hooked.payloads))
     }
 
-    /// The stages that are all computation, off the threads that serve the network.
+    /// The stages that are all computation, off the threads that serve the network; and what the
+    /// plugins on decoded rows are to be told of the batch, if there are any.
     ///
     /// # Errors
     /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
@@ -121,7 +129,7 @@ impl Pipeline {
         batch: &Arc<Batch>,
         hooked: Option<&Arc<Payloads>>,
         pending: Vec<Origin>,
-    ) -> Result<Checked, Hold> {
+    ) -> Result<(Checked, Option<(&ArrowHooks, Tally)>), Hold> {
         let fit = match &self.hooks.arrow {
             Some(hooks) => Some((hooks, hooks.fit(&known.plan).await?)),
             None => None,
@@ -130,11 +138,13 @@ impl Pipeline {
         let (batch, hooked) = (Arc::clone(batch), hooked.cloned());
         let mut rows =
             blocking::run(move || decoded(&plan, &batch, hooked.as_deref(), &pending)).await;
-        if let Some((hooks, fit)) = &fit {
-            rows = hooks.run(fit, rows).await?;
+        let mut tally = None;
+        if let Some((hooks, fit)) = fit {
+            let (hooked, asked) = hooks.run(&fit, rows).await?;
+            (rows, tally) = (hooked, Some((hooks, asked)));
         }
         let plan = Arc::clone(&known.plan);
-        Ok(blocking::run(move || check(&plan, rows, judge_text)).await)
+        Ok((blocking::run(move || check(&plan, rows, judge_text)).await, tally))
     }
 
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, ensure};
 
-pub use arrow::{ArrowHooks, Fit};
+pub use arrow::{ArrowHooks, Fit, Tally};
 pub use engine::engine;
 pub use file::{File, Sees};
 pub use manifest::Manifest;

@@ -133,7 +133,9 @@ pub fn rows(fit: &Fit, batch: &Batch) -> Rows {
 /// # Errors
 /// What a host would wait for.
 pub async fn hooked(hooks: &ArrowHooks, fit: &Arc<Fit>, rows: Rows) -> anyhow::Result<Rows> {
-    hooks.run(fit, rows).await.map_err(|hold: Hold| anyhow!("{}", hold.text().to_owned()))
+    let hooked = hooks.run(fit, rows).await;
+    let hooked = hooked.map_err(|hold: Hold| anyhow!("{}", hold.text().to_owned()))?;
+    Ok(hooked.0)
 }
 
 /// The lines of a file as the records of a partition; their numbers are the offsets, from 1. An

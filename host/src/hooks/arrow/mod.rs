@@ -36,6 +36,9 @@ const CALL_ROWS: usize = 16_000;
 /// Most bytes of columns of one call, unless a single row has more.
 const CALL_BYTES: usize = 4 * 1024 * 1024;
 
+/// How many rows of a batch each plugin was asked for, and failed on.
+pub struct Tally(Vec<(usize, usize)>);
+
 /// The plugins on decoded rows, in their order.
 pub struct ArrowHooks {
     plugins: Arc<[Plugin<ArrowPlugin>]>,
@@ -84,16 +87,24 @@ impl ArrowHooks {
         self.fit.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes decoded rows through every plugin: what comes back has the table's columns.
+    /// Takes decoded rows through every plugin: what comes back has the table's columns. The
+    /// tally is to be noted once for a batch.
     ///
     /// # Errors
     /// The breaker of a plugin is open, or no instance of it can be made; nothing is settled then.
     ///
     /// # Cancel safety
     /// Dropped, nothing has happened to any record.
-    pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<Rows, Hold> {
+    pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<(Rows, Tally), Hold> {
         let (plugins, fit) = (Arc::clone(&self.plugins), Arc::clone(fit));
         until_given_up(move |is_given_up| chain(&plugins, &fit, rows, is_given_up)).await
+    }
+
+    /// Tells each plugin's breaker of a batch that is not asked for again.
+    pub fn note(&self, tally: &Tally) {
+        for (plugin, (asked, failed)) in self.plugins.iter().zip(&tally.0) {
+            plugin.breaker.note(*asked, *failed);
+        }
     }
 }
 
@@ -126,22 +137,19 @@ fn chain(
     fit: &Fit,
     mut rows: Rows,
     is_given_up: &AtomicBool,
-) -> Result<Rows, Hold> {
-    let mut counted = Vec::new();
+) -> Result<(Rows, Tally), Hold> {
+    let mut tally = Tally(Vec::with_capacity(plugins.len()));
     for (plugin, step) in plugins.iter().zip(&fit.steps) {
         let mut work = Columns::new(plugin, fit, step, &rows)?;
         let verdict = isolate::run(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
         let given = work.given;
-        counted.push((plugin, verdict.rows, verdict.failed));
+        tally.0.push((verdict.rows, verdict.failed));
         rows = onward(rows, step, given, verdict.rejections)
             .map_err(|error| bug(&plugin.title, &error))?;
     }
-    for (plugin, asked, failed) in counted {
-        plugin.breaker.note(asked, failed);
-    }
     let last = plugins.last().map_or("", |plugin| &*plugin.title);
     let batch = rows.batch.project(&fit.of_the_table()).map_err(|error| bug(last, &error))?;
-    Ok(Rows { batch, written: fit.written.clone(), ..rows })
+    Ok((Rows { batch, written: fit.written.clone(), ..rows }, tally))
 }
 
 /// Columns and plan are made from each other, so this is a bug of the host.
