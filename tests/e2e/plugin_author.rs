@@ -198,6 +198,25 @@ fn what_a_plugin_fails_on_is_told_by_line() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_row_that_the_table_does_not_take_is_rejected_as_a_host_would() -> anyhow::Result<()> {
+    let here = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text);
+    write("columns.txt", "id Int64\ndo String\nkind Enum8('a' = 1)\n")?;
+    write("x.ndjson", "{\"id\":1,\"do\":\"keep\",\"kind\":\"a\"}\n{\"id\":2,\"do\":\"keep\"}\n")?;
+    let file = built("misbehaving-arrow.wasm")?;
+    let run = ["run", &file.to_string_lossy(), "--input", "x.ndjson", "--table", "columns.txt"];
+    let verdicts = done(plugin(here.path(), &run))?;
+    let lines: Vec<&str> = verdicts.lines().collect();
+    let [first, second] = *lines else { anyhow::bail!("{verdicts}") };
+    assert_eq!(first, r#"{"line":1,"verdict":"keep"}"#);
+    let refused =
+        r#"{"line":2,"verdict":"reject","message":"column `kind`: expected a value of Enum8"#;
+    assert!(second.starts_with(refused), "{second}");
+    assert!(second.ends_with(r#","column":"kind"}"#), "{second}");
+    Ok(())
+}
+
+#[test]
 fn a_plugin_is_measured_beside_another() -> anyhow::Result<()> {
     let here = tempfile::tempdir()?;
     let input = here.path().join("x.ndjson");

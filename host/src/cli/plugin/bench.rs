@@ -88,7 +88,7 @@ async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>
                     black_box(hooked.payloads.iter(batch).map(|row| row.1.len()).sum::<usize>());
                     started.elapsed()
                 }
-                Some(Loaded::Arrow(hooks, fit)) => {
+                Some(Loaded::Arrow(hooks, fit, _)) => {
                     let rows = trial::rows(fit, batch);
                     let started = Instant::now();
                     black_box(trial::hooked(hooks, fit, rows).await?);

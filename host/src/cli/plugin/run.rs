@@ -8,7 +8,9 @@ use anyhow::{Context as _, ensure};
 
 use super::trial::{self, Loaded, Trial};
 use super::verdict::{self, Line};
+use crate::check::check;
 use crate::config::LogFormat;
+use crate::decode::judge_text;
 
 /// Options of `sluicegate plugin run`.
 #[derive(Debug, clap::Args)]
@@ -34,10 +36,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let hooked = hooks.run(&batch, (0..batch.len()).collect()).await;
                 Ok(verdict::of_payloads(&batch, &hooked))
             }
-            Loaded::Arrow(hooks, fit) => {
+            Loaded::Arrow(hooks, fit, table) => {
                 let before = trial::rows(&fit, &batch);
                 let after = trial::hooked(&hooks, &fit, before.clone()).await?;
-                verdict::of_rows(&batch, &before, &after)
+                let checked = check(&table, after.clone(), judge_text);
+                verdict::of_rows(&batch, &before, &after, &checked.rejections)
             }
         }
     })?;

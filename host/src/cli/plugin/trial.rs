@@ -15,6 +15,7 @@ use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::record::{Batch, RawRecord, TopicPartition};
 use crate::rows::Rows;
+use crate::schema::plan::TablePlan;
 
 /// What a host calls the options of a trial.
 const OPTIONS: &[(&str, &str)] = &[
@@ -51,7 +52,7 @@ pub enum Loaded {
     /// Payloads.
     Rows(RowsHooks),
     /// Decoded rows of one table.
-    Arrow(ArrowHooks, Arc<Fit>),
+    Arrow(ArrowHooks, Arc<Fit>, Arc<TablePlan>),
 }
 
 impl Trial {
@@ -71,9 +72,10 @@ impl Trial {
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
             (None, Some(arrow), Some(path)) => {
-                let fit = arrow.fit(&Arc::new(table::read(path)?)).await;
+                let table = Arc::new(table::read(path)?);
+                let fit = arrow.fit(&table).await;
                 let fit = fit.map_err(|hold| anyhow!("{}", hold.text().to_owned()))?;
-                Ok(Loaded::Arrow(arrow, fit))
+                Ok(Loaded::Arrow(arrow, fit, table))
             }
             (Some(_), _, Some(_)) => bail!("--table: a plugin on payloads knows no table"),
             (None, Some(_), None) => bail!(
@@ -117,7 +119,7 @@ impl Loaded {
     pub fn memory_bytes(&self) -> usize {
         match self {
             Self::Rows(hooks) => hooks.memory_bytes(),
-            Self::Arrow(hooks, _) => hooks.memory_bytes(),
+            Self::Arrow(hooks, ..) => hooks.memory_bytes(),
         }
     }
 }

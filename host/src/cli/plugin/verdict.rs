@@ -51,19 +51,23 @@ pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<Line> {
     lines(batch, &before, &after, &hooked.rejections)
 }
 
-/// A verdict of a plugin on decoded rows, whose rows are shown as JSON; a record that does not
-/// decode is rejected as a host would.
+/// A verdict of a plugin on decoded rows, whose rows are shown as JSON. `rejections` has the records
+/// that a host would dead-letter, whether they did not decode, or the plugin or the table's rules
+/// refuse them.
 ///
 /// # Errors
 /// A column that cannot be shown.
-pub fn of_rows(batch: &Batch, before: &Rows, after: &Rows) -> anyhow::Result<Vec<Line>> {
+pub fn of_rows(
+    batch: &Batch,
+    before: &Rows,
+    after: &Rows,
+    rejections: &[Rejection],
+) -> anyhow::Result<Vec<Line>> {
     // The fields beside the table's columns are not to be seen after the plugin.
     let columns: Vec<usize> = (0..after.batch.num_columns()).collect();
     let before = Rows { batch: before.batch.project(&columns)?, ..before.clone() };
     let (was, is) = (json(&before)?, json(after)?);
-    let mut rejections = after.rejections.clone();
-    rejections.sort_by_key(|rejection| rejection.origin);
-    Ok(lines(batch, &pairs(&before, &was), &pairs(after, &is), &rejections))
+    Ok(lines(batch, &pairs(&before, &was), &pairs(after, &is), rejections))
 }
 
 fn pairs<'a>(rows: &Rows, lines: &'a [Vec<u8>]) -> Vec<(Origin, &'a [u8])> {
