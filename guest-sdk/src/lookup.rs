@@ -31,7 +31,8 @@ impl Lookup {
     ///
     /// # Errors
     ///
-    /// The table is not granted, or has no such column: a text for the operator.
+    /// The table is not granted, or has no such column, or more than 1,000 are asked for: a text for
+    /// the operator.
     pub fn open<C: Into<String>>(
         table: impl Into<String>,
         columns: impl IntoIterator<Item = C>,
@@ -52,7 +53,8 @@ impl Lookup {
     ///
     /// # Errors
     ///
-    /// The table or a column is gone; keys of more than 4 GiB.
+    /// The table or a column is gone; more than 1,000 columns; keys of more than 4 GiB; an answer
+    /// that is larger than `PLUGIN_<NAME>_MEMORY_BYTES`.
     pub fn get<'k, K: Into<Option<&'k str>>>(
         &self,
         keys: impl IntoIterator<Item = K>,
