@@ -14,11 +14,12 @@ use crate::blocking;
 use crate::brake::Brake;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
-use crate::decode::{decode, judge_text};
+use crate::decode::{decode, judge_text, with_metadata};
 use crate::fates::{Fate, Fates};
 use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::rejections::RejectionLog;
+use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
@@ -44,6 +45,8 @@ pub struct Pipeline {
     pub sink: Sink,
     /// Rejections in the log.
     pub log: RejectionLog,
+    /// Fields that fill no column, by name.
+    pub unknown: UnknownNames,
 }
 
 impl Pipeline {
@@ -92,7 +95,7 @@ impl Pipeline {
             fates.settle(inserted.landed, Fate::Landed);
             self.dead_letter(batch, &inserted.refused, &mut fates).await;
             match inserted.left {
-                None => count_defaults(&known, &checked),
+                None => self.count(&known, &checked),
                 Some(Left::SchemaChanged(text)) => self.tables.refresh_after(&known, text).await,
                 Some(Left::TooManyRefused(text)) => {
                     self.tables.wait_for_change(&known, self.brake.hold(&text)).await;
@@ -147,6 +150,22 @@ impl Pipeline {
         Ok((blocking::run(move || check(&plan, rows, judge_text)).await, tally))
     }
 
+    /// Counts what was put in the place of values, and the fields that nobody wants.
+    fn count(&self, known: &Known, checked: &Checked) {
+        for (at, values) in &checked.defaulted {
+            if let Some(column) = known.plan.columns.get(*at) {
+                count::defaulted(&column.name, *values);
+            }
+        }
+        for (at, column) in known.plan.columns.iter().enumerate() {
+            let replaced = checked.noticed.replaced.iter().filter(|of| **of == at).count();
+            if replaced > 0 {
+                count::replaced(&column.name, replaced as u64);
+            }
+        }
+        self.unknown.count(&checked.noticed);
+    }
+
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
         if rejections.is_empty() {
             return;
@@ -171,6 +190,7 @@ fn decoded(plan: &TablePlan, batch: &Batch, hooked: Option<&Payloads>, pending: 
             decode(plan, hooked.iter(batch).filter(|(origin, _)| is_pending(origin)))
         }
     };
+    let rows = with_metadata(plan, batch, rows);
     count::decoded(started.elapsed());
     rows
 }
@@ -179,12 +199,4 @@ fn decoded(plan: &TablePlan, batch: &Batch, hooked: Option<&Payloads>, pending: 
 fn pending(batch: &Batch, fates: &Fates, refused: &[Rejection]) -> Vec<Origin> {
     let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
     (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect()
-}
-
-fn count_defaults(known: &Known, checked: &Checked) {
-    for (at, values) in &checked.defaulted {
-        if let Some(column) = known.plan.columns.get(*at) {
-            count::defaulted(&column.name, *values);
-        }
-    }
 }

@@ -33,6 +33,8 @@ pub enum Reason {
     BadUuid,
     /// A number that does not fit the column's precision or scale.
     BadDecimal,
+    /// A field that fills no column, where UNKNOWN_FIELDS rejects such.
+    UnknownField,
     /// A required column is absent from the record.
     MissingColumn,
     /// A null where the column holds none.
@@ -49,7 +51,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MalformedJson,
         Self::InvalidUtf8,
         Self::DuplicateKey,
@@ -61,6 +63,7 @@ impl Reason {
         Self::BadDatetime,
         Self::BadUuid,
         Self::BadDecimal,
+        Self::UnknownField,
         Self::MissingColumn,
         Self::NullNotAllowed,
         Self::SchemaViolation,
@@ -83,6 +86,7 @@ impl Reason {
             Self::BadDatetime => "bad_datetime",
             Self::BadUuid => "bad_uuid",
             Self::BadDecimal => "bad_decimal",
+            Self::UnknownField => "unknown_field",
             Self::MissingColumn => "missing_column",
             Self::NullNotAllowed => "null_not_allowed",
             Self::SchemaViolation => "schema_violation",

@@ -29,6 +29,45 @@ pub struct Rows {
     pub dropped: Vec<Origin>,
     /// The columns that hooks wrote, ascending: their values are as untrusted as the wire.
     pub written: Arc<[usize]>,
+    /// What was noticed while decoding.
+    pub noticed: Noticed,
+}
+
+/// What was noticed of records beside their rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// Fields that fill no column: the first names, and how often each was seen.
+    pub unknown: Vec<(Box<str>, u64)>,
+    /// Fields of any other name that fill no column.
+    pub other_unknown: u64,
+    /// Columns, by their place in the plan, of values that were replaced, in the order in which
+    /// that happened.
+    pub replaced: Vec<usize>,
+}
+
+/// Most names of fields that are told apart.
+const MAX_UNKNOWN: usize = 100;
+
+impl Noticed {
+    /// Counts a field that fills no column. `guess` is where its name may stand, and is set to
+    /// where the next one may.
+    pub fn unknown(&mut self, name: &str, guess: &mut usize) {
+        let is_it = |(known, _): &(Box<str>, u64)| **known == *name;
+        let at = match self.unknown.get(*guess).is_some_and(is_it) {
+            true => Some(*guess),
+            false => self.unknown.iter().position(is_it),
+        };
+        if let Some(at) = at
+            && let Some((_, count)) = self.unknown.get_mut(at)
+        {
+            *count += 1;
+            *guess = at + 1;
+        } else if self.unknown.len() < MAX_UNKNOWN {
+            self.unknown.push((name.into(), 1));
+        } else {
+            self.other_unknown += 1;
+        }
+    }
 }
 
 /// Rows that may be inserted.
@@ -44,4 +83,6 @@ pub struct Checked {
     pub dropped: Vec<Origin>,
     /// How many nulls of each column a default took the place of, for columns with any.
     pub defaulted: Vec<(usize, usize)>,
+    /// What was noticed while decoding.
+    pub noticed: Noticed,
 }

@@ -175,7 +175,7 @@ async fn per_row() -> anyhow::Result<()> {
     .await?;
     let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
     let hold = |hold: sluicegate::outcome::Hold| anyhow::anyhow!("{}", hold.text().to_owned());
-    let fit = hooks.fit(&table()?).await.map_err(hold)?;
+    let fit = hooks.fit(&Arc::new(table()?)).await.map_err(hold)?;
     let batch = batch(record, RECORDS);
     let payloads = || (0..).zip(batch.payloads().flatten());
     let (mut decoded, mut pass) = (Vec::new(), Vec::new());

@@ -21,7 +21,7 @@ use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
 /// its rows. `judge_text` judges the texts that hooks wrote.
 pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
-    let Rows { batch, origins, absent, rejections, mut dropped, written } = rows;
+    let Rows { batch, origins, absent, rejections, mut dropped, written, noticed } = rows;
     let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
     let mut refused: HashMap<Origin, Rejection> = HashMap::with_capacity(rejections.len());
     for rejection in rejections {
@@ -68,7 +68,7 @@ pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
     let mut rejections: Vec<Rejection> = refused.into_values().collect();
     rejections.sort_by_key(|rejection| rejection.origin);
     dropped.retain(|origin| rejections.binary_search_by_key(origin, |r| r.origin).is_err());
-    Checked { batch, origins, rejections, dropped, defaulted }
+    Checked { batch, origins, rejections, dropped, defaulted, noticed }
 }
 
 fn null_origins(nulls: &NullBuffer, origins: &[Origin]) -> Vec<Origin> {
@@ -144,6 +144,7 @@ fn rejection(origin: Origin, plan: &ColumnPlan, is_absent: bool) -> Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Noticed;
     use crate::schema::plan::Rules;
     use crate::schema::table::{ColumnRow, TableSchema};
 
@@ -160,7 +161,8 @@ mod tests {
         let origins = (0..).take(column.len()).collect();
         let batch = RecordBatch::try_new(Arc::clone(&plan.arrow), vec![column]).unwrap();
         let (absent, rejections, dropped) = (vec![], vec![], vec![]);
-        (plan, Rows { batch, origins, absent, rejections, dropped, written: Arc::default() })
+        let (written, noticed) = (Arc::default(), Noticed::default());
+        (plan, Rows { batch, origins, absent, rejections, dropped, written, noticed })
     }
 
     /// Of rows without texts of a hook.

@@ -21,6 +21,7 @@ use crate::observe::exposition::Exposition;
 use crate::observe::progress::Progress;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::Status;
+use crate::observe::unknown::UnknownNames;
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
 use crate::schema::plan;
@@ -118,6 +119,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         dead_letters: DeadLetters::new(config, Arc::clone(status))?,
         sink: Sink::new(server, Arc::clone(status)),
         log: RejectionLog::new(config.log.with_payloads),
+        unknown: UnknownNames::default(),
     };
     let source = Source::start(config, observed)?;
     Ok((pipeline, source))
@@ -126,6 +128,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
 /// The rules of the configuration, in the plan's words.
 pub(super) fn rules(config: &Config) -> plan::Rules {
     let rules = &config.rules;
+    let fields = config.fields.clone();
     plan::Rules {
         required: rules.required.clone(),
         datetime: rules.datetime.clone(),
@@ -136,6 +139,12 @@ pub(super) fn rules(config: &Config) -> plan::Rules {
             TimestampUnit::Microseconds => plan::TimestampUnit::Microseconds,
             TimestampUnit::Nanoseconds => plan::TimestampUnit::Nanoseconds,
         }),
+        is_lenient: fields.is_lenient,
+        ignores_case: fields.ignores_case,
+        column_from: fields.column_from,
+        unknown_fields: fields.unknown,
+        metadata: fields.metadata,
+        on_invalid: fields.on_invalid,
     }
 }
 

@@ -7,7 +7,7 @@ impl Config {
     /// `***`, what is not set reads as an empty text. Of the variables of plugins
     /// and lookups, those of each one there is.
     pub fn describe(&self) -> Vec<(String, String)> {
-        let Self { kafka, batch, clickhouse, dlq, rules, plugins, admin, log } = self;
+        let Self { kafka, batch, clickhouse, dlq, rules, plugins, admin, log, fields } = self;
         let security = &kafka.security;
         let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
         let mut described: Vec<(String, String)> = [
@@ -44,10 +44,12 @@ impl Config {
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
             ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
-            ("PLUGINS", plugins.list.iter().map(entry).collect::<Vec<_>>().join(",")),
         ]
         .map(owned)
         .into();
+        described.extend(fields.described().into_iter().map(owned));
+        described
+            .push(owned(("PLUGINS", plugins.list.iter().map(entry).collect::<Vec<_>>().join(","))));
         described.extend(plugins.list.iter().flat_map(of_plugin));
         let rest = [
             ("PLUGIN_BREAKER_SHARE", plugins.breaker_share.to_string()),

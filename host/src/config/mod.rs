@@ -9,6 +9,7 @@ mod batch;
 mod clickhouse;
 mod describe;
 mod env;
+mod fields;
 mod kafka;
 mod lookups;
 mod names;
@@ -27,6 +28,7 @@ pub use admin::Admin;
 pub use batch::Batch;
 pub use clickhouse::ClickHouse;
 pub use env::Environment;
+pub use fields::Fields;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
 pub use lookups::{Lookup, LookupFormat, LookupSource};
 pub use names::as_part;
@@ -48,6 +50,8 @@ pub struct Config {
     pub dlq: Dlq,
     /// How values become rows.
     pub rules: Rules,
+    /// Which fields fill which columns, and how strictly.
+    pub fields: Fields,
     /// The plugins.
     pub plugins: Plugins,
     /// The probes and the metrics.
@@ -70,6 +74,7 @@ impl Config {
             clickhouse: clickhouse::read(&mut reader),
             dlq: rules::read_dlq(&mut reader),
             rules: rules::read_rules(&mut reader),
+            fields: fields::read(&mut reader),
             plugins: plugins::read(&mut reader),
             admin: admin::read(&mut reader),
             log: rules::read_log(&mut reader),

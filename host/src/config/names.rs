@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_of_a_family_warns_without_a_near_miss() {
-        for name in ["KAFKA_HEAP_OPTS", "PLUGIN_DIR", "COLUMN_FROM", "BATCH_SIZE"] {
+        for name in ["KAFKA_HEAP_OPTS", "PLUGIN_DIR", "COLUMN_ORDER", "BATCH_SIZE"] {
             let expected =
                 format!("{name}: is not read; no variable of the host has a name like it");
             assert_eq!(warning(name), Some(expected));

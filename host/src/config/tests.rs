@@ -44,7 +44,8 @@ pub(super) fn warnings(changes: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_required_variables_alone_give_every_default() {
-    let Config { kafka, batch, clickhouse, dlq, rules, plugins, admin, log } = config(&[]);
+    let Config { kafka, batch, clickhouse, dlq, rules, plugins, admin, log, fields } = config(&[]);
+    assert_eq!(fields, Fields::default());
     assert_eq!(kafka.brokers, "kafka:9092");
     assert_eq!(kafka.source, [SourceTopic::Literal("trips".to_owned())]);
     assert_eq!(kafka.auto_offset_reset, AutoOffsetReset::Earliest);

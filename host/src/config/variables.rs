@@ -140,6 +140,36 @@ pub static VARIABLES: &[Variable] = &[
     ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
     optional(
+        "FIELD_CASE",
+        "exact",
+        "`exact`: a field fills the column of its very name; `insensitive`: of its name in upper or lower case",
+    ),
+    optional(
+        "COLUMN_FROM",
+        "",
+        "columns that are filled from a place in the record instead of the field of their name, as a list of `column=/json/pointer`",
+    ),
+    optional(
+        "UNKNOWN_FIELDS",
+        "ignore",
+        "fields that fill no column: `ignore` them and count their names, `reject` the record, or `column:NAME` puts them into a String or JSON column as one object",
+    ),
+    optional(
+        "METADATA_COLUMNS",
+        "",
+        "columns that are filled with what Kafka says of the record, as a list of `column=topic`, `partition`, `offset`, `timestamp`, `key` or `headers`",
+    ),
+    optional(
+        "COERCION",
+        "strict",
+        "`lenient` takes numbers in quotes, 0 and 1 for booleans, and seconds since 1970 for times, as ClickHouse's JSONEachRow does",
+    ),
+    optional(
+        "COLUMN_ON_INVALID",
+        "",
+        "what becomes of a value that a column does not take, as a list of `column=reject`, `null` or `default`; each value replaced is counted",
+    ),
+    optional(
         "PLUGINS",
         "",
         "plugins in the order in which records go through them, as a list of `name=path.wasm`",

@@ -6,14 +6,22 @@ use crate::schema::types::{Kind, Type};
 /// What DATETIME_COLUMNS adds.
 const LAYOUTS: &str = "more layouts";
 
+/// What COERCION=lenient adds.
+const SECONDS: &str = ", or number of seconds";
+
 /// What a column takes, in short: the range follows from the type, and null is another
 /// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
         Kind::WideInt(_) => "integer, or as string".into(),
+        Kind::Int(_) if rules.is_lenient => "integer, or as string".into(),
         Kind::Int(_) => "integer".into(),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient => {
+            "number, or as string".into()
+        }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => "number".into(),
+        Kind::Bool if rules.is_lenient => "true or false, 1 or 0".into(),
         Kind::Bool => "true or false".into(),
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
@@ -25,8 +33,14 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
             let zone = zone.unwrap_or(rules.zone);
             let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
-            let number = rules.unit.map(|unit| format!(", or number in {}", name(unit)));
+            let number = match rules.unit {
+                Some(unit) => Some(format!(", or number in {}", name(unit))),
+                None => rules.is_lenient.then(|| SECONDS.to_owned()),
+            };
             format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
+        }
+        Kind::Time | Kind::Time64 { .. } if rules.is_lenient && rules.unit.is_none() => {
+            format!("span of time as string (h:mm:ss){SECONDS}")
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
@@ -105,6 +119,7 @@ mod tests {
     fn what_is_said_of_a_type_is_what_decode_takes() {
         let plain = Rules::default();
         let unit = Rules { timestamp_unit: Some(TimestampUnit::Milliseconds), ..Rules::default() };
+        let lenient = Rules { is_lenient: true, ..Rules::default() };
         let wide = Rules { datetime: vec!["c".into()], ..Rules::default() };
         let table: &[Case<'_>] = &[
             ("Int32", &plain, "integer", &["1"], &["\"1\"", "true", "1.5"]),
@@ -127,6 +142,30 @@ mod tests {
                 &["1", "\"1:00:00.0001\""],
             ),
             ("Float32", &plain, "number", &["1", "1.5"], &["\"1.5\""]),
+            ("Float32", &lenient, "number, or as string", &["\"1.5\""], &["\"\"", "\"x\""]),
+            ("Int8", &lenient, "integer, or as string", &["\"-1\""], &["\"1.5\"", "true"]),
+            ("Bool", &lenient, "true or false, 1 or 0", &["1", "0", "true"], &["2", "\"1\""]),
+            (
+                "DateTime",
+                &lenient,
+                "time as string (Asia/Tokyo), or number of seconds",
+                &["1", "\"1700000000\"", "\"2026-03-01 10:00:00\""],
+                &["1.5", "1700000000123"],
+            ),
+            (
+                "DateTime64(3)",
+                &lenient,
+                "time as string (Asia/Tokyo), or number of seconds",
+                &["1.5", "-1", "\"1.125\""],
+                &["1.0005", "1700000000123"],
+            ),
+            (
+                "Time",
+                &lenient,
+                "span of time as string (h:mm:ss), or number of seconds",
+                &["-90", "\"1:00:00\""],
+                &["0.5", "3600000"],
+            ),
             ("Bool", &plain, "true or false", &["true", "false"], &["1", "\"true\""]),
             ("String", &plain, "string", &["\"1\""], &["1", "{}"]),
             ("FixedString(2)", &plain, "string of at most 2 bytes", &["\"a\""], &["\"abc\"", "1"]),

@@ -26,7 +26,7 @@ pub fn put(
     rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
-    let rules = ValueRules { is_member: true, ..rules };
+    let rules = ValueRules { is_member: true, is_lenient: false, ..rules };
     let mut last: Option<Box<Fault>> = None;
     for turn in 0..TURNS {
         for (at, (member, part)) in members.iter().zip(column.parts()).enumerate() {

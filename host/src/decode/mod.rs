@@ -11,6 +11,7 @@ mod float;
 mod forms;
 mod json;
 mod member;
+mod metadata;
 mod nested;
 mod number;
 mod record;
@@ -21,6 +22,8 @@ mod walk;
 mod wide;
 
 #[cfg(test)]
+mod fields_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -29,11 +32,12 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
-use crate::rows::Rows;
+use crate::rows::{Noticed, Rows};
 use crate::schema::plan::TablePlan;
 use columns::Column;
 use fault::fault;
 pub use forms::forms;
+pub use metadata::with_metadata;
 pub use text::judge_text;
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
@@ -45,9 +49,10 @@ pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a 
     let mut columns: Vec<Column> =
         plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
     let (mut origins, mut absent, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
+    let mut noticed = Noticed::default();
     for (origin, payload) in payloads {
-        let row = origins.len();
-        match decode_one(plan, &mut columns, row, payload) {
+        let (row, replaced) = (origins.len(), noticed.replaced.len());
+        match decode_one(plan, &mut columns, row, payload, &mut noticed) {
             Ok(()) => {
                 complete(plan, &mut columns, row, origin, &mut absent);
                 origins.push(origin);
@@ -56,12 +61,14 @@ pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a 
                 for column in &mut columns {
                     column.truncate(row);
                 }
+                noticed.replaced.truncate(replaced);
                 rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });
             }
         }
     }
     let batch = finish(plan, columns, origins.len());
-    Rows { batch, origins, absent, rejections, dropped: Vec::new(), written: Arc::default() }
+    let (dropped, written) = (Vec::new(), Arc::default());
+    Rows { batch, origins, absent, rejections, dropped, written, noticed }
 }
 
 fn decode_one(
@@ -69,6 +76,7 @@ fn decode_one(
     columns: &mut [Column],
     row: usize,
     payload: &[u8],
+    noticed: &mut Noticed,
 ) -> Result<(), Box<Fault>> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         let found = format!("an invalid byte at offset {}", error.valid_up_to());
@@ -78,7 +86,7 @@ fn decode_one(
         let expected = format!("at most {MAX_DEPTH} levels of arrays and objects");
         return Err(fault(Reason::TooDeep, expected, "more"));
     }
-    record::read(plan, columns, row, text)
+    record::read(plan, columns, row, text, noticed)
 }
 
 /// Puts a null in every column that the record did not fill.
@@ -92,7 +100,7 @@ fn complete(
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
         if column.len() == row {
             column.put_null();
-            if plan.is_required && plan.is_asked {
+            if plan.is_required && plan.source.is_field() {
                 absent.push((at, origin));
             }
         }

@@ -10,7 +10,7 @@ use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
-use super::number::{Misfit, decimal, integer, is_long_integer, is_number};
+use super::number::{Misfit, decimal, integer, is_long_integer, is_number, scaled};
 use super::wide::{Wide, wide_decimal};
 use super::{date, time};
 
@@ -68,7 +68,17 @@ fn put_text(
     let refuse = |reason| fault(reason, expected(ty), token);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
-        Kind::Int(kind) if kind.is_64_bit() => put_integer(column, ty, text, token),
+        Kind::Int(kind) if kind.is_64_bit() || rules.is_lenient => {
+            put_integer(column, ty, text, token)
+        }
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient && is_number(text) => {
+            column.put_float(text).ok_or_else(|| refuse(Reason::OutOfRange))
+        }
+        Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time | Kind::Time64 { .. }
+            if rules.is_lenient && is_number(text) =>
+        {
+            put_number(column, ty, rules, text)
+        }
         Kind::WideInt(_) => put_integer(column, ty, text, token),
         Kind::Decimal { precision, scale } => {
             let put = match precision {
@@ -148,6 +158,17 @@ fn put_number(
             column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
         }
         Kind::Decimal { .. } => put_text(column, ty, rules, token, token),
+        Kind::Bool if rules.is_lenient => {
+            let value = integer(token).ok().filter(|value| matches!(value, 0 | 1));
+            column.put_bool(value.ok_or_else(mismatch)? == 1).ok_or_else(mismatch)
+        }
+        Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time | Kind::Time64 { .. }
+            if rules.is_lenient && rules.unit.is_none() =>
+        {
+            let nanos = seconds(token).map_err(|_| refuse(Reason::BadDatetime))?;
+            let ticks = ticks(&ty.kind, nanos).ok_or_else(|| refuse(Reason::OutOfRange))?;
+            column.put_integer(ticks.into()).ok_or_else(mismatch)
+        }
         Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
             let Some(unit) = rules.unit else {
                 let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
@@ -183,6 +204,13 @@ fn put_integer(
         Err(Misfit::Range) => Err(refuse(Reason::OutOfRange)),
         Err(Misfit::Fraction | Misfit::NotANumber) => Err(refuse(Reason::TypeMismatch)),
     }
+}
+
+/// Seconds, with up to nine digits behind the point, as nanoseconds.
+fn seconds(token: &str) -> Result<i128, Misfit> {
+    let (is_negative, magnitude) = scaled::<u128>(token, 9)?;
+    let nanos = i128::try_from(magnitude).map_err(|_| Misfit::Range)?;
+    Ok(if is_negative { -nanos } else { nanos })
 }
 
 /// Nanoseconds in the unit that a column of times goes out in; `None` if it does not hold them.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
     INSERT_SECONDS, Kind, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS,
-    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, VALUES_DEFAULTED,
+    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, UNKNOWN_FIELDS,
+    VALUES_DEFAULTED, VALUES_REPLACED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -159,6 +160,16 @@ pub fn rejected(rejections: &[Rejection]) {
 /// A default took the place of so many absent or null fields of a column.
 pub fn defaulted(column: &str, values: usize) {
     VALUES_DEFAULTED.count(&[column], values as u64);
+}
+
+/// Fields of this name fill no column.
+pub fn unknown_field(name: &str, fields: u64) {
+    UNKNOWN_FIELDS.count(&[name], fields);
+}
+
+/// A value of a column was not taken, and NULL or its default was put in its place.
+pub fn replaced(column: &str, values: u64) {
+    VALUES_REPLACED.count(&[column], values);
 }
 
 /// A plugin is there, and may fail in these ways.

@@ -103,6 +103,21 @@ pub(super) const VALUES_DEFAULTED: Metric = metric(
     &["column"],
     "Absent or null fields that the column's default took the place of",
 );
+pub(super) const VALUES_REPLACED: Metric = metric(
+    "sluicegate_values_replaced_total",
+    Kind::Counter,
+    "values",
+    &["column"],
+    "Values that the column does not take, and that COLUMN_ON_INVALID put NULL or a default in the \
+     place of",
+);
+pub(super) const UNKNOWN_FIELDS: Metric = metric(
+    "sluicegate_unknown_fields_total",
+    Kind::Counter,
+    "fields",
+    &["field"],
+    "Fields that fill no column, by the first 100 names; the rest as `(others)`",
+);
 pub(super) const RETRIES: Metric = metric(
     "sluicegate_retries_total",
     Kind::Counter,
@@ -283,6 +298,8 @@ pub static METRICS: &[Metric] = &[
     RECORDS_REJECTED,
     ROWS_LANDED,
     VALUES_DEFAULTED,
+    VALUES_REPLACED,
+    UNKNOWN_FIELDS,
     RETRIES,
     COMMIT_FAILURES,
     REBALANCES,

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod rejections;
 pub mod status;
 pub mod throttle;
+pub mod unknown;
 
 use std::sync::Arc;
 

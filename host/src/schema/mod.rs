@@ -3,8 +3,11 @@
 
 pub mod arrow;
 pub mod literal;
+pub mod names;
 pub mod plan;
 pub mod quoted;
 pub mod ranges;
+pub mod rules;
+pub mod source;
 pub mod table;
 pub mod types;

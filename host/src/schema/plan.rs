@@ -5,38 +5,17 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use chrono_tz::Tz;
-use hashbrown::HashMap;
 
 use super::arrow::field;
 use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal};
+use super::names::Names;
+pub use super::rules::{PlanError, Rules, TimestampUnit};
+use super::source::{OnInvalid, Source, UnknownFields};
 use super::table::{Column, TableSchema};
 use super::types::{self, Element, Kind, Type, TypeError};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
-
-/// The rules that the configuration adds to the table's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rules {
-    /// REQUIRED_COLUMNS: absent or null rejects the record.
-    pub required: Vec<String>,
-    /// DATETIME_COLUMNS: empty or null is 1970, and more layouts are read.
-    pub datetime: Vec<String>,
-    /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
-    pub string_enum: Vec<String>,
-    /// TIMESTAMP_UNIT: what a number means in a DateTime column; `None` refuses numbers.
-    pub timestamp_unit: Option<TimestampUnit>,
-}
-
-/// What a number counts since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum TimestampUnit {
-    Seconds,
-    Milliseconds,
-    Microseconds,
-    Nanoseconds,
-}
 
 /// What becomes of an absent or null field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,14 +35,16 @@ pub enum WhenNull {
 /// One column of a plan.
 #[derive(Debug, Clone)]
 pub struct ColumnPlan {
-    /// The column's name, and the field's.
+    /// The column's name.
     pub name: Arc<str>,
     /// The type.
     pub ty: Type,
     /// The type as ClickHouse prints it, for texts.
     pub type_text: String,
-    /// A record's field of this name fills it; a hook does where it does not.
-    pub is_asked: bool,
+    /// Where its value comes from.
+    pub source: Source,
+    /// What becomes of a value that it does not take.
+    pub on_invalid: OnInvalid,
     /// Absent or null rejects the record.
     pub is_required: bool,
     /// What becomes of a null otherwise.
@@ -74,6 +55,7 @@ pub struct ColumnPlan {
 
 /// How values are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct ValueRules {
     /// The zone of date texts without an offset, where the column has none of its own.
     pub zone: Tz,
@@ -83,20 +65,21 @@ pub struct ValueRules {
     pub unit: Option<TimestampUnit>,
     /// The value may be of several types.
     pub is_member: bool,
+    /// Numbers in quotes, 0 and 1 for booleans, and seconds for times are taken too.
+    pub is_lenient: bool,
     /// The server takes texts within JSON for times where it can, and rewrites them.
     pub is_inferred: bool,
 }
 
-/// A name in a rule that fits no column.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{variable}: `{column}` {problem}")]
-pub struct PlanError {
-    /// The variable to look at.
-    pub variable: &'static str,
-    /// The name in it.
-    pub column: String,
-    /// What is wrong.
-    pub problem: String,
+/// What becomes of a field that fills no column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is counted by name.
+    Ignore,
+    /// It rejects the record.
+    Reject,
+    /// It goes into this column.
+    Column(usize),
 }
 
 /// How a record becomes a row.
@@ -106,8 +89,12 @@ pub struct TablePlan {
     pub columns: Vec<ColumnPlan>,
     /// The same as an Arrow schema.
     pub arrow: SchemaRef,
-    by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    /// Which columns a record's fields fill.
+    pub names: Names,
+    /// What becomes of those that fill none.
+    pub unknown: Unknown,
     fingerprint: String,
+    ignores_case: bool,
     /// How fields beside the columns are read.
     values: ValueRules,
 }
@@ -126,14 +113,34 @@ impl TablePlan {
             schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
         // Of a field beside the columns nothing goes to the server.
         let values = ValueRules { is_inferred: false, ..ValueRules::new(schema, rules) };
-        Ok(Self::of(columns, schema.fingerprint.clone(), values))
+        let rest = if rules.unknown_fields == UnknownFields::Reject {
+            Unknown::Reject
+        } else {
+            Unknown::Ignore
+        };
+        Ok(Self::of(columns, rest, schema.fingerprint.clone(), rules.ignores_case, values))
     }
 
-    fn of(columns: Vec<ColumnPlan>, fingerprint: String, values: ValueRules) -> Self {
+    fn of(
+        columns: Vec<ColumnPlan>,
+        rest: Unknown,
+        fingerprint: String,
+        ignores_case: bool,
+        values: ValueRules,
+    ) -> Self {
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
-        let asked = columns.iter().enumerate().filter(|(_, column)| column.is_asked);
-        let by_name = asked.map(|(at, column)| (Arc::clone(&column.name), at)).collect();
-        Self { columns, arrow: Arc::new(Schema::new(fields)), by_name, fingerprint, values }
+        let mut names = Names::new(ignores_case);
+        let mut unknown = rest;
+        for (at, column) in columns.iter().enumerate() {
+            match &column.source {
+                Source::Name => names.add(std::slice::from_ref(&column.name), at),
+                Source::Pointer(pointer) => names.add(pointer.steps(), at),
+                Source::Unknown => unknown = Unknown::Column(at),
+                Source::Metadata(_) | Source::Plugin => {}
+            }
+        }
+        let arrow = Arc::new(Schema::new(fields));
+        Self { columns, arrow, names, unknown, fingerprint, ignores_case, values }
     }
 
     /// A field of records that is no column of the table, to be decoded to a ClickHouse type.
@@ -145,7 +152,8 @@ impl TablePlan {
             name: name.into(),
             ty: types::parse(type_text)?,
             type_text: type_text.to_owned(),
-            is_asked: true,
+            source: Source::Name,
+            on_invalid: OnInvalid::Reject,
             is_required: false,
             when_null: WhenNull::Keep,
             values: self.values,
@@ -158,15 +166,18 @@ impl TablePlan {
     pub fn with_fields(&self, fields: Vec<ColumnPlan>, unasked: &BTreeSet<usize>) -> Self {
         let mut columns = self.columns.clone();
         for (at, column) in columns.iter_mut().enumerate() {
-            column.is_asked = !unasked.contains(&at);
+            if unasked.contains(&at) {
+                column.source = Source::Plugin;
+            }
         }
         columns.extend(fields);
-        Self::of(columns, self.fingerprint.clone(), self.values)
+        let rest = if self.unknown == Unknown::Reject { Unknown::Reject } else { Unknown::Ignore };
+        Self::of(columns, rest, self.fingerprint.clone(), self.ignores_case, self.values)
     }
 
-    /// The column that a field fills.
-    pub fn column_of(&self, field: &str) -> Option<usize> {
-        self.by_name.get(field).copied()
+    /// The place of the column of this name.
+    pub fn column_of(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| *column.name == *name)
     }
 
     /// Says which state of the table the plan was made for.
@@ -182,6 +193,7 @@ impl ValueRules {
             is_wide: false,
             unit: rules.timestamp_unit,
             is_member: false,
+            is_lenient: rules.is_lenient,
             // As `sink` chooses the reader.
             is_inferred: schema.holds(Kind::is_union),
         }
@@ -197,15 +209,19 @@ impl ColumnPlan {
             name: Arc::clone(&column.name),
             ty: column.ty.clone(),
             type_text: column.type_text.clone(),
-            is_asked: true,
+            source: rules.source(&column.name),
+            on_invalid: rules.on_invalid(&column.name),
             is_required: is_in(&rules.required),
-            when_null: when_null(column, is_wide, is_in(&rules.string_enum)),
+            when_null: when_null(column, rules),
             values: ValueRules { is_wide, ..ValueRules::new(schema, rules) },
         }
     }
 }
 
-fn when_null(column: &Column, is_datetime: bool, is_string_enum: bool) -> WhenNull {
+/// What becomes of an absent or null field of a column.
+pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
+    let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
+    let (is_datetime, is_string_enum) = (is_in(&rules.datetime), is_in(&rules.string_enum));
     let default = column.default.as_deref();
     match &column.ty.kind {
         _ if column.ty.is_nullable => WhenNull::Keep,
@@ -253,50 +269,6 @@ fn refuses_null(elements: &[Element]) -> bool {
         Kind::Tuple(elements) => refuses_null(elements),
         _ => element.ty.is_text,
     })
-}
-
-impl Rules {
-    /// Every name that is no column, or one of a type that the rule does not fit.
-    pub fn errors(&self, schema: &TableSchema) -> Vec<PlanError> {
-        let is_date = |kind: &Kind| {
-            matches!(
-                kind,
-                Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. }
-            )
-        };
-        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
-        let mut errors = Vec::new();
-        let mut look = |variable, names: &[String], fits: &dyn Fn(&Kind) -> bool, wanted: &str| {
-            for name in names {
-                let found = schema.columns.iter().find(|column| *column.name == **name);
-                let problem = match found {
-                    None => schema.why_not_filled(name).unwrap_or_else(|| {
-                        format!("is no column of `{}`{}", schema.table, near_miss(schema, name))
-                    }),
-                    Some(column) if !fits(&column.ty.kind) => {
-                        format!("is of type {}, expected {wanted}", column.type_text)
-                    }
-                    Some(_) => continue,
-                };
-                errors.push(PlanError { variable, column: name.clone(), problem });
-            }
-        };
-        look("REQUIRED_COLUMNS", &self.required, &|_| true, "");
-        look("DATETIME_COLUMNS", &self.datetime, &is_date, "a date or time");
-        look("STRING_ENUM_COLUMNS", &self.string_enum, &is_text, "String or Enum");
-        errors
-    }
-}
-
-fn near_miss(schema: &TableSchema, name: &str) -> String {
-    schema
-        .columns
-        .iter()
-        .map(|column| (strsim::damerau_levenshtein(&column.name, name), &column.name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2.max(name.len() / 4))
-        .map(|(_, near)| format!("; did you mean `{near}`?"))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::decode::forms;
 use crate::schema::arrow::data_type;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenNull};
+use crate::schema::source::{OnInvalid, Source};
 use crate::schema::table::{Column, TableSchema};
 
 /// One column, in words.
@@ -31,16 +32,14 @@ struct Fill {
 pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -> Vec<Mapping> {
     let filled = schema.columns.iter().map(|column| {
         let plan = ColumnPlan::new(column, schema, rules);
-        let is_asked = asks.is_none_or(|asks| asks.column_of(&column.name).is_some());
+        let asked = asks.and_then(|asks| asks.columns.iter().find(|c| c.name == column.name));
+        let source = asked.map_or(&plan.source, |asked| &asked.source);
         Mapping {
             name: column.name.to_string(),
             type_text: column.type_text.clone(),
             fill: Ok(Fill {
                 sent_as: data_type(&column.ty).to_string(),
-                takes: match is_asked {
-                    true => forms(&column.ty, plan.values),
-                    false => "nothing: a plugin gives it".into(),
-                },
+                takes: takes(source, &plan),
                 missing: missing(column, &plan, rules),
             }),
         }
@@ -51,6 +50,25 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
         fill: Err(column.why.clone()),
     });
     filled.chain(left_out).collect()
+}
+
+fn takes(source: &Source, plan: &ColumnPlan) -> String {
+    let forms = || match plan.on_invalid {
+        OnInvalid::Reject => forms(&plan.ty, plan.values),
+        other => {
+            let forms = forms(&plan.ty, plan.values);
+            format!("{forms}; else {} (COLUMN_ON_INVALID)", other.as_str())
+        }
+    };
+    match source {
+        Source::Name => forms(),
+        Source::Pointer(pointer) => format!("{}, from {pointer} (COLUMN_FROM)", forms()),
+        Source::Metadata(what) => {
+            format!("nothing: it is the record's {} (METADATA_COLUMNS)", what.as_str())
+        }
+        Source::Unknown => "the fields that fill no column (UNKNOWN_FIELDS)".into(),
+        Source::Plugin => "nothing: a plugin gives it".into(),
+    }
 }
 
 fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
@@ -139,6 +157,7 @@ mod tests {
             datetime: only("at"),
             string_enum: only("s"),
             timestamp_unit: None,
+            ..Rules::default()
         };
         let found = mappings(&schema, &rules, None);
         let found: Vec<String> = found.iter().map(|column| column.cells().join(" | ")).collect();

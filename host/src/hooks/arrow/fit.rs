@@ -215,6 +215,7 @@ fn parts(plan: arrow::Planned) -> (Vec<String>, Vec<(String, String)>, Vec<Strin
 pub mod tests {
     use super::*;
     use crate::schema::plan::Rules;
+    use crate::schema::source::Source;
     use crate::schema::table::{ColumnRow, TableSchema};
 
     /// A table of `id UInt64, fleet String, owner String`, of which the last two are required.
@@ -260,8 +261,8 @@ pub mod tests {
         let fit = fit(vec![first, second]).unwrap();
         let names: Vec<_> = fit.decode.columns.iter().map(|column| &*column.name).collect();
         assert_eq!(names, ["id", "fleet", "owner", "vin"]);
-        let asked = ["id", "fleet", "owner", "vin"].map(|name| fit.decode.column_of(name));
-        assert_eq!(asked, [Some(0), Some(1), None, Some(3)]);
+        let sources: Vec<_> = fit.decode.columns.iter().map(|column| &column.source).collect();
+        assert_eq!(sources, [&Source::Name, &Source::Name, &Source::Plugin, &Source::Name]);
         assert_eq!(*fit.written, [1, 2]);
         let [a, b] = &*fit.steps else { panic!("two plugins") };
         assert_eq!((&*a.reads, &*a.writes), (&[1, 3][..], &[2][..]));

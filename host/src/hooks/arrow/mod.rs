@@ -165,7 +165,7 @@ fn onward(
     given: Given,
     refused: Vec<Rejection>,
 ) -> Result<Rows, ArrowError> {
-    let Rows { batch, origins, absent, mut rejections, mut dropped, written } = rows;
+    let Rows { batch, origins, absent, mut rejections, mut dropped, written, noticed } = rows;
     let is_out: HashSet<Origin> = refused.iter().map(|rejection| rejection.origin).collect();
     let onward = given.join(&batch, &step.writes, &origins, &is_out)?;
     let mut left = onward.origins.iter().peekable();
@@ -180,7 +180,7 @@ fn onward(
     }
     rejections.extend(refused);
     let (batch, origins) = (onward.batch, onward.origins);
-    Ok(Rows { batch, origins, absent, rejections, dropped, written })
+    Ok(Rows { batch, origins, absent, rejections, dropped, written, noticed })
 }
 
 /// Decoded rows through one plugin.

@@ -1,0 +1,232 @@
+//! From which fields columns are filled: COLUMN_FROM, FIELD_CASE, UNKNOWN_FIELDS, METADATA_COLUMNS
+//! and COLUMN_ON_INVALID.
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
+
+use super::*;
+use crate::record::{Batch, RawRecord, TopicPartition};
+use crate::schema::plan::Rules;
+use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
+use crate::schema::table::{ColumnRow, TableSchema};
+
+fn plan(columns: &[(&str, &str)], rules: &Rules) -> TablePlan {
+    let rows = columns.iter().map(|(name, ty)| ColumnRow {
+        name: (*name).into(),
+        ty: (*ty).into(),
+        default_kind: String::new(),
+        default_expression: String::new(),
+    });
+    TablePlan::new(&TableSchema::from_rows("d", "t", "UTC", rows).unwrap(), rules).unwrap()
+}
+
+fn from(columns: &[(&str, &str)]) -> Vec<(String, Pointer)> {
+    let from = |(column, text): &(&str, &str)| ((*column).into(), Pointer::parse(text).unwrap());
+    columns.iter().map(from).collect()
+}
+
+fn read(plan: &TablePlan, payload: &str) -> Rows {
+    decode(plan, std::iter::once((0, payload.as_bytes())))
+}
+
+/// The only column of Int32, a row for each payload; `None` is a null.
+fn numbers(plan: &TablePlan, payload: &str) -> Vec<Option<i32>> {
+    let rows = read(plan, payload);
+    assert_eq!(rows.rejections, [], "{payload}");
+    rows.batch.columns().iter().map(|c| c.as_primitive::<Int32Type>().iter().next()?).collect()
+}
+
+fn fault(plan: &TablePlan, payload: &str) -> (Reason, String, String) {
+    let mut rows = read(plan, payload);
+    assert_eq!(rows.batch.num_rows(), 0, "{payload}");
+    let fault = rows.rejections.remove(0).fault;
+    (fault.reason, fault.pointer.clone(), fault.to_string())
+}
+
+#[test]
+fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_not() {
+    let columns = [("x", "Nullable(Int32)"), ("y", "Nullable(Int32)"), ("a", "Nullable(Int32)")];
+    let column_from = from(&[("x", "/p/x"), ("y", "/p/list/1/y")]);
+    let plan = plan(&columns, &Rules { column_from, ..Rules::default() });
+    for (payload, expected) in [
+        (r#"{"p":{"x":1,"list":[{"y":7},{"y":2}]},"a":3}"#, [Some(1), Some(2), Some(3)]),
+        // The field of the column's own name is another one.
+        (r#"{"x":1,"y":2,"a":3}"#, [None, None, Some(3)]),
+        (r#"{"p":null,"a":3}"#, [None, None, Some(3)]),
+        (r#"{"p":[1],"a":null}"#, [None, None, None]),
+        (r#"{"p":{"list":{"1":{"y":2}}}}"#, [None, Some(2), None]),
+        (r#"{"p":{"list":[1]}}"#, [None, None, None]),
+    ] {
+        assert_eq!(numbers(&plan, payload), expected, "{payload}");
+    }
+    let (reason, pointer, _) = fault(&plan, r#"{"p":{"list":[0,{"y":"z"}]}}"#);
+    assert_eq!((reason, &*pointer), (Reason::TypeMismatch, "/p/list/1/y"));
+    let (reason, pointer, _) = fault(&plan, r#"{"p":{"x":1,"x":2}}"#);
+    assert_eq!((reason, &*pointer), (Reason::DuplicateKey, "/p/x"));
+    assert_eq!(fault(&plan, r#"{"p":{"\ud800":1}}"#).0, Reason::MalformedJson);
+}
+
+#[test]
+fn one_field_may_fill_two_columns() {
+    let column_from = from(&[("x", "/a")]);
+    let columns = [("a", "Int32"), ("x", "Int32")];
+    let plan = plan(&columns, &Rules { column_from, ..Rules::default() });
+    assert_eq!(numbers(&plan, r#"{"a":1}"#), [Some(1), Some(1)]);
+}
+
+#[test]
+fn case_is_ignored_where_that_is_asked_for_and_two_of_a_name_are_too_many() {
+    let rules = Rules { ignores_case: true, ..Rules::default() };
+    let insensitive = plan(&[("Id", "Int32")], &rules);
+    for payload in [r#"{"Id":1}"#, r#"{"ID":1}"#, r#"{"id":1}"#] {
+        assert_eq!(numbers(&insensitive, payload), [Some(1)], "{payload}");
+    }
+    assert_eq!(fault(&insensitive, r#"{"id":1,"ID":1}"#).0, Reason::DuplicateKey);
+    let exact = plan(&[("Id", "Nullable(Int32)")], &Rules::default());
+    assert_eq!(numbers(&exact, r#"{"id":1}"#), [None]);
+}
+
+#[test]
+fn fields_that_fill_no_column_are_counted_refused_or_kept() {
+    let of = |unknown_fields, ty: &str| {
+        let rules = Rules { unknown_fields, ..Rules::default() };
+        plan(&[("a", "Int32"), ("rest", ty)], &rules)
+    };
+    let payload = r#"{"b":{"c":1},"a":1,"rest":"x","d\"":2,"b":3}"#;
+    let noticed = read(&of(UnknownFields::Ignore, "String"), payload).noticed;
+    assert_eq!(noticed.unknown, [("b".into(), 2), ("d\"".into(), 1)]);
+    let (reason, pointer, text) = fault(&of(UnknownFields::Reject, "String"), payload);
+    assert_eq!((reason, &*pointer), (Reason::UnknownField, "/b"));
+    assert_eq!(text, "/b: expected fields that fill a column, got `b`");
+    let kept = of(UnknownFields::Column("rest".into()), "String");
+    let rows = read(&kept, payload);
+    let rest = r#"{"b":{"c":1},"rest":"x","d\"":2,"b":3}"#;
+    assert_eq!(rows.batch.column(1).as_string::<i32>().value(0), rest);
+    let rows = read(&kept, r#"{"a":1}"#);
+    assert_eq!(rows.batch.column(1).as_string::<i32>().value(0), "{}");
+    let json = of(UnknownFields::Column("rest".into()), "JSON");
+    let (reason, ..) = fault(&json, payload);
+    assert_eq!(reason, Reason::DuplicateKey);
+}
+
+#[test]
+fn a_name_past_those_that_are_told_apart_is_counted_with_others() {
+    let plan = plan(&[("a", "Int32")], &Rules::default());
+    let payloads: Vec<String> = (0..150).map(|n| format!(r#"{{"n{n}":1}}"#)).collect();
+    let rows = decode(&plan, (0..).zip(payloads.iter().map(String::as_bytes)));
+    assert_eq!((rows.noticed.unknown.len(), rows.noticed.other_unknown), (100, 50));
+}
+
+#[test]
+fn an_invalid_value_is_replaced_where_that_is_asked_for_and_counted_if_its_record_stays() {
+    let on_invalid = vec![("a".to_owned(), OnInvalid::Default), ("b".to_owned(), OnInvalid::Null)];
+    let rules = Rules { on_invalid, ..Rules::default() };
+    let columns = [("a", "Int32"), ("b", "Nullable(Int32)"), ("c", "Nullable(Int32)")];
+    let plan = plan(&columns, &rules);
+    let payload = r#"{"a":"x","b":99999999999,"c":3}"#;
+    assert_eq!(numbers(&plan, payload), [None, None, Some(3)]);
+    assert_eq!(read(&plan, payload).noticed.replaced, [0, 1]);
+    let refused = read(&plan, r#"{"a":"x","c":"x"}"#);
+    assert_eq!((refused.rejections.len(), refused.noticed.replaced), (1, vec![]));
+    assert_eq!(fault(&plan, r#"{"a":1,"a":2}"#).0, Reason::DuplicateKey);
+}
+
+#[test]
+fn a_rule_that_does_not_fit_the_table_is_told_by_its_variable() {
+    let rules = Rules {
+        ignores_case: true,
+        column_from: from(&[("gone", "/x"), ("n", "/x")]),
+        unknown_fields: UnknownFields::Column("n".into()),
+        metadata: vec![("n".into(), Metadata::Topic), ("N".into(), Metadata::Topic)],
+        on_invalid: vec![
+            ("n".into(), OnInvalid::Null),
+            ("m".into(), OnInvalid::Default),
+            ("e".into(), OnInvalid::Default),
+        ],
+        ..Rules::default()
+    };
+    let columns = [("n", "Int8"), ("N", "Int8"), ("m", "Nullable(Int8)"), ("e", "Enum8('a' = 1)")];
+    let rows = columns.map(|(name, ty)| ColumnRow {
+        name: name.into(),
+        ty: ty.into(),
+        default_kind: String::new(),
+        default_expression: String::new(),
+    });
+    let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+    let errors = TablePlan::new(&schema, &rules).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(errors.join("\n"), @r"
+    UNKNOWN_FIELDS: `n` is of type Int8, expected String or JSON
+    METADATA_COLUMNS: `n` is filled by UNKNOWN_FIELDS too; take it out of one
+    METADATA_COLUMNS: `N` is of type Int8, expected String
+    COLUMN_FROM: `gone` is no column of `t`
+    COLUMN_FROM: `n` is filled by UNKNOWN_FIELDS too; take it out of one
+    COLUMN_ON_INVALID: `n` is of type Int8, which holds no null
+    COLUMN_ON_INVALID: `m` is Nullable: its DEFAULT cannot be asked for; use null
+    COLUMN_ON_INVALID: `e` has no DEFAULT that ClickHouse puts in the place of a null
+    FIELD_CASE: `N` differs from `n` only by case
+    ");
+}
+
+/// A record with this key and these headers.
+fn batch(key: Option<&[u8]>, headers: &[(&str, Option<&[u8]>)]) -> Batch {
+    let source = TopicPartition { topic: "orders".into(), partition: 3 };
+    let mut batch = Batch::default();
+    let payload = Some(&br#"{"a":1,"topic":"x"}"#[..]);
+    let record = RawRecord { offset: 7, timestamp_ms: Some(1_700_000_000_123), key, payload };
+    batch.push(&source, 0, &record);
+    for (name, value) in headers {
+        batch.push_header(name.as_bytes(), *value);
+    }
+    batch
+}
+
+fn with_all(batch: &Batch, headers: &str) -> Rows {
+    let columns = [
+        ("topic", "LowCardinality(String)"),
+        ("partition", "Int32"),
+        ("offset", "Int64"),
+        ("at", "DateTime64(3)"),
+        ("key", "Nullable(String)"),
+        ("headers", headers),
+    ];
+    let words = Metadata::WORDS.iter();
+    let metadata = columns.iter().zip(words).map(|((name, _), (_, what))| ((*name).into(), *what));
+    let plan = plan(&columns, &Rules { metadata: metadata.collect(), ..Rules::default() });
+    let rows = decode(&plan, (0..).zip(batch.payloads().flatten()));
+    with_metadata(&plan, batch, rows)
+}
+
+#[test]
+fn what_kafka_says_of_a_record_fills_columns() {
+    let headers: &[(&str, Option<&[u8]>)] = &[("b", Some(b"1")), ("a", None)];
+    let rows = with_all(&batch(Some(b"k"), headers), "Map(String, Nullable(String))");
+    assert_eq!(rows.rejections, []);
+    let column = |at| rows.batch.column(at);
+    assert_eq!(column(0).as_string::<i32>().value(0), "orders");
+    assert_eq!(column(1).as_primitive::<Int32Type>().value(0), 3);
+    assert_eq!(column(2).as_primitive::<Int64Type>().value(0), 7);
+    assert_eq!(column(3).as_primitive::<TimestampMillisecondType>().value(0), 1_700_000_000_123);
+    assert_eq!(column(4).as_string::<i32>().value(0), "k");
+    assert_eq!(column(5).as_map().value_length(0), 2);
+    let rows = with_all(&batch(None, &[]), "Map(String, String)");
+    assert!(rows.batch.column(4).is_null(0));
+    assert_eq!(rows.batch.column(5).as_map().value_length(0), 0);
+}
+
+#[test]
+fn a_key_or_header_that_is_no_text_or_stands_twice_rejects_its_record() {
+    let twice: &[(&str, Option<&[u8]>)] = &[("a", Some(b"1")), ("a", Some(b"2"))];
+    for (batch, headers, expected) in [
+        (batch(Some(b"\xff"), &[]), "Map(String, String)", Reason::InvalidUtf8),
+        (batch(None, &[("a", Some(b"\xff"))]), "Map(String, String)", Reason::InvalidUtf8),
+        (batch(None, twice), "Map(String, String)", Reason::DuplicateKey),
+    ] {
+        let rows = with_all(&batch, headers);
+        assert_eq!((rows.batch.num_rows(), rows.origins.len(), rows.rejections.len()), (0, 0, 1));
+        assert_eq!(rows.rejections[0].fault.reason, expected);
+        assert!(rows.rejections[0].fault.column.is_some());
+    }
+    let rows = with_all(&batch(None, twice), "Array(Tuple(String, String))");
+    assert_eq!(rows.batch.column(5).as_list::<i32>().value_length(0), 2);
+}

@@ -1,0 +1,202 @@
+//! What the configuration adds to a table's own rules, and whether it fits the table.
+
+use super::plan::WhenNull;
+use super::source::{Metadata, OnInvalid, Pointer, Source, UnknownFields};
+use super::table::{Column, TableSchema};
+use super::types::Kind;
+
+/// The rules that the configuration adds to the table's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// REQUIRED_COLUMNS: absent or null rejects the record.
+    pub required: Vec<String>,
+    /// DATETIME_COLUMNS: empty or null is 1970, and more layouts are read.
+    pub datetime: Vec<String>,
+    /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
+    pub string_enum: Vec<String>,
+    /// TIMESTAMP_UNIT: what a number means in a DateTime column; `None` refuses numbers.
+    pub timestamp_unit: Option<TimestampUnit>,
+    /// COERCION=lenient: more forms of numbers, booleans and times are taken.
+    pub is_lenient: bool,
+    /// FIELD_CASE=insensitive: names of fields are the same in upper and lower case.
+    pub ignores_case: bool,
+    /// COLUMN_FROM: columns that are filled from a place in the record.
+    pub column_from: Vec<(String, Pointer)>,
+    /// UNKNOWN_FIELDS: what becomes of fields that fill no column.
+    pub unknown_fields: UnknownFields,
+    /// METADATA_COLUMNS: columns that are filled with what Kafka says of the record.
+    pub metadata: Vec<(String, Metadata)>,
+    /// COLUMN_ON_INVALID: what becomes of a value that the column does not take.
+    pub on_invalid: Vec<(String, OnInvalid)>,
+}
+
+/// What a number counts since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum TimestampUnit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+/// A name in a rule that fits no column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: `{column}` {problem}")]
+pub struct PlanError {
+    /// The variable to look at.
+    pub variable: &'static str,
+    /// The name in it.
+    pub column: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Rules {
+    /// Where the column of this name comes from.
+    pub fn source(&self, name: &str) -> Source {
+        let metadata = self.metadata.iter().find(|(column, _)| column == name);
+        let pointer = self.column_from.iter().find(|(column, _)| column == name);
+        match (&self.unknown_fields, metadata, pointer) {
+            (UnknownFields::Column(column), ..) if column == name => Source::Unknown,
+            (_, Some((_, metadata)), _) => Source::Metadata(*metadata),
+            (_, None, Some((_, pointer))) => Source::Pointer(pointer.clone()),
+            (_, None, None) => Source::Name,
+        }
+    }
+
+    /// What becomes of a value that the column of this name does not take.
+    pub fn on_invalid(&self, name: &str) -> OnInvalid {
+        let found = self.on_invalid.iter().find(|(column, _)| column == name);
+        found.map_or(OnInvalid::Reject, |(_, on_invalid)| *on_invalid)
+    }
+
+    /// Every name that is no column, or one that the rule does not fit.
+    pub fn errors(&self, schema: &TableSchema) -> Vec<PlanError> {
+        let is_date = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. }
+            )
+        };
+        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
+        let mut look = Look { schema, errors: Vec::new() };
+        for name in &self.required {
+            look.at("REQUIRED_COLUMNS", name, |_| None);
+        }
+        for name in &self.datetime {
+            look.at("DATETIME_COLUMNS", name, |column| {
+                unfit(is_date(&column.ty.kind), column, "a date or time")
+            });
+        }
+        for name in &self.string_enum {
+            look.at("STRING_ENUM_COLUMNS", name, |column| {
+                unfit(is_text(&column.ty.kind), column, "String or Enum")
+            });
+        }
+        self.look_at_sources(&mut look);
+        for (name, on_invalid) in &self.on_invalid {
+            look.at("COLUMN_ON_INVALID", name, |column| self.unfit_on_invalid(column, *on_invalid));
+        }
+        if self.ignores_case {
+            look.at_cases();
+        }
+        look.errors
+    }
+
+    fn look_at_sources(&self, look: &mut Look<'_>) {
+        if let UnknownFields::Column(name) = &self.unknown_fields {
+            let is_fit = |kind: &Kind| matches!(kind, Kind::String | Kind::Json(_));
+            look.at("UNKNOWN_FIELDS", name, |column| {
+                unfit(is_fit(&column.ty.kind), column, "String or JSON")
+            });
+        }
+        let twice = |other: &str| Some(format!("is filled by {other} too; take it out of one"));
+        for (name, metadata) in &self.metadata {
+            look.at("METADATA_COLUMNS", name, |column| match self.source(name) {
+                Source::Unknown => twice("UNKNOWN_FIELDS"),
+                _ => unfit(metadata.fits(&column.ty), column, metadata.expected()),
+            });
+        }
+        for (name, _) in &self.column_from {
+            look.at("COLUMN_FROM", name, |_| match self.source(name) {
+                Source::Unknown => twice("UNKNOWN_FIELDS"),
+                Source::Metadata(_) => twice("METADATA_COLUMNS"),
+                _ => None,
+            });
+        }
+    }
+
+    fn unfit_on_invalid(&self, column: &Column, on_invalid: OnInvalid) -> Option<String> {
+        let is_nullable = column.ty.is_nullable;
+        let plan = || super::plan::when_null(column, self);
+        match on_invalid {
+            OnInvalid::Null if !is_nullable => {
+                Some(format!("is of type {}, which holds no null", column.type_text))
+            }
+            OnInvalid::Default if is_nullable => {
+                Some("is Nullable: its DEFAULT cannot be asked for; use null".to_owned())
+            }
+            OnInvalid::Default if plan() == WhenNull::Reject => {
+                Some("has no DEFAULT that ClickHouse puts in the place of a null".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A look at names of rules.
+struct Look<'a> {
+    schema: &'a TableSchema,
+    errors: Vec<PlanError>,
+}
+
+impl Look<'_> {
+    /// Notes what is wrong with one name.
+    fn at(
+        &mut self,
+        variable: &'static str,
+        name: &str,
+        problem: impl FnOnce(&Column) -> Option<String>,
+    ) {
+        let found = self.schema.columns.iter().find(|column| *column.name == *name);
+        let problem = match found {
+            None => Some(self.schema.why_not_filled(name).unwrap_or_else(|| {
+                format!("is no column of `{}`{}", self.schema.table, near_miss(self.schema, name))
+            })),
+            Some(column) => problem(column),
+        };
+        let error = |problem| PlanError { variable, column: name.to_owned(), problem };
+        self.errors.extend(problem.map(error));
+    }
+
+    /// Notes columns that differ only by case.
+    fn at_cases(&mut self) {
+        for (at, column) in self.schema.columns.iter().enumerate() {
+            let name = column.name.to_lowercase();
+            let mut before = self.schema.columns.iter().take(at);
+            if let Some(other) = before.find(|other| other.name.to_lowercase() == name) {
+                self.errors.push(PlanError {
+                    variable: "FIELD_CASE",
+                    column: column.name.to_string(),
+                    problem: format!("differs from `{}` only by case", other.name),
+                });
+            }
+        }
+    }
+}
+
+fn unfit(is_fit: bool, column: &Column, expected: &str) -> Option<String> {
+    (!is_fit).then(|| format!("is of type {}, expected {expected}", column.type_text))
+}
+
+fn near_miss(schema: &TableSchema, name: &str) -> String {
+    schema
+        .columns
+        .iter()
+        .map(|column| (strsim::damerau_levenshtein(&column.name, name), &column.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2.max(name.len() / 4))
+        .map(|(_, near)| format!("; did you mean `{near}`?"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! From which fields columns are filled, and how strictly, through the whole path.
+
+use sluicegate_tests::{Job, Message};
+
+#[tokio::test]
+async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_it()
+-> anyhow::Result<()> {
+    let table = "CREATE TABLE t (Id UInt64, lat Nullable(Float64), rest String,
+        _topic LowCardinality(String), _partition Int32, _offset UInt64, _at DateTime64(3),
+        _key Nullable(String), _headers Map(String, Nullable(String)))
+        ENGINE = MergeTree ORDER BY Id";
+    let metadata = "_topic=topic,_partition=partition,_offset=offset,_at=timestamp,_key=key,\
+        _headers=headers";
+    let mut job = Job::with_partitions(table, 1)
+        .await?
+        .with("FIELD_CASE", "insensitive")
+        .with("COLUMN_FROM", "lat=/position/lat")
+        .with("UNKNOWN_FIELDS", "column:rest")
+        .with("METADATA_COLUMNS", metadata);
+    let first = r#"{"ID":1,"position":{"lat":48.5,"lon":11},"a":[1,{"b":null}],"_offset":77}"#;
+    let first = Message {
+        key: Some(b"k".to_vec()),
+        headers: vec![("h".to_owned(), b"1".to_vec())],
+        timestamp_ms: Some(1_700_000_000_123),
+        ..first.into()
+    };
+    let second = r#"{"id":2,"position":{"lat":"north"}}"#.into();
+    job.produce([first, second, r#"{"id":3}"#.into()]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
+    let rows = "SELECT Id, lat, rest, _topic, _partition, _offset, \
+        toUnixTimestamp64Milli(_at) = 1700000000123, _key, toString(_headers) FROM t ORDER BY Id";
+    let rest = r#"{"a":[1,{"b":null}],"_offset":77}"#;
+    let first = format!("1\t48.5\t{rest}\trecords\t0\t0\t1\tk\t{{\\'h\\':\\'1\\'}}");
+    let expected = format!("{first}\n3\t\\N\t{{}}\trecords\t0\t2\t0\t\\N\t{{}}");
+    assert_eq!(job.query(rows).await?, expected);
+    let letters = job.dead_letters()?;
+    assert_eq!(letters[0].reason(), "type_mismatch");
+    assert!(letters[0].failure().contains("column `lat` at /position/lat"), "{letters:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn lenient_forms_land_as_jsoneachrow_reads_them() -> anyhow::Result<()> {
+    let columns = "(id UInt64, i Int8, u UInt32, f Float64, b Bool, d Decimal(10, 2), t DateTime, \
+        t3 DateTime64(3), a Array(Int16)) ENGINE = MergeTree ORDER BY id";
+    let records = [
+        r#"{"id":1,"i":"-5","u":"4294967295","f":"1.5","b":1,"d":"1.25","t":1700000000,"t3":1700000000.125,"a":["1",2]}"#,
+        r#"{"id":2,"i":5,"u":7,"f":"-2e3","b":0,"d":3,"t":"1700000000","t3":"1700000000","a":["-3"]}"#,
+    ];
+    let mut job = Job::new(&format!("CREATE TABLE t {columns}")).await?.with("COERCION", "lenient");
+    job.query(&format!("CREATE TABLE theirs {columns}")).await?;
+    job.query(&format!("INSERT INTO theirs FORMAT JSONEachRow {}", records.join("\n"))).await?;
+    job.produce(records).await?;
+    assert_eq!(job.run_to_the_end().await?.landed, 2);
+    let ours = job.query("SELECT * FROM t ORDER BY id").await?;
+    assert_eq!(ours, job.query("SELECT * FROM theirs ORDER BY id").await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_refused()
+-> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, speed Nullable(Int16), zone String DEFAULT 'none')
+        ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?.with("COLUMN_ON_INVALID", "speed=null,zone=default");
+    job.produce([r#"{"id":1,"speed":99999,"zone":7,"colour":"red"}"#]).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    assert_eq!(job.query("SELECT * FROM t").await?, "1\t\\N\tnone");
+    let page = host.admin("GET", "/metrics").await?;
+    for series in [
+        "sluicegate_values_replaced_total{column=\"speed\"}",
+        "sluicegate_values_replaced_total{column=\"zone\"}",
+        "sluicegate_unknown_fields_total{field=\"colour\"}",
+    ] {
+        assert_eq!(page.metric(series), Some(1.0), "{series}");
+    }
+    host.stop().await?;
+
+    let mut strict = Job::new(table).await?.with("UNKNOWN_FIELDS", "reject");
+    strict.produce([r#"{"id":1,"colour":"red"}"#, r#"{"id":2}"#]).await?;
+    let ledger = strict.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    assert_eq!(strict.dead_letters()?[0].reason(), "unknown_field");
+    Ok(())
+}
