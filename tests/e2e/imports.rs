@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["record", "retry", "blocking", "budget", "config", "schema"],
+    &["record", "retry", "blocking", "budget", "schema"],
+    &["config"],
     &["rejection", "fates", "offsets"],
     &["outcome", "rows", "payloads", "admit", "kafka"],
     &["observe", "brake"],

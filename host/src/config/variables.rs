@@ -162,7 +162,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "COERCION",
         "strict",
-        "`lenient` takes numbers in quotes, 0 and 1 for booleans, and seconds since 1970 for times, as ClickHouse's JSONEachRow does",
+        "`lenient` takes numbers in quotes, 0 and 1 for booleans, and numbers for times, as ClickHouse's JSONEachRow does",
     ),
     optional(
         "COLUMN_ON_INVALID",

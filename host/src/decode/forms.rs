@@ -6,9 +6,6 @@ use crate::schema::types::{Kind, Type};
 /// What DATETIME_COLUMNS adds.
 const LAYOUTS: &str = "more layouts";
 
-/// What COERCION=lenient adds.
-const SECONDS: &str = ", or number of seconds";
-
 /// What a column takes, in short: the range follows from the type, and null is another
 /// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
@@ -35,12 +32,15 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
             let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
             let number = match rules.unit {
                 Some(unit) => Some(format!(", or number in {}", name(unit))),
-                None => rules.is_lenient.then(|| SECONDS.to_owned()),
+                None if !rules.is_lenient => None,
+                None if matches!(ty.kind, Kind::DateTime { .. }) => {
+                    Some(", or seconds since 1970".to_owned())
+                }
+                None => {
+                    Some(", or seconds since 1970 as string, or an integer of its ticks".to_owned())
+                }
             };
             format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
-        }
-        Kind::Time | Kind::Time64 { .. } if rules.is_lenient && rules.unit.is_none() => {
-            format!("span of time as string (h:mm:ss){SECONDS}")
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
@@ -148,23 +148,22 @@ mod tests {
             (
                 "DateTime",
                 &lenient,
-                "time as string (Asia/Tokyo), or number of seconds",
+                "time as string (Asia/Tokyo), or seconds since 1970",
                 &["1", "\"1700000000\"", "\"2026-03-01 10:00:00\""],
-                &["1.5", "1700000000123"],
+                &["1.5", "\"1.5\"", "1700000000123"],
             ),
             (
                 "DateTime64(3)",
                 &lenient,
-                "time as string (Asia/Tokyo), or number of seconds",
-                &["1.5", "-1", "\"1.125\""],
-                &["1.0005", "1700000000123"],
-            ),
-            (
-                "Time",
-                &lenient,
-                "span of time as string (h:mm:ss), or number of seconds",
-                &["-90", "\"1:00:00\""],
-                &["0.5", "3600000"],
+                "time as string (Asia/Tokyo), or seconds since 1970 as string, or an integer of its \
+                 ticks",
+                &["-1", "1700000000123", "\"1.125\"", "\"1700000000\""],
+                &[
+                    "1.5",
+                    "\"1.0005\"",
+                    "\"1700000000123\"",
+                    "99999999999999999999999999999999999999",
+                ],
             ),
             ("Bool", &plain, "true or false", &["true", "false"], &["1", "\"true\""]),
             ("String", &plain, "string", &["\"1\""], &["1", "{}"]),

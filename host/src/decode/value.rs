@@ -74,10 +74,13 @@ fn put_text(
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient && is_number(text) => {
             column.put_float(text).ok_or_else(|| refuse(Reason::OutOfRange))
         }
-        Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time | Kind::Time64 { .. }
-            if rules.is_lenient && is_number(text) =>
-        {
-            put_number(column, ty, rules, text)
+        Kind::DateTime { .. } | Kind::DateTime64 { .. } if rules.is_lenient && is_number(text) => {
+            if rules.unit.is_some() {
+                return put_number(column, ty, rules, text);
+            }
+            let ticks = seconds(text).ok().and_then(|nanos| ticks(&ty.kind, nanos));
+            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
+            column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
         Kind::WideInt(_) => put_integer(column, ty, text, token),
         Kind::Decimal { precision, scale } => {
@@ -162,11 +165,13 @@ fn put_number(
             let value = integer(token).ok().filter(|value| matches!(value, 0 | 1));
             column.put_bool(value.ok_or_else(mismatch)? == 1).ok_or_else(mismatch)
         }
-        Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time | Kind::Time64 { .. }
+        Kind::DateTime { .. } | Kind::DateTime64 { .. }
             if rules.is_lenient && rules.unit.is_none() =>
         {
-            let nanos = seconds(token).map_err(|_| refuse(Reason::BadDatetime))?;
-            let ticks = ticks(&ty.kind, nanos).ok_or_else(|| refuse(Reason::OutOfRange))?;
+            let number = integer(token).map_err(|_| mismatch())?;
+            let nanos = number.checked_mul(nanos_of_digit(&ty.kind));
+            let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
+            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
             column.put_integer(ticks.into()).ok_or_else(mismatch)
         }
         Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
@@ -204,6 +209,15 @@ fn put_integer(
         Err(Misfit::Range) => Err(refuse(Reason::OutOfRange)),
         Err(Misfit::Fraction | Misfit::NotANumber) => Err(refuse(Reason::TypeMismatch)),
     }
+}
+
+/// What an integer without quotes counts in, as JSONEachRow has it: the last digit of the column.
+fn nanos_of_digit(kind: &Kind) -> i128 {
+    let digits = match kind {
+        Kind::DateTime64 { precision, .. } => u32::from(*precision),
+        _ => 0,
+    };
+    10_i128.pow(9_u32.saturating_sub(digits))
 }
 
 /// Seconds, with up to nine digits behind the point, as nanoseconds.
