@@ -157,10 +157,12 @@ impl Pipeline {
                 count::defaulted(&column.name, *values);
             }
         }
-        for (at, column) in known.plan.columns.iter().enumerate() {
-            let replaced = checked.noticed.replaced.iter().filter(|of| **of == at).count();
-            if replaced > 0 {
-                count::replaced(&column.name, replaced as u64);
+        let mut replaced = checked.noticed.replaced.clone();
+        replaced.sort_unstable();
+        for values in replaced.chunk_by(|a, b| a == b) {
+            let column = values.first().and_then(|at| known.plan.columns.get(*at));
+            if let Some(column) = column {
+                count::replaced(&column.name, values.len() as u64);
             }
         }
         self.unknown.count(&checked.noticed);

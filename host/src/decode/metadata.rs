@@ -2,23 +2,28 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
+use arrow_array::RecordBatch;
 use serde_json::{Value, json};
 
 use super::columns::Column;
-use super::fault::fault;
+use super::fault::{expected, fault};
 use super::nested::put;
-use crate::record::{Batch, Origin, Record};
+use super::value::ticks;
+use crate::record::{Batch, Record};
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::Rows;
-use crate::schema::plan::{ColumnPlan, TablePlan, TimestampUnit, ValueRules};
+use crate::schema::plan::{ColumnPlan, TablePlan};
 use crate::schema::source::{Metadata, Source};
 use crate::schema::types::Kind;
 
-/// Fills the columns of METADATA_COLUMNS. A record whose key or headers are no text is rejected,
-/// and loses its rows.
+const NANOS_OF_MS: i128 = 1_000_000;
+
+/// Fills the columns of METADATA_COLUMNS. A record whose key or headers are no text is rejected;
+/// `check` takes its rows out.
 pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
+    if !plan.columns.iter().any(|column| matches!(column.source, Source::Metadata(_))) {
+        return rows;
+    }
     let mut columns = rows.batch.columns().to_vec();
     let mut refused: Vec<Rejection> = Vec::new();
     for (at, plan) in plan.columns.iter().enumerate() {
@@ -44,24 +49,10 @@ pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
         }
     }
     match RecordBatch::try_new(rows.batch.schema(), columns) {
-        Ok(batch) if refused.is_empty() => Rows { batch, ..rows },
-        Ok(batch) => without(Rows { batch, ..rows }, refused),
+        Ok(batch) => Rows { batch, rejections: [rows.rejections, refused].concat(), ..rows },
         // The columns are made from the plan that the batch is made by.
         Err(error) => unreachable!("columns and plan differ: {error}"),
     }
-}
-
-/// Takes the rows of refused records out.
-fn without(rows: Rows, refused: Vec<Rejection>) -> Rows {
-    let is_out = |origin: &Origin| refused.iter().any(|refused| refused.origin == *origin);
-    let stays: Vec<bool> = rows.origins.iter().map(|origin| !is_out(origin)).collect();
-    let batch = match filter_record_batch(&rows.batch, &BooleanArray::from(stays)) {
-        Ok(batch) => batch,
-        Err(error) => unreachable!("rows and origins differ: {error}"),
-    };
-    let origins = rows.origins.iter().copied().filter(|origin| !is_out(origin)).collect();
-    let rejections = [rows.rejections, refused].concat();
-    Rows { batch, origins, rejections, ..rows }
 }
 
 fn put_metadata(
@@ -70,26 +61,47 @@ fn put_metadata(
     metadata: Metadata,
     record: &Record<'_>,
 ) -> Result<(), Box<Fault>> {
-    let value = match metadata {
-        Metadata::Topic => Some(json!(&*record.source.topic)),
-        Metadata::Partition => Some(json!(record.source.partition)),
-        Metadata::Offset => Some(json!(record.offset())),
-        Metadata::Timestamp => record.timestamp_ms().map(|ms| json!(ms)),
-        Metadata::Key => record.key().map(|key| text(key, "a key of UTF-8")).transpose()?,
-        Metadata::Headers => Some(headers(plan, record)?),
-    };
-    let Some(value) = value else { return Ok(()) };
-    let rules = ValueRules { unit: Some(TimestampUnit::Milliseconds), ..plan.values };
-    put(column, &plan.ty, rules, &value.to_string())
+    match metadata {
+        Metadata::Topic => put_text(column, plan, &record.source.topic),
+        Metadata::Partition => put_integer(column, plan, record.source.partition.into()),
+        Metadata::Offset => put_integer(column, plan, record.offset()),
+        Metadata::Timestamp => match (record.timestamp_ms(), &plan.ty.kind) {
+            (None, _) => Ok(()),
+            (Some(ms), kind @ Kind::DateTime64 { .. }) => {
+                let ticks = ticks(kind, i128::from(ms) * NANOS_OF_MS);
+                put_integer(column, plan, ticks.ok_or_else(|| out_of_range(plan, ms))?)
+            }
+            (Some(ms), _) => put_integer(column, plan, ms),
+        },
+        Metadata::Key => match record.key() {
+            None => Ok(()),
+            Some(key) => put_text(column, plan, text(key, "a key of UTF-8")?),
+        },
+        Metadata::Headers => {
+            put(column, &plan.ty, plan.values, &headers(plan, record)?.to_string())
+        }
+    }
+}
+
+fn put_text(column: &mut Column, plan: &ColumnPlan, text: &str) -> Result<(), Box<Fault>> {
+    column.put_text(text).ok_or_else(|| fault(Reason::TooLarge, expected(&plan.ty), text))
+}
+
+fn put_integer(column: &mut Column, plan: &ColumnPlan, value: i64) -> Result<(), Box<Fault>> {
+    column.put_integer(value.into()).ok_or_else(|| out_of_range(plan, value))
+}
+
+fn out_of_range(plan: &ColumnPlan, value: i64) -> Box<Fault> {
+    fault(Reason::OutOfRange, expected(&plan.ty), &value.to_string())
 }
 
 /// The headers as the column holds them: an object, in which a name stands once, or pairs.
 fn headers(plan: &ColumnPlan, record: &Record<'_>) -> Result<Value, Box<Fault>> {
     let mut pairs: Vec<(Value, Value)> = Vec::new();
     for (name, value) in record.headers() {
-        let name = text(name, "names of headers of UTF-8")?;
+        let name = text(name, "names of headers of UTF-8")?.into();
         let value = value.map(|value| text(value, "headers of UTF-8")).transpose()?;
-        pairs.push((name, value.unwrap_or_default()));
+        pairs.push((name, value.map(Value::from).unwrap_or_default()));
     }
     if matches!(plan.ty.kind, Kind::Array(_)) {
         return Ok(pairs.into_iter().map(|(name, value)| json!([name, value])).collect());
@@ -107,12 +119,9 @@ fn headers(plan: &ColumnPlan, record: &Record<'_>) -> Result<Value, Box<Fault>> 
     Ok(Value::Object(object))
 }
 
-fn text(bytes: &[u8], expected: &str) -> Result<Value, Box<Fault>> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.into()),
-        Err(error) => {
-            let found = format!("an invalid byte at offset {}", error.valid_up_to());
-            Err(fault(Reason::InvalidUtf8, expected, &found))
-        }
-    }
+fn text<'a>(bytes: &'a [u8], expected: &str) -> Result<&'a str, Box<Fault>> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let found = format!("an invalid byte at offset {}", error.valid_up_to());
+        fault(Reason::InvalidUtf8, expected, &found)
+    })
 }
