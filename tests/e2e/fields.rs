@@ -25,9 +25,10 @@ async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_i
         ..first.into()
     };
     let second = r#"{"id":2,"position":{"lat":"north"}}"#.into();
-    job.produce([first, second, r#"{"id":3}"#.into()]).await?;
+    let binary = Message { key: Some(b"\xff".to_vec()), ..r#"{"id":4}"#.into() };
+    job.produce([first, second, r#"{"id":3}"#.into(), binary]).await?;
     let ledger = job.run_to_the_end().await?;
-    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 2));
     let rows = "SELECT Id, lat, rest, _topic, _partition, _offset, \
         toUnixTimestamp64Milli(_at) = 1700000000123, _key, toString(_headers) FROM t ORDER BY Id";
     let rest = r#"{"a":[1,{"b":null}],"_offset":77}"#;
@@ -35,8 +36,10 @@ async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_i
     let expected = format!("{first}\n3\t\\N\t{{}}\trecords\t0\t2\t0\t\\N\t{{}}");
     assert_eq!(job.query(rows).await?, expected);
     let letters = job.dead_letters()?;
-    assert_eq!(letters[0].reason(), "type_mismatch");
-    let told = letters[0].header("__connect.errors.exception.message");
+    let of = |reason: &str| letters.iter().find(|letter| letter.reason() == reason).unwrap();
+    let told = of("invalid_utf8").header("__connect.errors.exception.message");
+    assert!(told.contains("column `_key`"), "{told}");
+    let told = of("type_mismatch").header("__connect.errors.exception.message");
     assert!(told.contains("column `lat` at /position/lat"), "{told}");
     Ok(())
 }
