@@ -288,18 +288,10 @@ mod tests {
     use super::*;
     use crate::schema::arrow::data_type;
     use crate::schema::plan::{Rules, TablePlan};
-    use crate::schema::table::{ColumnRow, TableSchema};
 
     /// The faults of a column of this type, and the column as it goes on.
     fn judged(ty: &str, mut column: ArrayRef) -> (Vec<(usize, Reason)>, ArrayRef) {
-        let row = ColumnRow {
-            name: "c".into(),
-            ty: ty.into(),
-            default_kind: String::new(),
-            default_expression: String::new(),
-        };
-        let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
-        let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+        let plan = TablePlan::of_types(&[("c", ty)], &Rules::default());
         assert_eq!(*column.data_type(), data_type(&plan.columns[0].ty), "the test's own column");
         let found = judge(&mut column, &plan.columns[0], no_x);
         (found.into_iter().map(|(row, fault)| (row, fault.reason)).collect(), column)

@@ -10,16 +10,6 @@ use crate::schema::plan::Rules;
 use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
 use crate::schema::table::{ColumnRow, TableSchema};
 
-fn plan(columns: &[(&str, &str)], rules: &Rules) -> TablePlan {
-    let rows = columns.iter().map(|(name, ty)| ColumnRow {
-        name: (*name).into(),
-        ty: (*ty).into(),
-        default_kind: String::new(),
-        default_expression: String::new(),
-    });
-    TablePlan::new(&TableSchema::from_rows("d", "t", "UTC", rows).unwrap(), rules).unwrap()
-}
-
 fn from(columns: &[(&str, &str)]) -> Vec<(String, Pointer)> {
     let from = |(column, text): &(&str, &str)| ((*column).into(), Pointer::parse(text).unwrap());
     columns.iter().map(from).collect()
@@ -47,7 +37,7 @@ fn fault(plan: &TablePlan, payload: &str) -> (Reason, String, String) {
 fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_not() {
     let columns = [("x", "Nullable(Int32)"), ("y", "Nullable(Int32)"), ("a", "Nullable(Int32)")];
     let column_from = from(&[("x", "/p/x"), ("y", "/p/list/1/y")]);
-    let plan = plan(&columns, &Rules { column_from, ..Rules::default() });
+    let plan = TablePlan::of_types(&columns, &Rules { column_from, ..Rules::default() });
     for (payload, expected) in [
         (r#"{"p":{"x":1,"list":[{"y":7},{"y":2}]},"a":3}"#, [Some(1), Some(2), Some(3)]),
         // The field of the column's own name is another one.
@@ -70,19 +60,19 @@ fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_no
 fn one_field_may_fill_two_columns() {
     let column_from = from(&[("x", "/a")]);
     let columns = [("a", "Int32"), ("x", "Int32")];
-    let plan = plan(&columns, &Rules { column_from, ..Rules::default() });
+    let plan = TablePlan::of_types(&columns, &Rules { column_from, ..Rules::default() });
     assert_eq!(numbers(&plan, r#"{"a":1}"#), [Some(1), Some(1)]);
 }
 
 #[test]
 fn case_is_ignored_where_that_is_asked_for_and_two_of_a_name_are_too_many() {
     let rules = Rules { ignores_case: true, ..Rules::default() };
-    let insensitive = plan(&[("Id", "Int32")], &rules);
+    let insensitive = TablePlan::of_types(&[("Id", "Int32")], &rules);
     for payload in [r#"{"Id":1}"#, r#"{"ID":1}"#, r#"{"id":1}"#] {
         assert_eq!(numbers(&insensitive, payload), [Some(1)], "{payload}");
     }
     assert_eq!(fault(&insensitive, r#"{"id":1,"ID":1}"#).0, Reason::DuplicateKey);
-    let exact = plan(&[("Id", "Nullable(Int32)")], &Rules::default());
+    let exact = TablePlan::of_types(&[("Id", "Nullable(Int32)")], &Rules::default());
     assert_eq!(numbers(&exact, r#"{"id":1}"#), [None]);
 }
 
@@ -90,7 +80,7 @@ fn case_is_ignored_where_that_is_asked_for_and_two_of_a_name_are_too_many() {
 fn fields_that_fill_no_column_are_counted_refused_or_kept() {
     let of = |unknown_fields, ty: &str| {
         let rules = Rules { unknown_fields, ..Rules::default() };
-        plan(&[("a", "Int32"), ("rest", ty)], &rules)
+        TablePlan::of_types(&[("a", "Int32"), ("rest", ty)], &rules)
     };
     let payload = r#"{"b":{"c":1},"a":1,"rest":"x","d\"":2,"b":3}"#;
     let noticed = read(&of(UnknownFields::Ignore, "String"), payload).noticed;
@@ -111,7 +101,7 @@ fn fields_that_fill_no_column_are_counted_refused_or_kept() {
 
 #[test]
 fn a_name_past_those_that_are_told_apart_is_counted_with_others() {
-    let plan = plan(&[("a", "Int32")], &Rules::default());
+    let plan = TablePlan::of_types(&[("a", "Int32")], &Rules::default());
     let payloads: Vec<String> = (0..150).map(|n| format!(r#"{{"n{n}":1}}"#)).collect();
     let rows = decode(&plan, (0..).zip(payloads.iter().map(String::as_bytes)));
     assert_eq!((rows.noticed.unknown.len(), rows.noticed.other_unknown), (100, 50));
@@ -122,7 +112,7 @@ fn an_invalid_value_is_replaced_where_that_is_asked_for_and_counted_if_its_recor
     let on_invalid = vec![("a".to_owned(), OnInvalid::Default), ("b".to_owned(), OnInvalid::Null)];
     let rules = Rules { on_invalid, ..Rules::default() };
     let columns = [("a", "Int32"), ("b", "Nullable(Int32)"), ("c", "Nullable(Int32)")];
-    let plan = plan(&columns, &rules);
+    let plan = TablePlan::of_types(&columns, &rules);
     let payload = r#"{"a":"x","b":99999999999,"c":3}"#;
     assert_eq!(numbers(&plan, payload), [None, None, Some(3)]);
     assert_eq!(read(&plan, payload).noticed.replaced, [0, 1]);
@@ -192,7 +182,8 @@ fn with_all(batch: &Batch, headers: &str) -> Rows {
     ];
     let words = Metadata::WORDS.iter();
     let metadata = columns.iter().zip(words).map(|((name, _), (_, what))| ((*name).into(), *what));
-    let plan = plan(&columns, &Rules { metadata: metadata.collect(), ..Rules::default() });
+    let plan =
+        TablePlan::of_types(&columns, &Rules { metadata: metadata.collect(), ..Rules::default() });
     let rows = decode(&plan, (0..).zip(batch.payloads().flatten()));
     with_metadata(&plan, batch, rows)
 }

@@ -82,21 +82,13 @@ mod tests {
     use crate::rejection::Reason;
     use crate::rows::Rows;
     use crate::schema::plan::{Rules, TablePlan};
-    use crate::schema::table::{ColumnRow, TableSchema};
 
     const VARIANT: &str = "Variant(Array(Nullable(Int8)), Date32, Decimal(4, 2), FixedString(3), \
                            Float64, Int64, Map(String, Int8), String, Tuple(a Int8, b String), \
                            UInt64, UUID)";
 
     fn read<T: AsRef<[u8]>>(ty: &str, records: &[T]) -> Rows {
-        let row = ColumnRow {
-            name: "c".into(),
-            ty: ty.into(),
-            default_kind: String::new(),
-            default_expression: String::new(),
-        };
-        let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
-        let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+        let plan = TablePlan::of_types(&[("c", ty)], &Rules::default());
         decode(&plan, (0..).zip(records.iter().map(AsRef::as_ref)))
     }
 

@@ -9,7 +9,6 @@ use super::decode;
 use crate::rejection::Reason;
 use crate::rows::Rows;
 use crate::schema::plan::{Rules, TablePlan, TimestampUnit};
-use crate::schema::table::{ColumnRow, TableSchema};
 
 const TABLE: &[(&str, &str)] = &[
     ("i8", "Int8"),
@@ -34,13 +33,7 @@ const TABLE: &[(&str, &str)] = &[
 ];
 
 fn plan_of(rules: &Rules) -> TablePlan {
-    let rows = TABLE.iter().map(|(name, ty)| ColumnRow {
-        name: (*name).into(),
-        ty: (*ty).into(),
-        default_kind: String::new(),
-        default_expression: String::new(),
-    });
-    TablePlan::new(&TableSchema::from_rows("d", "t", "UTC", rows).unwrap(), rules).unwrap()
+    TablePlan::of_types(TABLE, rules)
 }
 
 fn decode_all<T: AsRef<[u8]>>(rules: &Rules, records: &[T]) -> Rows {

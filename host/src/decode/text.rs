@@ -49,7 +49,6 @@ pub fn judge_text(ty: &Type, rules: ValueRules, text: &str) -> Result<(), Box<Fa
 mod tests {
     use super::*;
     use crate::schema::plan::{Rules, TablePlan};
-    use crate::schema::table::{ColumnRow, TableSchema};
 
     #[test]
     fn only_what_decode_writes_is_taken() {
@@ -82,14 +81,7 @@ mod tests {
             ("String", "", None),
         ];
         for (ty, text, expected) in table {
-            let row = ColumnRow {
-                name: "c".into(),
-                ty: ty.into(),
-                default_kind: String::new(),
-                default_expression: String::new(),
-            };
-            let schema = TableSchema::from_rows("d", "t", "UTC", [row]).unwrap();
-            let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+            let plan = TablePlan::of_types(&[("c", ty)], &Rules::default());
             let column = &plan.columns[0];
             let found = judge_text(&column.ty, column.values, text).err();
             assert_eq!(found.map(|fault| fault.reason), expected, "{ty}: {text}");

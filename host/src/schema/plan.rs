@@ -186,6 +186,23 @@ impl TablePlan {
     }
 }
 
+#[cfg(test)]
+impl TablePlan {
+    /// The plan of a table of these names and types, without a DEFAULT, on a server in UTC.
+    ///
+    /// # Panics
+    /// A type is not filled, or a rule does not fit: the test is wrong.
+    pub fn of_types(columns: &[(&str, &str)], rules: &Rules) -> Self {
+        let rows = columns.iter().map(|(name, ty)| super::table::ColumnRow {
+            name: (*name).into(),
+            ty: (*ty).into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        });
+        Self::new(&TableSchema::from_rows("d", "t", "UTC", rows).unwrap(), rules).unwrap()
+    }
+}
+
 impl ValueRules {
     fn new(schema: &TableSchema, rules: &Rules) -> Self {
         Self {
