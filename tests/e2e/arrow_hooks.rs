@@ -195,7 +195,8 @@ async fn records_that_were_made_many_are_passed_on_with_one_fate() -> anyhow::Re
     let mut job = Job::new(TABLE)
         .await?
         .with("PLUGINS", &plugins(&["explode", "misbehaving-arrow", "passthrough-arrow"])?)
-        .with("PLUGIN_EXPLODE_CONFIG", r#"{"array":"do"}"#);
+        .with("PLUGIN_EXPLODE_CONFIG", r#"{"array":"do"}"#)
+        .with("PLUGIN_PASSTHROUGH_ARROW_CONFIG", r#"{"write":true}"#);
     let bad = r#"{"id":2,"do":["keep","panic","many"]}"#;
     job.produce([r#"{"id":1,"do":["keep","drop","many"]}"#, bad, r#"{"id":3,"do":["drop"]}"#])
         .await?;

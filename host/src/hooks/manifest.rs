@@ -43,7 +43,10 @@ impl Manifest {
             .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
         let faults: Vec<String> = schema
             .iter_errors(config)
-            .map(|fault| format!("at `{}`: {}", fault.instance_path(), fault.masked()))
+            .map(|fault| {
+                let (at, rule) = (fault.instance_path(), fault.schema_path());
+                format!("at `{at}`: {} (by `{rule}` of the plugin's schema)", fault.masked())
+            })
             .collect();
         ensure!(faults.is_empty(), "{}", faults.join("; "));
         Ok(())
@@ -95,6 +98,15 @@ mod tests {
         let text = manifest.judge(&config).unwrap_err().to_string();
         assert!(text.contains("at `/fields`") && text.contains("at `/mask`"), "{text}");
         assert!(text.contains("felds") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_key_of_a_plugin_that_takes_none_is_refused_with_the_rule_that_it_breaks() {
+        let schema = serde_json::json!({"type": "object", "additionalProperties": false});
+        let (name, version) = ("p".to_owned(), "1".to_owned());
+        let manifest = Manifest { name, version, config_schema: Some(schema) };
+        let text = manifest.judge(&serde_json::json!({"write": true})).unwrap_err().to_string();
+        assert!(text.contains("(by `/additionalProperties` of the plugin's schema)"), "{text}");
     }
 
     #[test]

@@ -1,23 +1,35 @@
-//! Reads and writes every column, and gives each back as it came: the baseline of the benchmarks.
+//! Reads every column, and keeps every row as it came: the baseline of the benchmarks.
 
-use sluicegate_plugin::NoConfig;
+use serde::Deserialize;
 use sluicegate_plugin::arrow::array::RecordBatch;
 use sluicegate_plugin::arrow::{Answer, ArrowPlugin, Column, Plan, Table};
 
+/// What goes back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whether every column is written too, each with what was read of it.
+    #[serde(default)]
+    pub write: bool,
+}
+
 /// The plugin.
 #[derive(Debug)]
-pub struct PassthroughArrow;
+pub struct PassthroughArrow(Config);
 
 impl ArrowPlugin for PassthroughArrow {
-    type Config = NoConfig;
+    type Config = Config;
 
-    fn new(_: NoConfig) -> Result<Self, String> {
-        Ok(Self)
+    fn new(config: Config) -> Result<Self, String> {
+        Ok(Self(config))
     }
 
     fn plan(&mut self, table: &Table) -> Result<Plan, String> {
         let names = table.columns().iter().map(Column::name);
-        Ok(names.fold(Plan::new(), |plan, name| plan.read(name).write(name)))
+        Ok(names.fold(Plan::new(), |plan, name| match self.0.write {
+            true => plan.read(name).write(name),
+            false => plan.read(name),
+        }))
     }
 
     fn batch(&mut self, rows: RecordBatch) -> Result<Answer, String> {
@@ -47,7 +59,8 @@ mod tests {
             r#"{"id":null,"text":null,"at":null,"state":null,"codes":null}"#,
             r#"{"id":3,"text":"","at":0,"state":"off","codes":[]}"#,
         ];
-        let answers = run_arrow::<PassthroughArrow>("{}", &table(&columns).unwrap(), &rows);
+        let answers =
+            run_arrow::<PassthroughArrow>(r#"{"write":true}"#, &table(&columns).unwrap(), &rows);
         assert_eq!(answers, Ok(rows.map(|row| Answer::Replace(row.to_owned())).to_vec()));
     }
 }
