@@ -114,8 +114,9 @@ pub enum Stage {
     Decode,
     /// A plugin, by its name and version, on decoded rows.
     ArrowHook(Arc<str>),
-    /// Required, default and value rules.
-    Check,
+    /// Required, default and value rules; with the plugin, by its name and version, that wrote the
+    /// value, if one did.
+    Check(Option<Arc<str>>),
     /// The INSERT.
     Insert,
 }
@@ -128,16 +129,17 @@ impl Stage {
             Self::RowsHook(_) => "rows_hook",
             Self::Decode => "decode",
             Self::ArrowHook(_) => "arrow_hook",
-            Self::Check => "check",
+            Self::Check(_) => "check",
             Self::Insert => "insert",
         }
     }
 
-    /// The plugin that refused the record, if one did.
+    /// The plugin that refused the record, or wrote what is refused, if one did.
     pub fn plugin(&self) -> Option<&str> {
         match self {
             Self::RowsHook(plugin) | Self::ArrowHook(plugin) => Some(plugin),
-            _ => None,
+            Self::Check(plugin) => plugin.as_deref(),
+            Self::Admit | Self::Decode | Self::Insert => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What flows between decode, check and the sink: columns, and the record of each row.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -27,8 +28,9 @@ pub struct Rows {
     pub rejections: Vec<Rejection>,
     /// The records that hooks left nothing of; some of them may be refused as well.
     pub dropped: Vec<Origin>,
-    /// The columns that hooks wrote, ascending: their values are as untrusted as the wire.
-    pub written: Arc<[usize]>,
+    /// The columns that hooks wrote, by their place, and which plugin, by its name and version,
+    /// wrote each last: their values are as untrusted as the wire.
+    pub written: Arc<BTreeMap<usize, Arc<str>>>,
     /// What was noticed while decoding.
     pub noticed: Noticed,
 }

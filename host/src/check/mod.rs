@@ -29,13 +29,14 @@ pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
     }
     let mut defaulted = Vec::new();
     let mut columns = batch.columns().to_vec();
-    for at in written.iter() {
+    for (at, plugin) in written.iter() {
         let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
             continue;
         };
         for (row, fault) in values::judge(column, plan, judge_text) {
             let Some(origin) = origins.get(row) else { continue };
-            let rejection = Rejection { origin: *origin, stage: Stage::Check, fault };
+            let stage = Stage::Check(Some(Arc::clone(plugin)));
+            let rejection = Rejection { origin: *origin, stage, fault };
             refused.entry(*origin).or_insert(rejection);
         }
     }
@@ -46,7 +47,8 @@ pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
         if plan.is_required || plan.when_null == WhenNull::Reject {
             for origin in null_origins(&nulls, &origins) {
                 let is_absent = plan.is_required && absent.contains(&(at, origin));
-                refused.entry(origin).or_insert_with(|| rejection(origin, plan, is_absent));
+                let plugin = written.get(&at).cloned();
+                refused.entry(origin).or_insert_with(|| rejection(origin, plugin, plan, is_absent));
             }
             continue;
         }
@@ -126,7 +128,12 @@ fn text(column: &ArrayRef, label: &str) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(arrow_array::DictionaryArray::try_new(keys, Arc::clone(values))?))
 }
 
-fn rejection(origin: Origin, plan: &ColumnPlan, is_absent: bool) -> Rejection {
+fn rejection(
+    origin: Origin,
+    plugin: Option<Arc<str>>,
+    plan: &ColumnPlan,
+    is_absent: bool,
+) -> Rejection {
     let fault = Fault {
         reason: if is_absent { Reason::MissingColumn } else { Reason::NullNotAllowed },
         column: Some(Arc::clone(&plan.name)),
@@ -138,7 +145,7 @@ fn rejection(origin: Origin, plan: &ColumnPlan, is_absent: bool) -> Rejection {
         got_kind: if is_absent { "nothing" } else { "null" },
         got: String::new(),
     };
-    Rejection { origin, stage: Stage::Check, fault }
+    Rejection { origin, stage: Stage::Check(plugin), fault }
 }
 
 #[cfg(test)]
@@ -206,11 +213,24 @@ mod tests {
         let column = texts(&[Some("a"), Some("b"), Some("c")]);
         let (plan, mut rows) = rows("String", "", &Rules::default(), column);
         rows.origins = vec![4, 4, 5];
-        let first = rejection(4, &plan.columns[0], false);
-        let second = rejection(4, &plan.columns[0], true);
+        let first = rejection(4, None, &plan.columns[0], false);
+        let second = rejection(4, None, &plan.columns[0], true);
         rows.rejections = vec![first.clone(), second];
         let checked = check_read(&plan, rows);
         assert_eq!((checked.rejections, checked.origins), (vec![first], vec![5]));
+    }
+
+    #[test]
+    fn a_refused_value_or_null_that_a_plugin_wrote_names_the_plugin() {
+        let rules = Rules { required: only_c(), ..Rules::default() };
+        let column = arrow_array::Date32Array::from(vec![Some(0), Some(-1), None]);
+        let (plan, mut rows) = rows("Date", "", &rules, Arc::new(column));
+        rows.written = Arc::new([(0, Arc::from("p 1.0"))].into());
+        let checked = check_read(&plan, rows);
+        let stages = checked.rejections.iter().map(|rejection| &rejection.stage);
+        let named: Vec<_> = stages.map(|stage| (stage.name(), stage.plugin())).collect();
+        assert_eq!(named, [("check", Some("p 1.0")); 2]);
+        assert_eq!(checked.origins, [0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The columns between decode and check stand in one order for all plugins: those of the table,
 //! then the fields that plugins read beside them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -75,8 +75,8 @@ pub struct Fit {
     pub decode: Arc<TablePlan>,
     /// Each plugin's part, in their order.
     pub steps: Vec<Step>,
-    /// The columns of the table that plugins write, ascending.
-    pub written: Arc<[usize]>,
+    /// The columns of the table that plugins write, and the title of the one that does so last.
+    pub written: Arc<BTreeMap<usize, Arc<str>>>,
     /// What the plugins were told.
     pub told: Told,
     table_columns: usize,
@@ -103,11 +103,11 @@ impl Fit {
     pub fn new<'a>(
         table: &TablePlan,
         told: Told,
-        plans: impl Iterator<Item = (&'a str, arrow::Planned)>,
+        plans: impl Iterator<Item = (&'a Arc<str>, arrow::Planned)>,
     ) -> Result<Self, Hold> {
         let plans: Vec<_> = plans.collect();
         let (mut touched, mut unasked, mut written) =
-            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+            (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let mut fields: Vec<ColumnPlan> = Vec::new();
         for (title, plan) in &plans {
             let hold = |text: String| Hold::Paused(cut(&format!("plugin `{title}` plans {text}")));
@@ -124,12 +124,12 @@ impl Fit {
                 if touched.insert(place) {
                     unasked.insert(place);
                 }
-                written.insert(place);
+                written.insert(place, Arc::clone(title));
             }
         }
         let decode = table.with_fields(fields, &unasked);
         let steps = plans.into_iter().map(|(_, plan)| Step::new(table, &decode, plan)).collect();
-        let (written, table_columns) = (written.into_iter().collect(), table.columns.len());
+        let (written, table_columns) = (Arc::new(written), table.columns.len());
         Ok(Self { decode: Arc::new(decode), steps, written, told, table_columns })
     }
 
@@ -250,7 +250,8 @@ pub mod tests {
     pub fn fit(plans: Vec<arrow::Planned>) -> Result<Fit, String> {
         let table = table();
         let told = Told::new(&table).unwrap();
-        let plans = ["a", "b"].into_iter().zip(plans);
+        let titles: [Arc<str>; 2] = ["a".into(), "b".into()];
+        let plans = titles.iter().zip(plans);
         Fit::new(&table, told, plans).map_err(|hold| hold.text().to_owned())
     }
 
@@ -263,7 +264,8 @@ pub mod tests {
         assert_eq!(names, ["id", "fleet", "owner", "vin"]);
         let sources: Vec<_> = fit.decode.columns.iter().map(|column| &column.source).collect();
         assert_eq!(sources, [&Source::Name, &Source::Name, &Source::Plugin, &Source::Name]);
-        assert_eq!(*fit.written, [1, 2]);
+        let written: Vec<_> = fit.written.iter().map(|(at, title)| (*at, &**title)).collect();
+        assert_eq!(written, [(1, "b"), (2, "b")]);
         let [a, b] = &*fit.steps else { panic!("two plugins") };
         assert_eq!((&*a.reads, &*a.writes), (&[1, 3][..], &[2][..]));
         assert_eq!((&*b.reads, &*b.writes), (&[2, 3][..], &[2, 1][..]));

@@ -74,7 +74,7 @@ impl ArrowHooks {
         let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
         let fit = crate::blocking::run(move || {
             let told = Told::new(&table)?;
-            let plans = plugins.iter().map(|plugin| Ok((&*plugin.title, ask(plugin, &told)?)));
+            let plans = plugins.iter().map(|plugin| Ok((&plugin.title, ask(plugin, &told)?)));
             let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
             Fit::new(&table, told, plans.into_iter())
         });
