@@ -8,6 +8,7 @@ mod new;
 mod run;
 mod table;
 mod trial;
+mod unions;
 mod verdict;
 
 use clap::Subcommand;

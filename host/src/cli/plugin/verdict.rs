@@ -1,8 +1,13 @@
 //! What a plugin did with a record, as one JSON object a line.
 
+use std::sync::Arc;
+
+use arrow_json::WriterBuilder;
+use arrow_json::writer::LineDelimited;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::unions::Unions;
 use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
 use crate::rejection::{Reason, Rejection};
@@ -76,7 +81,8 @@ fn pairs<'a>(rows: &Rows, lines: &'a [Vec<u8>]) -> Vec<(Origin, &'a [u8])> {
 
 /// Each row as a JSON object, without its nulls.
 fn json(rows: &Rows) -> anyhow::Result<Vec<Vec<u8>>> {
-    let mut writer = arrow_json::LineDelimitedWriter::new(Vec::new());
+    let builder = WriterBuilder::new().with_encoder_factory(Arc::new(Unions));
+    let mut writer = builder.build::<_, LineDelimited>(Vec::new());
     writer.write(&rows.batch)?;
     writer.finish()?;
     let lines = writer.into_inner();
