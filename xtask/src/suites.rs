@@ -25,6 +25,7 @@ const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
     suite("sdk", &["--package", "sluicegate-plugin", "--all-features"], None, None),
     suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
+    suite("model", &["--package", "sluicegate-model", "--test", "model"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
@@ -84,10 +85,8 @@ pub fn set_up_all() -> anyhow::Result<()> {
 pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
     let suites: Vec<_> =
         SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
-    ensure!(
-        !suites.is_empty(),
-        "no suite of this name: there are unit, sdk, plugins, local, e2e, deploy, clients and broker"
-    );
+    let names = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
+    ensure!(!suites.is_empty(), "no suite of this name: there are {}", names());
     let environment = set_up_tests()?;
     build()?;
     let mut results = Vec::new();
