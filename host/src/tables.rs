@@ -8,7 +8,9 @@ use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::retry::Backoff;
+use crate::schema::diff::changes;
 use crate::schema::plan::{Rules, TablePlan};
+use crate::schema::table::TableSchema;
 use crate::sink::{Server, Table, read};
 
 /// How often something that an operator must mend is looked at again.
@@ -20,6 +22,9 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How old the knowledge of a table may be when a batch begins. A type that narrows meanwhile may
 /// cut values short: ClickHouse casts what an INSERT brings to the column's type without a word.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Most changes of a table that one line of the log tells.
+const MAX_CHANGES: usize = 20;
 
 /// A table and the plan made from it.
 #[derive(Debug)]
@@ -149,18 +154,41 @@ impl Tables {
             before.at = at;
             return Arc::clone(&before.known);
         }
-        let left_out: Vec<&str> =
-            known.table.schema.left_out.iter().map(|column| &*column.name).collect();
-        tracing::info!(
-            database = self.database,
-            table = self.table,
-            columns = known.table.schema.columns.len(),
-            ?left_out,
-            is_first = current.is_none(),
-            "table read"
-        );
+        match &*current {
+            Some(before) => self.tell_changes(&before.known.table, &known.table),
+            None => self.tell(&known.table.schema),
+        }
         let known = Arc::new(known);
         *current = Some(Read { known: Arc::clone(&known), at });
         known
+    }
+
+    fn tell(&self, schema: &TableSchema) {
+        let left_out: Vec<&str> = schema.left_out.iter().map(|column| &*column.name).collect();
+        tracing::info!(
+            database = self.database,
+            table = self.table,
+            columns = schema.columns.len(),
+            ?left_out,
+            "table read"
+        );
+    }
+
+    fn tell_changes(&self, before: &Table, after: &Table) {
+        let mut changes = changes(&before.schema, &after.schema);
+        if before.is_deduplicating != after.is_deduplicating {
+            let knows = if after.is_deduplicating { "is" } else { "is no longer" };
+            changes.push(format!("an INSERT that is repeated {knows} recognised"));
+        }
+        let more = changes.len().saturating_sub(MAX_CHANGES);
+        changes.truncate(MAX_CHANGES);
+        let (database, table) = (&self.database, &self.table);
+        tracing::info!(
+            database,
+            table,
+            ?changes,
+            more,
+            "table changed: batches follow it from now"
+        );
     }
 }

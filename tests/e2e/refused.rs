@@ -118,6 +118,9 @@ async fn a_column_dropped_or_added_meanwhile_is_decoded_anew() -> anyhow::Result
     job.stack.query("ALTER TABLE t DROP COLUMN old, ADD COLUMN size Int16").await?;
     job.produce([record(2)]).await?;
     job.wait_until_committed(&host).await?;
+    let log = host.log().join("\n");
+    let changes = ["table changed", "column `old` dropped", "column `size` added: Int16"];
+    assert!(changes.iter().all(|change| log.contains(change)), "{log}");
     let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (2, 0));
     assert_eq!(job.query("SELECT id, size FROM t ORDER BY id").await?, "1\t0\n2\t300");

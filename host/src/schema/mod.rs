@@ -2,6 +2,7 @@
 //! plan by which a record becomes a row. Pure: nothing here speaks to a server.
 
 pub mod arrow;
+pub mod diff;
 pub mod literal;
 pub mod names;
 pub mod plan;
