@@ -3,12 +3,15 @@
 
 pub mod arrow;
 pub mod diff;
+pub mod json_schema;
 pub mod literal;
 pub mod names;
+mod pattern;
 pub mod plan;
 pub mod quoted;
 pub mod ranges;
 pub mod rules;
+pub mod shape;
 pub mod source;
 pub mod table;
 pub mod types;

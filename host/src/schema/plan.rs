@@ -180,6 +180,11 @@ impl TablePlan {
         self.columns.iter().position(|column| *column.name == *name)
     }
 
+    /// Whether names of fields are the same in upper and lower case.
+    pub fn ignores_case(&self) -> bool {
+        self.ignores_case
+    }
+
     /// Says which state of the table the plan was made for.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint

@@ -1,0 +1,213 @@
+//! The shape of each type, and of a record.
+
+use super::super::pattern;
+use super::super::plan::{ColumnPlan, TablePlan, Unknown, ValueRules, WhenNull};
+use super::super::source::{OnInvalid, Source};
+use super::super::types::{Element, Kind, Type};
+use super::{Field, Fields, Items, Numbers, Shape, Texts, Underived, Unsaid};
+
+/// The variable that changes what a record may be in a way that no shape says, if one is set.
+fn underived(plan: &TablePlan) -> Option<&'static str> {
+    let any = |is_so: fn(&ColumnPlan) -> bool| plan.columns.iter().any(is_so);
+    let collects_json = match plan.unknown {
+        Unknown::Column(at) => plan.columns.get(at).is_some_and(|column| column.ty.kind.is_json()),
+        Unknown::Ignore | Unknown::Reject => false,
+    };
+    let rules = [
+        ("FIELD_CASE", plan.ignores_case()),
+        ("COLUMN_FROM", any(|column| matches!(column.source, Source::Pointer(_)))),
+        ("COERCION", any(|column| column.values.is_lenient)),
+        ("COLUMN_ON_INVALID", any(|column| column.on_invalid != OnInvalid::Reject)),
+        // What stands in any field is held to what that column takes.
+        ("UNKNOWN_FIELDS", collects_json),
+    ];
+    rules.into_iter().find(|(_, is_set)| *is_set).map(|(variable, _)| variable)
+}
+
+impl Shape {
+    /// A record of a table.
+    ///
+    /// # Errors
+    /// A rule that no shape can say.
+    pub fn of_record(plan: &TablePlan) -> Result<Self, Underived> {
+        match underived(plan) {
+            Some(variable) => Err(Underived { variable }),
+            None => Ok(Self::of_fields(plan)),
+        }
+    }
+
+    /// The fields that fill columns by their name; others are filled with what Kafka says of the
+    /// record, or what fills no other.
+    fn of_fields(plan: &TablePlan) -> Self {
+        let columns = plan.columns.iter().filter(|column| column.source == Source::Name);
+        let fields = columns.map(|column| {
+            let is_required = column.is_required || column.when_null == WhenNull::Reject;
+            // A null of the record itself is the server's, or a rule's, to fill.
+            let shape = Self { is_nullable: !is_required, ..Self::of(&column.ty, column.values) };
+            Field { name: column.name.to_string(), shape, is_required }
+        });
+        let (fields, is_closed) = (fields.collect(), plan.unknown == Unknown::Reject);
+        Self { object: Some(Fields::Named { fields, is_closed }), ..Self::default() }
+    }
+
+    /// A value within another, as of [`Shape::of_record`].
+    fn of(ty: &Type, rules: ValueRules) -> Self {
+        let (number, text) = (Self::of_numbers, Self::of_texts);
+        let shape = match &ty.kind {
+            Kind::Int(kind) => {
+                let (low, high) = kind.range();
+                let numbers = Numbers::integers(low, high);
+                let texts = kind.is_64_bit().then(|| numbers.as_texts());
+                Self { text: texts, ..number(numbers) }
+            }
+            Kind::WideInt(kind) => {
+                let (low, high) = kind.digits();
+                let numbers = Numbers::integers(low, high);
+                Self { text: Some(numbers.as_texts()), ..number(numbers) }
+            }
+            Kind::BFloat16 => {
+                // Half way to the next float, less what its reading as a Float64 rounds up.
+                let bound = "339617752923045986637456772423047184384".to_owned();
+                let bounds = Some((format!("-{bound}"), bound));
+                number(Numbers { bounds, is_open: true, ..Numbers::default() })
+            }
+            Kind::Float32 => {
+                // Half way to the next float: what lies below is rounded down.
+                let bound = "340282356779733661637539395458142568448".to_owned();
+                let bounds = Some((format!("-{bound}"), bound));
+                number(Numbers { bounds, is_open: true, ..Numbers::default() })
+            }
+            Kind::Float64 => {
+                number(Numbers { unsaid: Some(Unsaid::FloatRange), ..Numbers::default() })
+            }
+            Kind::Bool => Self { is_boolean: true, ..Self::default() },
+            Kind::String => text(Texts::default()),
+            Kind::FixedString(width) => text(Texts {
+                max_chars: Some(u64::try_from(*width).unwrap_or(0)),
+                unsaid: Some(Unsaid::Bytes),
+                ..Texts::default()
+            }),
+            Kind::Uuid => text(Texts::matching(pattern::UUID.to_owned(), 32, Some(45))),
+            Kind::Ipv4 => text(Texts::matching(pattern::ipv4(), 7, Some(15))),
+            Kind::Ipv6 => text(Texts::matching(pattern::ipv6(), 2, Some(45))),
+            Kind::Time => text(Texts::matching(pattern::time(0), 7, None)),
+            Kind::Time64 { precision } => text(Texts::matching(pattern::time(*precision), 7, None)),
+            Kind::Date => text(Texts::date((1970, 1, 1), (2149, 6, 6), rules)),
+            Kind::Date32 => text(Texts::date((1900, 1, 1), (2299, 12, 31), rules)),
+            Kind::DateTime { .. } => Self {
+                number: rules.unit.map(Numbers::seconds),
+                ..text(Texts::moment((1969, 12, 31), (2106, 2, 8), 0, rules))
+            },
+            Kind::DateTime64 { precision, .. } => {
+                // Above, ticks are counted in nanoseconds by 64 bits.
+                let last = if *precision > 6 { (2262, 4, 12) } else { (2300, 1, 1) };
+                Self {
+                    number: rules.unit.map(|unit| Numbers::ticks(unit, *precision)),
+                    ..text(Texts::moment((1899, 12, 31), last, *precision, rules))
+                }
+            }
+            Kind::Decimal { precision, scale } => {
+                let whole = u32::from(precision.saturating_sub(*scale));
+                Self {
+                    text: Some(Texts {
+                        pattern: Some(pattern::decimal(whole, (*scale).into())),
+                        min_chars: 1,
+                        unsaid: Some(Unsaid::Exponent),
+                        ..Texts::default()
+                    }),
+                    ..number(Numbers::decimal(whole, (*scale).into()))
+                }
+            }
+            Kind::Enum(labels) => text(Texts {
+                labels: Some(labels.iter().map(ToString::to_string).collect()),
+                ..Texts::default()
+            }),
+            Kind::Array(element) => Self {
+                array: Some(Items::Each(Box::new(Self::of(element, rules)))),
+                ..Self::default()
+            },
+            Kind::Map(key, value) => Self {
+                object: Some(Fields::Each(
+                    Self::of(key, rules).into_texts(),
+                    Box::new(Self::of(value, rules)),
+                )),
+                ..Self::default()
+            },
+            Kind::Tuple(elements) => Self::of_tuple(elements, rules),
+            Kind::Json(_) => Self {
+                object: Some(Fields::Named { fields: Vec::new(), is_closed: false }),
+                unsaid: Some(Unsaid::Json),
+                ..Self::default()
+            },
+            Kind::Variant(members) | Kind::Dynamic(members) => {
+                let members = members.iter().map(|member| Self::of(member, rules));
+                Self { unsaid: Some(Unsaid::Member), ..members.fold(Self::default(), Self::or) }
+            }
+        };
+        Self { is_nullable: ty.is_nullable, ..shape }
+    }
+
+    fn of_tuple(elements: &[Element], rules: ValueRules) -> Self {
+        let shapes = elements.iter().map(|element| Self::of(&element.ty, rules));
+        let fields: Option<Vec<Field>> = elements
+            .iter()
+            .map(|element| {
+                Some(Field {
+                    name: element.name.as_deref()?.to_owned(),
+                    shape: Self::of(&element.ty, rules),
+                    is_required: !element.ty.is_nullable,
+                })
+            })
+            .collect();
+        Self {
+            array: Some(Items::Exactly(shapes.collect())),
+            object: fields.map(|fields| Fields::Named { fields, is_closed: false }),
+            ..Self::default()
+        }
+    }
+
+    /// What either takes, and more: of each kind of JSON nearly any value.
+    fn or(self, other: Self) -> Self {
+        let is_integer = |shape: &Self| shape.number.as_ref().is_none_or(|n| n.is_integer);
+        let are_integers = is_integer(&self) && is_integer(&other);
+        let numbers = Numbers { is_integer: are_integers, ..Numbers::default() };
+        let elements =
+            [&self.array, &other.array].into_iter().flatten().flat_map(|items| match items {
+                Items::Each(shape) => std::slice::from_ref(&**shape),
+                Items::Exactly(shapes) => shapes,
+            });
+        let element = elements.cloned().reduce(Self::or);
+        Self {
+            is_nullable: self.is_nullable || other.is_nullable,
+            is_boolean: self.is_boolean || other.is_boolean,
+            number: self.number.or(other.number).map(|_| numbers),
+            text: self.text.or(other.text).map(|_| Texts::default()),
+            array: element.map(|element| Items::Each(Box::new(element))),
+            object: self
+                .object
+                .or(other.object)
+                .map(|_| Fields::Named { fields: Vec::new(), is_closed: false }),
+            unsaid: Some(Unsaid::Member),
+        }
+    }
+
+    fn of_numbers(numbers: Numbers) -> Self {
+        Self { number: Some(numbers), ..Self::default() }
+    }
+
+    fn of_texts(texts: Texts) -> Self {
+        Self { text: Some(texts), ..Self::default() }
+    }
+
+    /// The same values as the names of a map.
+    fn into_texts(self) -> Texts {
+        match self {
+            Self { text: Some(texts), .. } => texts,
+            Self { number: Some(numbers), .. } => numbers.as_texts(),
+            _ => Texts {
+                labels: Some(vec!["true".to_owned(), "false".to_owned()]),
+                ..Texts::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What JSON a record may have at each place: one tree, from which the derived JSON Schema is
+//! written, and against which a schema of the user's is held.
+//!
+//! A shape says what decode and check take, to the last digit. Where a keyword of JSON Schema cannot
+//! say as much, [`Unsaid`] names what is left over.
+
+mod derive;
+mod values;
+
+/// What a place takes: any of the alternatives that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Null.
+    pub is_nullable: bool,
+    /// `true` and `false`.
+    pub is_boolean: bool,
+    /// Numbers.
+    pub number: Option<Numbers>,
+    /// Strings.
+    pub text: Option<Texts>,
+    /// Arrays.
+    pub array: Option<Items>,
+    /// Objects.
+    pub object: Option<Fields>,
+    /// What the above leaves out.
+    pub unsaid: Option<Unsaid>,
+}
+
+/// Numbers; bounds are decimal texts, since they go beyond any integer of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Whether a fraction is refused; `1.0` and `1e3` have none.
+    pub is_integer: bool,
+    /// Lowest and highest; `None` where a reader of JSON cannot hold what is beyond.
+    pub bounds: Option<(String, String)>,
+    /// Whether the bounds themselves are refused.
+    pub is_open: bool,
+    /// Every number is a multiple of it.
+    pub step: Option<String>,
+    /// What the above leaves out.
+    pub unsaid: Option<Unsaid>,
+}
+
+/// Strings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// The closed list of them, where there is one.
+    pub labels: Option<Vec<String>>,
+    /// A regular expression that they match.
+    pub pattern: Option<String>,
+    /// Fewest characters.
+    pub min_chars: u64,
+    /// Most characters.
+    pub max_chars: Option<u64>,
+    /// What the above leaves out.
+    pub unsaid: Option<Unsaid>,
+}
+
+/// The elements of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Items {
+    /// Any number of one shape.
+    Each(Box<Shape>),
+    /// One of each.
+    Exactly(Vec<Shape>),
+}
+
+/// The members of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fields {
+    /// Those with a name of ours.
+    Named {
+        /// Each of them.
+        fields: Vec<Field>,
+        /// Whether any other is refused; otherwise it is passed over.
+        is_closed: bool,
+    },
+    /// Names and values, each of one shape.
+    Each(Texts, Box<Shape>),
+}
+
+/// A member with a name of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub is_required: bool,
+}
+
+/// What a JSON Schema cannot say of a place, and leaves to the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unsaid {
+    /// The length of a text in bytes: characters are counted instead.
+    Bytes,
+    /// A number in a text may have an exponent: the schema refuses it.
+    Exponent,
+    /// A number may be too large for a float: no reader with floats can tell.
+    FloatRange,
+    /// A point in time may be out of range by its offset, or never occur in its time zone.
+    Instant,
+    /// The layouts of DATETIME_COLUMNS: any text is let through.
+    Layouts,
+    /// What ClickHouse would change in an object of JSON: any object is let through.
+    Json,
+    /// A value of a Variant or Dynamic fits one of its types: of their kinds of JSON any value is let
+    /// through.
+    Member,
+}
+
+impl Unsaid {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Bytes,
+        Self::Exponent,
+        Self::FloatRange,
+        Self::Instant,
+        Self::Layouts,
+        Self::Json,
+        Self::Member,
+    ];
+
+    /// What is left to the decoder, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Bytes => "the length is one in bytes of UTF-8; here characters are counted",
+            Self::Exponent => "sluicegate also takes a number with an exponent, such as 1e3",
+            Self::FloatRange => "sluicegate refuses a number that the float cannot hold",
+            Self::Instant => {
+                "sluicegate refuses a time that its offset puts out of range, and one that never \
+                 occurs in its time zone"
+            }
+            Self::Layouts => "sluicegate takes a closed list of layouts (DATETIME_COLUMNS)",
+            Self::Json => {
+                "sluicegate refuses what ClickHouse would change in the object, and at a path with a \
+                 type what is not of it"
+            }
+            Self::Member => "sluicegate takes a value that fits one of the column's types",
+        }
+    }
+}
+
+/// A rule that changes what a record may be in a way that no shape says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("with {variable} set, nothing is derived from the table")]
+pub struct Underived {
+    /// The variable that sets the rule.
+    pub variable: &'static str,
+}
