@@ -32,3 +32,4 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod tables;
+pub mod user_schema;

@@ -138,16 +138,22 @@ impl Pipeline {
             None => None,
         };
         let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
-        let (batch, hooked) = (Arc::clone(batch), hooked.cloned());
-        let mut rows =
-            blocking::run(move || decoded(&plan, &batch, hooked.as_deref(), &pending)).await;
+        let (held, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
+        let (mut rows, violations) = blocking::run(move || {
+            let payloads = || payloads(&batch, hooked.as_deref(), &pending);
+            let schema = held.user_schema.as_ref();
+            let violations = schema.map(|schema| schema.violations(&held.plan, payloads()));
+            (decoded(&plan, &batch, payloads()), violations.unwrap_or_default())
+        })
+        .await;
         let mut tally = None;
         if let Some((hooks, fit)) = fit {
             let (hooked, asked) = hooks.run(&fit, rows).await?;
             (rows, tally) = (hooked, Some((hooks, asked)));
         }
         let plan = Arc::clone(&known.plan);
-        Ok((blocking::run(move || check(&plan, rows, judge_text)).await, tally))
+        let checked = blocking::run(move || check(&plan, rows, violations, judge_text)).await;
+        Ok((checked, tally))
     }
 
     /// Counts what was put in the place of values, and the fields that nobody wants.
@@ -179,20 +185,14 @@ impl Pipeline {
     }
 }
 
-/// What the pending records hold, or what hooks put in its place, as columns.
-fn decoded(plan: &TablePlan, batch: &Batch, hooked: Option<&Payloads>, pending: &[Origin]) -> Rows {
+/// Payloads of a batch as columns.
+fn decoded<'a>(
+    plan: &TablePlan,
+    batch: &Batch,
+    payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+) -> Rows {
     let started = Instant::now();
-    let rows = match hooked {
-        None => {
-            let payload = |origin: &Origin| Some((*origin, batch.record(*origin)?.payload()?));
-            decode(plan, pending.iter().filter_map(payload))
-        }
-        Some(hooked) => {
-            let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
-            decode(plan, hooked.iter(batch).filter(|(origin, _)| is_pending(origin)))
-        }
-    };
-    let rows = with_metadata(plan, batch, rows);
+    let rows = with_metadata(plan, batch, decode(plan, payloads));
     count::decoded(started.elapsed());
     rows
 }
@@ -201,4 +201,18 @@ fn decoded(plan: &TablePlan, batch: &Batch, hooked: Option<&Payloads>, pending: 
 fn pending(batch: &Batch, fates: &Fates, refused: &[Rejection]) -> Vec<Origin> {
     let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
     (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect()
+}
+
+/// What decode reads of these records: their own payloads, or what hooks put in their place.
+fn payloads<'a>(
+    batch: &'a Batch,
+    hooked: Option<&'a Payloads>,
+    pending: &'a [Origin],
+) -> Box<dyn Iterator<Item = (Origin, &'a [u8])> + 'a> {
+    let Some(hooked) = hooked else {
+        let payload = |origin: &Origin| Some((*origin, batch.record(*origin)?.payload()?));
+        return Box::new(pending.iter().filter_map(payload));
+    };
+    let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
+    Box::new(hooked.iter(batch).filter(move |(origin, _)| is_pending(origin)))
 }

@@ -12,6 +12,7 @@ use crate::schema::diff::changes;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
 use crate::sink::{Server, Table, read};
+use crate::user_schema::UserSchema;
 
 /// How often something that an operator must mend is looked at again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -33,6 +34,8 @@ pub struct Known {
     pub table: Table,
     /// How records become its rows.
     pub plan: Arc<TablePlan>,
+    /// The user's schema, where the table does not cover it and records are held against it.
+    pub user_schema: Option<UserSchema>,
 }
 
 /// Keeps one table known.
@@ -41,6 +44,7 @@ pub struct Tables {
     database: String,
     table: String,
     rules: Rules,
+    user_schema: Option<UserSchema>,
     status: Arc<Status>,
     current: Mutex<Option<Read>>,
 }
@@ -58,9 +62,10 @@ impl Tables {
         database: String,
         table: String,
         rules: Rules,
+        user_schema: Option<UserSchema>,
         status: Arc<Status>,
     ) -> Self {
-        Self { server, database, table, rules, status, current: Mutex::new(None) }
+        Self { server, database, table, rules, user_schema, status, current: Mutex::new(None) }
     }
 
     /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
@@ -121,9 +126,9 @@ impl Tables {
         loop {
             let asked = Instant::now();
             match self.attempt().await {
-                Ok(known) => {
+                Ok((table, plan)) => {
                     self.status.clickhouse_answered();
-                    return self.keep(known, asked);
+                    return self.keep(table, plan, asked);
                 }
                 Err(hold) => {
                     count::retried(Step::Table, Class::from(&hold));
@@ -134,31 +139,32 @@ impl Tables {
         }
     }
 
-    async fn attempt(&self) -> Result<Known, Hold> {
+    async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
         let table = read(&self.server, &self.database, &self.table).await?;
         let plan = TablePlan::new(&table.schema, &self.rules).map_err(|errors| {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
         })?;
-        Ok(Known { table, plan: Arc::new(plan) })
+        Ok((table, plan))
     }
 
     /// Makes the table current, as it stood at `at`, unless it is the same as the current one.
-    fn keep(&self, known: Known, at: Instant) -> Arc<Known> {
+    fn keep(&self, table: Table, plan: TablePlan, at: Instant) -> Arc<Known> {
         let mut current = self.lock();
         if let Some(before) = &mut *current
-            && before.known.plan.fingerprint() == known.plan.fingerprint()
-            && before.known.table.is_deduplicating == known.table.is_deduplicating
-            && before.known.table.settings == known.table.settings
+            && before.known.plan.fingerprint() == plan.fingerprint()
+            && before.known.table.is_deduplicating == table.is_deduplicating
+            && before.known.table.settings == table.settings
         {
             before.at = at;
             return Arc::clone(&before.known);
         }
         match &*current {
-            Some(before) => self.tell_changes(&before.known.table, &known.table),
-            None => self.tell(&known.table.schema),
+            Some(before) => self.tell_changes(&before.known.table, &table),
+            None => self.tell(&table.schema),
         }
-        let known = Arc::new(known);
+        let user_schema = self.user_schema.clone().filter(|schema| is_run(schema, &plan));
+        let known = Arc::new(Known { table, plan: Arc::new(plan), user_schema });
         *current = Some(Read { known: Arc::clone(&known), at });
         known
     }
@@ -190,5 +196,20 @@ impl Tables {
             more,
             "table changed: batches follow it from now"
         );
+    }
+}
+
+/// Whether records have to be held against the schema, since the table takes what it refuses; says so.
+fn is_run(schema: &UserSchema, plan: &TablePlan) -> bool {
+    match schema.is_covered_by(plan) {
+        Ok(()) => {
+            tracing::info!("JSON_SCHEMA asks for no more than the table does, and is not run");
+            false
+        }
+        Err(not_covered) => {
+            let draft = schema.draft();
+            tracing::info!(draft, %not_covered, "JSON_SCHEMA is run on every record");
+            true
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["record", "retry", "blocking", "budget", "schema"],
-    &["config"],
     &["rejection", "fates", "offsets"],
-    &["outcome", "rows", "payloads", "admit", "kafka"],
+    &["outcome", "rows", "payloads", "admit", "user_schema"],
+    &["config"],
+    &["kafka"],
     &["observe", "brake"],
     &["source", "decode", "check", "dead_letter", "sink"],
     &["tables", "lookups", "no_lookups"],

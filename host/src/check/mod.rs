@@ -19,8 +19,15 @@ use crate::rows::{Checked, JudgeText, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
-/// its rows. `judge_text` judges the texts that hooks wrote.
-pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
+/// its rows, and so does one that violates the user's schema. A record that several things are wrong
+/// with is rejected for the first of them, in this order: what decode, what a rule, what the schema
+/// says. `judge_text` judges the texts that hooks wrote.
+pub fn check(
+    plan: &TablePlan,
+    rows: Rows,
+    violations: Vec<Rejection>,
+    judge_text: JudgeText,
+) -> Checked {
     let Rows { batch, origins, absent, rejections, mut dropped, written, noticed } = rows;
     let absent: HashSet<(usize, Origin)> = absent.into_iter().collect();
     let mut refused: HashMap<Origin, Rejection> = HashMap::with_capacity(rejections.len());
@@ -60,6 +67,9 @@ pub fn check(plan: &TablePlan, rows: Rows, judge_text: JudgeText) -> Checked {
             // The column's type is the plan's, and so is the rule for it.
             Err(error) => unreachable!("column `{}`: {error}", plan.name),
         };
+    }
+    for violation in violations {
+        refused.entry(violation.origin).or_insert(violation);
     }
     let filled = RecordBatch::try_new(Arc::clone(&plan.arrow), columns);
     let kept = filled.and_then(|batch| withdraw(batch, origins, &refused));
@@ -174,7 +184,7 @@ mod tests {
 
     /// Of rows without texts of a hook.
     fn check_read(plan: &TablePlan, rows: Rows) -> Checked {
-        check(plan, rows, |_, _, _| unreachable!("no hook wrote"))
+        check(plan, rows, vec![], |_, _, _| unreachable!("no hook wrote"))
     }
 
     fn texts(texts: &[Option<&str>]) -> ArrayRef {
@@ -231,6 +241,24 @@ mod tests {
         let named: Vec<_> = stages.map(|stage| (stage.name(), stage.plugin())).collect();
         assert_eq!(named, [("check", Some("p 1.0")); 2]);
         assert_eq!(checked.origins, [0]);
+    }
+
+    #[test]
+    fn a_violation_counts_only_where_nothing_else_is_wrong() {
+        let rules = Rules { required: only_c(), ..Rules::default() };
+        let column = texts(&[Some("a"), None, Some("b")]);
+        let (plan, rows) = rows("String", "", &rules, column);
+        let violation = |origin| {
+            let mut violation = rejection(origin, None, &plan.columns[0], false);
+            violation.fault.reason = Reason::SchemaViolation;
+            violation
+        };
+        let violations = vec![violation(0), violation(0), violation(1)];
+        let checked = check(&plan, rows, violations, |_, _, _| unreachable!("no hook wrote"));
+        let reasons: Vec<_> =
+            checked.rejections.iter().map(|r| (r.origin, r.fault.reason)).collect();
+        assert_eq!(reasons, [(0, Reason::SchemaViolation), (1, Reason::NullNotAllowed)]);
+        assert_eq!(checked.origins, [2]);
     }
 
     #[test]

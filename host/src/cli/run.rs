@@ -10,7 +10,7 @@ use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
 use crate::admit::Admission;
 use crate::brake::Brake;
 use crate::budget::Budget;
-use crate::config::{Config, Environment, TimestampUnit, Tombstones};
+use crate::config::{Config, Environment, Fields, Rules, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
 use crate::hooks::Hooks;
@@ -28,6 +28,7 @@ use crate::schema::plan;
 use crate::sink::{Server, Sink};
 use crate::source::Source;
 use crate::tables::Tables;
+use crate::user_schema::UserSchema;
 
 /// Batches share what librdkafka's queue leaves of the memory budget: three quarters.
 const BATCHES_SHARE: (usize, usize) = (3, 4);
@@ -102,19 +103,21 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     let server = Server::new(&config.clickhouse)?;
     let (states, asked) = (Arc::clone(&observed.lookups), Some(server.clone()));
     let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
+    let hooks = Hooks::load(&config.plugins, Arc::new(lookups), Arc::clone(status)).await?;
     let pipeline = Pipeline {
         admission: Admission {
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
             max_record_bytes: batch.max_bytes,
         },
-        hooks: Hooks::load(&config.plugins, Arc::new(lookups), Arc::clone(status)).await?,
         tables: Tables::new(
             server.clone(),
             config.clickhouse.database.clone(),
             config.clickhouse.table.clone(),
-            rules(config),
+            rules(&config.rules, &config.fields),
+            user_schema(config, &hooks),
             Arc::clone(status),
         ),
+        hooks,
         brake: Brake::new(config.dlq.max_share),
         dead_letters: DeadLetters::new(config, Arc::clone(status))?,
         sink: Sink::new(server, Arc::clone(status)),
@@ -126,9 +129,8 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
 }
 
 /// The rules of the configuration, in the plan's words.
-pub(super) fn rules(config: &Config) -> plan::Rules {
-    let rules = &config.rules;
-    let fields = config.fields.clone();
+pub(super) fn rules(rules: &Rules, fields: &Fields) -> plan::Rules {
+    let fields = fields.clone();
     plan::Rules {
         required: rules.required.clone(),
         datetime: rules.datetime.clone(),
@@ -146,6 +148,12 @@ pub(super) fn rules(config: &Config) -> plan::Rules {
         metadata: fields.metadata,
         on_invalid: fields.on_invalid,
     }
+}
+
+/// The schema that records are held against, and whether plugins stand between it and the table.
+pub(super) fn user_schema(config: &Config, hooks: &Hooks) -> Option<UserSchema> {
+    let schema = config.rules.json_schema.clone()?;
+    Some(if hooks.arrow.is_some() { schema.before_plugins() } else { schema })
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second one ends the process at once, which is safe:

@@ -1,6 +1,7 @@
 //! The configuration in force, as the start log shows it.
 
 use super::{Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic};
+use crate::user_schema::UserSchema;
 
 impl Config {
     /// Name and value in force of each variable, in the order of the README's table; secrets read
@@ -44,6 +45,7 @@ impl Config {
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
             ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
+            ("JSON_SCHEMA", rules.json_schema.as_ref().map_or("", UserSchema::draft).to_owned()),
         ]
         .map(owned)
         .into();

@@ -82,3 +82,30 @@ impl Config {
         reader.finish().map(|warnings| (config, warnings))
     }
 }
+
+/// What has to be known of one table: where it is, and the rules on its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableConfig {
+    /// Server, table and settings.
+    pub clickhouse: ClickHouse,
+    /// How values become rows.
+    pub rules: Rules,
+    /// Which fields fill which columns, and how strictly.
+    pub fields: Fields,
+}
+
+impl TableConfig {
+    /// Reads the variables of the table alone, as [`Config::from_env`] does.
+    ///
+    /// # Errors
+    /// Every broken rule of theirs.
+    pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let mut reader = reader::Reader::new(env);
+        let config = Self {
+            clickhouse: clickhouse::read(&mut reader),
+            rules: rules::read_rules(&mut reader),
+            fields: fields::read(&mut reader),
+        };
+        reader.finish().map(|warnings| (config, warnings))
+    }
+}

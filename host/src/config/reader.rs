@@ -83,6 +83,12 @@ impl<'a> Reader<'a> {
         self.read(name) != Ok(None)
     }
 
+    /// The name that a variable is set by, its own or that of its file form, to whatever value.
+    pub fn set_as(&self, name: &str) -> Option<String> {
+        let file = format!("{name}_FILE");
+        self.env.names().find(|set| *set == name || *set == file).map(str::to_owned)
+    }
+
     /// The trimmed text, if it was set.
     pub fn optional(&mut self, name: &str) -> Option<String> {
         self.read(name).ok().flatten().map(|text| text.trim().to_owned())

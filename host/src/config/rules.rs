@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::kafka::word;
 use super::reader::{Reader, SWITCH};
+use crate::user_schema::UserSchema;
 
 /// The form of dead letters and the brake on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ impl DlqFormat {
 }
 
 /// How values become rows, by column. Whether the names are columns is known with the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// Columns that reject a record in which they are missing or null.
     pub required: Vec<String>,
@@ -45,6 +46,8 @@ pub struct Rules {
     pub timestamp_unit: Option<TimestampUnit>,
     /// What becomes of records with a null payload, default skip.
     pub tombstones: Tombstones,
+    /// What records must satisfy as well, compiled.
+    pub json_schema: Option<UserSchema>,
 }
 
 /// Unit of a number that means a point in time since 1970.
@@ -134,6 +137,24 @@ pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {
         string_enum: reader.list("STRING_ENUM_COLUMNS"),
         timestamp_unit: reader.choice("TIMESTAMP_UNIT", TimestampUnit::WORDS),
         tombstones: reader.choice("TOMBSTONES", Tombstones::WORDS).unwrap_or(Tombstones::Skip),
+        json_schema: read_json_schema(reader),
+    }
+}
+
+fn read_json_schema(reader: &mut Reader<'_>) -> Option<UserSchema> {
+    const NAME: &str = "JSON_SCHEMA";
+    const EXPECTED: &str = "a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12";
+    let set_as = reader.set_as(NAME)?;
+    if !reader.is_set(NAME) {
+        let hint = "write a schema into it, or unset the variable";
+        reader.refuse_found(&set_as, EXPECTED, "a file that is empty", hint);
+    }
+    match UserSchema::new(&reader.optional(NAME)?) {
+        Ok(schema) => Some(schema),
+        Err(problem) => {
+            reader.refuse_found(&set_as, EXPECTED, problem.found, problem.hint);
+            None
+        }
     }
 }
 

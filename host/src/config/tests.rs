@@ -100,6 +100,7 @@ fn every_variable_reaches_its_field() {
         ("STRING_ENUM_COLUMNS", "kind"),
         ("TIMESTAMP_UNIT", "ms"),
         ("TOMBSTONES", "dead_letter"),
+        ("JSON_SCHEMA", r#"{"$schema":"http://json-schema.org/draft-07/schema#"}"#),
         ("ADMIN_ADDR", "[::1]:0"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "info,sluicegate=debug"),
@@ -124,6 +125,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.rules.datetime, ["at", "a,b"]);
     assert_eq!(config.rules.timestamp_unit, Some(TimestampUnit::Milliseconds));
     assert_eq!(config.rules.tombstones, Tombstones::DeadLetter);
+    assert_eq!(config.rules.json_schema.unwrap().draft(), "draft 7");
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.log.with_payloads);
 }
@@ -215,6 +217,64 @@ fn nothing_set_reports_every_required_variable() {
     ");
 }
 
+#[test]
+fn a_schema_that_cannot_be_used_is_told_by_the_name_that_it_was_set_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("schema.json");
+    let at = path.to_str().unwrap();
+    let long = format!("{{{}}}", " ".repeat(1024 * 1024));
+    let schemas = [
+        "",
+        &long,
+        "{\n\"a\" 1}",
+        r#"{"$schema":"http://json-schema.org/draft-03/schema#"}"#,
+        r#"{"items":{"$ref":"https://example.com/a.json#/b"}}"#,
+    ];
+    let told = schemas.map(|schema| {
+        std::fs::write(&path, schema).unwrap();
+        errors(&[("JSON_SCHEMA_FILE", at)]).replace(at, "schema.json")
+    });
+    insta::assert_snapshot!(told.join("\n\n"), @r#"
+    1 problem in the configuration
+
+    JSON_SCHEMA_FILE
+      expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
+      found:    a file that is empty
+      hint:     write a schema into it, or unset the variable
+
+    1 problem in the configuration
+
+    JSON_SCHEMA_FILE
+      expected: the path of a file that holds the value of JSON_SCHEMA
+      found:    "schema.json": longer than 1048576 bytes
+      hint:     check the path, and that this process may read it
+
+    1 problem in the configuration
+
+    JSON_SCHEMA_FILE
+      expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
+      found:    no JSON: line 2, column 5
+      hint:     write one JSON value: an object, `true` or `false`
+
+    1 problem in the configuration
+
+    JSON_SCHEMA_FILE
+      expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
+      found:    at /$schema: "http://json-schema.org/draft-03/schema#", an unknown draft
+      hint:     use draft 4, 6, 7, 2019-09 or 2020-12
+
+    1 problem in the configuration
+
+    JSON_SCHEMA_FILE
+      expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
+      found:    at /items/$ref: `https://example.com/a.json`, which is not in the schema
+      hint:     copy it into the schema, below `$defs`: no schema is fetched, nor read from a file
+    "#);
+    std::fs::write(&path, r#"{"$schema":"http://json-schema.org/draft-04/schema"}"#).unwrap();
+    let schema = config(&[("JSON_SCHEMA_FILE", at)]).rules.json_schema;
+    assert_eq!(schema.unwrap().draft(), "draft 4");
+}
+
 /// A value that breaks a rule, for every variable that has one.
 const BROKEN: &[(&str, &str)] = &[
     ("KAFKA_BROKER", "kafka:99999"),
@@ -242,6 +302,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("REQUIRED_COLUMNS", "id,vin,id"),
     ("TIMESTAMP_UNIT", "minutes"),
     ("TOMBSTONES", "dead-letter"),
+    ("JSON_SCHEMA", r#"{"properties":{"a":{"type":"strin"}}}"#),
     ("ADMIN_ADDR", "9464"),
     ("LOG_FORMAT", "logfmt"),
     ("LOG_LEVEL", "verbose"),
@@ -252,7 +313,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    29 problems in the configuration
+    30 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -378,6 +439,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       expected: one of skip, dead_letter
       found:    "dead-letter"
       hint:     did you mean dead_letter?
+
+    JSON_SCHEMA
+      expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
+      found:    at /properties/a/type: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword
+      hint:     look at the schema at this place
 
     ADMIN_ADDR
       expected: address:port of this machine, or off

@@ -140,6 +140,11 @@ pub static VARIABLES: &[Variable] = &[
     ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
     optional(
+        "JSON_SCHEMA",
+        "",
+        "JSON Schema that records must satisfy as well; mostly a file, named by `JSON_SCHEMA_FILE`",
+    ),
+    optional(
         "FIELD_CASE",
         "exact",
         "`exact`: a field fills the column of its very name; `insensitive`: of its name in upper or lower case",

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
-use crate::cli::run::rules;
+use crate::cli::run::{rules, user_schema};
 use crate::config::Config;
 use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
@@ -21,6 +21,7 @@ const TABLE: &str = "table";
 const GRANT: &str = "grant";
 const COLUMNS: &str = "columns";
 const RULES: &str = "column rules";
+const JSON_SCHEMA: &str = "json schema";
 
 /// Asks the server, and judges what it says of the table. All answers together may take `timeout`.
 pub async fn look(
@@ -69,7 +70,7 @@ pub async fn look(
     let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
     checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));
-    let rules = rules(config);
+    let rules = rules(&config.rules, &config.fields);
     checks.extend(columns_of(&schema, errors));
     checks.extend(rules_of(&schema, &rules));
     let plan = TablePlan::new(&schema, &rules).ok().map(Arc::new);
@@ -78,6 +79,7 @@ pub async fn look(
         _ => None,
     };
     checks.extend(fit.as_ref().map(plugins_of));
+    checks.extend(plan.as_ref().and_then(|plan| json_schema_of(config, hooks, plan)));
     let asks = fit.and_then(Result::ok).map(|fit| Arc::clone(&fit.decode));
     (checks, mappings(&schema, &rules, asks.as_deref()))
 }
@@ -120,6 +122,17 @@ fn columns_of(schema: &TableSchema, errors: Vec<String>) -> Vec<Check> {
         )];
     }
     errors.into_iter().map(|error| Check::problem(COLUMNS, error)).collect()
+}
+
+/// Whether the user's schema is run, once there is a plan.
+fn json_schema_of(config: &Config, hooks: &Hooks, plan: &TablePlan) -> Option<Check> {
+    let user_schema = user_schema(config, hooks)?;
+    let draft = user_schema.draft();
+    let text = match user_schema.is_covered_by(plan) {
+        Ok(()) => format!("{draft}; it asks for no more than the table does, and is not run"),
+        Err(not_covered) => format!("{draft}; it is run on every record: {not_covered}"),
+    };
+    Some(Check::ok(JSON_SCHEMA, text))
 }
 
 fn rules_of(schema: &TableSchema, rules: &Rules) -> Vec<Check> {

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Loaded::Arrow(hooks, fit, table) => {
                 let before = trial::rows(&fit, &batch);
                 let after = trial::hooked(&hooks, &fit, before.clone()).await?;
-                let checked = check(&table, after.clone(), judge_text);
+                let checked = check(&table, after.clone(), Vec::new(), judge_text);
                 verdict::of_rows(&batch, &before, &after, &checked.rejections)
             }
         }
