@@ -20,6 +20,7 @@ mod nested;
 mod plugin_author;
 mod real_input;
 mod refused;
+mod schema;
 mod start;
 mod types;
 mod types_generated;

@@ -13,6 +13,7 @@ mod demo;
 #[cfg(feature = "hooks")]
 mod plugin;
 mod run;
+mod schema;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +36,8 @@ enum Command {
     Run,
     /// Look at everything that `run` needs, once: configuration, topics, table, columns.
     Check(check::Args),
+    /// Print the JSON Schema of the records that the table takes.
+    Schema(schema::Args),
     /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
     #[cfg(feature = "demo")]
     Demo(demo::Args),
@@ -68,6 +71,7 @@ impl Cli {
         match self.command {
             Command::Run => run::run(),
             Command::Check(args) => check::run(&args),
+            Command::Schema(args) => schema::run(&args),
             #[cfg(feature = "demo")]
             Command::Demo(args) => Ok(demo::run(&args)?),
             #[cfg(feature = "hooks")]
