@@ -8,5 +8,6 @@ mod bytes;
 mod cover;
 mod excuses;
 mod further;
+mod official;
 mod tables;
 mod values;

@@ -35,7 +35,7 @@ enum Task {
     Bench,
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, sdk, plugins, local, e2e, deploy, clients or broker.
+        /// Only this suite: unit, sdk, plugins, local, schemas, e2e, deploy, clients or broker.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.

@@ -27,6 +27,7 @@ const SUITES: &[Suite] = &[
     suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
     suite("model", &["--package", "sluicegate-model", "--test", "model"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
+    suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
@@ -44,6 +45,10 @@ const fn suite(
 
 fn kafka() -> anyhow::Result<Environment> {
     Ok(vec![("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?)])
+}
+
+fn schemas() -> anyhow::Result<Environment> {
+    Ok(vec![("SLUICEGATE_JSON_SCHEMA_SUITE", pypi::json_schema_suite()?)])
 }
 
 fn go() -> anyhow::Result<Environment> {

@@ -137,7 +137,7 @@ impl UserSchema {
             let mut fault = *self.judge(payload).err()?;
             let at = fault.column.as_deref().and_then(|name| plan.column_of(name));
             fault.column = at.and_then(|at| plan.columns.get(at)).map(|column| column.name.clone());
-            Some(Rejection { origin, stage: Stage::Check, fault })
+            Some(Rejection { origin, stage: Stage::Check(None), fault })
         });
         judged.collect()
     }
