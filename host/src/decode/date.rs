@@ -85,10 +85,11 @@ fn wide(text: &str) -> Option<Moment> {
     Some(Moment { local: moment.naive_local(), offset_s, has_time: true })
 }
 
-/// The number that these digits are; `None` if one is none.
+/// The number that these digits are; `None` if one is none, or if they are too many for it.
 pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
-    bytes.get(range)?.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+    bytes.get(range)?.iter().try_fold(0_u32, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
     })
 }
 
@@ -98,7 +99,8 @@ fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
 
 /// Nanoseconds of the digits behind a second: at least one; those behind the ninth must be zero.
 pub fn fraction_nanos(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.iter().skip(9).any(|digit| *digit != b'0') {
+    let is_fraction = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    if !is_fraction || digits.iter().skip(9).any(|digit| *digit != b'0') {
         return None;
     }
     let nanos = digits.iter().chain(std::iter::repeat(&b'0')).take(9);
