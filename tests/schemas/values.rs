@@ -8,6 +8,8 @@ use sluicegate::schema::plan::{TablePlan, Unknown, WhenNull};
 use sluicegate::schema::source::Source;
 use sluicegate::schema::types::{Element, Kind, Type};
 
+use crate::further;
+
 /// A record of a table. No name that is read stands twice in an object, nor does a key.
 pub fn record(rng: &mut Rng, plan: &TablePlan) -> String {
     // Few columns at a time are mutated, so that the verdict hangs on each of them.

@@ -166,36 +166,43 @@ fn up_to(high: &str) -> String {
 }
 
 /// The texts of digits from `low` to `high`, which are of one length.
+///
+/// Those that begin alike stand side by side, not in groups of groups: engines bound how deep groups
+/// nest, and the range of an Int256 has 77 digits.
 fn between(low: &str, high: &str) -> String {
-    let (Some((first, low)), Some((last, high))) = (split(low), split(high)) else {
-        return String::new();
-    };
+    let mut parts = Vec::new();
+    push_between("", low, high, &mut parts);
+    match <[String; 1]>::try_from(parts) {
+        Ok([one]) => one,
+        Err(parts) => format!("(?:{})", parts.join("|")),
+    }
+}
+
+fn push_between(start: &str, low: &str, high: &str, parts: &mut Vec<String>) {
+    let (Some((first, low)), Some((last, high))) = (split(low), split(high)) else { return };
     let any = match low.len() {
         0 => String::new(),
         1 => "[0-9]".to_owned(),
         many => format!("[0-9]{{{many}}}"),
     };
     let is_all = |digits: &str, digit: u8| digits.bytes().all(|byte| byte == digit);
+    let begun = |digit: u8| format!("{start}{}", char::from(digit));
     if first == last && !(is_all(low, b'0') && is_all(high, b'9')) {
-        return format!("{}{}", char::from(first), between(low, high));
+        return push_between(&begun(first), low, high, parts);
     }
-    let (mut from, mut to, mut parts) = (first, last, Vec::new());
+    let (mut from, mut to) = (first, last);
     if !is_all(low, b'0') {
-        parts.push(format!("{}{}", char::from(first), between(low, &"9".repeat(low.len()))));
+        push_between(&begun(first), low, &"9".repeat(low.len()), parts);
         from += 1;
     }
     if !is_all(high, b'9') {
-        parts.push(format!("{}{}", char::from(last), between(&"0".repeat(high.len()), high)));
+        push_between(&begun(last), &"0".repeat(high.len()), high, parts);
         to -= 1;
     }
     match to.checked_sub(from) {
         None => {}
-        Some(0) => parts.push(format!("{}{any}", char::from(from))),
-        Some(_) => parts.push(format!("[{}-{}]{any}", char::from(from), char::from(to))),
-    }
-    match <[String; 1]>::try_from(parts) {
-        Ok([one]) => one,
-        Err(parts) => format!("(?:{})", parts.join("|")),
+        Some(0) => parts.push(format!("{}{any}", begun(from))),
+        Some(_) => parts.push(format!("{start}[{}-{}]{any}", char::from(from), char::from(to))),
     }
 }
 
@@ -208,6 +215,7 @@ mod tests {
     use regex_lite::Regex;
 
     use super::*;
+    use crate::schema::types::WideInt;
 
     #[test]
     fn a_range_of_integers_holds_exactly_its_integers() {
@@ -226,6 +234,24 @@ mod tests {
         let pattern = Regex::new(&integer("0", "18446744073709551615")).unwrap();
         assert!(pattern.is_match("18446744073709551615"));
         assert!(!pattern.is_match("18446744073709551616") && !pattern.is_match("-1"));
+    }
+
+    #[test]
+    fn the_pattern_of_the_widest_integer_nests_no_deeper_than_that_of_a_narrow_one() {
+        let depth = |pattern: &str| {
+            let opened = pattern.bytes().scan(0_i32, |depth, byte| {
+                *depth += i32::from(byte == b'(') - i32::from(byte == b')');
+                Some(*depth)
+            });
+            opened.max()
+        };
+        let (low, high) = WideInt::I256.digits();
+        let pattern = integer(low, high);
+        assert_eq!(depth(&pattern), depth(&integer("-128", "127")));
+        let pattern = Regex::new(&pattern).unwrap();
+        assert!(pattern.is_match(low) && pattern.is_match(high));
+        let beyond = |digits: &str| format!("{}9", &digits[..digits.len() - 1]);
+        assert!(!pattern.is_match(&beyond(low)) && !pattern.is_match(&beyond(high)));
     }
 
     #[test]
