@@ -106,14 +106,14 @@ pub fn time(rng: &mut Rng, digits: u8, is_odd: bool) -> String {
 }
 
 pub fn json(rng: &mut Rng, is_odd: bool) -> String {
-    if is_odd {
-        return format!(r#"{{"a":{},"d":{}}}"#, anything(rng), anything(rng));
-    }
     const ALL: &[&str] = &[
         "{}",
         r#"{"a":{"b":255,"c":1.5},"d":"2026-03-01"}"#,
         r#"{"x":[1,"x",{"c":null}],"y":{"z":true}}"#,
         r#"{"a":7}"#,
     ];
+    if is_odd {
+        return format!(r#"{{"a":{},"d":{}}}"#, anything(rng), anything(rng));
+    }
     pick(rng, ALL)
 }

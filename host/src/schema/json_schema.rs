@@ -189,7 +189,7 @@ mod tests {
         };
         insta::assert_snapshot!(said(&columns, &rules), @r#"
         i {"maximum":127,"minimum":-128,"type":"integer"}
-        l {"$comment":"sluicegate also takes a number with an exponent, such as 1e3","maximum":18446744073709551615,"minimum":0,"pattern":"^(?:(?:0|[1-9][0-9]{0,18}|1(?:8(?:4(?:4(?:6(?:7(?:4(?:40(?:7(?:3(?:70(?:9(?:5(?:5(?:1(?:6(?:1[0-5]|0[0-9])|[0-5][0-9]{2})|0[0-9]{3})|[0-4][0-9]{4})|[0-4][0-9]{5})|[0-8][0-9]{6})|[0-6][0-9]{8})|[0-2][0-9]{9})|[0-6][0-9]{10})|[0-3][0-9]{12})|[0-3][0-9]{13})|[0-6][0-9]{14})|[0-5][0-9]{15})|[0-3][0-9]{16})|[0-3][0-9]{17})|[0-7][0-9]{18}))|-(?:0))(?:\\.0+)?$","type":["integer","string","null"]}
+        l {"$comment":"sluicegate also takes a number with an exponent, such as 1e3","maximum":18446744073709551615,"minimum":0,"pattern":"^(?:(?:0|[1-9][0-9]{0,18}|(?:1844674407370955161[0-5]|1844674407370955160[0-9]|18446744073709551[0-5][0-9]{2}|18446744073709550[0-9]{3}|184467440737095[0-4][0-9]{4}|18446744073709[0-4][0-9]{5}|1844674407370[0-8][0-9]{6}|18446744073[0-6][0-9]{8}|1844674407[0-2][0-9]{9}|184467440[0-6][0-9]{10}|1844674[0-3][0-9]{12}|184467[0-3][0-9]{13}|18446[0-6][0-9]{14}|1844[0-5][0-9]{15}|184[0-3][0-9]{16}|18[0-3][0-9]{17}|1[0-7][0-9]{18}))|-(?:0))(?:\\.0+)?$","type":["integer","string","null"]}
         f {"exclusiveMaximum":340282356779733661637539395458142568448,"exclusiveMinimum":-340282356779733661637539395458142568448,"type":["number","null"]}
         d {"$comment":"sluicegate refuses a number that the float cannot hold","type":["number","null"]}
         b {"type":["boolean","null"]}
@@ -213,7 +213,7 @@ mod tests {
         ];
         insta::assert_snapshot!(said(&columns, &Rules::default()), @r#"
         a {"items":{"maximum":127,"minimum":-128,"type":["integer","null"]},"type":["array","null"]}
-        m {"additionalProperties":{"exclusiveMaximum":340282356779733661637539395458142568448,"exclusiveMinimum":-340282356779733661637539395458142568448,"type":"number"},"propertyNames":{"$comment":"sluicegate also takes a number with an exponent, such as 1e3","pattern":"^(?:(?:0|[1-9][0-9]{0,1}|(?:2(?:5[0-5]|[0-4][0-9])|1[0-9]{2}))|-(?:0))(?:\\.0+)?$","type":"string"},"type":["object","null"]}
+        m {"additionalProperties":{"exclusiveMaximum":340282356779733661637539395458142568448,"exclusiveMinimum":-340282356779733661637539395458142568448,"type":"number"},"propertyNames":{"$comment":"sluicegate also takes a number with an exponent, such as 1e3","pattern":"^(?:(?:0|[1-9][0-9]{0,1}|(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}))|-(?:0))(?:\\.0+)?$","type":"string"},"type":["object","null"]}
         t {"maxItems":2,"minItems":2,"prefixItems":[{"maximum":127,"minimum":-128,"type":"integer"},{"type":["string","null"]}],"properties":{"a":{"maximum":127,"minimum":-128,"type":"integer"},"b":{"type":["string","null"]}},"required":["a"],"type":["array","object","null"]}
         u {"maxItems":2,"minItems":2,"prefixItems":[{"maximum":127,"minimum":-128,"type":"integer"},{"type":"boolean"}],"type":["array","null"]}
         required null

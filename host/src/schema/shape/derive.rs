@@ -56,13 +56,13 @@ impl Shape {
         let shape = match &ty.kind {
             Kind::Int(kind) => {
                 let (low, high) = kind.range();
-                let numbers = Numbers::integers(low, high);
+                let numbers = Numbers::integers(&low, &high);
                 let texts = kind.is_64_bit().then(|| numbers.as_texts());
                 Self { text: texts, ..number(numbers) }
             }
             Kind::WideInt(kind) => {
                 let (low, high) = kind.digits();
-                let numbers = Numbers::integers(low, high);
+                let numbers = Numbers::integers(&low, &high);
                 Self { text: Some(numbers.as_texts()), ..number(numbers) }
             }
             Kind::BFloat16 => {

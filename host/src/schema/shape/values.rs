@@ -8,7 +8,7 @@ use super::{Numbers, Texts, Unsaid};
 
 impl Numbers {
     /// Integers from `low` to `high`.
-    pub fn integers(low: impl ToString, high: impl ToString) -> Self {
+    pub fn integers(low: &impl ToString, high: &impl ToString) -> Self {
         let bounds = Some((low.to_string(), high.to_string()));
         Self { is_integer: true, bounds, ..Self::default() }
     }
@@ -29,7 +29,7 @@ impl Numbers {
     /// Whole seconds of 32 bits, counted in a unit.
     pub fn seconds(unit: TimestampUnit) -> Self {
         let second = 1_000_000_000 / nanos(unit);
-        Self { step: step(second), ..Self::integers(0, i128::from(u32::MAX) * second) }
+        Self { step: step(second), ..Self::integers(&0, &(i128::from(u32::MAX) * second)) }
     }
 
     /// Ticks of a precision from 1900 to 2299, counted in a unit.
@@ -39,7 +39,7 @@ impl Numbers {
         let end = 120_530 * DAY - 1;
         let last = if precision > 6 { end.min(i64::MAX.into()) } else { end };
         let (first, last) = (-25_567 * DAY / nanos(unit), last / nanos(unit));
-        Self { step: step(tick / nanos(unit)), ..Self::integers(first, last) }
+        Self { step: step(tick / nanos(unit)), ..Self::integers(&first, &last) }
     }
 
     /// The same numbers within texts.
