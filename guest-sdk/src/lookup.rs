@@ -150,7 +150,7 @@ mod tests {
     use crate::testing::with_table;
 
     const FLEETS: [&str; 3] = [
-        r#"{"id":"f1","owner":"Ann","cars":3,"where":{"lat":1.50}}"#,
+        r#"{"id":"f1","owner":"Ann","cars":3,"where":{"lat":1.5}}"#,
         r#"{"id":"f2","owner":null}"#,
         r#"{"id":"","owner":"nobody's"}"#,
     ];
