@@ -15,6 +15,7 @@ mod metadata;
 mod nested;
 mod number;
 mod record;
+mod sound;
 mod text;
 mod time;
 mod value;
@@ -36,9 +37,13 @@ use crate::rows::{Noticed, Rows};
 use crate::schema::plan::TablePlan;
 use columns::Column;
 use fault::fault;
+pub use fault::kind_of;
 pub use forms::forms;
 pub use metadata::with_metadata;
+pub use sound::{each_field, takes};
 pub use text::judge_text;
+pub use value::text_of;
+pub use walk::{each_element, each_member};
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;
@@ -78,6 +83,11 @@ fn decode_one(
     payload: &[u8],
     noticed: &mut Noticed,
 ) -> Result<(), Box<Fault>> {
+    record::read(plan, columns, row, text_of_record(payload)?, noticed)
+}
+
+/// What is judged of a payload before its JSON.
+fn text_of_record(payload: &[u8]) -> Result<&str, Box<Fault>> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         let found = format!("an invalid byte at offset {}", error.valid_up_to());
         fault(Reason::InvalidUtf8, "UTF-8", &found)
@@ -86,7 +96,7 @@ fn decode_one(
         let expected = format!("at most {MAX_DEPTH} levels of arrays and objects");
         return Err(fault(Reason::TooDeep, expected, "more"));
     }
-    record::read(plan, columns, row, text, noticed)
+    Ok(text)
 }
 
 /// Puts a null in every column that the record did not fill.

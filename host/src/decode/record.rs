@@ -39,7 +39,7 @@ pub fn read(
 /// The verdict on a failed record. A text that is not JSON is malformed whatever else is wrong
 /// with it, so the verdict does not hang on the order of fields.
 #[cold]
-fn judge(text: &str, slot: FaultSlot, error: &serde_json::Error) -> Box<Fault> {
+pub fn judge(text: &str, slot: FaultSlot, error: &serde_json::Error) -> Box<Fault> {
     if text.trim_ascii().is_empty() {
         return fault(Reason::MalformedJson, "one JSON object", "an empty payload");
     }

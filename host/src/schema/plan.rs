@@ -208,6 +208,20 @@ impl TablePlan {
     }
 }
 
+impl Default for ValueRules {
+    /// Those of a server in UTC, without a variable set.
+    fn default() -> Self {
+        Self {
+            zone: Tz::UTC,
+            is_wide: false,
+            unit: None,
+            is_member: false,
+            is_lenient: false,
+            is_inferred: false,
+        }
+    }
+}
+
 impl ValueRules {
     fn new(schema: &TableSchema, rules: &Rules) -> Self {
         Self {

@@ -1,0 +1,102 @@
+//! Records without a table: whether one is sound, what its fields are, and which types take a value.
+
+use hashbrown::HashSet;
+use serde_json::value::RawValue;
+
+use super::columns::Column;
+use super::fault::{fault, kind_of, twice, within};
+use super::record::judge;
+use super::value::text_of;
+use super::walk::{each_element, each_member};
+use super::{nested, text_of_record};
+use crate::rejection::{Fault, Reason};
+use crate::schema::plan::ValueRules;
+use crate::schema::types::Type;
+
+/// Hands out the fields of a record with their tokens, once the whole of it was found to be sound:
+/// what some table would refuse whatever its types is refused here.
+///
+/// # Errors
+/// No JSON object, a name that stands twice in one object, an escape that is no character.
+pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
+    let text = text_of_record(payload)?;
+    let record: &RawValue =
+        serde_json::from_str(text).map_err(|error| judge(text, None, &error))?;
+    let token = record.get();
+    if kind_of(token) != "object" {
+        return Err(fault(Reason::TypeMismatch, "a JSON object", token));
+    }
+    sound(token)?;
+    each_member(token, |name, token| {
+        visit(name, token);
+        Ok(())
+    })
+}
+
+fn sound(token: &str) -> Result<(), Box<Fault>> {
+    match kind_of(token) {
+        "object" => {
+            let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
+            each_member(token, |name, token| {
+                let sound = match names.insert(name.to_owned()) {
+                    true => sound(token),
+                    false => Err(twice("a field that stands once")),
+                };
+                sound.map_err(|fault| within(fault, name))
+            })
+        }
+        "array" => {
+            each_element(token, |index, token| sound(token).map_err(|fault| within(fault, index)))
+        }
+        "string" if text_of(token).is_none() => {
+            Err(fault(Reason::MalformedJson, "a text of characters", token))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a column of the type takes a value that is not null.
+pub fn takes(ty: &Type, rules: ValueRules, token: &str) -> bool {
+    nested::put(&mut Column::new(ty, 1), ty, rules, token).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(record: &[u8]) -> Result<Vec<(String, String)>, (Reason, String)> {
+        let mut fields = Vec::new();
+        let read = each_field(record, |name, token| fields.push((name.into(), token.into())));
+        read.map(|()| fields).map_err(|fault| (fault.reason, fault.pointer))
+    }
+
+    #[test]
+    fn the_fields_of_a_sound_record_come_in_their_order_as_they_stand() {
+        let found = fields(br#" {"b": 1.0 ,"\u0061":{"x":[ ]},"":"\u00e9"} "#).unwrap();
+        let expected = [("b", "1.0"), ("a", r#"{"x":[ ]}"#), ("", r#""\u00e9""#)];
+        assert!(found.iter().map(|(n, t)| (&**n, &**t)).eq(expected), "{found:?}");
+        assert_eq!(fields(b"{}"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_no_table_would_take_is_refused_with_its_place() {
+        use Reason::*;
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
+        let table: [(&[u8], Reason, &str); 10] = [
+            (b"", MalformedJson, ""),
+            (b" ", MalformedJson, ""),
+            (br#"{"a":1"#, MalformedJson, ""),
+            (b"{} {}", MalformedJson, ""),
+            (b"[]", TypeMismatch, ""),
+            (b"null", TypeMismatch, ""),
+            (b"{\"a\":\"\xff\"}", InvalidUtf8, ""),
+            (br#"{"a":[{"b":1,"b":2}]}"#, DuplicateKey, "/a/0/b"),
+            (br#"{"a":[1,"\ud800"]}"#, MalformedJson, "/a/1"),
+            (deep.as_bytes(), TooDeep, ""),
+        ];
+        for (record, reason, pointer) in table {
+            let shown = String::from_utf8_lossy(record);
+            assert_eq!(fields(record), Err((reason, pointer.to_owned())), "{shown}");
+        }
+    }
+}
