@@ -137,7 +137,7 @@ fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
     reader.warn("CLICKHOUSE_HOST", format!("{port} {text}"));
 }
 
-fn read_table(reader: &mut Reader<'_>) -> Option<String> {
+pub(super) fn read_table(reader: &mut Reader<'_>) -> Option<String> {
     let table = reader.text("CLICKHOUSE_TABLE")?;
     let expected = "the name of a table, without database and quotes";
     if let Some((database, name)) = table.split_once('.') {

@@ -124,7 +124,6 @@ pub(super) fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
-    let brokers = read_brokers(reader);
     let group_id = reader.text("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default();
     let producer_client_id = reader.text("KAFKA_PRODUCER_CLIENT_ID").unwrap_or_default();
     let source = read_source(reader);
@@ -134,6 +133,14 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
         check_source_leaves_out(reader, &source, &dlq_topic);
     }
     let auto_offset_reset = reader.choice("KAFKA_AUTO_OFFSET_RESET", AutoOffsetReset::WORDS);
+    let auto_offset_reset = auto_offset_reset.unwrap_or(AutoOffsetReset::Earliest);
+    let cluster = read_cluster(reader);
+    Kafka { group_id, producer_client_id, source, dlq_topic, auto_offset_reset, ..cluster }
+}
+
+/// Brokers and credentials alone: for a look at a topic, by whatever group is set.
+pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
+    let brokers = read_brokers(reader);
     let typed = ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"]
         .into_iter()
         .chain(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"])
@@ -142,11 +149,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
     let properties = reader.pairs("KAFKA_PROPERTIES", |key| refusal(key, &typed));
     Kafka {
         brokers,
-        group_id,
-        producer_client_id,
-        source,
-        dlq_topic,
-        auto_offset_reset: auto_offset_reset.unwrap_or(AutoOffsetReset::Earliest),
+        group_id: reader.optional("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default(),
+        producer_client_id: String::new(),
+        source: Vec::new(),
+        dlq_topic: String::new(),
+        auto_offset_reset: AutoOffsetReset::Earliest,
         security: read_security(reader, &properties),
         properties,
     }

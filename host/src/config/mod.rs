@@ -109,3 +109,38 @@ impl TableConfig {
         reader.finish().map(|warnings| (config, warnings))
     }
 }
+
+impl Kafka {
+    /// Reads the variables of the connection alone; where no group is set its name is empty.
+    ///
+    /// # Errors
+    /// Every broken rule of theirs.
+    pub fn cluster_from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let mut reader = reader::Reader::new(env);
+        let kafka = kafka::read_cluster(&mut reader);
+        reader.finish().map(|warnings| (kafka, warnings))
+    }
+}
+
+/// The table that variables name, whether or not there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableName {
+    /// CLICKHOUSE_DATABASE, where it is set.
+    pub database: Option<String>,
+    /// CLICKHOUSE_TABLE, where it is set.
+    pub table: Option<String>,
+}
+
+impl TableName {
+    /// Reads the two variables.
+    ///
+    /// # Errors
+    /// A name that CLICKHOUSE_TABLE does not take.
+    pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
+        let mut reader = reader::Reader::new(env);
+        let database = reader.optional("CLICKHOUSE_DATABASE");
+        let is_set = reader.is_set("CLICKHOUSE_TABLE");
+        let table = if is_set { clickhouse::read_table(&mut reader) } else { None };
+        reader.finish().map(|_| Self { database, table })
+    }
+}

@@ -11,6 +11,7 @@ mod poll;
 mod preflight;
 mod probe;
 mod queue;
+mod sample;
 mod settings;
 mod topics;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use probe::Probe;
+pub use sample::{Cut, Sample};
 
 use crate::budget::Lease;
 use crate::config::Config;

@@ -65,9 +65,10 @@ impl Poller {
         let waiter = Arc::new(observed.status.waiter("kafka"));
         let progress = Arc::clone(&observed.progress);
         let context = SourceContext::new(events.clone(), Arc::clone(&waiter), progress);
-        let consumer: BaseConsumer<SourceContext> = settings::consumer(config)
-            .create_with_context(context)
-            .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
+        let consumer: BaseConsumer<SourceContext> =
+            settings::consumer(&config.kafka, config.batch.memory_budget_bytes)
+                .create_with_context(context)
+                .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         let consumer = Arc::new(consumer);
         let queue = DataQueue::new(&consumer, MAX_MESSAGES)
             .context("librdkafka gave no queue to read from")?;

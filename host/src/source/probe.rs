@@ -1,5 +1,5 @@
-//! A look at the cluster with the consumer's own settings, for `sluicegate check`: it becomes no
-//! member of the group, and commits nothing.
+//! A look at the cluster with the consumer's own settings, for `sluicegate check` and for a sample of
+//! a topic: it becomes no member of the group, and commits nothing.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::settings;
 use super::topics::{Topics, hold_of};
-use crate::config::{Config, SourceTopic};
+use crate::config::{Kafka, SourceTopic};
 use crate::outcome::Hold;
 
 /// Shortest time given to an answer once the time of the whole look is over.
@@ -22,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A consumer that only asks. Its calls block.
 pub struct Probe {
-    consumer: BaseConsumer<Ear>,
+    pub(super) consumer: BaseConsumer<Ear>,
     brokers: String,
     source: String,
     timeout: Duration,
@@ -30,19 +30,20 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Makes the consumer; it connects by itself. All of its answers together may take `timeout`.
+    /// Makes the consumer; it connects by itself, and may fill a part of `budget` bytes with records.
+    /// All of its answers together may take `timeout`.
     ///
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
-    pub fn new(config: &Config, timeout: Duration) -> anyhow::Result<Self> {
-        let mut settings = settings::consumer(config);
+    pub fn new(kafka: &Kafka, budget: usize, timeout: Duration) -> anyhow::Result<Self> {
+        let mut settings = settings::consumer(kafka, budget);
         // The end of a partition answers a read where there is no record.
         settings.set("enable.partition.eof", "true");
         let consumer = settings
             .create_with_context(Ear::default())
             .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
-        let names: Vec<&str> = config.kafka.source.iter().map(SourceTopic::as_str).collect();
-        let (brokers, source) = (config.kafka.brokers.clone(), names.join(","));
+        let names: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
+        let (brokers, source) = (kafka.brokers.clone(), names.join(","));
         Ok(Self { consumer, brokers, source, timeout, since: Instant::now() })
     }
 
@@ -140,7 +141,13 @@ impl Probe {
         Topics::new(&self.consumer, &self.brokers, self.left())
     }
 
-    fn left(&self) -> Duration {
+    /// Whether the time is over.
+    pub(super) fn is_late(&self) -> bool {
+        self.since.elapsed() >= self.timeout
+    }
+
+    /// What is left of the time, for one more answer.
+    pub(super) fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed()).max(LAST_WAIT)
     }
 }
@@ -148,7 +155,7 @@ impl Probe {
 /// Keeps what librdkafka said last of an error: its codes alone do not tell a refused connection
 /// from a certificate that is not trusted.
 #[derive(Default)]
-struct Ear {
+pub(super) struct Ear {
     last: Mutex<Option<String>>,
 }
 

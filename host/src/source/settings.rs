@@ -3,7 +3,7 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::Config;
+use crate::config::Kafka;
 
 /// The share of the memory budget that librdkafka may fill with fetched messages: a quarter.
 const QUEUE_SHARE: usize = 4;
@@ -19,16 +19,15 @@ const MAX_QUEUE_KBYTES: usize = 2_097_151;
 /// Below this a small budget would fetch message by message.
 const MIN_PARTITION_FETCH_BYTES: usize = 64 * 1024;
 
-/// The consumer's settings.
-pub fn consumer(config: &Config) -> ClientConfig {
-    let budget = config.batch.memory_budget_bytes;
+/// The consumer's settings; librdkafka may fill a part of `budget` bytes.
+pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
     let queue_kbytes = (budget / QUEUE_SHARE / 1024).clamp(1024, MAX_QUEUE_KBYTES);
     let fetch_bytes = (budget / FETCH_SHARE).clamp(MAX_PARTITION_FETCH_BYTES, MAX_FETCH_BYTES);
     let partition_fetch_bytes = (budget / PARTITION_FETCH_SHARE)
         .clamp(MIN_PARTITION_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES);
-    let mut settings = crate::kafka::client(&config.kafka);
+    let mut settings = crate::kafka::client(kafka);
     for (key, value) in [
-        ("group.id", config.kafka.group_id.as_str()),
+        ("group.id", kafka.group_id.as_str()),
         // Offsets are committed when their records are settled, by us alone.
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
@@ -49,7 +48,7 @@ pub fn consumer(config: &Config) -> ClientConfig {
     ] {
         settings.set(key, value);
     }
-    crate::kafka::apply(&mut settings, &config.kafka, crate::kafka::Role::Consumer);
+    crate::kafka::apply(&mut settings, kafka, crate::kafka::Role::Consumer);
     settings
 }
 
@@ -58,7 +57,7 @@ mod tests {
     use rdkafka::consumer::BaseConsumer;
 
     use super::*;
-    use crate::config::Environment;
+    use crate::config::{Config, Environment};
 
     #[test]
     fn librdkafka_takes_the_smallest_and_the_largest_budget() {
@@ -74,7 +73,9 @@ mod tests {
                 ("MEMORY_BUDGET_BYTES", budget),
             ]);
             let (config, _) = Config::from_env(&environment).unwrap();
-            consumer(&config).create::<BaseConsumer>().unwrap();
+            consumer(&config.kafka, config.batch.memory_budget_bytes)
+                .create::<BaseConsumer>()
+                .unwrap();
         }
     }
 }

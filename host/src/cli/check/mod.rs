@@ -85,7 +85,8 @@ async fn look(timeout: Duration) -> Report {
     };
     // What `run` makes at its start, as far as a setting or a file can be refused there.
     let broken = |error: anyhow::Error| Check::problem(CONFIGURATION, format!("{error:#}"));
-    let probe = Probe::new(&config, timeout).map_err(broken);
+    let probe =
+        Probe::new(&config.kafka, config.batch.memory_budget_bytes, timeout).map_err(broken);
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
     report.checks.extend(dead_letters.err());
