@@ -4,12 +4,15 @@
 //! |---|---|
 //! | 0 | done; for `run`: told to stop, drained and committed; for `check`: all is well |
 //! | 1 | the command failed; for `check`: something outside of the configuration is wrong |
+//! | 3 | for `schema infer --against-table`: some records would be rejected |
+//! | 4 | for the same: all would land, and some fields have no column |
 //! | 64 | the configuration is wrong; every broken rule is listed |
 //! | 70 | a bug, a membership that is fenced off, or a partition without a start offset under `KAFKA_AUTO_OFFSET_RESET=error`; what was settled is committed |
 
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod input;
 #[cfg(feature = "hooks")]
 mod plugin;
 mod run;
@@ -36,7 +39,7 @@ enum Command {
     Run,
     /// Look at everything that `run` needs, once: configuration, topics, table, columns.
     Check(check::Args),
-    /// Print the JSON Schema of the records that the table takes.
+    /// Print the JSON Schema of the records that the table takes, or infer a table from records.
     Schema(schema::Args),
     /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
     #[cfg(feature = "demo")]

@@ -5,18 +5,18 @@
 
 mod feed;
 mod host;
-mod input;
 mod plugins;
 mod report;
 mod telemetry;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sluicegate_local::{LocalStack, StackOptions};
 
+use super::input::{Bounds, each_record};
 use feed::{Feed, Records};
 use host::DemoHost;
 use report::Report;
@@ -127,7 +127,7 @@ impl Job {
                 ],
                 table,
                 required: "",
-                records: Records::file(input::records_of_file(file)?),
+                records: Records::file(records_of(file)?),
             });
         }
         let mut job = Self {
@@ -187,6 +187,13 @@ fn progress(records: u64) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// The records of a file.
+fn records_of(file: &Path) -> anyhow::Result<Vec<Box<[u8]>>> {
+    let mut records = Vec::new();
+    each_record("--input", file, Bounds::NONE, |_, record| records.push(record.into()))?;
+    Ok(records)
 }
 
 #[cfg(test)]
