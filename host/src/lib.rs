@@ -15,6 +15,7 @@ pub mod decode;
 pub mod fates;
 #[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
 pub mod hooks;
+pub mod infer;
 pub mod kafka;
 #[cfg_attr(not(feature = "hooks"), path = "no_lookups.rs")]
 pub mod lookups;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["kafka"],
     &["observe", "brake"],
     &["source", "decode", "check", "dead_letter", "sink"],
-    &["tables", "lookups", "no_lookups"],
+    &["tables", "lookups", "no_lookups", "infer"],
     &["hooks", "no_hooks"],
     &["pipeline"],
     &["run"],

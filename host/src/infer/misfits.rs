@@ -1,0 +1,124 @@
+//! What of records does not fit a table that is there, as the host would find it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{STRIDE, Survey};
+use crate::check::check;
+use crate::decode::{decode, judge_text, with_metadata};
+use crate::record::{Batch, Origin};
+use crate::rejection::{Reason, Rejection};
+use crate::schema::plan::{TablePlan, Unknown};
+use crate::schema::source::Source;
+use crate::schema::table::{Column, TableSchema};
+use crate::user_schema::UserSchema;
+
+/// What of records does not fit.
+#[derive(Debug, Default)]
+pub struct Misfits {
+    /// How many records would land.
+    pub landing: u64,
+    /// Those that would be rejected, the most frequent first.
+    pub refused: Vec<Refused>,
+    /// Columns with values that COLUMN_ON_INVALID would replace, each with how many.
+    pub replaced: Vec<(Arc<str>, u64)>,
+    /// Fields that no column takes, each with the number of its values, and, where a column has its name,
+    /// why it is not filled.
+    pub unfilled: Vec<(Box<str>, u64, Option<String>)>,
+    /// Columns filled by fields that no record has, and whether they are in REQUIRED_COLUMNS.
+    pub unseen: Vec<(Arc<str>, bool)>,
+}
+
+/// Records that are rejected for one reason at one column.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// The column, where there is one.
+    pub column: Option<Arc<str>>,
+    /// How many.
+    pub records: u64,
+    /// The first of them.
+    pub first: Origin,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+impl Misfits {
+    /// Holds records against a table's plan and the user's schema, and their fields against its
+    /// columns. Records without a payload are passed over.
+    pub fn of(
+        table: &TableSchema,
+        plan: &TablePlan,
+        user_schema: Option<&UserSchema>,
+        survey: &Survey,
+        batch: &Batch,
+    ) -> Self {
+        let (mut misfits, mut replaced) = (Self::default(), BTreeMap::<usize, u64>::new());
+        let user_schema = user_schema.filter(|schema| schema.is_covered_by(plan).is_err());
+        let origins: Vec<Origin> = (0..batch.len()).collect();
+        for origins in origins.chunks(STRIDE) {
+            let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
+            let payloads = || origins.iter().filter_map(payload);
+            let violations = user_schema.map(|schema| schema.violations(plan, payloads()));
+            let rows = with_metadata(plan, batch, decode(plan, payloads()));
+            let checked = check(plan, rows, violations.unwrap_or_default(), judge_text);
+            misfits.landing += checked.origins.len() as u64;
+            for at in checked.noticed.replaced {
+                *replaced.entry(at).or_default() += 1;
+            }
+            for rejection in checked.rejections {
+                misfits.refuse(rejection);
+            }
+        }
+        let column =
+            |(at, values): (usize, u64)| Some((Arc::clone(&plan.columns.get(at)?.name), values));
+        misfits.replaced = replaced.into_iter().filter_map(column).collect();
+        misfits.refused.sort_by_key(|refused| std::cmp::Reverse(refused.records));
+        let has_place = |name: &str| plan.names.find(name, 0).is_some();
+        if !matches!(plan.unknown, Unknown::Column(_)) {
+            let unfilled = survey.fields().filter(|(name, _)| !has_place(name));
+            let reason = |(name, values): (&str, u64)| (name.into(), values, filled(table, name));
+            misfits.unfilled = unfilled.map(reason).collect();
+        }
+        let is_seen = |name: &str| {
+            survey.fields().any(|(field, _)| match plan.ignores_case() {
+                true => field.to_lowercase() == name.to_lowercase(),
+                false => field == name,
+            })
+        };
+        let unseen = plan.columns.iter().filter(|column| match &column.source {
+            Source::Name => !is_seen(&column.name),
+            Source::Pointer(pointer) => !pointer.steps().first().is_some_and(|name| is_seen(name)),
+            _ => false,
+        });
+        let of = unseen.map(|column| (Arc::clone(&column.name), column.is_required));
+        misfits.unseen = of.collect();
+        misfits
+    }
+
+    fn refuse(&mut self, rejection: Rejection) {
+        let Rejection { origin, fault, .. } = rejection;
+        let is_same = |refused: &&mut Refused| {
+            refused.reason == fault.reason && refused.column == fault.column
+        };
+        match self.refused.iter_mut().find(is_same) {
+            Some(refused) => refused.records += 1,
+            None => self.refused.push(Refused {
+                reason: fault.reason,
+                column: fault.column.clone(),
+                records: 1,
+                first: origin,
+                text: fault.to_string(),
+            }),
+        }
+    }
+}
+
+/// Why a field of a column's name does not fill it; `None` where there is no such column.
+fn filled(table: &TableSchema, name: &str) -> Option<String> {
+    let is_it = |column: &Column| *column.name == *name;
+    table.why_not_filled(name).or_else(|| {
+        table.columns.iter().any(is_it).then(|| "is a column that is filled otherwise".to_owned())
+    })
+}

@@ -1,0 +1,54 @@
+//! Paths within objects, as ClickHouse's JSON has them: `{"a.b":1}` is `{"a":{"b":1}}` to it, and it
+//! refuses an object that gives a path two values.
+
+use crate::decode::{each_element, each_member, kind_of};
+
+/// Whether some object within the value may give a path two values: only if of two of its names one
+/// begins with the other and a dot.
+pub fn may_repeat(token: &str) -> bool {
+    let mut may = false;
+    let _sound = match kind_of(token) {
+        _ if !token.contains('.') => Ok(()),
+        "array" => each_element(token, |_, token| {
+            may |= may_repeat(token);
+            Ok(())
+        }),
+        "object" => {
+            let mut names = Vec::new();
+            let read = each_member(token, |name, token| {
+                names.push(name.to_owned());
+                may |= may_repeat(token);
+                Ok(())
+            });
+            may |= names.iter().filter(|name| name.contains('.')).any(|long| {
+                names.iter().any(|name| {
+                    long.strip_prefix(&**name).is_some_and(|rest| rest.starts_with('.'))
+                })
+            });
+            read
+        }
+        _ => Ok(()),
+    };
+    may
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_repeat;
+
+    #[test]
+    fn only_a_name_that_leads_into_another_repeats_a_path() {
+        for (token, expected) in [
+            (r#"{"a.b":1,"a":{"b":2}}"#, true),
+            (r#"{"a":{"b":1},"a.c":2}"#, true),
+            (r#"{"a.b":{"c":1},"a.b.c":2}"#, true),
+            (r#"{"a":{"b.c":1},"a.b":{"c":1}}"#, true),
+            (r#"[{"x":{"y":1,"y.z":2}}]"#, true),
+            (r#"{"a.b":1,"a.c":2,"ab":3}"#, false),
+            (r#"{"a":{"b":1.5},"c":"a.b"}"#, false),
+            ("1.5", false),
+        ] {
+            assert_eq!(may_repeat(token), expected, "{token}");
+        }
+    }
+}

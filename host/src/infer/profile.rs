@@ -1,0 +1,318 @@
+//! What was seen of the values at each place of the records, within bounds of memory.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::paths::may_repeat;
+use super::scalar::{Numbers, Strings, widened};
+use crate::decode::{each_element, each_member, kind_of, text_of};
+
+/// Places that are told apart, of all records together.
+pub const MAX_PLACES: usize = 5_000;
+/// Names of one object that are told apart within a column; more make it a map.
+pub const MAX_MEMBERS: usize = 100;
+/// Levels of arrays and objects within a column that are looked into.
+pub const MAX_LEVELS: usize = 8;
+/// Distinct values of one place that are counted.
+pub const MAX_DISTINCT: usize = 1_000;
+/// Most bytes that are kept of an example.
+const EXAMPLE_BYTES: usize = 60;
+
+/// Hash alike wherever they are counted, so that places can be merged.
+type Hasher = foldhash::fast::FixedState;
+
+/// How much more may be told apart.
+#[derive(Debug)]
+pub struct Room {
+    places: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { places: MAX_PLACES }
+    }
+}
+
+impl Room {
+    /// Takes one place; `None` if there is none left.
+    pub fn take(&mut self) -> Option<()> {
+        self.places = self.places.checked_sub(1)?;
+        Some(())
+    }
+}
+
+/// The values at one place.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    /// How many, nulls among them.
+    pub seen: u64,
+    /// How many are null.
+    pub nulls: u64,
+    /// How many are true or false.
+    pub booleans: u64,
+    /// The numbers.
+    pub numbers: Numbers,
+    /// The strings.
+    pub strings: Strings,
+    /// The arrays.
+    pub arrays: Arrays,
+    /// The objects.
+    pub objects: Objects,
+    /// A JSON column may refuse some value, though it would decode; told of whole fields alone.
+    pub may_repeat_paths: bool,
+    /// The start of the first value that is not null, as it was written.
+    pub example: Option<Box<str>>,
+    /// Hashes of booleans, numbers and strings; `None` once they are too many.
+    distinct: Option<HashSet<u64, Hasher>>,
+    is_over: bool,
+}
+
+/// Arrays that were seen.
+#[derive(Debug, Clone, Default)]
+pub struct Arrays {
+    /// How many.
+    pub count: u64,
+    /// Elements of the shortest and of the longest.
+    pub lengths: Option<(usize, usize)>,
+    /// Their elements; `None` if none was looked at.
+    pub elements: Option<Box<Profile>>,
+    /// Some elements were not looked at.
+    pub is_cut: bool,
+}
+
+/// Objects that were seen.
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    /// How many.
+    pub count: u64,
+    /// Their members by name; empty once there were too many names.
+    pub members: Members,
+    /// The values of all members, once there were too many names.
+    pub values: Option<Box<Profile>>,
+    /// Some members were not looked at.
+    pub is_cut: bool,
+}
+
+/// Places by name, in the order in which they were first seen.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    places: HashMap<Box<str>, usize, Hasher>,
+    list: Vec<(Box<str>, Profile)>,
+}
+
+impl Members {
+    /// The names with what was seen there.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Profile)> {
+        self.list.iter().map(|(name, profile)| (&**name, profile))
+    }
+
+    /// Whether the name was seen before.
+    pub fn knows(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// How many names.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The place of a name that is known, or that there is room for.
+    pub fn place(&mut self, name: &str, room: &mut Room) -> Option<&mut Profile> {
+        let at = match self.places.get(name) {
+            Some(at) => *at,
+            None => {
+                room.take()?;
+                self.places.insert(name.into(), self.list.len());
+                self.list.push((name.into(), Profile::default()));
+                self.list.len() - 1
+            }
+        };
+        self.list.get_mut(at).map(|(_, profile)| profile)
+    }
+
+    /// Those of which something else was seen than null and arrays without elements.
+    pub fn told(&self) -> impl Iterator<Item = (&str, &Profile)> {
+        self.iter().filter(|(_, profile)| profile.is_telling())
+    }
+}
+
+impl Profile {
+    /// Adds a value of a sound record; `level` counts the arrays and objects around it.
+    pub fn add(&mut self, token: &str, room: &mut Room, level: usize) {
+        self.seen += 1;
+        let kind = kind_of(token);
+        if kind == "null" {
+            self.nulls += 1;
+            return;
+        }
+        if self.example.is_none() {
+            self.example = Some(start(token).into());
+        }
+        if level == 0 {
+            self.may_repeat_paths |= may_repeat(token);
+        }
+        match kind {
+            "boolean" => self.booleans += 1,
+            "number" => self.numbers.add(token),
+            "string" => self.strings.add(token, &text_of(token).unwrap_or_default()),
+            "array" => return self.arrays.add(token, room, level),
+            _ => return self.objects.add(token, room, level),
+        }
+        self.count_distinct([Hasher::default().hash_one(token)]);
+    }
+
+    fn count_distinct(&mut self, hashes: impl IntoIterator<Item = u64>) {
+        if self.is_over {
+            return;
+        }
+        let distinct = self.distinct.get_or_insert_default();
+        distinct.extend(hashes);
+        if distinct.len() > MAX_DISTINCT {
+            self.distinct = None;
+            self.is_over = true;
+        }
+    }
+
+    /// How many distinct booleans, numbers and strings; `None` for more than [`MAX_DISTINCT`].
+    pub fn distinct(&self) -> Option<usize> {
+        (!self.is_over).then(|| self.distinct.as_ref().map_or(0, HashSet::len))
+    }
+
+    /// The kinds of JSON that were seen, null apart, with how many of each.
+    pub fn kinds(&self) -> Vec<(&'static str, u64)> {
+        let all = [
+            ("boolean", self.booleans),
+            ("number", self.numbers.count),
+            ("string", self.strings.count),
+            ("array", self.arrays.count),
+            ("object", self.objects.count),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Whether a type can be told from what was seen.
+    fn is_telling(&self) -> bool {
+        let is_empty = |arrays: &Arrays| {
+            !arrays.is_cut && arrays.elements.as_ref().is_none_or(|of| !of.is_telling())
+        };
+        self.kinds().iter().any(|(kind, _)| *kind != "array") || !is_empty(&self.arrays)
+    }
+
+    /// Adds what was seen elsewhere.
+    pub fn merge(&mut self, other: &Self, room: &mut Room) {
+        self.seen += other.seen;
+        self.nulls += other.nulls;
+        self.booleans += other.booleans;
+        self.numbers.merge(&other.numbers);
+        self.strings.merge(&other.strings);
+        self.arrays.merge(&other.arrays, room);
+        self.objects.merge(&other.objects, room);
+        if self.example.is_none() {
+            self.example.clone_from(&other.example);
+        }
+        if other.is_over {
+            self.distinct = None;
+            self.is_over = true;
+        }
+        self.count_distinct(other.distinct.iter().flatten().copied());
+    }
+}
+
+impl Arrays {
+    fn add(&mut self, token: &str, room: &mut Room, level: usize) {
+        self.count += 1;
+        let mut length = 0;
+        let _sound = each_element(token, |_, token| {
+            length += 1;
+            match self.place(room, level) {
+                Some(place) => place.add(token, room, level + 1),
+                None => self.is_cut = true,
+            }
+            Ok(())
+        });
+        self.lengths = Some(widened(self.lengths, (length, length)));
+    }
+
+    fn place(&mut self, room: &mut Room, level: usize) -> Option<&mut Profile> {
+        if self.elements.is_none() && level < MAX_LEVELS && room.take().is_some() {
+            self.elements = Some(Box::default());
+        }
+        self.elements.as_deref_mut()
+    }
+
+    fn merge(&mut self, other: &Self, room: &mut Room) {
+        self.count += other.count;
+        self.is_cut |= other.is_cut;
+        self.lengths = other.lengths.map(|lengths| widened(self.lengths, lengths)).or(self.lengths);
+        if let Some(elements) = &other.elements {
+            match self.place(room, 0) {
+                Some(place) => place.merge(elements, room),
+                None => self.is_cut = true,
+            }
+        }
+    }
+}
+
+impl Objects {
+    fn add(&mut self, token: &str, room: &mut Room, level: usize) {
+        self.count += 1;
+        let _sound = each_member(token, |name, token| {
+            match self.place(name, room, level) {
+                Some(place) => place.add(token, room, level + 1),
+                None => self.is_cut = true,
+            }
+            Ok(())
+        });
+    }
+
+    /// The place of a member: one of its own, or that of all.
+    fn place(&mut self, name: &str, room: &mut Room, level: usize) -> Option<&mut Profile> {
+        if level >= MAX_LEVELS {
+            return None;
+        }
+        let is_known = self.members.knows(name);
+        if self.values.is_none() && !is_known && self.members.len() >= MAX_MEMBERS {
+            self.values = Some(Box::new(self.merged(room)));
+            self.members = Members::default();
+        }
+        match &mut self.values {
+            Some(values) => Some(values),
+            None => self.members.place(name, room),
+        }
+    }
+
+    /// What was seen of all members together.
+    pub fn merged(&self, room: &mut Room) -> Profile {
+        let mut all = self.values.as_deref().cloned().unwrap_or_default();
+        for (_, profile) in self.members.iter() {
+            all.merge(profile, room);
+        }
+        all
+    }
+
+    fn merge(&mut self, other: &Self, room: &mut Room) {
+        self.count += other.count;
+        self.is_cut |= other.is_cut;
+        if let Some(values) = &other.values {
+            let mut all = self.merged(room);
+            all.merge(values, room);
+            *self = Self { values: Some(Box::new(all)), members: Members::default(), ..*self };
+        }
+        for (name, profile) in other.members.iter() {
+            match self.place(name, room, 0) {
+                Some(place) => place.merge(profile, room),
+                None => self.is_cut = true,
+            }
+        }
+    }
+}
+
+/// The start of a value, cut between characters.
+fn start(token: &str) -> &str {
+    let mut end = token.len().min(EXAMPLE_BYTES);
+    while !token.is_char_boundary(end) {
+        end -= 1;
+    }
+    token.get(..end).unwrap_or_default()
+}
