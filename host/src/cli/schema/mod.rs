@@ -1,14 +1,19 @@
-//! `sluicegate schema`: the JSON Schema of a table's records.
+//! `sluicegate schema`: the JSON Schema of a table's records; with `infer`, a table for records.
+
+mod against;
+mod infer;
+mod sample;
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use serde_json::Value;
 
 use super::run::rules;
 use super::{EXIT_CONFIG, Exit};
-use crate::config::{Environment, TableConfig, Warning};
+use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
 use crate::schema::json_schema::json_schema;
 use crate::schema::plan::TablePlan;
 use crate::schema::table::TableSchema;
@@ -21,32 +26,40 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Options of `sluicegate schema`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Longest wait for ClickHouse, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout_s: u64,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Infer a CREATE TABLE from records, or say what of them does not fit the table.
+    Infer(infer::Args),
+}
+
 /// Prints the schema of the table of CLICKHOUSE_TABLE.
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    let text = runtime.block_on(of_table(Duration::from_secs(args.timeout_s)));
-    runtime.shutdown_background();
+    match &args.command {
+        Some(Command::Infer(args)) => infer::run(args),
+        None => print(&of_table(Duration::from_secs(args.timeout_s))?),
+    }
+}
+
+fn print(text: &str) -> Result<(), Exit> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text?.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     Ok(written.context("writing to stdout")?)
 }
 
-async fn of_table(timeout: Duration) -> Result<String, Exit> {
-    let read = TableConfig::from_env(&Environment::read());
-    let (config, warnings) = read.map_err(|errors| misconfigured(errors.into()))?;
+fn of_table(timeout: Duration) -> Result<String, Exit> {
+    let (config, warnings) = read(TableConfig::from_env)?;
     warn(&warnings);
-    let plan = plan(&config, timeout).await?;
+    let (_, plan) = table(&config, timeout)?;
     let derived = json_schema(&plan).map_err(|underived| {
         misconfigured(anyhow::anyhow!("{underived}: no JSON Schema says what a record may be"))
     });
@@ -59,8 +72,26 @@ async fn of_table(timeout: Duration) -> Result<String, Exit> {
     Ok(format!("{schema:#}\n"))
 }
 
-/// How records become rows of the table as it is now.
-async fn plan(config: &TableConfig, timeout: Duration) -> Result<TablePlan, Exit> {
+/// Reads some of the variables.
+fn read<T>(from_env: fn(&Environment) -> Result<T, ConfigErrors>) -> Result<T, Exit> {
+    from_env(&Environment::read()).map_err(|errors| misconfigured(errors.into()))
+}
+
+/// The table as it is now, and how records become its rows.
+fn table(config: &TableConfig, timeout: Duration) -> Result<(TableSchema, TablePlan), Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let table = runtime.block_on(read_table(config, timeout));
+    runtime.shutdown_background();
+    table
+}
+
+async fn read_table(
+    config: &TableConfig,
+    timeout: Duration,
+) -> Result<(TableSchema, TablePlan), Exit> {
     let (database, table) = (&config.clickhouse.database, &config.clickhouse.table);
     let server = Server::new(&config.clickhouse).map_err(misconfigured)?;
     let described = tokio::time::timeout(timeout, describe(&server, database, table)).await;
@@ -69,10 +100,12 @@ async fn plan(config: &TableConfig, timeout: Duration) -> Result<TablePlan, Exit
         .map_err(|hold| anyhow::anyhow!(hold.text().to_owned()))?;
     let schema = TableSchema::from_rows(database, table, &described.time_zone, described.columns)
         .with_context(|| format!("table `{database}`.`{table}`"))?;
-    TablePlan::new(&schema, &rules(&config.rules, &config.fields)).map_err(|errors| {
-        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("table `{database}`.`{table}`: {}", texts.join("; ")).into()
-    })
+    let plan =
+        TablePlan::new(&schema, &rules(&config.rules, &config.fields)).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("table `{database}`.`{table}`: {}", texts.join("; "))
+        })?;
+    Ok((schema, plan))
 }
 
 fn misconfigured(error: anyhow::Error) -> Exit {

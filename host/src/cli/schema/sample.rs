@@ -1,0 +1,104 @@
+//! The records that a table is inferred from: of a topic, or of a file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::anyhow;
+
+use super::{Exit, misconfigured};
+use crate::cli::input::{Bounds, each_record};
+use crate::config::Kafka;
+use crate::infer::{records, remark};
+use crate::record::{Batch, Origin, RawRecord, TopicPartition};
+use crate::source::{Cut, Probe};
+
+/// Most bytes of records that are held, with their keys and headers.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+/// What librdkafka may hold besides, in parts of it.
+const BUDGET_BYTES: usize = 64 * 1024 * 1024;
+/// The group of the consumer where none is set. It is never joined.
+const GROUP: &str = "sluicegate-schema-infer";
+/// Longest name in a text.
+const SHOWN: usize = 200;
+
+/// Records, and where they come from.
+pub struct Sample {
+    /// The records.
+    pub batch: Batch,
+    /// What they are of, such as ``topic `t` ``.
+    pub origin: String,
+    /// What a table for them may be called.
+    pub name: String,
+    /// What an offset counts: those of a partition where it is empty, else lines or elements.
+    unit: &'static str,
+}
+
+impl Sample {
+    /// Where a record stands.
+    pub fn place(&self, origin: Origin) -> String {
+        let Some(record) = self.batch.record(origin) else { return String::new() };
+        match self.unit {
+            "" => format!("{} offset {}", record.source, record.offset()),
+            unit => format!("{unit} {}", record.offset()),
+        }
+    }
+
+    /// Reads the newest records of a topic, and says what was read.
+    pub fn of_topic(
+        mut kafka: Kafka,
+        topic: &str,
+        most: usize,
+        timeout: Duration,
+    ) -> Result<Self, Exit> {
+        if kafka.group_id.is_empty() {
+            GROUP.clone_into(&mut kafka.group_id);
+        }
+        let probe = Probe::new(&kafka, BUDGET_BYTES, timeout).map_err(misconfigured)?;
+        let sample = probe
+            .newest("--topic", topic, most, MAX_BYTES)
+            .map_err(|hold| anyhow!(hold.text().to_owned()))?;
+        let (read, partitions) = (records(sample.batch.len().into()), sample.partitions);
+        let origin = format!("topic `{}`", remark(topic, SHOWN));
+        let end = match sample.cut {
+            None => "",
+            Some(Cut::Bytes) => "; more would be over 256 MiB",
+            Some(Cut::Time) => "; --timeout-s ended it before all were read",
+        };
+        if sample.batch.is_empty() {
+            return Err(anyhow!("{origin} holds no record to read{end}").into());
+        }
+        let noun = if partitions == 1 { "partition" } else { "partitions" };
+        eprintln!("{origin}: the newest {read}, of {partitions} {noun}{end}");
+        Ok(Self { batch: sample.batch, origin, name: topic.to_owned(), unit: "" })
+    }
+
+    /// Reads the first records of a file, and says what was read.
+    pub fn of_file(path: &Path, most: usize) -> Result<Self, Exit> {
+        let (mut batch, source) =
+            (Batch::default(), TopicPartition { topic: "".into(), partition: 0 });
+        let bounds = Bounds { records: most, bytes: MAX_BYTES };
+        let is_cut = each_record("--file", path, bounds, |offset, payload| {
+            let payload = Some(payload);
+            batch.push(&source, 0, &RawRecord { offset, payload, ..RawRecord::default() });
+        })?;
+        let (stem, is_stdin) = (path.file_stem().unwrap_or_default(), path == Path::new("-"));
+        let (origin, name) = match is_stdin {
+            true => ("stdin".to_owned(), "records".to_owned()),
+            false => {
+                let origin = format!("file `{}`", remark(&path.to_string_lossy(), SHOWN));
+                (origin, stem.to_string_lossy().into_owned())
+            }
+        };
+        if batch.is_empty() {
+            return Err(anyhow!("{origin} holds no record").into());
+        }
+        let read = records(batch.len().into());
+        match is_cut {
+            true => eprintln!("{origin}: the first {read}; --sample reads more, to 256 MiB"),
+            false => eprintln!("{origin}: {read}"),
+        }
+        let is_array = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        let unit = if is_array { "element" } else { "line" };
+        Ok(Self { batch, origin, name, unit })
+    }
+}
