@@ -13,6 +13,7 @@ mod enriched;
 mod fields;
 mod hooks;
 mod imports;
+mod infer;
 mod json_schema;
 mod lookups;
 mod main_job;
