@@ -172,11 +172,11 @@ async fn load_arrow(is_writing: bool) -> anyhow::Result<(ArrowHooks, Arc<Fit>)> 
     let plugins = plugins("passthrough-arrow.wasm", &config, None)?;
     let hooks = Hooks::load(&plugins, Arc::default(), Arc::default()).await?;
     let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
-    let fit = hooks.fit(&Arc::new(table()?)).await.map_err(held)?;
+    let fit = hooks.fit(&Arc::new(table()?)).await.map_err(|hold| held(&hold))?;
     Ok((hooks, fit))
 }
 
-fn held(hold: Hold) -> anyhow::Error {
+fn held(hold: &Hold) -> anyhow::Error {
     anyhow::anyhow!("{}", hold.text().to_owned())
 }
 
@@ -196,7 +196,7 @@ async fn per_row() -> anyhow::Result<()> {
         {
             let rows = rows.clone();
             let started = Instant::now();
-            black_box(hooks.run(fit, rows).await.map_err(held)?);
+            black_box(hooks.run(fit, rows).await.map_err(|hold| held(&hold))?);
             taken.push(started.elapsed());
         }
     }

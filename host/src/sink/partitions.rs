@@ -1,0 +1,86 @@
+//! Records put in an order in which those of one partition of the table stand together, so that
+//! halves of them go into fewer partitions than the whole.
+
+use std::cmp::Ordering;
+
+use arrow_array::{RecordBatch, UInt32Array};
+use arrow_cmp::make_comparator;
+use arrow_schema::{ArrowError, SortOptions};
+use arrow_select::take::take_record_batch;
+
+use crate::record::Origin;
+
+/// The rows of each record, and the records by what their first row has in the columns that the
+/// partition key reads. Most keys keep that order, such as `toYYYYMM(at)`. `origins` names each
+/// row's record; the rows of one stand together.
+///
+/// # Errors
+/// Arrow cannot compare values of such a column.
+pub fn by_partition(
+    rows: &RecordBatch,
+    origins: &[Origin],
+    key: &[String],
+) -> Result<(RecordBatch, Vec<Origin>), ArrowError> {
+    let columns = key.iter().filter_map(|name| rows.column_by_name(name));
+    let comparators: Vec<_> = columns
+        .map(|column| make_comparator(column, column, SortOptions::default()))
+        .collect::<Result<_, _>>()?;
+    let mut records = records(origins);
+    records.sort_by(|(a, _), (b, _)| {
+        let orders = comparators.iter().map(|compare| compare(*a, *b));
+        orders.fold(Ordering::Equal, Ordering::then)
+    });
+    let order = || records.iter().flat_map(|(first, end)| *first..*end);
+    let taken: UInt32Array = order()
+        .map(|row| u32::try_from(row).map_err(|_| too_many()))
+        .collect::<Result<Vec<_>, _>>()?
+        .into();
+    let origins = order().filter_map(|row| origins.get(row).copied()).collect();
+    Ok((take_record_batch(rows, &taken)?, origins))
+}
+
+/// The first row of each record, and the row after its last.
+fn records(origins: &[Origin]) -> Vec<(usize, usize)> {
+    let mut first = 0;
+    let of = |record: &[Origin]| {
+        let begin = first;
+        first += record.len();
+        (begin, first)
+    };
+    origins.chunk_by(|a, b| a == b).map(of).collect()
+}
+
+fn too_many() -> ArrowError {
+    ArrowError::InvalidArgumentError("more rows than an index holds".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray as _;
+    use arrow_array::types::Int64Type;
+    use arrow_array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn records_of_one_partition_stand_together_and_keep_their_rows() {
+        let day: ArrayRef = Arc::new(Int64Array::from(vec![2, 9, 1, 2, 1, 1]));
+        let zone: ArrayRef = Arc::new(StringArray::from(vec!["b", "b", "b", "a", "a", "b"]));
+        let rows = RecordBatch::try_from_iter([("day", day), ("zone", zone)]).unwrap();
+        let key = ["zone".to_owned(), "day".to_owned()];
+        // The first record has two rows, of which the first counts.
+        let (sorted, origins) = by_partition(&rows, &[4, 4, 5, 6, 7, 8], &key).unwrap();
+        assert_eq!(origins, [7, 6, 5, 8, 4, 4]);
+        assert_eq!(sorted.column(0).as_primitive::<Int64Type>().values(), &[1, 2, 1, 1, 2, 9]);
+    }
+
+    #[test]
+    fn records_stay_as_they_are_where_the_key_reads_no_column_of_theirs() {
+        let id: ArrayRef = Arc::new(Int64Array::from(vec![3, 1, 2]));
+        let rows = RecordBatch::try_from_iter([("id", id)]).unwrap();
+        let (sorted, origins) = by_partition(&rows, &[0, 1, 2], &["made".to_owned()]).unwrap();
+        assert_eq!((sorted, origins), (rows, vec![0, 1, 2]));
+    }
+}
