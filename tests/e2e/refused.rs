@@ -88,6 +88,47 @@ async fn a_record_that_only_its_own_values_make_fail_is_dead_lettered() -> anyho
 }
 
 #[tokio::test]
+async fn a_batch_for_more_partitions_than_an_insert_takes_is_split_between_them()
+-> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, day Int32) ENGINE = MergeTree PARTITION BY day ORDER BY id",
+    )
+    .await?;
+    // Any half of them as they come goes into as many partitions as the whole.
+    let record = |id: u64| format!(r#"{{"id":{id},"day":{}}}"#, id % 400);
+    job.produce((0..4_000).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (4_000, 0));
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "4000\t4000");
+    // The whole twice, once of them asynchronously, two halves, and four quarters that fit.
+    let inserts = job.stack.inserts("`t`").await?.len();
+    assert!((6..=8).contains(&inserts), "{inserts}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_the_server_has_no_memory_for_are_tried_again_and_then_split()
+-> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id")
+            .await?
+            .with("CLICKHOUSE_ASYNC_INSERT", "0");
+    let kind = json!({"code": 241, "text": "Memory limit exceeded"});
+    let fault = json!({"match": "`t`", "times": 4, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..10).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (10, 0));
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "10\t10");
+    let inserts = job.stack.inserts("`t`").await?;
+    let token = |at: usize| &inserts[at].settings["insert_deduplication_token"];
+    assert_eq!(inserts.len(), 6);
+    assert!((1..4).all(|at| token(at) == token(0)), "the same rows, tried again");
+    assert!(token(4) != token(0) && token(5) != token(4), "halves are other INSERTs");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_record_alone_too_large_for_an_insert_waits_for_a_setting() -> anyhow::Result<()> {
     let mut job =
         Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;

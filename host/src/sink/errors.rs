@@ -13,8 +13,12 @@ use crate::outcome::Hold;
 pub enum InsertError {
     /// A value of a row is at fault: split between records down to the one.
     Data(Said),
-    /// The batch as a whole is at fault, no record is: split, and never dead-letter.
-    Split(String),
+    /// The rows go into more partitions than an INSERT may: split by partition, never
+    /// dead-letter.
+    TooManyPartitions(String),
+    /// The server has no memory for the rows as they are: try again, then split, never
+    /// dead-letter.
+    Memory(String),
     /// A materialized view threw, it seems: if there is such a view, the rows are in the table
     /// already.
     View {
@@ -176,7 +180,10 @@ fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         117 if head.contains("Arrow IPC") || head.contains("stream is empty") => {
             return InsertError::Unknown(short);
         }
-        252 if message.starts_with("Too many partitions") => return InsertError::Split(short),
+        241 => return InsertError::Memory(short),
+        252 if message.starts_with("Too many partitions") => {
+            return InsertError::TooManyPartitions(short);
+        }
         _ => {}
     }
     match class_of(code) {
@@ -236,9 +243,10 @@ pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold
     }
     match classify(error, server.url(), None) {
         InsertError::Hold(hold) => hold,
-        InsertError::Unknown(text) | InsertError::Schema(text) | InsertError::Split(text) => {
-            Hold::Paused(text)
-        }
+        InsertError::Memory(text) => Hold::Transient(text),
+        InsertError::Unknown(text)
+        | InsertError::Schema(text)
+        | InsertError::TooManyPartitions(text) => Hold::Paused(text),
         InsertError::Data(said) | InsertError::View { said, .. } => Hold::Paused(said.to_string()),
     }
 }
@@ -275,8 +283,9 @@ mod tests {
     fn each_class_is_told_by_its_code() {
         assert!(matches!(class("Code: 469. DB::Exception: Constraint"), InsertError::Data(_)));
         assert!(matches!(class("Code: 16. DB::Exception: No such"), InsertError::Schema(_)));
+        assert!(matches!(class("Code: 241. DB::Exception: memory"), InsertError::Memory(_)));
         assert!(matches!(
-            class("Code: 241. DB::Exception: memory"),
+            class("Code: 159. DB::Exception: timeout"),
             InsertError::Hold(Hold::Transient(_))
         ));
         assert!(matches!(
@@ -293,7 +302,7 @@ mod tests {
         assert!(matches!(class(many_parts), InsertError::Hold(Hold::Transient(_))));
         let many_partitions =
             "Code: 252. DB::Exception: Too many partitions for single INSERT block";
-        assert!(matches!(class(many_partitions), InsertError::Split(_)));
+        assert!(matches!(class(many_partitions), InsertError::TooManyPartitions(_)));
         let not_arrow = "Code: 117. DB::Exception: Not an Arrow IPC stream";
         assert!(matches!(class(not_arrow), InsertError::Unknown(_)));
         assert!(matches!(class("Code: 117. DB::Exception: x"), InsertError::Data(_)));

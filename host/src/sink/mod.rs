@@ -6,6 +6,7 @@
 
 mod client;
 mod errors;
+mod partitions;
 mod pieces;
 mod settings;
 mod table;
@@ -30,11 +31,14 @@ use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::retry::Backoff;
 use errors::InsertError;
+use partitions::by_partition;
 use pieces::Piece;
 use text::{Place, Said};
 
 /// How often something that an operator must mend is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How many tries rows get that the server has no memory for, before they are split.
+const MEMORY_TRIES: u32 = 3;
 /// How many tries an error of unknown code gets before an operator is called.
 const UNKNOWN_TRIES: u32 = 8;
 
@@ -47,6 +51,14 @@ pub struct Inserted {
     pub refused: Vec<Rejection>,
     /// Why the others were left; `None` when none is.
     pub left: Option<Left>,
+}
+
+impl Inserted {
+    fn add(&mut self, more: Self) {
+        self.landed.extend(more.landed);
+        self.refused.extend(more.refused);
+        self.left = self.left.take().or(more.left);
+    }
 }
 
 /// Why rows were left.
@@ -84,8 +96,22 @@ impl Sink {
         origins: &[Origin],
         allowance: usize,
     ) -> Inserted {
+        self.insert_pieces(table, rows, origins, allowance, false).await
+    }
+
+    /// The same, of rows as they were read; or of those that one INSERT did not take for their
+    /// partitions, ordered [`by_partition`].
+    async fn insert_pieces(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+        is_by_partition: bool,
+    ) -> Inserted {
         let mut inserted = Inserted::default();
-        let mut open = Piece::bounded(origins, max_rows(rows));
+        let max_rows = if is_by_partition { rows.num_rows().div_ceil(2) } else { max_rows(rows) };
+        let mut open = Piece::bounded(origins, max_rows);
         // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
         // rows go synchronously, so that a refusal speaks of them alone.
         // Where the table deduplicates, every retry rests on the token. Servers before the setting
@@ -93,13 +119,15 @@ impl Sink {
         // set, which is for replicated tables alone, and not for their views, whose blocks are cut
         // anew by each flush (ClickHouse docs: "Deduplicating inserts on retries", and the settings
         // `deduplicate_insert`, `async_insert_deduplicate`).
-        let mut may_be_async = self.server.is_async() && !table.is_deduplicating;
+        let mut may_be_async =
+            self.server.is_async() && !table.is_deduplicating && !is_by_partition;
         while let Some(piece) = open.pop() {
             if piece.is_empty() {
                 continue;
             }
-            let sent = self.send(table, rows, &piece, may_be_async).await;
-            match (sent, piece.split(origins)) {
+            let halves = piece.split(origins);
+            let sent = self.send(table, rows, &piece, may_be_async, halves.is_some()).await;
+            match (sent, halves) {
                 (Ok(()), _) => inserted.landed.extend(piece.origins(origins)),
                 (Err(Refusal::Schema(text)), _) => {
                     count::retried(Step::Insert, Class::Schema);
@@ -110,6 +138,23 @@ impl Sink {
                     may_be_async = false;
                     count::retried(Step::Insert, Class::Data);
                     open.push(piece);
+                }
+                (Err(Refusal::TooManyPartitions(text)), Some(halves)) if !is_by_partition => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                    count::retried(Step::Insert, Class::Data);
+                    let (rows, origins) = (rows.slice(piece.start, piece.len()), piece.of(origins));
+                    let Ok((rows, origins)) =
+                        by_partition(&rows, origins, &table.partition_columns)
+                    else {
+                        open.extend([halves.1, halves.0]);
+                        continue;
+                    };
+                    let allowance = allowance.saturating_sub(inserted.refused.len());
+                    let rest = self.insert_pieces(table, &rows, &origins, allowance, true);
+                    inserted.add(Box::pin(rest).await);
+                    if inserted.left.is_some() {
+                        break;
+                    }
                 }
                 (Err(refusal), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
@@ -123,7 +168,8 @@ impl Sink {
                     inserted.left = Some(Left::TooManyRefused(said.to_string()));
                     break;
                 }
-                (Err(Refusal::Split(text)), None) => {
+                // Nothing is split for want of memory that cannot be.
+                (Err(Refusal::TooManyPartitions(text) | Refusal::Memory(text)), None) => {
                     let text = format!(
                         "one record alone is more than ClickHouse takes in an INSERT: raise \
                          max_partitions_per_insert_block in CLICKHOUSE_SETTINGS and restart, or \
@@ -144,6 +190,7 @@ impl Sink {
         rows: &RecordBatch,
         piece: &Piece,
         may_be_async: bool,
+        may_split: bool,
     ) -> Result<(), Refusal> {
         let body = body(&rows.slice(piece.start, piece.len())).map_err(Refusal::Schema)?;
         let sql = insert_sql(table, rows);
@@ -166,7 +213,17 @@ impl Sink {
             let error = errors::classify(&error, self.server.url(), Some(&into));
             match self.confirm(error, &into, &waiter).await {
                 InsertError::Data(said) => break Err(Refusal::Data(said)),
-                InsertError::Split(text) => break Err(Refusal::Split(text)),
+                InsertError::TooManyPartitions(text) => {
+                    break Err(Refusal::TooManyPartitions(text));
+                }
+                InsertError::Memory(text) if may_split && backoff.attempts() >= MEMORY_TRIES => {
+                    break Err(Refusal::Memory(text));
+                }
+                InsertError::Memory(text) => {
+                    count::retried(Step::Insert, Class::Transient);
+                    waiter.hold(Hold::Transient(text));
+                    backoff.wait().await;
+                }
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
                 InsertError::View { views, said } if !table.is_deduplicating => {
                     count::landed_without_view(piece.len());
@@ -273,7 +330,8 @@ fn told(views: &[Place]) -> String {
 /// A refusal that the caller must act on.
 enum Refusal {
     Data(Said),
-    Split(String),
+    TooManyPartitions(String),
+    Memory(String),
     Schema(String),
 }
 
@@ -281,7 +339,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(said) => said.fmt(f),
-            Self::Split(text) | Self::Schema(text) => f.write_str(text),
+            Self::TooManyPartitions(text) | Self::Memory(text) | Self::Schema(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

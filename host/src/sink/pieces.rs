@@ -40,9 +40,14 @@ impl Piece {
         self.end <= self.start
     }
 
+    /// The record of each of its rows.
+    pub fn of<'a>(&self, origins: &'a [Origin]) -> &'a [Origin] {
+        origins.get(self.start..self.end).unwrap_or_default()
+    }
+
     /// The records of its rows, each once.
     pub fn origins(&self, origins: &[Origin]) -> Vec<Origin> {
-        let mut of: Vec<Origin> = origins.get(self.start..self.end).unwrap_or_default().to_vec();
+        let mut of: Vec<Origin> = self.of(origins).to_vec();
         of.dedup();
         of
     }

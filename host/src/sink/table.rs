@@ -18,6 +18,8 @@ pub struct Table {
     pub schema: Arc<TableSchema>,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
+    /// The columns that the partition key reads, in the table's order.
+    pub partition_columns: Vec<String>,
     /// The settings that an INSERT into it needs.
     pub settings: Settings,
 }
@@ -29,6 +31,8 @@ pub struct Description {
     pub engine: String,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
+    /// The columns that the partition key reads, in the table's order.
+    pub partition_columns: Vec<String>,
     /// The server's time zone.
     pub time_zone: String,
     /// Every column, in the table's order.
@@ -41,12 +45,12 @@ pub struct Description {
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
 pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
-    let Description { is_deduplicating, time_zone, columns, .. } =
+    let Description { is_deduplicating, partition_columns, time_zone, columns, .. } =
         describe(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
     let settings = needed_settings(server, &schema).await?;
-    Ok(Table { schema: Arc::new(schema), is_deduplicating, settings })
+    Ok(Table { schema: Arc::new(schema), is_deduplicating, partition_columns, settings })
 }
 
 /// Reads what the server says of a table.
@@ -71,24 +75,21 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
     };
     let query = server
         .query(
-            "SELECT name, type, default_kind, default_expression FROM system.columns \
+            "SELECT name, type, default_kind, default_expression, is_in_partition_key = 1 \
+             FROM system.columns \
              WHERE database = ? AND table = ? ORDER BY position",
         )
         .bind(database)
         .bind(table);
-    let columns: Vec<(String, String, String, String)> =
+    let found: Vec<(String, String, String, String, bool)> =
         answered(server, query.fetch_all()).await?;
     let is_deduplicating = is_deduplicating(&engine, &engine_full);
-    let columns = columns
-        .into_iter()
-        .map(|(name, ty, default_kind, default_expression)| ColumnRow {
-            name,
-            ty,
-            default_kind,
-            default_expression,
-        })
-        .collect();
-    Ok(Description { engine, is_deduplicating, time_zone, columns })
+    let (mut columns, mut partition_columns) = (Vec::new(), Vec::new());
+    for (name, ty, default_kind, default_expression, is_in_partition_key) in found {
+        partition_columns.extend(is_in_partition_key.then(|| name.clone()));
+        columns.push(ColumnRow { name, ty, default_kind, default_expression });
+    }
+    Ok(Description { engine, is_deduplicating, partition_columns, time_zone, columns })
 }
 
 /// The server's version: that it answers, and takes the user.
@@ -144,9 +145,10 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
         InsertError::Data(said) | InsertError::View { said, .. } => {
             Hold::Paused(format!("reading the table: {}", said.whole()))
         }
-        InsertError::Split(text) | InsertError::Schema(text) | InsertError::Unknown(text) => {
-            Hold::Paused(format!("reading the table: {text}"))
-        }
+        InsertError::Memory(text) => Hold::Transient(text),
+        InsertError::TooManyPartitions(text)
+        | InsertError::Schema(text)
+        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
     }
 }
 
