@@ -80,6 +80,7 @@ async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_r
     ] {
         assert_eq!(page.metric(series), Some(1.0), "{series}");
     }
+    host.wait_for(&["fields that fill no column", "colour", "schema infer"]).await?;
     host.stop().await?;
 
     let mut strict = Job::new(table).await?.with("UNKNOWN_FIELDS", "reject");

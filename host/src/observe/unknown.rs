@@ -1,4 +1,5 @@
-//! Fields that fill no column, counted by name: as many names as a scrape can bear.
+//! Fields that fill no column, counted by name: as many names as a scrape can bear. A name that is new is
+//! told once.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,11 +22,21 @@ impl UnknownNames {
     /// Counts what decoding a batch noticed.
     pub fn count(&self, noticed: &Noticed) {
         let mut others = noticed.other_unknown;
+        let mut new = Vec::new();
         for (name, fields) in &noticed.unknown {
-            match self.known(name) {
-                Some(name) => count::unknown_field(&name, *fields),
-                None => others += fields,
-            }
+            let Some(Known { name, is_new }) = self.known(name) else {
+                others += fields;
+                continue;
+            };
+            count::unknown_field(&name, *fields);
+            new.extend(is_new.then_some(name));
+        }
+        if !new.is_empty() {
+            tracing::info!(
+                fields = ?new,
+                "fields that fill no column; `sluicegate schema infer --topic <topic> \
+                 --against-table` prints the ALTER TABLE that takes them in"
+            );
         }
         if others > 0 {
             count::unknown_field(OTHERS, others);
@@ -33,17 +44,22 @@ impl UnknownNames {
     }
 
     /// The name as it is counted, if it is one of the first.
-    fn known(&self, name: &str) -> Option<String> {
+    fn known(&self, name: &str) -> Option<Known> {
         let name: String = name.chars().take(MAX_NAME_CHARS).collect();
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !names.contains(&name) {
-            if names.len() >= MAX_NAMES {
-                return None;
-            }
-            names.insert(name.clone());
+        if names.contains(&name) {
+            return Some(Known { name, is_new: false });
         }
-        Some(name)
+        (names.len() < MAX_NAMES && names.insert(name.clone()))
+            .then_some(Known { name, is_new: true })
     }
+}
+
+/// A name that is counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    name: String,
+    is_new: bool,
 }
 
 #[cfg(test)]
@@ -54,9 +70,10 @@ mod tests {
     fn the_first_names_are_told_apart_and_no_more() {
         let names = UnknownNames::default();
         for n in 0..MAX_NAMES {
-            assert_eq!(names.known(&format!("n{n}")), Some(format!("n{n}")));
+            let name = format!("n{n}");
+            assert_eq!(names.known(&name), Some(Known { name: name.clone(), is_new: true }));
         }
         assert_eq!(names.known("late"), None);
-        assert_eq!(names.known("n0"), Some("n0".to_owned()));
+        assert_eq!(names.known("n0"), Some(Known { name: "n0".into(), is_new: false }));
     }
 }
