@@ -18,6 +18,7 @@ mod json_schema;
 mod lookups;
 mod main_job;
 mod nested;
+mod operators;
 mod plugin_author;
 mod real_input;
 mod refused;
