@@ -47,3 +47,51 @@ async fn an_eager_group_changes_under_load_and_loses_nothing() -> anyhow::Result
 async fn a_group_of_the_new_protocol_changes_under_load_and_loses_nothing() -> anyhow::Result<()> {
     scaled_out("group.protocol=consumer").await
 }
+
+/// Kafka keeps the share of a member with a name of its own for as long as its session lasts.
+#[tokio::test]
+async fn a_named_member_that_is_back_in_time_moves_no_partition_of_another() -> anyhow::Result<()> {
+    let mut job = Job::on_broker(Broker::start().await?, NUMBERED, 6).await?;
+    let load = Load::start(&job, 5_000)?;
+    let named = |job: Job, name: &str| {
+        let properties = format!("group.instance.id={name},session.timeout.ms=20000");
+        job.with("KAFKA_PROPERTIES", &properties)
+    };
+    job = named(job, "stays");
+    let mut stays = job.start()?;
+    stays.wait_for(&["batch settled"]).await?;
+    job = named(job, "returns");
+    let mut returns = job.start()?;
+    returns.wait_for(&["batch settled"]).await?;
+    let revoked = |host: &Host| host.log().iter().filter(|l| l.contains("revoked")).count();
+    let before = revoked(&stays);
+    returns.kill().await?;
+    let mut returns = job.start()?;
+    returns.wait_for(&["batch settled"]).await?;
+    assert_eq!(revoked(&stays), before, "{}", stays.log().join("\n"));
+    let records = load.stop(&mut job).await?;
+    job.wait_until_committed(&returns).await?;
+    stays.stop().await?;
+    returns.stop().await?;
+    records.audit(&job).await
+}
+
+#[tokio::test]
+async fn a_member_whose_name_another_took_ends_and_says_so() -> anyhow::Result<()> {
+    let mut job = Job::on_broker(Broker::start().await?, NUMBERED, 2)
+        .await?
+        .with("KAFKA_PROPERTIES", "group.instance.id=same");
+    let mut fenced = job.start()?;
+    fenced.wait_for(&["partitions assigned"]).await?;
+    let mut taker = job.start()?;
+    assert_eq!(fenced.wait().await?.code(), Some(1));
+    let log = fenced.log().join("\n");
+    assert!(log.contains("fenced this member off"), "{log}");
+    taker.wait_for(&["partitions assigned"]).await?;
+    let load = Load::start(&job, 1_000)?;
+    taker.wait_for(&["batch settled"]).await?;
+    let records = load.stop(&mut job).await?;
+    job.wait_until_committed(&taker).await?;
+    taker.stop().await?;
+    records.audit(&job).await
+}
