@@ -84,7 +84,7 @@ async fn a_member_whose_name_another_took_ends_and_says_so() -> anyhow::Result<(
     let mut fenced = job.start()?;
     fenced.wait_for(&["partitions assigned"]).await?;
     let mut taker = job.start()?;
-    assert_eq!(fenced.wait().await?.code(), Some(1));
+    assert_eq!(fenced.wait().await?.code(), Some(70));
     let log = fenced.log().join("\n");
     assert!(log.contains("fenced this member off"), "{log}");
     taker.wait_for(&["partitions assigned"]).await?;
