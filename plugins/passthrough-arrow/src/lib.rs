@@ -26,10 +26,8 @@ impl ArrowPlugin for PassthroughArrow {
 
     fn plan(&mut self, table: &Table) -> Result<Plan, String> {
         let names = table.columns().iter().map(Column::name);
-        Ok(names.fold(Plan::new(), |plan, name| match self.0.write {
-            true => plan.read(name).write(name),
-            false => plan.read(name),
-        }))
+        let reads = names.clone().fold(Plan::new(), Plan::read);
+        Ok(if self.0.write { names.fold(reads, Plan::write) } else { reads })
     }
 
     fn batch(&mut self, rows: RecordBatch) -> Result<Answer, String> {
