@@ -126,7 +126,10 @@ impl Sink {
                 continue;
             }
             let halves = piece.split(origins);
-            let sent = self.send(table, rows, &piece, may_be_async, halves.is_some()).await;
+            // A try whose answer was lost may have landed: where the table knows its token, nothing
+            // is sent under another.
+            let may_split = halves.is_some() && !table.is_deduplicating;
+            let sent = self.send(table, rows, &piece, may_be_async, may_split).await;
             match (sent, halves) {
                 (Ok(()), _) => inserted.landed.extend(piece.origins(origins)),
                 (Err(Refusal::Schema(text)), _) => {
