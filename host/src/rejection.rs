@@ -186,6 +186,17 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// Most bytes of a value that a fault shows.
+const GOT_BYTES: usize = 128;
+
+/// At most 128 bytes of a text, cut between characters.
+pub fn cut(text: &str) -> String {
+    match text.get(..text.floor_char_boundary(GOT_BYTES)) {
+        Some(start) if start.len() < text.len() => format!("{start}..."),
+        _ => text.to_owned(),
+    }
+}
+
 /// A refused record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {

@@ -1,10 +1,8 @@
 //! Faults: what was expected and what was found, built only once a record has failed.
 
-use crate::rejection::{Fault, Reason};
+use crate::rejection::{Fault, Reason, cut};
+use crate::schema::source::escaped;
 use crate::schema::types::{Kind, Type};
-
-/// Most bytes of a value that a fault shows.
-const GOT_BYTES: usize = 128;
 
 /// A fault of one value; the reader's place is added while unwinding.
 #[cold]
@@ -48,20 +46,10 @@ pub fn kind_of(token: &str) -> &'static str {
     }
 }
 
-/// At most 128 bytes of a text, cut between characters.
-pub fn cut(text: &str) -> String {
-    let mut end = text.len().min(GOT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let shown = text.get(..end).unwrap_or_default();
-    if end < text.len() { format!("{shown}...") } else { shown.to_owned() }
-}
-
 /// Puts an index or a name before a fault's pointer.
 pub fn within(mut fault: Box<Fault>, place: impl std::fmt::Display) -> Box<Fault> {
     // A map's keys are values of the record, and no more is shown of one than of any other.
-    let place = cut(&place.to_string()).replace('~', "~0").replace('/', "~1");
+    let place = escaped(&cut(&place.to_string()));
     fault.pointer.insert_str(0, &format!("/{place}"));
     fault
 }

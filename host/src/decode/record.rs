@@ -6,9 +6,9 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::columns::Column;
-use super::fault::{cut, fault, twice, within};
+use super::fault::{fault, twice, within};
 use super::nested::put;
-use crate::rejection::{Fault, Reason};
+use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Names};
 use crate::schema::plan::{ColumnPlan, TablePlan, Unknown};

@@ -1,8 +1,8 @@
 //! Which types may take what was seen at a place: the rules of docs/infer.md.
 
 use super::profile::{Arrays, MAX_DISTINCT, MAX_LEVELS, Objects, Profile, Room};
-use super::quote::identifier;
 use super::scalar::{FORMS, INTEGERS};
+use crate::schema::quoted::identifier;
 
 /// Fewest strings of which few distinct values say something.
 const MANY_STRINGS: u64 = 100;

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::Column;
 use super::choose::{distinct, told};
 use super::profile::{MAX_MEMBERS, Objects, Profile};
-use super::quote::remark;
+use super::remark::remark;
 use super::scalar::Written;
 
 /// Most characters of one part that holds texts of records.

@@ -93,7 +93,8 @@ impl Misfits {
             _ => false,
         });
         let of = unseen.map(|column| (Arc::clone(&column.name), column.is_required));
-        misfits.unseen = of.collect();
+        // A field that was not looked at may be the one.
+        misfits.unseen = if survey.passed_over == 0 { of.collect() } else { Vec::new() };
         misfits
     }
 

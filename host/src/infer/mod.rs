@@ -11,7 +11,7 @@ mod misfits;
 mod names;
 mod paths;
 mod profile;
-mod quote;
+mod remark;
 mod scalar;
 mod sql;
 
@@ -31,7 +31,7 @@ use crate::schema::types::{Kind, parse};
 use choose::{Allowed, Choice, Why};
 pub use misfits::{Misfits, Refused};
 use profile::{Members, Profile, Room};
-pub use quote::{identifier, remark};
+pub use remark::remark;
 pub use sql::{alter_table, create_table};
 
 /// Most fields of records that are looked at.
@@ -70,8 +70,9 @@ impl Survey {
             };
             let (fields, passed_over) = (&mut survey.fields, &mut survey.passed_over);
             let read = each_field(payload, |name, token| {
-                let is_full = fields.len() >= MAX_FIELDS && !fields.knows(name);
-                match if is_full { None } else { fields.place(name, &mut room) } {
+                // However much is within the fields before it, a field is looked at.
+                let has_room = fields.len() < MAX_FIELDS;
+                match fields.place(name, || has_room) {
                     Some(place) => place.add(token, &mut room, 0),
                     None => *passed_over += 1,
                 }

@@ -20,16 +20,22 @@ pub fn may_repeat(token: &str) -> bool {
                 may |= may_repeat(token);
                 Ok(())
             });
-            may |= names.iter().filter(|name| name.contains('.')).any(|long| {
-                names.iter().any(|name| {
-                    long.strip_prefix(&**name).is_some_and(|rest| rest.starts_with('.'))
-                })
-            });
+            may |= has_prefix(names);
             read
         }
         _ => Ok(()),
     };
     may
+}
+
+/// Whether one of the names begins with another and a dot.
+fn has_prefix(mut names: Vec<String>) -> bool {
+    // By parts, so that a name stands right before those that it leads into.
+    names.sort_by(|a, b| a.split('.').cmp(b.split('.')));
+    names.windows(2).any(|pair| match pair {
+        [short, long] => long.strip_prefix(&**short).is_some_and(|rest| rest.starts_with('.')),
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -45,6 +51,8 @@ mod tests {
             (r#"{"a":{"b.c":1},"a.b":{"c":1}}"#, true),
             (r#"[{"x":{"y":1,"y.z":2}}]"#, true),
             (r#"{"a.b":1,"a.c":2,"ab":3}"#, false),
+            (r#"{"a.b":1,"a-b":2,"a":3}"#, true),
+            (r#"{"a":1,"a-":2,"a..":3,"b":4}"#, true),
             (r#"{"a":{"b":1.5},"c":"a.b"}"#, false),
             ("1.5", false),
         ] {

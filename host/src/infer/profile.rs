@@ -8,7 +8,7 @@ use super::paths::may_repeat;
 use super::scalar::{Numbers, Strings, widened};
 use crate::decode::{each_element, each_member, kind_of, text_of};
 
-/// Places that are told apart, of all records together.
+/// Places within fields that are told apart, of all records together.
 pub const MAX_PLACES: usize = 5_000;
 /// Names of one object that are told apart within a column; more make it a map.
 pub const MAX_MEMBERS: usize = 100;
@@ -118,11 +118,11 @@ impl Members {
     }
 
     /// The place of a name that is known, or that there is room for.
-    pub fn place(&mut self, name: &str, room: &mut Room) -> Option<&mut Profile> {
+    pub fn place(&mut self, name: &str, has_room: impl FnOnce() -> bool) -> Option<&mut Profile> {
         let at = match self.places.get(name) {
             Some(at) => *at,
             None => {
-                room.take()?;
+                has_room().then_some(())?;
                 self.places.insert(name.into(), self.list.len());
                 self.list.push((name.into(), Profile::default()));
                 self.list.len() - 1
@@ -147,7 +147,7 @@ impl Profile {
             return;
         }
         if self.example.is_none() {
-            self.example = Some(start(token).into());
+            self.example = token.get(..token.floor_char_boundary(EXAMPLE_BYTES)).map(Into::into);
         }
         if level == 0 {
             self.may_repeat_paths |= may_repeat(token);
@@ -278,7 +278,7 @@ impl Objects {
         }
         match &mut self.values {
             Some(values) => Some(values),
-            None => self.members.place(name, room),
+            None => self.members.place(name, || room.take().is_some()),
         }
     }
 
@@ -306,13 +306,4 @@ impl Objects {
             }
         }
     }
-}
-
-/// The start of a value, cut between characters.
-fn start(token: &str) -> &str {
-    let mut end = token.len().min(EXAMPLE_BYTES);
-    while !token.is_char_boundary(end) {
-        end -= 1;
-    }
-    token.get(..end).unwrap_or_default()
 }

@@ -100,7 +100,10 @@ impl Numbers {
         let is_float = FLOAT.iter().all(|ty| takes(ty, ValueRules::default(), token));
         self.beyond_float += u64::from(!is_float);
         let value: f64 = token.parse().unwrap_or(f64::NAN);
-        let written = || Box::from(token.get(..NUMBER_BYTES).unwrap_or(token));
+        let written = || match token.get(..NUMBER_BYTES) {
+            Some(start) if start.len() < token.len() => format!("{start}...").into(),
+            _ => Box::from(token),
+        };
         match &mut self.range {
             None => self.range = Some(((value, written()), (value, written()))),
             Some((low, _)) if value < low.0 => *low = (value, written()),

@@ -1,8 +1,9 @@
 //! The statements, with the evidence as comments.
 
 use super::evidence::evidence;
-use super::quote::{identifier, remark};
+use super::remark::remark;
 use super::{Column, MAX_FIELDS, Survey};
+use crate::schema::quoted::identifier;
 
 /// Widest declaration that comments are lined up behind.
 const MAX_WIDTH: usize = 60;

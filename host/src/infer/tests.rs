@@ -149,6 +149,18 @@ fn what_is_past_a_bound_is_said_and_lands_all_the_same() {
 }
 
 #[test]
+fn a_field_that_is_too_wide_leaves_its_neighbours_their_columns() {
+    let members: Vec<String> = (0..80).map(|at| format!("\"x{at}\":1")).collect();
+    let members = members.join(",");
+    let wide: Vec<String> = (0..90).map(|at| format!("\"d{at}\":{{{members}}}")).collect();
+    let record = format!(r#"{{"wide":{{{}}},"speed":1.5}}"#, wide.join(","));
+    let (survey, columns) = inferred(&batch([record]), None);
+    let types: Vec<_> = columns.iter().map(|column| (column.name(), column.type_text())).collect();
+    assert_eq!(types, [("wide", Some("JSON")), ("speed", Some("Float64"))]);
+    assert_eq!(survey.passed_over, 0);
+}
+
+#[test]
 fn no_variant_stands_beside_json() {
     let (_, columns) = inferred(&batch([r#"{"a":1,"b":{}}"#, r#"{"a":"x"}"#]), None);
     assert_eq!((columns[0].type_text(), columns[1].type_text()), (None, Some("JSON")));

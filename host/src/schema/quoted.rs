@@ -49,6 +49,26 @@ pub fn leading_identifier(text: &str) -> Option<(String, &str)> {
     (!name.is_empty()).then(|| (name.to_owned(), rest))
 }
 
+/// A name in backticks, whatever it holds.
+pub fn identifier(name: &str) -> String {
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('`');
+    for c in name.chars() {
+        match c {
+            '`' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '\0' => quoted.push_str("\\0"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('`');
+    quoted
+}
+
 /// The quoted text that `text` begins with, quotes included.
 pub fn leading_quoted(text: &str) -> Option<&str> {
     text.get(..closing_quote('\'', text)?)
@@ -92,6 +112,8 @@ fn unquote_by(quote: char, quoted: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -130,6 +152,16 @@ mod tests {
         for (text, expected) in table {
             let expected = expected.map(|(name, rest)| (name.to_owned(), rest));
             assert_eq!(leading_name(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_name_is_read_back_and_stands_on_one_line(name in ".*|[`\\\\\n\t\0\u{8}a]*") {
+            let quoted = identifier(&name);
+            prop_assert!(!quoted.contains('\n'));
+            let rest = format!("{quoted} Int8");
+            prop_assert_eq!(leading_identifier(&rest), Some((name, " Int8")));
         }
     }
 }

@@ -46,6 +46,11 @@ impl Pointer {
     }
 }
 
+/// A name, or the number of an element, as it stands in a pointer.
+pub fn escaped(step: &str) -> String {
+    step.replace('~', "~0").replace('/', "~1")
+}
+
 /// `~1` is `/` and `~0` is `~`; any other `~` is a mistake.
 fn unescaped(step: &str) -> Option<Arc<str>> {
     let mut parts = step.split('~');
@@ -68,9 +73,7 @@ fn unescaped(step: &str) -> Option<Arc<str>> {
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.steps
-            .iter()
-            .try_for_each(|step| write!(f, "/{}", step.replace('~', "~0").replace('/', "~1")))
+        self.steps.iter().try_for_each(|step| write!(f, "/{}", escaped(step)))
     }
 }
 

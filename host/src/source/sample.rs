@@ -45,8 +45,8 @@ struct Reading {
 }
 
 impl Probe {
-    /// Reads the newest `most` records of a topic, spread over its partitions, or as many as go into
-    /// `max_bytes`. `variable` is what names the topic. Blocks.
+    /// Reads the newest `most` records of a topic, spread over its partitions, or as many of them as go
+    /// into `max_bytes`, the oldest first. `variable` is what names the topic. Blocks.
     ///
     /// # Errors
     /// No broker answers; the topic is not there, may not be read, or does not answer in time.
@@ -112,10 +112,7 @@ impl Probe {
                 }
                 Some(Err(error)) => match hold_of(&error, topic) {
                     Some(Hold::Paused(_)) => {
-                        return Err(Hold::Paused(format!(
-                            "topic `{topic}`: {error}: grant READ on it and on the group of \
-                             KAFKA_CONSUMER_GROUP_ID"
-                        )));
+                        return Err(Hold::Paused(format!("reading topic `{topic}`: {error}")));
                     }
                     Some(Hold::Transient(_)) => {}
                     None => {

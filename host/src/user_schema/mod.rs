@@ -17,15 +17,14 @@ use jsonschema::{Draft, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rejection::{Fault, Reason, Rejection, Stage, cut};
 use crate::schema::plan::TablePlan;
 use crate::schema::shape::Shape;
+use crate::schema::source::{Pointer, escaped};
 pub use cover::NotCovered;
 use document::Document;
 use node::Payload;
 
-/// Most bytes that a fault shows of a value, or of what the schema says.
-const SHOWN_BYTES: usize = 128;
 /// Most bytes of a fault's pointer, which may go through keys of the record.
 const POINTER_BYTES: usize = 512;
 
@@ -191,7 +190,7 @@ fn references(schema: &Value, pointer: &str, see: &mut impl FnMut(&str, &str)) {
     match schema {
         Value::Object(members) => {
             for (name, value) in members {
-                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{pointer}/{}", escaped(name));
                 match value {
                     Value::String(reference) if name.ends_with("Ref") || name == "$ref" => {
                         see(&pointer, reference);
@@ -216,8 +215,11 @@ fn violation(error: &ValidationError<'_>, schema: &Value) -> Box<Fault> {
     let got = error.instance();
     Box::new(Fault {
         reason: Reason::SchemaViolation,
-        column: field_of(error).map(Arc::from),
-        pointer: start(pointer, POINTER_BYTES).to_owned(),
+        column: field_of(error),
+        pointer: pointer
+            .get(..pointer.floor_char_boundary(POINTER_BYTES))
+            .unwrap_or(pointer)
+            .into(),
         expected: format!(
             "what the JSON Schema says at {}{}",
             shown(path),
@@ -229,11 +231,10 @@ fn violation(error: &ValidationError<'_>, schema: &Value) -> Box<Fault> {
 }
 
 /// The field of the record that is at fault.
-fn field_of(error: &ValidationError<'_>) -> Option<String> {
-    let pointer = error.instance_path().as_str();
-    match (pointer.split('/').nth(1), error.kind()) {
-        (Some(field), _) => Some(field.replace("~1", "/").replace("~0", "~")),
-        (None, ValidationErrorKind::Required { property }) => property.as_str().map(str::to_owned),
+fn field_of(error: &ValidationError<'_>) -> Option<Arc<str>> {
+    match (Pointer::parse(error.instance_path().as_str()), error.kind()) {
+        (Some(pointer), _) => pointer.steps().first().cloned(),
+        (None, ValidationErrorKind::Required { property }) => property.as_str().map(Arc::from),
         (None, _) => None,
     }
 }
@@ -265,15 +266,6 @@ fn kind_of(value: &Value) -> &'static str {
 /// A pointer for people; that of the whole is not seen otherwise.
 fn shown(pointer: &str) -> &str {
     if pointer.is_empty() { "its root" } else { pointer }
-}
-
-fn start(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
-}
-
-fn cut(text: &str) -> String {
-    let start = start(text, SHOWN_BYTES);
-    if start.len() == text.len() { text.to_owned() } else { format!("{start}...") }
 }
 
 #[cfg(test)]

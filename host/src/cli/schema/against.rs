@@ -8,8 +8,9 @@ use super::infer::{EXIT_REJECTED, EXIT_UNFILLED};
 use super::sample::Sample;
 use super::{Exit, print};
 use crate::config::{TableConfig, Tombstones};
-use crate::infer::{Column, Misfits, Survey, alter_table, identifier, records, remark};
+use crate::infer::{Column, MAX_FIELDS, Misfits, Survey, alter_table, records, remark};
 use crate::schema::plan::TablePlan;
+use crate::schema::quoted::identifier;
 use crate::schema::table::TableSchema;
 
 /// Most lines of one sort.
@@ -41,10 +42,16 @@ pub fn against(
     sql.push_str(&alter_table(&table, survey, &columns));
     print(&sql)?;
     let (all, unfilled) = (sample.batch.len(), misfits.unfilled.len());
-    match (refused, unfilled) {
-        (0, 0) => Ok(()),
-        (0, _) => {
-            let error = anyhow!("{unfilled} fields have no column in {table}");
+    match (refused, unfilled, survey.passed_over) {
+        (0, 0, 0) => Ok(()),
+        (0, ..) => {
+            let error = match survey.passed_over {
+                0 => anyhow!("{unfilled} fields have no column in {table}"),
+                more => anyhow!(
+                    "{unfilled} fields have no column in {table}, of the first {MAX_FIELDS}; {more} \
+                     values of further fields were not looked at"
+                ),
+            };
             Err(Exit { code: EXIT_UNFILLED, error })
         }
         _ => {

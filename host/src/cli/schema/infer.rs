@@ -11,7 +11,8 @@ use super::against::against;
 use super::sample::Sample;
 use super::{Exit, misconfigured, print, read, table, warn};
 use crate::config::{Kafka, TableConfig, TableName, Warning};
-use crate::infer::{Column, Survey, create_table, identifier, records, remark};
+use crate::infer::{Column, Survey, create_table, records, remark};
+use crate::schema::quoted::identifier;
 
 /// Most characters of what is wrong.
 const SHOWN: usize = 300;

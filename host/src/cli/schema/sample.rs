@@ -68,7 +68,11 @@ impl Sample {
             return Err(anyhow!("{origin} holds no record to read{end}").into());
         }
         let noun = if partitions == 1 { "partition" } else { "partitions" };
-        eprintln!("{origin}: the newest {read}, of {partitions} {noun}{end}");
+        let read = match sample.cut {
+            None => format!("the newest {read}"),
+            Some(_) => format!("{read}, the oldest of the newest {most}"),
+        };
+        eprintln!("{origin}: {read}, of {partitions} {noun}{end}");
         Ok(Self { batch: sample.batch, origin, name: topic.to_owned(), unit: "" })
     }
 

@@ -16,6 +16,7 @@ use jsonschema::Draft;
 use serde_json::{Map, Value};
 
 use crate::schema::shape::{Numbers, Shape};
+use crate::schema::source::escaped;
 
 /// Most references that are followed one after another.
 const MAX_REFERENCES: usize = 32;
@@ -79,8 +80,8 @@ impl<'a> Place<'a> {
 
     /// The place below a keyword.
     fn below(&self, keyword: &str, schema: &'a Value) -> Self {
-        let name = keyword.replace('~', "~0").replace('/', "~1");
-        Self { schema, pointer: format!("{}/{name}", self.pointer), ..self.clone() }
+        let pointer = format!("{}/{}", self.pointer, escaped(keyword));
+        Self { schema, pointer, ..self.clone() }
     }
 
     /// Proves the place for a shape; `None` is any value, as of a field that nobody reads.
