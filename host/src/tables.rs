@@ -152,9 +152,7 @@ impl Tables {
     fn keep(&self, table: Table, plan: TablePlan, at: Instant) -> Arc<Known> {
         let mut current = self.lock();
         if let Some(before) = &mut *current
-            && before.known.plan.fingerprint() == plan.fingerprint()
-            && before.known.table.is_deduplicating == table.is_deduplicating
-            && before.known.table.settings == table.settings
+            && before.known.table == table
         {
             before.at = at;
             return Arc::clone(&before.known);
@@ -185,6 +183,10 @@ impl Tables {
         if before.is_deduplicating != after.is_deduplicating {
             let knows = if after.is_deduplicating { "is" } else { "is no longer" };
             changes.push(format!("an INSERT that is repeated {knows} recognised"));
+        }
+        if before.partition_columns != after.partition_columns {
+            let columns = after.partition_columns.join(", ");
+            changes.push(format!("its partition key reads: {columns}"));
         }
         let more = changes.len().saturating_sub(MAX_CHANGES);
         changes.truncate(MAX_CHANGES);

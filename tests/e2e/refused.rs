@@ -129,6 +129,26 @@ async fn rows_that_the_server_has_no_memory_for_are_tried_again_and_then_split()
 }
 
 #[tokio::test]
+async fn rows_that_may_have_landed_keep_their_token_where_the_table_knows_it() -> anyhow::Result<()>
+{
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 100",
+    )
+    .await?;
+    let memory = json!({"code": 241, "text": "Memory limit exceeded"});
+    for (times, kind) in [(1, json!("reset_after_commit")), (4, memory)] {
+        let fault = json!({"match": "`t`", "times": times, "kind": kind});
+        job.stack.fault(&serde_json::from_value(fault)?).await?;
+    }
+    job.produce((0..10).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (10, 0));
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "10\t10");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_record_alone_too_large_for_an_insert_waits_for_a_setting() -> anyhow::Result<()> {
     let mut job =
         Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;

@@ -16,11 +16,20 @@ pub fn changes(before: &TableSchema, after: &TableSchema) -> Vec<String> {
         }
     }
     changes.extend(was.into_keys().map(|name| format!("column `{name}` dropped")));
+    if names(before, after) != names(after, before) {
+        changes.push("columns stand in another order".to_owned());
+    }
     if before.server_zone != after.server_zone {
         let (then, now) = (before.server_zone, after.server_zone);
         changes.push(format!("the server's time zone was {then} and is {now}"));
     }
     changes
+}
+
+/// The columns to fill, in their order, that the other table has as well.
+fn names<'a>(of: &'a TableSchema, other: &TableSchema) -> Vec<&'a str> {
+    let is_shared = |name: &&str| other.columns.iter().any(|column| *column.name == **name);
+    of.columns.iter().map(|column| &*column.name).filter(is_shared).collect()
 }
 
 struct Seen<'a> {
@@ -112,6 +121,7 @@ mod tests {
             "column `with` has a DEFAULT now",
             "column `without` has no DEFAULT any more",
             "column `gone` dropped",
+            "columns stand in another order",
         ];
         assert_eq!(changes(&before, &after), expected);
         let zone = TableSchema { server_zone: chrono_tz::Europe::Berlin, ..before.clone() };

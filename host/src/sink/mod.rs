@@ -24,12 +24,14 @@ pub use errors::hold_of_select;
 pub use settings::needed_settings;
 pub use table::{Description, Table, describe, may_insert, read, version};
 
+use crate::blocking;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::retry::Backoff;
+use crate::schema::quoted::identifier;
 use errors::InsertError;
 use partitions::by_partition;
 use pieces::Piece;
@@ -145,10 +147,11 @@ impl Sink {
                 (Err(Refusal::TooManyPartitions(text)), Some(halves)) if !is_by_partition => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
                     count::retried(Step::Insert, Class::Data);
-                    let (rows, origins) = (rows.slice(piece.start, piece.len()), piece.of(origins));
-                    let Ok((rows, origins)) =
-                        by_partition(&rows, origins, &table.partition_columns)
-                    else {
+                    let rows = rows.slice(piece.start, piece.len());
+                    let (origins, key) =
+                        (piece.of(origins).to_vec(), table.partition_columns.clone());
+                    let sorted = blocking::run(move || by_partition(&rows, &origins, &key)).await;
+                    let Ok((rows, origins)) = sorted else {
                         open.extend([halves.1, halves.0]);
                         continue;
                     };
@@ -201,6 +204,7 @@ impl Sink {
         // content or offsets would let the server drop new data after a replay.
         let token = uuid::Uuid::new_v4().to_string();
         let mut backoff = Backoff::default();
+        let mut memory_tries = 0;
         let waiter = self.status.waiter("clickhouse");
         let into =
             Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
@@ -219,10 +223,11 @@ impl Sink {
                 InsertError::TooManyPartitions(text) => {
                     break Err(Refusal::TooManyPartitions(text));
                 }
-                InsertError::Memory(text) if may_split && backoff.attempts() >= MEMORY_TRIES => {
+                InsertError::Memory(text) if may_split && memory_tries == MEMORY_TRIES => {
                     break Err(Refusal::Memory(text));
                 }
                 InsertError::Memory(text) => {
+                    memory_tries += 1;
                     count::retried(Step::Insert, Class::Transient);
                     waiter.hold(Hold::Transient(text));
                     backoff.wait().await;
@@ -384,9 +389,8 @@ fn body(rows: &RecordBatch) -> Result<Bytes, String> {
 }
 
 fn insert_sql(table: &Table, rows: &RecordBatch) -> String {
-    let quoted = |name: &str| format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"));
     let columns: Vec<String> =
-        rows.schema().fields().iter().map(|field| quoted(field.name())).collect();
-    let (database, name) = (quoted(&table.schema.database), quoted(&table.schema.table));
+        rows.schema().fields().iter().map(|field| identifier(field.name())).collect();
+    let (database, name) = (identifier(&table.schema.database), identifier(&table.schema.table));
     format!("INSERT INTO {database}.{name} ({}) FORMAT ArrowStream", columns.join(", "))
 }

@@ -12,7 +12,7 @@ use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
 
 /// A table as it stood when it was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// The columns to fill.
     pub schema: Arc<TableSchema>,
