@@ -17,11 +17,12 @@ use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Checked, JudgeText, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
+use crate::schema::source::escaped;
 
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
-/// its rows, and so does one that violates the user's schema. A record that several things are wrong
-/// with is rejected for the first of them, in this order: what decode, what a rule, what the schema
-/// says. `judge_text` judges the texts that hooks wrote.
+/// its rows, and so does one that violates the user's schema, unless a hook dropped it. A record that
+/// several things are wrong with is rejected for the first of them, in this order: what decode, what a
+/// rule, what the schema says. `judge_text` judges the texts that hooks wrote.
 pub fn check(
     plan: &TablePlan,
     rows: Rows,
@@ -68,7 +69,8 @@ pub fn check(
             Err(error) => unreachable!("column `{}`: {error}", plan.name),
         };
     }
-    for violation in violations {
+    let gone: HashSet<Origin> = dropped.iter().copied().collect();
+    for violation in violations.into_iter().filter(|violation| !gone.contains(&violation.origin)) {
         refused.entry(violation.origin).or_insert(violation);
     }
     let filled = RecordBatch::try_new(Arc::clone(&plan.arrow), columns);
@@ -147,7 +149,7 @@ fn rejection(
     let fault = Fault {
         reason: if is_absent { Reason::MissingColumn } else { Reason::NullNotAllowed },
         column: Some(Arc::clone(&plan.name)),
-        pointer: format!("/{}", plan.name.replace('~', "~0").replace('/', "~1")),
+        pointer: format!("/{}", escaped(&plan.name)),
         expected: match plan.is_required {
             true => format!("a value of {} (REQUIRED_COLUMNS)", plan.type_text),
             false => format!("a value of {}: a null has no default there", plan.type_text),
@@ -241,6 +243,16 @@ mod tests {
         let named: Vec<_> = stages.map(|stage| (stage.name(), stage.plugin())).collect();
         assert_eq!(named, [("check", Some("p 1.0")); 2]);
         assert_eq!(checked.origins, [0]);
+    }
+
+    #[test]
+    fn a_violation_of_a_record_that_a_hook_dropped_is_none() {
+        let (plan, mut rows) = rows("String", "", &Rules::default(), texts(&[Some("a")]));
+        rows.dropped = vec![7];
+        let mut violation = rejection(7, None, &plan.columns[0], false);
+        violation.fault.reason = Reason::SchemaViolation;
+        let checked = check(&plan, rows, vec![violation], |_, _, _| unreachable!("no hook wrote"));
+        assert_eq!((checked.rejections, checked.dropped), (vec![], vec![7]));
     }
 
     #[test]
