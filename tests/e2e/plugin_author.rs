@@ -45,6 +45,8 @@ async fn a_new_plugin_builds_is_tried_and_changes_the_rows_of_a_host() -> anyhow
     let here = tempfile::tempdir()?;
     done(plugin(here.path(), &["new", "add-region", "--sdk", SDK]))?;
     let folder = here.path().join("add-region");
+    let readme = std::fs::read_to_string(folder.join("README.md"))?;
+    assert!(readme.contains("`PLUGIN_ADD_REGION_CONFIG`"), "{readme}");
     let mut tests = Command::new(env!("CARGO"));
     tests.arg("test");
     let tested = done(in_folder(tests, &folder))?;

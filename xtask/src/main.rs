@@ -35,7 +35,7 @@ enum Task {
     Bench,
     /// Run every test suite, or one.
     Test {
-        /// Only this suite: unit, sdk, plugins, local, schemas, e2e, deploy, clients or broker.
+        /// Only this suite, such as unit or e2e; a name that is none lists them all.
         #[arg(long)]
         suite: Option<String>,
         /// Arguments for the test binaries, such as a part of a test's name.

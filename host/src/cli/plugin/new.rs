@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// The files of a new plugin, with NAME, TYPE and SDK to be filled in.
+use crate::config::as_part;
+
+/// The files of a new plugin, with NAME, VARIABLE, TYPE and SDK to be filled in.
 type Files = &'static [(&'static str, &'static str)];
 
 const ROWS: Files = &[
@@ -81,6 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         let text = template
             .replace("NAME", name)
+            .replace("VARIABLE", &as_part(name))
             .replace("TYPE", &type_name(name))
             .replace("SDK", &sdk.to_string_lossy());
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
