@@ -1,0 +1,219 @@
+//! What is refused, rule by rule.
+
+use super::*;
+
+#[test]
+fn a_source_that_is_the_dead_letter_topic_is_refused() {
+    insta::assert_snapshot!(errors(&[("KAFKA_SOURCE_TOPIC", "trips,trips-dlq")]), @r#"
+    1 problem in the configuration
+
+    KAFKA_SOURCE_TOPIC
+      expected: topics other than KAFKA_DLQ_TOPIC (trips-dlq)
+      found:    "trips-dlq"
+      hint:     give KAFKA_DLQ_TOPIC a topic of its own
+    "#);
+}
+
+#[test]
+fn a_pattern_that_matches_the_dead_letter_topic_is_refused() {
+    insta::assert_snapshot!(errors(&[("KAFKA_SOURCE_TOPIC", "^trips")]), @r#"
+    1 problem in the configuration
+
+    KAFKA_SOURCE_TOPIC
+      expected: topics other than KAFKA_DLQ_TOPIC (trips-dlq)
+      found:    "^trips", which matches trips-dlq
+      hint:     end the pattern with `$`, or rename KAFKA_DLQ_TOPIC so that it does not match
+    "#);
+    config(&[("KAFKA_SOURCE_TOPIC", "^trips$")]);
+}
+
+#[test]
+fn a_pattern_that_librdkafka_would_read_otherwise_is_refused() {
+    insta::assert_snapshot!(errors(&[("KAFKA_SOURCE_TOPIC", r"^fleet-\d+$,^(fleet")]), @r#"
+    2 problems in the configuration
+
+    KAFKA_SOURCE_TOPIC
+      expected: a POSIX extended regular expression after `^`
+      found:    "^fleet-\\d+$"
+      hint:     librdkafka knows neither `(?...)` nor `\d` and the like: write [0-9] for it
+
+    KAFKA_SOURCE_TOPIC
+      expected: a POSIX extended regular expression after `^`
+      found:    "^(fleet"
+      hint:     found open group without closing ')'; a pattern with a comma goes on a line of its own
+    "#);
+    config(&[("KAFKA_SOURCE_TOPIC", r"^fleet\.[0-9]+$")]);
+}
+
+#[test]
+fn a_name_that_no_topic_can_have_is_refused() {
+    insta::assert_snapshot!(errors(&[("KAFKA_DLQ_TOPIC", "dead letters")]), @r#"
+    1 problem in the configuration
+
+    KAFKA_DLQ_TOPIC
+      expected: a topic name of at most 249 letters, digits, `.`, `_` and `-`
+      found:    "dead letters"
+      hint:     check the name; a pattern, in KAFKA_SOURCE_TOPIC alone, begins with `^`
+    "#);
+}
+
+#[test]
+fn a_batch_larger_than_half_of_the_budget_is_refused() {
+    insta::assert_snapshot!(errors(&[("MEMORY_BUDGET_BYTES", "16777216")]), @r"
+    1 problem in the configuration
+
+    BATCH_MAX_BYTES
+      expected: at most half of MEMORY_BUDGET_BYTES (16777216), which is 8388608
+      found:    33554432
+      hint:     lower BATCH_MAX_BYTES to 8388608, or raise MEMORY_BUDGET_BYTES to 67108864
+    ");
+    config(&[("MEMORY_BUDGET_BYTES", "67108864")]);
+}
+
+#[test]
+fn a_linger_that_outlasts_the_shutdown_is_refused() {
+    insta::assert_snapshot!(errors(&[("SHUTDOWN_TIMEOUT_MS", "1000")]), @r"
+    1 problem in the configuration
+
+    BATCH_LINGER_MS
+      expected: less than SHUTDOWN_TIMEOUT_MS (1000)
+      found:    1000
+      hint:     lower BATCH_LINGER_MS or raise SHUTDOWN_TIMEOUT_MS, so that a drain can finish
+    ");
+}
+
+#[test]
+fn sasl_without_a_login_is_refused() {
+    let sasl = [("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")];
+    insta::assert_snapshot!(errors(&sasl), @r"
+    1 problem in the configuration
+
+    KAFKA_SASL_MECHANISM
+      expected: a value, since the security protocol is sasl_ssl
+      found:    nothing
+      hint:     set KAFKA_SASL_MECHANISM, or KAFKA_SASL_MECHANISM_FILE to the path of a file that holds it
+    ");
+    let plain = [sasl[0], ("KAFKA_SASL_MECHANISM", "PLAIN")];
+    insta::assert_snapshot!(errors(&plain), @r"
+    2 problems in the configuration
+
+    KAFKA_SASL_USERNAME
+      expected: a value, since the security protocol is sasl_ssl
+      found:    nothing
+      hint:     set KAFKA_SASL_USERNAME, or KAFKA_SASL_USERNAME_FILE to the path of a file that holds it
+
+    KAFKA_SASL_PASSWORD
+      expected: a value, since the security protocol is sasl_ssl
+      found:    nothing
+      hint:     set KAFKA_SASL_PASSWORD, or KAFKA_SASL_PASSWORD_FILE to the path of a file that holds it
+    ");
+    config(&[sasl[0], ("KAFKA_PROPERTIES", "sasl.mechanisms=OAUTHBEARER")]);
+}
+
+#[test]
+fn a_login_without_sasl_is_refused() {
+    insta::assert_snapshot!(errors(&[("KAFKA_SASL_PASSWORD", "hunter2")]), @r"
+    1 problem in the configuration
+
+    KAFKA_SASL_PASSWORD
+      expected: nothing, since the security protocol is plaintext
+      found:    a value (not shown)
+      hint:     set KAFKA_SECURITY_PROTOCOL to sasl_ssl or sasl_plaintext, or unset this
+    ");
+    let property = ("KAFKA_PROPERTIES", "security.protocol=sasl_ssl,sasl.mechanism=PLAIN");
+    config(&[property, ("KAFKA_SASL_USERNAME", "me"), ("KAFKA_SASL_PASSWORD", "hunter2")]);
+}
+
+/// The hints alone, by name, for a list of `name=1`.
+fn hints(variable: &str, names: &[&str], more: &[(&str, &str)]) -> String {
+    let list: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
+    let list = list.join(",");
+    let env = with(&[&[(variable, list.as_str())], more].concat());
+    let errors = Config::from_env(&env).unwrap_err();
+    let lines = errors.problems().iter().map(|problem| {
+        assert_eq!(problem.variable, variable);
+        format!("{}: {}", problem.found, problem.hint)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn properties_that_the_host_owns_are_refused_with_what_to_use_instead() {
+    let names = [
+        "bootstrap.servers",
+        "group.id",
+        "client.id",
+        "auto.offset.reset",
+        "queued.max.messages.kbytes",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.partition.eof",
+        "allow.auto.create.topics",
+        "enable.idempotence",
+        "acks",
+        "transactional.id",
+        "plugin.library.paths",
+        "test.mock.num.brokers",
+        "security.protocol",
+    ];
+    let typed = [("KAFKA_SECURITY_PROTOCOL", "ssl")];
+    insta::assert_snapshot!(hints("KAFKA_PROPERTIES", &names, &typed), @r#"
+    "bootstrap.servers": use KAFKA_BROKER instead
+    "group.id": use KAFKA_CONSUMER_GROUP_ID instead
+    "client.id": use KAFKA_PRODUCER_CLIENT_ID instead
+    "auto.offset.reset": use KAFKA_AUTO_OFFSET_RESET instead
+    "queued.max.messages.kbytes": use MEMORY_BUDGET_BYTES, from which it is derived, instead
+    "enable.auto.commit": leave it out: offsets are committed by the host, once their records are settled
+    "enable.auto.offset.store": leave it out: offsets are stored by the host
+    "enable.partition.eof": leave it out: the source reads partitions without an end
+    "allow.auto.create.topics": leave it out: a mistyped topic would come to be; create topics first
+    "enable.idempotence": leave it out: dead letters are produced idempotently and acknowledged by all replicas
+    "acks": leave it out: dead letters are produced idempotently and acknowledged by all replicas
+    "transactional.id": leave it out: dead letters are not produced in transactions
+    "plugin.library.paths": leave it out: it loads foreign code into the process
+    "test.mock.num.brokers": leave it out: it replaces the brokers by a mock
+    "security.protocol": KAFKA_SECURITY_PROTOCOL is set too: leave one of the two out
+    "#);
+}
+
+#[test]
+fn settings_that_the_guarantees_rest_on_are_refused_with_the_reason() {
+    let names = [
+        "async_insert",
+        "wait_for_async_insert",
+        "insert_deduplicate",
+        "insert_deduplication_token",
+        "async_insert_deduplicate",
+        "deduplicate_blocks_in_dependent_materialized_views",
+        "input_format_arrow_allow_missing_columns",
+        "input_format_null_as_default",
+        "insert_null_as_default",
+        "input_format_defaults_for_omitted_fields",
+        "max_insert_block_size",
+        "min_insert_block_size_rows",
+        "max_block_size",
+        "materialized_views_ignore_errors",
+        "readonly",
+        "query",
+        "password",
+    ];
+    insta::assert_snapshot!(hints("CLICKHOUSE_SETTINGS", &names, &[]), @r#"
+    "async_insert": use CLICKHOUSE_ASYNC_INSERT instead
+    "wait_for_async_insert": use CLICKHOUSE_ASYNC_INSERT instead
+    "insert_deduplicate": leave it out: retries rest on the host's deduplication
+    "insert_deduplication_token": leave it out: retries rest on the host's deduplication
+    "async_insert_deduplicate": leave it out: retries rest on the host's deduplication
+    "deduplicate_blocks_in_dependent_materialized_views": leave it out: retries rest on the host's deduplication
+    "input_format_arrow_allow_missing_columns": leave it out: the host's checks rest on how the server reads Arrow
+    "input_format_null_as_default": leave it out: the host's checks rest on how the server reads Arrow
+    "insert_null_as_default": leave it out: the host's checks rest on how the server reads Arrow
+    "input_format_defaults_for_omitted_fields": leave it out: the host's checks rest on how the server reads Arrow
+    "max_insert_block_size": leave it out: a batch has to stay one block, so that it lands whole or not at all
+    "min_insert_block_size_rows": leave it out: a batch has to stay one block, so that it lands whole or not at all
+    "max_block_size": leave it out: a batch has to stay one block, so that it lands whole or not at all
+    "materialized_views_ignore_errors": leave it out: rows would go missing from views without a word
+    "readonly": leave it out: with it the server takes no INSERT
+    "query": leave it out: it is a part of the request, not a setting
+    "password": use CLICKHOUSE_PASSWORD instead
+    "#);
+}
