@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod dead_letter;
 pub mod decode;
+pub mod exactly_once;
 pub mod fates;
 #[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
 pub mod hooks;
@@ -24,6 +25,7 @@ pub mod offsets;
 pub mod outcome;
 pub mod payloads;
 pub mod pipeline;
+pub mod plans;
 pub mod record;
 pub mod rejection;
 pub mod retry;

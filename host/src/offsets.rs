@@ -25,6 +25,17 @@ pub struct Claim {
     pub last_ms: Option<i64>,
 }
 
+/// An offset to commit, and the text beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The partition.
+    pub source: TopicPartition,
+    /// The next offset to read.
+    pub offset: i64,
+    /// The metadata: a plan, or nothing, which clears what was there.
+    pub metadata: String,
+}
+
 /// How far one partition has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -149,12 +160,15 @@ impl OffsetTracker {
     }
 
     /// Low watermarks that Kafka was not told yet, for the given partitions or for all.
-    pub fn committable(&self, of: Option<&[TopicPartition]>) -> Vec<(TopicPartition, i64)> {
+    pub fn committable(&self, of: Option<&[TopicPartition]>) -> Vec<Commit> {
         self.partitions
             .iter()
             .filter(|(source, _)| of.is_none_or(|wanted| wanted.contains(source)))
             .filter(|(_, partition)| partition.low_watermark != partition.committed)
-            .filter_map(|(source, partition)| Some((source.clone(), partition.low_watermark?)))
+            .filter_map(|(source, partition)| {
+                let (source, metadata) = (source.clone(), String::new());
+                Some(Commit { source, offset: partition.low_watermark?, metadata })
+            })
             .collect()
     }
 
@@ -208,6 +222,11 @@ mod tests {
         batch
     }
 
+    fn committable(tracker: &OffsetTracker) -> Vec<(TopicPartition, i64)> {
+        let commits = tracker.committable(None).into_iter();
+        commits.map(|commit| (commit.source, commit.offset)).collect()
+    }
+
     #[test]
     fn a_batch_that_spans_partitions_claims_one_range_of_each() {
         let mut tracker = OffsetTracker::default();
@@ -218,7 +237,7 @@ mod tests {
             claims.iter().map(|claim| (claim.source.partition, claim.first, claim.last)).collect();
         assert_eq!(ranges, [(0, 5, 8), (1, 9, 9)]);
         tracker.settle(&claims[0]);
-        assert_eq!(tracker.committable(None), [(source(0), 9)]);
+        assert_eq!(committable(&tracker), [(source(0), 9)]);
         tracker.committed(&source(0), 9);
         assert!(tracker.committable(None).is_empty());
     }
@@ -285,12 +304,12 @@ mod tests {
                 step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let claim = open.swap_remove((step >> 33) as usize % open.len());
                 tracker.settle(&claim);
-                for (of, offset) in tracker.committable(None) {
+                for (of, offset) in committable(&tracker) {
                     let lowest = open.iter().filter(|c| c.source == of).map(|c| c.first).min();
                     prop_assert!(lowest.is_none_or(|lowest| offset <= lowest));
                 }
             }
-            for (of, offset) in tracker.committable(None) {
+            for (of, offset) in committable(&tracker) {
                 prop_assert_eq!(offset, last[of.partition as usize] + 1);
             }
             prop_assert!(!tracker.has_pending(&[source(0), source(1), source(2)]));

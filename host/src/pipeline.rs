@@ -15,6 +15,7 @@ use crate::brake::Brake;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
 use crate::decode::{decode, judge_text, with_metadata};
+use crate::exactly_once::{self, PlannedBatch};
 use crate::fates::{Fate, Fates};
 use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
@@ -55,7 +56,7 @@ impl Pipeline {
     /// # Cancel safety
     /// Dropped, nothing of the batch is committed; what was inserted or dead-lettered so far
     /// happens again when the records are read again.
-    pub async fn process(&self, batch: &Arc<Batch>) -> Fates {
+    pub async fn process(&self, batch: &Arc<Batch>, mut planned: Option<PlannedBatch>) -> Fates {
         let mut fates = Fates::new(batch.len());
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
@@ -89,12 +90,7 @@ impl Pipeline {
                 is_tallied = true;
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
-            let allowance = self.brake.allowance(&fates);
-            let (rows, origins) = (&checked.batch, &checked.origins);
-            let inserted = self.sink.insert(&known.table, rows, origins, allowance).await;
-            fates.settle(inserted.landed, Fate::Landed);
-            self.dead_letter(batch, &inserted.refused, &mut fates).await;
-            match inserted.left {
+            match self.insert(&known, batch, &checked, &mut planned, &mut fates).await {
                 None => self.count(&known, &checked),
                 Some(Left::SchemaChanged(text)) => self.tables.refresh_after(&known, text).await,
                 Some(Left::TooManyRefused(text)) => {
@@ -154,6 +150,34 @@ impl Pipeline {
         let plan = Arc::clone(&known.plan);
         let checked = blocking::run(move || check(&plan, rows, violations, judge_text)).await;
         Ok((checked, tally))
+    }
+
+    /// Inserts the rows, and dead-letters those that the server refuses alone.
+    async fn insert(
+        &self,
+        known: &Known,
+        batch: &Batch,
+        checked: &Checked,
+        planned: &mut Option<PlannedBatch>,
+        fates: &mut Fates,
+    ) -> Option<Left> {
+        let (rows, origins) = (&checked.batch, checked.origins.as_slice());
+        loop {
+            let allowance = self.brake.allowance(fates);
+            let inserted = match planned {
+                None => self.sink.insert(&known.table, rows, origins, allowance).await,
+                Some(planned) => {
+                    let rows = exactly_once::Rows { batch, rows, origins };
+                    planned.insert(&self.sink, &self.tables, known, &rows, allowance).await
+                }
+            };
+            fates.settle(inserted.landed, Fate::Landed);
+            self.dead_letter(batch, &inserted.refused, fates).await;
+            let has_more = planned.as_ref().is_some_and(PlannedBatch::has_more);
+            if inserted.left.is_some() || !has_more {
+                return inserted.left;
+            }
+        }
     }
 
     /// Counts what was put in the place of values, and the fields that nobody wants.

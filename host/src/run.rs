@@ -7,27 +7,31 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use crate::budget::Lease;
+use crate::config::{Config, Delivery};
+use crate::exactly_once::PlannedBatch;
 use crate::fates::{Fates, Ledger};
 use crate::observe::Observed;
 use crate::observe::count::{self, Rebalance};
 use crate::observe::progress::Progress;
 use crate::observe::status::Status;
-use crate::offsets::{Claim, OffsetTracker};
+use crate::offsets::{Claim, Commit, OffsetTracker};
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
+use crate::plans::{Ask, Planner, Plans};
 use crate::record::{Batch, Origin, TopicPartition};
-use crate::source::{Command, DRAIN_TIMEOUT, Offsets, Source, SourceEvent};
+use crate::source::{Assignment, Command, DRAIN_TIMEOUT, Source, SourceEvent};
 
 /// How often settled offsets are committed: what a crash makes the next host read again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for the consumer to leave its group at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs until `stop` is ready, then drains for at most `shutdown_timeout`.
+/// Runs until `stop` is ready, then drains for at most SHUTDOWN_TIMEOUT_MS.
 ///
 /// # Errors
 /// [`Fatal`] after committing what is settled: a bug, or a membership that is fenced off.
@@ -35,13 +39,19 @@ pub async fn run(
     pipeline: Pipeline,
     source: Source,
     observed: &Observed,
-    shutdown_timeout: Duration,
+    config: &Config,
     stop: impl Future<Output = ()>,
 ) -> Result<Ledger, Fatal> {
+    let (plans, asks) = Plans::new();
+    let is_exactly_once = config.delivery == Delivery::ExactlyOnce;
     let mut host = Host {
         pipeline: Arc::new(pipeline),
         source,
         tracker: OffsetTracker::default(),
+        planner: is_exactly_once.then(Planner::default),
+        plans,
+        group: config.kafka.group_id.clone(),
+        asks,
         tasks: JoinSet::new(),
         open: HashMap::new(),
         ledger: Ledger::default(),
@@ -50,7 +60,7 @@ pub async fn run(
         letting_go: None,
         has_stopped: false,
     };
-    let outcome = host.live(shutdown_timeout, stop).await;
+    let outcome = host.live(config.batch.shutdown_timeout, stop).await;
     let ledger = host.close().await;
     outcome.map(|()| ledger)
 }
@@ -59,6 +69,11 @@ struct Host {
     pipeline: Arc<Pipeline>,
     source: Source,
     tracker: OffsetTracker,
+    /// What is planned, where each record is to land exactly once.
+    planner: Option<Planner>,
+    plans: Plans,
+    group: String,
+    asks: mpsc::UnboundedReceiver<Ask>,
     tasks: JoinSet<Fates>,
     open: HashMap<Id, Open>,
     ledger: Ledger,
@@ -71,6 +86,8 @@ struct Host {
 /// A batch in flight.
 struct Open {
     claims: Vec<Claim>,
+    /// Where its range begins and ends, where it is planned.
+    range: Option<(i64, i64)>,
     records: Origin,
     task: AbortHandle,
 }
@@ -78,7 +95,7 @@ struct Open {
 /// Partitions that the consumer waits to give back.
 struct LettingGo {
     partitions: Vec<TopicPartition>,
-    reply: SyncSender<Offsets>,
+    reply: SyncSender<Vec<Commit>>,
     deadline: Instant,
 }
 
@@ -118,8 +135,9 @@ impl Host {
                     Some(event) => self.handle(event)?,
                     None => return Err(Fatal("the source thread ended".into())),
                 },
+                Some(ask) = self.asks.recv() => self.answer(ask),
                 _ = ticks.tick() => {
-                    self.commit();
+                    self.commit(true);
                     self.publish();
                 }
                 () = &mut watch => {}
@@ -132,51 +150,73 @@ impl Host {
     fn handle(&mut self, event: SourceEvent) -> Result<(), Fatal> {
         match event {
             SourceEvent::Assigned(partitions) => {
-                for (source, epoch) in partitions {
+                for Assignment { source, epoch, planned } in partitions {
+                    if let (Some(planner), Some((topic, begin))) = (&mut self.planner, planned) {
+                        planner.assign(source.clone(), epoch, topic, begin);
+                    }
                     self.tracker.assign(source, epoch);
                 }
                 count::rebalanced(Rebalance::Assigned);
                 self.publish();
             }
-            SourceEvent::Batch(batch, lease) => {
-                let (claims, records) = (self.tracker.begin(&batch), batch.len());
-                self.ledger.take(records);
-                count::taken(&batch);
-                tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
-                let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
-                let task = self.tasks.spawn(async move {
-                    let fates = process(&pipeline, &batch).await;
-                    drop(lease);
-                    fates
-                });
-                self.open.insert(task.id(), Open { claims, records, task });
-            }
+            SourceEvent::Batch(batch, lease) => self.begin(batch, lease)?,
             SourceEvent::Revoked { partitions, is_lost, reply } => {
                 count::rebalanced(if is_lost { Rebalance::Lost } else { Rebalance::Revoked });
+                if let Some(planner) = &mut self.planner {
+                    planner.let_go(&partitions);
+                }
                 let wait = if is_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
                 let deadline = Instant::now() + wait;
                 self.letting_go = Some(LettingGo { partitions, reply, deadline });
                 self.let_go_if_drained();
             }
-            SourceEvent::Committed(offsets) => {
-                for (source, offset) in &offsets {
-                    self.tracker.committed(source, *offset);
-                    tracing::debug!(%source, offset, "offset committed");
-                }
-                if !offsets.is_empty() {
-                    tracing::info!(partitions = offsets.len(), "offsets committed");
-                }
-            }
-            SourceEvent::CommitFailed(text) => {
+            SourceEvent::Committed(commits) => self.committed(commits),
+            SourceEvent::CommitFailed { of, is_refused, text, .. } => {
                 count::commit_failed();
                 tracing::warn!(
                     "offsets not committed: {text}; tried again with the next, or by the next \
                      owner of the partition, who reads their records again"
                 );
+                match &mut self.planner {
+                    Some(planner) if is_refused => of.iter().for_each(|of| planner.refused(of)),
+                    // It may still be taken, and then it sets a later plan back.
+                    Some(_) => self.source.command(Command::Rejoin),
+                    None => {}
+                }
             }
             SourceEvent::Stopped => self.has_stopped = true,
             SourceEvent::Failed(fatal) => return Err(fatal),
         }
+        Ok(())
+    }
+
+    /// Begins with a batch.
+    ///
+    /// # Errors
+    /// Its records are not those that come next, where that matters.
+    fn begin(&mut self, batch: Batch, lease: Lease) -> Result<(), Fatal> {
+        let (claims, records) = (self.tracker.begin(&batch), batch.len());
+        let mut planned = None;
+        if let Some(planner) = &mut self.planner {
+            // The source gives each batch one partition.
+            let Some(Claim { source, epoch, first, last, .. }) = claims.first() else {
+                return Ok(());
+            };
+            let Some(taken) = planner.take(source, *epoch, *first, *last)? else { return Ok(()) };
+            planned =
+                Some(PlannedBatch::new(self.plans.clone(), &self.group, source, *epoch, taken));
+        }
+        let range = planned.as_ref().map(PlannedBatch::range);
+        self.ledger.take(records);
+        count::taken(&batch);
+        tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
+        let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
+        let task = self.tasks.spawn(async move {
+            let fates = process(&pipeline, &batch, planned).await;
+            drop(lease);
+            fates
+        });
+        self.open.insert(task.id(), Open { claims, range, records, task });
         Ok(())
     }
 
@@ -186,9 +226,39 @@ impl Host {
         if let Some(open) = self.open.remove(&id) {
             for claim in &open.claims {
                 self.tracker.settle(claim);
+                if let (Some(planner), Some((first, end))) = (&mut self.planner, open.range) {
+                    planner.settle(&claim.source, claim.epoch, first, end);
+                }
             }
         }
+        self.commit(false);
         self.let_go_if_drained();
+    }
+
+    /// What a batch in flight asks.
+    fn answer(&mut self, ask: Ask) {
+        let Some(planner) = &mut self.planner else { return };
+        match ask {
+            Ask::Plan(wish) => planner.wish(wish),
+            Ask::Settled { source, epoch, end } => planner.settle_one(&source, epoch, end),
+        }
+        self.commit(false);
+        self.let_go_if_drained();
+    }
+
+    fn committed(&mut self, commits: Vec<Commit>) {
+        if !commits.is_empty() {
+            tracing::info!(partitions = commits.len(), "offsets committed");
+        }
+        for commit in commits {
+            let Commit { source, offset, metadata } = &commit;
+            self.tracker.committed(source, *offset);
+            tracing::debug!(%source, offset, metadata, "offset committed");
+            if let Some(planner) = &mut self.planner {
+                planner.committed(commit);
+            }
+        }
+        self.commit(false);
     }
 
     /// Counts a batch that [`Self::let_go`] ended. One that was done first comes to `settle`.
@@ -200,10 +270,15 @@ impl Host {
         }
     }
 
-    fn commit(&mut self) {
-        let offsets = self.tracker.committable(None);
-        if !offsets.is_empty() {
-            self.source.command(Command::Commit(offsets));
+    /// Commits what is to be planned at once; where `retires`, how far each partition has come too.
+    fn commit(&mut self, retires: bool) {
+        let commits = match &mut self.planner {
+            Some(planner) => planner.commits(retires),
+            None if retires => self.tracker.committable(None),
+            None => Vec::new(),
+        };
+        if !commits.is_empty() {
+            self.source.command(Command::Commit(commits));
         }
     }
 
@@ -213,10 +288,11 @@ impl Host {
     }
 
     fn let_go_if_drained(&mut self) {
-        let is_drained = self
-            .letting_go
-            .as_ref()
-            .is_some_and(|going| !self.tracker.has_pending(&going.partitions));
+        let is_drained = self.letting_go.as_ref().is_some_and(|going| match &self.planner {
+            // What is planned and not settled goes to the next owner with its plan.
+            Some(planner) => !planner.has_sent(&going.partitions),
+            None => !self.tracker.has_pending(&going.partitions),
+        });
         if is_drained {
             self.let_go();
         }
@@ -226,9 +302,15 @@ impl Host {
     /// up, since their records are read by the new owner.
     fn let_go(&mut self) {
         let Some(going) = self.letting_go.take() else { return };
-        let offsets = self.tracker.committable(Some(&going.partitions));
+        let commits = match &mut self.planner {
+            Some(planner) => planner.last_commits(&going.partitions),
+            None => self.tracker.committable(Some(&going.partitions)),
+        };
         for source in &going.partitions {
             self.tracker.revoke(source);
+            if let Some(planner) = &mut self.planner {
+                planner.revoke(source);
+            }
         }
         for open in self.open.values() {
             let is_ours = |claim: &Claim| self.tracker.is_current(&claim.source, claim.epoch);
@@ -237,7 +319,7 @@ impl Host {
             }
         }
         self.publish();
-        let _closed = going.reply.send(offsets);
+        let _closed = going.reply.send(commits);
     }
 
     /// Commits what is settled and leaves the group.
@@ -246,8 +328,11 @@ impl Host {
         let (done, closed) = oneshot::channel();
         // First, since what it gives back is committed with its reply.
         self.let_go();
-        let offsets = self.tracker.committable(None);
-        self.source.command(Command::Close(offsets, done));
+        let commits = match &mut self.planner {
+            Some(planner) => planner.last_commits(&planner.sources()),
+            None => self.tracker.committable(None),
+        };
+        self.source.command(Command::Close(commits, done));
         if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!("the consumer did not leave its group in time; the broker will notice");
         }
@@ -255,10 +340,10 @@ impl Host {
     }
 }
 
-async fn process(pipeline: &Pipeline, batch: &Arc<Batch>) -> Fates {
+async fn process(pipeline: &Pipeline, batch: &Arc<Batch>, planned: Option<PlannedBatch>) -> Fates {
     use crate::fates::Fate;
     let started = Instant::now();
-    let fates = pipeline.process(batch).await;
+    let fates = pipeline.process(batch, planned).await;
     tracing::info!(
         records = batch.len(),
         bytes = batch.size_bytes(),

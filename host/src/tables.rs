@@ -11,7 +11,7 @@ use crate::retry::Backoff;
 use crate::schema::diff::changes;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Server, Table, read};
+use crate::sink::{Server, Table, read, why_not_exactly_once};
 use crate::user_schema::UserSchema;
 
 /// How often something that an operator must mend is looked at again.
@@ -45,6 +45,7 @@ pub struct Tables {
     table: String,
     rules: Rules,
     user_schema: Option<UserSchema>,
+    is_exactly_once: bool,
     status: Arc<Status>,
     current: Mutex<Option<Read>>,
 }
@@ -63,9 +64,11 @@ impl Tables {
         table: String,
         rules: Rules,
         user_schema: Option<UserSchema>,
+        is_exactly_once: bool,
         status: Arc<Status>,
     ) -> Self {
-        Self { server, database, table, rules, user_schema, status, current: Mutex::new(None) }
+        let current = Mutex::new(None);
+        Self { server, database, table, rules, user_schema, is_exactly_once, status, current }
     }
 
     /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
@@ -91,6 +94,11 @@ impl Tables {
         self.read().await.plan.fingerprint() == known.plan.fingerprint()
     }
 
+    /// Reads the table anew and says whether everything of it is still as `known` says.
+    pub async fn is_same_table(&self, known: &Known) -> bool {
+        self.read().await.table == known.table
+    }
+
     /// ClickHouse says that the table is not what `known` says. If a new look finds it the same,
     /// an operator is needed.
     pub async fn refresh_after(&self, known: &Known, text: String) {
@@ -106,6 +114,13 @@ impl Tables {
         waiter.hold(hold);
         tokio::time::sleep(PAUSE).await;
         let _same = self.is_unchanged(known).await;
+    }
+
+    /// Waits for what only a restart mends.
+    pub async fn hold<T>(&self, hold: Hold) -> T {
+        let waiter = self.status.waiter("table");
+        waiter.hold(hold);
+        std::future::pending().await
     }
 
     /// Reads the table at once, and again whenever ClickHouse was silent for a while: what is
@@ -141,6 +156,11 @@ impl Tables {
 
     async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
         let table = read(&self.server, &self.database, &self.table).await?;
+        if self.is_exactly_once
+            && let Some(text) = why_not_exactly_once(&self.server, &table).await?
+        {
+            return Err(Hold::Paused(text));
+        }
         let plan = TablePlan::new(&table.schema, &self.rules).map_err(|errors| {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
@@ -180,13 +200,16 @@ impl Tables {
 
     fn tell_changes(&self, before: &Table, after: &Table) {
         let mut changes = changes(&before.schema, &after.schema);
-        if before.is_deduplicating != after.is_deduplicating {
-            let knows = if after.is_deduplicating { "is" } else { "is no longer" };
+        if before.facts.is_deduplicating != after.facts.is_deduplicating {
+            let knows = if after.facts.is_deduplicating { "is" } else { "is no longer" };
             changes.push(format!("an INSERT that is repeated {knows} recognised"));
         }
-        if before.partition_columns != after.partition_columns {
-            let columns = after.partition_columns.join(", ");
+        if before.facts.partition_columns != after.facts.partition_columns {
+            let columns = after.facts.partition_columns.join(", ");
             changes.push(format!("its partition key reads: {columns}"));
+        }
+        if changes.is_empty() {
+            changes.push("its definition, but none of its columns".to_owned());
         }
         let more = changes.len().saturating_sub(MAX_CHANGES);
         changes.truncate(MAX_CHANGES);

@@ -36,11 +36,27 @@ async fn a_host_killed_ten_times_loses_nothing_on_the_real_broker() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_host_killed_ten_times_doubles_nothing_on_the_real_broker_with_exactly_once()
+-> anyhow::Result<()> {
+    let job = Job::on_broker(Broker::start().await?, NUMBERED, 4).await?;
+    killed_ten_times(job.exactly_once(10_000).await?).await
+}
+
+#[tokio::test]
+async fn an_engine_killed_in_mid_insert_and_restarted_doubles_nothing_with_exactly_once()
+-> anyhow::Result<()> {
+    let job = Job::on_broker(Broker::start().await?, NUMBERED, 4).await?;
+    engine_killed_five_times(job.exactly_once(10_000).await?).await
+}
+
+#[tokio::test]
 async fn an_engine_killed_in_mid_insert_and_restarted_loses_nothing() -> anyhow::Result<()> {
-    let mut job = Job::on_broker(Broker::start().await?, NUMBERED, 4)
-        .await?
-        .with("NUM_MESSAGES", "200")
-        .with("BATCH_LINGER_MS", "50");
+    engine_killed_five_times(Job::on_broker(Broker::start().await?, NUMBERED, 4).await?).await
+}
+
+/// Kills the engine five times in mid-run, and lets the host run to the end.
+async fn engine_killed_five_times(job: Job) -> anyhow::Result<()> {
+    let mut job = job.with("NUM_MESSAGES", "200").with("BATCH_LINGER_MS", "50");
     let mut records = Numbered::default();
     records.produce(&mut job, 40_000).await?;
     let mut host = job.start()?;

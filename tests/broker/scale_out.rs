@@ -4,10 +4,11 @@
 use sluicegate_tests::{Broker, Host, Job, Load, NUMBERED};
 
 async fn scaled_out(properties: &str) -> anyhow::Result<()> {
-    let mut job = Job::on_broker(Broker::start().await?, NUMBERED, 6)
-        .await?
-        .with("KAFKA_PROPERTIES", properties)
-        .with("NUM_MESSAGES", "500");
+    scaled_out_on(Job::on_broker(Broker::start().await?, NUMBERED, 6).await?, properties).await
+}
+
+async fn scaled_out_on(job: Job, properties: &str) -> anyhow::Result<()> {
+    let mut job = job.with("KAFKA_PROPERTIES", properties).with("NUM_MESSAGES", "500");
     let load = Load::start(&job, 5_000)?;
     let mut hosts = Vec::new();
     for _ in 0..3 {
@@ -46,6 +47,18 @@ async fn an_eager_group_changes_under_load_and_loses_nothing() -> anyhow::Result
 #[tokio::test]
 async fn a_group_of_the_new_protocol_changes_under_load_and_loses_nothing() -> anyhow::Result<()> {
     scaled_out("group.protocol=consumer").await
+}
+
+#[tokio::test]
+async fn groups_of_both_protocols_change_under_load_and_double_nothing_with_exactly_once()
+-> anyhow::Result<()> {
+    for properties in
+        ["session.timeout.ms=3000,heartbeat.interval.ms=500", "group.protocol=consumer"]
+    {
+        let job = Job::on_broker(Broker::start().await?, NUMBERED, 6).await?;
+        scaled_out_on(job.exactly_once(10_000).await?, properties).await?;
+    }
+    Ok(())
 }
 
 /// Kafka keeps the share of a member with a name of its own for as long as its session lasts.

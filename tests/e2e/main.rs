@@ -10,6 +10,7 @@ mod dead_letters;
 mod delivery;
 mod demo;
 mod enriched;
+mod exactly_once;
 mod fields;
 mod hooks;
 mod imports;

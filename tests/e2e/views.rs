@@ -131,3 +131,31 @@ async fn a_view_is_watched_though_its_definition_was_not_read_at_once() -> anyho
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 0));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_view_that_is_dropped_before_it_is_looked_up_lets_the_host_go_on() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack
+        .query(
+            "CREATE MATERIALIZED VIEW broken TO seen AS \
+             SELECT id FROM t WHERE NOT throwIf(id = 3, 'three')",
+        )
+        .await?;
+    // The host asks whether there is such a view at once, and what it is made of after a second.
+    let slow = json!({"match": "create_table_query", "times": 1, "applies_to": "query",
+                      "kind": {"delay_ms": 1500}});
+    job.stack.fault(&serde_json::from_value(slow)?).await?;
+    job.produce((0..5).map(record)).await?;
+    let host = job.start()?;
+    while job.stack.faults().await?.iter().all(|fault| fault.hits == 0) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    job.stack.query("DROP TABLE broken").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}

@@ -60,7 +60,7 @@ impl Numbered {
     }
 
     /// Fails unless every good record is in the table, and every bad one, and none else, in the
-    /// dead letter topic.
+    /// dead letter topic; where each record is to land exactly once, unless it is there once.
     pub async fn audit(&self, job: &Job) -> anyhow::Result<()> {
         kafka::ensure_whole(job.kafka(), TOPIC, job.partitions())?;
         let landed: HashSet<u64> = job
@@ -95,6 +95,16 @@ impl Numbered {
             refused_in_vain.len(),
             refused_in_vain.iter().take(10).collect::<Vec<_>>(),
         );
+        if job.is_exactly_once() {
+            let doubled = job
+                .query(&format!(
+                    "SELECT id, count() AS rows FROM {TABLE} GROUP BY id HAVING rows > 1 ORDER BY id"
+                ))
+                .await?;
+            let count = doubled.lines().count();
+            let first: Vec<_> = doubled.lines().take(10).collect();
+            anyhow::ensure!(count == 0, "{count} of {} doubled: {first:?}", self.places.len());
+        }
         Ok(())
     }
 }

@@ -156,6 +156,18 @@ impl Job {
         self
     }
 
+    /// Has each record land exactly once, with a table that remembers this many tokens.
+    pub async fn exactly_once(self, window: u64) -> anyhow::Result<Self> {
+        let setting = format!("non_replicated_deduplication_window = {window}");
+        self.stack.query(&format!("ALTER TABLE {TABLE} MODIFY SETTING {setting}")).await?;
+        Ok(self.with("DELIVERY", "exactly_once"))
+    }
+
+    /// Whether each record is to land exactly once.
+    pub fn is_exactly_once(&self) -> bool {
+        self.environment.get("DELIVERY").is_some_and(|delivery| delivery == "exactly_once")
+    }
+
     /// Produces records, spread over the partitions in runs.
     pub async fn produce<M: Into<Message>>(
         &mut self,

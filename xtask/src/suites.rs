@@ -25,7 +25,7 @@ const SUITES: &[Suite] = &[
     suite("unit", &["--workspace", "--lib", "--bins"], None, None),
     suite("sdk", &["--package", "sluicegate-plugin", "--all-features"], None, None),
     suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
-    suite("model", &["--package", "sluicegate-model", "--test", "model"], None, None),
+    suite("model", &["--workspace", "--test", "model"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),

@@ -10,7 +10,7 @@ use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
 use crate::admit::Admission;
 use crate::brake::Brake;
 use crate::budget::Budget;
-use crate::config::{Config, Environment, Fields, Rules, TimestampUnit, Tombstones};
+use crate::config::{Config, Delivery, Environment, Fields, Rules, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
 use crate::hooks::Hooks;
@@ -79,7 +79,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         // Plugins may take long to compile and begin, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
-    Ok(crate::run::run(pipeline, source, &observed, config.batch.shutdown_timeout, stop).await)
+    Ok(crate::run::run(pipeline, source, &observed, config, stop).await)
 }
 
 /// Probes and metrics, for as long as the process lives.
@@ -115,6 +115,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
             config.clickhouse.table.clone(),
             rules(&config.rules, &config.fields),
             user_schema(config, &hooks),
+            config.delivery == Delivery::ExactlyOnce,
             Arc::clone(status),
         ),
         hooks,

@@ -64,7 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
         metadata: entries(
             reader,
             "METADATA_COLUMNS",
-            "a list of column=topic, partition, offset, timestamp, key or headers",
+            "a list of column=topic, partition, offset, timestamp, key, headers or token",
             "use one of these words",
             |text| of_word(Metadata::WORDS, text),
         ),
@@ -174,7 +174,7 @@ mod tests {
           hint:     write column:rest, for example
 
         METADATA_COLUMNS
-          expected: a list of column=topic, partition, offset, timestamp, key or headers
+          expected: a list of column=topic, partition, offset, timestamp, key, headers or token
           found:    "_o=offsets"
           hint:     use one of these words
 

@@ -1,12 +1,13 @@
 //! The environment as a checked `Config`; every broken rule is reported at once.
 //!
 //! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
-//! `clickhouse`, `rules`, `plugins`, `lookups` and `admin` hold the types with the rules of each group. Past this module no value
+//! `clickhouse`, `delivery`, `rules`, `plugins`, `lookups` and `admin` hold the types with the rules of each group. Past this module no value
 //! carries a unit in its name, and none has to be checked again.
 
 mod admin;
 mod batch;
 mod clickhouse;
+mod delivery;
 mod describe;
 mod env;
 mod fields;
@@ -27,6 +28,7 @@ mod tests;
 pub use admin::Admin;
 pub use batch::Batch;
 pub use clickhouse::ClickHouse;
+pub use delivery::Delivery;
 pub use env::Environment;
 pub use fields::Fields;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
@@ -42,6 +44,8 @@ pub use rules::{Dlq, DlqFormat, Log, LogFormat, Rules, TimestampUnit, Tombstones
 pub struct Config {
     /// What is consumed, as whom, and where the dead letters go.
     pub kafka: Kafka,
+    /// What is promised of each record.
+    pub delivery: Delivery,
     /// The bounds of batches and memory.
     pub batch: Batch,
     /// Server, table and settings.
@@ -68,13 +72,19 @@ impl Config {
     /// Every broken rule, in the order of the README's table; exit code 64.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::Reader::new(env);
+        let kafka = kafka::read(&mut reader);
+        let batch = batch::read(&mut reader);
+        let mut clickhouse = clickhouse::read(&mut reader);
+        let fields = fields::read(&mut reader);
+        let delivery = delivery::read(&mut reader, &mut clickhouse, &fields);
         let config = Self {
-            kafka: kafka::read(&mut reader),
-            batch: batch::read(&mut reader),
-            clickhouse: clickhouse::read(&mut reader),
+            kafka,
+            batch,
+            clickhouse,
+            delivery,
             dlq: rules::read_dlq(&mut reader),
             rules: rules::read_rules(&mut reader),
-            fields: fields::read(&mut reader),
+            fields,
             plugins: plugins::read(&mut reader),
             admin: admin::read(&mut reader),
             log: rules::read_log(&mut reader),

@@ -113,6 +113,11 @@ pub static VARIABLES: &[Variable] = &[
         "`1`: asynchronous inserts, waited for, unless the table deduplicates; `0`: synchronous",
     ),
     optional(
+        "DELIVERY",
+        "at_least_once",
+        "`at_least_once` or `exactly_once`, which needs a table that deduplicates: docs/exactly-once.md",
+    ),
+    optional(
         "DLQ_FORMAT",
         "headers",
         "`headers`: the payload unchanged, facts in headers; `envelope`: one JSON object",
@@ -162,7 +167,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "METADATA_COLUMNS",
         "",
-        "columns that are filled with what Kafka says of the record, as a list of `column=topic`, `partition`, `offset`, `timestamp`, `key` or `headers`",
+        "columns that are filled with what Kafka says of the record, as a list of `column=topic`, `partition`, `offset`, `timestamp`, `key` or `headers`; with `DELIVERY=exactly_once` also `token`, by which the host finds rows again",
     ),
     optional(
         "COERCION",

@@ -179,6 +179,7 @@ fn with_all(batch: &Batch, headers: &str) -> Rows {
         ("at", "DateTime64(3)"),
         ("key", "Nullable(String)"),
         ("headers", headers),
+        ("token", "String"),
     ];
     let words = Metadata::WORDS.iter();
     let metadata = columns.iter().zip(words).map(|((name, _), (_, what))| ((*name).into(), *what));

@@ -77,6 +77,8 @@ fn put_metadata(
             None => Ok(()),
             Some(key) => put_text(column, plan, text(key, "a key of UTF-8")?),
         },
+        // Known when the row is sent.
+        Metadata::Token => put_text(column, plan, ""),
         Metadata::Headers => {
             put(column, &plan.ty, plan.values, &headers(plan, record)?.to_string())
         }

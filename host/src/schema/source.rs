@@ -77,7 +77,7 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// What Kafka says of a record.
+/// What is known of a record beside its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metadata {
     /// The topic.
@@ -92,6 +92,8 @@ pub enum Metadata {
     Key,
     /// The headers, in their order.
     Headers,
+    /// The deduplication token of the row's INSERT, put in when it is sent.
+    Token,
 }
 
 impl Metadata {
@@ -103,6 +105,7 @@ impl Metadata {
         ("timestamp", Self::Timestamp),
         ("key", Self::Key),
         ("headers", Self::Headers),
+        ("token", Self::Token),
     ];
 
     /// The word of the configuration.
@@ -114,7 +117,7 @@ impl Metadata {
     pub fn fits(self, ty: &Type) -> bool {
         let is_string = |ty: &Type| matches!(ty.kind, Kind::String);
         match (self, &ty.kind) {
-            (Self::Topic | Self::Key, Kind::String) => true,
+            (Self::Topic | Self::Key | Self::Token, Kind::String) => true,
             (Self::Partition, Kind::Int(kind)) => {
                 matches!(kind, IntKind::I32 | IntKind::U32) || kind.is_64_bit()
             }
@@ -132,7 +135,7 @@ impl Metadata {
     /// The types that hold it, in words.
     pub fn expected(self) -> &'static str {
         match self {
-            Self::Topic | Self::Key => "String",
+            Self::Topic | Self::Key | Self::Token => "String",
             Self::Partition => "an integer of 32 or 64 bits",
             Self::Offset => "Int64 or UInt64",
             Self::Timestamp => "DateTime64 of 3 digits or more, or Int64 for milliseconds",

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioExecutor;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::settings::{ALWAYS, Settings};
+use super::settings::{ALWAYS, PLANNED, Settings};
 use crate::config::ClickHouse;
 
 /// Longest wait for the server to take a part of a body.
@@ -26,11 +26,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// is not sent into a connection that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How rows are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending<'a> {
+    /// Makes a server that deduplicates take the same body once.
+    pub token: &'a str,
+    /// Whether they may go through the server's queue of async inserts.
+    pub may_be_async: bool,
+    /// Whether want of memory comes back after some tries, since they can be split.
+    pub may_split_for_memory: bool,
+    /// How far the deduplication window had moved when the token was planned; `None` where it was
+    /// not, and nobody else sends under it.
+    pub mark: Option<u64>,
+}
+
 /// The client for one server.
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
     url: String,
+    settings: String,
     is_async: bool,
     answer_timeout: Duration,
 }
@@ -65,12 +80,20 @@ impl Server {
             client = client.with_setting(name, value);
         }
         let (url, is_async) = (config.url.clone(), config.async_insert);
-        Ok(Self { client, url, is_async, answer_timeout: ANSWER_TIMEOUT })
+        let settings: Vec<String> =
+            config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let (settings, answer_timeout) = (settings.join(","), ANSWER_TIMEOUT);
+        Ok(Self { client, url, settings, is_async, answer_timeout })
     }
 
     /// Where it is, as `http(s)://host:port`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The settings of CLICKHOUSE_SETTINGS, as one text. They may hold secrets.
+    pub fn settings(&self) -> &str {
+        &self.settings
     }
 
     /// Whether INSERTs go through the server's queue of async inserts unless told otherwise.
@@ -101,8 +124,7 @@ impl Server {
         answer.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
-    /// Sends one body as one INSERT and waits for its answer. The token makes a server that
-    /// deduplicates take the same body once.
+    /// Sends one body as one INSERT and waits for its answer.
     ///
     /// # Cancel safety
     /// Dropped, the request is cut off; whether its rows landed is then unknown.
@@ -110,21 +132,21 @@ impl Server {
         &self,
         sql: &str,
         body: Bytes,
-        token: &str,
         settings: &Settings,
-        may_be_async: bool,
+        sending: &Sending<'_>,
     ) -> clickhouse::error::Result<()> {
-        let is_async = self.is_async && may_be_async;
+        let is_async = self.is_async && sending.may_be_async;
         let mut insert = self
             .client
             .insert_formatted_with(sql)
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
-            .with_setting("insert_deduplication_token", token)
+            .with_setting("insert_deduplication_token", sending.token)
             .with_setting("async_insert", if is_async { "1" } else { "0" });
         if is_async {
             insert = insert.with_setting("wait_for_async_insert", "1");
         }
-        for (name, value) in ALWAYS.iter().chain(settings) {
+        let planned = if sending.mark.is_some() { PLANNED } else { &[] };
+        for (name, value) in ALWAYS.iter().chain(planned).chain(settings) {
             insert = insert.with_setting(*name, *value);
         }
         insert.send(body).await?;

@@ -4,37 +4,43 @@
 //! pause never come back to the caller. An error of the schema does, since the rows must then be
 //! decoded again.
 
+mod body;
 mod client;
 mod errors;
+mod fitness;
 mod partitions;
 mod pieces;
+mod planned;
+mod refusal;
 mod settings;
 mod table;
 mod text;
 
-use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
 
+pub use body::{Body, max_rows};
 pub use client::Server;
 pub use errors::hold_of_select;
+pub use fitness::why_not_exactly_once;
+pub use pieces::Piece;
+pub use refusal::{Refusal, Refused, rejection};
 pub use settings::needed_settings;
-pub use table::{Description, Table, describe, may_insert, read, version};
+pub use table::{Description, Facts, Table, describe, may_insert, read, version};
 
 use crate::blocking;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rejection::Rejection;
 use crate::retry::Backoff;
-use crate::schema::quoted::identifier;
+use client::Sending;
 use errors::InsertError;
 use partitions::by_partition;
-use pieces::Piece;
 use text::{Place, Said};
 
 /// How often something that an operator must mend is tried again.
@@ -74,16 +80,29 @@ pub enum Left {
     TooLarge(Hold),
 }
 
+impl Left {
+    /// One record alone was refused for its size.
+    pub fn too_large(refusal: &Refusal) -> Self {
+        Self::TooLarge(Hold::Paused(format!(
+            "one record alone is more than ClickHouse takes in an INSERT: raise \
+             max_partitions_per_insert_block in CLICKHOUSE_SETTINGS and restart, or partition the \
+             table by less: {refusal}"
+        )))
+    }
+}
+
 /// Inserts into one table.
 pub struct Sink {
     server: Server,
     status: Arc<Status>,
+    /// How far the deduplication window had moved when it was last looked at; 0 before.
+    last_mark: AtomicU64,
 }
 
 impl Sink {
     /// A sink for the server.
     pub fn new(server: Server, status: Arc<Status>) -> Self {
-        Self { server, status }
+        Self { server, status, last_mark: AtomicU64::new(0) }
     }
 
     /// Inserts the rows; `origins` names each row's record and never decreases. Of the records
@@ -122,7 +141,7 @@ impl Sink {
         // anew by each flush (ClickHouse docs: "Deduplicating inserts on retries", and the settings
         // `deduplicate_insert`, `async_insert_deduplicate`).
         let mut may_be_async =
-            self.server.is_async() && !table.is_deduplicating && !is_by_partition;
+            self.server.is_async() && !table.facts.is_deduplicating && !is_by_partition;
         while let Some(piece) = open.pop() {
             if piece.is_empty() {
                 continue;
@@ -130,11 +149,23 @@ impl Sink {
             let halves = piece.split(origins);
             // A try whose answer was lost may have landed: where the table knows its token, nothing
             // is sent under another.
-            let may_split = halves.is_some() && !table.is_deduplicating;
-            let sent = self.send(table, rows, &piece, may_be_async, may_split).await;
+            let may_split = halves.is_some() && !table.facts.is_deduplicating;
+            let slice = rows.slice(piece.start, piece.len());
+            let sent = match Body::of(table, &slice) {
+                Ok(body) => {
+                    // Made once for these bytes and kept for every retry of them. Random: one derived
+                    // from content or offsets would let the server drop new data after a replay.
+                    let token = uuid::Uuid::new_v4().to_string();
+                    let (may_split_for_memory, mark) = (may_split, None);
+                    let sending =
+                        Sending { token: &token, may_be_async, may_split_for_memory, mark };
+                    self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
+                }
+                Err(text) => Err(Refusal::Schema(text)),
+            };
             match (sent, halves) {
                 (Ok(()), _) => inserted.landed.extend(piece.origins(origins)),
-                (Err(Refusal::Schema(text)), _) => {
+                (Err(Refusal::Schema(text) | Refusal::Aged(text)), _) => {
                     count::retried(Step::Insert, Class::Schema);
                     inserted.left = Some(Left::SchemaChanged(text));
                     break;
@@ -149,7 +180,7 @@ impl Sink {
                     count::retried(Step::Insert, Class::Data);
                     let rows = rows.slice(piece.start, piece.len());
                     let (origins, key) =
-                        (piece.of(origins).to_vec(), table.partition_columns.clone());
+                        (piece.of(origins).to_vec(), table.facts.partition_columns.clone());
                     let sorted = blocking::run(move || by_partition(&rows, &origins, &key)).await;
                     let Ok((rows, origins)) = sorted else {
                         open.extend([halves.1, halves.0]);
@@ -168,20 +199,16 @@ impl Sink {
                     open.extend([second, first]);
                 }
                 (Err(Refusal::Data(said)), None) if inserted.refused.len() < allowance => {
-                    inserted.refused.extend(refusal(&piece, origins, &said));
+                    let origin = origins.get(piece.start);
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
                 }
                 (Err(Refusal::Data(said)), None) => {
                     inserted.left = Some(Left::TooManyRefused(said.to_string()));
                     break;
                 }
                 // Nothing is split for want of memory that cannot be.
-                (Err(Refusal::TooManyPartitions(text) | Refusal::Memory(text)), None) => {
-                    let text = format!(
-                        "one record alone is more than ClickHouse takes in an INSERT: raise \
-                         max_partitions_per_insert_block in CLICKHOUSE_SETTINGS and restart, or \
-                         partition the table by less: {text}"
-                    );
-                    inserted.left = Some(Left::TooLarge(Hold::Paused(text)));
+                (Err(refusal), None) => {
+                    inserted.left = Some(Left::too_large(&refusal));
                     break;
                 }
             }
@@ -189,31 +216,24 @@ impl Sink {
         inserted
     }
 
-    /// Sends one piece until it is in, or refused for its data or its schema.
-    async fn send(
-        &self,
-        table: &Table,
-        rows: &RecordBatch,
-        piece: &Piece,
-        may_be_async: bool,
-        may_split: bool,
-    ) -> Result<(), Refusal> {
-        let body = body(&rows.slice(piece.start, piece.len())).map_err(Refusal::Schema)?;
-        let sql = insert_sql(table, rows);
-        // Made once for these bytes and kept for every retry of them. Random: one derived from
-        // content or offsets would let the server drop new data after a replay.
-        let token = uuid::Uuid::new_v4().to_string();
+    /// Sends one body until it is in, or refused for its data or its schema.
+    async fn send(&self, table: &Table, body: &Body, sending: &Sending<'_>) -> Result<(), Refused> {
         let mut backoff = Backoff::default();
-        let mut memory_tries = 0;
+        let (mut tries, mut memory_tries) = (0_u32, 0);
         let waiter = self.status.waiter("clickhouse");
         let into =
             Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
         let outcome = loop {
+            if let Some(mark) = sending.mark
+                && let Some(text) = self.is_aged(table, mark, &waiter).await
+            {
+                break Err(Refusal::Aged(text));
+            }
+            tries += 1;
             let started = Instant::now();
-            let sent =
-                self.server.insert(&sql, body.clone(), &token, &table.settings, may_be_async).await;
-            let Err(error) = sent else {
-                count::landed(piece.len(), started.elapsed());
+            let sent = self.server.insert(&body.sql, body.bytes.clone(), &table.settings, sending);
+            let Err(error) = sent.await else {
+                count::landed(body.rows, started.elapsed());
                 break Ok(());
             };
             count::insert_failed(started.elapsed());
@@ -223,7 +243,9 @@ impl Sink {
                 InsertError::TooManyPartitions(text) => {
                     break Err(Refusal::TooManyPartitions(text));
                 }
-                InsertError::Memory(text) if may_split && memory_tries == MEMORY_TRIES => {
+                InsertError::Memory(text)
+                    if sending.may_split_for_memory && memory_tries == MEMORY_TRIES =>
+                {
                     break Err(Refusal::Memory(text));
                 }
                 InsertError::Memory(text) => {
@@ -233,8 +255,8 @@ impl Sink {
                     backoff.wait().await;
                 }
                 InsertError::Schema(text) => break Err(Refusal::Schema(text)),
-                InsertError::View { views, said } if !table.is_deduplicating => {
-                    count::landed_without_view(piece.len());
+                InsertError::View { views, said } if !table.facts.is_deduplicating => {
+                    count::landed_without_view(body.rows);
                     self.wait_for_view(&waiter, &views, &said).await;
                     break Ok(());
                 }
@@ -271,7 +293,7 @@ impl Sink {
             }
         };
         self.status.clickhouse_answered();
-        outcome
+        outcome.map_err(|refusal| Refused { refusal, tries })
     }
 
     /// Believes a view only if the server knows it as one that reads from this table. That is
@@ -299,15 +321,15 @@ impl Sink {
              heals by itself: {said}"
         );
         let before = until_read(waiter, || table::definitions(&self.server, views)).await;
-        loop {
+        // One that is gone already was touched since it threw.
+        let mut is_touched = before.contains(&None);
+        while !is_touched {
             waiter.hold(Hold::Paused(text.clone()));
             tokio::time::sleep(PAUSE).await;
             let now = table::definitions(&self.server, views).await;
-            if now.is_ok_and(|now| now != before) {
-                tracing::error!(view, "rows of one batch are in the table but not in the view");
-                return;
-            }
+            is_touched = now.is_ok_and(|now| now != before);
         }
+        tracing::error!(view, "rows of one batch are in the table but not in the view");
     }
 }
 
@@ -333,64 +355,4 @@ where
 fn told(views: &[Place]) -> String {
     let names: Vec<String> = views.iter().map(|view| format!("`{view}`")).collect();
     format!("materialized view {}", names.join(", reached through "))
-}
-
-/// A refusal that the caller must act on.
-enum Refusal {
-    Data(Said),
-    TooManyPartitions(String),
-    Memory(String),
-    Schema(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Data(said) => said.fmt(f),
-            Self::TooManyPartitions(text) | Self::Memory(text) | Self::Schema(text) => {
-                f.write_str(text)
-            }
-        }
-    }
-}
-
-fn refusal(piece: &Piece, origins: &[Origin], said: &Said) -> Option<Rejection> {
-    let origin = *origins.get(piece.start)?;
-    let fault = Fault {
-        reason: Reason::InsertRefused,
-        column: None,
-        pointer: String::new(),
-        expected: "a record that ClickHouse takes".into(),
-        got_kind: "",
-        got: said.whole().to_owned(),
-    };
-    Some(Rejection { origin, stage: Stage::Insert, fault })
-}
-
-/// How many rows of a batch one INSERT takes, so that it is one block, and so atomic: below
-/// `min_insert_block_size_rows` (1,048,449) and `min_insert_block_size_bytes` (256 MiB).
-fn max_rows(rows: &RecordBatch) -> usize {
-    const MAX_ROWS: usize = 1_000_000;
-    const MAX_BYTES: usize = 200 * 1024 * 1024;
-    let row_bytes = rows.get_array_memory_size().div_ceil(rows.num_rows().max(1)).max(1);
-    MAX_ROWS.min(MAX_BYTES / row_bytes).max(1)
-}
-
-/// One record batch as an Arrow IPC stream.
-fn body(rows: &RecordBatch) -> Result<Bytes, String> {
-    let mut body = Vec::with_capacity(rows.get_array_memory_size() / 2 + 4096);
-    let written = arrow_ipc::writer::StreamWriter::try_new(&mut body, &rows.schema()).and_then(
-        |mut writer| {
-            writer.write(rows)?;
-            writer.finish()
-        },
-    );
-    written.map(|()| Bytes::from(body)).map_err(|error| format!("arrow ipc: {error}"))
-}
-
-fn insert_sql(table: &Table, rows: &RecordBatch) -> String {
-    let columns: Vec<String> =
-        rows.schema().fields().iter().map(|field| identifier(field.name())).collect();
-    let (database, name) = (identifier(&table.schema.database), identifier(&table.schema.table));
-    format!("INSERT INTO {database}.{name} ({}) FORMAT ArrowStream", columns.join(", "))
 }

@@ -17,6 +17,14 @@ pub const ALWAYS: &[(&str, &str)] = &[
     ("input_format_arrow_allow_missing_columns", "0"),
 ];
 
+/// Of an INSERT that lands exactly once. Its parts in all partitions are written before the first is
+/// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
+/// partition is committed before the next is written). Its views drop what they have already.
+pub const PLANNED: &[(&str, &str)] = &[
+    ("max_insert_delayed_streams_for_parallel_write", "1000000"),
+    ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+];
+
 /// Of a table with JSON: what is in an object keeps its type, where `2026-1-1` would become a date
 /// written otherwise, and true beside a number 1.
 const JSON: &[(&str, &str)] = &[

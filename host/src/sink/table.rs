@@ -16,23 +16,35 @@ use crate::schema::table::{ColumnRow, TableSchema};
 pub struct Table {
     /// The columns to fill.
     pub schema: Arc<TableSchema>,
-    /// Whether the server drops an INSERT that repeats a token.
-    pub is_deduplicating: bool,
-    /// The columns that the partition key reads, in the table's order.
-    pub partition_columns: Vec<String>,
     /// The settings that an INSERT into it needs.
     pub settings: Settings,
+    /// What else the server says of it.
+    pub facts: Facts,
+}
+
+/// What the server says of a table beside its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The engine's name.
+    pub engine: String,
+    /// Whether the server drops an INSERT that repeats a token.
+    pub is_deduplicating: bool,
+    /// How many tokens a table that is not replicated remembers; `None` where it remembers none.
+    pub window: Option<u64>,
+    /// The columns that the partition key reads, in the table's order.
+    pub partition_columns: Vec<String>,
+    /// One of them that the server fills with another value each time, with its expression.
+    pub volatile_partition: Option<String>,
+    /// Changes with everything of the table that may make the server refuse rows: its statement, its
+    /// id and the server's version.
+    pub definition: String,
 }
 
 /// What the server says of a table, whether or not it can be filled.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// The engine's name.
-    pub engine: String,
-    /// Whether the server drops an INSERT that repeats a token.
-    pub is_deduplicating: bool,
-    /// The columns that the partition key reads, in the table's order.
-    pub partition_columns: Vec<String>,
+    /// What it says of the table.
+    pub facts: Facts,
     /// The server's time zone.
     pub time_zone: String,
     /// Every column, in the table's order.
@@ -45,12 +57,11 @@ pub struct Description {
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
 pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
-    let Description { is_deduplicating, partition_columns, time_zone, columns, .. } =
-        describe(server, database, table).await?;
+    let Description { facts, time_zone, columns } = describe(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
     let settings = needed_settings(server, &schema).await?;
-    Ok(Table { schema: Arc::new(schema), is_deduplicating, partition_columns, settings })
+    Ok(Table { schema: Arc::new(schema), settings, facts })
 }
 
 /// Reads what the server says of a table.
@@ -60,13 +71,15 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
 pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
     let query = server
         .query(
-            "SELECT engine, engine_full, timezone() FROM system.tables \
+            "SELECT engine, engine_full, timezone(), \
+             concat(create_table_query, toString(uuid), version()) FROM system.tables \
              WHERE database = ? AND name = ?",
         )
         .bind(database)
         .bind(table);
-    let found: Option<(String, String, String)> = answered(server, query.fetch_optional()).await?;
-    let Some((engine, engine_full, time_zone)) = found else {
+    let found: Option<(String, String, String, String)> =
+        answered(server, query.fetch_optional()).await?;
+    let Some((engine, engine_full, time_zone, definition)) = found else {
         return Err(Hold::Paused(format!(
             "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
              CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
@@ -83,13 +96,80 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
         .bind(table);
     let found: Vec<(String, String, String, String, bool)> =
         answered(server, query.fetch_all()).await?;
-    let is_deduplicating = is_deduplicating(&engine, &engine_full);
     let (mut columns, mut partition_columns) = (Vec::new(), Vec::new());
     for (name, ty, default_kind, default_expression, is_in_partition_key) in found {
         partition_columns.extend(is_in_partition_key.then(|| name.clone()));
         columns.push(ColumnRow { name, ty, default_kind, default_expression });
     }
-    Ok(Description { engine, is_deduplicating, partition_columns, time_zone, columns })
+    let facts = Facts {
+        is_deduplicating: is_deduplicating(&engine, &engine_full),
+        window: window(&engine_full),
+        volatile_partition: volatile(&partition_columns, &columns),
+        engine,
+        partition_columns,
+        definition,
+    };
+    Ok(Description { facts, time_zone, columns })
+}
+
+/// A column of the partition key that the server fills with another value each time.
+fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<String> {
+    const VOLATILE: &[&str] = &[
+        "now",
+        "today",
+        "yesterday",
+        "rand",
+        "generate",
+        "uuid",
+        "host",
+        "server",
+        "current",
+        "query",
+    ];
+    let is_volatile = |column: &&ColumnRow| {
+        let expression = column.default_expression.to_ascii_lowercase();
+        let calls = |name: &&str| expression.contains(*name);
+        partition_columns.contains(&column.name) && VOLATILE.iter().any(calls)
+    };
+    let column = columns.iter().find(is_volatile)?;
+    Some(format!("`{}` ({} {})", column.name, column.default_kind, column.default_expression))
+}
+
+/// How far the deduplication window of the table has moved: the highest number of a block. Each part
+/// that is inserted takes one at least, and the window counts parts (measured on 26.7).
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn highest_block(server: &Server, table: &Table) -> Result<u64, Hold> {
+    let query = server
+        .query(
+            "SELECT toUInt64(max(max_block_number)) FROM system.parts \
+             WHERE database = ? AND table = ?",
+        )
+        .bind(&table.schema.database)
+        .bind(&table.schema.table);
+    // A table without parts is at its first block, which is 1.
+    let highest: u64 = answered(server, query.fetch_one()).await?;
+    Ok(highest.max(1))
+}
+
+/// How many rows of the table have this token in this column.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn count_of_token(
+    server: &Server,
+    table: &Table,
+    column: &str,
+    token: &str,
+) -> Result<u64, Hold> {
+    let query = server
+        .query("SELECT count() FROM ?.? WHERE ? = ?")
+        .bind(Identifier(&table.schema.database))
+        .bind(Identifier(&table.schema.table))
+        .bind(Identifier(column))
+        .bind(token);
+    answered(server, query.fetch_one()).await
 }
 
 /// The server's version: that it answers, and takes the user.
@@ -170,6 +250,57 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
     Ok(found > 0)
 }
 
+/// The tables that views of this one fill, each with the view's name.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, Facts)>, Hold> {
+    let query = server
+        .query(
+            "SELECT v.database, v.name, toString(v.uuid), v.create_table_query FROM system.tables v \
+             WHERE v.engine = 'MaterializedView' AND has((SELECT \
+             arrayZip(dependencies_database, dependencies_table) FROM system.tables \
+             WHERE database = ? AND name = ?), (v.database, v.name))",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    let views: Vec<(String, String, String, String)> = answered(server, query.fetch_all()).await?;
+    let mut targets = Vec::with_capacity(views.len());
+    for (database, name, uuid, statement) in views {
+        let inner = Place { database: database.clone(), name: format!(".inner_id.{uuid}") };
+        let place = target_of(&statement).unwrap_or(inner);
+        let Description { facts, .. } = describe(server, &place.database, &place.name).await?;
+        targets.push((format!("{database}.{name}"), place, facts));
+    }
+    Ok(targets)
+}
+
+/// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.
+fn target_of(statement: &str) -> Option<Place> {
+    let (_, rest) = statement.split_once(" TO ")?;
+    let (database, rest) = name(rest)?;
+    let (name, _) = name(rest.strip_prefix('.')?)?;
+    Some(Place { database, name })
+}
+
+/// A name at the start of a text, and what follows it.
+fn name(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('`') else {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end)?;
+        return (!name.is_empty()).then(|| (name.to_owned(), rest));
+    };
+    let (mut name, mut characters) = (String::new(), quoted.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '`' => return Some((name, quoted.get(at + 1..)?)),
+            '\\' => name.push(characters.next()?.1),
+            _ => name.push(character),
+        }
+    }
+    None
+}
+
 /// What views are made of, to see whether an operator touched one; nothing of one that is dropped.
 ///
 /// # Errors
@@ -193,17 +324,20 @@ pub async fn definitions(server: &Server, views: &[Place]) -> Result<Vec<Option<
 /// A plain MergeTree keeps tokens only where `non_replicated_deduplication_window` is above 0; a
 /// replicated one keeps them unless its window is set to 0.
 fn is_deduplicating(engine: &str, engine_full: &str) -> bool {
-    let window = |name: &str| {
-        let rest = engine_full.split_once(&format!("{name} = "))?.1;
-        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
-    };
     if engine.starts_with("Replicated") || engine.starts_with("Shared") {
         engine_full
             .split_once(" replicated_deduplication_window = ")
             .is_none_or(|(_, rest)| !rest.starts_with('0'))
     } else {
-        window("non_replicated_deduplication_window").is_some_and(|window| window > 0)
+        window(engine_full).is_some()
     }
+}
+
+/// The window of a table that is not replicated.
+fn window(engine_full: &str) -> Option<u64> {
+    let rest = engine_full.split_once("non_replicated_deduplication_window = ")?.1;
+    let window = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok();
+    window.filter(|window| *window > 0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The batch being built, and when it is due.
+//! The batches being built, and when they are due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::queue::Message;
@@ -23,97 +23,193 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Builder {
     bounds: Bounds,
-    /// Most records of the batch at hand, between the two bounds.
+    /// Whether each partition has a batch of its own, or all share one.
+    is_by_partition: bool,
+    /// The batches that are being built: the first is of all partitions, or each of the partition in
+    /// [`Assigned::place`].
+    open: Vec<Open>,
+    /// Batches that are full and wait to be handed over.
+    full: VecDeque<Batch>,
+    assigned: HashMap<TopicPartition, Assigned>,
+    /// The same by librdkafka's handle of the topic: no name is compared for a message.
+    by_handle: HashMap<(usize, i32), (TopicPartition, Assigned)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Assigned {
+    epoch: u64,
+    place: usize,
+}
+
+/// A batch that is being built.
+#[derive(Debug)]
+struct Open {
+    /// Most records, between the two bounds.
     max_records: usize,
     batch: Batch,
     since: Option<Instant>,
-    epochs: HashMap<TopicPartition, u64>,
-    /// The same by librdkafka's handle of the topic: no name is compared for a message.
-    by_handle: HashMap<(usize, i32), (TopicPartition, u64)>,
+    /// Where the batch has to end, and those after it: what a predecessor planned. Such a batch keeps
+    /// to no bound but this.
+    ends: VecDeque<i64>,
 }
 
 impl Builder {
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: Bounds, is_by_partition: bool) -> Self {
         Self {
             bounds,
-            max_records: bounds.max_records,
-            batch: Batch::default(),
-            since: None,
-            epochs: HashMap::new(),
+            is_by_partition,
+            open: Vec::new(),
+            full: VecDeque::new(),
+            assigned: HashMap::new(),
             by_handle: HashMap::new(),
         }
     }
 
-    /// Takes the records of a partition from now on.
-    pub fn assign(&mut self, source: TopicPartition, epoch: u64) {
+    /// Takes the records of a partition from now on; where each has batches of its own, the first of
+    /// them end at `ends`, exclusive.
+    pub fn assign(&mut self, source: TopicPartition, epoch: u64, ends: VecDeque<i64>) {
         self.by_handle.clear();
-        self.epochs.insert(source, epoch);
+        let place = if self.is_by_partition { self.free_place() } else { 0 };
+        if self.open.len() <= place {
+            self.open.push(Open::new(&self.bounds));
+        }
+        if let Some(open) = self.open.get_mut(place)
+            && self.is_by_partition
+        {
+            *open = Open { ends, ..Open::new(&self.bounds) };
+        }
+        self.assigned.insert(source, Assigned { epoch, place });
     }
 
-    /// Takes no more records of a partition.
+    fn free_place(&self) -> usize {
+        let is_taken = |place: &usize| self.assigned.values().any(|of| of.place == *place);
+        (0..self.open.len()).find(|place| !is_taken(place)).unwrap_or(self.open.len())
+    }
+
+    /// Takes no more records of a partition. A batch of its own that was not handed over is dropped:
+    /// whoever owns the partition next reads its records.
     pub fn revoke(&mut self, source: &TopicPartition) {
         self.by_handle.clear();
-        self.epochs.remove(source);
+        let revoked = self.assigned.remove(source);
+        if !self.is_by_partition {
+            return;
+        }
+        if let Some(open) = revoked.and_then(|of| self.open.get_mut(of.place)) {
+            *open = Open::new(&self.bounds);
+        }
+        let is_of_another = |batch: &Batch| batch.runs().iter().all(|run| run.source != *source);
+        self.full.retain(is_of_another);
+    }
+
+    /// Whether each partition has batches of its own.
+    pub fn is_by_partition(&self) -> bool {
+        self.is_by_partition
+    }
+
+    /// Whether no partition is assigned.
+    pub fn is_idle(&self) -> bool {
+        self.assigned.is_empty()
     }
 
     /// Whether the partition's records are taken.
     pub fn owns(&self, source: &TopicPartition) -> bool {
-        self.epochs.contains_key(source)
+        self.assigned.contains_key(source)
     }
 
-    /// Copies a message into the batch. One of a partition that is not assigned is left alone:
+    /// Copies a message into its batch. One of a partition that is not assigned is left alone:
     /// whoever owns the partition reads it.
     pub fn take(&mut self, message: &Message<'_>) {
         let at = (message.topic_handle(), message.partition());
         if !self.by_handle.contains_key(&at) {
             let source = message.source();
-            let Some(epoch) = self.epochs.get(&source) else { return };
-            self.by_handle.insert(at, (source, *epoch));
+            let Some(assigned) = self.assigned.get(&source) else { return };
+            self.by_handle.insert(at, (source, *assigned));
         }
-        let Some((source, epoch)) = self.by_handle.get(&at) else { return };
-        self.since.get_or_insert_with(Instant::now);
+        let Some((source, Assigned { epoch, place })) = self.by_handle.get(&at) else { return };
+        let Some(open) = self.open.get_mut(*place) else { return };
         let record = RawRecord {
             offset: message.offset(),
             timestamp_ms: message.timestamp_ms(),
             key: message.key(),
             payload: message.payload(),
         };
-        self.batch.push(source, *epoch, &record);
-        message.headers(|name, value| self.batch.push_header(name, value));
+        // Of a planned range without a record that is left, nothing is handed over.
+        while open.ends.front().is_some_and(|end| record.offset >= *end) {
+            open.ends.pop_front();
+            self.full.extend(open.cut(&self.bounds));
+        }
+        open.since.get_or_insert_with(Instant::now);
+        open.batch.push(source, *epoch, &record);
+        message.headers(|name, value| open.batch.push_header(name, value));
+        let is_last = open.ends.pop_front_if(|end| record.offset + 1 >= *end).is_some();
+        if is_last || open.is_full(&self.bounds) {
+            self.full.extend(open.cut(&self.bounds));
+        }
     }
 
     /// Bytes gathered so far.
     pub fn size_bytes(&self) -> usize {
-        self.batch.size_bytes()
+        let open = self.open.iter().map(|open| &open.batch);
+        open.chain(&self.full).map(Batch::size_bytes).sum()
     }
 
-    /// How many more records fit.
-    pub fn room(&self) -> usize {
-        if self.batch.size_bytes() >= self.bounds.max_bytes {
-            return 0;
-        }
-        self.max_records.saturating_sub(self.batch.len() as usize)
+    /// Whether a batch waits that is full.
+    pub fn has_full(&self) -> bool {
+        !self.full.is_empty()
     }
 
-    /// Whether the batch is to be handed over: full, or its first record waited long enough.
-    pub fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| self.room() == 0 || since.elapsed() >= self.bounds.linger)
+    /// The next batch that is to be handed over: one that is full, or whose first record waited long
+    /// enough.
+    pub fn due(&mut self) -> Option<Batch> {
+        let bounds = &self.bounds;
+        let of_open = |open: &mut Open| open.is_due(bounds).then(|| open.cut(bounds)).flatten();
+        self.full.pop_front().or_else(|| self.open.iter_mut().find_map(of_open))
     }
 
-    /// How long until the batch is due by its linger; `None` while it is empty.
+    /// How long until a batch is due by its linger; `None` while there is none.
     pub fn due_in(&self) -> Option<Duration> {
-        self.since.map(|since| self.bounds.linger.saturating_sub(since.elapsed()))
+        let open = self.open.iter().filter(|open| open.ends.is_empty());
+        let since = open.filter_map(|open| open.since);
+        since.map(|since| self.bounds.linger.saturating_sub(since.elapsed())).min()
+    }
+
+    /// What is left, full or not. What belongs to a planned range that was not read whole is dropped:
+    /// it may only go as planned.
+    pub fn rest(&mut self) -> Vec<Batch> {
+        let mut rest: Vec<Batch> = self.full.drain(..).collect();
+        for open in &mut self.open {
+            let batch = open.cut(&self.bounds);
+            rest.extend(batch.filter(|_| open.ends.is_empty()));
+        }
+        rest
+    }
+}
+
+impl Open {
+    fn new(bounds: &Bounds) -> Self {
+        let (batch, ends) = (Batch::default(), VecDeque::new());
+        Self { max_records: bounds.max_records, batch, since: None, ends }
+    }
+
+    fn is_full(&self, bounds: &Bounds) -> bool {
+        self.ends.is_empty()
+            && (self.batch.size_bytes() >= bounds.max_bytes
+                || self.batch.len() as usize >= self.max_records)
+    }
+
+    fn is_due(&self, bounds: &Bounds) -> bool {
+        self.ends.is_empty() && self.since.is_some_and(|since| since.elapsed() >= bounds.linger)
     }
 
     /// The batch as it is, if it holds a record; the next one begins, and may be twice as large
     /// when this one is full of records.
-    pub fn cut(&mut self) -> Option<Batch> {
+    fn cut(&mut self, bounds: &Bounds) -> Option<Batch> {
         self.since = None;
         let is_full = self.batch.len() as usize >= self.max_records;
         self.max_records = if is_full {
-            (self.max_records * 2).min(self.bounds.max_records_with_lag)
+            (self.max_records * 2).min(bounds.max_records_with_lag)
         } else {
-            self.bounds.max_records
+            bounds.max_records
         };
         let capacity = self.batch.size_bytes();
         let next = Batch::with_capacity(capacity);

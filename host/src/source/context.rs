@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::SourceEvent;
+use super::lists::partitions;
+use super::queue::metadata;
 use super::topics::denial_of;
-use super::{Offsets, SourceEvent};
 use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
+use crate::offsets::Commit;
 use crate::outcome::Hold;
 use crate::record::TopicPartition;
 
@@ -111,13 +114,21 @@ impl ConsumerContext for SourceContext {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let event = match result {
-            Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => return,
-            Err(error) => SourceEvent::CommitFailed(error.to_string()),
-            Ok(()) => SourceEvent::Committed(stored(offsets)),
+        let events = match result {
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => return,
+            Err(error) => {
+                let event = failed(&error, partitions(offsets));
+                if let SourceEvent::CommitFailed { needs_operator: true, text, .. } = &event {
+                    self.waiter.hold(Hold::Paused(text.clone()));
+                }
+                vec![event]
+            }
+            Ok(()) => answers(offsets),
         };
-        // The pipeline may be gone while the consumer closes.
-        let _gone = self.events.send(event);
+        for event in events {
+            // The pipeline may be gone while the consumer closes.
+            let _gone = self.events.send(event);
+        }
     }
 }
 
@@ -149,17 +160,37 @@ fn end(partition: &Partition) -> Option<End> {
     Some(End { offset: read_to.map_or(stable, |read_to| read_to.min(stable)), start })
 }
 
-/// The partitions of a list that Kafka took an offset for.
-fn stored(list: &TopicPartitionList) -> Offsets {
-    list.elements()
-        .iter()
-        .filter(|element| element.error().is_ok())
-        .filter_map(|element| {
-            let source =
-                TopicPartition { topic: element.topic().into(), partition: element.partition() };
-            Some((source, element.offset().to_raw()?))
-        })
-        .collect()
+/// What Kafka says of each partition of a commit.
+fn answers(list: &TopicPartitionList) -> Vec<SourceEvent> {
+    let (mut taken, mut events) = (Vec::new(), Vec::new());
+    let told = list.elements().into_iter().zip(partitions(list)).zip(metadata(list));
+    for ((element, source), metadata) in told {
+        match (element.error(), element.offset().to_raw()) {
+            (Ok(()), Some(offset)) => taken.push(Commit { source, offset, metadata }),
+            (Ok(()), None) => {}
+            (Err(error), _) => events.push(failed(&error, vec![source])),
+        }
+    }
+    events.push(SourceEvent::Committed(taken));
+    events
+}
+
+/// While a group changes its assignment a broker takes no commit: that is known not to be stored.
+/// Of any other failure librdkafka does not tell whether an earlier try of its own was taken.
+pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
+    let code = error.rdkafka_error_code();
+    let needs_operator = code == Some(RDKafkaErrorCode::OffsetMetadataTooLarge);
+    let hint = if needs_operator {
+        ": raise offset.metadata.max.bytes of the brokers to 4096 or more"
+    } else {
+        ""
+    };
+    SourceEvent::CommitFailed {
+        of,
+        is_refused: code == Some(RDKafkaErrorCode::RebalanceInProgress),
+        needs_operator,
+        text: format!("{error}{hint}"),
+    }
 }
 
 /// Gives partitions back in the way the group's protocol asks for.

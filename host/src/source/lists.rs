@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::offsets::Commit;
 use crate::record::TopicPartition;
 
 /// The list's partitions, in its order.
@@ -25,11 +26,15 @@ pub fn topics(list: &TopicPartitionList) -> String {
     names.into_iter().collect::<Vec<_>>().join(",")
 }
 
-/// A list of offsets to commit.
-pub fn list_of(offsets: &[(TopicPartition, i64)]) -> KafkaResult<TopicPartitionList> {
+/// A list of offsets to commit, each with its metadata.
+pub fn list_of(commits: &[Commit]) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
-    for (source, offset) in offsets {
-        list.add_partition_offset(&source.topic, source.partition, Offset::Offset(*offset))?;
+    for Commit { source, offset, metadata } in commits {
+        let mut element = list.add_partition(&source.topic, source.partition);
+        element.set_offset(Offset::Offset(*offset))?;
+        if !metadata.is_empty() {
+            element.set_metadata(metadata);
+        }
     }
     Ok(list)
 }

@@ -4,8 +4,10 @@
 //! is assigned before its first batch, and its last batch comes before it is revoked. The
 //! pipeline answers by [`Command`]s, and to a revocation by its reply.
 
+mod beginnings;
 mod build;
 mod context;
+mod describe;
 mod lists;
 mod poll;
 mod preflight;
@@ -26,20 +28,30 @@ pub use sample::{Cut, Sample};
 use crate::budget::Lease;
 use crate::config::Config;
 use crate::observe::Observed;
+use crate::offsets::Commit;
 use crate::outcome::Fatal;
+use crate::plans::Beginning;
 use crate::record::{Batch, TopicPartition};
-
-/// Offsets to commit: for each partition the next one to read.
-pub type Offsets = Vec<(TopicPartition, i64)>;
 
 /// How long a revoked partition may take to settle what is in flight before it is let go.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A partition that is ours.
+#[derive(Debug)]
+pub struct Assignment {
+    /// Which.
+    pub source: TopicPartition,
+    /// The epoch that its records carry.
+    pub epoch: u64,
+    /// Kafka's id of the topic, and what is committed, where each record is to land exactly once.
+    pub planned: Option<(u128, Beginning)>,
+}
+
 /// What the source tells the pipeline.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// Partitions that are ours from now on, each with the epoch its records carry.
-    Assigned(Vec<(TopicPartition, u64)>),
+    /// Partitions that are ours from now on.
+    Assigned(Vec<Assignment>),
     /// Records taken together. The lease is their share of the budget.
     Batch(Batch, Lease),
     /// Partitions to let go: settle what is in flight and reply with what may be committed, at
@@ -50,12 +62,21 @@ pub enum SourceEvent {
         /// The membership is gone already: nothing can be committed any more.
         is_lost: bool,
         /// Takes the offsets to commit before the partitions are given back.
-        reply: std_mpsc::SyncSender<Offsets>,
+        reply: std_mpsc::SyncSender<Vec<Commit>>,
     },
     /// Kafka stored these offsets.
-    Committed(Offsets),
-    /// A commit failed; the next one carries the same offsets again.
-    CommitFailed(String),
+    Committed(Vec<Commit>),
+    /// A commit failed.
+    CommitFailed {
+        /// The partitions whose offsets were not stored, as far as is known.
+        of: Vec<TopicPartition>,
+        /// It is certain that nothing was stored.
+        is_refused: bool,
+        /// It will not be stored before an operator has mended something.
+        needs_operator: bool,
+        /// What Kafka says.
+        text: String,
+    },
     /// Told to stop, and the last batch was handed over before this.
     Stopped,
     /// The consumer cannot go on.
@@ -66,11 +87,14 @@ pub enum SourceEvent {
 #[derive(Debug)]
 pub enum Command {
     /// Commit these offsets, without waiting; [`SourceEvent::Committed`] answers.
-    Commit(Offsets),
+    Commit(Vec<Commit>),
+    /// Leave the group and join it again: what was committed without an answer is void then. The
+    /// partitions are revoked as lost.
+    Rejoin,
     /// Read no more; what was read comes as a last batch.
     Stop,
     /// Commit these offsets, leave the group, end the thread; then answer.
-    Close(Offsets, oneshot::Sender<()>),
+    Close(Vec<Commit>, oneshot::Sender<()>),
 }
 
 /// The pipeline's end of the source.

@@ -11,19 +11,22 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::beginnings::Beginnings;
 use super::build::{Bounds, Builder};
-use super::context::{Rebalance, SourceContext, assign, unassign};
+use super::context::{Rebalance, SourceContext, assign, failed, unassign};
 use super::lists::{list_of, partitions, topics};
 use super::preflight::Preflight;
 use super::queue::DataQueue;
 use super::topics::hold_of;
-use super::{Command, DRAIN_TIMEOUT, Offsets, SourceEvent, settings};
+use super::{Assignment, Command, DRAIN_TIMEOUT, SourceEvent, settings};
 use crate::budget::Budget;
-use crate::config::{AutoOffsetReset, Config};
+use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::observe::Observed;
 use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
+use crate::offsets::Commit;
 use crate::outcome::Fatal;
+use crate::plans::Beginning;
 use crate::record::TopicPartition;
 
 /// Most messages read in one call: large enough to spread the call's cost, small enough that the
@@ -31,8 +34,8 @@ use crate::record::TopicPartition;
 const MAX_MESSAGES: usize = 10_000;
 /// Longest wait for messages: how late a command or a rebalance may be noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Longest wait for the committed offsets of newly assigned partitions.
-const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a partition to be moved to another offset.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The thread's state. Dropping it leaves the group.
 pub struct Poller {
@@ -46,6 +49,7 @@ pub struct Poller {
     waiter: Arc<Waiter>,
     events: UnboundedSender<SourceEvent>,
     commands: Receiver<Command>,
+    beginnings: Beginnings,
     reset: AutoOffsetReset,
     next_epoch: u64,
     /// Where each partition was last known to be committed, to tell lost data from a fresh start.
@@ -53,6 +57,8 @@ pub struct Poller {
     /// Partitions that were moved to another offset, and have given nothing since.
     moved: HashSet<TopicPartition>,
     is_stopped: bool,
+    /// The group was left, to join it again once nothing is assigned.
+    is_rejoining: bool,
 }
 
 impl Poller {
@@ -82,17 +88,19 @@ impl Poller {
             queue,
             consumer,
             preflight: Preflight::new(config),
-            builder: Builder::new(bounds),
+            builder: Builder::new(bounds, config.delivery == Delivery::ExactlyOnce),
             budget: Arc::clone(&observed.budget),
             status: Arc::clone(&observed.status),
             waiter,
             events,
             commands,
+            beginnings: Beginnings::new(config, &observed.status),
             reset: config.kafka.auto_offset_reset,
             next_epoch: 1,
             committed: HashMap::new(),
             moved: HashSet::new(),
             is_stopped: false,
+            is_rejoining: false,
         })
     }
 
@@ -101,14 +109,15 @@ impl Poller {
         let closed = loop {
             self.status.polled();
             match self.commands.try_recv() {
-                Ok(Command::Commit(offsets)) => self.commit(offsets, CommitMode::Async),
+                Ok(Command::Commit(commits)) => self.commit(commits, CommitMode::Async),
+                Ok(Command::Rejoin) => self.rejoin(),
                 Ok(Command::Stop) => {
                     self.is_stopped = true;
-                    self.hand_over();
+                    self.hand_over_rest();
                     let _gone = self.events.send(SourceEvent::Stopped);
                 }
-                Ok(Command::Close(offsets, done)) => {
-                    self.commit(offsets, CommitMode::Sync);
+                Ok(Command::Close(commits, done)) => {
+                    self.commit(commits, CommitMode::Sync);
                     break Some(done);
                 }
                 Err(TryRecvError::Disconnected) => break None,
@@ -132,17 +141,19 @@ impl Poller {
         // Moving a partition stops it, which ends its forwarding at some later moment: librdkafka
         // does it on a thread of its own (`rd_kafka_toppar_fetch_stop`). What comes meanwhile waits.
         self.moved.iter().for_each(|source| self.queue.forward(source));
-        if self.builder.is_due() && self.budget.has_slot() {
-            self.hand_over();
+        while self.budget.has_slot()
+            && let Some(batch) = self.builder.due()
+        {
+            self.send(batch);
         }
-        let room = self.builder.room();
-        if self.is_stopped || room == 0 || !self.budget.has_bytes(self.builder.size_bytes()) {
+        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.size_bytes());
+        if self.is_stopped || is_full {
             // Backpressure: the data queue is left alone, the consumer is served all the same.
             std::thread::sleep(POLL_INTERVAL);
             return;
         }
         let wait = self.builder.due_in().unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
-        self.read(wait, room);
+        self.read(wait);
     }
 
     /// Serves the consumer's own queue: rebalances, commits, errors.
@@ -160,6 +171,10 @@ impl Poller {
             }
             None => {}
         }
+        if self.is_rejoining && self.builder.is_idle() {
+            self.is_rejoining = false;
+            self.preflight.again();
+        }
         for rebalance in self.consumer.context().take_rebalances() {
             let outcome = match &rebalance {
                 Rebalance::Assign(list) => self.assign(list),
@@ -171,24 +186,18 @@ impl Poller {
         }
     }
 
-    fn read(&mut self, wait: Duration, room: usize) {
+    fn read(&mut self, wait: Duration) {
         let (builder, moved) = (&mut self.builder, &mut self.moved);
-        let (mut full, mut errors) = (Vec::new(), Vec::new());
-        let count = self.queue.consume(wait, room, |message| match message.error() {
+        let mut errors = Vec::new();
+        let count = self.queue.consume(wait, MAX_MESSAGES, |message| match message.error() {
             Some((code, text)) => errors.push((message.source(), code, text)),
             None => {
                 if !moved.is_empty() {
                     moved.remove(&message.source());
                 }
                 builder.take(message);
-                if builder.room() == 0 {
-                    full.extend(builder.cut());
-                }
             }
         });
-        for batch in full {
-            self.send(batch);
-        }
         if count > errors.len() {
             self.waiter.release();
         }
@@ -201,9 +210,17 @@ impl Poller {
         }
     }
 
-    fn hand_over(&mut self) {
-        if let Some(batch) = self.builder.cut() {
+    fn hand_over_rest(&mut self) {
+        for batch in self.builder.rest() {
             self.send(batch);
+        }
+    }
+
+    /// Leaves the group, and joins it again once the partitions are given back.
+    fn rejoin(&mut self) {
+        if !self.is_stopped && !std::mem::replace(&mut self.is_rejoining, true) {
+            tracing::warn!("leaving the group to join it again");
+            self.consumer.unsubscribe();
         }
     }
 
@@ -214,16 +231,27 @@ impl Poller {
 
     fn assign(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
         let mut list = list.clone();
-        if list.count() > 0 {
-            self.start_offsets(&mut list);
-        }
+        let begin = self.beginnings.read(&self.consumer, &mut list);
+        let begin = begin.unwrap_or_else(|fatal| {
+            let _gone = self.events.send(SourceEvent::Failed(fatal));
+            HashMap::new()
+        });
         let mut assigned = Vec::new();
         for source in partitions(&list) {
             self.queue.forward(&source);
             let epoch = self.next_epoch;
             self.next_epoch += 1;
-            self.builder.assign(source.clone(), epoch);
-            assigned.push((source, epoch));
+            let begin = begin.get(&source);
+            if let Some(committed) = begin.and_then(|begin| begin.committed) {
+                self.committed.insert(source.clone(), committed);
+            }
+            let planned = begin.and_then(|begin| begin.planned.clone());
+            if matches!(planned, Some((_, Beginning::OfAnotherTopic | Beginning::Unreadable))) {
+                continue;
+            }
+            let ends = planned.iter().flat_map(|(_, begin)| begin.ends()).collect();
+            self.builder.assign(source.clone(), epoch, ends);
+            assigned.push(Assignment { source, epoch, planned });
         }
         assign(&self.consumer, &list)?;
         tracing::info!(partitions = assigned.len(), of = %topics(&list), "partitions assigned");
@@ -236,58 +264,21 @@ impl Poller {
         Ok(())
     }
 
-    /// Puts the start of every partition without a committed offset as configured, so that an
-    /// offset that librdkafka then finds out of range is known to be lost data.
-    fn start_offsets(&mut self, list: &mut TopicPartitionList) {
-        let committed = match self.consumer.committed_offsets(list.clone(), COMMITTED_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) => {
-                tracing::warn!(%error, "committed offsets not read; librdkafka reads them itself");
-                return;
-            }
-        };
-        for element in committed.elements() {
-            let source =
-                TopicPartition { topic: element.topic().into(), partition: element.partition() };
-            if let Err(error) = element.error() {
-                // Not known is not "none": left to librdkafka, which asks again.
-                tracing::warn!(%error, %source, "committed offset not read");
-                continue;
-            }
-            if let Offset::Offset(offset) = element.offset() {
-                self.committed.insert(source, offset);
-                continue;
-            }
-            let start = match self.reset {
-                AutoOffsetReset::Earliest => Offset::Beginning,
-                AutoOffsetReset::Latest => Offset::End,
-                AutoOffsetReset::Error => {
-                    let text = format!(
-                        "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
-                    );
-                    let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));
-                    continue;
-                }
-            };
-            if let Err(error) = list.set_partition_offset(&source.topic, source.partition, start) {
-                tracing::warn!(%error, %source, "start offset not set");
-            }
-        }
-    }
-
     fn revoke(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
-        let is_lost = self.consumer.assignment_lost();
+        let is_lost = self.is_rejoining || self.consumer.assignment_lost();
         let revoked = partitions(list);
         tracing::info!(partitions = revoked.len(), is_lost, "partitions revoked");
         if is_lost {
             self.status.set_member(false);
         }
-        self.hand_over();
+        if !self.builder.is_by_partition() {
+            self.hand_over_rest();
+        }
         if !revoked.is_empty() {
             let (reply, replied) = sync_channel(1);
-            let offsets = self.await_drained(&revoked, is_lost, reply, &replied);
+            let commits = self.await_drained(&revoked, is_lost, reply, &replied);
             if !is_lost {
-                self.commit(offsets, CommitMode::Sync);
+                self.commit(commits, CommitMode::Sync);
             }
         }
         for source in &revoked {
@@ -296,6 +287,7 @@ impl Poller {
             self.moved.remove(source);
             self.queue.release(source);
         }
+        self.beginnings.forget(&revoked);
         Ok(unassign(&self.consumer, list)?)
     }
 
@@ -303,12 +295,12 @@ impl Poller {
         &self,
         revoked: &[TopicPartition],
         is_lost: bool,
-        reply: SyncSender<Offsets>,
-        replied: &Receiver<Offsets>,
-    ) -> Offsets {
+        reply: SyncSender<Vec<Commit>>,
+        replied: &Receiver<Vec<Commit>>,
+    ) -> Vec<Commit> {
         let event = SourceEvent::Revoked { partitions: revoked.to_vec(), is_lost, reply };
         if self.events.send(event).is_err() {
-            return Offsets::new();
+            return Vec::new();
         }
         // The pipeline keeps the deadline; twice of it is for a pipeline that died meanwhile.
         replied.recv_timeout(DRAIN_TIMEOUT * 2).unwrap_or_default()
@@ -316,29 +308,28 @@ impl Poller {
 
     /// Commits what is still ours: a command may come after the revocation whose offsets, newer
     /// than its own, are stored already.
-    fn commit(&mut self, mut offsets: Offsets, mode: CommitMode) {
-        offsets.retain(|(source, _)| self.builder.owns(source));
-        if offsets.is_empty() {
+    fn commit(&mut self, mut commits: Vec<Commit>, mode: CommitMode) {
+        commits.retain(|commit| self.builder.owns(&commit.source) && !self.is_rejoining);
+        if commits.is_empty() {
             return;
         }
-        for (source, offset) in &offsets {
-            self.committed.insert(source.clone(), *offset);
+        for commit in &commits {
+            self.committed.insert(commit.source.clone(), commit.offset);
         }
-        let outcome = match mode {
-            CommitMode::Async => self.queue.commit(&offsets),
-            CommitMode::Sync => {
-                list_of(&offsets).and_then(|list| self.consumer.commit(&list, mode))
-            }
-        };
+        let outcome = list_of(&commits).and_then(|list| match mode {
+            CommitMode::Async => self.queue.commit(&list),
+            CommitMode::Sync => self.consumer.commit(&list, mode),
+        });
         match outcome {
             Err(error) => {
-                let _gone = self.events.send(SourceEvent::CommitFailed(error.to_string()));
+                let of = commits.into_iter().map(|commit| commit.source).collect();
+                let _gone = self.events.send(failed(&error, of));
             }
             // The event that answers comes through `poll`.
             Ok(()) if matches!(mode, CommitMode::Async) => {}
             Ok(()) => {
-                tracing::info!(partitions = offsets.len(), "offsets committed");
-                let _gone = self.events.send(SourceEvent::Committed(offsets));
+                tracing::info!(partitions = commits.len(), "offsets committed");
+                let _gone = self.events.send(SourceEvent::Committed(commits));
             }
         }
     }
@@ -372,9 +363,7 @@ impl Poller {
             .set_partition_offset(&source.topic, source.partition, start)
             .and_then(|()| self.consumer.incremental_unassign(&list))
             .and_then(|()| self.consumer.incremental_assign(&list))
-            .or_else(|_| {
-                self.consumer.seek(&source.topic, source.partition, start, COMMITTED_TIMEOUT)
-            });
+            .or_else(|_| self.consumer.seek(&source.topic, source.partition, start, MOVE_TIMEOUT));
         if let Err(error) = moved {
             let text = format!("{source}: {text}; moving to {start:?} failed: {error}");
             let _gone = self.events.send(SourceEvent::Failed(Fatal(text)));

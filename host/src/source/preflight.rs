@@ -42,6 +42,11 @@ impl Preflight {
         self.is_done
     }
 
+    /// Has the subscription made anew.
+    pub fn again(&mut self) {
+        self.is_done = false;
+    }
+
     /// The source topics as configured.
     pub fn source(&self) -> String {
         self.names().join(",")

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka_sys as sys;
@@ -75,27 +76,17 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
     ///
     /// # Errors
     /// What librdkafka refuses at once, such as a client that is closing.
-    pub fn commit(&self, offsets: &[(TopicPartition, i64)]) -> KafkaResult<()> {
+    pub fn commit(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         let client = self.consumer.client().native_ptr();
-        let capacity = i32::try_from(offsets.len()).unwrap_or(0);
-        // SAFETY: the client is alive (see `consumer`); list and queue handle are our own, used by
-        // this call only, which copies the list, and destroyed once; no callback is given.
+        // SAFETY: the client is alive (see `consumer`); the call copies the list, which is borrowed
+        // until then; the queue handle is our own and destroyed once; no callback is given.
         let code = unsafe {
-            let list = sys::rd_kafka_topic_partition_list_new(capacity);
-            for (source, offset) in offsets {
-                // As in `redirect`, a name with a NUL is none of the broker's.
-                let Ok(topic) = CString::new(&*source.topic) else { continue };
-                let element =
-                    sys::rd_kafka_topic_partition_list_add(list, topic.as_ptr(), source.partition);
-                (*element).offset = *offset;
-            }
             let answers = sys::rd_kafka_queue_get_consumer(client);
             let code =
-                sys::rd_kafka_commit_queue(client, list, answers, None, std::ptr::null_mut());
+                sys::rd_kafka_commit_queue(client, list.ptr(), answers, None, std::ptr::null_mut());
             if !answers.is_null() {
                 sys::rd_kafka_queue_destroy(answers);
             }
-            sys::rd_kafka_topic_partition_list_destroy(list);
             code
         };
         if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -258,6 +249,24 @@ impl Message<'_> {
                 take(CStr::from_ptr(name).to_bytes(), bytes(value, len));
             }
         }
+    }
+}
+
+/// The metadata of each element of a list, in its order; what is no UTF-8 is replaced. `rdkafka`
+/// panics at such metadata, and anybody who may commit for the group can write some.
+pub fn metadata(list: &TopicPartitionList) -> Vec<String> {
+    // SAFETY: `elems` are `cnt` live elements for as long as the list is borrowed; each one's metadata
+    // is null or the start of `metadata_size` bytes that live as long.
+    unsafe {
+        let list = &*list.ptr();
+        let count = usize::try_from(list.cnt).unwrap_or(0);
+        let elements =
+            if list.elems.is_null() { &[] } else { std::slice::from_raw_parts(list.elems, count) };
+        let text = |element: &sys::rd_kafka_topic_partition_t| {
+            let bytes = bytes(element.metadata, element.metadata_size).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        elements.iter().map(text).collect()
     }
 }
 

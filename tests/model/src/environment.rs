@@ -2,10 +2,10 @@
 //! members come and go, and the table, the topic and the window do not stand still.
 
 use crate::offsets::Offsets;
-use crate::plan::{self, Beginning, Plan};
 use crate::setup::{Setup, Variant, Verdict};
 use crate::step::{Answer, Step};
 use crate::world::{Batch, Commit, Fate, Insert, Member, World};
+use sluicegate::plans::{self, Beginning, Plan};
 
 impl Setup {
     /// Everything that may happen next without any member's doing.
@@ -42,7 +42,7 @@ impl Setup {
         let text = committed.and_then(|committed| committed.plan.as_ref()).map(Plan::to_text);
         let metadata = text.as_deref().unwrap_or_default();
         let committed = committed.map(|committed| (committed.offset, metadata));
-        let beginning = plan::begin(committed, told.into());
+        let beginning = plans::begin(committed, told.into());
         let (low, planned) = match beginning {
             Beginning::Anew | Beginning::OfAnotherTopic | Beginning::Unreadable => (0, Vec::new()),
             Beginning::Unplanned(offset) => (offset, Vec::new()),

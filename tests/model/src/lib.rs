@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`plan`] | what is planned: its text in the commit metadata, and where a new member begins |
+//! | [`sluicegate::plans`] | the host's own: the text in the commit metadata, and where a new member begins |
 //! | [`world`] | what Kafka, ClickHouse and each member remember |
 //! | `member` | what a member does, by what it remembers alone: the protocol |
 //! | `environment` | what happens to it: crashes, rebalances, lost and late requests, time |
@@ -28,7 +28,6 @@ pub mod explore;
 pub mod invariants;
 mod member;
 pub mod offsets;
-pub mod plan;
 pub mod setup;
 mod step;
 pub mod world;

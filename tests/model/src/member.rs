@@ -4,10 +4,10 @@
 //! have the reports; insert under its token; settle; tell the low watermark with the next plan.
 
 use crate::offsets::Offsets;
-use crate::plan::{Plan, Planned};
 use crate::setup::{Setup, Variant, Verdict};
 use crate::step::{Found, Step, Why};
 use crate::world::{Batch, Commit, Committed, Fate, Insert, Member, Token, World};
+use sluicegate::plans::{Plan, Planned};
 
 impl Setup {
     /// Everything that this member may do next.

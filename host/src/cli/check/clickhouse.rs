@@ -14,7 +14,7 @@ use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Description, Server, describe, may_insert, needed_settings, version};
+use crate::sink::{Description, Facts, Server, describe, may_insert, needed_settings, version};
 
 const SERVER: &str = "clickhouse";
 const TABLE: &str = "table";
@@ -93,7 +93,7 @@ fn plugins_of(fit: &Result<Arc<Fit>, Hold>) -> Check {
 }
 
 fn about(database: &str, table: &str, description: &Description) -> String {
-    let Description { engine, is_deduplicating, time_zone, .. } = description;
+    let Description { facts: Facts { engine, is_deduplicating, .. }, time_zone, .. } = description;
     let repeated = match is_deduplicating {
         true => "a repeated INSERT is recognised",
         false => "a repeated INSERT is not recognised and may double its rows",

@@ -47,7 +47,9 @@ pub(super) fn warnings(changes: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_required_variables_alone_give_every_default() {
-    let Config { kafka, batch, clickhouse, dlq, rules, plugins, admin, log, fields } = config(&[]);
+    let Config { kafka, batch, clickhouse, delivery, dlq, rules, plugins, admin, log, fields } =
+        config(&[]);
+    assert_eq!(delivery, Delivery::AtLeastOnce);
     assert_eq!(fields, Fields::default());
     assert_eq!(kafka.brokers, "kafka:9092");
     assert_eq!(kafka.source, [SourceTopic::Literal("trips".to_owned())]);

@@ -1,5 +1,5 @@
 //! What is planned for a partition, as a value: its text in the commit metadata, and what a member
-//! that is assigned the partition makes of it. Pure: no clock, no I/O, nothing of the model.
+//! that is assigned the partition makes of it. Pure: no clock, no I/O.
 
 use std::fmt::{self, Write as _};
 
@@ -107,6 +107,17 @@ pub enum Beginning {
     Unplanned(i64),
     /// Read the planned ranges again and insert them under the same tokens, then read on.
     Planned(Plan),
+}
+
+impl Beginning {
+    /// Where the ranges end that are to be read again, exclusive, in order.
+    pub fn ends(&self) -> impl Iterator<Item = i64> {
+        let planned = match self {
+            Self::Planned(plan) => plan.planned.as_slice(),
+            _ => &[],
+        };
+        planned.iter().map(|range| range.end)
+    }
 }
 
 /// Decides where to begin from what is committed, an offset and its metadata, and from the id of

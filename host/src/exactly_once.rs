@@ -1,0 +1,325 @@
+//! The INSERTs of one batch where each record lands exactly once: range by range, none of them sent
+//! before a committed plan names it. docs/exactly-once.md tells the protocol.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{RecordBatch, StringArray};
+
+use crate::observe::count::{self, Class, Step};
+use crate::outcome::Hold;
+use crate::plans::{Draft, Plans, Range, Taken};
+use crate::record::{Batch, Origin, TopicPartition};
+use crate::schema::plan::ColumnPlan;
+use crate::schema::source::{Metadata, Source};
+use crate::sink::{Body, Inserted, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
+use crate::tables::{Known, Tables};
+
+/// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
+/// whole takes, and than a member that lost its partition goes on.
+const UNDER_WAY: Duration = Duration::from_secs(15);
+
+/// The rows of a batch, each with its record.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The records.
+    pub batch: &'a Batch,
+    /// Their rows.
+    pub rows: &'a RecordBatch,
+    /// The record of each row; never decreases.
+    pub origins: &'a [Origin],
+}
+
+/// What is open of one batch.
+#[derive(Debug)]
+pub struct PlannedBatch {
+    plans: Plans,
+    group: String,
+    source: TopicPartition,
+    epoch: u64,
+    range: (i64, i64),
+    /// The ranges that are not settled, in order; at first the whole batch is one.
+    open: VecDeque<Open>,
+    /// The first of them was refused, and is settled once it is dead-lettered.
+    is_refused: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// Where it begins, inclusive.
+    first: i64,
+    /// Where it ends, exclusive.
+    end: i64,
+    planned: Option<Range>,
+    /// Whether rows may have landed under its token, or may still.
+    is_sent: bool,
+}
+
+/// What is known of rows that were refused and may have been sent before.
+enum Found {
+    Landed,
+    NotLanded,
+    /// The table is another than the rows were made for.
+    Changed,
+}
+
+impl PlannedBatch {
+    /// A batch whose records are this range of their partition.
+    pub fn new(
+        plans: Plans,
+        group: &str,
+        source: &TopicPartition,
+        epoch: u64,
+        Taken { first, end, recovered }: Taken,
+    ) -> Self {
+        let open = Open { first, end, planned: recovered, is_sent: recovered.is_some() };
+        let (group, source) = (group.to_owned(), source.clone());
+        let open = VecDeque::from([open]);
+        Self { plans, group, source, epoch, range: (first, end), open, is_refused: false }
+    }
+
+    /// Where the batch's range begins, inclusive, and ends, exclusive.
+    pub fn range(&self) -> (i64, i64) {
+        self.range
+    }
+
+    /// Whether rows wait to be inserted once what was refused is dead-lettered.
+    pub fn has_more(&self) -> bool {
+        self.open.len() > usize::from(self.is_refused)
+    }
+
+    /// Inserts the rows of what is open, until all of it is settled, a record is refused alone, or
+    /// rows are left for a reason. Called again, it goes on behind the record that was refused.
+    ///
+    /// # Cancel safety
+    /// Dropped, what is planned may have landed, and goes to the next owner of the partition with the
+    /// plan.
+    pub async fn insert(
+        &mut self,
+        sink: &Sink,
+        tables: &Tables,
+        known: &Known,
+        rows: &Rows<'_>,
+        allowance: usize,
+    ) -> Inserted {
+        let mut inserted = Inserted::default();
+        if std::mem::take(&mut self.is_refused) {
+            self.settle();
+        }
+        while let Some(open) = self.open.front() {
+            let piece = rows.of(open.first, open.end);
+            if piece.is_empty() {
+                self.settle();
+                continue;
+            }
+            let refused = match self.send(sink, known, rows, &piece).await {
+                Ok(()) => {
+                    inserted.landed.extend(piece.origins(rows.origins));
+                    self.settle();
+                    continue;
+                }
+                Err(refused) => refused,
+            };
+            if let Refusal::Schema(text) = refused.refusal {
+                count::retried(Step::Insert, Class::Schema);
+                inserted.left = Some(Left::SchemaChanged(text));
+                break;
+            }
+            let found = self.find(sink, tables, known, rows, &piece, &refused).await;
+            match found {
+                Found::Landed => {
+                    inserted.landed.extend(piece.origins(rows.origins));
+                    self.settle();
+                    continue;
+                }
+                Found::Changed => {
+                    inserted.left = Some(Left::SchemaChanged(refused.refusal.to_string()));
+                    break;
+                }
+                Found::NotLanded => {}
+            }
+            match (refused.refusal, piece.split(rows.origins)) {
+                (Refusal::Aged(text), _) => {
+                    tracing::info!(source = %self.source, "range planned anew: {text}");
+                    self.forget_plan();
+                }
+                (refusal, Some((first, second))) => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
+                    count::retried(Step::Insert, Class::Data);
+                    self.split(sink, known, rows, [&first, &second]).await;
+                }
+                (Refusal::Data(said), None) if allowance > 0 => {
+                    let origin = rows.origins.get(piece.start);
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
+                    self.is_refused = true;
+                    break;
+                }
+                (Refusal::Data(said), None) => {
+                    inserted.left = Some(Left::TooManyRefused(said.to_string()));
+                    break;
+                }
+                (refusal, None) => {
+                    inserted.left = Some(Left::too_large(&refusal));
+                    break;
+                }
+            }
+        }
+        inserted
+    }
+
+    /// The first range is over.
+    fn settle(&mut self) {
+        if let Some(settled) = self.open.pop_front() {
+            self.plans.settled(&self.source, self.epoch, settled.end);
+        }
+    }
+
+    /// Nothing landed under the token of the first range: it is to have another.
+    fn forget_plan(&mut self) {
+        if let Some(open) = self.open.front_mut() {
+            (open.planned, open.is_sent) = (None, false);
+        }
+    }
+
+    /// Sends the first range, planned before with what is sent.
+    async fn send(
+        &mut self,
+        sink: &Sink,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+    ) -> Result<(), Refused> {
+        let never = |refusal| Refused { refusal, tries: 0 };
+        if piece.len() > max_rows(rows.rows) && piece.split(rows.origins).is_some() {
+            let text = "more rows than one INSERT takes".to_owned();
+            return Err(never(Refusal::TooManyPartitions(text)));
+        }
+        let slice = rows.rows.slice(piece.start, piece.len());
+        let table = &known.table;
+        let mut body = Body::of(table, &slice).map_err(|text| never(Refusal::Schema(text)))?;
+        let print = body.print(table, sink.settings());
+        let Some(Open { end, planned, is_sent, .. }) = self.open.front() else { return Ok(()) };
+        let range = match planned {
+            // What was never sent may be planned anew, so that the plan tells what is sent.
+            Some(range) if *is_sent || range.planned.print == print => *range,
+            _ => {
+                let draft = Draft { end: *end, print, mark: sink.mark(table).await };
+                let planned = self.plans.plan(&self.source, self.epoch, *end, vec![draft]).await;
+                let Some(range) = planned.first() else { return std::future::pending().await };
+                *range
+            }
+        };
+        let token = range.token(&self.group, &self.source);
+        if let Some((at, _)) = token_column(known) {
+            let slice = with_token(&slice, at, &token);
+            body = slice
+                .and_then(|slice| Body::of(table, &slice))
+                .map_err(|text| never(Refusal::Schema(text)))?;
+        }
+        tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
+        let sent = sink.send_planned(table, &body, &token, range.planned.mark).await;
+        if let Some(open) = self.open.front_mut() {
+            open.planned = Some(range);
+            // After one try that was answered it is certain that nothing landed.
+            open.is_sent |= sent.as_ref().is_err_and(|refused| refused.tries > 1);
+        }
+        sent
+    }
+
+    /// What became of the first range, of which the server has just refused rows.
+    async fn find(
+        &mut self,
+        sink: &Sink,
+        tables: &Tables,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+        refused: &Refused,
+    ) -> Found {
+        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+            return Found::NotLanded;
+        };
+        let range = *range;
+        let token = range.token(&self.group, &self.source);
+        tracing::info!(source = %self.source, %range, token, "{}; it may have landed before, and is \
+            looked at once nothing of it can be under way", refused.refusal);
+        tokio::time::sleep(UNDER_WAY).await;
+        let table = &known.table;
+        if !tables.is_same_table(known).await {
+            return Found::Changed;
+        }
+        if let Some((_, column)) = token_column(known) {
+            let landed = sink.count_of_token(table, column, &token).await;
+            tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
+            return if landed > 0 { Found::Landed } else { Found::NotLanded };
+        }
+        let slice = rows.rows.slice(piece.start, piece.len());
+        let print = Body::of(table, &slice).map(|body| body.print(table, sink.settings()));
+        let is_refusal =
+            matches!(refused.refusal, Refusal::Data(_) | Refusal::TooManyPartitions(_));
+        if is_refusal && refused.tries > 0 && print == Ok(range.planned.print) {
+            // The server has refused the very same before.
+            return Found::NotLanded;
+        }
+        let text = format!(
+            "whether the rows of {} at the offsets {range} landed cannot be told ({}): look for them in \
+             the table, stop every host of the group, and set its offset for this partition to {} if \
+             they are there, or to {} if they are not",
+            self.source, refused.refusal, range.planned.end, range.first
+        );
+        tables.hold(Hold::Paused(text)).await
+    }
+
+    /// Puts two halves in the place of the first range.
+    async fn split(&mut self, sink: &Sink, known: &Known, rows: &Rows<'_>, halves: [&Piece; 2]) {
+        let Some(Open { first, end, .. }) = self.open.front() else { return };
+        let (first, end) = (*first, *end);
+        let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
+        let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
+        let mark = sink.mark(&known.table).await;
+        let draft = |piece: &Piece, end| {
+            let slice = rows.rows.slice(piece.start, piece.len());
+            let body = Body::of(&known.table, &slice);
+            let print = body.map_or(0, |body| body.print(&known.table, sink.settings()));
+            Draft { end, print, mark }
+        };
+        let drafts = vec![draft(halves[0], middle), draft(halves[1], end)];
+        let planned = self.plans.plan(&self.source, self.epoch, end, drafts).await;
+        self.open.pop_front();
+        for (range, first) in planned.into_iter().zip([first, middle]).rev() {
+            let end = range.planned.end;
+            self.open.push_front(Open { first, end, planned: Some(range), is_sent: false });
+        }
+    }
+}
+
+/// The column of METADATA_COLUMNS that tokens go into: its place and its name.
+fn token_column(known: &Known) -> Option<(usize, &str)> {
+    let is_token = |column: &ColumnPlan| column.source == Source::Metadata(Metadata::Token);
+    let at = known.plan.columns.iter().position(is_token)?;
+    Some((at, &known.plan.columns.get(at)?.name))
+}
+
+/// The rows with this token in that column.
+fn with_token(rows: &RecordBatch, at: usize, token: &str) -> Result<RecordBatch, String> {
+    let mut columns = rows.columns().to_vec();
+    let tokens = StringArray::from_iter_values(std::iter::repeat_n(token, rows.num_rows()));
+    if let Some(column) = columns.get_mut(at) {
+        *column = Arc::new(tokens);
+    }
+    RecordBatch::try_new(rows.schema(), columns).map_err(|error| error.to_string())
+}
+
+impl Rows<'_> {
+    /// The rows of the records from offset `first`, inclusive, to `end`, exclusive.
+    fn of(&self, first: i64, end: i64) -> Piece {
+        let before = |offset: i64| {
+            let is_before = |origin: &Origin| {
+                self.batch.record(*origin).is_some_and(|record| record.offset() < offset)
+            };
+            self.origins.partition_point(is_before)
+        };
+        Piece { start: before(first), end: before(end) }
+    }
+}

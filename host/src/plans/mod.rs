@@ -1,0 +1,16 @@
+//! Exactly once: what is planned for each partition, so that whoever owns it next sends the same
+//! INSERTs under the same tokens. docs/exactly-once.md tells the protocol and why it holds.
+//!
+//! [`Plan`] is the text in the commit metadata, [`Planner`] what the owner of partitions knows of
+//! them, [`Plans`] the way by which a batch in flight asks for more. All of it is pure: no clock, no
+//! I/O, no randomness but that of the nonces.
+
+mod ask;
+mod planner;
+mod range;
+mod text;
+
+pub use ask::{Ask, Draft, Plans, Wish};
+pub use planner::{Planner, Taken};
+pub use range::Range;
+pub use text::{Beginning, MAX_PLANNED, Plan, Planned, begin};

@@ -1,0 +1,116 @@
+//! Whether a table can take each record exactly once: it remembers tokens for long enough, and so does
+//! every table that its views fill.
+
+use std::collections::VecDeque;
+
+use super::client::Server;
+use super::table::{Facts, Table, targets};
+use super::text::Place;
+use crate::outcome::Hold;
+use crate::schema::quoted::identifier;
+
+/// The smallest window: ten times what a host may have planned, 16 batches of a partition of the topic
+/// and the halves of one, for a handful of partitions and hosts.
+const MIN_WINDOW: u64 = 1_000;
+/// The same where an INSERT goes into several partitions of the table: it takes a place for each.
+const MIN_WINDOW_PARTITIONED: u64 = 10_000;
+/// Most tables behind a table that are looked at.
+const MAX_TARGETS: usize = 100;
+
+/// Why the table cannot take each record exactly once, with what to do about it; `None` if it can.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn why_not_exactly_once(server: &Server, table: &Table) -> Result<Option<String>, Hold> {
+    let place = Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
+    if let Some(text) = why_not(&place, &table.facts) {
+        return Ok(Some(text));
+    }
+    let (mut seen, mut open) = (vec![place.clone()], VecDeque::from([place]));
+    while let Some(from) = open.pop_front() {
+        for (view, place, facts) in targets(server, &from).await? {
+            if seen.contains(&place) || facts.engine == "Null" {
+                continue;
+            }
+            if let Some(text) = why_not(&place, &facts) {
+                return Ok(Some(format!("{text}; it is filled by the view `{view}`")));
+            }
+            seen.push(place.clone());
+            open.push_back(place);
+        }
+        if seen.len() > MAX_TARGETS {
+            return Ok(Some(told(&format!("has more than {MAX_TARGETS} tables behind it"), &from)));
+        }
+    }
+    Ok(None)
+}
+
+fn told(what: &str, of: &Place) -> String {
+    format!("DELIVERY=exactly_once: table `{of}` {what}")
+}
+
+fn why_not(of: &Place, facts: &Facts) -> Option<String> {
+    let Facts { engine, window, partition_columns, volatile_partition, .. } = facts;
+    if !engine.ends_with("MergeTree") {
+        return Some(told(&format!("is of the engine {engine}, which remembers no tokens"), of));
+    }
+    if engine.starts_with("Replicated") || engine.starts_with("Shared") {
+        let what = format!(
+            "is of the engine {engine}, for which it is not proved: use DELIVERY=at_least_once"
+        );
+        return Some(told(&what, of));
+    }
+    let min = if partition_columns.is_empty() { MIN_WINDOW } else { MIN_WINDOW_PARTITIONED };
+    if window.unwrap_or(0) < min {
+        let what = format!(
+            "remembers {} tokens, and {min} are needed: run ALTER TABLE {}.{} MODIFY SETTING \
+             non_replicated_deduplication_window = {min}",
+            window.unwrap_or(0),
+            identifier(&of.database),
+            identifier(&of.name)
+        );
+        return Some(told(&what, of));
+    }
+    volatile_partition.as_ref().map(|column| {
+        let what = format!(
+            "is partitioned by column {column}, which has another value when the same record is sent \
+             again: ClickHouse remembers tokens for each partition"
+        );
+        told(&what, of)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(engine: &str, window: u64) -> Facts {
+        Facts {
+            engine: engine.into(),
+            is_deduplicating: true,
+            window: Some(window),
+            partition_columns: Vec::new(),
+            volatile_partition: None,
+            definition: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_table_is_refused_with_what_to_do_about_it() {
+        let place = Place { database: "d".into(), name: "t".into() };
+        let why_not = |facts: &Facts| super::why_not(&place, facts);
+        assert_eq!(why_not(&facts("MergeTree", 1_000)), None);
+        let small = why_not(&facts("ReplacingMergeTree", 999)).unwrap();
+        assert!(small.ends_with(
+            "run ALTER TABLE `d`.`t` MODIFY SETTING non_replicated_deduplication_window = 1000"
+        ));
+        let partition_columns = vec!["day".to_owned()];
+        let partitioned = Facts { partition_columns, ..facts("MergeTree", 9_999) };
+        assert!(why_not(&partitioned).unwrap().ends_with("= 10000"));
+        assert!(why_not(&facts("Memory", 1_000)).unwrap().contains("the engine Memory"));
+        assert!(why_not(&facts("ReplicatedMergeTree", 1_000)).unwrap().contains("not proved"));
+        let volatile_partition = Some("`day` (DEFAULT today())".to_owned());
+        let moving = Facts { volatile_partition, ..facts("MergeTree", 1_000) };
+        assert!(why_not(&moving).unwrap().contains("`day` (DEFAULT today())"));
+    }
+}

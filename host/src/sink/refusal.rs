@@ -1,0 +1,57 @@
+//! What the server refuses, and what becomes of it.
+
+use std::fmt;
+
+use super::text::Said;
+use crate::record::Origin;
+use crate::rejection::{Fault, Reason, Rejection, Stage};
+
+/// A refusal that the caller must act on.
+#[derive(Debug)]
+pub enum Refusal {
+    /// A row does not fit.
+    Data(Said),
+    /// The rows go into more partitions of the table than one INSERT may.
+    TooManyPartitions(String),
+    /// The server has no memory for as many rows.
+    Memory(String),
+    /// The table is another than the rows were made for.
+    Schema(String),
+    /// The server may not know the token any more that the rows were to be sent under.
+    Aged(String),
+}
+
+/// A refusal, and how it came.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// How often the rows were sent. After one try it is certain that nothing of them landed; after
+    /// more an earlier one may have, whose answer was lost.
+    pub tries: u32,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(said) => said.fmt(f),
+            Self::TooManyPartitions(text)
+            | Self::Memory(text)
+            | Self::Schema(text)
+            | Self::Aged(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The rejection of a record whose rows are refused alone.
+pub fn rejection(origin: Origin, said: &Said) -> Rejection {
+    let fault = Fault {
+        reason: Reason::InsertRefused,
+        column: None,
+        pointer: String::new(),
+        expected: "a record that ClickHouse takes".into(),
+        got_kind: "",
+        got: said.whole().to_owned(),
+    };
+    Rejection { origin, stage: Stage::Insert, fault }
+}
