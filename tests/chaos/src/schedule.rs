@@ -12,11 +12,11 @@ use crate::kind::{Kind, Place};
 
 /// Faults of each place in a round.
 const SERVERS: usize = 1;
-const ANSWERS: usize = 3;
+const ANSWERS: usize = 4;
 const HOSTS: usize = 2;
 
 /// After so many rounds each kind came up.
-pub const ROUNDS_FOR_ALL: usize = 6;
+pub const ROUNDS_FOR_ALL: usize = 5;
 
 /// A fault, from its beginning to its mend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +128,8 @@ impl Schedule {
         for _ in 0..count {
             let mut chance = self.chance.fork();
             let Some(kind) = bag(self).draw(&mut chance) else { return };
-            let begins = from + millis(&mut chance, 200..1_500);
-            let lasts = kind.lasts_at_least() + millis(&mut chance, 0..2_500);
+            let begins = from + millis(&mut chance, 200..1_200);
+            let lasts = kind.lasts_at_least() + millis(&mut chance, 0..2_000);
             let lasts = if kind.lasts_at_least().is_zero() { Duration::ZERO } else { lasts };
             let outage = Outage { kind, begins, lasts, dice: chance.u64(..) };
             from = outage.ends();
