@@ -8,7 +8,7 @@ use crate::letters::Letters;
 use crate::stream::{BAD_AT, BAD_EVERY, PARTITIONS, bad_of, is_bad};
 
 /// How many lost or doubled records of a partition are named.
-const NAMED: usize = 5;
+const NAMED: usize = 3;
 
 /// The table: a record's own partition and number, and those that Kafka gave it.
 pub const COLUMNS: &str = "(p Int32, n Int64, note String, kafka_partition Int32, \

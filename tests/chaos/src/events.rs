@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
@@ -31,16 +31,10 @@ impl Events {
         self.kept.push((at_ms, what.to_owned()));
     }
 
-    /// How long the run takes by now.
-    pub fn elapsed(&self) -> Duration {
-        Duration::from_millis(u64::try_from(now_ms() - self.started_ms).unwrap_or(0))
-    }
-
-    /// What happened within `span` of a moment, in milliseconds since 1970.
-    pub fn around(&self, at_ms: i64, span: Duration) -> Vec<String> {
-        let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        let near = self.kept.iter().filter(|(event_ms, _)| (event_ms - at_ms).abs() <= span_ms);
-        near.map(|(event_ms, what)| self.line(*event_ms, what)).collect()
+    /// What happened at moments of which `is_wanted`, in milliseconds since 1970.
+    pub fn when(&self, is_wanted: impl Fn(&i64) -> bool) -> Vec<String> {
+        let wanted = self.kept.iter().filter(|(at_ms, _)| is_wanted(at_ms));
+        wanted.map(|(at_ms, what)| self.line(*at_ms, what)).collect()
     }
 
     /// A moment as seconds since the start.

@@ -90,9 +90,9 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
     }
     let audit = Audit::of(&field.job, &field.letters, &ends).await.context("the audit")?;
     let is_told = |found: &&Found| found.is_lost() || options.forbids_doubles();
-    for found in audit.found.iter().filter(is_told) {
-        let trail = trail::of(found, field.job.kafka(), folder, &field.events);
-        eprintln!("{}", trail.join("\n"));
+    let found: Vec<&Found> = audit.found.iter().filter(is_told).collect();
+    for line in trail::of(&found, field.job.kafka(), folder, &field.events) {
+        eprintln!("{line}");
     }
     troubles.extend_from_slice(field.fleet.faults());
     Ok(Report {

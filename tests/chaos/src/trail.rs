@@ -1,7 +1,6 @@
 //! What happened around a record that is not where it should be, for whoever looks for the cause.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 use sluicegate_tests::{TOPIC, produced_at_ms};
@@ -10,13 +9,30 @@ use crate::audit::Found;
 use crate::events::Events;
 
 /// How far from the moments of a record events are told.
-const NEAR: Duration = Duration::from_secs(10);
+const NEAR_MS: i64 = 10_000;
 
-/// Tells what became of a record and what was going on. `logs` is the folder of the hosts' logs.
-pub fn of(found: &Found, brokers: &str, logs: &Path, events: &Events) -> Vec<String> {
+/// Tells what became of each record, and what was going on then. `logs` is the folder of the hosts'
+/// logs.
+pub fn of(found: &[&Found], brokers: &str, logs: &Path, events: &Events) -> Vec<String> {
+    let (mut lines, mut moments) = (Vec::new(), Vec::new());
+    for found in found {
+        lines.extend(of_one(found, brokers, logs, events, &mut moments));
+    }
+    let near = |at_ms: &i64| moments.iter().any(|moment| (moment - at_ms).abs() <= NEAR_MS);
+    lines.extend(events.when(near));
+    lines
+}
+
+fn of_one(
+    found: &Found,
+    brokers: &str,
+    logs: &Path,
+    events: &Events,
+    moments: &mut Vec<i64>,
+) -> Vec<String> {
     let Found { partition, offset, landed_at_ms } = found;
     let mut lines = vec![format!("partition {partition} offset {offset}:")];
-    let mut moments = landed_at_ms.clone();
+    moments.extend(landed_at_ms);
     match produced_at_ms(brokers, TOPIC, *partition, *offset) {
         Ok(at_ms) => {
             lines.push(format!("  produced at {:.2} s", events.seconds(at_ms)));
@@ -31,15 +47,6 @@ pub fn of(found: &Found, brokers: &str, logs: &Path, events: &Events) -> Vec<Str
         Some((host, line)) => lines.push(format!("  first commit past it, by {host}: {line}")),
         None => lines.push("  no host tells of a commit past it".to_owned()),
     }
-    moments.sort_unstable();
-    moments.dedup();
-    let mut told = Vec::new();
-    for line in moments.iter().flat_map(|at_ms| events.around(*at_ms, NEAR)) {
-        if !told.contains(&line) {
-            told.push(line);
-        }
-    }
-    lines.extend(told.into_iter().map(|line| format!("  {line}")));
     lines
 }
 
