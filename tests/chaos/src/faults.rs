@@ -80,11 +80,12 @@ impl Field {
     /// Mends what is left. What no host meets within `patience` does not count as done.
     pub async fn mend_the_unmet(&mut self, patience: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + patience;
-        for kind in std::mem::take(&mut self.unmet) {
-            while !self.is_met(kind).await? && Instant::now() < deadline {
-                sleep(Duration::from_millis(100)).await;
+        while !self.unmet.is_empty() && Instant::now() < deadline {
+            // All in turn: one that is met may hide another.
+            for kind in std::mem::take(&mut self.unmet) {
+                self.mend(kind).await?;
             }
-            self.mend(kind).await?;
+            sleep(Duration::from_millis(100)).await;
         }
         for kind in std::mem::take(&mut self.unmet) {
             self.events.tell(&format!("{} was met by no host", kind.name()));

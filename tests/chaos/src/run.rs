@@ -60,7 +60,7 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
     }
     let started = Instant::now();
     for round in Schedule::new(options.seed) {
-        if started.elapsed() >= options.duration() {
+        if started.elapsed() >= options.duration() || stream.is_broken() {
             break;
         }
         rounds += 1;

@@ -78,6 +78,11 @@ impl Stream {
         self.shared.acknowledged()
     }
 
+    /// Whether [`Stream::stop`] will fail, and the run may as well end.
+    pub fn is_broken(&self) -> bool {
+        self.thread.is_finished() || self.shared.trouble().is_some()
+    }
+
     /// Stops once all that was sent is acknowledged, and returns the ends.
     ///
     /// # Errors
