@@ -22,6 +22,9 @@ pub struct Options {
     /// A run that must fail, to show that the audit sees what it is there for.
     #[arg(long, value_enum)]
     pub control: Option<Control>,
+    /// How the members of the group share the partitions.
+    #[arg(long, value_enum, default_value_t = Protocol::Cooperative)]
+    pub protocol: Protocol,
     /// Records produced each second.
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub per_second: u64,
@@ -36,6 +39,33 @@ pub enum Mode {
     AtLeastOnce,
     /// Nothing is lost, and nothing lands twice.
     ExactlyOnce,
+}
+
+/// How the members of the group share the partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// Each rebalance moves what must move.
+    Cooperative,
+    /// Each rebalance takes all partitions from all members.
+    Eager,
+    /// The broker decides (KIP-848).
+    Consumer,
+}
+
+impl Protocol {
+    /// KAFKA_PROPERTIES of the hosts. A session lasts 3 s with each; with the broker's own protocol
+    /// that is the broker's setting.
+    pub fn properties(self) -> &'static str {
+        match self {
+            Self::Cooperative => "session.timeout.ms=3000,heartbeat.interval.ms=500",
+            Self::Eager => {
+                "session.timeout.ms=3000,heartbeat.interval.ms=500,\
+                 partition.assignment.strategy=range"
+            }
+            Self::Consumer => "group.protocol=consumer",
+        }
+    }
 }
 
 /// A way to break the promise from outside of the host.

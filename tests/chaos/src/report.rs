@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::audit::Audit;
 use crate::kind::Kind;
-use crate::options::{Control, Mode, Options};
+use crate::options::{Control, Mode, Options, Protocol};
 
 /// Fewer kinds of faults than this were no chaos.
 const FEWEST_KINDS: usize = 12;
@@ -18,6 +18,8 @@ pub struct Report {
     pub seed: u64,
     /// What the hosts promised.
     pub mode: Mode,
+    /// How the hosts shared the partitions.
+    pub protocol: Protocol,
     /// How the promise was broken on purpose.
     pub control: Option<Control>,
     /// How long rounds of faults began.
@@ -79,6 +81,7 @@ mod tests {
         Report {
             seed: 1,
             mode: Mode::AtLeastOnce,
+            protocol: Protocol::Cooperative,
             control: None,
             minutes: 2.0,
             kinds: faults.len(),
@@ -109,7 +112,7 @@ mod tests {
         let line = serde_json::to_string(&report(Audit::default(), 2)).unwrap();
         assert_eq!(
             line,
-            r#"{"seed":1,"mode":"at_least_once","control":null,"minutes":2.0,"faults":{"broker_stopped":1,"broker_killed":1},"kinds":2,"rounds":6,"records":1000,"lost":0,"doubled":0,"wrong":0,"letters_doubled":0,"unsettled":0,"worst_recovery_seconds":1.5,"troubles":[]}"#
+            r#"{"seed":1,"mode":"at_least_once","protocol":"cooperative","control":null,"minutes":2.0,"faults":{"broker_stopped":1,"broker_killed":1},"kinds":2,"rounds":6,"records":1000,"lost":0,"doubled":0,"wrong":0,"letters_doubled":0,"unsettled":0,"worst_recovery_seconds":1.5,"troubles":[]}"#
         );
     }
 }

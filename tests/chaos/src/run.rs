@@ -32,6 +32,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let mut job = Job::on_broker(Broker::start().await?, &table, partitions)
         .await?
         .with("METADATA_COLUMNS", audit::METADATA)
+        .with("KAFKA_PROPERTIES", options.protocol.properties())
         .with("SHUTDOWN_TIMEOUT_MS", "5000");
     // The view that throws writes to it.
     job.query("CREATE TABLE thrown (x UInt8) ENGINE = Null").await?;
@@ -98,6 +99,7 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
     Ok(Report {
         seed: options.seed,
         mode: options.mode,
+        protocol: options.protocol,
         control: options.control,
         minutes: options.minutes,
         kinds: field.done.len(),
