@@ -2,14 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 use sluicegate_chaos::kind::Kind;
 
 fn chaos(arguments: &[&str]) -> (Output, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate-chaos")).args(arguments).output();
-    let output = output.unwrap();
+    chaos_in(&std::env::temp_dir(), arguments)
+}
+
+/// The logs of a run that fails are kept in the folder.
+fn chaos_in(folder: &Path, arguments: &[&str]) -> (Output, Value) {
+    let mut chaos = Command::new(env!("CARGO_BIN_EXE_sluicegate-chaos"));
+    let output = chaos.args(arguments).env("TMPDIR", folder).output().unwrap();
     let stdout = String::from_utf8(output.stdout.clone()).unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     println!("{stderr}\n{stdout}");
@@ -27,7 +33,8 @@ fn every_kind_of_fault_loses_nothing_and_the_control_is_seen_to_lose() {
         assert!(report["faults"][kind.name()].as_u64() > Some(0), "{kind:?} did not come up");
     }
     let control = ["--minutes", "0.1", "--seed", "1", "--control", "early-commit"];
-    let (output, report) = chaos(&control);
+    let folder = tempfile::tempdir().unwrap();
+    let (output, report) = chaos_in(folder.path(), &control);
     assert_eq!(output.status.code(), Some(1));
     assert!(report["lost"].as_i64() > Some(0), "the loss was not seen");
 }
