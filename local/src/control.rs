@@ -47,8 +47,16 @@ async fn list_faults(State(front): Shared) -> Response {
     Json(front.faults.list()).into_response()
 }
 
-async fn clear_faults(State(front): Shared) -> Response {
-    front.faults.clear();
+#[derive(Deserialize)]
+struct ClearQuery {
+    id: Option<u64>,
+}
+
+async fn clear_faults(State(front): Shared, Query(query): Query<ClearQuery>) -> Response {
+    match query.id {
+        Some(id) => front.faults.remove(id),
+        None => front.faults.clear(),
+    }
     done()
 }
 

@@ -53,6 +53,12 @@ impl FaultPlane {
         Some(status)
     }
 
+    /// Removes the fault of this number, if it is there.
+    pub fn remove(&self, id: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.faults.retain(|status| status.id != id);
+    }
+
     /// Removes every fault.
     pub fn clear(&self) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
@@ -128,6 +134,9 @@ mod tests {
         assert_eq!(verdict.fault, Some(exception(1)));
         assert_eq!(plane.judge(Target::Insert, "INSERT").fault, Some(exception(2)));
         assert_eq!(plane.judge(Target::Insert, "INSERT").fault, None);
+        let ids: Vec<u64> = plane.list().iter().map(|status| status.id).collect();
+        plane.remove(ids[0]);
+        assert_eq!(plane.judge(Target::Insert, "INSERT").delay, Duration::from_millis(12));
         plane.clear();
         assert!(plane.list().is_empty());
     }

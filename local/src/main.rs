@@ -9,7 +9,7 @@
 //! | request | effect |
 //! |---|---|
 //! | `POST /_fault` with a `Fault` | adds a fault; answers its `FaultStatus` |
-//! | `GET /_fault`, `DELETE /_fault` | lists the faults and their hits; clears them |
+//! | `GET /_fault`, `DELETE /_fault` | lists the faults and their hits; clears them, or `?id=N` |
 //! | `GET /_inserts?match=TEXT` | the INSERTs seen, as a list of `SeenInsert` |
 //! | `POST /_kafka/topic?name=T&partitions=N` | creates a topic |
 //! | `POST /_kafka/broker_down`, `/_kafka/broker_up` | all brokers, or `?broker=ID` |

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use axum::http::Method;
 use bytes::Bytes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -204,6 +206,19 @@ impl LocalStack {
         anyhow::bail!("local stack: did not end within {STOP_TIMEOUT:?} and was killed")
     }
 
+    /// Sends the child a signal and waits until it has ended. Its data folder, where it was given
+    /// one, and its port are free from then on.
+    ///
+    /// # Errors
+    /// The child had ended before, or does not end within 15 s.
+    pub async fn end_by(&mut self, signal: Signal) -> anyhow::Result<ExitStatus> {
+        let pid = self.child.id().context("local stack: the child has ended already")?;
+        kill(Pid::from_raw(i32::try_from(pid)?), signal)?;
+        let ended = tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await;
+        let ended = ended.with_context(|| format!("local stack: {signal} does not end it"))?;
+        ended.context("local stack: waiting for the child")
+    }
+
     /// Runs a statement and returns its result, tab-separated unless it says otherwise.
     ///
     /// # Errors
@@ -242,6 +257,14 @@ impl LocalStack {
     /// Removes every fault.
     pub async fn clear_faults(&self) -> anyhow::Result<()> {
         let answer = self.http.send(Method::DELETE, "/_fault", &[], Bytes::new()).await?;
+        answer.into_body().map(drop)
+    }
+
+    /// Removes the fault of this number.
+    pub async fn clear_fault(&self, id: u64) -> anyhow::Result<()> {
+        let id = id.to_string();
+        let parameters = [("id", id.as_str())];
+        let answer = self.http.send(Method::DELETE, "/_fault", &parameters, Bytes::new()).await?;
         answer.into_body().map(drop)
     }
 

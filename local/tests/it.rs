@@ -180,6 +180,9 @@ async fn shows_errors_statuses_and_delays_on_demand() {
     let codes: Vec<i32> =
         stack.inserts("").await.expect("journal").iter().map(|seen| seen.outcome_code).collect();
     assert_eq!(codes, [252, -1, 0]);
+    stack.clear_fault(id).await.expect("cleared");
+    let left = stack.faults().await.expect("the list");
+    assert!(!left.is_empty() && left.iter().all(|status| status.id != id));
     stack.clear_faults().await.expect("cleared");
     assert!(stack.faults().await.expect("the list").is_empty());
 }

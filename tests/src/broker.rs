@@ -11,7 +11,9 @@ use anyhow::{Context as _, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
@@ -136,6 +138,21 @@ impl Broker {
         Ok(())
     }
 
+    /// Sets a property of a topic; its other properties go back to their defaults.
+    pub async fn set_topic(&self, name: &str, property: &str, value: &str) -> anyhow::Result<()> {
+        let config = AlterConfig::new(ResourceSpecifier::Topic(name)).set(property, value);
+        for result in self.admin()?.alter_configs([&config], &AdminOptions::new()).await? {
+            result.map_err(|(_, code)| anyhow::anyhow!("setting {property} of {name}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the broker knows a topic of this name.
+    pub fn knows_topic(&self, name: &str) -> anyhow::Result<bool> {
+        let metadata = self.admin()?.inner().fetch_metadata(None, PATIENCE)?;
+        Ok(metadata.topics().iter().any(|topic| topic.name() == name))
+    }
+
     fn admin(&self) -> anyhow::Result<AdminClient<DefaultClientContext>> {
         Ok(ClientConfig::new().set("bootstrap.servers", &self.address).create()?)
     }
@@ -182,7 +199,8 @@ impl Broker {
         command
     }
 
-    fn log(&self) -> PathBuf {
+    /// The file that the broker logs to; removed with its data.
+    pub fn log(&self) -> PathBuf {
         self.folder.path().join("broker.log")
     }
 

@@ -1,6 +1,8 @@
 //! The host under test, as a child process.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +35,13 @@ pub struct Ledger {
 /// A running `sluicegate run`. Dropping it kills it.
 pub struct Host {
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
+}
+
+/// Where the lines of a host go.
+enum Log {
+    Memory(Arc<Mutex<Vec<String>>>),
+    File(PathBuf),
 }
 
 impl Host {
@@ -43,12 +51,35 @@ impl Host {
         let log = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().context("stdout")?, &log);
         collect(child.stderr.take().context("stderr")?, &log);
-        Ok(Self { child, log })
+        Ok(Self { child, log: Log::Memory(log) })
+    }
+
+    /// The same with a file for the log, which outlives this process.
+    pub fn start_logging_to(
+        environment: &BTreeMap<String, String>,
+        file: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = File::options().create(true).append(true).open(file)?;
+        let mut command = command(environment, &["run"])?;
+        command.stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().context("starting the host")?;
+        Ok(Self { child, log: Log::File(file.to_owned()) })
     }
 
     /// What the host wrote so far.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        match &self.log {
+            Log::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Log::File(file) => {
+                let text = std::fs::read(file).unwrap_or_default();
+                String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+            }
+        }
+    }
+
+    /// How the host ended; None while it runs.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Waits for a line of the log that holds all of `parts`, and returns it.

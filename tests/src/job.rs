@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use sluicegate_local::{LocalStack, StackOptions};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -134,9 +133,18 @@ impl Job {
 
     /// Ends ClickHouse without warning, waits, and starts it again on its data and its port.
     pub async fn kill_clickhouse_for(&mut self, away: Duration) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.stack.pid())?);
-        kill(pid, Signal::SIGKILL)?;
+        self.end_clickhouse(Signal::SIGKILL).await?;
         sleep(away).await;
+        self.restart_clickhouse().await
+    }
+
+    /// Ends ClickHouse by a signal; its data stays.
+    pub async fn end_clickhouse(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.stack.end_by(signal).await.map(drop)
+    }
+
+    /// Starts ClickHouse again on its data and its port, without the faults it was shown.
+    pub async fn restart_clickhouse(&mut self) -> anyhow::Result<()> {
         self.stack = LocalStack::start(self.options.clone()).await?;
         Ok(())
     }

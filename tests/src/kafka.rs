@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::try_join_all;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
@@ -142,6 +142,45 @@ pub fn ensure_whole(brokers: &str, topic: &str, partitions: i32) -> anyhow::Resu
         anyhow::ensure!(low == 0, "the broker dropped {low} records of `{topic}` {partition}");
     }
     Ok(())
+}
+
+/// The offset behind the last record of a partition.
+pub fn end_offset(brokers: &str, topic: &str, partition: i32) -> anyhow::Result<i64> {
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    Ok(consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1)
+}
+
+/// When the record at a place was produced, in milliseconds since 1970.
+pub fn produced_at_ms(
+    brokers: &str,
+    topic: &str,
+    partition: i32,
+    offset: i64,
+) -> anyhow::Result<i64> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "reader-of-one-record")
+        .set("enable.auto.commit", "false")
+        .create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+    consumer.assign(&list)?;
+    let message = consumer.poll(TIMEOUT).context("no record there")??;
+    message.timestamp().to_millis().context("a record without a timestamp")
+}
+
+/// Commits offsets for a group as its operator would, one for each partition from 0.
+///
+/// # Errors
+/// The group has members, among others: then only they may commit.
+pub fn commit(brokers: &str, group: &str, topic: &str, offsets: &[i64]) -> anyhow::Result<()> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(offsets) {
+        list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
+    }
+    Ok(consumer.commit(&list, CommitMode::Sync)?)
 }
 
 /// The offsets that a group has committed for the partitions of a topic; 0 where none is.

@@ -13,8 +13,8 @@ pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
 pub use host::{Host, Ledger, PATIENCE, once};
 pub use http::Answer;
-pub use job::Job;
-pub use kafka::{DeadLetter, Message};
+pub use job::{DEAD_LETTERS, GROUP, Job, TABLE, TOPIC};
+pub use kafka::{DeadLetter, Message, commit, end_offset, produce, produced_at_ms};
 pub use tls::{Authority, TlsProxy};
 
 use std::path::PathBuf;

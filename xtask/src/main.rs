@@ -31,6 +31,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Faults of every kind against several hosts, then a count of every record; takes the options
+    /// of tests/chaos, such as `--minutes 30 --seed 7`.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Options of tests/chaos; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measure what hooks cost, each beside its baseline.
     Bench,
     /// Run every test suite, or one.
@@ -48,6 +56,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Setup => set_up(),
         Task::Demo { args } => demo(&args),
+        Task::Chaos { args } => chaos(&args),
         Task::Bench => bench(),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
@@ -105,6 +114,18 @@ fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
     let binary = target_folder()?.join("debug/sluicegate");
     let status = Command::new(binary).arg("demo").args(args).envs(environment).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn chaos(args: &[String]) -> anyhow::Result<ExitCode> {
+    let mut environment = set_up_demo()?;
+    environment.push(("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?));
+    build()?;
+    let binary = target_folder()?.join("debug/sluicegate-chaos");
+    let status = Command::new(binary).args(args).envs(environment).status();
+    let status = status.context("running sluicegate-chaos")?;
+    // 1: a promise was broken; 2: there is no report.
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 fn bench() -> anyhow::Result<ExitCode> {

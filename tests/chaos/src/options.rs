@@ -1,0 +1,160 @@
+//! What a run is asked for.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+/// Faults of every kind against hosts between a real broker and a real engine; then every record is
+/// counted by partition and offset.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "cargo xtask chaos", version)]
+pub struct Options {
+    /// How long rounds of faults begin; the last one is finished, and all is caught up.
+    #[arg(long, default_value_t = 5.0, value_parser = minutes)]
+    pub minutes: f64,
+    /// Chooses the faults and their order.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// What the hosts promise.
+    #[arg(long, value_enum, default_value_t = Mode::AtLeastOnce)]
+    pub mode: Mode,
+    /// A run that must fail, to show that the audit sees what it is there for.
+    #[arg(long, value_enum)]
+    pub control: Option<Control>,
+    /// How the members of the group share the partitions.
+    #[arg(long, value_enum, default_value_t = Protocol::Cooperative)]
+    pub protocol: Protocol,
+    /// Records produced each second.
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub per_second: u64,
+}
+
+/// What the hosts promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing is lost; a record may land twice.
+    AtLeastOnce,
+    /// Nothing is lost, and nothing lands twice.
+    ExactlyOnce,
+}
+
+/// How the members of the group share the partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// Each rebalance moves what must move.
+    Cooperative,
+    /// Each rebalance takes all partitions from all members.
+    Eager,
+    /// The broker decides (KIP-848).
+    Consumer,
+}
+
+impl Protocol {
+    /// KAFKA_PROPERTIES of the hosts. A session lasts 3 s with each; with the broker's own protocol
+    /// that is the broker's setting.
+    pub fn properties(self) -> &'static str {
+        match self {
+            Self::Cooperative => "session.timeout.ms=3000,heartbeat.interval.ms=500",
+            Self::Eager => {
+                "session.timeout.ms=3000,heartbeat.interval.ms=500,\
+                 partition.assignment.strategy=range"
+            }
+            Self::Consumer => "group.protocol=consumer",
+        }
+    }
+}
+
+/// A way to break the promise from outside of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// In exactly_once: the hosts are told to deliver at least once, so that the doubles show.
+    NoPlan,
+    /// All hosts are killed, and what they had not settled is committed in their stead: what a host
+    /// leaves behind that commits before it settles.
+    EarlyCommit,
+}
+
+impl Options {
+    /// How long rounds begin.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.minutes * 60.0)
+    }
+
+    /// Fails where the run cannot be made.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let is_exact = self.mode == Mode::ExactlyOnce;
+        anyhow::ensure!(
+            !is_exact,
+            "--mode exactly_once: the host delivers at least once only so far; leave it out"
+        );
+        anyhow::ensure!(
+            is_exact || self.control != Some(Control::NoPlan),
+            "--control no-plan shows what exactly_once is for: it needs --mode exactly_once"
+        );
+        Ok(())
+    }
+
+    /// The variables that make the hosts promise it; none for the default of the host.
+    pub fn variables(&self) -> &'static [(&'static str, &'static str)] {
+        match (self.mode, self.control) {
+            (Mode::ExactlyOnce, None | Some(Control::EarlyCommit)) => {
+                &[("DELIVERY", "exactly_once")]
+            }
+            (Mode::ExactlyOnce, Some(Control::NoPlan)) => &[("DELIVERY", "at_least_once")],
+            (Mode::AtLeastOnce, _) => &[],
+        }
+    }
+
+    /// The settings that the table must have for it.
+    pub fn table_settings(&self) -> &'static str {
+        match self.mode {
+            Mode::AtLeastOnce => "",
+            Mode::ExactlyOnce => "SETTINGS non_replicated_deduplication_window = 100000",
+        }
+    }
+
+    /// Whether a record that landed twice breaks the promise.
+    pub fn forbids_doubles(&self) -> bool {
+        self.mode == Mode::ExactlyOnce
+    }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    let is_sound = minutes > 0.0 && minutes <= 24.0 * 60.0;
+    if is_sound { Ok(minutes) } else { Err("more than 0, a day at most".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from([&["chaos"], arguments].concat())
+    }
+
+    #[test]
+    fn a_mode_that_the_host_lacks_and_a_control_without_its_mode_are_refused() {
+        for refused in [&["--mode", "exactly_once"][..], &["--control", "no-plan"]] {
+            assert!(parse(refused).unwrap().check().is_err(), "{refused:?}");
+        }
+        for taken in [&[][..], &["--minutes", "0.5", "--control", "early-commit"]] {
+            assert!(parse(taken).unwrap().check().is_ok(), "{taken:?}");
+        }
+        assert!(parse(&["--minutes", "0"]).is_err());
+    }
+
+    #[test]
+    fn the_mode_reaches_the_hosts_as_a_variable() {
+        let exact = parse(&["--mode", "exactly_once"]).unwrap();
+        assert_eq!(exact.variables(), [("DELIVERY", "exactly_once")]);
+        let control = Options { control: Some(Control::NoPlan), ..exact };
+        assert_eq!(control.variables(), [("DELIVERY", "at_least_once")]);
+        assert!(parse(&[]).unwrap().variables().is_empty());
+    }
+}

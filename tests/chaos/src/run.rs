@@ -1,0 +1,175 @@
+//! A run from its beginning to its report.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sluicegate_tests::{Broker, GROUP, Job, TABLE, TOPIC};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::audit::{self, Audit, Found};
+use crate::events::Events;
+use crate::faults::Field;
+use crate::fleet::Fleet;
+use crate::options::{Control, Options};
+use crate::report::Report;
+use crate::schedule::{Round, Schedule, Step};
+use crate::stream::{PARTITIONS, Stream};
+use crate::trail;
+
+/// How long hosts may take to catch up when nothing is wrong any more.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a fault waits at the end of its round for a host to meet it.
+const MEETING: Duration = Duration::from_secs(20);
+/// How often the committed offsets are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Sets all up, lets the faults begin, and counts. `folder` takes the logs.
+pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
+    let events = Events::new(folder)?;
+    let partitions = u32::try_from(PARTITIONS)?;
+    let table = format!("CREATE TABLE {TABLE} {}{}", audit::COLUMNS, options.table_settings());
+    let mut job = Job::on_broker(Broker::start().await?, &table, partitions)
+        .await?
+        .with("METADATA_COLUMNS", audit::METADATA)
+        .with("KAFKA_PROPERTIES", options.protocol.properties())
+        .with("SHUTDOWN_TIMEOUT_MS", "5000");
+    // The view that throws writes to it.
+    job.query("CREATE TABLE thrown (x UInt8) ENGINE = Null").await?;
+    for (name, value) in options.variables() {
+        job = job.with(name, value);
+    }
+    let fleet = Fleet::new(job.environment.clone(), folder);
+    let mut field = Field::new(job, fleet, events);
+    let report = play(&mut field, options, folder).await;
+    let broker_log = field.job.broker()?.log();
+    if let Err(error) = std::fs::copy(broker_log, folder.join("broker.log")) {
+        eprintln!("the broker's log is not kept: {error}");
+    }
+    report
+}
+
+async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Result<Report> {
+    field.fleet.fill()?;
+    let stream = Stream::start(field.job.kafka(), options.per_second)?;
+    let mut troubles = Vec::new();
+    let (mut worst, mut rounds) = (Duration::ZERO, 0);
+    // The first records committed: from here on a silence is a fault's.
+    until_committed(field, &[1; PARTITIONS]).await?;
+    if options.control == Some(Control::EarlyCommit) {
+        commit_early(field, &stream).await?;
+    }
+    let started = Instant::now();
+    for round in Schedule::new(options.seed) {
+        if started.elapsed() >= options.duration() || stream.is_broken() {
+            break;
+        }
+        rounds += 1;
+        field.events.tell(&format!("round {rounds}"));
+        play_round(field, &round).await?;
+        match until_committed(field, &stream.acknowledged()).await {
+            Ok(recovery) => {
+                worst = worst.max(recovery);
+                field.events.tell(&format!("caught up after {:.1} s", recovery.as_secs_f64()));
+            }
+            Err(error) => {
+                troubles.push(format!("after round {rounds}: {error:#}"));
+                break;
+            }
+        }
+    }
+    let ends = tokio::task::spawn_blocking(|| stream.stop()).await??;
+    if let Err(error) = until_committed(field, &ends).await {
+        troubles.push(format!("at the end: {error:#}"));
+    }
+    field.fleet.stop_all().await?;
+    field.events.tell("all hosts ended");
+    field.letters.read(&field.job)?;
+    for (partition, end) in (0..).zip(ends) {
+        let kept = sluicegate_tests::end_offset(field.job.kafka(), TOPIC, partition)?;
+        anyhow::ensure!(kept == end, "the broker holds {kept} of {end} records of {partition}");
+    }
+    let audit = Audit::of(&field.job, &field.letters, &ends).await.context("the audit")?;
+    let is_told = |found: &&Found| found.is_lost() || options.forbids_doubles();
+    let found: Vec<&Found> = audit.found.iter().filter(is_told).collect();
+    for line in trail::of(&found, field.job.kafka(), folder, &field.events) {
+        eprintln!("{line}");
+    }
+    troubles.extend_from_slice(field.fleet.faults());
+    Ok(Report {
+        seed: options.seed,
+        mode: options.mode,
+        protocol: options.protocol,
+        control: options.control,
+        minutes: options.minutes,
+        kinds: field.done.len(),
+        faults: std::mem::take(&mut field.done),
+        rounds,
+        records: ends.iter().sum(),
+        audit,
+        worst_recovery_seconds: (worst.as_secs_f64() * 10.0).round() / 10.0,
+        troubles,
+    })
+}
+
+/// Does the steps of a round one after the other, each no earlier than planned and each outage at
+/// least as long; then mends what is left.
+async fn play_round(field: &mut Field, round: &Round) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut begun = Vec::new();
+    for step in round.steps() {
+        sleep_until(started + step.at()).await;
+        match step {
+            Step::Begin(outage) => {
+                field.begin(&outage).await?;
+                begun.push((outage, Instant::now()));
+            }
+            Step::Mend(outage) => {
+                let since = begun.iter().find(|(other, _)| *other == outage);
+                if let Some((_, since)) = since {
+                    sleep_until(*since + outage.lasts).await;
+                }
+                field.mend(outage.kind).await?;
+            }
+        }
+        field.fleet.look().await?;
+    }
+    field.mend_the_unmet(MEETING).await
+}
+
+/// Waits until the group has committed up to these offsets, and returns how long that took.
+async fn until_committed(field: &mut Field, ends: &[i64; PARTITIONS]) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    loop {
+        // A broker that has just started may know no coordinator of the group.
+        let committed = tokio::task::block_in_place(|| field.job.committed());
+        let is_there = |committed: &Vec<i64>| {
+            committed.len() == ends.len() && committed.iter().zip(ends).all(|(at, end)| at >= end)
+        };
+        if committed.as_ref().is_ok_and(is_there) {
+            return Ok(started.elapsed());
+        }
+        anyhow::ensure!(
+            started.elapsed() < PATIENCE,
+            "committed {committed:?} of {ends:?} after {PATIENCE:?} in which nothing was wrong"
+        );
+        field.fleet.look().await?;
+        sleep(LOOK).await;
+    }
+}
+
+/// Leaves behind what hosts would that commit before they settle, and are killed in between: the
+/// offsets of all that Kafka has, committed, and the records in nobody's hands.
+async fn commit_early(field: &mut Field, stream: &Stream) -> anyhow::Result<()> {
+    let ends = stream.acknowledged();
+    field.fleet.kill_all().await?;
+    field.events.tell("all hosts killed, to commit in their stead");
+    let started = Instant::now();
+    // As long as the killed are members, nobody else may commit.
+    while let Err(error) = sluicegate_tests::commit(field.job.kafka(), GROUP, TOPIC, &ends) {
+        anyhow::ensure!(started.elapsed() < PATIENCE, "committing early: {error:#}");
+        sleep(LOOK).await;
+    }
+    field.events.tell(&format!("committed {ends:?}"));
+    field.fleet.fill()
+}
