@@ -190,7 +190,7 @@ impl PlannedBatch {
         rows: &Rows<'_>,
         piece: &Piece,
     ) -> Result<(), Refused> {
-        let never = |refusal| Refused { refusal, tries: 0 };
+        let never = |refusal| Refused { refusal, may_have_landed: false };
         if piece.len() > max_rows(rows.rows) && piece.split(rows.origins).is_some() {
             let text = "more rows than one INSERT takes".to_owned();
             return Err(never(Refusal::TooManyPartitions(text)));
@@ -221,8 +221,7 @@ impl PlannedBatch {
         let sent = sink.send_planned(table, &body, &token, range.planned.mark).await;
         if let Some(open) = self.open.front_mut() {
             open.planned = Some(range);
-            // After one try that was answered it is certain that nothing landed.
-            open.is_sent |= sent.as_ref().is_err_and(|refused| refused.tries > 1);
+            open.is_sent |= sent.as_ref().is_err_and(|refused| refused.may_have_landed);
         }
         sent
     }
@@ -256,10 +255,9 @@ impl PlannedBatch {
         }
         let slice = rows.rows.slice(piece.start, piece.len());
         let print = Body::of(table, &slice).map(|body| body.print(table, sink.settings()));
-        let is_refusal =
-            matches!(refused.refusal, Refusal::Data(_) | Refusal::TooManyPartitions(_));
-        if is_refusal && refused.tries > 0 && print == Ok(range.planned.print) {
-            // The server has refused the very same before.
+        let is_for_data = matches!(refused.refusal, Refusal::Data(_));
+        if is_for_data && print == Ok(range.planned.print) {
+            // The server has refused the very same rows before: it is their values that decide.
             return Found::NotLanded;
         }
         let text = format!(

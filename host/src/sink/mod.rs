@@ -219,7 +219,7 @@ impl Sink {
     /// Sends one body until it is in, or refused for its data or its schema.
     async fn send(&self, table: &Table, body: &Body, sending: &Sending<'_>) -> Result<(), Refused> {
         let mut backoff = Backoff::default();
-        let (mut tries, mut memory_tries) = (0_u32, 0);
+        let (mut memory_tries, mut may_have_landed) = (0, false);
         let waiter = self.status.waiter("clickhouse");
         let into =
             Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
@@ -229,7 +229,6 @@ impl Sink {
             {
                 break Err(Refusal::Aged(text));
             }
-            tries += 1;
             let started = Instant::now();
             let sent = self.server.insert(&body.sql, body.bytes.clone(), &table.settings, sending);
             let Err(error) = sent.await else {
@@ -250,6 +249,8 @@ impl Sink {
                 }
                 InsertError::Memory(text) => {
                     memory_tries += 1;
+                    // Where rows may be split for it, want of memory is known to leave none.
+                    may_have_landed |= !sending.may_split_for_memory;
                     count::retried(Step::Insert, Class::Transient);
                     waiter.hold(Hold::Transient(text));
                     backoff.wait().await;
@@ -266,11 +267,13 @@ impl Sink {
                          {said}",
                         told(&views)
                     );
+                    may_have_landed = true;
                     count::retried(Step::Insert, Class::View);
                     waiter.hold(Hold::Paused(text));
                     tokio::time::sleep(PAUSE).await;
                 }
                 InsertError::Hold(hold) => {
+                    may_have_landed = true;
                     let is_paused = matches!(hold, Hold::Paused(_));
                     count::retried(Step::Insert, Class::from(&hold));
                     waiter.hold(hold);
@@ -286,6 +289,7 @@ impl Sink {
                     } else {
                         Hold::Paused
                     };
+                    may_have_landed = true;
                     count::retried(Step::Insert, Class::Unknown);
                     waiter.hold(hold(text));
                     backoff.wait().await;
@@ -293,7 +297,7 @@ impl Sink {
             }
         };
         self.status.clickhouse_answered();
-        outcome.map_err(|refusal| Refused { refusal, tries })
+        outcome.map_err(|refusal| Refused { refusal, may_have_landed })
     }
 
     /// Believes a view only if the server knows it as one that reads from this table. That is

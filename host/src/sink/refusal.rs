@@ -26,9 +26,8 @@ pub enum Refusal {
 pub struct Refused {
     /// Why.
     pub refusal: Refusal,
-    /// How often the rows were sent. After one try it is certain that nothing of them landed; after
-    /// more an earlier one may have, whose answer was lost.
-    pub tries: u32,
+    /// Whether an earlier try of the same may have landed. The refused one itself left nothing.
+    pub may_have_landed: bool,
 }
 
 impl fmt::Display for Refusal {

@@ -23,25 +23,38 @@ fn chaos_in(folder: &Path, arguments: &[&str]) -> (Output, Value) {
     (output, report.unwrap_or_default())
 }
 
-#[test]
-fn every_kind_of_fault_loses_nothing_and_the_control_is_seen_to_lose() {
-    // One after the other: each wants the machine for itself.
-    let (output, report) = chaos(&["--minutes", "2", "--seed", "1", "--per-second", "2000"]);
+/// A run of every kind of fault that keeps its promise.
+fn ensure_kept(mode: &[&str], minutes: &str) {
+    let bounded = ["--minutes", minutes, "--seed", "1", "--per-second", "2000"];
+    let (output, report) = chaos(&[&bounded, mode].concat());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(report["lost"], 0);
     for kind in Kind::ALL {
         assert!(report["faults"][kind.name()].as_u64() > Some(0), "{kind:?} did not come up");
     }
-    let control = ["--minutes", "0.1", "--seed", "1", "--control", "early-commit"];
+}
+
+/// What a run reports that must fail.
+fn ensure_broken(control: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let (output, report) = chaos_in(folder.path(), &control);
+    let (output, report) = chaos_in(folder.path(), control);
     assert_eq!(output.status.code(), Some(1));
-    assert!(report["lost"].as_i64() > Some(0), "the loss was not seen");
+    report
 }
 
 #[test]
-fn a_mode_that_the_host_lacks_is_refused_with_its_name() {
-    let (output, _) = chaos(&["--mode", "exactly_once"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--mode exactly_once"));
+fn at_least_once_loses_nothing_and_a_host_that_commits_early_is_seen_to_lose() {
+    ensure_kept(&[], "2");
+    let control = ["--minutes", "0.1", "--seed", "1", "--control", "early-commit"];
+    assert!(ensure_broken(&control)["lost"].as_i64() > Some(0), "the loss was not seen");
+}
+
+#[test]
+fn exactly_once_doubles_nothing_and_a_host_without_a_plan_is_seen_to_double() {
+    let mode = ["--mode", "exactly_once"];
+    ensure_kept(&mode, "2");
+    let control = ["--minutes", "0.5", "--seed", "1", "--control", "no-plan"];
+    let report = ensure_broken(&[&mode[..], &control].concat());
+    assert_eq!(report["lost"], 0);
+    assert!(report["doubled"].as_i64() > Some(0), "the doubles were not seen");
 }

@@ -10,11 +10,12 @@ use crate::stream::{BAD_AT, BAD_EVERY, PARTITIONS, bad_of, is_bad};
 /// How many lost or doubled records of a partition are named.
 const NAMED: usize = 3;
 
-/// The table: a record's own partition and number, and those that Kafka gave it.
+/// The table: a record's own partition and number, those that Kafka gave it, and the token that its
+/// row came under where that was planned.
 pub const COLUMNS: &str = "(p Int32, n Int64, note String, kafka_partition Int32, \
                            kafka_offset Int64, landed_at DateTime64(3, 'UTC') MATERIALIZED \
-                           now64(3)) ENGINE = MergeTree PARTITION BY kafka_partition \
-                           ORDER BY kafka_offset ";
+                           now64(3), token LowCardinality(String)) ENGINE = MergeTree \
+                           PARTITION BY kafka_partition ORDER BY kafka_offset ";
 /// The variable METADATA_COLUMNS that fills them.
 pub const METADATA: &str = "kafka_partition=partition,kafka_offset=offset";
 

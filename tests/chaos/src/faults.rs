@@ -1,6 +1,6 @@
 //! Doing each kind of fault, and mending it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::answers;
 use crate::events::Events;
 use crate::fleet::Fleet;
-use crate::kind::Kind;
+use crate::kind::{Kind, Place};
 use crate::letters::{self, Letters};
 use crate::schedule::Outage;
 
@@ -34,6 +34,8 @@ pub struct Field {
     pub events: Events,
     /// How often each kind was done and, where a host must come by to meet it, was met.
     pub done: BTreeMap<Kind, u64>,
+    /// What the engine answers wrongly at the moment.
+    begun: BTreeSet<Kind>,
     /// The numbers of the engine's faults that are not mended.
     answers: BTreeMap<Kind, u64>,
     /// What should be mended, but was met by no host yet: it stays until the round's end.
@@ -51,6 +53,7 @@ impl Field {
             events,
             letters: Letters::default(),
             done: BTreeMap::new(),
+            begun: BTreeSet::new(),
             answers: BTreeMap::new(),
             unmet: Vec::new(),
             suspended: None,
@@ -61,6 +64,10 @@ impl Field {
     /// Lets an outage begin.
     pub async fn begin(&mut self, outage: &Outage) -> anyhow::Result<()> {
         let name = outage.kind.name();
+        if outage.kind.place() == Place::Answers && !self.begun.insert(outage.kind) {
+            self.events.tell(&format!("{name} is still there: no host has met it"));
+            return Ok(());
+        }
         let detail = self.start(outage).await.with_context(|| format!("beginning {name}"))?;
         self.events.tell(format!("{name} begins {detail}").trim_end());
         Ok(())
@@ -68,6 +75,9 @@ impl Field {
 
     /// Mends an outage, if a host has met it; else it stays for [`Field::mend_the_unmet`].
     pub async fn mend(&mut self, kind: Kind) -> anyhow::Result<()> {
+        if kind.place() == Place::Answers && !self.begun.contains(&kind) {
+            return Ok(());
+        }
         if !self.is_met(kind).await? {
             self.unmet.push(kind);
             return Ok(());
@@ -142,6 +152,9 @@ impl Field {
     }
 
     async fn end(&mut self, kind: Kind) -> anyhow::Result<()> {
+        if kind.place() == Place::Answers && !self.begun.remove(&kind) {
+            return Ok(());
+        }
         if let Some(number) = self.answers.remove(&kind) {
             return self.job.stack.clear_fault(number).await;
         }

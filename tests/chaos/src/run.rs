@@ -31,7 +31,7 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let table = format!("CREATE TABLE {TABLE} {}{}", audit::COLUMNS, options.table_settings());
     let mut job = Job::on_broker(Broker::start().await?, &table, partitions)
         .await?
-        .with("METADATA_COLUMNS", audit::METADATA)
+        .with("METADATA_COLUMNS", &options.metadata_columns())
         .with("KAFKA_PROPERTIES", options.protocol.properties())
         .with("SHUTDOWN_TIMEOUT_MS", "5000");
     // The view that throws writes to it.
