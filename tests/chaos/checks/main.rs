@@ -1,6 +1,6 @@
 //! Bounded runs of the whole: all kinds of faults once, and the control that must lose records.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Command, Output};
