@@ -39,7 +39,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measure what hooks cost, each beside its baseline.
+    /// Measure what hooks and exactly_once cost, each beside its baseline.
     Bench,
     /// Run every test suite, or one.
     Test {
@@ -129,9 +129,15 @@ fn chaos(args: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 fn bench() -> anyhow::Result<ExitCode> {
-    let environment = plugins::build()?;
+    let mut environment = set_up_demo()?;
+    environment.extend(plugins::build()?);
+    environment.push(("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?));
+    build()?;
     let mut bench = cargo();
-    bench.current_dir(root()?).args(["bench", "--package", "sluicegate-tests", "--bench", "hooks"]);
+    bench
+        .current_dir(root()?)
+        .args(["bench", "--package", "sluicegate-tests"])
+        .args(["--bench", "hooks", "--bench", "delivery"]);
     let status = bench.envs(environment).status().context("running cargo bench")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
