@@ -2,40 +2,53 @@
 //!
 //! Nothing ever waits on the budget. The source asks before it reads on; a batch holds a
 //! [`Lease`] until it is settled. So a slow sink is felt as a data queue that is not drained.
+//!
+//! The bytes are those of working memory: the records, what plugins made of them, the columns, the body of
+//! the INSERT, and the memory that guests have. How much of it a byte of a record takes differs from table
+//! to table, so it is learnt from the batches before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of working memory that a byte of a record costs on its way: the arena's copy, and at
-/// most as much again for the columns and the INSERT body made from it.
-const BYTES_PER_RECORD_BYTE: usize = 2;
+/// Least bytes of working memory that 100 bytes of records are taken for: the arena's copy, and as much
+/// again for what stands around it and is not measured.
+const MIN_PERCENT: usize = 200;
+/// How slowly a batch that took much is forgotten: by one part in so many with each that took less.
+const FORGETTING: usize = 8;
 
-/// Counts the batches in flight and their bytes.
+/// Counts the batches in flight and the bytes.
 #[derive(Debug)]
 pub struct Budget {
     max_batches: usize,
     max_bytes: usize,
     batches: AtomicUsize,
     bytes: AtomicUsize,
+    /// Bytes of working memory that 100 bytes of records took.
+    percent: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of `max_batches` batches and `max_bytes` bytes of working memory.
     pub fn new(max_batches: usize, max_bytes: usize) -> Arc<Self> {
         let (batches, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { max_batches, max_bytes, batches, bytes })
+        let percent = AtomicUsize::new(MIN_PERCENT);
+        Arc::new(Self { max_batches, max_bytes, batches, bytes, percent })
     }
 
     /// Whether one more batch may be handed over.
     pub fn has_slot(&self) -> bool {
-        self.batches.load(Ordering::Acquire) < self.max_batches
+        self.batches() < self.max_batches
     }
 
     /// Whether a batch being built may grow past `record_bytes` bytes of records. Always true
     /// when nothing is in flight, so that a batch larger than the budget still gets through.
     pub fn has_bytes(&self, record_bytes: usize) -> bool {
-        let used = self.bytes.load(Ordering::Acquire);
-        used == 0 || used.saturating_add(record_bytes * BYTES_PER_RECORD_BYTE) < self.max_bytes
+        let used = self.used_bytes().saturating_add(self.expected_bytes(record_bytes));
+        self.batches() == 0 || used < self.max_bytes
+    }
+
+    fn expected_bytes(&self, record_bytes: usize) -> usize {
+        record_bytes.saturating_mul(self.percent.load(Ordering::Acquire)) / 100
     }
 
     /// How many batches are in flight.
@@ -43,7 +56,7 @@ impl Budget {
         self.batches.load(Ordering::Acquire)
     }
 
-    /// Bytes of working memory that they hold.
+    /// Bytes of working memory in use.
     pub fn used_bytes(&self) -> usize {
         self.bytes.load(Ordering::Acquire)
     }
@@ -56,24 +69,64 @@ impl Budget {
     /// Takes a slot and the bytes of a batch, whether or not there is room: a rebalance hands
     /// over what it must.
     pub fn lease(self: &Arc<Self>, record_bytes: usize) -> Lease {
-        let bytes = record_bytes * BYTES_PER_RECORD_BYTE;
         self.batches.fetch_add(1, Ordering::AcqRel);
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
-        Lease { budget: Arc::clone(self), bytes }
+        let mut held = self.hold();
+        held.set(self.expected_bytes(record_bytes));
+        Lease { record_bytes, held }
+    }
+
+    /// Begins to hold bytes that belong to no batch: the memory of a guest.
+    pub fn hold(self: &Arc<Self>) -> Held {
+        Held { budget: Arc::clone(self), bytes: 0 }
+    }
+}
+
+/// Bytes that are in use, given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// How many they are now.
+    pub fn set(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        self.budget.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.budget.bytes.fetch_sub(before, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
 /// A batch's share of the budget, given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    budget: Arc<Budget>,
-    bytes: usize,
+    record_bytes: usize,
+    held: Held,
+}
+
+impl Lease {
+    /// How many bytes of working memory the batch takes, now that it is known; what is expected of the
+    /// next ones follows it.
+    pub fn measure(&mut self, bytes: usize) {
+        self.held.set(bytes.max(self.record_bytes.saturating_mul(MIN_PERCENT) / 100));
+        let budget = &self.held.budget;
+        let percent = bytes.saturating_mul(100) / self.record_bytes.max(1);
+        let learn =
+            |before: usize| Some(percent.max(before - before / FORGETTING).max(MIN_PERCENT));
+        // The closure always gives a value.
+        let _learnt = budget.percent.fetch_update(Ordering::AcqRel, Ordering::Acquire, learn);
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.budget.batches.fetch_sub(1, Ordering::AcqRel);
-        self.budget.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.held.budget.batches.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -90,5 +143,34 @@ mod tests {
         assert!(!budget.has_slot());
         drop((first, second));
         assert!(budget.has_slot() && budget.has_bytes(1_000));
+    }
+
+    #[test]
+    fn what_a_batch_took_is_expected_of_the_next_and_forgotten_slowly() {
+        let budget = Budget::new(4, 1_000);
+        let mut wide = budget.lease(10);
+        assert_eq!(budget.used_bytes(), 20);
+        wide.measure(500);
+        assert_eq!(budget.used_bytes(), 500);
+        assert!(budget.has_bytes(9) && !budget.has_bytes(10));
+        drop(wide);
+        for _ in 0..40 {
+            budget.lease(10).measure(15);
+        }
+        assert_eq!(budget.used_bytes(), 0);
+        let _next = budget.lease(100);
+        assert_eq!(budget.used_bytes(), 200, "never for less than twice their size");
+    }
+
+    #[test]
+    fn the_memory_of_guests_counts_and_stops_no_batch_for_good() {
+        let budget = Budget::new(4, 100);
+        let mut guest = budget.hold();
+        guest.set(200);
+        assert!(budget.has_bytes(1_000), "nothing is in flight");
+        let batch = budget.lease(1);
+        assert!(!budget.has_bytes(1));
+        drop((batch, guest));
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::config::Plugins;
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
@@ -38,7 +39,12 @@ pub struct Fit {
 impl Hooks {
     /// No plugin: a configuration with any is refused before.
     #[allow(clippy::unused_async)]
-    pub async fn load(_: &Plugins, _: Arc<Lookups>, _: Arc<Status>) -> anyhow::Result<Self> {
+    pub async fn load(
+        _: &Plugins,
+        _: Arc<Lookups>,
+        _: Arc<Budget>,
+        _: Arc<Status>,
+    ) -> anyhow::Result<Self> {
         Ok(Self::default())
     }
 

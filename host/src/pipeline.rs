@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::admit::Admission;
 use crate::blocking;
 use crate::brake::Brake;
+use crate::budget::Lease;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
 use crate::decode::{decode, judge_text, with_metadata};
@@ -56,7 +57,12 @@ impl Pipeline {
     /// # Cancel safety
     /// Dropped, nothing of the batch is committed; what was inserted or dead-lettered so far
     /// happens again when the records are read again.
-    pub async fn process(&self, batch: &Arc<Batch>, mut planned: Option<PlannedBatch>) -> Fates {
+    pub async fn process(
+        &self,
+        batch: &Arc<Batch>,
+        lease: &mut Lease,
+        mut planned: Option<PlannedBatch>,
+    ) -> Fates {
         let mut fates = Fates::new(batch.len());
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
@@ -72,6 +78,7 @@ impl Pipeline {
                     continue;
                 }
             };
+            lease.measure(working_bytes(batch, hooked.as_deref(), &checked));
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
@@ -207,6 +214,13 @@ impl Pipeline {
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
     }
+}
+
+/// What a batch takes in memory: its records, what plugins made of them, its columns, and the body of
+/// the INSERT, which is their bytes again.
+fn working_bytes(batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
+    let written = hooked.map_or(0, Payloads::written_bytes);
+    batch.size_bytes() + written + 2 * checked.batch.get_array_memory_size()
 }
 
 /// Payloads of a batch as columns.

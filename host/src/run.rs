@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::budget::Lease;
 use crate::config::{Config, Delivery};
-use crate::exactly_once::PlannedBatch;
+use crate::exactly_once::{Ours, PlannedBatch};
 use crate::fates::{Fates, Ledger};
 use crate::observe::Observed;
 use crate::observe::count::{self, Rebalance};
@@ -43,14 +43,15 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<Ledger, Fatal> {
     let (plans, asks) = Plans::new();
+    let (group, answers) = (config.kafka.group_id.clone(), config.answers.clone());
+    let ours = Arc::new(Ours { plans, group, answers });
     let is_exactly_once = config.delivery == Delivery::ExactlyOnce;
     let mut host = Host {
         pipeline: Arc::new(pipeline),
         source,
         tracker: OffsetTracker::default(),
         planner: is_exactly_once.then(Planner::default),
-        plans,
-        group: config.kafka.group_id.clone(),
+        ours,
         asks,
         tasks: JoinSet::new(),
         open: HashMap::new(),
@@ -71,8 +72,7 @@ struct Host {
     tracker: OffsetTracker,
     /// What is planned, where each record is to land exactly once.
     planner: Option<Planner>,
-    plans: Plans,
-    group: String,
+    ours: Arc<Ours>,
     asks: mpsc::UnboundedReceiver<Ask>,
     tasks: JoinSet<Fates>,
     open: HashMap<Id, Open>,
@@ -194,7 +194,7 @@ impl Host {
     ///
     /// # Errors
     /// Its records are not those that come next, where that matters.
-    fn begin(&mut self, batch: Batch, lease: Lease) -> Result<(), Fatal> {
+    fn begin(&mut self, batch: Batch, mut lease: Lease) -> Result<(), Fatal> {
         let (claims, records) = (self.tracker.begin(&batch), batch.len());
         let mut planned = None;
         if let Some(planner) = &mut self.planner {
@@ -202,20 +202,19 @@ impl Host {
             let Some(Claim { source, epoch, first, last, .. }) = claims.first() else {
                 return Ok(());
             };
-            let Some(taken) = planner.take(source, *epoch, *first, *last)? else { return Ok(()) };
-            planned =
-                Some(PlannedBatch::new(self.plans.clone(), &self.group, source, *epoch, taken));
+            let Some(taken) = planner.take(source, *epoch, *first, *last)? else {
+                tracing::warn!(%source, records, "batch of a partition without a plan left alone");
+                return Ok(());
+            };
+            planned = Some(PlannedBatch::new(&self.ours, source, *epoch, taken));
         }
         let range = planned.as_ref().map(PlannedBatch::range);
         self.ledger.take(records);
         count::taken(&batch);
         tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
         let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
-        let task = self.tasks.spawn(async move {
-            let fates = process(&pipeline, &batch, planned).await;
-            drop(lease);
-            fates
-        });
+        let task =
+            self.tasks.spawn(async move { process(&pipeline, &batch, &mut lease, planned).await });
         self.open.insert(task.id(), Open { claims, range, records, task });
         Ok(())
     }
@@ -247,8 +246,11 @@ impl Host {
     }
 
     fn committed(&mut self, commits: Vec<Commit>) {
-        if !commits.is_empty() {
-            tracing::info!(partitions = commits.len(), "offsets committed");
+        // A plan is a commit for each batch.
+        match (commits.len(), &self.planner) {
+            (0, _) => {}
+            (partitions, None) => tracing::info!(partitions, "offsets committed"),
+            (partitions, Some(_)) => tracing::debug!(partitions, "offsets committed"),
         }
         for commit in commits {
             let Commit { source, offset, metadata } = &commit;
@@ -340,10 +342,15 @@ impl Host {
     }
 }
 
-async fn process(pipeline: &Pipeline, batch: &Arc<Batch>, planned: Option<PlannedBatch>) -> Fates {
+async fn process(
+    pipeline: &Pipeline,
+    batch: &Arc<Batch>,
+    lease: &mut Lease,
+    planned: Option<PlannedBatch>,
+) -> Fates {
     use crate::fates::Fate;
     let started = Instant::now();
-    let fates = pipeline.process(batch, planned).await;
+    let fates = pipeline.process(batch, lease, planned).await;
     tracing::info!(
         records = batch.len(),
         bytes = batch.size_bytes(),

@@ -11,7 +11,7 @@ use crate::retry::Backoff;
 use crate::schema::diff::changes;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Server, Table, read, why_not_exactly_once};
+use crate::sink::{Server, Table, planned_settings, read, why_not_exactly_once};
 use crate::user_schema::UserSchema;
 
 /// How often something that an operator must mend is looked at again.
@@ -155,11 +155,12 @@ impl Tables {
     }
 
     async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
-        let table = read(&self.server, &self.database, &self.table).await?;
-        if self.is_exactly_once
-            && let Some(text) = why_not_exactly_once(&self.server, &table).await?
-        {
-            return Err(Hold::Paused(text));
+        let mut table = read(&self.server, &self.database, &self.table).await?;
+        if self.is_exactly_once {
+            if let Some(text) = why_not_exactly_once(&self.server, &table).await? {
+                return Err(Hold::Paused(text));
+            }
+            table.settings.extend(planned_settings(&self.server).await?);
         }
         let plan = TablePlan::new(&table.schema, &self.rules).map_err(|errors| {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redact::Redact;
+use sluicegate::budget::Budget;
 use sluicegate::config::{Environment, Plugins};
 use sluicegate::decode::decode;
 use sluicegate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
@@ -66,7 +67,7 @@ fn plugins(file: &str, config: &str, cache: Option<&Path>) -> anyhow::Result<Plu
 }
 
 async fn load(plugins: &Plugins) -> anyhow::Result<RowsHooks> {
-    let hooks = Hooks::load(plugins, Arc::default(), Arc::new(Status::default())).await?;
+    let hooks = Hooks::load(plugins, Arc::default(), budget(), Arc::new(Status::default())).await?;
     hooks.rows.ok_or_else(|| anyhow::anyhow!("no plugin on payloads"))
 }
 
@@ -170,7 +171,7 @@ fn table() -> anyhow::Result<TablePlan> {
 async fn load_arrow(is_writing: bool) -> anyhow::Result<(ArrowHooks, Arc<Fit>)> {
     let config = format!(r#"{{"write":{is_writing}}}"#);
     let plugins = plugins("passthrough-arrow.wasm", &config, None)?;
-    let hooks = Hooks::load(&plugins, Arc::default(), Arc::default()).await?;
+    let hooks = Hooks::load(&plugins, Arc::default(), budget(), Arc::default()).await?;
     let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
     let fit = hooks.fit(&Arc::new(table()?)).await.map_err(|hold| held(&hold))?;
     Ok((hooks, fit))
@@ -269,4 +270,9 @@ async fn main() -> anyhow::Result<()> {
     println!("\n| | | |\n|---|---|---|");
     failing().await?;
     loading().await
+}
+
+/// One that never stops anything.
+fn budget() -> Arc<Budget> {
+    Budget::new(1, usize::MAX)
 }

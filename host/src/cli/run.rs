@@ -103,7 +103,8 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     let server = Server::new(&config.clickhouse)?;
     let (states, asked) = (Arc::clone(&observed.lookups), Some(server.clone()));
     let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
-    let hooks = Hooks::load(&config.plugins, Arc::new(lookups), Arc::clone(status)).await?;
+    let (lookups, budget) = (Arc::new(lookups), Arc::clone(&observed.budget));
+    let hooks = Hooks::load(&config.plugins, lookups, budget, Arc::clone(status)).await?;
     let pipeline = Pipeline {
         admission: Admission {
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,

@@ -26,6 +26,55 @@ impl Delivery {
     }
 }
 
+/// What an operator found out about ranges that the host could not tell of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// The token of each, and whether its rows are in the table.
+    of: Vec<(String, bool)>,
+}
+
+impl Answers {
+    const WORDS: &[(&str, bool)] = &[("landed", true), ("not_landed", false)];
+
+    /// Whether the rows that were sent under a token are in the table, if that was answered.
+    pub fn has_landed(&self, token: &str) -> Option<bool> {
+        self.of.iter().find(|(of, _)| of == token).map(|(_, has_landed)| *has_landed)
+    }
+
+    /// The entries of the configuration.
+    pub fn as_text(&self) -> String {
+        let entry = |(token, has_landed): &(String, bool)| {
+            format!("{token}={}", word(Self::WORDS, *has_landed))
+        };
+        self.of.iter().map(entry).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Reads DELIVERY_ANSWERS.
+pub(super) fn read_answers(reader: &mut Reader<'_>) -> Answers {
+    const NAME: &str = "DELIVERY_ANSWERS";
+    let mut of = Vec::new();
+    for entry in reader.list(NAME) {
+        let parts = entry.split_once('=');
+        let answer = parts.and_then(|(token, answer)| {
+            let (_, answer) = Answers::WORDS.iter().find(|(word, _)| *word == answer.trim())?;
+            let token = token.trim();
+            let is_token = token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_token.then(|| (token.to_owned(), *answer))
+        });
+        match answer {
+            Some(answer) => of.push(answer),
+            None => reader.refuse(
+                NAME,
+                "a list of token=landed or token=not_landed",
+                &entry,
+                "copy the token, 32 hexadecimal digits, from the text that asks for the answer",
+            ),
+        }
+    }
+    Answers { of }
+}
+
 /// Reads the variable; what it rules out of the others is ruled out here.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -66,6 +115,18 @@ mod tests {
         let config = config(&[("DELIVERY", "exactly_once"), ("METADATA_COLUMNS", "t=token")]);
         assert_eq!(config.delivery, Delivery::ExactlyOnce);
         assert!(!config.clickhouse.async_insert);
+    }
+
+    #[test]
+    fn answers_are_told_by_token() {
+        let (here, there) = ("0123456789abcdef0123456789abcdef", "f".repeat(32));
+        let text = format!("{here}=landed,{there}=not_landed");
+        let answers = config(&[("DELIVERY_ANSWERS", &text)]).answers;
+        assert_eq!(answers.has_landed(here), Some(true));
+        assert_eq!(answers.has_landed(&there), Some(false));
+        assert_eq!(answers.has_landed("another"), None);
+        assert_eq!(answers.as_text(), text);
+        assert!(errors(&[("DELIVERY_ANSWERS", "abc=landed")]).contains("32 hexadecimal digits"));
     }
 
     #[test]

@@ -8,8 +8,19 @@ impl Config {
     /// `***`, what is not set reads as an empty text. Of the variables of plugins
     /// and lookups, those of each one there is.
     pub fn describe(&self) -> Vec<(String, String)> {
-        let Self { kafka, batch, clickhouse, delivery, dlq, rules, plugins, admin, log, fields } =
-            self;
+        let Self {
+            kafka,
+            batch,
+            clickhouse,
+            delivery,
+            answers,
+            dlq,
+            rules,
+            plugins,
+            admin,
+            log,
+            fields,
+        } = self;
         let security = &kafka.security;
         let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
         let mut described: Vec<(String, String)> = [
@@ -40,6 +51,7 @@ impl Config {
             ("CLICKHOUSE_SSL_CA_LOCATION", clickhouse.ca_location.clone().unwrap_or_default()),
             ("CLICKHOUSE_ASYNC_INSERT", u8::from(clickhouse.async_insert).to_string()),
             ("DELIVERY", delivery.as_str().to_owned()),
+            ("DELIVERY_ANSWERS", answers.as_text()),
             ("DLQ_FORMAT", dlq.format.as_str().to_owned()),
             ("DLQ_MAX_SHARE", dlq.max_share.to_string()),
             ("REQUIRED_COLUMNS", rules.required.join(",")),

@@ -28,7 +28,7 @@ mod tests;
 pub use admin::Admin;
 pub use batch::Batch;
 pub use clickhouse::ClickHouse;
-pub use delivery::Delivery;
+pub use delivery::{Answers, Delivery};
 pub use env::Environment;
 pub use fields::Fields;
 pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
@@ -46,6 +46,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// What is promised of each record.
     pub delivery: Delivery,
+    /// What an operator found out where the host could not tell what landed.
+    pub answers: Answers,
     /// The bounds of batches and memory.
     pub batch: Batch,
     /// Server, table and settings.
@@ -82,6 +84,7 @@ impl Config {
             batch,
             clickhouse,
             delivery,
+            answers: delivery::read_answers(&mut reader),
             dlq: rules::read_dlq(&mut reader),
             rules: rules::read_rules(&mut reader),
             fields,

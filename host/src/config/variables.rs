@@ -85,7 +85,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "MEMORY_BUDGET_BYTES",
         "134217728",
-        "most payload bytes held at once, 1048576 to 68719476736; reading stops at it",
+        "most bytes of working memory: queue, batches, plugins and INSERTs, 1048576 to 68719476736; reading stops at it",
     ),
     optional(
         "SHUTDOWN_TIMEOUT_MS",
@@ -116,6 +116,11 @@ pub static VARIABLES: &[Variable] = &[
         "DELIVERY",
         "at_least_once",
         "`at_least_once` or `exactly_once`, which needs a table that deduplicates: docs/exactly-once.md",
+    ),
+    optional(
+        "DELIVERY_ANSWERS",
+        "",
+        "what an operator found where `exactly_once` paused for want of proof, as a list of `token=landed` or `token=not_landed`",
     ),
     optional(
         "DLQ_FORMAT",

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::stderr::Tail;
 use super::voice::Voice;
 use super::world::World;
+use crate::budget::Budget;
 
 /// Least bytes that one answer may have; else four times what was asked.
 const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -65,12 +66,14 @@ impl host::Host for State {
 }
 
 /// A plugin's bounds for each instance and call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Bounds {
     /// Longest call.
     pub timeout: Duration,
     /// Most memory of an instance.
     pub memory_bytes: usize,
+    /// What its memory counts in.
+    pub budget: Arc<Budget>,
 }
 
 /// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
@@ -94,7 +97,7 @@ impl<W: World> Instance<W> {
     pub fn new(
         engine: &Engine,
         linked: &W::Linked,
-        bounds: Bounds,
+        bounds: &Bounds,
         config: &str,
         (voice, granted): (Arc<Voice>, Arc<Granted>),
     ) -> Result<Self, Failure> {
@@ -104,7 +107,7 @@ impl<W: World> Instance<W> {
             .stderr(stderr.clone())
             .max_random_size(MAX_RANDOM_BYTES)
             .build();
-        let limits = Limits::new(bounds.memory_bytes);
+        let limits = Limits::new(bounds.memory_bytes, bounds.budget.hold());
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
         let mut store =

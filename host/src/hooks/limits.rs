@@ -2,6 +2,8 @@
 
 use wasmtime::{ResourceLimiter, Result};
 
+use crate::budget::Held;
+
 /// Most elements of a table of functions; a plugin of Rust, Python or JavaScript has some thousands.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// Most core instances, tables and memories of one component: an adapter or two beside itself.
@@ -12,13 +14,15 @@ const MAX_PARTS: usize = 32;
 pub struct Limits {
     max_memory_bytes: usize,
     memory_bytes: usize,
+    /// The same memory in the budget of the host.
+    held: Held,
     was_refused: bool,
 }
 
 impl Limits {
-    /// Limits with this much memory in all.
-    pub fn new(max_memory_bytes: usize) -> Self {
-        Self { max_memory_bytes, memory_bytes: 0, was_refused: false }
+    /// Limits with this much memory in all; what the guest takes of it is held.
+    pub fn new(max_memory_bytes: usize, held: Held) -> Self {
+        Self { max_memory_bytes, memory_bytes: 0, held, was_refused: false }
     }
 
     /// A call begins: what was refused before is no cause of what happens in it.
@@ -56,6 +60,7 @@ impl ResourceLimiter for Limits {
             return Ok(false);
         }
         self.memory_bytes = grown;
+        self.held.set(grown);
         Ok(true)
     }
 
@@ -84,16 +89,18 @@ impl ResourceLimiter for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
 
     #[test]
     fn memories_count_together_and_a_refusal_is_remembered() {
-        let mut limits = Limits::new(100);
+        let budget = Budget::new(1, 1_000);
+        let mut limits = Limits::new(100, budget.hold());
         assert!(limits.memory_growing(0, 60, None).unwrap());
         assert!(limits.memory_growing(0, 40, None).unwrap());
         assert!(!limits.was_refused());
         assert!(!limits.memory_growing(40, 41, None).unwrap());
         assert!(limits.was_refused());
-        assert_eq!(limits.memory_bytes(), 100);
+        assert_eq!((limits.memory_bytes(), budget.used_bytes()), (100, 100));
         limits.begin_call();
         assert!(!limits.was_refused());
     }

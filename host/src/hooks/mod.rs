@@ -33,6 +33,7 @@ pub use file::{File, Sees};
 pub use manifest::Manifest;
 pub use rows::RowsHooks;
 
+use crate::budget::Budget;
 use crate::config::Plugins;
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
@@ -55,13 +56,14 @@ impl Hooks {
     pub async fn load(
         config: &Plugins,
         lookups: Arc<Lookups>,
+        budget: Arc<Budget>,
         status: Arc<Status>,
     ) -> anyhow::Result<Self> {
         if config.list.is_empty() {
             return Ok(Self::default());
         }
         let config = config.clone();
-        let (rows, arrow) = crate::blocking::run(move || open(&config, &lookups)).await?;
+        let (rows, arrow) = crate::blocking::run(move || open(&config, &lookups, &budget)).await?;
         Ok(Self { rows: RowsHooks::new(rows, Arc::clone(&status)), arrow: ArrowHooks::new(arrow) })
     }
 
@@ -80,7 +82,7 @@ impl Hooks {
 
 type Opened = (Vec<Plugin<bindings::RowsPlugin>>, Vec<Plugin<bindings::ArrowPlugin>>);
 
-fn open(config: &Plugins, lookups: &Arc<Lookups>) -> anyhow::Result<Opened> {
+fn open(config: &Plugins, lookups: &Arc<Lookups>, budget: &Arc<Budget>) -> anyhow::Result<Opened> {
     let engine = engine::engine(config.cache_dir.as_deref())?;
     let (mut rows, mut arrow) = (Vec::new(), Vec::new());
     for plugin in &config.list {
@@ -94,11 +96,11 @@ fn open(config: &Plugins, lookups: &Arc<Lookups>) -> anyhow::Result<Opened> {
                      put it in front of them",
                     place()
                 );
-                let plugin = Plugin::new(&engine, &file, plugin, config, lookups);
+                let plugin = Plugin::new(&engine, &file, plugin, config, lookups, budget);
                 rows.push(plugin.with_context(place)?);
             }
             Sees::Arrow => {
-                let plugin = Plugin::new(&engine, &file, plugin, config, lookups);
+                let plugin = Plugin::new(&engine, &file, plugin, config, lookups, budget);
                 arrow.push(plugin.with_context(place)?);
             }
         }

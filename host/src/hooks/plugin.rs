@@ -13,6 +13,7 @@ use super::granted::Granted;
 use super::instance::{Bounds, Instance};
 use super::voice::Voice;
 use super::world::World;
+use crate::budget::Budget;
 use crate::config::{self, OnBreaker, Secret};
 use crate::lookups::Lookups;
 use crate::observe::count;
@@ -76,6 +77,7 @@ impl<W: World> Plugin<W> {
         plugin: &config::Plugin,
         plugins: &config::Plugins,
         lookups: &Arc<Lookups>,
+        budget: &Arc<Budget>,
     ) -> anyhow::Result<Self> {
         let title: Arc<str> = match &file.manifest {
             Some(manifest) => {
@@ -87,7 +89,11 @@ impl<W: World> Plugin<W> {
         let mut loaded = Self {
             name: plugin.name.clone(),
             title: Arc::clone(&title),
-            bounds: Bounds { timeout: plugin.timeout, memory_bytes: plugin.memory_bytes },
+            bounds: Bounds {
+                timeout: plugin.timeout,
+                memory_bytes: plugin.memory_bytes,
+                budget: Arc::clone(budget),
+            },
             breaker: Breaker::new(plugins.breaker_share),
             on_breaker: plugins.on_breaker,
             engine: engine.clone(),
@@ -150,6 +156,6 @@ impl<W: World> Plugin<W> {
 
     fn make(&self) -> Result<Instance<W>, Failure> {
         let services = (Arc::clone(&self.voice), Arc::clone(&self.granted));
-        Instance::new(&self.engine, &self.linked, self.bounds, self.config.expose(), services)
+        Instance::new(&self.engine, &self.linked, &self.bounds, self.config.expose(), services)
     }
 }

@@ -249,7 +249,7 @@ pub(super) const BUDGET_USED: Metric = metric(
     Kind::Gauge,
     "bytes",
     &[],
-    "Working memory of the batches in flight",
+    "Working memory of the batches in flight and of plugins",
 );
 pub(super) const BUDGET_LIMIT: Metric = metric(
     "sluicegate_budget_limit_bytes",

@@ -298,16 +298,18 @@ impl Partition {
         }
         self.grant();
         let mut has_new = false;
-        for (at, range) in self.ranges.iter_mut().enumerate() {
-            range.is_asked = range.planned.is_some() && (range.is_told || at < MAX_JOINED);
+        for range in &mut self.ranges {
+            range.is_asked = range.planned.is_some();
             if !range.is_asked {
                 break;
             }
             has_new |= !range.is_told;
         }
+        if !has_new && !retires {
+            return None;
+        }
         let commit = self.plan()?;
-        let is_due = has_new || (retires && self.told.as_ref() != Some(&commit));
-        if !is_due {
+        if !has_new && self.told.as_ref() == Some(&commit) {
             return None;
         }
         self.awaits = Some(commit.clone());
@@ -331,9 +333,13 @@ impl Partition {
             let Some(at) = self.ranges.iter().position(|range| range.end == wish.end) else {
                 continue;
             };
-            let room = (MAX_PLANNED + 1).saturating_sub(self.ranges.len());
-            let is_whole = wish.into.len() == 1;
-            if !is_whole && (at > 0 || wish.into.len() > room) {
+            // A batch that joins leaves room for the halves of the first; those that wait to join take none.
+            let planned = self.ranges.iter().filter(|range| range.planned.is_some()).count();
+            let is_granted = match wish.into.len() {
+                1 => at < MAX_JOINED,
+                more => at == 0 && planned + more - 1 <= MAX_PLANNED,
+            };
+            if !is_granted {
                 self.wishes.push(wish);
                 continue;
             }
@@ -585,6 +591,27 @@ mod tests {
         planner.settle_one(&source(), EPOCH, 1);
         assert_eq!(due(&mut planner, false).unwrap().1.len(), MAX_JOINED);
         assert_eq!(waiting.len(), 60);
+    }
+
+    /// 1,000,000 records in one batch are halved 20 times, while as many batches wait as may be in flight.
+    #[test]
+    fn the_first_can_be_split_to_its_records_however_many_batches_wait() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        take(&mut planner, 0, 999_999);
+        plan(&mut planner, &[1_000_000]);
+        let _waiting: Vec<_> = (1_000_000..1_000_063)
+            .map(|at| {
+                take(&mut planner, at, at);
+                wish(&mut planner, &[at + 1])
+            })
+            .collect();
+        due(&mut planner, false).unwrap();
+        answer(&mut planner);
+        let mut end = 1_000_000;
+        while end > 1 {
+            let halves = plan(&mut planner, &[end / 2, end]);
+            end = halves[0].planned.end;
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use errors::hold_of_select;
 pub use fitness::why_not_exactly_once;
 pub use pieces::Piece;
 pub use refusal::{Refusal, Refused, rejection};
-pub use settings::needed_settings;
+pub use settings::{needed_settings, planned_settings};
 pub use table::{Description, Facts, Table, describe, may_insert, read, version};
 
 use crate::blocking;

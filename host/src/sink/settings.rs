@@ -21,9 +21,22 @@ pub const ALWAYS: &[(&str, &str)] = &[
 /// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
 /// partition is committed before the next is written). Its views drop what they have already.
 pub const PLANNED: &[(&str, &str)] = &[
+    ("insert_deduplicate", "1"),
     ("max_insert_delayed_streams_for_parallel_write", "1000000"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
 ];
+
+/// What newer servers decide by whether tokens count; older ones lack it.
+const DEDUPLICATE: &str = "deduplicate_insert";
+
+/// The settings beside [`PLANNED`] that the server needs.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn planned_settings(server: &Server) -> Result<Settings, Hold> {
+    let is_known = knows_setting(server, DEDUPLICATE).await?;
+    Ok(if is_known { vec![(DEDUPLICATE, "enable")] } else { Settings::new() })
+}
 
 /// Of a table with JSON: what is in an object keeps its type, where `2026-1-1` would become a date
 /// written otherwise, and true beside a number 1.

@@ -153,6 +153,17 @@ impl Builder {
         open.chain(&self.full).map(Batch::size_bytes).sum()
     }
 
+    /// How many messages may be read at a time, at most `max`: no more than the batch that all partitions
+    /// share has room for.
+    pub fn room(&self, max: usize) -> usize {
+        match self.open.first() {
+            Some(open) if !self.is_by_partition => {
+                open.max_records.saturating_sub(open.batch.len() as usize).clamp(1, max)
+            }
+            _ => max,
+        }
+    }
+
     /// Whether a batch waits that is full.
     pub fn has_full(&self) -> bool {
         !self.full.is_empty()
@@ -162,8 +173,11 @@ impl Builder {
     /// enough.
     pub fn due(&mut self) -> Option<Batch> {
         let bounds = &self.bounds;
-        let of_open = |open: &mut Open| open.is_due(bounds).then(|| open.cut(bounds)).flatten();
-        self.full.pop_front().or_else(|| self.open.iter_mut().find_map(of_open))
+        self.full.pop_front().or_else(|| {
+            // The one that has waited longest, so that no partition starves behind another.
+            let due = self.open.iter_mut().filter(|open| open.is_due(bounds));
+            due.min_by_key(|open| open.since)?.cut(bounds)
+        })
     }
 
     /// How long until a batch is due by its linger; `None` while there is none.
@@ -173,13 +187,23 @@ impl Builder {
         since.map(|since| self.bounds.linger.saturating_sub(since.elapsed())).min()
     }
 
-    /// What is left, full or not. What belongs to a planned range that was not read whole is dropped:
-    /// it may only go as planned.
+    /// What is left, full or not, at a stop. What belongs to a planned range that was not read whole is
+    /// dropped: it may only go as planned. Where each partition has batches of its own, many may be full
+    /// and wait for their turn: they are dropped too, and with them what was read behind them, since a gap
+    /// would count as settled. Whoever comes next reads it all.
     pub fn rest(&mut self) -> Vec<Batch> {
         let mut rest: Vec<Batch> = self.full.drain(..).collect();
+        let mut dropped = Vec::new();
+        if self.is_by_partition {
+            let runs = rest.iter().flat_map(Batch::runs);
+            dropped.extend(runs.map(|run| run.source.clone()));
+            rest.clear();
+        }
         for open in &mut self.open {
+            let is_behind =
+                |batch: &Batch| batch.runs().iter().any(|run| dropped.contains(&run.source));
             let batch = open.cut(&self.bounds);
-            rest.extend(batch.filter(|_| open.ends.is_empty()));
+            rest.extend(batch.filter(|batch| open.ends.is_empty() && !is_behind(batch)));
         }
         rest
     }

@@ -34,6 +34,8 @@ pub enum Rebalance {
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
     waiter: Arc<Waiter>,
+    /// Holds for as long as commits are refused until an operator mends something.
+    commit_waiter: Waiter,
     progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
@@ -44,11 +46,12 @@ impl SourceContext {
     pub fn new(
         events: UnboundedSender<SourceEvent>,
         waiter: Arc<Waiter>,
+        commit_waiter: Waiter,
         progress: Arc<Progress>,
     ) -> Self {
         let is_closing = AtomicBool::new(false);
         let (rebalances, denial) = (Mutex::default(), Mutex::default());
-        Self { events, waiter, progress, rebalances, denial, is_closing }
+        Self { events, waiter, commit_waiter, progress, rebalances, denial, is_closing }
     }
 
     /// The changes noted since the last call, oldest first.
@@ -119,11 +122,14 @@ impl ConsumerContext for SourceContext {
             Err(error) => {
                 let event = failed(&error, partitions(offsets));
                 if let SourceEvent::CommitFailed { needs_operator: true, text, .. } = &event {
-                    self.waiter.hold(Hold::Paused(text.clone()));
+                    self.commit_waiter.hold(Hold::Paused(text.clone()));
                 }
                 vec![event]
             }
-            Ok(()) => answers(offsets),
+            Ok(()) => {
+                self.commit_waiter.release();
+                answers(offsets)
+            }
         };
         for event in events {
             // The pipeline may be gone while the consumer closes.
@@ -175,8 +181,18 @@ fn answers(list: &TopicPartitionList) -> Vec<SourceEvent> {
     events
 }
 
-/// While a group changes its assignment a broker takes no commit: that is known not to be stored.
-/// Of any other failure librdkafka does not tell whether an earlier try of its own was taken.
+/// What a broker answers to a commit that it does not take. While a group changes its assignment it takes
+/// none; that of a generation that is over it never takes again, and if it took an earlier try of
+/// librdkafka's own, the next plan names the same ranges.
+const REFUSED: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::RebalanceInProgress,
+    RDKafkaErrorCode::IllegalGeneration,
+    RDKafkaErrorCode::StaleMemberEpoch,
+    RDKafkaErrorCode::OffsetMetadataTooLarge,
+];
+
+/// Of any other failure than [`REFUSED`] librdkafka does not tell whether an earlier try of its own was
+/// taken.
 pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     let code = error.rdkafka_error_code();
     let needs_operator = code == Some(RDKafkaErrorCode::OffsetMetadataTooLarge);
@@ -187,7 +203,7 @@ pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     };
     SourceEvent::CommitFailed {
         of,
-        is_refused: code == Some(RDKafkaErrorCode::RebalanceInProgress),
+        is_refused: code.is_some_and(|code| REFUSED.contains(&code)),
         needs_operator,
         text: format!("{error}{hint}"),
     }

@@ -76,7 +76,13 @@ pub fn topic_ids<C: ConsumerContext>(
             let id = sys::rd_kafka_TopicDescription_topic_id(topic);
             let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
             let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
-            ids.insert(name, (u128::from(high) << 64) | u128::from(low));
+            let id = (u128::from(high) << 64) | u128::from(low);
+            if id == 0 {
+                return Err(format!(
+                    "the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"
+                ));
+            }
+            ids.insert(name, id);
         }
         Ok(ids)
     }

@@ -70,7 +70,9 @@ impl Poller {
     ) -> anyhow::Result<Self> {
         let waiter = Arc::new(observed.status.waiter("kafka"));
         let progress = Arc::clone(&observed.progress);
-        let context = SourceContext::new(events.clone(), Arc::clone(&waiter), progress);
+        let commit_waiter = observed.status.waiter("commit");
+        let context =
+            SourceContext::new(events.clone(), Arc::clone(&waiter), commit_waiter, progress);
         let consumer: BaseConsumer<SourceContext> =
             settings::consumer(&config.kafka, config.batch.memory_budget_bytes)
                 .create_with_context(context)
@@ -152,7 +154,9 @@ impl Poller {
             std::thread::sleep(POLL_INTERVAL);
             return;
         }
-        let wait = self.builder.due_in().unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
+        // What is due goes when there is a slot, for which nobody waits here.
+        let due_in = self.builder.due_in().filter(|due_in| !due_in.is_zero());
+        let wait = due_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
         self.read(wait);
     }
 
@@ -189,7 +193,8 @@ impl Poller {
     fn read(&mut self, wait: Duration) {
         let (builder, moved) = (&mut self.builder, &mut self.moved);
         let mut errors = Vec::new();
-        let count = self.queue.consume(wait, MAX_MESSAGES, |message| match message.error() {
+        let room = builder.room(MAX_MESSAGES);
+        let count = self.queue.consume(wait, room, |message| match message.error() {
             Some((code, text)) => errors.push((message.source(), code, text)),
             None => {
                 if !moved.is_empty() {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{EXIT_CONFIG, Exit};
+use crate::budget::Budget;
 use crate::config::{Config, Environment, LookupSource};
 use crate::dead_letter::DeadLetters;
 use crate::hooks::Hooks;
@@ -96,7 +97,8 @@ async fn look(timeout: Duration) -> Report {
         None => Err(Check::not_known(PLUGINS, "a lookup is not there")),
         Some(lookups) => {
             let status = Arc::new(Status::default());
-            Hooks::load(&config.plugins, Arc::new(lookups), status).await.map_err(broken)
+            let budget = Budget::new(1, usize::MAX);
+            Hooks::load(&config.plugins, Arc::new(lookups), budget, status).await.map_err(broken)
         }
     };
     let hooks = hooks.unwrap_or_else(|check| {

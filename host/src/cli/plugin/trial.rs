@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::lookup::LookupFile;
 use super::table;
+use crate::budget::Budget;
 use crate::config::{Environment, Plugins};
 use crate::decode::decode;
 use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
@@ -68,7 +69,8 @@ impl Trial {
     async fn begin(&self) -> anyhow::Result<Loaded> {
         let (plugins, status) = (self.plugins()?, Arc::new(Status::default()));
         let lookups = Lookups::load(&plugins.lookups, None, Arc::clone(&status), Arc::default());
-        let hooks = Hooks::load(&plugins, Arc::new(lookups.await?), status).await?;
+        let budget = Budget::new(1, usize::MAX);
+        let hooks = Hooks::load(&plugins, Arc::new(lookups.await?), budget, status).await?;
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
             (None, Some(arrow), Some(path)) => {

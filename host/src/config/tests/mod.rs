@@ -47,9 +47,20 @@ pub(super) fn warnings(changes: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_required_variables_alone_give_every_default() {
-    let Config { kafka, batch, clickhouse, delivery, dlq, rules, plugins, admin, log, fields } =
-        config(&[]);
-    assert_eq!(delivery, Delivery::AtLeastOnce);
+    let Config {
+        kafka,
+        batch,
+        clickhouse,
+        delivery,
+        answers,
+        dlq,
+        rules,
+        plugins,
+        admin,
+        log,
+        fields,
+    } = config(&[]);
+    assert_eq!((delivery, answers), (Delivery::AtLeastOnce, Answers::default()));
     assert_eq!(fields, Fields::default());
     assert_eq!(kafka.brokers, "kafka:9092");
     assert_eq!(kafka.source, [SourceTopic::Literal("trips".to_owned())]);
