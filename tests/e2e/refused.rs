@@ -204,6 +204,29 @@ async fn nothing_is_dead_lettered_for_a_plan_that_is_stale() -> anyhow::Result<(
     Ok(())
 }
 
+/// A column is made required: elements that were allowed to be null no longer are.
+#[tokio::test]
+async fn what_a_column_requires_meanwhile_is_asked_of_the_next_record() -> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, sizes Array(Nullable(Int16))) ENGINE = MergeTree ORDER BY id",
+    )
+    .await?
+    .with("DLQ_MAX_SHARE", "1");
+    let record = |id: u64, sizes: &str| format!(r#"{{"id":{id},"sizes":{sizes}}}"#);
+    job.produce([record(1, "[1,null]")]).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    job.stack.query("ALTER TABLE t DROP COLUMN sizes, ADD COLUMN sizes Array(Int16)").await?;
+    job.produce([record(2, "[2,null]"), record(3, "[3]")]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
+    let letters = job.dead_letters()?;
+    assert_eq!((letters.len(), letters[0].reason()), (1, "null_not_allowed"));
+    assert_eq!(job.query("SELECT id FROM t ORDER BY id").await?, "1\n3");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_batch_that_is_mostly_bad_pulls_the_brake_instead_of_filling_the_dead_letters()
 -> anyhow::Result<()> {
