@@ -335,7 +335,7 @@ fn refusal(key: &str, typed: &[&str]) -> Option<String> {
         "enable.partition.eof" => own("the source reads partitions without an end"),
         "allow.auto.create.topics" => own("a mistyped topic would come to be; create topics first"),
         "enable.idempotence" | "acks" | "request.required.acks" => {
-            own("dead letters are produced idempotently and acknowledged by all replicas")
+            own("dead letters are acknowledged by all replicas, and may stand twice")
         }
         "transactional.id" => own("dead letters are not produced in transactions"),
         "plugin.library.paths" | "ssl.engine.location" => {

@@ -167,8 +167,8 @@ fn properties_that_the_host_owns_are_refused_with_what_to_use_instead() {
     "enable.auto.offset.store": leave it out: offsets are stored by the host
     "enable.partition.eof": leave it out: the source reads partitions without an end
     "allow.auto.create.topics": leave it out: a mistyped topic would come to be; create topics first
-    "enable.idempotence": leave it out: dead letters are produced idempotently and acknowledged by all replicas
-    "acks": leave it out: dead letters are produced idempotently and acknowledged by all replicas
+    "enable.idempotence": leave it out: dead letters are acknowledged by all replicas, and may stand twice
+    "acks": leave it out: dead letters are acknowledged by all replicas, and may stand twice
     "transactional.id": leave it out: dead letters are not produced in transactions
     "plugin.library.paths": leave it out: it loads foreign code into the process
     "test.mock.num.brokers": leave it out: it replaces the brokers by a mock
