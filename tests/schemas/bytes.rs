@@ -19,7 +19,7 @@ const BYTES: &[u8] =
     b"\"\\{}[],: \n\x00\x1f\x7f0123456789-+.eEtfnulrase/T\xff\xc3\xa9\xed\xa0\x80\xf0";
 
 /// A record with some bytes changed, lost, doubled or moved.
-fn changed(rng: &mut Rng, record: &[u8]) -> Vec<u8> {
+pub fn changed(rng: &mut Rng, record: &[u8]) -> Vec<u8> {
     let mut bytes = record.to_vec();
     for _ in 0..rng.usize(1..=3) {
         let at = rng.usize(..bytes.len());

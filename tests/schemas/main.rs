@@ -9,5 +9,6 @@ mod cover;
 mod excuses;
 mod further;
 mod official;
+mod oracle;
 mod tables;
 mod values;

@@ -19,7 +19,7 @@ pub struct Table {
 }
 
 /// A column's name, type and DEFAULT.
-type Column = (&'static str, &'static str, &'static str);
+pub type Column = (&'static str, &'static str, &'static str);
 
 /// Every scalar.
 const SCALARS: &[Column] = &[
@@ -111,16 +111,21 @@ const RULED: &[Column] = &[
     ("rest", "String", ""),
 ];
 
+/// The plan of a table of these columns.
+pub fn plan(columns: &[Column], rules: &Rules) -> TablePlan {
+    let rows = columns.iter().map(|(name, ty, default)| ColumnRow {
+        name: (*name).into(),
+        ty: (*ty).into(),
+        default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+        default_expression: (*default).into(),
+    });
+    let table = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+    TablePlan::new(&table, rules).unwrap()
+}
+
 impl Table {
     fn new(name: &'static str, columns: &[Column], rules: &Rules) -> Self {
-        let rows = columns.iter().map(|(name, ty, default)| ColumnRow {
-            name: (*name).into(),
-            ty: (*ty).into(),
-            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
-            default_expression: (*default).into(),
-        });
-        let table = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
-        let plan = TablePlan::new(&table, rules).unwrap();
+        let plan = plan(columns, rules);
         let schema = UserSchema::new(&json_schema(&plan).unwrap().to_string()).unwrap();
         Self { name, plan, schema }
     }

@@ -21,6 +21,8 @@ use hashbrown::HashSet;
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of, twice, within};
 use super::number::{integer, is_long_integer};
+use super::parser::Parser;
+use super::reader::Reader as _;
 use super::value::{text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{date, nested};
@@ -129,7 +131,7 @@ impl Reader<'_> {
             let refused = || fault(Reason::NullNotAllowed, expected(ty), token);
             return if ty.is_nullable { Ok(()) } else { Err(refused()) };
         }
-        nested::put(&mut Column::new(ty, 1), ty, self.rules, token)?;
+        nested::put(&mut Column::new(ty, 1), ty, self.rules, &mut Parser::of(token))?;
         is_read_alike(ty, token)
     }
 }

@@ -15,6 +15,8 @@
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
 use super::nested::put_part;
+use super::parser::Parser;
+use super::reader::Reader as _;
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
@@ -34,7 +36,7 @@ pub fn put(
                 continue;
             }
             let len = part.len();
-            match put_part(part, member, rules, token) {
+            match put_part(part, member, rules, &mut Parser::of(token)) {
                 Ok(()) => {
                     let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
                     return column.choose(at).ok_or_else(mismatch);

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::columns::Column;
 use super::fault::{expected, fault};
 use super::nested::put;
+use super::parser::Parser;
+use super::reader::Reader as _;
 use super::value::ticks;
 use crate::record::{Batch, Record};
 use crate::rejection::{Fault, Reason, Rejection, Stage};
@@ -80,7 +82,7 @@ fn put_metadata(
         // Known when the row is sent.
         Metadata::Token => put_text(column, plan, ""),
         Metadata::Headers => {
-            put(column, &plan.ty, plan.values, &headers(plan, record)?.to_string())
+            put(column, &plan.ty, plan.values, &mut Parser::of(&headers(plan, record)?.to_string()))
         }
     }
 }

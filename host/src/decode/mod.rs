@@ -10,10 +10,13 @@ mod fault;
 mod float;
 mod forms;
 mod json;
+mod judge;
 mod member;
 mod metadata;
 mod nested;
 mod number;
+mod parser;
+mod reader;
 mod record;
 mod sound;
 mod text;
@@ -40,6 +43,8 @@ use fault::fault;
 pub use fault::kind_of;
 pub use forms::forms;
 pub use metadata::with_metadata;
+use parser::Parser;
+use reader::Token;
 pub use sound::{each_field, takes};
 pub use text::judge_text;
 pub use value::text_of;
@@ -50,6 +55,20 @@ const MAX_DEPTH: usize = 127;
 
 /// Decodes payloads; each comes with its record.
 pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
+    decode_by(plan, payloads, parse)
+}
+
+/// The same by serde, slower: what [`decode`] is held against, value by value and in speed.
+#[doc(hidden)]
+pub fn seed_path<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
+    decode_by(plan, payloads, by_serde)
+}
+
+fn decode_by<'a>(
+    plan: &TablePlan,
+    payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+    read: Read,
+) -> Rows {
     let capacity = payloads.size_hint().1.unwrap_or(0);
     let mut columns: Vec<Column> =
         plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
@@ -57,7 +76,7 @@ pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a 
     let mut noticed = Noticed::default();
     for (origin, payload) in payloads {
         let (row, replaced) = (origins.len(), noticed.replaced.len());
-        match decode_one(plan, &mut columns, row, payload, &mut noticed) {
+        match read(plan, &mut columns, row, payload, &mut noticed) {
             Ok(()) => {
                 complete(plan, &mut columns, row, origin, &mut absent);
                 origins.push(origin);
@@ -76,27 +95,53 @@ pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a 
     Rows { batch, origins, absent, rejections, dropped, written, noticed }
 }
 
-fn decode_one(
+/// How one record is read as row `row`. On a fault the columns may hold a part of the row.
+type Read = fn(&TablePlan, &mut [Column], usize, &[u8], &mut Noticed) -> Result<(), Box<Fault>>;
+
+/// In one pass. What is wrong with a record is told as the oracle tells it.
+fn parse(
     plan: &TablePlan,
     columns: &mut [Column],
     row: usize,
     payload: &[u8],
     noticed: &mut Noticed,
 ) -> Result<(), Box<Fault>> {
-    record::read(plan, columns, row, text_of_record(payload)?, noticed)
+    let text = utf8(payload)?;
+    let mut parser = Parser::new(text);
+    let read = record::read(plan, columns, row, &mut parser, noticed).and_then(|()| parser.end());
+    let Err(found) = read else { return Ok(()) };
+    if let Some(fault) = judge::of_whole(text, &found) {
+        return Err(fault);
+    }
+    if found.reason != Reason::MalformedJson {
+        return Err(found);
+    }
+    // Of an escape that is no character.
+    for column in &mut *columns {
+        column.truncate(row);
+    }
+    Err(by_serde(plan, columns, row, payload, &mut Noticed::default()).err().unwrap_or(found))
 }
 
-/// What is judged of a payload before its JSON.
-fn text_of_record(payload: &[u8]) -> Result<&str, Box<Fault>> {
-    let text = std::str::from_utf8(payload).map_err(|error| {
+/// By serde, value by value.
+fn by_serde(
+    plan: &TablePlan,
+    columns: &mut [Column],
+    row: usize,
+    payload: &[u8],
+    noticed: &mut Noticed,
+) -> Result<(), Box<Fault>> {
+    let text = judge::sound_text(payload)?;
+    let mut token = Token(text.trim_matches([' ', '\n', '\t', '\r']));
+    let read = record::read(plan, columns, row, &mut token, noticed);
+    read.map_err(|found| judge::not_json(text).unwrap_or(found))
+}
+
+fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
+    std::str::from_utf8(payload).map_err(|error| {
         let found = format!("an invalid byte at offset {}", error.valid_up_to());
         fault(Reason::InvalidUtf8, "UTF-8", &found)
-    })?;
-    if is_too_deep(payload) {
-        let expected = format!("at most {MAX_DEPTH} levels of arrays and objects");
-        return Err(fault(Reason::TooDeep, expected, "more"));
-    }
-    Ok(text)
+    })
 }
 
 /// Puts a null in every column that the record did not fill.
@@ -128,30 +173,4 @@ fn finish(plan: &TablePlan, columns: Vec<Column>, rows: usize) -> RecordBatch {
         // The columns are made from the plan that the batch is made by.
         Err(error) => unreachable!("columns and plan differ: {error}"),
     }
-}
-
-/// Whether arrays and objects nest deeper than they may. Brackets are counted first: few records
-/// hold enough of them to be looked at twice.
-fn is_too_deep(payload: &[u8]) -> bool {
-    let opening = payload.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if opening <= MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
-    for byte in payload {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b'[' | b'{' if !is_quoted => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
-            b']' | b'}' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }

@@ -1,4 +1,4 @@
-//! Arrays, maps and tuples, to any depth, from their tokens.
+//! Arrays, maps and tuples, to any depth, in the order of the record.
 //!
 //! - An Array is a JSON array.
 //! - A Map is a JSON object. Its names are read as the keys' type; two that are the same key are a
@@ -11,82 +11,117 @@
 
 use super::columns::Column;
 use super::fault::{expected, fault, nothing, twice, within};
+use super::reader::Reader;
 use super::value::{put_key, put_token};
-use super::walk::{each_element, each_member};
+use super::walk::each_member;
 use super::{json, member};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
 
-/// Puts a value that is not null. On a fault the column's parts may hold some of it.
-pub fn put(
+/// Puts a value that is not null. On a fault the column's parts may hold some of it, and the value may
+/// be read in part.
+#[inline]
+pub fn put<'r, R: Reader<'r>>(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    value: &mut R,
+) -> Result<(), Box<Fault>> {
+    match ty.kind {
+        Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_) => put_parts(column, ty, rules, value),
+        Kind::Variant(_) | Kind::Dynamic(_) | Kind::Json(_) => {
+            put_whole(column, ty, rules, value.token()?)
+        }
+        _ => put_token(column, ty, rules, value.scalar()?),
+    }
+}
+
+/// Puts what is read as it stands first.
+fn put_whole(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
-    match (&ty.kind, token.as_bytes().first()) {
-        (Kind::Array(element), Some(b'[')) => put_array(column, element, rules, token)?,
-        (Kind::Map(key, value), Some(b'{')) => put_map(column, (key, value), rules, token)?,
-        (Kind::Tuple(elements), Some(b'[')) => put_in_order(column, (ty, elements), rules, token)?,
-        (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
-            put_by_name(column, elements, rules, token)?;
+    match &ty.kind {
+        Kind::Variant(members) | Kind::Dynamic(members) => {
+            member::put(column, (ty, members), rules, token)
         }
-        (Kind::Variant(members) | Kind::Dynamic(members), _) => {
-            return member::put(column, (ty, members), rules, token);
+        Kind::Json(paths) if token.starts_with('{') => {
+            json::put_object(column, paths, rules, token)
         }
-        (Kind::Json(paths), Some(b'{')) => return json::put_object(column, paths, rules, token),
-        // No scalar takes an array or an object, and no other kind a scalar.
-        _ => return put_token(column, ty, rules, token),
+        _ => put_token(column, ty, rules, (token, false)),
     }
-    column.close().ok_or_else(|| fault(Reason::TooLarge, "fewer elements in one batch", token))
+}
+
+fn put_parts<'r>(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    value: &mut impl Reader<'r>,
+) -> Result<(), Box<Fault>> {
+    let start = value.place();
+    match (&ty.kind, value.first()) {
+        (Kind::Array(element), Some(b'[')) => put_array(column, element, rules, value)?,
+        (Kind::Map(key, of), Some(b'{')) => put_map(column, (key, of), rules, value)?,
+        (Kind::Tuple(elements), Some(b'[')) => put_in_order(column, (ty, elements), rules, value)?,
+        (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
+            put_by_name(column, elements, rules, value)?;
+        }
+        // It is a value of another kind, which is told as of any scalar.
+        _ => return put_token(column, ty, rules, value.scalar()?),
+    }
+    let too_many = |value: &str| fault(Reason::TooLarge, "fewer elements in one batch", value);
+    column.close().ok_or_else(|| too_many(value.again(start)))
 }
 
 /// Puts a value within another.
-pub fn put_part(
+pub fn put_part<'r>(
     part: &mut Column,
     ty: &Type,
     rules: ValueRules,
-    token: &str,
+    value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
-    match token {
-        "null" if ty.is_nullable => {
-            part.put_null();
-            Ok(())
-        }
-        "null" => Err(fault(Reason::NullNotAllowed, expected(ty), token)),
-        _ => put(part, ty, rules, token),
+    if value.first() != Some(b'n') {
+        return put(part, ty, rules, value);
     }
+    let null = value.token()?;
+    if !ty.is_nullable {
+        return Err(fault(Reason::NullNotAllowed, expected(ty), null));
+    }
+    part.put_null();
+    Ok(())
 }
 
-fn put_array(
+fn put_array<'r>(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
-    token: &str,
+    value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
     let [elements] = column.parts() else { return Err(differ()) };
-    each_element(token, |index, token| {
-        put_part(elements, ty, rules, token).map_err(|fault| within(fault, index))
+    value.each_element(|index, value| {
+        put_part(elements, ty, rules, value).map_err(|fault| within(fault, index))
     })
 }
 
-fn put_map(
+fn put_map<'r>(
     column: &mut Column,
-    (key, value): (&Type, &Type),
+    (key, of): (&Type, &Type),
     rules: ValueRules,
-    token: &str,
+    value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
     let [keys, values] = column.parts() else { return Err(differ()) };
-    let start = keys.len();
-    each_member(token, |name, token| {
+    let (place, start) = (value.place(), keys.len());
+    value.each_member(|name, value| {
         put_key(keys, key, rules, name)
-            .and_then(|()| put_part(values, value, rules, token))
+            .and_then(|()| put_part(values, of, rules, value))
             .map_err(|fault| within(fault, name))
     })?;
     match keys.repeated_from(start) {
         None => Ok(()),
-        Some(repeated) => repeated_key(token, repeated - start),
+        Some(repeated) => repeated_key(value.again(place), repeated - start),
     }
 }
 
@@ -103,40 +138,50 @@ fn repeated_key(token: &str, member: usize) -> Result<(), Box<Fault>> {
     })
 }
 
-fn put_in_order(
+fn put_in_order<'r>(
     column: &mut Column,
     (ty, elements): (&Type, &[Element]),
     rules: ValueRules,
-    token: &str,
+    value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
-    let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
+    let start = value.place();
     let mut places = elements.iter().zip(column.parts());
-    each_element(token, |index, token| {
-        let (element, part) = places.next().ok_or_else(mismatch)?;
-        put_part(part, &element.ty, rules, token).map_err(|fault| within(fault, index))
-    })?;
-    if places.next().is_some() { Err(mismatch()) } else { Ok(()) }
+    let mut are_too_many = false;
+    let read = value.each_element(|index, value| match places.next() {
+        Some((element, part)) => {
+            put_part(part, &element.ty, rules, value).map_err(|fault| within(fault, index))
+        }
+        None => {
+            are_too_many = true;
+            value.token().map(drop)
+        }
+    });
+    read?;
+    if are_too_many || places.next().is_some() {
+        return Err(fault(Reason::TypeMismatch, expected(ty), value.again(start)));
+    }
+    Ok(())
 }
 
-fn put_by_name(
+fn put_by_name<'r>(
     column: &mut Column,
     elements: &[Element],
     rules: ValueRules,
-    token: &str,
+    value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
     let row = column.len();
     let parts = column.parts();
     // Producers write their fields in the same order again and again.
     let mut guess = 0;
-    each_member(token, |name, token| {
-        let Some(at) = place_of(name, elements, guess) else { return Ok(()) };
+    value.each_member(|name, value| {
+        let Some(at) = place_of(name, elements, guess) else { return value.token().map(drop) };
         guess = at + 1;
         let (Some(element), Some(part)) = (elements.get(at), parts.get_mut(at)) else {
             return Err(differ());
         };
         let put = match part.len() > row {
             true => Err(twice("a field that stands once")),
-            false => put_part(part, &element.ty, rules, token),
+            false => put_part(part, &element.ty, rules, value),
         };
         put.map_err(|fault| within(fault, name))
     })?;

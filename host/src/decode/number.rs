@@ -104,16 +104,36 @@ fn parse_exponent(text: &str) -> Result<i64, Misfit> {
 
 /// An integer: `1.0` and `1e3` are integers too, as JSON Schema has it.
 pub fn integer(text: &str) -> Result<i128, Misfit> {
-    // Nearly every integer is short and plain.
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.len() <= 18
-        && (digits == "0" || !digits.starts_with('0'))
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && let Ok(value) = text.parse::<i64>()
-    {
-        return Ok(value.into());
+    match short(text, 0) {
+        Some(value) => Ok(value.into()),
+        None => signed(scaled(text, 0)?),
     }
-    signed(scaled(text, 0)?)
+}
+
+/// A short and plain number, as nearly every one is, as a count of `10^-scale`; `None` for any other.
+fn short(text: &str, scale: u8) -> Option<i64> {
+    const MOST_DIGITS: usize = 18;
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let is_leading_zero = unsigned.first() == Some(&b'0') && unsigned.get(1) != Some(&b'.');
+    if unsigned.len() > MOST_DIGITS || is_leading_zero && unsigned.len() > 1 {
+        return None;
+    }
+    let (mut value, mut point) = (0_i64, None);
+    for (at, byte) in unsigned.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
+            b'.' if at > 0 && point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let behind = point.map_or(0, |point| unsigned.len() - point - 1);
+    if unsigned.is_empty() || point.is_some() && behind == 0 {
+        return None;
+    }
+    // Digits that the scale does not hold may be zeros, which is looked at elsewhere.
+    let zeros = usize::from(scale).checked_sub(behind)?;
+    let value = value.checked_mul(10_i64.checked_pow(u32::try_from(zeros).ok()?)?)?;
+    Some(if text.len() > unsigned.len() { -value } else { value })
 }
 
 fn signed((is_negative, magnitude): (bool, u128)) -> Result<i128, Misfit> {
@@ -131,7 +151,10 @@ pub fn is_long_integer(token: &str) -> bool {
 
 /// A decimal of at most `precision` digits, `scale` of them behind the point.
 pub fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Misfit> {
-    let scaled = signed(scaled(text, scale)?)?;
+    let scaled = match short(text, scale) {
+        Some(scaled) => scaled.into(),
+        None => signed(scaled(text, scale)?)?,
+    };
     let bound = 10_u128.checked_pow(precision.into()).ok_or(Misfit::Range)?;
     if scaled.unsigned_abs() < bound { Ok(scaled) } else { Err(Misfit::Range) }
 }

@@ -1,14 +1,15 @@
 //! Records without a table: whether one is sound, what its fields are, and which types take a value.
 
 use hashbrown::HashSet;
-use serde_json::value::RawValue;
 
 use super::columns::Column;
 use super::fault::{fault, kind_of, twice, within};
-use super::record::judge;
+use super::judge::{not_json, sound_text};
+use super::nested;
+use super::parser::Parser;
+use super::reader::Reader as _;
 use super::value::text_of;
 use super::walk::{each_element, each_member};
-use super::{nested, text_of_record};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::Type;
@@ -19,10 +20,11 @@ use crate::schema::types::Type;
 /// # Errors
 /// No JSON object, a name that stands twice in one object, an escape that is no character.
 pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
-    let text = text_of_record(payload)?;
-    let record: &RawValue =
-        serde_json::from_str(text).map_err(|error| judge(text, None, &error))?;
-    let token = record.get();
+    let text = sound_text(payload)?;
+    if let Some(fault) = not_json(text) {
+        return Err(fault);
+    }
+    let token = text.trim_ascii();
     if kind_of(token) != "object" {
         return Err(fault(Reason::TypeMismatch, "a JSON object", token));
     }
@@ -57,7 +59,7 @@ fn sound(token: &str) -> Result<(), Box<Fault>> {
 
 /// Whether a column of the type takes a value that is not null.
 pub fn takes(ty: &Type, rules: ValueRules, token: &str) -> bool {
-    nested::put(&mut Column::new(ty, 1), ty, rules, token).is_ok()
+    nested::put(&mut Column::new(ty, 1), ty, rules, &mut Parser::of(token)).is_ok()
 }
 
 #[cfg(test)]

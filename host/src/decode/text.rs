@@ -4,9 +4,12 @@ use serde_json::value::RawValue;
 
 use super::columns::Column;
 use super::fault::{expected, fault};
+use super::judge::is_too_deep;
 use super::number::Misfit;
+use super::parser::Parser;
+use super::reader::Reader as _;
 use super::wide::Wide;
-use super::{MAX_DEPTH, is_too_deep, nested};
+use super::{MAX_DEPTH, nested};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
@@ -28,7 +31,7 @@ pub fn judge_text(ty: &Type, rules: ValueRules, text: &str) -> Result<(), Box<Fa
         Kind::Json(_) => {
             let token: &RawValue =
                 serde_json::from_str(text).map_err(|_| refuse(Reason::MalformedJson))?;
-            nested::put(&mut Column::new(ty, 1), ty, rules, token.get())
+            nested::put(&mut Column::new(ty, 1), ty, rules, &mut Parser::of(token.get()))
         }
         Kind::Uuid => {
             let uuid = uuid::Uuid::try_parse(text).map_err(|_| refuse(Reason::BadUuid))?;

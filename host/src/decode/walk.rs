@@ -11,28 +11,30 @@ use super::fault::fault;
 use crate::rejection::{Fault, Reason};
 
 /// Hands out the elements of an array with their indexes, up to the first fault.
-pub fn each_element(
-    token: &str,
-    put: impl FnMut(usize, &str) -> Result<(), Box<Fault>>,
+pub fn each_element<'r>(
+    token: &'r str,
+    put: impl FnMut(usize, &'r str) -> Result<(), Box<Fault>>,
 ) -> Result<(), Box<Fault>> {
     let mut slot = None;
-    let read = serde_json::Deserializer::from_str(token)
-        .deserialize_seq(Elements { put, slot: &mut slot });
-    read.map_err(|error| slot.unwrap_or_else(|| malformed("an array", &error)))
+    let mut reader = serde_json::Deserializer::from_str(token);
+    let read = reader.deserialize_seq(Elements { put, slot: &mut slot });
+    read.and_then(|()| reader.end())
+        .map_err(|error| slot.unwrap_or_else(|| malformed("an array", &error)))
 }
 
 /// Hands out the members of an object with their names, up to the first fault.
-pub fn each_member(
-    token: &str,
-    put: impl FnMut(&str, &str) -> Result<(), Box<Fault>>,
+pub fn each_member<'r>(
+    token: &'r str,
+    put: impl FnMut(&str, &'r str) -> Result<(), Box<Fault>>,
 ) -> Result<(), Box<Fault>> {
     let mut slot = None;
-    let read =
-        serde_json::Deserializer::from_str(token).deserialize_map(Members { put, slot: &mut slot });
-    read.map_err(|error| slot.unwrap_or_else(|| malformed("an object", &error)))
+    let mut reader = serde_json::Deserializer::from_str(token);
+    let read = reader.deserialize_map(Members { put, slot: &mut slot });
+    read.and_then(|()| reader.end())
+        .map_err(|error| slot.unwrap_or_else(|| malformed("an object", &error)))
 }
 
-/// The token was found whole before; what is left is a name with an escape that is no character.
+/// Where the token was found whole before, what is left is a name with an escape that is no character.
 #[cold]
 fn malformed(expected: &str, error: &serde_json::Error) -> Box<Fault> {
     fault(Reason::MalformedJson, expected, &error.to_string())
@@ -50,7 +52,7 @@ struct Elements<'s, F> {
 
 impl<'de, F> Visitor<'de> for Elements<'_, F>
 where
-    F: FnMut(usize, &str) -> Result<(), Box<Fault>>,
+    F: FnMut(usize, &'de str) -> Result<(), Box<Fault>>,
 {
     type Value = ();
 
@@ -77,7 +79,7 @@ struct Members<'s, F> {
 
 impl<'de, F> Visitor<'de> for Members<'_, F>
 where
-    F: FnMut(&str, &str) -> Result<(), Box<Fault>>,
+    F: FnMut(&str, &'de str) -> Result<(), Box<Fault>>,
 {
     type Value = ();
 

@@ -17,6 +17,8 @@ pub struct Names {
 #[derive(Debug)]
 pub struct Field {
     name: Arc<str>,
+    /// The name with quotes and a colon, as it stands in most records; empty where it has escapes.
+    quoted: Box<str>,
     /// The columns that its value fills.
     pub columns: Vec<usize>,
     /// What is wanted of its value's own fields.
@@ -36,7 +38,7 @@ impl Names {
         let next = self.fields.len();
         let at = *self.by_name.entry(Arc::clone(&name)).or_insert(next);
         if at == next {
-            self.fields.push(Field { name, columns: Vec::new(), within: None });
+            self.fields.push(Field::new(name));
         }
         let Some(field) = self.fields.get_mut(at) else { return };
         if rest.is_empty() {
@@ -60,9 +62,27 @@ impl Names {
         found
     }
 
+    /// How far the field at this place begins a text, as `"name":`; `None` where it does not.
+    pub fn begins(&self, at: usize, text: &str) -> Option<usize> {
+        let quoted = &*self.fields.get(at)?.quoted;
+        (!quoted.is_empty() && text.as_bytes().starts_with(quoted.as_bytes()))
+            .then_some(quoted.len())
+    }
+
     /// The field at a place.
     pub fn field(&self, at: usize) -> Option<&Field> {
         self.fields.get(at)
+    }
+}
+
+impl Field {
+    fn new(name: Arc<str>) -> Self {
+        let has_escapes = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
+        let quoted = match name.bytes().any(has_escapes) {
+            true => String::new(),
+            false => format!("\"{name}\":"),
+        };
+        Self { name, quoted: quoted.into(), columns: Vec::new(), within: None }
     }
 }
 

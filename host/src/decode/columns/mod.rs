@@ -148,6 +148,7 @@ impl Column {
         self.len += 1;
     }
 
+    #[inline]
     fn put_valid(&mut self) {
         self.valid.append_non_null();
         self.len += 1;

@@ -1,0 +1,524 @@
+//! JSON read in one pass, from a text that is known to be UTF-8.
+//!
+//! What it takes is what serde_json takes of a text, escapes that are no character and numbers out of
+//! range included, as long as nobody asks for their value; arrays and objects nest at most
+//! [`MAX_DEPTH`] deep.
+
+use std::borrow::Cow;
+
+use super::MAX_DEPTH;
+use super::fault::fault;
+use super::reader::Reader;
+use super::value::text_of;
+use crate::rejection::{Fault, Reason};
+use crate::schema::names::{Field, Names};
+
+/// Reads a text from its start to its end.
+pub struct Parser<'r> {
+    text: &'r str,
+    at: usize,
+    /// Arrays and objects that are open.
+    depth: usize,
+}
+
+/// What is read, or a fault of syntax.
+type Read<T> = Result<T, Box<Fault>>;
+
+/// The fault of a text that is no JSON; whoever judges the record words it.
+#[cold]
+fn malformed<T>() -> Read<T> {
+    Err(fault(Reason::MalformedJson, "one JSON object", ""))
+}
+
+impl<'r> Parser<'r> {
+    /// Stands before the first value of the text.
+    pub fn new(text: &'r str) -> Self {
+        let mut parser = Self { text, at: 0, depth: 0 };
+        parser.skip_space();
+        parser
+    }
+
+    /// Reads what is behind the last value, which may be nothing but space.
+    pub fn end(&mut self) -> Read<()> {
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { malformed() }
+    }
+
+    /// Whether there is one value and nothing behind it.
+    pub fn is_json(&mut self) -> bool {
+        self.skip().and_then(|()| self.end()).is_ok()
+    }
+
+    /// The byte at its place; 0, which no JSON holds, at the end.
+    #[inline]
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\n' | b'\t' | b'\r') {
+            self.at += 1;
+        }
+    }
+
+    /// Reads this byte.
+    fn expect(&mut self, byte: u8) -> Read<()> {
+        if self.peek() != byte {
+            return malformed();
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Goes into an array or an object.
+    fn open(&mut self) -> Read<()> {
+        self.depth += 1;
+        self.at += 1;
+        self.skip_space();
+        if self.depth > MAX_DEPTH { malformed() } else { Ok(()) }
+    }
+
+    /// Goes out of it.
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    /// Reads a comma and goes on to what is behind it, or reads the end; `false` then.
+    #[inline]
+    fn goes_on(&mut self, end: u8) -> Read<bool> {
+        self.skip_space();
+        match self.peek() {
+            b',' => {
+                self.at += 1;
+                self.skip_space();
+                Ok(true)
+            }
+            byte if byte == end => {
+                self.close();
+                Ok(false)
+            }
+            _ => malformed(),
+        }
+    }
+
+    /// What was read since.
+    #[inline]
+    fn since(&self, start: usize) -> &'r str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Reads a string; says whether it has escapes.
+    fn string(&mut self) -> Read<bool> {
+        let bytes = self.text.as_bytes();
+        let (mut at, mut has_escapes) = (self.at + 1, false);
+        loop {
+            at = plain_until(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    at += match bytes.get(at + 1) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+                        Some(b'u') if is_hex(bytes.get(at + 2..at + 6)) => 6,
+                        _ => return malformed(),
+                    };
+                }
+                _ => return malformed(),
+            }
+        }
+        self.at = at + 1;
+        Ok(has_escapes)
+    }
+
+    /// Reads a name and the colon behind it, up to the value.
+    fn name(&mut self) -> Read<Cow<'r, str>> {
+        if self.peek() != b'"' {
+            return malformed();
+        }
+        let start = self.at;
+        let has_escapes = self.string()?;
+        let token = self.since(start);
+        self.colon()?;
+        if has_escapes {
+            return text_of(token).map_or_else(malformed, Ok);
+        }
+        Ok(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()))
+    }
+
+    fn colon(&mut self) -> Read<()> {
+        self.skip_space();
+        self.expect(b':')?;
+        self.skip_space();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Read<()> {
+        if self.peek() == b'-' {
+            self.at += 1;
+        }
+        match self.peek() {
+            b'0' => {
+                self.at += 1;
+                if self.peek().is_ascii_digit() {
+                    return malformed();
+                }
+            }
+            _ => self.digits()?,
+        }
+        if self.peek() == b'.' {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.peek(), b'+' | b'-') {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    /// Reads at least one digit.
+    fn digits(&mut self) -> Read<()> {
+        let start = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        if self.at > start { Ok(()) } else { malformed() }
+    }
+
+    fn word(&mut self, word: &str) -> Read<()> {
+        if !self
+            .text
+            .as_bytes()
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
+        {
+            return malformed();
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Reads a value that holds no other; `false` where one begins that does.
+    fn is_single(&mut self) -> Read<bool> {
+        match self.peek() {
+            b'"' => self.string().map(drop)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            b'{' | b'[' => return Ok(false),
+            _ => return malformed(),
+        }
+        Ok(true)
+    }
+
+    /// Reads a value to its end, whatever it holds, and nothing but its syntax.
+    pub fn skip(&mut self) -> Read<()> {
+        // Of each open level, the outermost first: whether it is an object. They are at most 127.
+        let (mut objects, mut levels) = (0_u128, 0_usize);
+        loop {
+            let mut is_whole = self.is_single()?;
+            while !is_whole {
+                let end = if self.peek() == b'{' { b'}' } else { b']' };
+                self.open()?;
+                if self.peek() == end {
+                    self.close();
+                    is_whole = true;
+                } else {
+                    objects = objects << 1 | u128::from(end == b'}');
+                    levels += 1;
+                    if end == b'}' {
+                        self.skip_name()?;
+                    }
+                    is_whole = self.is_single()?;
+                }
+            }
+            loop {
+                if levels == 0 {
+                    return Ok(());
+                }
+                let is_object = objects & 1 == 1;
+                if self.goes_on(if is_object { b'}' } else { b']' })? {
+                    if is_object {
+                        self.skip_name()?;
+                    }
+                    break;
+                }
+                objects >>= 1;
+                levels -= 1;
+            }
+        }
+    }
+
+    fn skip_name(&mut self) -> Read<()> {
+        if self.peek() != b'"' {
+            return malformed();
+        }
+        self.string()?;
+        self.colon()
+    }
+}
+
+impl<'r> Reader<'r> for Parser<'r> {
+    fn of(token: &'r str) -> Self {
+        Self { text: token, at: 0, depth: 0 }
+    }
+
+    fn first(&self) -> Option<u8> {
+        Some(self.peek())
+    }
+
+    fn token(&mut self) -> Read<&'r str> {
+        let start = self.at;
+        self.skip()?;
+        Ok(self.since(start))
+    }
+
+    fn scalar(&mut self) -> Read<(&'r str, bool)> {
+        let (start, mut is_plain) = (self.at, true);
+        if self.peek() == b'"' {
+            is_plain = !self.string()?;
+        } else if !self.is_single()? {
+            self.skip()?;
+        }
+        Ok((self.since(start), is_plain))
+    }
+
+    fn each_element(&mut self, mut put: impl FnMut(usize, &mut Self) -> Read<()>) -> Read<()> {
+        self.open()?;
+        if self.peek() == b']' {
+            self.close();
+            return Ok(());
+        }
+        let mut index = 0;
+        loop {
+            put(index, self)?;
+            if !self.goes_on(b']')? {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+
+    fn each_member(&mut self, mut put: impl FnMut(&str, &mut Self) -> Read<()>) -> Read<()> {
+        self.open()?;
+        if self.peek() == b'}' {
+            self.close();
+            return Ok(());
+        }
+        loop {
+            let name = self.name()?;
+            put(&name, self)?;
+            if !self.goes_on(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn each_field(
+        &mut self,
+        names: &Names,
+        mut put: impl FnMut(Option<&Field>, &str, &mut Self) -> Read<()>,
+    ) -> Read<()> {
+        self.open()?;
+        if self.peek() == b'}' {
+            self.close();
+            return Ok(());
+        }
+        // Producers write their fields in the same order again and again.
+        let mut guess = 0;
+        loop {
+            if let Some(len) = names.begins(guess, self.text.get(self.at..).unwrap_or_default()) {
+                self.at += len;
+                self.skip_space();
+                let field = names.field(guess);
+                guess += 1;
+                put(field, "", self)?;
+            } else {
+                let name = self.name()?;
+                let at = names.find(&name, guess);
+                guess = at.map_or(guess, |at| at + 1);
+                put(at.and_then(|at| names.field(at)), &name, self)?;
+            }
+            if !self.goes_on(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn place(&self) -> usize {
+        self.at
+    }
+
+    fn go_back(&mut self, place: usize) {
+        self.at = place;
+    }
+}
+
+fn is_hex(digits: Option<&[u8]>) -> bool {
+    digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The place of the first byte, from `at` on, that is not plain within a string: its end, an escape, or
+/// a byte that must be escaped. Eight bytes are looked at together: the lowest that a test marks is
+/// right, and those above it do not matter.
+#[inline]
+fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*eight);
+        let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+        let escapes = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let marked = (quotes | escapes | below(word, 0x20)) & HIGH;
+        if marked != 0 {
+            return at + (marked.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    /// Whether both readers take a text, which they have to agree on.
+    fn is_json(text: &str) -> bool {
+        let is_taken = Parser::new(text).is_json();
+        assert_eq!(is_taken, serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text:?}");
+        is_taken
+    }
+
+    #[test]
+    fn json_is_taken_and_nothing_else() {
+        for text in [
+            "0",
+            "-0",
+            "10",
+            "1.50",
+            "1e5",
+            "1E+05",
+            "-1.0e-0",
+            "1e999",
+            "true",
+            "false",
+            "null",
+            r#""""#,
+            r#""\"\\\/\b\f\n\r\t\u00e9\ud800""#,
+            "\"é\u{7f}\u{10ffff}\"",
+            "[]",
+            "{}",
+            " [ ] ",
+            "\t{\r}\n",
+            "[[],[{}],{}]",
+            r#"{"a":{"b":[1,{"c":[]}]},"a":2}"#,
+            r#"{ "a" : 1 , "b" : [ 2 , 3 ] }"#,
+            r#"{"\ud800":1}"#,
+        ] {
+            assert!(is_json(text), "{text}");
+        }
+        for text in [
+            "",
+            " ",
+            "00",
+            "01",
+            "-",
+            "-a",
+            "+1",
+            ".5",
+            "1.",
+            "1.e5",
+            "1e",
+            "1e+",
+            "0x1",
+            "1 2",
+            "tru",
+            "truee",
+            "True",
+            "nul",
+            "NaN",
+            "Infinity",
+            "\"",
+            "\"a",
+            r#""\x""#,
+            r#""\u12g4""#,
+            r#""\u12""#,
+            "\"\n\"",
+            "\"\0\"",
+            "'a'",
+            "[",
+            "]",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1}",
+            "{",
+            "}",
+            "{]",
+            "{a:1}",
+            "{1:2}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1"#,
+            r#"{"a":1]"#,
+            r#"{"a" 1}"#,
+            r#"{,"a":1}"#,
+            "{} {}",
+            "[] x",
+            "\u{feff}[]",
+            "\0",
+            "\u{a0}1",
+            "\x0c1",
+            "[1]\x0b",
+        ] {
+            assert!(!is_json(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_counted_and_closed_ones_do_not_count() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(Parser::new(&nested(MAX_DEPTH)).is_json());
+        assert!(!Parser::new(&nested(MAX_DEPTH + 1)).is_json());
+        let beside = format!("[{}]", vec![nested(MAX_DEPTH - 1); 3].join(","));
+        assert!(Parser::new(&beside).is_json());
+        let objects = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
+        assert!(Parser::new(&objects).is_json());
+    }
+
+    proptest! {
+        #[test]
+        fn texts_of_the_signs_of_json_are_judged_as_by_serde(
+            signs in prop::collection::vec(prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", "\"", "\\", "\\\"", "\\u00e9", "\"a\"", "\"a\":", " ", "\n",
+                "0", "1", "-", "+", ".", "e", "E", "12", "1.5", "true", "null", "é", "\u{1}",
+            ]), 0..12),
+        ) {
+            is_json(&signs.concat());
+        }
+
+        #[test]
+        fn a_string_ends_where_it_does_byte_by_byte(text in "[a-zé\"\\\\\u{1f}\u{20}\u{7f}\u{80}]{0,40}") {
+            let bytes = text.as_bytes();
+            for start in 0..=bytes.len() {
+                let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+                let end = bytes[start..].iter().position(is_special).map_or(bytes.len(), |n| start + n);
+                prop_assert_eq!(plain_until(bytes, start), end);
+            }
+        }
+    }
+}

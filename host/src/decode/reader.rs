@@ -1,0 +1,106 @@
+//! How the values of a record are read. What they mean for the columns is told once, in `record` and
+//! `nested`, over two readers: [`Parser`](super::parser::Parser), which reads a record in one pass, and
+//! [`Token`], which has serde cut each value out of the one around it. The second is right before it
+//! is fast, and the oracle of the first.
+
+use super::walk::{each_element, each_member};
+use crate::rejection::Fault;
+use crate::schema::names::{Field, Names};
+
+/// A reader that stands before a value. Each value is read once, by one of the methods that go on
+/// behind it.
+///
+/// A fault of syntax has the reason `malformed_json` and any text: the record is judged anew as a
+/// whole then.
+pub trait Reader<'r>: Sized {
+    /// A reader that stands before a value that was found whole.
+    fn of(token: &'r str) -> Self;
+
+    /// The first byte of the value, which tells its kind.
+    fn first(&self) -> Option<u8>;
+
+    /// Reads the value as it stands in the record.
+    fn token(&mut self) -> Result<&'r str, Box<Fault>>;
+
+    /// Reads a value as [`Reader::token`] does, and says whether it is known to have no escapes.
+    fn scalar(&mut self) -> Result<(&'r str, bool), Box<Fault>> {
+        Ok((self.token()?, false))
+    }
+
+    /// Reads the elements of an array, up to the first fault. `put` reads each with the reader that
+    /// it is given.
+    fn each_element(
+        &mut self,
+        put: impl FnMut(usize, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>>;
+
+    /// Reads the members of an object with their names, up to the first fault.
+    fn each_member(
+        &mut self,
+        put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>>;
+
+    /// Reads the members of an object, each with the field that its name stands for.
+    fn each_field(
+        &mut self,
+        names: &Names,
+        mut put: impl FnMut(Option<&Field>, &str, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        let mut guess = 0;
+        self.each_member(|name, value| {
+            let at = names.find(name, guess);
+            guess = at.map_or(guess, |at| at + 1);
+            put(at.and_then(|at| names.field(at)), name, value)
+        })
+    }
+
+    /// Where it stands.
+    fn place(&self) -> usize;
+
+    /// Goes back to where it stood.
+    fn go_back(&mut self, place: usize);
+
+    /// The value that began at `place`, for a fault of it; empty where it is not whole.
+    #[cold]
+    fn again(&mut self, place: usize) -> &'r str {
+        self.go_back(place);
+        self.token().unwrap_or_default()
+    }
+}
+
+/// A value that was found whole.
+pub struct Token<'r>(pub &'r str);
+
+impl<'r> Reader<'r> for Token<'r> {
+    fn of(token: &'r str) -> Self {
+        Self(token)
+    }
+
+    fn first(&self) -> Option<u8> {
+        self.0.as_bytes().first().copied()
+    }
+
+    fn token(&mut self) -> Result<&'r str, Box<Fault>> {
+        Ok(self.0)
+    }
+
+    fn each_element(
+        &mut self,
+        mut put: impl FnMut(usize, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        each_element(self.0, |index, token| put(index, &mut Self(token)))
+    }
+
+    fn each_member(
+        &mut self,
+        mut put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        each_member(self.0, |name, token| put(name, &mut Self(token)))
+    }
+
+    fn place(&self) -> usize {
+        0
+    }
+
+    fn go_back(&mut self, _place: usize) {}
+}
