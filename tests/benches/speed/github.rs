@@ -38,7 +38,7 @@ pub fn write(
 ) -> std::io::Result<()> {
     let is = |way| broken == Some(way);
     let of = |random: &mut Rng, texts: &[&'static str]| random.choice(texts.iter().copied());
-    let mut sha = |random: &mut Rng| format!("{:032x}{:08x}", random.u128(..), random.u32(..));
+    let sha = |random: &mut Rng| format!("{:032x}{:08x}", random.u128(..), random.u32(..));
     let delivery = uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid();
     let delivery = delivery.to_string();
     let delivery =

@@ -85,7 +85,9 @@ impl Servers {
         let million = records as f64 / 1e6;
         let host = host_cpu.as_secs_f64();
         let mut stages = stages(host, &threads, &metrics);
-        stages.iter_mut().for_each(|(_, seconds)| *seconds /= million);
+        for (_, seconds) in &mut stages {
+            *seconds /= million;
+        }
         let took = (ended - assigned).as_seconds_f64();
         Ok(Run {
             host: host / million,

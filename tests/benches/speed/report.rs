@@ -168,8 +168,9 @@ impl Report {
         rows.extend(self.rows());
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let line = |(name, figures): &Row| {
-            let figures: String = figures.iter().map(|figure| format!(" {figure:>10} |")).collect();
-            format!("| {name:<width$} |{figures}\n")
+            let figures: Vec<String> =
+                figures.iter().map(|figure| format!("{figure:>10}")).collect();
+            format!("| {name:<width$} | {} |\n", figures.join(" | "))
         };
         let rule =
             format!("|{:-<1$}|{2}\n", "", width + 2, "-----------:|".repeat(self.sets.len()));

@@ -160,7 +160,9 @@ struct List {
 impl Builder for List {
     fn push(&mut self, cell: &Cell<'_>) {
         let cells = if let Cell::List(cells) = cell { cells.as_slice() } else { &[] };
-        cells.iter().for_each(|cell| self.values.push(cell));
+        for cell in cells {
+            self.values.push(cell);
+        }
         self.offsets.push_length(cells.len());
         self.nulls.append(matches!(cell, Cell::List(_)));
     }
