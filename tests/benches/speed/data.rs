@@ -117,13 +117,7 @@ impl DataSet {
 
     /// The table as the host knows it.
     pub fn schema(&self) -> anyhow::Result<Arc<TableSchema>> {
-        let rows = self.columns().map(|(name, ty)| ColumnRow {
-            name: name.into(),
-            ty: ty.into(),
-            default_kind: String::new(),
-            default_expression: String::new(),
-        });
-        Ok(Arc::new(TableSchema::from_rows("default", self.name, "UTC", rows)?))
+        Ok(Arc::new(schema_of(self.name, self.columns())?))
     }
 
     /// How a record becomes a row, as with REQUIRED_COLUMNS and nothing else.
@@ -133,6 +127,33 @@ impl DataSet {
         let plan = TablePlan::new(&*self.schema()?, &rules);
         plan.ok().with_context(|| format!("{}: no plan", self.name))
     }
+}
+
+/// A table of these columns, by name and type.
+pub fn schema_of<'a>(
+    table: &str,
+    columns: impl Iterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<TableSchema> {
+    let rows = columns.map(|(name, ty)| ColumnRow {
+        name: name.into(),
+        ty: ty.into(),
+        default_kind: String::new(),
+        default_expression: String::new(),
+    });
+    Ok(TableSchema::from_rows("default", table, "UTC", rows)?)
+}
+
+/// Clicks that are all alike: compressed, a million of them fit into one partition of the mock broker.
+pub const fn alike(name: &'static str, partitions: i32) -> DataSet {
+    let writer = |_| -> Writer {
+        Box::new(|out| {
+            let mut random = fastrand::Rng::with_seed(SEED);
+            let _written = clicks::write(&mut random, 0, None, out);
+            None
+        })
+    };
+    let (columns, order, required) = (clicks::COLUMNS, "(user_id, at)", clicks::REQUIRED);
+    DataSet { name, columns, order, required, partitions, writer }
 }
 
 /// Records one behind the other.

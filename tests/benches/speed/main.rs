@@ -11,6 +11,7 @@ mod clicks;
 mod clock;
 mod data;
 mod github;
+mod growth;
 mod host;
 mod insert;
 mod kafka;
@@ -25,6 +26,7 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use crate::data::DataSet;
+use crate::growth::Growth;
 use crate::host::Servers;
 use crate::insert::Bodies;
 use crate::report::{Measured, Report};
@@ -35,6 +37,7 @@ const ROUNDS_IN_PROCESS: usize = 3;
 
 /// Where the CPU goes, beside its floors.
 #[derive(Debug, Parser)]
+#[allow(clippy::struct_excessive_bools)] // One for each flag.
 pub struct Args {
     /// 200,000 records instead of a million; ends within five minutes.
     #[arg(long)]
@@ -48,6 +51,9 @@ pub struct Args {
     /// Write the figures to this file as one JSON object.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure how cost grows with columns, record size, bad records, threads and partitions instead.
+    #[arg(long)]
+    growth: bool,
     /// Write table and picture into docs/performance.md.
     #[arg(long)]
     write_docs: bool,
@@ -70,6 +76,9 @@ fn main() -> anyhow::Result<()> {
         return kafka::consume_and_drop(&args.floor);
     }
     let runtime = tokio::runtime::Runtime::new()?;
+    if args.growth {
+        return grow(&args, &runtime);
+    }
     let report = runtime.block_on(measure(&args))?;
     print!("{}", report.table());
     if let Some(file) = &args.json {
@@ -77,6 +86,22 @@ fn main() -> anyhow::Result<()> {
     }
     if args.write_docs {
         report.write_docs()?;
+    }
+    Ok(())
+}
+
+fn grow(args: &Args, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let growth = runtime.block_on(Growth::measure(args.rounds, args.records()))?;
+    let tables = growth.tables();
+    print!("{tables}");
+    if let Some(file) = &args.json {
+        std::fs::write(file, format!("{}\n", growth.json()))
+            .with_context(|| format!("{}", file.display()))?;
+    }
+    if args.write_docs {
+        let (records, rounds) = (args.records(), args.rounds);
+        let command = format!("speed --growth --records {records} --rounds {rounds}");
+        report::write_docs("growth", &command, &tables)?;
     }
     Ok(())
 }

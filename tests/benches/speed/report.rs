@@ -13,9 +13,7 @@ use crate::single::Costs;
 
 /// What every figure between servers has to be read with.
 pub const LABEL: &str = "synchronous insert, libchdb";
-/// The lines of docs/performance.md that the table stands between.
-const MARKS: [&str; 2] =
-    ["<!-- speed: written by `cargo xtask bench` -->", "<!-- end of speed -->"];
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
 /// What was measured of one data set, a value a round.
 pub struct Measured {
@@ -192,32 +190,34 @@ impl Report {
     /// Replaces the table and the picture of docs/performance.md.
     ///
     /// # Errors
-    /// The page is not there, or its marks are not.
+    /// As of [`write_docs`].
     pub fn write_docs(&self) -> anyhow::Result<()> {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let page = docs.join("performance.md");
-        let text = std::fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
-        let [begin, end] = MARKS;
-        let parts = text
-            .split_once(begin)
-            .and_then(|(before, rest)| rest.split_once(end).map(|(_, behind)| (before, behind)));
-        let (before, behind) = parts.with_context(|| format!("no {MARKS:?} in performance.md"))?;
-        let (table, said) = (self.table(), self.said());
-        let written = format!("{before}{begin}\n{said}\n\n{table}{end}{behind}");
-        std::fs::write(page, written)?;
-        Ok(std::fs::write(docs.join("performance.svg"), picture::of(&self.sets))?)
+        let command = format!("speed --records {} --rounds {}", self.records, self.rounds);
+        write_docs("speed", &command, &self.table())?;
+        Ok(std::fs::write(Path::new(DOCS).join("performance.svg"), picture::of(&self.sets))?)
     }
+}
 
-    /// How it was measured.
-    fn said(&self) -> String {
-        let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        let model = model.map_or("an unknown CPU", |(_, model)| model);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        format!(
-            "`cargo xtask bench speed --records {} --rounds {} --write-docs`: medians on {cores} cores of {model}, which \
-             host, broker and ClickHouse share.",
-            self.records, self.rounds
-        )
-    }
+/// Replaces what stands under a name in docs/performance.md, and says which command made it.
+///
+/// # Errors
+/// The page is not there, or its marks are not.
+pub fn write_docs(name: &str, command: &str, text: &str) -> anyhow::Result<()> {
+    let page = Path::new(DOCS).join("performance.md");
+    let before = std::fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
+    let begin = format!("<!-- {name}: written by `cargo xtask bench` -->");
+    let end = format!("<!-- end of {name} -->");
+    let parts = before
+        .split_once(&begin)
+        .and_then(|(before, rest)| rest.split_once(&end).map(|(_, behind)| (before, behind)));
+    let (before, behind) = parts.with_context(|| format!("no `{begin}` in performance.md"))?;
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("an unknown CPU", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let said = format!(
+        "`cargo xtask bench {command} --write-docs`: medians on {cores} cores of {model}, which all \
+         processes share."
+    );
+    Ok(std::fs::write(page, format!("{before}{begin}\n{said}\n\n{text}{end}{behind}"))?)
 }
