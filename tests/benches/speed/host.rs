@@ -16,7 +16,7 @@ use crate::data::DataSet;
 const DEAD_LETTERS: &str = "dead-letters";
 /// How often it is looked whether all rows are there: an answer from a list, which costs the engine
 /// nothing.
-const LOOK: Duration = Duration::from_millis(10);
+pub const LOOK: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A Kafka and a ClickHouse.
@@ -99,7 +99,8 @@ impl Servers {
         })
     }
 
-    fn environment(&self, set: &DataSet, table: &str) -> BTreeMap<String, String> {
+    /// The variables of a host with its defaults.
+    pub fn environment(&self, set: &DataSet, table: &str) -> BTreeMap<String, String> {
         let variables = [
             ("KAFKA_BROKER", self.kafka.kafka()),
             ("KAFKA_CONSUMER_GROUP_ID", table),
@@ -153,7 +154,7 @@ impl Servers {
 }
 
 /// When a line of the log was written.
-fn timestamp(line: &str) -> anyhow::Result<DateTime<Utc>> {
+pub fn timestamp(line: &str) -> anyhow::Result<DateTime<Utc>> {
     let fields: Value = serde_json::from_str(line)?;
     let text = fields.get("timestamp").and_then(Value::as_str).context("no timestamp")?;
     Ok(DateTime::parse_from_rfc3339(text)?.to_utc())

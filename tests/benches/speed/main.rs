@@ -15,6 +15,7 @@ mod growth;
 mod host;
 mod insert;
 mod kafka;
+mod limits;
 mod naive;
 mod picture;
 mod report;
@@ -24,11 +25,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
+use serde_json::Value;
 
 use crate::data::DataSet;
 use crate::growth::Growth;
 use crate::host::Servers;
 use crate::insert::Bodies;
+use crate::limits::Limits;
 use crate::report::{Measured, Report};
 use crate::single::Single;
 
@@ -54,6 +57,9 @@ pub struct Args {
     /// Measure how cost grows with columns, record size, bad records, threads and partitions instead.
     #[arg(long)]
     growth: bool,
+    /// Measure start, latency and memory against their bounds instead.
+    #[arg(long)]
+    limits: bool,
     /// Write table and picture into docs/performance.md.
     #[arg(long)]
     write_docs: bool,
@@ -68,6 +74,22 @@ impl Args {
     fn records(&self) -> usize {
         self.records.unwrap_or(if self.quick { 200_000 } else { 1_000_000 })
     }
+
+    /// Prints the text, and writes what is asked for.
+    fn give(&self, name: &str, text: &str, json: &Value) -> anyhow::Result<()> {
+        print!("{text}");
+        if let Some(file) = &self.json {
+            std::fs::write(file, format!("{json}\n"))
+                .with_context(|| format!("{}", file.display()))?;
+        }
+        if self.write_docs {
+            let (records, rounds) = (self.records(), self.rounds);
+            let mode = if name == "speed" { String::new() } else { format!(" --{name}") };
+            let command = format!("speed{mode} --records {records} --rounds {rounds}");
+            report::write_docs(name, &command, text)?;
+        }
+        Ok(())
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -76,32 +98,19 @@ fn main() -> anyhow::Result<()> {
         return kafka::consume_and_drop(&args.floor);
     }
     let runtime = tokio::runtime::Runtime::new()?;
+    let (rounds, records) = (args.rounds, args.records());
     if args.growth {
-        return grow(&args, &runtime);
+        let growth = runtime.block_on(Growth::measure(rounds, records))?;
+        return args.give("growth", &growth.tables(), &growth.json());
+    }
+    if args.limits {
+        let limits = runtime.block_on(Limits::measure(rounds, records))?;
+        return args.give("limits", &limits.table(), &limits.json());
     }
     let report = runtime.block_on(measure(&args))?;
-    print!("{}", report.table());
-    if let Some(file) = &args.json {
-        std::fs::write(file, report.json()).with_context(|| format!("{}", file.display()))?;
-    }
+    args.give("speed", &report.table(), &report.json())?;
     if args.write_docs {
-        report.write_docs()?;
-    }
-    Ok(())
-}
-
-fn grow(args: &Args, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
-    let growth = runtime.block_on(Growth::measure(args.rounds, args.records()))?;
-    let tables = growth.tables();
-    print!("{tables}");
-    if let Some(file) = &args.json {
-        std::fs::write(file, format!("{}\n", growth.json()))
-            .with_context(|| format!("{}", file.display()))?;
-    }
-    if args.write_docs {
-        let (records, rounds) = (args.records(), args.rounds);
-        let command = format!("speed --growth --records {records} --rounds {rounds}");
-        report::write_docs("growth", &command, &tables)?;
+        picture::write(&report.sets)?;
     }
     Ok(())
 }

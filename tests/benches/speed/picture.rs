@@ -1,8 +1,9 @@
 //! The table as bars: what the host's CPU seconds go to, beside the floors and ClickHouse's.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use crate::report::{LABEL, Measured};
+use crate::report::{DOCS, LABEL, Measured};
 
 const WIDTH: f64 = 760.0;
 /// Where bars begin, and how long the longest is.
@@ -31,8 +32,12 @@ fn colour(name: &str) -> &'static str {
     found.map_or("#b3b3b3", |(_, colour)| colour)
 }
 
-/// The picture, as SVG.
-pub fn of(sets: &[Measured]) -> String {
+/// Writes docs/performance.svg.
+pub fn write(sets: &[Measured]) -> anyhow::Result<()> {
+    Ok(std::fs::write(Path::new(DOCS).join("performance.svg"), svg(sets))?)
+}
+
+fn svg(sets: &[Measured]) -> String {
     let bars: Vec<Bar> = sets.iter().flat_map(bars).collect();
     let longest = bars.iter().map(Bar::total).fold(f64::MIN_POSITIVE, f64::max);
     let mut svg = String::new();

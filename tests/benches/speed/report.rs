@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 use crate::clock::median;
 use crate::host::Run;
 use crate::insert::Inserted;
-use crate::picture;
 use crate::single::Costs;
 
 /// What every figure between servers has to be read with.
 pub const LABEL: &str = "synchronous insert, libchdb";
-const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
+/// The folder of the pages.
+pub const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs");
 
 /// What was measured of one data set, a value a round.
 pub struct Measured {
@@ -178,23 +178,13 @@ impl Report {
     }
 
     /// One object, with an object for each data set.
-    pub fn json(&self) -> String {
+    pub fn json(&self) -> Value {
         let sets = self.sets.iter().map(|set| (set.name.to_owned(), set.json()));
         let mut object: Map<String, Value> = sets.collect();
         object.insert("label".to_owned(), json!(LABEL));
         object.insert("records".to_owned(), json!(self.records));
         object.insert("rounds".to_owned(), json!(self.rounds));
-        format!("{}\n", Value::Object(object))
-    }
-
-    /// Replaces the table and the picture of docs/performance.md.
-    ///
-    /// # Errors
-    /// As of [`write_docs`].
-    pub fn write_docs(&self) -> anyhow::Result<()> {
-        let command = format!("speed --records {} --rounds {}", self.records, self.rounds);
-        write_docs("speed", &command, &self.table())?;
-        Ok(std::fs::write(Path::new(DOCS).join("performance.svg"), picture::of(&self.sets))?)
+        Value::Object(object)
     }
 }
 
