@@ -164,16 +164,17 @@ fn stream(brokers: &str, set: &DataSet) -> anyhow::Result<Sent> {
     }))
 }
 
-/// The most memory of a host that finds a backlog of the largest records; the worst of all rounds.
+/// The most memory of a host that finds a backlog; the worst of all rounds and data sets.
 async fn memory(servers: &Servers, rounds: usize, records: usize) -> anyhow::Result<f64> {
-    let [_, github, _] = data::ALL;
-    servers.kafka.create_topic(github.name, u32::try_from(github.partitions)?).await?;
-    let good = produce(servers.kafka.kafka(), &github, records)?;
     let mut worst = 0.0_f64;
-    for round in 0..rounds {
-        let table = format!("memory_{round}");
-        let run = servers.run(&github, (records, good), &table).await?;
-        worst = worst.max(run.peak_rss_bytes);
+    for set in data::ALL {
+        servers.kafka.create_topic(set.name, u32::try_from(set.partitions)?).await?;
+        let good = produce(servers.kafka.kafka(), &set, records)?;
+        for round in 0..rounds {
+            let table = format!("{}_{round}", set.name);
+            let run = servers.run(&set, (records, good), &table).await?;
+            worst = worst.max(run.peak_rss_bytes);
+        }
     }
     Ok(worst)
 }
