@@ -143,7 +143,7 @@ pub fn schema_of<'a>(
     Ok(TableSchema::from_rows("default", table, "UTC", rows)?)
 }
 
-/// Clicks that are all alike: compressed, a million of them fit into one partition of the mock broker.
+/// Clicks that are all alike: compressed, half a million of them fit into one partition of the mock broker.
 pub const fn alike(name: &'static str, partitions: i32) -> DataSet {
     let writer = |_| -> Writer {
         Box::new(|out| {
