@@ -20,6 +20,7 @@ use crate::exactly_once::{self, PlannedBatch};
 use crate::fates::{Fate, Fates};
 use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
+use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
@@ -30,6 +31,7 @@ use crate::rows::{Checked, Rows};
 use crate::schema::plan::TablePlan;
 use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
+use crate::user_schema::UserSchema;
 
 /// The stages, wired for one table.
 pub struct Pipeline {
@@ -145,7 +147,8 @@ impl Pipeline {
         let (mut rows, violations) = blocking::run(move || {
             let payloads = || payloads(&batch, hooked.as_deref(), &pending);
             let schema = held.user_schema.as_ref();
-            let violations = schema.map(|schema| schema.violations(&held.plan, payloads()));
+            let judge = |schema: &UserSchema| schema.violations(&held.plan, payloads());
+            let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
             (decoded(&plan, &batch, payloads()), violations.unwrap_or_default())
         })
         .await;
@@ -155,7 +158,8 @@ impl Pipeline {
             (rows, tally) = (hooked, Some((hooks, asked)));
         }
         let plan = Arc::clone(&known.plan);
-        let checked = blocking::run(move || check(&plan, rows, violations, judge_text)).await;
+        let check = move || check(&plan, rows, violations, judge_text);
+        let checked = blocking::run(move || CpuOf::Check.run(check)).await;
         Ok((checked, tally))
     }
 
@@ -209,7 +213,7 @@ impl Pipeline {
         if rejections.is_empty() {
             return;
         }
-        self.dead_letters.send(batch, rejections).await;
+        CpuOf::DeadLetters.run_async(self.dead_letters.send(batch, rejections)).await;
         self.log.note(batch, rejections);
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
@@ -230,7 +234,7 @@ fn decoded<'a>(
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
 ) -> Rows {
     let started = Instant::now();
-    let rows = with_metadata(plan, batch, decode(plan, payloads));
+    let rows = CpuOf::Decode.run(|| with_metadata(plan, batch, decode(plan, payloads)));
     count::decoded(started.elapsed());
     rows
 }

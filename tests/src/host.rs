@@ -146,9 +146,17 @@ impl Host {
         ledger(&self.log()).with_context(|| format!("no ledger in the log:\n{log}"))
     }
 
+    /// The process's id.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the host has ended")
+    }
+
     /// The most memory that the process held so far, in bytes.
     pub fn peak_memory_bytes(&self) -> anyhow::Result<u64> {
-        let pid = self.child.id().context("the host has ended")?;
+        let pid = self.pid()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
         let kib = line.split_whitespace().nth(1).context("VmHWM without a number")?;
@@ -157,7 +165,7 @@ impl Host {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = self.child.id().context("the host has ended")?;
+        let pid = self.pid()?;
         Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
     }
 

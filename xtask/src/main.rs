@@ -1,5 +1,6 @@
 //! Set-up, demo and tests of a fresh checkout: `cargo xtask <command>`.
 
+mod bench;
 mod debian;
 mod maven;
 mod npm;
@@ -39,8 +40,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Measure what hooks and exactly_once cost, each beside its baseline.
-    Bench,
+    /// Measure where the CPU goes, and what hooks and exactly_once cost, each beside its baseline.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Only this one: `speed`, `hooks` or `delivery`, with its options behind it. Options without
+        /// a name are those of `speed`, such as `--quick --json FILE`; nothing at all runs all three.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run every test suite, or one.
     Test {
         /// Only this suite, such as unit or e2e; a name that is none lists them all.
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
         Task::Setup => set_up(),
         Task::Demo { args } => demo(&args),
         Task::Chaos { args } => chaos(&args),
-        Task::Bench => bench(),
+        Task::Bench { args } => bench::run(&args),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
     done.unwrap_or_else(|error| {
@@ -126,20 +133,6 @@ fn chaos(args: &[String]) -> anyhow::Result<ExitCode> {
     // 1: a promise was broken; 2: there is no report.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
-}
-
-fn bench() -> anyhow::Result<ExitCode> {
-    let mut environment = set_up_demo()?;
-    environment.extend(plugins::build()?);
-    environment.push(("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?));
-    build()?;
-    let mut bench = cargo();
-    bench
-        .current_dir(root()?)
-        .args(["bench", "--package", "sluicegate-tests"])
-        .args(["--bench", "hooks", "--bench", "delivery"]);
-    let status = bench.envs(environment).status().context("running cargo bench")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Builds both binaries; cargo prints to stderr.

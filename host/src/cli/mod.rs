@@ -20,6 +20,9 @@ mod schema;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "demo")]
+pub use demo::telemetry;
+
 /// The configuration is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;
 /// A bug (`EX_SOFTWARE` of sysexits.h).

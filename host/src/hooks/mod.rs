@@ -36,6 +36,7 @@ pub use rows::RowsHooks;
 use crate::budget::Budget;
 use crate::config::Plugins;
 use crate::lookups::Lookups;
+use crate::observe::cpu::CpuOf;
 use crate::observe::status::Status;
 use plugin::Plugin;
 
@@ -111,6 +112,7 @@ fn open(config: &Plugins, lookups: &Arc<Lookups>, budget: &Arc<Budget>) -> anyho
 /// Runs `work` on a thread of its own. It is told when nobody waits for it any more, since work
 /// on another thread does not end with the one who waits.
 async fn until_given_up<T: Send + 'static>(
+    stage: CpuOf,
     work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
 ) -> T {
     struct GiveUp(Arc<AtomicBool>);
@@ -121,5 +123,5 @@ async fn until_given_up<T: Send + 'static>(
     }
     let given_up = GiveUp(Arc::default());
     let is_given_up = Arc::clone(&given_up.0);
-    crate::blocking::run(move || work(&is_given_up)).await
+    crate::blocking::run(move || stage.run(|| work(&is_given_up))).await
 }

@@ -200,6 +200,15 @@ pub(super) const DECODE_SECONDS: Metric = metric(
     &[],
     "JSON to columns, one batch, on one core",
 );
+pub(super) const STAGE_CPU_SECONDS: Metric = metric(
+    "sluicegate_stage_cpu_seconds",
+    COMPUTATION,
+    "seconds",
+    &["stage"],
+    "CPU time of one batch in a stage: `consume` by the poll thread alone, without librdkafka's \
+     threads, `rows_hooks`, `user_schema`, `decode`, `arrow_hooks`, `check`, `ipc` (the body of an \
+     INSERT), `dead_letters`; its `_sum` is all that the stage took",
+);
 pub(super) const INSERT_SECONDS: Metric = metric(
     "sluicegate_insert_seconds",
     ANSWER,
@@ -311,6 +320,7 @@ pub static METRICS: &[Metric] = &[
     PLUGIN_COUNTER,
     LOOKUP_REFRESH_FAILURES,
     DECODE_SECONDS,
+    STAGE_CPU_SECONDS,
     INSERT_SECONDS,
     LAG,
     FRESHNESS,

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod count;
+pub mod cpu;
 pub mod exposition;
 pub mod log;
 pub mod lookups;

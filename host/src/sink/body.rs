@@ -3,10 +3,13 @@
 use std::hash::Hasher as _;
 
 use arrow_array::RecordBatch;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::ArrowError;
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use super::table::Table;
+use crate::observe::cpu::CpuOf;
 use crate::schema::quoted::identifier;
 
 /// How many rows of a batch one INSERT takes, so that it is one block, and so atomic: below
@@ -36,13 +39,12 @@ impl Body {
     /// Arrow cannot write them.
     pub fn of(table: &Table, rows: &RecordBatch) -> Result<Self, String> {
         let mut body = Vec::with_capacity(rows.get_array_memory_size() / 2 + 4096);
-        let written = arrow_ipc::writer::StreamWriter::try_new(&mut body, &rows.schema()).and_then(
-            |mut writer| {
-                writer.write(rows)?;
-                writer.finish()
-            },
-        );
-        written.map_err(|error| format!("arrow ipc: {error}"))?;
+        let written = CpuOf::Ipc.run(|| {
+            let mut writer = StreamWriter::try_new(&mut body, &rows.schema())?;
+            writer.write(rows)?;
+            writer.finish()
+        });
+        written.map_err(|error: ArrowError| format!("arrow ipc: {error}"))?;
         let (sql, bytes) = (insert_sql(table, rows), Bytes::from(body));
         Ok(Self { sql, bytes, rows: rows.num_rows() })
     }

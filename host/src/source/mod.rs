@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 pub use probe::Probe;
+pub use queue::{DataQueue, Message};
 pub use sample::{Cut, Sample};
 
 use crate::budget::Lease;

@@ -23,6 +23,7 @@ use crate::budget::Budget;
 use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::observe::Observed;
 use crate::observe::count;
+use crate::observe::cpu::{CpuOf, Laps};
 use crate::observe::status::{Status, Waiter};
 use crate::offsets::Commit;
 use crate::outcome::Fatal;
@@ -59,6 +60,7 @@ pub struct Poller {
     is_stopped: bool,
     /// The group was left, to join it again once nothing is assigned.
     is_rejoining: bool,
+    laps: Laps,
 }
 
 impl Poller {
@@ -103,6 +105,7 @@ impl Poller {
             moved: HashSet::new(),
             is_stopped: false,
             is_rejoining: false,
+            laps: Laps::default(),
         })
     }
 
@@ -229,7 +232,8 @@ impl Poller {
         }
     }
 
-    fn send(&self, batch: crate::record::Batch) {
+    fn send(&mut self, batch: crate::record::Batch) {
+        self.laps.count(CpuOf::Consume);
         let lease = self.budget.lease(batch.size_bytes());
         let _gone = self.events.send(SourceEvent::Batch(batch, lease));
     }

@@ -73,7 +73,10 @@ impl Preflight {
         match self.check(consumer) {
             Err(hold) => waiter.hold(consumer.context().tell(hold)),
             Ok(()) => match consumer.subscribe(&self.names()) {
-                Ok(()) => self.is_done = true,
+                Ok(()) => {
+                    tracing::debug!("subscribed");
+                    self.is_done = true;
+                }
                 Err(error) => {
                     let text = format!("subscribing to KAFKA_SOURCE_TOPIC: {error}");
                     waiter.hold(Hold::Paused(text));

@@ -7,7 +7,7 @@ mod feed;
 mod host;
 mod plugins;
 mod report;
-mod telemetry;
+pub mod telemetry;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -23,6 +23,7 @@ use super::instance::Instance;
 use super::isolate::{self, Refused, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
+use crate::observe::cpu::CpuOf;
 use crate::outcome::Hold;
 use crate::record::Origin;
 use crate::rejection::{Rejection, Stage};
@@ -97,7 +98,8 @@ impl ArrowHooks {
     /// Dropped, nothing has happened to any record.
     pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<(Rows, Tally), Hold> {
         let (plugins, fit) = (Arc::clone(&self.plugins), Arc::clone(fit));
-        until_given_up(move |is_given_up| chain(&plugins, &fit, rows, is_given_up)).await
+        let work = move |is_given_up: &_| chain(&plugins, &fit, rows, is_given_up);
+        until_given_up(CpuOf::ArrowHooks, work).await
     }
 
     /// Tells each plugin's breaker of a batch that is not asked for again.

@@ -14,6 +14,7 @@ use super::instance::Instance;
 use super::isolate::{self, Refused, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
+use crate::observe::cpu::CpuOf;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::payloads::{Hooked, Payloads, Row};
@@ -60,7 +61,7 @@ impl RowsHooks {
             let (plugins, batch) = (Arc::clone(&self.plugins), Arc::clone(batch));
             let records = Arc::clone(&pending);
             let work = move |is_given_up: &_| chain(&plugins, &batch, &records, is_given_up);
-            match until_given_up(work).await {
+            match until_given_up(CpuOf::RowsHooks, work).await {
                 Ok(hooked) => return hooked,
                 Err(hold) => waiter.hold(hold),
             }
