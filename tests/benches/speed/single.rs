@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde::de::IgnoredAny;
 use sluicegate::check::check;
 use sluicegate::cli::telemetry::Broken;
-use sluicegate::decode::{decode, judge_text};
+use sluicegate::decode::{decode, judge_text, seed_path};
 use sluicegate::rows::Rows;
 use sluicegate::schema::plan::TablePlan;
 use sluicegate::sink::{Body, Facts, Table};
