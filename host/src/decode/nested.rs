@@ -171,11 +171,8 @@ fn put_by_name<'r>(
 ) -> Result<(), Box<Fault>> {
     let row = column.len();
     let parts = column.parts();
-    // Producers write their fields in the same order again and again.
-    let mut guess = 0;
-    value.each_member(|name, value| {
-        let Some(at) = place_of(name, elements, guess) else { return value.token().map(drop) };
-        guess = at + 1;
+    value.each_field(elements, |at, name, value| {
+        let Some(at) = at else { return value.token().map(drop) };
         let (Some(element), Some(part)) = (elements.get(at), parts.get_mut(at)) else {
             return Err(differ());
         };
@@ -197,14 +194,6 @@ fn put_by_name<'r>(
 
 fn has_names(elements: &[Element]) -> bool {
     elements.first().is_some_and(|element| element.name.is_some())
-}
-
-fn place_of(name: &str, elements: &[Element], guess: usize) -> Option<usize> {
-    let is_named = |element: &Element| element.name.as_deref() == Some(name);
-    if elements.get(guess).is_some_and(is_named) {
-        return Some(guess);
-    }
-    elements.iter().position(is_named)
 }
 
 /// The columns are made from the types that they are filled by.

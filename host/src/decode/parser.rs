@@ -11,7 +11,7 @@ use super::fault::fault;
 use super::reader::Reader;
 use super::value::text_of;
 use crate::rejection::{Fault, Reason};
-use crate::schema::names::{Field, Names};
+use crate::schema::names::Fields;
 
 /// Reads a text from its start to its end.
 pub struct Parser<'r> {
@@ -103,6 +103,10 @@ impl<'r> Parser<'r> {
         }
     }
 
+    fn rest(&self) -> &'r [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
     /// What was read since.
     #[inline]
     fn since(&self, start: usize) -> &'r str {
@@ -191,12 +195,7 @@ impl<'r> Parser<'r> {
     }
 
     fn word(&mut self, word: &str) -> Read<()> {
-        if !self
-            .text
-            .as_bytes()
-            .get(self.at..)
-            .is_some_and(|rest| rest.starts_with(word.as_bytes()))
-        {
+        if !self.rest().starts_with(word.as_bytes()) {
             return malformed();
         }
         self.at += word.len();
@@ -320,30 +319,30 @@ impl<'r> Reader<'r> for Parser<'r> {
         }
     }
 
-    fn each_field(
+    fn each_field<F: Fields + ?Sized>(
         &mut self,
-        names: &Names,
-        mut put: impl FnMut(Option<&Field>, &str, &mut Self) -> Read<()>,
+        fields: &F,
+        mut put: impl FnMut(Option<usize>, &str, &mut Self) -> Read<()>,
     ) -> Read<()> {
         self.open()?;
         if self.peek() == b'}' {
             self.close();
             return Ok(());
         }
-        // Producers write their fields in the same order again and again.
         let mut guess = 0;
         loop {
-            if let Some(len) = names.begins(guess, self.text.get(self.at..).unwrap_or_default()) {
-                self.at += len;
+            let quoted = fields.quoted(guess);
+            if !quoted.is_empty() && self.rest().starts_with(quoted.as_bytes()) {
+                self.at += quoted.len();
                 self.skip_space();
-                let field = names.field(guess);
                 guess += 1;
-                put(field, "", self)?;
+                let name = quoted.get(1..quoted.len() - 2).unwrap_or_default();
+                put(Some(guess - 1), name, self)?;
             } else {
                 let name = self.name()?;
-                let at = names.find(&name, guess);
+                let at = fields.find(&name, guess);
                 guess = at.map_or(guess, |at| at + 1);
-                put(at.and_then(|at| names.field(at)), &name, self)?;
+                put(at, &name, self)?;
             }
             if !self.goes_on(b'}')? {
                 return Ok(());

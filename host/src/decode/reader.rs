@@ -5,7 +5,7 @@
 
 use super::walk::{each_element, each_member};
 use crate::rejection::Fault;
-use crate::schema::names::{Field, Names};
+use crate::schema::names::Fields;
 
 /// A reader that stands before a value. Each value is read once, by one of the methods that go on
 /// behind it.
@@ -40,17 +40,17 @@ pub trait Reader<'r>: Sized {
         put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>>;
 
-    /// Reads the members of an object, each with the field that its name stands for.
-    fn each_field(
+    /// Reads the members of an object, each with the place of its field, if it is one.
+    fn each_field<F: Fields + ?Sized>(
         &mut self,
-        names: &Names,
-        mut put: impl FnMut(Option<&Field>, &str, &mut Self) -> Result<(), Box<Fault>>,
+        fields: &F,
+        mut put: impl FnMut(Option<usize>, &str, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>> {
         let mut guess = 0;
         self.each_member(|name, value| {
-            let at = names.find(name, guess);
+            let at = fields.find(name, guess);
             guess = at.map_or(guess, |at| at + 1);
-            put(at.and_then(|at| names.field(at)), name, value)
+            put(at, name, value)
         })
     }
 

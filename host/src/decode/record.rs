@@ -7,7 +7,7 @@ use super::parser::Parser;
 use super::reader::Reader;
 use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
-use crate::schema::names::Field;
+use crate::schema::names::{Field, Fields as _, Names};
 use crate::schema::plan::{ColumnPlan, TablePlan, Unknown};
 use crate::schema::source::{OnInvalid, Source};
 use crate::schema::types::Kind;
@@ -25,7 +25,8 @@ pub fn read<'r>(
     }
     let mut filling =
         Filling { plan, columns, row, noticed, unknown_guess: 0, rest: String::new() };
-    record.each_field(&plan.names, |field, name, value| match field {
+    let names = &plan.names;
+    record.each_field(names, |at, name, value| match at.and_then(|at| names.field(at)) {
         Some(field) => filling.fill(field, value),
         None => filling.pass_over(name, value),
     })?;
@@ -57,11 +58,10 @@ impl Filling<'_> {
         // In anything but an object or an array there is no field, so its columns are absent.
         match (&field.within, token.as_bytes().first()) {
             (Some(names), Some(b'{')) => {
-                R::of(token).each_field(names, |field, _, value| self.fill_within(field, value))
+                R::of(token).each_field(names, |at, _, value| self.fill_within(names, at, value))
             }
             (Some(names), Some(b'[')) => R::of(token).each_element(|index, value| {
-                let at = names.find(&index.to_string(), 0);
-                self.fill_within(at.and_then(|at| names.field(at)), value)
+                self.fill_within(names, names.find(&index.to_string(), 0), value)
             }),
             _ => Ok(()),
         }
@@ -69,10 +69,11 @@ impl Filling<'_> {
 
     fn fill_within<'r, R: Reader<'r>>(
         &mut self,
-        field: Option<&Field>,
+        names: &Names,
+        at: Option<usize>,
         value: &mut R,
     ) -> Result<(), Box<Fault>> {
-        match field {
+        match at.and_then(|at| names.field(at)) {
             Some(field) => self.fill(field, value),
             None => value.token().map(drop),
         }

@@ -253,16 +253,64 @@ fn inner(token: &str) -> &str {
 /// The text of a string's token, escapes resolved; `None` for an escape that is no character.
 pub fn text_of(token: &str) -> Option<Cow<'_, str>> {
     let inner = token.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return serde_json::from_str::<String>(token).ok().map(Cow::Owned);
+    if inner.contains('\\') { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+}
+
+/// A text with its escapes resolved, which are known to be ones of JSON.
+fn unescaped(mut text: &str) -> Option<String> {
+    let mut unescaped = String::with_capacity(text.len());
+    while let Some((plain, escape)) = text.split_once('\\') {
+        unescaped.push_str(plain);
+        let (char, len) = match escape.as_bytes().first()? {
+            b'b' => ('\u{8}', 1),
+            b'f' => ('\u{c}', 1),
+            b'n' => ('\n', 1),
+            b'r' => ('\r', 1),
+            b't' => ('\t', 1),
+            b'u' => character(escape)?,
+            other => (char::from(*other), 1),
+        };
+        unescaped.push(char);
+        text = escape.get(len..)?;
     }
-    Some(Cow::Borrowed(inner))
+    unescaped.push_str(text);
+    Some(unescaped)
+}
+
+/// The character that begins so, as `u` and four digits or as two such halves, and how long it is.
+fn character(escape: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| u32::from_str_radix(escape.get(at + 1..at + 5)?, 16).ok();
+    let first = unit(0)?;
+    if let Some(char) = char::from_u32(first) {
+        return Some((char, 5));
+    }
+    let second = escape.get(5..7).filter(|begin| *begin == "\\u").and_then(|_| unit(6))?;
+    if !(0xd800..0xdc00).contains(&first) || !(0xdc00..0xe000).contains(&second) {
+        return None;
+    }
+    Some((char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, 11))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::schema::types::parse;
+
+    proptest! {
+        #[test]
+        fn escapes_are_read_as_by_serde(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "a", "é", "\\\"", "\\\\", "\\/", "\\b", "\\f", "\\n", "\\r", "\\t", "\\u0000",
+                "\\u00e9", "\\uD83e", "\\udD80", "\\uffff", "\\udfff", "u0041",
+            ]), 0..8),
+        ) {
+            let token = format!("\"{}\"", parts.concat());
+            let expected = serde_json::from_str::<String>(&token).ok();
+            prop_assert_eq!(text_of(&token).map(Cow::into_owned), expected);
+        }
+    }
 
     #[test]
     fn a_time_is_counted_in_its_unit_and_no_digit_of_a_second_is_cut_off() {

@@ -8,6 +8,7 @@ use crate::check::check;
 use crate::decode::{decode, judge_text, with_metadata};
 use crate::record::{Batch, Origin};
 use crate::rejection::{Reason, Rejection};
+use crate::schema::names::Fields as _;
 use crate::schema::plan::{TablePlan, Unknown};
 use crate::schema::source::Source;
 use crate::schema::table::{Column, TableSchema};

@@ -4,6 +4,22 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+/// What the fields of an object are looked up in.
+pub trait Fields {
+    /// The field at a place as it stands in most records, `"name":`; empty where none does.
+    fn quoted(&self, at: usize) -> &str;
+
+    /// The place of a field; `guess` is where it may be, since producers write their fields in
+    /// the same order again and again.
+    fn find(&self, name: &str, guess: usize) -> Option<usize>;
+}
+
+/// A name with quotes and a colon; empty where the quoted name has escapes.
+pub fn quoted(name: &str) -> Box<str> {
+    let has_escapes = name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+    if has_escapes { Box::default() } else { format!("\"{name}\":").into() }
+}
+
 /// The fields of one object, or the elements of one array by their number.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -17,7 +33,6 @@ pub struct Names {
 #[derive(Debug)]
 pub struct Field {
     name: Arc<str>,
-    /// The name with quotes and a colon, as it stands in most records; empty where it has escapes.
     quoted: Box<str>,
     /// The columns that its value fills.
     pub columns: Vec<usize>,
@@ -38,7 +53,8 @@ impl Names {
         let next = self.fields.len();
         let at = *self.by_name.entry(Arc::clone(&name)).or_insert(next);
         if at == next {
-            self.fields.push(Field::new(name));
+            let quoted = quoted(&name);
+            self.fields.push(Field { name, quoted, columns: Vec::new(), within: None });
         }
         let Some(field) = self.fields.get_mut(at) else { return };
         if rest.is_empty() {
@@ -49,9 +65,18 @@ impl Names {
         }
     }
 
-    /// The place of a field; `guess` is where it may be, since producers write their fields in
-    /// the same order again and again.
-    pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
+    /// The field at a place.
+    pub fn field(&self, at: usize) -> Option<&Field> {
+        self.fields.get(at)
+    }
+}
+
+impl Fields for Names {
+    fn quoted(&self, at: usize) -> &str {
+        self.fields.get(at).map_or("", |field| &field.quoted)
+    }
+
+    fn find(&self, name: &str, guess: usize) -> Option<usize> {
         if self.fields.get(guess).is_some_and(|field| *field.name == *name) {
             return Some(guess);
         }
@@ -60,29 +85,6 @@ impl Names {
             return self.by_name.get(&*name.to_lowercase()).copied();
         }
         found
-    }
-
-    /// How far the field at this place begins a text, as `"name":`; `None` where it does not.
-    pub fn begins(&self, at: usize, text: &str) -> Option<usize> {
-        let quoted = &*self.fields.get(at)?.quoted;
-        (!quoted.is_empty() && text.as_bytes().starts_with(quoted.as_bytes()))
-            .then_some(quoted.len())
-    }
-
-    /// The field at a place.
-    pub fn field(&self, at: usize) -> Option<&Field> {
-        self.fields.get(at)
-    }
-}
-
-impl Field {
-    fn new(name: Arc<str>) -> Self {
-        let has_escapes = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
-        let quoted = match name.bytes().any(has_escapes) {
-            true => String::new(),
-            false => format!("\"{name}\":"),
-        };
-        Self { name, quoted: quoted.into(), columns: Vec::new(), within: None }
     }
 }
 
