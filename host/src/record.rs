@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::arenas::Arena;
+
 /// Index of a record in its [`Batch`]: what every row, rejection and fate refers back to.
 pub type Origin = u32;
 
@@ -63,7 +65,7 @@ struct Stored {
 /// The records taken together at the source; its rows are one INSERT.
 #[derive(Debug, Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    bytes: Arena,
     records: Vec<Stored>,
     headers: Vec<(Span, Option<Span>)>,
     runs: Vec<Run>,
@@ -72,7 +74,12 @@ pub struct Batch {
 impl Batch {
     /// An empty batch with room for `bytes` bytes of payload.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+        Self::within(Arena::with_capacity(bytes))
+    }
+
+    /// An empty batch that is built in this arena.
+    pub fn within(bytes: Arena) -> Self {
+        Self { bytes, ..Self::default() }
     }
 
     /// Copies a record into the batch; its headers follow by [`Batch::push_header`].

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::queue::Message;
+use crate::arenas::Arenas;
 use crate::record::{Batch, RawRecord, TopicPartition};
 
 /// The bounds of a batch.
@@ -23,6 +24,7 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct Builder {
     bounds: Bounds,
+    arenas: Arenas,
     /// Whether each partition has a batch of its own, or all share one.
     is_by_partition: bool,
     /// The batches that are being built: the first is of all partitions, or each of the partition in
@@ -32,7 +34,7 @@ pub struct Builder {
     full: VecDeque<Batch>,
     assigned: HashMap<TopicPartition, Assigned>,
     /// The same by librdkafka's handle of the topic: no name is compared for a message.
-    by_handle: HashMap<(usize, i32), (TopicPartition, Assigned)>,
+    by_handle: HashMap<(usize, i32), (TopicPartition, Assigned), foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ struct Open {
     /// Most records, between the two bounds.
     max_records: usize,
     batch: Batch,
+    arenas: Arenas,
     since: Option<Instant>,
     /// Where the batch has to end, and those after it: what a predecessor planned. Such a batch keeps
     /// to no bound but this.
@@ -57,11 +60,12 @@ impl Builder {
     pub fn new(bounds: Bounds, is_by_partition: bool) -> Self {
         Self {
             bounds,
+            arenas: Arenas::default(),
             is_by_partition,
             open: Vec::new(),
             full: VecDeque::new(),
             assigned: HashMap::new(),
-            by_handle: HashMap::new(),
+            by_handle: HashMap::default(),
         }
     }
 
@@ -71,12 +75,12 @@ impl Builder {
         self.by_handle.clear();
         let place = if self.is_by_partition { self.free_place() } else { 0 };
         if self.open.len() <= place {
-            self.open.push(Open::new(&self.bounds));
+            self.open.push(Open::new(&self.bounds, &self.arenas));
         }
         if let Some(open) = self.open.get_mut(place)
             && self.is_by_partition
         {
-            *open = Open { ends, ..Open::new(&self.bounds) };
+            *open = Open { ends, ..Open::new(&self.bounds, &self.arenas) };
         }
         self.assigned.insert(source, Assigned { epoch, place });
     }
@@ -95,7 +99,7 @@ impl Builder {
             return;
         }
         if let Some(open) = revoked.and_then(|of| self.open.get_mut(of.place)) {
-            *open = Open::new(&self.bounds);
+            *open = Open::new(&self.bounds, &self.arenas);
         }
         let is_of_another = |batch: &Batch| batch.runs().iter().all(|run| run.source != *source);
         self.full.retain(is_of_another);
@@ -210,9 +214,9 @@ impl Builder {
 }
 
 impl Open {
-    fn new(bounds: &Bounds) -> Self {
-        let (batch, ends) = (Batch::default(), VecDeque::new());
-        Self { max_records: bounds.max_records, batch, since: None, ends }
+    fn new(bounds: &Bounds, arenas: &Arenas) -> Self {
+        let (batch, arenas) = (Batch::default(), arenas.clone());
+        Self { max_records: bounds.max_records, batch, arenas, since: None, ends: VecDeque::new() }
     }
 
     fn is_full(&self, bounds: &Bounds) -> bool {
@@ -235,8 +239,7 @@ impl Open {
         } else {
             bounds.max_records
         };
-        let capacity = self.batch.size_bytes();
-        let next = Batch::with_capacity(capacity);
+        let next = Batch::within(self.arenas.take(self.batch.size_bytes()));
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))
     }
 }
