@@ -38,18 +38,18 @@ fn strict(text: &str) -> Option<Moment> {
     if !matches!(separator, b'-' | b'/') || *bytes.get(7)? != separator {
         return None;
     }
-    let date = date_of(number(bytes, 0..4)?, number(bytes, 5..7)?, number(bytes, 8..10)?)?;
+    let date = date_of(two(bytes, 0)? * 100 + two(bytes, 2)?, two(bytes, 5)?, two(bytes, 8)?)?;
     let Some(&join) = bytes.get(10) else {
         return Some(Moment { local: date.into(), offset_s: None, has_time: false });
     };
     if !matches!(join, b' ' | b'T') || *bytes.get(13)? != b':' {
         return None;
     }
-    let (hour, minute) = (number(bytes, 11..13)?, number(bytes, 14..16)?);
+    let (hour, minute) = (two(bytes, 11)?, two(bytes, 14)?);
     let mut rest = bytes.get(16..)?;
     let (mut second, mut nanos) = (0, 0);
     if let Some((b':', after)) = rest.split_first() {
-        second = number(after, 0..2)?;
+        second = two(after, 0)?;
         rest = after.get(2..)?;
         if let Some((b'.', fraction)) = rest.split_first() {
             let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -91,6 +91,14 @@ pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
         let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     })
+}
+
+/// The number that two digits are.
+#[inline]
+fn two(bytes: &[u8], at: usize) -> Option<u32> {
+    let pair: [u8; 2] = *bytes.get(at..)?.first_chunk()?;
+    let [tens, ones] = pair.map(|byte| u32::from(byte.wrapping_sub(b'0')));
+    (tens < 10 && ones < 10).then_some(tens * 10 + ones)
 }
 
 fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {

@@ -8,6 +8,7 @@
 //!   and an absent one is null.
 //! - A null where the type is not Nullable is a fault: within a column there is no DEFAULT, and the
 //!   server would store a zero.
+#![allow(clippy::inline_always, reason = "as in `record`")]
 
 use super::columns::Column;
 use super::fault::{expected, fault, nothing, twice, within};
@@ -21,7 +22,7 @@ use crate::schema::types::{Element, Kind, Type};
 
 /// Puts a value that is not null. On a fault the column's parts may hold some of it, and the value may
 /// be read in part.
-#[inline]
+#[inline(always)]
 pub fn put<'r, R: Reader<'r>>(
     column: &mut Column,
     ty: &Type,

@@ -3,6 +3,7 @@
 //! What it takes is what serde_json takes of a text, escapes that are no character and numbers out of
 //! range included, as long as nobody asks for their value; arrays and objects nest at most
 //! [`MAX_DEPTH`] deep.
+#![allow(clippy::inline_always, reason = "as in `record`")]
 
 use std::borrow::Cow;
 
@@ -278,6 +279,7 @@ impl<'r> Reader<'r> for Parser<'r> {
         Ok(self.since(start))
     }
 
+    #[inline(always)]
     fn scalar(&mut self) -> Read<(&'r str, bool)> {
         let (start, mut is_plain) = (self.at, true);
         if self.peek() == b'"' {

@@ -1,4 +1,8 @@
 //! One record into the columns.
+#![allow(
+    clippy::inline_always,
+    reason = "measured: the steps of a field are short beside their calls"
+)]
 
 use super::columns::Column;
 use super::fault::{fault, twice, within};
@@ -47,10 +51,19 @@ struct Filling<'a> {
 
 impl Filling<'_> {
     /// Puts a field's value into the columns that it fills, and what is wanted of it into others.
+    #[inline(always)]
     fn fill<'r, R: Reader<'r>>(&mut self, field: &Field, value: &mut R) -> Result<(), Box<Fault>> {
-        if let ([at], None) = (&*field.columns, &field.within) {
-            return self.put(*at, value);
+        match (&*field.columns, &field.within) {
+            ([at], None) => self.put(*at, value),
+            _ => self.fill_several(field, value),
         }
+    }
+
+    fn fill_several<'r, R: Reader<'r>>(
+        &mut self,
+        field: &Field,
+        value: &mut R,
+    ) -> Result<(), Box<Fault>> {
         let token = value.token()?;
         for at in &field.columns {
             self.put(*at, &mut R::of(token))?;
@@ -80,7 +93,7 @@ impl Filling<'_> {
     }
 
     /// Puts a value into a column.
-    #[inline]
+    #[inline(always)]
     fn put<'r>(&mut self, at: usize, value: &mut impl Reader<'r>) -> Result<(), Box<Fault>> {
         let (Some(plan), Some(column)) = (self.plan.columns.get(at), self.columns.get_mut(at))
         else {
