@@ -57,11 +57,11 @@ fn compare(name: &str, plan: &TablePlan, made_for: &TablePlan) {
         let about = || {
             let text = |record: &Vec<u8>| String::from_utf8_lossy(record).into_owned();
             let records = records.iter().map(text).collect::<Vec<_>>().join("\n");
-            format!("`{}` from {start}:\n{records}", name)
+            format!("`{name}` from {start}:\n{records}")
         };
         for (found, wanted) in rows.rejections.iter().zip(&oracle.rejections) {
             let record = String::from_utf8_lossy(&records[wanted.origin as usize]);
-            assert_eq!(found, wanted, "`{}`: {record}", name);
+            assert_eq!(found, wanted, "`{name}`: {record}");
         }
         assert_eq!(rows.rejections.len(), oracle.rejections.len(), "{}", about());
         assert_eq!(rows.origins, oracle.origins, "{}", about());
@@ -71,9 +71,9 @@ fn compare(name: &str, plan: &TablePlan, made_for: &TablePlan) {
         taken += rows.origins.len();
         refused += rows.rejections.len();
     }
-    println!("{}: {taken} taken, {refused} refused alike", name);
+    println!("{name}: {taken} taken, {refused} refused alike");
     let all = usize::try_from(count()).unwrap();
-    assert!(taken > all / 10 && refused > all / 10, "{}: {taken}, {refused}", name);
+    assert!(taken > all / 10 && refused > all / 10, "{name}: {taken}, {refused}");
 }
 
 #[test]
