@@ -4,3 +4,6 @@
 mod clicks;
 pub mod data;
 mod github;
+
+/// Records of the batch that is counted.
+pub const RECORDS: usize = 3_000;
