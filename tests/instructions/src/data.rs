@@ -201,6 +201,11 @@ impl Records {
         self.ends.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Bytes of all together.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
