@@ -29,6 +29,7 @@ const SUITES: &[Suite] = &[
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
+    suite("instructions", &["--workspace", "--test", "instructions"], None, Some(valgrind)),
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
@@ -57,6 +58,14 @@ fn go() -> anyhow::Result<Environment> {
     Ok(Environment::new())
 }
 
+/// The figures are of one architecture: on another there is nothing to count against.
+fn valgrind() -> anyhow::Result<Environment> {
+    let is_counted = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+    ensure!(is_counted, "instructions are counted on x86-64 with Linux alone");
+    debian::tool("valgrind", &["valgrind"])?;
+    Ok(Environment::new())
+}
+
 fn clients() -> anyhow::Result<Environment> {
     debian::tool("kcat", &["kcat"])?;
     let mut environment = kafka()?;
@@ -81,9 +90,20 @@ impl Verdict {
     }
 }
 
-/// Fetches what each suite needs.
+/// Fetches what each suite needs, of one as of the others where that fails.
+///
+/// # Errors
+/// A suite would not run.
 pub fn set_up_all() -> anyhow::Result<()> {
-    SUITES.iter().filter_map(|suite| suite.set_up).try_for_each(|set_up| set_up().map(drop))
+    let mut without = Vec::new();
+    for (suite, set_up) in SUITES.iter().filter_map(|suite| Some((suite, suite.set_up?))) {
+        if let Err(error) = set_up() {
+            eprintln!("suite {} will not run: {error:#}", suite.name);
+            without.push(suite.name);
+        }
+    }
+    ensure!(without.is_empty(), "suites without what they need: {}", without.join(", "));
+    Ok(())
 }
 
 /// Runs the suite of this name, or all. One that did not pass fails the whole, and so does one
@@ -107,9 +127,9 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
         };
         results.push((suite.name, verdict, started.elapsed()));
     }
-    eprintln!("\nsuite      result   minutes");
+    eprintln!("\nsuite        result   minutes");
     for (name, verdict, took) in &results {
-        eprintln!("{name:<11}{:<9}{:>7.1}", verdict.word(), minutes(*took));
+        eprintln!("{name:<13}{:<9}{:>7.1}", verdict.word(), minutes(*took));
     }
     let count = |wanted| results.iter().filter(|(_, verdict, _)| *verdict == wanted).count();
     let (passed, not_run) = (count(Verdict::Passed), count(Verdict::NotRun));

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use sluicegate::check::check;
 use sluicegate::decode::{decode, judge_text};
 use sluicegate::schema::plan::{Rules, TablePlan};
+use sluicegate_instructions::data::{self, DataSet, Records, alike, schema_of};
 
 use crate::clock::{median, of_process, of_this_thread};
-use crate::data::{self, DataSet, Records, alike, schema_of};
 use crate::host::Servers;
 use crate::kafka::produce;
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sluicegate_instructions::data::DataSet;
 use sluicegate_local::LocalStack;
 use sluicegate_tests::{Answer, Host, stack_options};
 use tokio::time::{Instant, sleep};
 
 use crate::clock;
-use crate::data::DataSet;
 
 const DEAD_LETTERS: &str = "dead-letters";
 /// How often it is looked whether all rows are there: an answer from a list, which costs the engine

@@ -3,10 +3,10 @@
 use anyhow::ensure;
 use bytes::Bytes;
 use sluicegate::decode::decode;
-use sluicegate::sink::{Body, Facts, Table};
+use sluicegate::sink::Body;
+use sluicegate_instructions::data::{DataSet, Records};
 use tokio::time::Instant;
 
-use crate::data::{DataSet, Records};
 use crate::host::Servers;
 
 /// Rows of a body, the larger first: what a host sends with a backlog, and without.
@@ -37,15 +37,7 @@ impl Bodies {
     pub fn of(set: &DataSet) -> anyhow::Result<Self> {
         let records = Records::of(set, ROWS.into_iter().max().unwrap_or(0), 0.0);
         let rows = decode(&set.plan()?, (0..).zip(records.iter())).batch;
-        let facts = Facts {
-            engine: "MergeTree".into(),
-            is_deduplicating: false,
-            window: None,
-            partition_columns: Vec::new(),
-            volatile_partition: None,
-            definition: String::new(),
-        };
-        let table = Table { schema: set.schema()?, settings: Vec::new(), facts };
+        let table = set.table()?;
         let bodies = ROWS.map(|size| {
             let starts = (0..rows.num_rows()).step_by(size);
             starts.map(|start| Body::of(&table, &rows.slice(start, size))).collect()

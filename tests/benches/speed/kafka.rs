@@ -11,10 +11,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sluicegate::record::TopicPartition;
 use sluicegate::source::DataQueue;
+use sluicegate_instructions::data::DataSet;
 use sluicegate_tests::ensure_whole;
 
 use crate::clock;
-use crate::data::DataSet;
 
 /// Records of one batch of the producer.
 const BATCH: usize = 500;

@@ -7,12 +7,12 @@ use chrono::Utc;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
+use sluicegate_instructions::data::{self, DataSet, alike};
 use sluicegate_tests::Host;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::clock::median;
-use crate::data::{self, DataSet, alike};
 use crate::host::{LOOK, Servers, timestamp};
 use crate::kafka::produce;
 

@@ -7,10 +7,7 @@
 
 #![allow(missing_docs)]
 
-mod clicks;
 mod clock;
-mod data;
-mod github;
 mod growth;
 mod host;
 mod insert;
@@ -26,8 +23,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use serde_json::Value;
+use sluicegate_instructions::data::{self, DataSet};
 
-use crate::data::DataSet;
 use crate::growth::Growth;
 use crate::host::Servers;
 use crate::insert::Bodies;

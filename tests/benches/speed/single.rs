@@ -9,10 +9,10 @@ use sluicegate::cli::telemetry::Broken;
 use sluicegate::decode::{decode, judge_text, seed_path};
 use sluicegate::rows::Rows;
 use sluicegate::schema::plan::TablePlan;
-use sluicegate::sink::{Body, Facts, Table};
+use sluicegate::sink::{Body, Table};
+use sluicegate_instructions::data::{DataSet, Records};
 
 use crate::clock::{median, of_this_thread};
-use crate::data::{DataSet, Records};
 use crate::naive;
 
 /// Records of a batch.
@@ -73,15 +73,7 @@ impl Single {
     /// # Errors
     /// It does not.
     pub fn new(set: &DataSet) -> anyhow::Result<Self> {
-        let facts = Facts {
-            engine: "MergeTree".into(),
-            is_deduplicating: false,
-            window: None,
-            partition_columns: Vec::new(),
-            volatile_partition: None,
-            definition: String::new(),
-        };
-        let table = Table { schema: set.schema()?, settings: Vec::new(), facts };
+        let table = set.table()?;
         let shares = [0.0, 0.01, 0.2].map(|share| Records::of(set, RECORDS, share));
         let single = Self { plan: set.plan()?, table, shares, taken: Taken::default() };
         single.verify()?;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use sluicegate::cli::telemetry::{self, Broken, Telemetry};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::table::{ColumnRow, TableSchema};
+use sluicegate::sink::{Facts, Table};
 
 use crate::{clicks, github};
 
@@ -116,8 +117,27 @@ impl DataSet {
     }
 
     /// The table as the host knows it.
+    ///
+    /// # Errors
+    /// The host does not know a type of it.
     pub fn schema(&self) -> anyhow::Result<Arc<TableSchema>> {
         Ok(Arc::new(schema_of(self.name, self.columns())?))
+    }
+
+    /// The same as its server describes it, with nothing that makes an INSERT special.
+    ///
+    /// # Errors
+    /// As [`DataSet::schema`].
+    pub fn table(&self) -> anyhow::Result<Table> {
+        let facts = Facts {
+            engine: "MergeTree".into(),
+            is_deduplicating: false,
+            window: None,
+            partition_columns: Vec::new(),
+            volatile_partition: None,
+            definition: String::new(),
+        };
+        Ok(Table { schema: self.schema()?, settings: Vec::new(), facts })
     }
 
     /// How a record becomes a row, as with REQUIRED_COLUMNS and nothing else.
@@ -179,6 +199,11 @@ impl Records {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
     /// Bytes of all together.
