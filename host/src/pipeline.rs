@@ -224,7 +224,7 @@ impl Pipeline {
 /// the INSERT, which is their bytes again.
 fn working_bytes(batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
     let written = hooked.map_or(0, Payloads::written_bytes);
-    batch.size_bytes() + written + 2 * checked.batch.get_array_memory_size()
+    batch.held_bytes() + written + 2 * checked.batch.get_array_memory_size()
 }
 
 /// Payloads of a batch as columns.

@@ -136,6 +136,12 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Bytes that the batch takes in memory: the arena, and what is kept of each record and header
+    /// beside it, which is more than the payload where that is short.
+    pub fn held_bytes(&self) -> usize {
+        self.size_bytes() + size_of_val(&*self.records) + size_of_val(&*self.headers)
+    }
+
     /// The runs of one partition each, in the order read.
     pub fn runs(&self) -> &[Run] {
         &self.runs
