@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
@@ -88,30 +89,42 @@ impl DeadLetters {
         let mut backoff = Backoff::default();
         loop {
             use RDKafkaErrorCode as Code;
-            let Err(error) = self.produce(&letter).await else { return };
-            let hold = match error.rdkafka_error_code() {
-                Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
-                    if let Some(cut) = letter::truncated(&letter) {
-                        letter = cut;
-                        continue;
-                    }
-                    Hold::Paused(format!(
-                        "topic `{}` refuses even a dead letter of at most 64 kB: raise its \
-                         max.message.bytes",
-                        self.topic
-                    ))
-                }
-                Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Hold::Paused(format!(
-                    "topic `{}` does not exist: create it, or look at KAFKA_DLQ_TOPIC",
+            let hold = match self.produce(&letter).await {
+                Ok(report) if report.offset >= 0 => return,
+                // No proof: see `settings`.
+                Ok(_) => Hold::Transient(format!(
+                    "topic `{}` (KAFKA_DLQ_TOPIC): a letter is reported as written, but not where",
                     self.topic
                 )),
-                Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-                    Hold::Paused(format!(
-                        "{error}: grant WRITE on topic `{}` (KAFKA_DLQ_TOPIC)",
+                Err(error) => match error.rdkafka_error_code() {
+                    Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
+                        if let Some(cut) = letter::truncated(&letter) {
+                            letter = cut;
+                            continue;
+                        }
+                        Hold::Paused(format!(
+                            "topic `{}` refuses even a dead letter of at most 64 kB: raise its \
+                         max.message.bytes",
+                            self.topic
+                        ))
+                    }
+                    Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
+                        Hold::Paused(format!(
+                            "topic `{}` does not exist: create it, or look at KAFKA_DLQ_TOPIC",
+                            self.topic
+                        ))
+                    }
+                    Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                        Hold::Paused(format!(
+                            "{error}: grant WRITE on topic `{}` (KAFKA_DLQ_TOPIC)",
+                            self.topic
+                        ))
+                    }
+                    _ => Hold::Transient(format!(
+                        "topic `{}` (KAFKA_DLQ_TOPIC): {error}",
                         self.topic
-                    ))
-                }
-                _ => Hold::Transient(format!("topic `{}` (KAFKA_DLQ_TOPIC): {error}", self.topic)),
+                    )),
+                },
             };
             count::retried(Step::DeadLetter, Class::from(&hold));
             waiter.hold(hold);
@@ -119,7 +132,7 @@ impl DeadLetters {
         }
     }
 
-    async fn produce(&self, letter: &Letter) -> Result<(), KafkaError> {
+    async fn produce(&self, letter: &Letter) -> Result<Delivery, KafkaError> {
         let mut record: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&self.topic).headers(letter.headers.clone());
         if let Some(key) = &letter.key {
@@ -132,7 +145,7 @@ impl DeadLetters {
             record = record.timestamp(timestamp_ms);
         }
         let wait_for_queue = Timeout::After(Duration::from_secs(30));
-        self.producer.send(record, wait_for_queue).await.map(drop).map_err(|(error, _)| error)
+        self.producer.send(record, wait_for_queue).await.map_err(|(error, _)| error)
     }
 }
 

@@ -223,3 +223,16 @@ fn a_key_or_header_that_is_no_text_or_stands_twice_rejects_its_record() {
     let rows = with_all(&batch(None, twice), "Array(Tuple(String, String))");
     assert_eq!(rows.batch.column(5).as_list::<i32>().value_length(0), 2);
 }
+
+#[test]
+fn replaced_values_leave_no_level_open_however_many_there_are() {
+    let names: Vec<String> = (0..=MAX_DEPTH).map(|at| format!("c{at}")).collect();
+    let columns: Vec<(&str, &str)> =
+        names.iter().map(|name| (&**name, "Array(Array(Int8))")).collect();
+    let on_invalid = names.iter().map(|name| (name.clone(), OnInvalid::Default)).collect();
+    let plan = TablePlan::of_types(&columns, &Rules { on_invalid, ..Rules::default() });
+    let fields: Vec<String> = names.iter().map(|name| format!("\"{name}\":[[\"x\"]]")).collect();
+    let rows = read(&plan, &format!("{{{}}}", fields.join(",")));
+    assert_eq!(rows.rejections, []);
+    assert_eq!(rows.noticed.replaced.len(), names.len());
+}

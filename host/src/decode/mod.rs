@@ -120,7 +120,9 @@ fn parse(
     for column in &mut *columns {
         column.truncate(row);
     }
-    Err(by_serde(plan, columns, row, payload, &mut Noticed::default()).err().unwrap_or(found))
+    let by_serde = by_serde(plan, columns, row, payload, &mut Noticed::default());
+    debug_assert!(by_serde.is_err(), "serde reads what the parser does not: {text}");
+    Err(by_serde.err().unwrap_or(found))
 }
 
 /// By serde, value by value.

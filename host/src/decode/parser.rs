@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::MAX_DEPTH;
 use super::fault::fault;
-use super::reader::Reader;
+use super::reader::{Place, Reader};
 use super::value::text_of;
 use crate::rejection::{Fault, Reason};
 use crate::schema::names::Fields;
@@ -352,12 +352,12 @@ impl<'r> Reader<'r> for Parser<'r> {
         }
     }
 
-    fn place(&self) -> usize {
-        self.at
+    fn place(&self) -> Place {
+        Place { at: self.at, depth: self.depth }
     }
 
-    fn go_back(&mut self, place: usize) {
-        self.at = place;
+    fn go_back(&mut self, place: Place) {
+        (self.at, self.depth) = (place.at, place.depth);
     }
 }
 

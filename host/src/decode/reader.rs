@@ -7,6 +7,15 @@ use super::walk::{each_element, each_member};
 use crate::rejection::Fault;
 use crate::schema::names::Fields;
 
+/// Where a reader stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// The byte.
+    pub at: usize,
+    /// Arrays and objects that are open there.
+    pub depth: usize,
+}
+
 /// A reader that stands before a value. Each value is read once, by one of the methods that go on
 /// behind it.
 ///
@@ -55,14 +64,14 @@ pub trait Reader<'r>: Sized {
     }
 
     /// Where it stands.
-    fn place(&self) -> usize;
+    fn place(&self) -> Place;
 
     /// Goes back to where it stood.
-    fn go_back(&mut self, place: usize);
+    fn go_back(&mut self, place: Place);
 
     /// The value that began at `place`, for a fault of it; empty where it is not whole.
     #[cold]
-    fn again(&mut self, place: usize) -> &'r str {
+    fn again(&mut self, place: Place) -> &'r str {
         self.go_back(place);
         self.token().unwrap_or_default()
     }
@@ -98,9 +107,9 @@ impl<'r> Reader<'r> for Token<'r> {
         each_member(self.0, |name, token| put(name, &mut Self(token)))
     }
 
-    fn place(&self) -> usize {
-        0
+    fn place(&self) -> Place {
+        Place::default()
     }
 
-    fn go_back(&mut self, _place: usize) {}
+    fn go_back(&mut self, _place: Place) {}
 }

@@ -8,7 +8,7 @@ use super::columns::Column;
 use super::fault::{fault, twice, within};
 use super::nested::put;
 use super::parser::Parser;
-use super::reader::Reader;
+use super::reader::{Place, Reader};
 use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Fields as _, Names};
@@ -118,7 +118,7 @@ impl Filling<'_> {
         &mut self,
         at: usize,
         fault: Box<Fault>,
-        start: usize,
+        start: Place,
         value: &mut impl Reader<'r>,
     ) -> Result<(), Box<Fault>> {
         let (Some(plan), Some(column)) = (self.plan.columns.get(at), self.columns.get_mut(at))
