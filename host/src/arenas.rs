@@ -17,7 +17,7 @@ impl Arenas {
 
     /// An empty arena with room for `bytes` bytes, or more.
     pub fn take(&self, bytes: usize) -> Arena {
-        let kept = self.kept(|kept| kept.pop());
+        let kept = self.kept(Vec::pop);
         let fitting = kept.filter(|kept| kept.capacity() / Self::MOST_TOO_LARGE <= bytes);
         let mut arena = fitting.unwrap_or_default();
         arena.reserve(bytes);
