@@ -3,6 +3,7 @@
 //! A rejection goes to the dead letter topic with its record; the record's neighbours go on. The
 //! other three outcomes (transient, paused, fatal) never touch a record: see `outcome`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::record::Origin;
@@ -190,10 +191,10 @@ impl std::fmt::Display for Fault {
 const GOT_BYTES: usize = 128;
 
 /// At most 128 bytes of a text, cut between characters.
-pub fn cut(text: &str) -> String {
+pub fn cut(text: &str) -> Cow<'_, str> {
     match text.get(..text.floor_char_boundary(GOT_BYTES)) {
-        Some(start) if start.len() < text.len() => format!("{start}..."),
-        _ => text.to_owned(),
+        Some(start) if start.len() < text.len() => format!("{start}...").into(),
+        _ => text.into(),
     }
 }
 

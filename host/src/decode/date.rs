@@ -21,7 +21,9 @@ const DAY_SECONDS: i64 = 86_400;
 /// A point in time, or a date, as a text gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    local: NaiveDateTime,
+    /// Seconds since 1970, as clocks show them where it is told.
+    local_s: i64,
+    nanos: u32,
     /// Seconds east of UTC, where the text says.
     offset_s: Option<i64>,
     has_time: bool,
@@ -33,56 +35,54 @@ pub fn parse(text: &str, is_wide: bool) -> Option<Moment> {
 }
 
 fn strict(text: &str) -> Option<Moment> {
-    let bytes = text.as_bytes();
-    let separator = *bytes.get(4)?;
-    if !matches!(separator, b'-' | b'/') || *bytes.get(7)? != separator {
+    let (date, rest) = text.as_bytes().split_first_chunk()?;
+    let [y0, y1, y2, y3, separator, m0, m1, again, d0, d1] = *date;
+    if !matches!(separator, b'-' | b'/') || again != separator {
         return None;
     }
-    let date = date_of(two(bytes, 0)? * 100 + two(bytes, 2)?, two(bytes, 5)?, two(bytes, 8)?)?;
-    let Some(&join) = bytes.get(10) else {
-        return Some(Moment { local: date.into(), offset_s: None, has_time: false });
-    };
-    if !matches!(join, b' ' | b'T') || *bytes.get(13)? != b':' {
+    let date = date_of(two(y0, y1)? * 100 + two(y2, y3)?, two(m0, m1)?, two(d0, d1)?)?;
+    if rest.is_empty() {
+        return Some(Moment::of_date(date));
+    }
+    let ([join, h0, h1, colon, m0, m1], mut rest) = rest.split_first_chunk()?;
+    if !matches!(join, b' ' | b'T') || *colon != b':' {
         return None;
     }
-    let (hour, minute) = (two(bytes, 11)?, two(bytes, 14)?);
-    let mut rest = bytes.get(16..)?;
+    let (hour, minute) = (two(*h0, *h1)?, two(*m0, *m1)?);
     let (mut second, mut nanos) = (0, 0);
-    if let Some((b':', after)) = rest.split_first() {
-        second = two(after, 0)?;
-        rest = after.get(2..)?;
-        if let Some((b'.', fraction)) = rest.split_first() {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            nanos = fraction_nanos(fraction.get(..digits)?)?;
-            rest = fraction.get(digits..)?;
+    if let [b':', s0, s1, after @ ..] = rest {
+        second = two(*s0, *s1)?;
+        rest = after;
+        if let [b'.', digits @ ..] = rest {
+            (nanos, rest) = fraction(digits)?;
         }
     }
-    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?;
-    Some(Moment { local: date.and_time(time), offset_s: offset(rest)?, has_time: true })
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    let second_of_day = is_time.then_some(hour * 3600 + minute * 60 + second)?;
+    let local_s = Moment::of_date(date).local_s + i64::from(second_of_day);
+    Some(Moment { local_s, nanos, offset_s: offset(rest)?, has_time: true })
 }
 
 fn wide(text: &str) -> Option<Moment> {
-    let date_only =
-        |date: NaiveDate| Moment { local: date.into(), offset_s: None, has_time: false };
     let bytes = text.as_bytes();
     if bytes.len() >= 8 && bytes.iter().take(8).all(u8::is_ascii_digit) {
         let date = date_of(number(bytes, 0..4)?, number(bytes, 4..6)?, number(bytes, 6..8)?)?;
         let rest = bytes.get(8..)?;
         if rest.is_empty() {
-            return Some(date_only(date));
+            return Some(Moment::of_date(date));
         }
         let (b'T', rest) = rest.split_first()? else { return None };
         let time =
             NaiveTime::from_hms_opt(number(rest, 0..2)?, number(rest, 2..4)?, number(rest, 4..6)?)?;
         let offset_s = offset(rest.get(6..)?)?;
-        return Some(Moment { local: date.and_time(time), offset_s, has_time: true });
+        return Some(Moment::of_local(date.and_time(time), offset_s));
     }
     if let Ok(date) = NaiveDate::parse_from_str(text, "%b %d %Y") {
-        return Some(date_only(date));
+        return Some(Moment::of_date(date));
     }
     let moment = DateTime::parse_from_rfc2822(text).ok()?;
     let offset_s = Some(moment.offset().local_minus_utc().into());
-    Some(Moment { local: moment.naive_local(), offset_s, has_time: true })
+    Some(Moment::of_local(moment.naive_local(), offset_s))
 }
 
 /// The number that these digits are; `None` if one is none, or if they are too many for it.
@@ -95,9 +95,8 @@ pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
 
 /// The number that two digits are.
 #[inline]
-fn two(bytes: &[u8], at: usize) -> Option<u32> {
-    let pair: [u8; 2] = *bytes.get(at..)?.first_chunk()?;
-    let [tens, ones] = pair.map(|byte| u32::from(byte.wrapping_sub(b'0')));
+fn two(tens: u8, ones: u8) -> Option<u32> {
+    let [tens, ones] = [tens, ones].map(|byte| u32::from(byte.wrapping_sub(b'0')));
     (tens < 10 && ones < 10).then_some(tens * 10 + ones)
 }
 
@@ -105,14 +104,24 @@ fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
-/// Nanoseconds of the digits behind a second: at least one; those behind the ninth must be zero.
+/// Nanoseconds of the digits that are all of what is behind a second's point.
 pub fn fraction_nanos(digits: &[u8]) -> Option<u32> {
-    let is_fraction = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    if !is_fraction || digits.iter().skip(9).any(|digit| *digit != b'0') {
-        return None;
+    fraction(digits).filter(|(_, rest)| rest.is_empty()).map(|(nanos, _)| nanos)
+}
+
+/// Nanoseconds of the digits that are next, and what is behind them: at least one digit; those behind
+/// the ninth must be zero.
+fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (mut nanos, mut unit, mut rest) = (0, 1_000_000_000, text);
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        unit /= 10;
+        if unit == 0 && *digit != b'0' {
+            return None;
+        }
+        nanos += u32::from(digit - b'0') * unit;
+        rest = after;
     }
-    let nanos = digits.iter().chain(std::iter::repeat(&b'0')).take(9);
-    Some(nanos.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0')))
+    (rest.len() < text.len()).then_some((nanos, rest))
 }
 
 /// What follows a time: `Some(None)` for nothing, `None` for something else than an offset.
@@ -136,31 +145,44 @@ fn offset(rest: &[u8]) -> Option<Option<i64>> {
 }
 
 impl Moment {
+    fn of_date(date: NaiveDate) -> Self {
+        let local_s = i64::from(date.to_epoch_days()) * DAY_SECONDS;
+        Self { local_s, nanos: 0, offset_s: None, has_time: false }
+    }
+
+    fn of_local(local: NaiveDateTime, offset_s: Option<i64>) -> Self {
+        let local = local.and_utc();
+        let nanos = local.timestamp_subsec_nanos();
+        Self { local_s: local.timestamp(), nanos, offset_s, has_time: true }
+    }
+
     /// Days since 1970 of a date; a text with a time is none, but for midnight where `is_wide`.
     pub fn days(self, is_wide: bool) -> Option<i64> {
-        let is_midnight =
-            self.local.time() == NaiveTime::MIN && self.offset_s.is_none_or(|o| o == 0);
+        let is_midnight = self.local_s.rem_euclid(DAY_SECONDS) == 0
+            && self.nanos == 0
+            && self.offset_s.is_none_or(|offset_s| offset_s == 0);
         if self.has_time && !(is_wide && is_midnight) {
             return None;
         }
-        Some(self.local.and_utc().timestamp().div_euclid(DAY_SECONDS))
+        Some(self.local_s.div_euclid(DAY_SECONDS))
     }
 
     /// Nanoseconds since 1970, UTC; `None` for a local time that never occurs.
     pub fn nanos(self, zone: Tz) -> Option<i128> {
         let seconds = match self.offset_s {
-            Some(offset_s) => self.local.and_utc().timestamp() - offset_s,
-            None if zone == Tz::UTC => self.local.and_utc().timestamp(),
-            None => match zone.from_local_datetime(&self.local) {
-                LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
-                    moment.timestamp()
+            Some(offset_s) => self.local_s - offset_s,
+            None if zone == Tz::UTC => self.local_s,
+            None => {
+                let local = DateTime::from_timestamp(self.local_s, 0)?.naive_utc();
+                match zone.from_local_datetime(&local) {
+                    LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
+                        moment.timestamp()
+                    }
+                    LocalResult::None => return None,
                 }
-                LocalResult::None => return None,
-            },
+            }
         };
-        Some(
-            i128::from(seconds) * NANOS + i128::from(self.local.and_utc().timestamp_subsec_nanos()),
-        )
+        Some(i128::from(seconds) * NANOS + i128::from(self.nanos))
     }
 }
 

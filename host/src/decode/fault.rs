@@ -13,8 +13,15 @@ pub fn fault(reason: Reason, expected: impl Into<String>, token: &str) -> Box<Fa
         pointer: String::new(),
         expected: expected.into(),
         got_kind: kind_of(token),
-        got: cut(token),
+        got: cut(token).into_owned(),
     })
+}
+
+/// A fault that shows this token.
+#[cold]
+pub fn found(mut fault: Box<Fault>, token: &str) -> Box<Fault> {
+    (fault.got_kind, fault.got) = (kind_of(token), cut(token).into_owned());
+    fault
 }
 
 /// A fault of a value that is not there.
@@ -48,9 +55,16 @@ pub fn kind_of(token: &str) -> &'static str {
 
 /// Puts an index or a name before a fault's pointer.
 pub fn within(mut fault: Box<Fault>, place: impl std::fmt::Display) -> Box<Fault> {
+    let mut pointer = format!("/{place}");
+    let step = pointer.get(1..).unwrap_or_default();
     // A map's keys are values of the record, and no more is shown of one than of any other.
-    let place = escaped(&cut(&place.to_string()));
-    fault.pointer.insert_str(0, &format!("/{place}"));
+    let shown = cut(step);
+    let shown = escaped(&shown);
+    if *shown != *step {
+        pointer = format!("/{shown}");
+    }
+    pointer.push_str(&fault.pointer);
+    fault.pointer = pointer;
     fault
 }
 

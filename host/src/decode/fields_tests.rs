@@ -6,7 +6,7 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 
 use super::*;
 use crate::record::{Batch, RawRecord, TopicPartition};
-use crate::schema::plan::Rules;
+use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
 use crate::schema::table::{ColumnRow, TableSchema};
 
@@ -54,6 +54,18 @@ fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_no
     let (reason, pointer, _) = fault(&plan, r#"{"p":{"x":1,"x":2}}"#);
     assert_eq!((reason, &*pointer), (Reason::DuplicateKey, "/p/x"));
     assert_eq!(fault(&plan, r#"{"p":{"\ud800":1}}"#).0, Reason::MalformedJson);
+}
+
+#[test]
+fn a_number_in_quotes_that_does_not_fit_is_shown_as_it_stands() {
+    let unit = Some(TimestampUnit::Milliseconds);
+    let rules = Rules { is_lenient: true, timestamp_unit: unit, ..Rules::default() };
+    for ty in ["DateTime", "Int32", "UInt64", "Float32", "Decimal(4, 2)"] {
+        let plan = TablePlan::of_types(&[("c", ty)], &rules);
+        let rows = read(&plan, r#"{"c":"9e99"}"#);
+        let fault = &rows.rejections[0].fault;
+        assert_eq!((fault.got_kind, &*fault.got), ("string", "\"9e99\""), "{ty}");
+    }
 }
 
 #[test]

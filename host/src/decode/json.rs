@@ -20,7 +20,7 @@ use hashbrown::HashSet;
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of, twice, within};
-use super::number::{integer, is_long_integer};
+use super::number::Number;
 use super::parser::Parser;
 use super::reader::Reader as _;
 use super::value::{text_of, ticks};
@@ -205,8 +205,9 @@ fn number(token: &str) -> Result<Mixture, Box<Fault>> {
         return Ok(NUMBER | FRACTION);
     }
     let is_held = |value| i64::try_from(value).is_ok() || u64::try_from(value).is_ok();
-    integer(token).ok().filter(|value| is_held(*value)).ok_or_else(refuse)?;
-    Ok(if is_long_integer(token) { NUMBER | LONG } else { NUMBER })
+    let number = Number::of(token);
+    number.integer().ok().filter(|value| is_held(*value)).ok_or_else(refuse)?;
+    Ok(if number.is_long_integer() { NUMBER | LONG } else { NUMBER })
 }
 
 #[cfg(test)]

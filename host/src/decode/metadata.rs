@@ -71,7 +71,8 @@ fn put_metadata(
             (None, _) => Ok(()),
             (Some(ms), kind @ Kind::DateTime64 { .. }) => {
                 let ticks = ticks(kind, i128::from(ms) * NANOS_OF_MS);
-                put_integer(column, plan, ticks.ok_or_else(|| out_of_range(plan, ms))?)
+                let put = ticks.and_then(|ticks| column.put_count(ticks));
+                put.ok_or_else(|| out_of_range(plan, ms))
             }
             (Some(ms), _) => put_integer(column, plan, ms),
         },

@@ -15,6 +15,7 @@ mod member;
 mod metadata;
 mod nested;
 mod number;
+mod order;
 mod parser;
 mod reader;
 mod record;
@@ -43,6 +44,7 @@ use fault::fault;
 pub use fault::kind_of;
 pub use forms::forms;
 pub use metadata::with_metadata;
+use order::Order;
 use parser::Parser;
 use reader::Token;
 pub use sound::{each_field, takes};
@@ -73,10 +75,10 @@ fn decode_by<'a>(
     let mut columns: Vec<Column> =
         plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
     let (mut origins, mut absent, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
-    let mut noticed = Noticed::default();
+    let (mut order, mut noticed) = (Order::default(), Noticed::default());
     for (origin, payload) in payloads {
         let (row, replaced) = (origins.len(), noticed.replaced.len());
-        match read(plan, &mut columns, row, payload, &mut noticed) {
+        match read(plan, &mut columns, row, payload, (&mut order, &mut noticed)) {
             Ok(()) => {
                 complete(plan, &mut columns, row, origin, &mut absent);
                 origins.push(origin);
@@ -96,7 +98,13 @@ fn decode_by<'a>(
 }
 
 /// How one record is read as row `row`. On a fault the columns may hold a part of the row.
-type Read = fn(&TablePlan, &mut [Column], usize, &[u8], &mut Noticed) -> Result<(), Box<Fault>>;
+type Read = fn(
+    &TablePlan,
+    &mut [Column],
+    usize,
+    &[u8],
+    (&mut Order, &mut Noticed),
+) -> Result<(), Box<Fault>>;
 
 /// In one pass. What is wrong with a record is told as the oracle tells it.
 fn parse(
@@ -104,13 +112,14 @@ fn parse(
     columns: &mut [Column],
     row: usize,
     payload: &[u8],
-    noticed: &mut Noticed,
+    (order, noticed): (&mut Order, &mut Noticed),
 ) -> Result<(), Box<Fault>> {
     let text = utf8(payload)?;
     let mut parser = Parser::new(text);
-    let read = record::read(plan, columns, row, &mut parser, noticed).and_then(|()| parser.end());
+    let read =
+        record::read(plan, columns, row, &mut parser, order, noticed).and_then(|()| parser.end());
     let Err(found) = read else { return Ok(()) };
-    if let Some(fault) = judge::of_whole(text, &found) {
+    if let Some(fault) = judge::of_whole(text, &found, &mut parser) {
         return Err(fault);
     }
     if found.reason != Reason::MalformedJson {
@@ -120,7 +129,7 @@ fn parse(
     for column in &mut *columns {
         column.truncate(row);
     }
-    let by_serde = by_serde(plan, columns, row, payload, &mut Noticed::default());
+    let by_serde = by_serde(plan, columns, row, payload, (order, &mut Noticed::default()));
     debug_assert!(by_serde.is_err(), "serde reads what the parser does not: {text}");
     Err(by_serde.err().unwrap_or(found))
 }
@@ -131,17 +140,19 @@ fn by_serde(
     columns: &mut [Column],
     row: usize,
     payload: &[u8],
-    noticed: &mut Noticed,
+    (order, noticed): (&mut Order, &mut Noticed),
 ) -> Result<(), Box<Fault>> {
     let text = judge::sound_text(payload)?;
     let mut token = Token(text.trim_matches([' ', '\n', '\t', '\r']));
-    let read = record::read(plan, columns, row, &mut token, noticed);
+    let read = record::read(plan, columns, row, &mut token, order, noticed);
     read.map_err(|found| judge::not_json(text).unwrap_or(found))
 }
 
 fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
-    std::str::from_utf8(payload).map_err(|error| {
-        let found = format!("an invalid byte at offset {}", error.valid_up_to());
+    simdutf8::basic::from_utf8(payload).map_err(|_| {
+        // It says no place.
+        let offset = std::str::from_utf8(payload).err().map_or(0, |error| error.valid_up_to());
+        let found = format!("an invalid byte at offset {offset}");
         fault(Reason::InvalidUtf8, "UTF-8", &found)
     })
 }

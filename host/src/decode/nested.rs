@@ -11,9 +11,10 @@
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 use super::columns::Column;
-use super::fault::{expected, fault, nothing, twice, within};
-use super::reader::Reader;
-use super::value::{put_key, put_token};
+use super::fault::{expected, fault, found, nothing, twice, within};
+use super::number::Number;
+use super::reader::{Name, Reader};
+use super::value::{put_escaped, put_key, put_number, put_text, put_token};
 use super::walk::each_member;
 use super::{json, member};
 use crate::rejection::{Fault, Reason};
@@ -29,13 +30,34 @@ pub fn put<'r, R: Reader<'r>>(
     rules: ValueRules,
     value: &mut R,
 ) -> Result<(), Box<Fault>> {
+    let start = value.place();
     match ty.kind {
-        Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_) => put_parts(column, ty, rules, value),
-        Kind::Variant(_) | Kind::Dynamic(_) | Kind::Json(_) => {
-            put_whole(column, ty, rules, value.token()?)
+        Kind::Array(_) | Kind::Map(..) | Kind::Tuple(_) => {
+            return put_parts(column, ty, rules, value);
         }
-        _ => put_token(column, ty, rules, value.scalar()?),
+        Kind::Variant(_) | Kind::Dynamic(_) | Kind::Json(_) => {
+            return put_whole(column, ty, rules, value.token()?);
+        }
+        // Nearly all values of these go a shorter way.
+        Kind::Int(_) | Kind::Float32 | Kind::Float64 | Kind::Decimal { .. } => {
+            if let Some(short) = value.short() {
+                if column.put_short(short).is_some() {
+                    return Ok(());
+                }
+                let number = Number { text: value.since(start), short: Some(short) };
+                return put_number(column, ty, rules, number);
+            }
+        }
+        _ => {
+            if let Some((inner, is_plain)) = value.string() {
+                let put = if is_plain { put_text } else { put_escaped };
+                return put(column, ty, rules, inner)
+                    .map_err(|fault| found(fault, value.since(start)));
+            }
+        }
     }
+    value.go_back(start);
+    put_token(column, ty, rules, value.token()?)
 }
 
 /// Puts what is read as it stands first.
@@ -52,7 +74,7 @@ fn put_whole(
         Kind::Json(paths) if token.starts_with('{') => {
             json::put_object(column, paths, rules, token)
         }
-        _ => put_token(column, ty, rules, (token, false)),
+        _ => put_token(column, ty, rules, token),
     }
 }
 
@@ -71,7 +93,7 @@ fn put_parts<'r>(
             put_by_name(column, elements, rules, value)?;
         }
         // It is a value of another kind, which is told as of any scalar.
-        _ => return put_token(column, ty, rules, value.scalar()?),
+        _ => return put_token(column, ty, rules, value.token()?),
     }
     let too_many = |value: &str| fault(Reason::TooLarge, "fewer elements in one batch", value);
     column.close().ok_or_else(|| too_many(value.again(start)))
@@ -171,9 +193,9 @@ fn put_by_name<'r>(
     value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
     let row = column.len();
-    let parts = column.parts();
-    value.each_field(elements, |at, name, value| {
-        let Some(at) = at else { return value.token().map(drop) };
+    let Some((parts, order)) = column.tuple() else { return Err(differ()) };
+    value.each_field(elements, order, |name, value| {
+        let Name::Field(at) = name else { return value.token().map(drop) };
         let (Some(element), Some(part)) = (elements.get(at), parts.get_mut(at)) else {
             return Err(differ());
         };
@@ -181,7 +203,7 @@ fn put_by_name<'r>(
             true => Err(twice("a field that stands once")),
             false => put_part(part, &element.ty, rules, value),
         };
-        put.map_err(|fault| within(fault, name))
+        put.map_err(|fault| within(fault, element.name.as_deref().unwrap_or_default()))
     })?;
     for (element, part) in elements.iter().zip(parts).filter(|(_, part)| part.len() == row) {
         if !element.ty.is_nullable {

@@ -1,4 +1,5 @@
 //! Numbers read from their text, to the last digit: never through a float.
+#![allow(clippy::inline_always, reason = "as in `record`")]
 
 /// Why a number does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,77 @@ pub enum Misfit {
     Fraction,
     /// It is too large or too small.
     Range,
+}
+
+/// A number, as it stands in a text.
+#[derive(Debug, Clone, Copy)]
+pub struct Number<'t> {
+    /// Its text; where a string holds it, it may be no number at all.
+    pub text: &'t str,
+    /// Its digits, where it is short and plain, as nearly every number is.
+    pub short: Option<Short>,
+}
+
+/// Most digits of a number that is short: what 64 bits hold whatever they are.
+const SHORT_DIGITS: usize = 19;
+
+/// A number without an exponent, of at most [`SHORT_DIGITS`] digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Short {
+    is_negative: bool,
+    /// With those behind the point.
+    digits: u64,
+    /// How many are behind the point.
+    behind: u8,
+}
+
+/// Reads a number in JSON's grammar that begins at `start`: where it ends, and its digits if it is
+/// short; `None` if there is none.
+#[inline(always)]
+pub fn scan(bytes: &[u8], start: usize) -> Option<(usize, Option<Short>)> {
+    let is_negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(is_negative);
+    let (mut end, mut digits) = run(bytes, first, 0);
+    let whole = end - first;
+    if whole == 0 || whole > 1 && bytes.get(first) == Some(&b'0') {
+        return None;
+    }
+    let mut behind = 0;
+    if bytes.get(end) == Some(&b'.') {
+        let point = end + 1;
+        (end, digits) = run(bytes, point, digits);
+        behind = end - point;
+        if behind == 0 {
+            return None;
+        }
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        let exponent = end + 1 + sign;
+        (end, _) = run(bytes, exponent, 0);
+        return (end > exponent).then_some((end, None));
+    }
+    if whole + behind > SHORT_DIGITS {
+        return Some((end, None));
+    }
+    let behind = u8::try_from(behind).ok()?;
+    Some((end, Some(Short { is_negative, digits, behind })))
+}
+
+/// Goes past digits, and appends them to those before; what they are is cut where they are too many.
+/// Most numbers are too short for more than one digit at a time to pay.
+#[inline]
+fn run(bytes: &[u8], mut at: usize, mut digits: u64) -> (usize, u64) {
+    while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+        digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        at += 1;
+    }
+    (at, digits)
+}
+
+/// Whether a text is a number in JSON's grammar.
+pub fn is_number(text: &str) -> bool {
+    scan(text.as_bytes(), 0).is_some_and(|(end, _)| end == text.len())
 }
 
 /// What digits are put together in.
@@ -65,11 +137,6 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// Whether a text is a number in JSON's grammar.
-pub fn is_number(text: &str) -> bool {
-    Literal::read(text).is_ok()
-}
-
 /// A number as a sign and a count of `10^-scale`: exact, or not at all. Zero has no sign.
 pub fn scaled<M: Magnitude>(text: &str, scale: u8) -> Result<(bool, M), Misfit> {
     let Literal { is_negative, whole, fraction, exponent } = Literal::read(text)?;
@@ -102,61 +169,125 @@ fn parse_exponent(text: &str) -> Result<i64, Misfit> {
     Ok(if text.starts_with('-') { -value } else { value })
 }
 
-/// An integer: `1.0` and `1e3` are integers too, as JSON Schema has it.
-pub fn integer(text: &str) -> Result<i128, Misfit> {
-    match short(text, 0) {
-        Some(value) => Ok(value.into()),
-        None => signed(scaled(text, 0)?),
+impl<'t> Number<'t> {
+    /// A text that may be a number.
+    pub fn of(text: &'t str) -> Self {
+        let (len, short) = scan(text.as_bytes(), 0).unwrap_or_default();
+        Self { text, short: short.filter(|_| len == text.len()) }
+    }
+
+    /// An integer: `1.0` and `1e3` are integers too, as JSON Schema has it.
+    #[inline]
+    pub fn integer(self) -> Result<i128, Misfit> {
+        match self.short.and_then(|short| short.scaled(0)) {
+            Some(value) => Ok(value.into()),
+            None => signed(scaled(self.text, 0)?),
+        }
+    }
+
+    /// A decimal of at most `precision` digits, `scale` of them behind the point.
+    pub fn decimal(self, precision: u8, scale: u8) -> Result<i128, Misfit> {
+        let scaled = match self.short.and_then(|short| short.scaled(scale)) {
+            Some(scaled) => scaled.into(),
+            None => signed(scaled(self.text, scale)?)?,
+        };
+        let bound = 10_u128.checked_pow(precision.into()).ok_or(Misfit::Range)?;
+        if scaled.unsigned_abs() < bound { Ok(scaled) } else { Err(Misfit::Range) }
+    }
+
+    /// The nearest Float64; `None` if it is out of range.
+    #[inline]
+    pub fn float64(self) -> Option<f64> {
+        match self.short.and_then(Short::float64) {
+            Some(value) => Some(value),
+            None => fast_float2::parse(self.text).ok().filter(|value: &f64| value.is_finite()),
+        }
+    }
+
+    /// The nearest Float32; `None` if it is out of range.
+    #[inline]
+    pub fn float32(self) -> Option<f32> {
+        match self.short.and_then(Short::float32) {
+            Some(value) => Some(value),
+            None => fast_float2::parse(self.text).ok().filter(|value: &f32| value.is_finite()),
+        }
+    }
+
+    /// Whether it is an integer, written without a point or an exponent, past those that a Float64
+    /// holds one by one.
+    pub fn is_long_integer(self) -> bool {
+        let is_beyond = |integer: i128| integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
+        !self.text.contains(['.', 'e', 'E'])
+            && self.integer().map_or_else(|misfit| misfit == Misfit::Range, is_beyond)
     }
 }
 
-/// A short and plain number, as nearly every one is, as a count of `10^-scale`; `None` for any other.
-fn short(text: &str, scale: u8) -> Option<i64> {
-    const MOST_DIGITS: usize = 18;
-    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    let is_leading_zero = unsigned.first() == Some(&b'0') && unsigned.get(1) != Some(&b'.');
-    if unsigned.len() > MOST_DIGITS || is_leading_zero && unsigned.len() > 1 {
-        return None;
+impl Short {
+    /// As a count of `10^-scale`; `None` where the scale does not hold its digits, which may be
+    /// zeros, or 64 bits do not hold the count.
+    #[inline]
+    pub fn scaled(self, scale: u8) -> Option<i64> {
+        let zeros = scale.checked_sub(self.behind)?;
+        let magnitude = i64::try_from(self.digits).ok()?.checked_mul(power(zeros)?)?;
+        Some(if self.is_negative { -magnitude } else { magnitude })
     }
-    let (mut value, mut point) = (0_i64, None);
-    for (at, byte) in unsigned.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
-            b'.' if at > 0 && point.is_none() => point = Some(at),
-            _ => return None,
+
+    /// As an integer of no sign.
+    #[inline]
+    pub fn unsigned(self) -> Option<u64> {
+        let is_plain = self.behind == 0 && (!self.is_negative || self.digits == 0);
+        is_plain.then_some(self.digits)
+    }
+
+    /// As a count of `10^-scale` of at most `precision` digits.
+    #[inline]
+    pub fn decimal(self, precision: u8, scale: u8) -> Option<i64> {
+        let scaled = self.scaled(scale)?;
+        // What 63 bits hold is below any power that they do not.
+        power(precision).is_none_or(|bound| scaled.abs() < bound).then_some(scaled)
+    }
+
+    /// Where the digits and the power of ten are both exact, so that one division rounds once
+    /// (Clinger, How to Read Floating Point Numbers Accurately, 1990).
+    #[inline]
+    pub fn float64(self) -> Option<f64> {
+        if self.digits > 1 << f64::MANTISSA_DIGITS {
+            return None;
         }
+        let value = self.digits as f64 / power(self.behind)? as f64;
+        Some(if self.is_negative { -value } else { value })
     }
-    let behind = point.map_or(0, |point| unsigned.len() - point - 1);
-    if unsigned.is_empty() || point.is_some() && behind == 0 {
-        return None;
+
+    #[inline]
+    pub fn float32(self) -> Option<f32> {
+        const LARGEST_EXACT_POWER: u8 = 10;
+        if self.digits > 1 << f32::MANTISSA_DIGITS || self.behind > LARGEST_EXACT_POWER {
+            return None;
+        }
+        let value = self.digits as f32 / power(self.behind)? as f32;
+        Some(if self.is_negative { -value } else { value })
     }
-    // Digits that the scale does not hold may be zeros, which is looked at elsewhere.
-    let zeros = usize::from(scale).checked_sub(behind)?;
-    let value = value.checked_mul(10_i64.checked_pow(u32::try_from(zeros).ok()?)?)?;
-    Some(if text.len() > unsigned.len() { -value } else { value })
+}
+
+/// A power of ten that 63 bits hold. As floats of 64 bits they are exact.
+#[inline]
+#[allow(clippy::indexing_slicing, reason = "at compile time")]
+fn power(exponent: u8) -> Option<i64> {
+    const COUNT: usize = i64::MAX.ilog10() as usize + 1;
+    const POWERS: [i64; COUNT] = {
+        let (mut powers, mut at) = ([1; COUNT], 1);
+        while at < powers.len() {
+            powers[at] = powers[at - 1] * 10;
+            at += 1;
+        }
+        powers
+    };
+    POWERS.get(usize::from(exponent)).copied()
 }
 
 fn signed((is_negative, magnitude): (bool, u128)) -> Result<i128, Misfit> {
     let value = i128::try_from(magnitude).map_err(|_| Misfit::Range)?;
     Ok(if is_negative { -value } else { value })
-}
-
-/// Whether an integer, written without a point or an exponent, is past those that a Float64 holds
-/// one by one.
-pub fn is_long_integer(token: &str) -> bool {
-    let is_beyond = |integer: i128| integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
-    !token.contains(['.', 'e', 'E'])
-        && integer(token).map_or_else(|misfit| misfit == Misfit::Range, is_beyond)
-}
-
-/// A decimal of at most `precision` digits, `scale` of them behind the point.
-pub fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Misfit> {
-    let scaled = match short(text, scale) {
-        Some(scaled) => scaled.into(),
-        None => signed(scaled(text, scale)?)?,
-    };
-    let bound = 10_u128.checked_pow(precision.into()).ok_or(Misfit::Range)?;
-    if scaled.unsigned_abs() < bound { Ok(scaled) } else { Err(Misfit::Range) }
 }
 
 #[cfg(test)]
@@ -198,7 +329,7 @@ mod tests {
             ("0x1", Err(Misfit::NotANumber)),
         ];
         for (text, expected) in table {
-            assert_eq!(integer(text), expected, "{text}");
+            assert_eq!(Number::of(text).integer(), expected, "{text}");
         }
     }
 
@@ -221,7 +352,7 @@ mod tests {
             ),
         ];
         for (text, (precision, scale), expected) in table {
-            assert_eq!(decimal(text, precision, scale), expected, "{text}");
+            assert_eq!(Number::of(text).decimal(precision, scale), expected, "{text}");
         }
     }
 }

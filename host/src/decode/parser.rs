@@ -9,7 +9,9 @@ use std::borrow::Cow;
 
 use super::MAX_DEPTH;
 use super::fault::fault;
-use super::reader::{Place, Reader};
+use super::number::{Short, scan};
+use super::order::{Member, Order, START};
+use super::reader::{Name, Place, Reader};
 use super::value::text_of;
 use crate::rejection::{Fault, Reason};
 use crate::schema::names::Fields;
@@ -22,13 +24,10 @@ pub struct Parser<'r> {
     depth: usize,
 }
 
-/// What is read, or a fault of syntax.
-type Read<T> = Result<T, Box<Fault>>;
-
 /// The fault of a text that is no JSON; whoever judges the record words it.
 #[cold]
-fn malformed<T>() -> Read<T> {
-    Err(fault(Reason::MalformedJson, "one JSON object", ""))
+fn malformed() -> Box<Fault> {
+    fault(Reason::MalformedJson, "one JSON object", "")
 }
 
 impl<'r> Parser<'r> {
@@ -40,14 +39,27 @@ impl<'r> Parser<'r> {
     }
 
     /// Reads what is behind the last value, which may be nothing but space.
-    pub fn end(&mut self) -> Read<()> {
-        self.skip_space();
-        if self.at == self.text.len() { Ok(()) } else { malformed() }
+    pub fn end(&mut self) -> Result<(), Box<Fault>> {
+        if self.is_at_end() { Ok(()) } else { Err(malformed()) }
     }
 
-    /// Whether there is one value and nothing behind it.
-    pub fn is_json(&mut self) -> bool {
-        self.skip().and_then(|()| self.end()).is_ok()
+    /// Whether the rest is JSON, where a value of the outermost object is next, or that object itself.
+    pub fn is_rest_json(&mut self) -> bool {
+        self.skip_rest().is_some() && self.is_at_end()
+    }
+
+    fn skip_rest(&mut self) -> Option<()> {
+        self.skip()?;
+        while self.depth > 0 && self.goes_on(b'}')? {
+            self.skip_name()?;
+            self.skip()?;
+        }
+        Some(())
+    }
+
+    fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at == self.text.len()
     }
 
     /// The byte at its place; 0, which no JSON holds, at the end.
@@ -58,26 +70,34 @@ impl<'r> Parser<'r> {
 
     #[inline]
     fn skip_space(&mut self) {
+        // Most producers write none.
+        if self.peek() <= b' ' {
+            self.skip_spaces();
+        }
+    }
+
+    #[cold]
+    fn skip_spaces(&mut self) {
         while matches!(self.peek(), b' ' | b'\n' | b'\t' | b'\r') {
             self.at += 1;
         }
     }
 
     /// Reads this byte.
-    fn expect(&mut self, byte: u8) -> Read<()> {
+    fn expect(&mut self, byte: u8) -> Option<()> {
         if self.peek() != byte {
-            return malformed();
+            return None;
         }
         self.at += 1;
-        Ok(())
+        Some(())
     }
 
     /// Goes into an array or an object.
-    fn open(&mut self) -> Read<()> {
+    fn open(&mut self) -> Option<()> {
         self.depth += 1;
         self.at += 1;
         self.skip_space();
-        if self.depth > MAX_DEPTH { malformed() } else { Ok(()) }
+        if self.depth > MAX_DEPTH { None } else { Some(()) }
     }
 
     /// Goes out of it.
@@ -88,137 +108,147 @@ impl<'r> Parser<'r> {
 
     /// Reads a comma and goes on to what is behind it, or reads the end; `false` then.
     #[inline]
-    fn goes_on(&mut self, end: u8) -> Read<bool> {
+    fn goes_on(&mut self, end: u8) -> Option<bool> {
         self.skip_space();
         match self.peek() {
             b',' => {
                 self.at += 1;
                 self.skip_space();
-                Ok(true)
+                Some(true)
             }
             byte if byte == end => {
                 self.close();
-                Ok(false)
+                Some(false)
             }
-            _ => malformed(),
+            _ => None,
         }
     }
 
+    /// Reads the name that is expected, or one of the next behind it, since not all records have all
+    /// members; its place.
+    #[inline(always)]
+    fn expected<'o>(&mut self, order: &'o Order, at: usize) -> Option<(usize, &'o Member)> {
+        let member = order.get(at)?;
+        if self.is_member(member) { Some((at, member)) } else { self.behind(order, member) }
+    }
+
+    #[inline(never)]
+    fn behind<'o>(
+        &mut self,
+        order: &'o Order,
+        mut member: &'o Member,
+    ) -> Option<(usize, &'o Member)> {
+        const MOST: usize = 4;
+        for _ in 0..MOST {
+            let at = member.next;
+            let next = order.get(at)?;
+            if self.is_member(next) {
+                return Some((at, next));
+            }
+            member = next;
+        }
+        None
+    }
+
+    /// Reads the name of a member, up to its value, if it stands here.
+    #[inline(always)]
+    fn is_member(&mut self, member: &Member) -> bool {
+        let Some(quoted) = member.quoted.as_ref().filter(|quoted| quoted.begins(self.rest()))
+        else {
+            return false;
+        };
+        self.at += quoted.len();
+        self.skip_space();
+        true
+    }
+
+    #[inline]
     fn rest(&self) -> &'r [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    /// What was read since.
-    #[inline]
-    fn since(&self, start: usize) -> &'r str {
-        self.text.get(start..self.at).unwrap_or_default()
+    /// Reads a string; says whether it has escapes.
+    fn skip_string(&mut self) -> Option<bool> {
+        let bytes = self.text.as_bytes();
+        let end = plain_until(bytes, self.at + 1);
+        if bytes.get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return Some(false);
+        }
+        self.escapes(end).map(|()| true)
     }
 
-    /// Reads a string; says whether it has escapes.
-    fn string(&mut self) -> Read<bool> {
+    /// Reads the rest of a string that is plain up to `at`.
+    #[inline(never)]
+    fn escapes(&mut self, mut at: usize) -> Option<()> {
         let bytes = self.text.as_bytes();
-        let (mut at, mut has_escapes) = (self.at + 1, false);
-        loop {
+        while bytes.get(at) == Some(&b'\\') {
+            at += match bytes.get(at + 1) {
+                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+                Some(b'u') if is_hex(bytes.get(at + 2..at + 6)) => 6,
+                _ => return None,
+            };
             at = plain_until(bytes, at);
-            match bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    has_escapes = true;
-                    at += match bytes.get(at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u') if is_hex(bytes.get(at + 2..at + 6)) => 6,
-                        _ => return malformed(),
-                    };
-                }
-                _ => return malformed(),
-            }
         }
         self.at = at + 1;
-        Ok(has_escapes)
+        (bytes.get(at) == Some(&b'"')).then_some(())
     }
 
     /// Reads a name and the colon behind it, up to the value.
-    fn name(&mut self) -> Read<Cow<'r, str>> {
+    fn name(&mut self) -> Option<Cow<'r, str>> {
         if self.peek() != b'"' {
-            return malformed();
+            return None;
         }
-        let start = self.at;
-        let has_escapes = self.string()?;
+        let start = self.place();
+        let has_escapes = self.skip_string()?;
         let token = self.since(start);
         self.colon()?;
         if has_escapes {
-            return text_of(token).map_or_else(malformed, Ok);
+            return text_of(token);
         }
-        Ok(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()))
+        Some(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()))
     }
 
-    fn colon(&mut self) -> Read<()> {
+    fn colon(&mut self) -> Option<()> {
         self.skip_space();
         self.expect(b':')?;
         self.skip_space();
-        Ok(())
+        Some(())
     }
 
-    fn number(&mut self) -> Read<()> {
-        if self.peek() == b'-' {
-            self.at += 1;
-        }
-        match self.peek() {
-            b'0' => {
-                self.at += 1;
-                if self.peek().is_ascii_digit() {
-                    return malformed();
-                }
-            }
-            _ => self.digits()?,
-        }
-        if self.peek() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.peek(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
+    fn number(&mut self) -> Option<()> {
+        (self.at, _) = scan(self.text.as_bytes(), self.at)?;
+        Some(())
     }
 
-    /// Reads at least one digit.
-    fn digits(&mut self) -> Read<()> {
-        let start = self.at;
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { malformed() }
-    }
-
-    fn word(&mut self, word: &str) -> Read<()> {
+    fn word(&mut self, word: &str) -> Option<()> {
         if !self.rest().starts_with(word.as_bytes()) {
-            return malformed();
+            return None;
         }
         self.at += word.len();
-        Ok(())
+        Some(())
     }
 
     /// Reads a value that holds no other; `false` where one begins that does.
-    fn is_single(&mut self) -> Read<bool> {
+    fn is_single(&mut self) -> Option<bool> {
         match self.peek() {
-            b'"' => self.string().map(drop)?,
+            b'"' => self.skip_string().map(drop)?,
             b'-' | b'0'..=b'9' => self.number()?,
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
             b'n' => self.word("null")?,
-            b'{' | b'[' => return Ok(false),
-            _ => return malformed(),
+            b'{' | b'[' => return Some(false),
+            _ => return None,
         }
-        Ok(true)
+        Some(true)
     }
 
     /// Reads a value to its end, whatever it holds, and nothing but its syntax.
-    pub fn skip(&mut self) -> Read<()> {
+    pub fn skip(&mut self) -> Option<()> {
+        if self.is_single()? { Some(()) } else { self.skip_parts() }
+    }
+
+    fn skip_parts(&mut self) -> Option<()> {
         // Of each open level, the outermost first: whether it is an object. They are at most 127.
         let (mut objects, mut levels) = (0_u128, 0_usize);
         loop {
@@ -240,7 +270,7 @@ impl<'r> Parser<'r> {
             }
             loop {
                 if levels == 0 {
-                    return Ok(());
+                    return Some(());
                 }
                 let is_object = objects & 1 == 1;
                 if self.goes_on(if is_object { b'}' } else { b']' })? {
@@ -255,11 +285,11 @@ impl<'r> Parser<'r> {
         }
     }
 
-    fn skip_name(&mut self) -> Read<()> {
+    fn skip_name(&mut self) -> Option<()> {
         if self.peek() != b'"' {
-            return malformed();
+            return None;
         }
-        self.string()?;
+        self.skip_string()?;
         self.colon()
     }
 }
@@ -273,25 +303,34 @@ impl<'r> Reader<'r> for Parser<'r> {
         Some(self.peek())
     }
 
-    fn token(&mut self) -> Read<&'r str> {
-        let start = self.at;
-        self.skip()?;
+    fn token(&mut self) -> Result<&'r str, Box<Fault>> {
+        let start = self.place();
+        self.skip().ok_or_else(malformed)?;
         Ok(self.since(start))
     }
 
     #[inline(always)]
-    fn scalar(&mut self) -> Read<(&'r str, bool)> {
-        let (start, mut is_plain) = (self.at, true);
-        if self.peek() == b'"' {
-            is_plain = !self.string()?;
-        } else if !self.is_single()? {
-            self.skip()?;
+    fn string(&mut self) -> Option<(&'r str, bool)> {
+        let start = self.at + 1;
+        if self.peek() != b'"' {
+            return None;
         }
-        Ok((self.since(start), is_plain))
+        let has_escapes = self.skip_string()?;
+        Some((self.text.get(start..self.at - 1)?, !has_escapes))
     }
 
-    fn each_element(&mut self, mut put: impl FnMut(usize, &mut Self) -> Read<()>) -> Read<()> {
-        self.open()?;
+    #[inline(always)]
+    fn short(&mut self) -> Option<Short> {
+        let (end, short) = scan(self.text.as_bytes(), self.at)?;
+        self.at = end;
+        short
+    }
+
+    fn each_element(
+        &mut self,
+        mut put: impl FnMut(usize, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        self.open().ok_or_else(malformed)?;
         if self.peek() == b']' {
             self.close();
             return Ok(());
@@ -299,23 +338,26 @@ impl<'r> Reader<'r> for Parser<'r> {
         let mut index = 0;
         loop {
             put(index, self)?;
-            if !self.goes_on(b']')? {
+            if !self.goes_on(b']').ok_or_else(malformed)? {
                 return Ok(());
             }
             index += 1;
         }
     }
 
-    fn each_member(&mut self, mut put: impl FnMut(&str, &mut Self) -> Read<()>) -> Read<()> {
-        self.open()?;
+    fn each_member(
+        &mut self,
+        mut put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        self.open().ok_or_else(malformed)?;
         if self.peek() == b'}' {
             self.close();
             return Ok(());
         }
         loop {
-            let name = self.name()?;
+            let name = self.name().ok_or_else(malformed)?;
             put(&name, self)?;
-            if !self.goes_on(b'}')? {
+            if !self.goes_on(b'}').ok_or_else(malformed)? {
                 return Ok(());
             }
         }
@@ -324,34 +366,42 @@ impl<'r> Reader<'r> for Parser<'r> {
     fn each_field<F: Fields + ?Sized>(
         &mut self,
         fields: &F,
-        mut put: impl FnMut(Option<usize>, &str, &mut Self) -> Read<()>,
-    ) -> Read<()> {
-        self.open()?;
+        order: &mut Order,
+        mut put: impl FnMut(Name<'_>, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        self.open().ok_or_else(malformed)?;
         if self.peek() == b'}' {
             self.close();
             return Ok(());
         }
-        let mut guess = 0;
+        order.begin();
+        let mut last = START;
+        let mut next = order.get(last).map_or(START, |start| start.next);
         loop {
-            let quoted = fields.quoted(guess);
-            if !quoted.is_empty() && self.rest().starts_with(quoted.as_bytes()) {
-                self.at += quoted.len();
-                self.skip_space();
-                guess += 1;
-                let name = quoted.get(1..quoted.len() - 2).unwrap_or_default();
-                put(Some(guess - 1), name, self)?;
+            let met;
+            let name = if let Some((at, member)) = self.expected(order, next) {
+                (last, next) = (at, member.next);
+                member.name()
             } else {
-                let name = self.name()?;
-                let at = fields.find(&name, guess);
-                guess = at.map_or(guess, |at| at + 1);
-                put(at, &name, self)?;
-            }
-            if !self.goes_on(b'}')? {
+                met = self.name().ok_or_else(malformed)?;
+                let (at, name) = order.learn(fields, last, &met);
+                last = at;
+                next = order.get(at).map_or(START, |member| member.next);
+                name
+            };
+            put(name, self)?;
+            if !self.goes_on(b'}').ok_or_else(malformed)? {
                 return Ok(());
             }
         }
     }
 
+    #[inline]
+    fn since(&self, place: Place) -> &'r str {
+        self.text.get(place.at..self.at).unwrap_or_default()
+    }
+
+    #[inline]
     fn place(&self) -> Place {
         Place { at: self.at, depth: self.depth }
     }
@@ -369,22 +419,23 @@ fn is_hex(digits: Option<&[u8]>) -> bool {
 /// a byte that must be escaped. Eight bytes are looked at together: the lowest that a test marks is
 /// right, and those above it do not matter.
 #[inline]
-fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+pub fn plain_until(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
-    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let word = u64::from_le_bytes(*eight);
+    let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
         let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
         let escapes = below(word ^ (ONES * u64::from(b'\\')), 1);
         let marked = (quotes | escapes | below(word, 0x20)) & HIGH;
         if marked != 0 {
             return at + (marked.trailing_zeros() / 8) as usize;
         }
-        at += 8;
+        at += word.to_le_bytes().len();
     }
     let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-    at + bytes.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
+    at + rest.iter().take_while(is_plain).count()
 }
 
 #[cfg(test)]
@@ -396,7 +447,7 @@ mod tests {
 
     /// Whether both readers take a text, which they have to agree on.
     fn is_json(text: &str) -> bool {
-        let is_taken = Parser::new(text).is_json();
+        let is_taken = Parser::new(text).is_rest_json();
         assert_eq!(is_taken, serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text:?}");
         is_taken
     }
@@ -493,12 +544,12 @@ mod tests {
     #[test]
     fn levels_are_counted_and_closed_ones_do_not_count() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert!(Parser::new(&nested(MAX_DEPTH)).is_json());
-        assert!(!Parser::new(&nested(MAX_DEPTH + 1)).is_json());
+        assert!(Parser::new(&nested(MAX_DEPTH)).is_rest_json());
+        assert!(!Parser::new(&nested(MAX_DEPTH + 1)).is_rest_json());
         let beside = format!("[{}]", vec![nested(MAX_DEPTH - 1); 3].join(","));
-        assert!(Parser::new(&beside).is_json());
+        assert!(Parser::new(&beside).is_rest_json());
         let objects = format!("{}1{}", "{\"a\":".repeat(MAX_DEPTH), "}".repeat(MAX_DEPTH));
-        assert!(Parser::new(&objects).is_json());
+        assert!(Parser::new(&objects).is_rest_json());
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 //! [`Token`], which has serde cut each value out of the one around it. The second is right before it
 //! is fast, and the oracle of the first.
 
+use super::number::Short;
+use super::order::Order;
 use super::walk::{each_element, each_member};
 use crate::rejection::Fault;
 use crate::schema::names::Fields;
@@ -14,6 +16,15 @@ pub struct Place {
     pub at: usize,
     /// Arrays and objects that are open there.
     pub depth: usize,
+}
+
+/// What an object's member is called.
+#[derive(Debug, Clone, Copy)]
+pub enum Name<'n> {
+    /// As the field at this place.
+    Field(usize),
+    /// As no field.
+    Other(&'n str),
 }
 
 /// A reader that stands before a value. Each value is read once, by one of the methods that go on
@@ -31,9 +42,15 @@ pub trait Reader<'r>: Sized {
     /// Reads the value as it stands in the record.
     fn token(&mut self) -> Result<&'r str, Box<Fault>>;
 
-    /// Reads a value as [`Reader::token`] does, and says whether it is known to have no escapes.
-    fn scalar(&mut self) -> Result<(&'r str, bool), Box<Fault>> {
-        Ok((self.token()?, false))
+    /// Reads a string, if one stands here: what is between its quotes, and whether that is free of
+    /// escapes. With `None` it may stand anywhere within the value, and has to go back.
+    fn string(&mut self) -> Option<(&'r str, bool)> {
+        None
+    }
+
+    /// Reads a short number in the same way.
+    fn short(&mut self) -> Option<Short> {
+        None
     }
 
     /// Reads the elements of an array, up to the first fault. `put` reads each with the reader that
@@ -49,22 +66,28 @@ pub trait Reader<'r>: Sized {
         put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>>;
 
-    /// Reads the members of an object, each with the place of its field, if it is one.
+    /// Reads the members of an object, each with the field that it is, if it is one.
     fn each_field<F: Fields + ?Sized>(
         &mut self,
         fields: &F,
-        mut put: impl FnMut(Option<usize>, &str, &mut Self) -> Result<(), Box<Fault>>,
+        _order: &mut Order,
+        mut put: impl FnMut(Name<'_>, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>> {
         let mut guess = 0;
-        self.each_member(|name, value| {
-            let at = fields.find(name, guess);
-            guess = at.map_or(guess, |at| at + 1);
-            put(at, name, value)
+        self.each_member(|name, value| match fields.find(name, guess) {
+            Some(at) => {
+                guess = at + 1;
+                put(Name::Field(at), value)
+            }
+            None => put(Name::Other(name), value),
         })
     }
 
     /// Where it stands.
     fn place(&self) -> Place;
+
+    /// What was read since.
+    fn since(&self, place: Place) -> &'r str;
 
     /// Goes back to where it stood.
     fn go_back(&mut self, place: Place);
@@ -109,6 +132,10 @@ impl<'r> Reader<'r> for Token<'r> {
 
     fn place(&self) -> Place {
         Place::default()
+    }
+
+    fn since(&self, _place: Place) -> &'r str {
+        self.0
     }
 
     fn go_back(&mut self, _place: Place) {}

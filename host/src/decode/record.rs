@@ -7,8 +7,9 @@
 use super::columns::Column;
 use super::fault::{fault, twice, within};
 use super::nested::put;
+use super::order::Order;
 use super::parser::Parser;
-use super::reader::{Place, Reader};
+use super::reader::{Name, Place, Reader};
 use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Fields as _, Names};
@@ -16,25 +17,34 @@ use crate::schema::plan::{ColumnPlan, TablePlan, Unknown};
 use crate::schema::source::{OnInvalid, Source};
 use crate::schema::types::Kind;
 
-/// Reads one record as row `row`. On a fault the columns may hold a part of the row.
+/// Reads one record as row `row`. On a fault the columns may hold a part of the row, and the reader
+/// stands before the value of the field that it is of, where it is not one of syntax; what is before
+/// that was read whole.
 pub fn read<'r>(
     plan: &TablePlan,
     columns: &mut [Column],
     row: usize,
     record: &mut impl Reader<'r>,
+    order: &mut Order,
     noticed: &mut Noticed,
 ) -> Result<(), Box<Fault>> {
+    let mut value_at = record.place();
     if record.first() != Some(b'{') {
-        return Err(fault(Reason::TypeMismatch, "a JSON object", record.token()?));
+        let fault = fault(Reason::TypeMismatch, "a JSON object", record.token()?);
+        record.go_back(value_at);
+        return Err(fault);
     }
     let mut filling =
         Filling { plan, columns, row, noticed, unknown_guess: 0, rest: String::new() };
     let names = &plan.names;
-    record.each_field(names, |at, name, value| match at.and_then(|at| names.field(at)) {
-        Some(field) => filling.fill(field, value),
-        None => filling.pass_over(name, value),
-    })?;
-    filling.end()
+    let read = record.each_field(names, order, |name, value| {
+        value_at = value.place();
+        match name {
+            Name::Field(at) => filling.fill(names, at, value),
+            Name::Other(name) => filling.pass_over(name, value),
+        }
+    });
+    read.and_then(|()| filling.end()).inspect_err(|_| record.go_back(value_at))
 }
 
 /// A row that is being filled.
@@ -52,7 +62,13 @@ struct Filling<'a> {
 impl Filling<'_> {
     /// Puts a field's value into the columns that it fills, and what is wanted of it into others.
     #[inline(always)]
-    fn fill<'r, R: Reader<'r>>(&mut self, field: &Field, value: &mut R) -> Result<(), Box<Fault>> {
+    fn fill<'r, R: Reader<'r>>(
+        &mut self,
+        names: &Names,
+        at: usize,
+        value: &mut R,
+    ) -> Result<(), Box<Fault>> {
+        let Some(field) = names.field(at) else { return value.token().map(drop) };
         match (&*field.columns, &field.within) {
             ([at], None) => self.put(*at, value),
             _ => self.fill_several(field, value),
@@ -69,26 +85,19 @@ impl Filling<'_> {
             self.put(*at, &mut R::of(token))?;
         }
         // In anything but an object or an array there is no field, so its columns are absent.
-        match (&field.within, token.as_bytes().first()) {
-            (Some(names), Some(b'{')) => {
-                R::of(token).each_field(names, |at, _, value| self.fill_within(names, at, value))
+        let Some(names) = &field.within else { return Ok(()) };
+        let mut guess = 0;
+        let mut fill = |name: &str, value: &mut R| match names.find(name, guess) {
+            Some(at) => {
+                guess = at + 1;
+                self.fill(names, at, value)
             }
-            (Some(names), Some(b'[')) => R::of(token).each_element(|index, value| {
-                self.fill_within(names, names.find(&index.to_string(), 0), value)
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn fill_within<'r, R: Reader<'r>>(
-        &mut self,
-        names: &Names,
-        at: Option<usize>,
-        value: &mut R,
-    ) -> Result<(), Box<Fault>> {
-        match at.and_then(|at| names.field(at)) {
-            Some(field) => self.fill(field, value),
             None => value.token().map(drop),
+        };
+        match token.as_bytes().first() {
+            Some(b'{') => R::of(token).each_member(fill),
+            Some(b'[') => R::of(token).each_element(|index, value| fill(&index.to_string(), value)),
+            _ => Ok(()),
         }
     }
 
@@ -137,6 +146,7 @@ impl Filling<'_> {
     }
 
     /// Does with a field that fills no column what is configured.
+    #[inline(never)]
     fn pass_over<'r>(&mut self, name: &str, value: &mut impl Reader<'r>) -> Result<(), Box<Fault>> {
         match self.plan.unknown {
             Unknown::Ignore => {

@@ -3,35 +3,51 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::rejection::{Fault, Reason};
+use crate::rejection::{Fault, Reason, cut};
 use crate::schema::plan::ValueRules;
 use crate::schema::ranges::{fits, unit_digits};
 use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
-use super::fault::{expected, fault};
-use super::number::{Misfit, decimal, integer, is_long_integer, is_number, scaled};
+use super::fault::{expected, fault, found};
+use super::number::{Misfit, Number, is_number, scaled};
+use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
 use super::{date, time};
 
-/// Puts a scalar's token, as it stands in the record, into its column; `is_plain` where it is known to
-/// have no escapes.
-#[inline]
+/// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
-    (token, is_plain): (&str, bool),
+    token: &str,
 ) -> Result<(), Box<Fault>> {
-    let refuse = |reason| fault(reason, expected(ty), token);
-    let mismatch = || refuse(Reason::TypeMismatch);
+    let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
     match token.as_bytes().first() {
-        Some(b'"') if is_plain => put_text(column, ty, rules, inner(token), token),
-        Some(b'"') => put_text(column, ty, rules, &text_of(token).ok_or_else(mismatch)?, token),
-        Some(b'-' | b'0'..=b'9') => put_number(column, ty, rules, token),
+        Some(b'"') => {
+            let put = put_escaped(column, ty, rules, inner(token));
+            put.map_err(|fault| found(fault, token))
+        }
+        Some(b'-' | b'0'..=b'9') => put_number(column, ty, rules, Number::of(token)),
         Some(b't' | b'f') => column.put_bool(token == "true").ok_or_else(mismatch),
         _ => Err(mismatch()),
     }
+}
+
+/// Puts what a string holds, as it stands in the record: with its escapes. What a fault shows is that.
+pub fn put_escaped(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    inner: &str,
+) -> Result<(), Box<Fault>> {
+    let is_put =
+        ty.kind == Kind::String && column.put_text_by(|text| unescape(inner, text)).is_some();
+    if is_put {
+        return Ok(());
+    }
+    let text = unescaped(inner).ok_or_else(|| fault(Reason::TypeMismatch, expected(ty), inner))?;
+    put_text(column, ty, rules, &text)
 }
 
 /// Puts a map's key: a text that reads as a value of the keys' type, numbers in JSON's grammar.
@@ -43,57 +59,51 @@ pub fn put_key(
 ) -> Result<(), Box<Fault>> {
     let mismatch = || fault(Reason::TypeMismatch, expected(ty), name);
     let put = match &ty.kind {
-        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, name, name),
+        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, Number::of(name)),
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 if !is_number(name) => Err(mismatch()),
-        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => put_number(column, ty, rules, name),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {
+            put_number(column, ty, rules, Number::of(name))
+        }
         Kind::Bool => match name {
             "true" | "false" => column.put_bool(name == "true").ok_or_else(mismatch),
             _ => Err(mismatch()),
         },
-        _ => put_text(column, ty, rules, name, name),
+        _ => put_text(column, ty, rules, name),
     };
     put.map_err(|mut fault| {
         fault.expected.insert_str(0, "as key: ");
-        fault.got = format!("\"{}\"", fault.got);
+        fault.got = format!("\"{}\"", cut(name));
         fault.got_kind = "string";
         fault
     })
 }
 
-/// Puts what a string holds; `token` is for the fault.
-fn put_text(
+/// Puts what a string holds. What a fault shows is that.
+pub fn put_text(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
     text: &str,
-    token: &str,
 ) -> Result<(), Box<Fault>> {
-    let refuse = |reason| fault(reason, expected(ty), token);
+    let refuse = |reason| fault(reason, expected(ty), text);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
         Kind::Int(kind) if kind.is_64_bit() || rules.is_lenient => {
-            put_integer(column, ty, text, token)
+            put_integer(column, ty, Number::of(text))
         }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient && is_number(text) => {
-            column.put_float(text).ok_or_else(|| refuse(Reason::OutOfRange))
+            column.put_float(Number::of(text)).ok_or_else(|| refuse(Reason::OutOfRange))
         }
         Kind::DateTime { .. } | Kind::DateTime64 { .. } if rules.is_lenient && is_number(text) => {
             if rules.unit.is_some() {
-                return put_number(column, ty, rules, text);
+                return put_number(column, ty, rules, Number::of(text));
             }
             let ticks = seconds(text).ok().and_then(|nanos| ticks(&ty.kind, nanos));
             let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_integer(ticks.into()).ok_or_else(mismatch)
+            column.put_count(ticks).ok_or_else(mismatch)
         }
-        Kind::WideInt(_) => put_integer(column, ty, text, token),
-        Kind::Decimal { precision, scale } => {
-            let put = match precision {
-                0..=38 => decimal(text, *precision, *scale).map(|value| column.put_integer(value)),
-                _ => wide_decimal(text, *precision, *scale)
-                    .map(|value| column.put_wide_decimal(value)),
-            };
-            put.ok().flatten().ok_or_else(|| refuse(Reason::BadDecimal))
-        }
+        Kind::WideInt(_) => put_integer(column, ty, Number::of(text)),
+        Kind::Decimal { .. } => put_decimal(column, ty, Number::of(text)),
         Kind::String => column.put_text(text).ok_or_else(|| refuse(Reason::TooLarge)),
         Kind::FixedString(_) => {
             column.put_fixed(text.as_bytes()).ok_or_else(|| refuse(Reason::TooLarge))
@@ -105,7 +115,7 @@ fn put_text(
         }
         Kind::Ipv4 => {
             let address: Ipv4Addr = text.parse().map_err(|_| mismatch())?;
-            column.put_integer(u32::from(address).into()).ok_or_else(mismatch)
+            column.put_count(u32::from(address).into()).ok_or_else(mismatch)
         }
         Kind::Ipv6 => {
             let address = match text.parse::<Ipv6Addr>() {
@@ -117,7 +127,7 @@ fn put_text(
         Kind::Enum(labels) => {
             let label = labels.iter().position(|label| **label == *text);
             let label = label.ok_or_else(|| refuse(Reason::UnknownLabel))?;
-            column.put_integer(label as i128).ok_or_else(mismatch)
+            column.put_count(label as i64).ok_or_else(mismatch)
         }
         Kind::Date | Kind::Date32 => {
             let days = match date::parse(text, rules.is_wide) {
@@ -126,7 +136,7 @@ fn put_text(
             };
             let days = days.filter(|days| fits(&ty.kind, *days));
             let days = days.ok_or_else(|| refuse(Reason::BadDatetime))?;
-            column.put_integer(days.into()).ok_or_else(mismatch)
+            column.put_count(days).ok_or_else(mismatch)
         }
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
             let nanos = match date::parse(text, rules.is_wide) {
@@ -135,84 +145,96 @@ fn put_text(
             };
             let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
-            column.put_integer(ticks.into()).ok_or_else(mismatch)
+            column.put_count(ticks).ok_or_else(mismatch)
         }
         Kind::Time | Kind::Time64 { .. } => {
             let ticks = time::parse(text).and_then(|nanos| ticks(&ty.kind, nanos.into()));
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
-            column.put_integer(ticks.into()).ok_or_else(mismatch)
+            column.put_count(ticks).ok_or_else(mismatch)
         }
         _ => Err(mismatch()),
     }
 }
 
-/// Puts a number's token.
-fn put_number(
+/// Puts a number.
+pub fn put_number(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
-    token: &str,
+    number: Number<'_>,
 ) -> Result<(), Box<Fault>> {
+    let token = number.text;
     let refuse = |reason| fault(reason, expected(ty), token);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
-        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, token, token),
-        Kind::Float32 | Kind::Float64 if rules.is_member && is_long_integer(token) => {
+        Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, number),
+        Kind::Float32 | Kind::Float64 if rules.is_member && number.is_long_integer() => {
             Err(refuse(Reason::OutOfRange))
         }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {
-            column.put_float(token).ok_or_else(|| refuse(Reason::OutOfRange))
+            column.put_float(number).ok_or_else(|| refuse(Reason::OutOfRange))
         }
-        Kind::Decimal { .. } => put_text(column, ty, rules, token, token),
+        Kind::Decimal { .. } => put_decimal(column, ty, number),
         Kind::Bool if rules.is_lenient => {
-            let value = integer(token).ok().filter(|value| matches!(value, 0 | 1));
+            let value = number.integer().ok().filter(|value| matches!(value, 0 | 1));
             column.put_bool(value.ok_or_else(mismatch)? == 1).ok_or_else(mismatch)
         }
         Kind::DateTime { .. } | Kind::DateTime64 { .. }
             if rules.is_lenient && rules.unit.is_none() =>
         {
-            let number = integer(token).map_err(|_| mismatch())?;
+            let number = number.integer().map_err(|_| mismatch())?;
             let nanos = number.checked_mul(nanos_of_digit(&ty.kind));
             let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
             let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_integer(ticks.into()).ok_or_else(mismatch)
+            column.put_count(ticks).ok_or_else(mismatch)
         }
         Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
             let Some(unit) = rules.unit else {
                 let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
                 return Err(fault(Reason::TypeMismatch, hint, token));
             };
-            let number = integer(token).map_err(|misfit| match misfit {
+            let number = number.integer().map_err(|misfit| match misfit {
                 Misfit::Range => refuse(Reason::OutOfRange),
                 Misfit::Fraction | Misfit::NotANumber => mismatch(),
             })?;
             let nanos = date::nanos_of_number(number, unit);
             let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
             let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_integer(ticks.into()).ok_or_else(mismatch)
+            column.put_count(ticks).ok_or_else(mismatch)
         }
         _ => Err(mismatch()),
     }
 }
 
-/// Puts the integer that `number` reads as; `token` is for the fault.
+/// Puts the integer that `number` is.
 #[inline]
-fn put_integer(
-    column: &mut Column,
-    ty: &Type,
-    number: &str,
-    token: &str,
-) -> Result<(), Box<Fault>> {
-    let refuse = |reason| fault(reason, expected(ty), token);
+fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), number.text);
     let put = match &ty.kind {
-        Kind::WideInt(kind) => Wide::integer(number).map(|value| column.put_wide(value, *kind)),
-        _ => integer(number).map(|value| column.put_integer(value)),
+        Kind::WideInt(kind) => {
+            Wide::integer(number.text).map(|value| column.put_wide(value, *kind))
+        }
+        _ => number.integer().map(|value| column.put_integer(value)),
     };
     match put {
         Ok(put) => put.ok_or_else(|| refuse(Reason::OutOfRange)),
         Err(Misfit::Range) => Err(refuse(Reason::OutOfRange)),
         Err(Misfit::Fraction | Misfit::NotANumber) => Err(refuse(Reason::TypeMismatch)),
     }
+}
+
+/// Puts the decimal that `number` is.
+fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
+    let put = match ty.kind {
+        Kind::Decimal { precision: precision @ 0..=38, scale } => {
+            number.decimal(precision, scale).map(|value| column.put_integer(value))
+        }
+        Kind::Decimal { precision, scale } => {
+            wide_decimal(number.text, precision, scale).map(|value| column.put_wide_decimal(value))
+        }
+        _ => Ok(None),
+    };
+    put.ok().flatten().ok_or_else(|| fault(Reason::BadDecimal, expected(ty), number.text))
 }
 
 /// What an integer without quotes counts in, as JSONEachRow has it: the last digit of the column.
@@ -246,21 +268,33 @@ pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
 }
 
 /// What stands between the quotes.
+#[inline]
 fn inner(token: &str) -> &str {
     token.len().checked_sub(1).and_then(|end| token.get(1..end)).unwrap_or_default()
 }
 
 /// The text of a string's token, escapes resolved; `None` for an escape that is no character.
 pub fn text_of(token: &str) -> Option<Cow<'_, str>> {
-    let inner = token.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') { unescaped(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    unescaped(token.strip_prefix('"')?.strip_suffix('"')?)
 }
 
-/// A text with its escapes resolved, which are known to be ones of JSON.
-fn unescaped(mut text: &str) -> Option<String> {
-    let mut unescaped = String::with_capacity(text.len());
-    while let Some((plain, escape)) = text.split_once('\\') {
+fn unescaped(inner: &str) -> Option<Cow<'_, str>> {
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut text = String::with_capacity(inner.len());
+    unescape(inner, &mut text).map(|()| Cow::Owned(text))
+}
+
+/// Appends a text with its escapes resolved, which are known to be ones of JSON; `None` for one that is
+/// no character.
+fn unescape(mut text: &str, unescaped: &mut String) -> Option<()> {
+    loop {
+        let (plain, escape) = text.split_at_checked(plain_until(text.as_bytes(), 0))?;
         unescaped.push_str(plain);
+        let Some(escape) = escape.strip_prefix('\\') else {
+            return escape.is_empty().then_some(());
+        };
         let (char, len) = match escape.as_bytes().first()? {
             b'b' => ('\u{8}', 1),
             b'f' => ('\u{c}', 1),
@@ -273,8 +307,6 @@ fn unescaped(mut text: &str) -> Option<String> {
         unescaped.push(char);
         text = escape.get(len..)?;
     }
-    unescaped.push_str(text);
-    Some(unescaped)
 }
 
 /// The character that begins so, as `u` and four digits or as two such halves, and how long it is.

@@ -6,18 +6,9 @@ use hashbrown::HashMap;
 
 /// What the fields of an object are looked up in.
 pub trait Fields {
-    /// The field at a place as it stands in most records, `"name":`; empty where none does.
-    fn quoted(&self, at: usize) -> &str;
-
     /// The place of a field; `guess` is where it may be, since producers write their fields in
     /// the same order again and again.
     fn find(&self, name: &str, guess: usize) -> Option<usize>;
-}
-
-/// A name with quotes and a colon; empty where the quoted name has escapes.
-pub fn quoted(name: &str) -> Box<str> {
-    let has_escapes = name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-    if has_escapes { Box::default() } else { format!("\"{name}\":").into() }
 }
 
 /// The fields of one object, or the elements of one array by their number.
@@ -33,7 +24,6 @@ pub struct Names {
 #[derive(Debug)]
 pub struct Field {
     name: Arc<str>,
-    quoted: Box<str>,
     /// The columns that its value fills.
     pub columns: Vec<usize>,
     /// What is wanted of its value's own fields.
@@ -53,8 +43,7 @@ impl Names {
         let next = self.fields.len();
         let at = *self.by_name.entry(Arc::clone(&name)).or_insert(next);
         if at == next {
-            let quoted = quoted(&name);
-            self.fields.push(Field { name, quoted, columns: Vec::new(), within: None });
+            self.fields.push(Field { name, columns: Vec::new(), within: None });
         }
         let Some(field) = self.fields.get_mut(at) else { return };
         if rest.is_empty() {
@@ -72,10 +61,6 @@ impl Names {
 }
 
 impl Fields for Names {
-    fn quoted(&self, at: usize) -> &str {
-        self.fields.get(at).map_or("", |field| &field.quoted)
-    }
-
     fn find(&self, name: &str, guess: usize) -> Option<usize> {
         if self.fields.get(guess).is_some_and(|field| *field.name == *name) {
             return Some(guess);

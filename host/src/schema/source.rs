@@ -1,5 +1,6 @@
 //! Where the value of a column comes from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,8 +48,12 @@ impl Pointer {
 }
 
 /// A name, or the number of an element, as it stands in a pointer.
-pub fn escaped(step: &str) -> String {
-    step.replace('~', "~0").replace('/', "~1")
+pub fn escaped(step: &str) -> Cow<'_, str> {
+    if step.contains(['~', '/']) {
+        step.replace('~', "~0").replace('/', "~1").into()
+    } else {
+        step.into()
+    }
 }
 
 /// `~1` is `/` and `~0` is `~`; any other `~` is a mistake.

@@ -226,7 +226,7 @@ fn violation(error: &ValidationError<'_>, schema: &Value) -> Box<Fault> {
             says.unwrap_or_default()
         ),
         got_kind: kind_of(got),
-        got: cut(&got.to_string()),
+        got: cut(&got.to_string()).into_owned(),
     })
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_buffer::NullBufferBuilder;
 use arrow_schema::{DataType, FieldRef};
 
+use super::super::order::Order;
 use super::{Column, Data};
 use crate::schema::arrow::data_type;
 use crate::schema::types::{IntKind, Kind, Type};
@@ -60,7 +61,8 @@ impl Column {
             },
             Kind::Tuple(elements) => {
                 let types = elements.iter().map(|element| &element.ty);
-                Data::Tuples { parts: types.zip(fields(&data_type)).map(part).collect(), data_type }
+                let parts = types.zip(fields(&data_type)).map(part).collect();
+                Data::Tuples { parts, data_type, order: Order::default() }
             }
             Kind::Variant(members) | Kind::Dynamic(members) => Data::Members {
                 ids: Vec::with_capacity(rows),

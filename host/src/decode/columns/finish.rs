@@ -62,7 +62,7 @@ impl Column {
             Data::Runs { ends, parts, data_type } => {
                 runs(data_type, &ends, finish_all(parts)?, nulls)?
             }
-            Data::Tuples { parts, data_type } => {
+            Data::Tuples { parts, data_type, .. } => {
                 let DataType::Struct(fields) = data_type else { return Err(differ(&data_type)) };
                 Arc::new(StructArray::try_new(fields, finish_all(parts)?, nulls)?)
             }

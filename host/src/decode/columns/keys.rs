@@ -8,8 +8,12 @@ use super::{Column, Data};
 impl Column {
     /// The first value from `from` on that repeats one before it from there on.
     pub fn repeated_from(&self, from: usize) -> Option<usize> {
-        if self.len() < from + 2 {
-            return None;
+        // Of a few, each is held against all before it.
+        const FEW: usize = 8;
+        if self.len() <= from + FEW {
+            let is_repeated =
+                |at: &usize| (from..*at).any(|before| self.compare(before, *at).is_eq());
+            return (from..self.len()).find(is_repeated);
         }
         let mut order: Vec<usize> = (from..self.len()).collect();
         order.sort_unstable_by(|a, b| self.compare(*a, *b).then(a.cmp(b)));

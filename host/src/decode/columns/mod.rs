@@ -12,6 +12,8 @@ use arrow_schema::DataType;
 use uuid::Uuid;
 
 use super::float::bfloat16;
+use super::number::{Number, Short};
+use super::order::Order;
 use super::wide::Wide;
 use crate::schema::types::WideInt;
 
@@ -60,6 +62,8 @@ enum Data {
     Tuples {
         parts: Vec<Column>,
         data_type: DataType,
+        /// In which their elements come by name.
+        order: Order,
     },
     /// Values of one of several types: a part for each of these, as long as the column, and which
     /// of them holds the value; the one behind the last is null.
@@ -78,6 +82,10 @@ impl Column {
 
     /// Cuts off what was put behind `len` values.
     pub fn truncate(&mut self, len: usize) {
+        // What is no value yet stands in parts alone.
+        if self.len <= len && self.parts().is_empty() {
+            return;
+        }
         match &mut self.data {
             Data::I8(values) => values.truncate(len),
             Data::I16(values) => values.truncate(len),
@@ -154,20 +162,56 @@ impl Column {
         self.len += 1;
     }
 
-    /// Puts an integer; `None` if the column's type does not hold it.
+    /// Puts an integer, or the digits of a decimal; `None` if the column's type does not hold it.
     pub fn put_integer(&mut self, value: i128) -> Option<()> {
         match &mut self.data {
             Data::I8(values) => values.push(value.try_into().ok()?),
             Data::I16(values) => values.push(value.try_into().ok()?),
-            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
-                values.push(value.try_into().ok()?);
-            }
-            Data::I64(values) | Data::Ticks(values, _) => values.push(value.try_into().ok()?),
+            Data::I32(values) => values.push(value.try_into().ok()?),
+            Data::I64(values) => values.push(value.try_into().ok()?),
             Data::U8(values) => values.push(value.try_into().ok()?),
             Data::U16(values) => values.push(value.try_into().ok()?),
             Data::U32(values) => values.push(value.try_into().ok()?),
             Data::U64(values) => values.push(value.try_into().ok()?),
             Data::Decimal(values, ..) => values.push(value),
+            _ => return None,
+        }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts what a value that is no number goes out as: a day, a tick, the place of a label, or an
+    /// address; `None` if the column's type does not hold it.
+    pub fn put_count(&mut self, value: i64) -> Option<()> {
+        match &mut self.data {
+            Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
+                values.push(value.try_into().ok()?);
+            }
+            Data::Ticks(values, _) => values.push(value),
+            Data::U32(values) => values.push(value.try_into().ok()?),
+            _ => return None,
+        }
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts a short number into a column of numbers; `None` if its type does not hold it just so, or
+    /// if that is not plain at a glance.
+    pub fn put_short(&mut self, short: Short) -> Option<()> {
+        match &mut self.data {
+            Data::I8(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::I16(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::I32(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::I64(values) => values.push(short.scaled(0)?),
+            Data::U8(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::U16(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::U32(values) => values.push(short.scaled(0)?.try_into().ok()?),
+            Data::U64(values) => values.push(short.unsigned()?),
+            Data::F32(values) => values.push(short.float32()?),
+            Data::F64(values) => values.push(short.float64()?),
+            Data::Decimal(values, precision, scale) => {
+                values.push(short.decimal(*precision, u8::try_from(*scale).ok()?)?.into());
+            }
             _ => return None,
         }
         self.put_valid();
@@ -201,18 +245,12 @@ impl Column {
         Some(())
     }
 
-    /// Puts the float nearest to a number's text; `None` if it is out of range.
-    pub fn put_float(&mut self, text: &str) -> Option<()> {
+    /// Puts the float nearest to a number; `None` if it is out of range.
+    pub fn put_float(&mut self, number: Number<'_>) -> Option<()> {
         match &mut self.data {
-            Data::F32(values) => {
-                let value: f32 = fast_float2::parse(text).ok()?;
-                values.push(value.is_finite().then_some(value)?);
-            }
-            Data::F64(values) => {
-                let value: f64 = fast_float2::parse(text).ok()?;
-                values.push(value.is_finite().then_some(value)?);
-            }
-            Data::BF16(values) => values.push(bfloat16(text)?),
+            Data::F32(values) => values.push(number.float32()?),
+            Data::F64(values) => values.push(number.float64()?),
+            Data::BF16(values) => values.push(bfloat16(number.text)?),
             _ => return None,
         }
         self.put_valid();
@@ -237,6 +275,22 @@ impl Column {
         Some(())
     }
 
+    /// Puts the text that is appended to those before; `None`, and none is put, where there is none to
+    /// append, or where the column's texts would pass 2 GiB.
+    pub fn put_text_by(&mut self, append: impl FnOnce(&mut String) -> Option<()>) -> Option<()> {
+        let Data::Text { ends, text } = &mut self.data else { return None };
+        let start = text.len();
+        match append(text).and_then(|()| i32::try_from(text.len()).ok()) {
+            Some(end) => ends.push(end),
+            None => {
+                text.truncate(start);
+                return None;
+            }
+        }
+        self.put_valid();
+        Some(())
+    }
+
     /// Puts bytes of a fixed width, zeros behind those that are shorter; `None` if too long.
     pub fn put_fixed(&mut self, value: &[u8]) -> Option<()> {
         let Data::Fixed { width, bytes } = &mut self.data else { return None };
@@ -256,6 +310,14 @@ impl Column {
                 parts
             }
             _ => &mut [],
+        }
+    }
+
+    /// The elements of a tuple, and the order of their names.
+    pub fn tuple(&mut self) -> Option<(&mut [Self], &mut Order)> {
+        match &mut self.data {
+            Data::Tuples { parts, order, .. } => Some((parts, order)),
+            _ => None,
         }
     }
 

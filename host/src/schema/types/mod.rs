@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 pub use parse::parse;
 
-use super::names::{Fields, quoted};
+use super::names::Fields;
 
 /// A column type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,6 @@ pub enum Kind {
 pub struct Element {
     /// The name, where the Tuple has names.
     pub name: Option<Box<str>>,
-    quoted: Box<str>,
     /// The type.
     pub ty: Type,
 }
@@ -114,16 +113,11 @@ pub struct Element {
 impl Element {
     /// An element of this name.
     pub fn new(name: Option<Box<str>>, ty: Type) -> Self {
-        let quoted = name.as_deref().map(quoted).unwrap_or_default();
-        Self { name, quoted, ty }
+        Self { name, ty }
     }
 }
 
 impl Fields for [Element] {
-    fn quoted(&self, at: usize) -> &str {
-        self.get(at).map_or("", |element| &element.quoted)
-    }
-
     fn find(&self, name: &str, guess: usize) -> Option<usize> {
         let is_named = |element: &Element| element.name.as_deref() == Some(name);
         if self.get(guess).is_some_and(is_named) {
