@@ -50,16 +50,55 @@ pub struct RawRecord<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
-/// A byte range of the arena; `None` in its place is a null key, payload or header value.
+/// A byte range of the arena; `None` in its place is a null header value.
 type Span = Range<usize>;
 
+/// What is kept of a record beside its bytes, which stand together in the arena: the key, then the
+/// payload. There are hundreds of thousands of them, so they are small.
 #[derive(Debug)]
 struct Stored {
     offset: i64,
-    timestamp_ms: Option<i64>,
-    key: Option<Span>,
-    payload: Option<Span>,
-    headers: Range<usize>,
+    /// [`NO_TIME`] where the broker kept none.
+    timestamp_ms: i64,
+    /// Where its bytes begin.
+    start: usize,
+    key: Length,
+    payload: Length,
+    /// How many headers are those of the records up to this one.
+    headers_end: u32,
+}
+
+const NO_TIME: i64 = i64::MIN;
+
+/// Bytes of a key or a payload, which Kafka counts in 31 bits, or that it is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Length(u32);
+
+impl Length {
+    const NULL: Self = Self(u32::MAX);
+
+    fn of(bytes: Option<&[u8]>) -> Self {
+        let Some(bytes) = bytes else { return Self::NULL };
+        match u32::try_from(bytes.len()) {
+            Ok(length) if length < u32::MAX => Self(length),
+            _ => unreachable!("a message of {} bytes", bytes.len()),
+        }
+    }
+
+    /// The range that begins at `start`.
+    fn span(self, start: usize) -> Option<Span> {
+        (self != Self::NULL).then(|| start..start + self.0 as usize)
+    }
+}
+
+impl Stored {
+    fn key(&self) -> Option<Span> {
+        self.key.span(self.start)
+    }
+
+    fn payload(&self) -> Option<Span> {
+        self.payload.span(self.key().map_or(self.start, |key| key.end))
+    }
 }
 
 /// The records taken together at the source; its rows are one INSERT.
@@ -74,26 +113,26 @@ pub struct Batch {
 impl Batch {
     /// An empty batch with room for `bytes` bytes of payload.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self::within(Arena::with_capacity(bytes))
+        Self::within(Arena::with_capacity(bytes), 0)
     }
 
-    /// An empty batch that is built in this arena.
-    pub fn within(bytes: Arena) -> Self {
-        Self { bytes, ..Self::default() }
+    /// An empty batch that is built in this arena, with room for so many records.
+    pub fn within(bytes: Arena, records: usize) -> Self {
+        Self { bytes, records: Vec::with_capacity(records), ..Self::default() }
     }
 
     /// Copies a record into the batch; its headers follow by [`Batch::push_header`].
     pub fn push(&mut self, source: &TopicPartition, epoch: u64, record: &RawRecord<'_>) {
-        let origin = self.len();
-        let key = record.key.map(|key| self.store(key));
-        let payload = record.payload.map(|payload| self.store(payload));
-        let headers = self.headers.len()..self.headers.len();
+        let (origin, start) = (self.len(), self.bytes.len());
+        self.bytes.extend_from_slice(record.key.unwrap_or_default());
+        self.bytes.extend_from_slice(record.payload.unwrap_or_default());
         self.records.push(Stored {
             offset: record.offset,
-            timestamp_ms: record.timestamp_ms,
-            key,
-            payload,
-            headers,
+            timestamp_ms: record.timestamp_ms.unwrap_or(NO_TIME),
+            start,
+            key: Length::of(record.key),
+            payload: Length::of(record.payload),
+            headers_end: self.header_count(),
         });
         match self.runs.last_mut() {
             Some(run) if run.source == *source && run.epoch == epoch => {
@@ -108,10 +147,15 @@ impl Batch {
         let name = self.store(name);
         let value = value.map(|value| self.store(value));
         self.headers.push((name, value));
-        let end = self.headers.len();
+        let end = self.header_count();
         if let Some(record) = self.records.last_mut() {
-            record.headers.end = end;
+            record.headers_end = end;
         }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "as of records")]
+    fn header_count(&self) -> u32 {
+        self.headers.len() as u32
     }
 
     fn store(&mut self, bytes: &[u8]) -> Span {
@@ -152,12 +196,14 @@ impl Batch {
         let stored = self.records.get(origin as usize)?;
         let at = self.runs.partition_point(|run| run.origins.end <= origin);
         let run = self.runs.get(at)?;
-        Some(Record { batch: self, stored, source: &run.source })
+        let before = origin.checked_sub(1).and_then(|before| self.records.get(before as usize));
+        let headers_start = before.map_or(0, |before| before.headers_end);
+        Some(Record { batch: self, stored, headers_start, source: &run.source })
     }
 
     /// The payload of the record at `origin`; `None` is a tombstone, or no record.
     pub fn payload(&self, origin: Origin) -> Option<&[u8]> {
-        self.slice(self.records.get(origin as usize)?.payload.as_ref())
+        self.slice(self.records.get(origin as usize)?.payload())
     }
 
     /// The offset of the record at `origin`, if there is one.
@@ -167,11 +213,11 @@ impl Batch {
 
     /// The payloads in order; the item's place is its origin, `None` is a tombstone.
     pub fn payloads(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> + Clone {
-        self.records.iter().map(|record| self.slice(record.payload.as_ref()))
+        self.records.iter().map(|record| self.slice(record.payload()))
     }
 
-    fn slice(&self, span: Option<&Span>) -> Option<&[u8]> {
-        self.bytes.get(span?.clone())
+    fn slice(&self, span: Option<Span>) -> Option<&[u8]> {
+        self.bytes.get(span?)
     }
 }
 
@@ -180,6 +226,7 @@ impl Batch {
 pub struct Record<'a> {
     batch: &'a Batch,
     stored: &'a Stored,
+    headers_start: u32,
     /// Where it came from.
     pub source: &'a TopicPartition,
 }
@@ -192,28 +239,28 @@ impl<'a> Record<'a> {
 
     /// Milliseconds since 1970, where the broker kept a timestamp.
     pub fn timestamp_ms(&self) -> Option<i64> {
-        self.stored.timestamp_ms
+        Some(self.stored.timestamp_ms).filter(|ms| *ms != NO_TIME)
     }
 
     /// The key, if any.
     pub fn key(&self) -> Option<&'a [u8]> {
-        self.batch.slice(self.stored.key.as_ref())
+        self.batch.slice(self.stored.key())
     }
 
     /// The payload as it stood on the wire; `None` is a tombstone.
     pub fn payload(&self) -> Option<&'a [u8]> {
-        self.batch.slice(self.stored.payload.as_ref())
+        self.batch.slice(self.stored.payload())
     }
 
     /// Header names and values in their order, duplicates kept. Names are bytes: Kafka asks for
     /// UTF-8 but does not enforce it.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let batch = self.batch;
-        batch.headers.get(self.stored.headers.clone()).unwrap_or_default().iter().map(
-            move |(name, value)| {
-                (batch.slice(Some(name)).unwrap_or_default(), batch.slice(value.as_ref()))
-            },
-        )
+        let own = self.headers_start as usize..self.stored.headers_end as usize;
+        batch.headers.get(own).unwrap_or_default().iter().map(move |(name, value)| {
+            let name = batch.slice(Some(name.clone())).unwrap_or_default();
+            (name, batch.slice(value.clone()))
+        })
     }
 }
 
@@ -233,7 +280,9 @@ mod tests {
         batch.push_header(b"h", None);
         batch.push_header(b"h", Some(b"2"));
         batch.push(&source(0), 1, &raw(9, None));
-        batch.push(&source(3), 1, &raw(2, Some(b"")));
+        let with_key = RawRecord { key: Some(b"k"), timestamp_ms: Some(-1), ..raw(2, Some(b"")) };
+        batch.push(&source(3), 1, &with_key);
+        batch.push_header(b"i", Some(b""));
 
         let first = batch.record(0).unwrap();
         assert_eq!((first.payload(), first.offset()), (Some(b"a".as_slice()), 7));
@@ -244,7 +293,11 @@ mod tests {
         assert_eq!(batch.record(1).unwrap().payload(), None);
         assert_eq!(batch.record(1).unwrap().headers().count(), 0);
         assert_eq!(batch.record(2).unwrap().source.partition, 3);
-        assert_eq!(batch.record(2).unwrap().payload(), Some(b"".as_slice()));
+        let last = batch.record(2).unwrap();
+        assert_eq!((last.key(), last.payload()), (Some(b"k".as_slice()), Some(b"".as_slice())));
+        assert_eq!((first.key(), first.timestamp_ms()), (None, None));
+        assert_eq!(last.timestamp_ms(), Some(-1));
+        assert_eq!(last.headers().collect::<Vec<_>>(), [(&b"i"[..], Some(&b""[..]))]);
         assert!(batch.record(3).is_none());
         assert_eq!(
             batch.runs().iter().map(|run| run.origins.clone()).collect::<Vec<_>>(),

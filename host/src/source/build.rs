@@ -239,7 +239,8 @@ impl Open {
         } else {
             bounds.max_records
         };
-        let next = Batch::within(self.arenas.take(self.batch.size_bytes()));
+        let arena = self.arenas.take(self.batch.size_bytes());
+        let next = Batch::within(arena, self.batch.len() as usize);
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))
     }
 }
