@@ -86,7 +86,8 @@ pub fn check(
 }
 
 fn null_origins(nulls: &NullBuffer, origins: &[Origin]) -> Vec<Origin> {
-    origins.iter().zip(nulls).filter(|(_, valid)| !valid).map(|(origin, _)| *origin).collect()
+    let is_null = !nulls.inner();
+    is_null.set_indices().filter_map(|row| origins.get(row).copied()).collect()
 }
 
 /// Takes out every row of the refused records.
@@ -95,13 +96,22 @@ fn withdraw(
     origins: Vec<Origin>,
     refused: &HashMap<Origin, Rejection>,
 ) -> Result<(RecordBatch, Vec<Origin>), ArrowError> {
-    if refused.is_empty() || !origins.iter().any(|origin| refused.contains_key(origin)) {
+    if refused.is_empty() {
         return Ok((batch, origins));
     }
-    let keep: Vec<bool> = origins.iter().map(|origin| !refused.contains_key(origin)).collect();
-    let mut kept = origins;
-    kept.retain(|origin| !refused.contains_key(origin));
-    Ok((filter_record_batch(&batch, &BooleanArray::from(keep))?, kept))
+    debug_assert!(origins.is_sorted(), "rows stand in the order of their records");
+    let mut keep = vec![true; origins.len()];
+    for origin in refused.keys() {
+        let start = origins.partition_point(|of| of < origin);
+        let end = origins.partition_point(|of| of <= origin);
+        keep.get_mut(start..end).unwrap_or_default().fill(false);
+    }
+    let keep = BooleanArray::from(keep);
+    if keep.false_count() == 0 {
+        return Ok((batch, origins));
+    }
+    let kept = keep.values().set_indices().filter_map(|row| origins.get(row).copied()).collect();
+    Ok((filter_record_batch(&batch, &keep)?, kept))
 }
 
 /// Puts a value in the place of nulls where the rule names one; otherwise the server does.
