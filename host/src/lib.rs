@@ -4,6 +4,7 @@
 //! knows another.
 
 pub mod admit;
+pub mod allocator;
 pub mod arenas;
 pub mod blocking;
 pub mod brake;

@@ -6,6 +6,7 @@ use clap::Parser as _;
 use sluicegate::cli::{Cli, Exit};
 
 fn main() -> ExitCode {
+    sluicegate::allocator::share_arenas();
     match Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Exit { code, error }) => {

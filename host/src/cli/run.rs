@@ -30,7 +30,8 @@ use crate::source::Source;
 use crate::tables::Tables;
 use crate::user_schema::UserSchema;
 
-/// Batches share what librdkafka's queue leaves of the memory budget: three quarters.
+/// Batches share what librdkafka's queue leaves of the memory budget, what stands beside its messages
+/// included: three quarters.
 const BATCHES_SHARE: (usize, usize) = (3, 4);
 
 /// Reads the environment and runs.

@@ -5,8 +5,9 @@ use rdkafka::ClientConfig;
 
 use crate::config::Kafka;
 
-/// The share of the memory budget that librdkafka may fill with fetched messages: a quarter.
-const QUEUE_SHARE: usize = 4;
+/// The share of the memory budget that librdkafka may fill with fetched messages: an eighth. What it
+/// keeps beside each, which it does not count, takes as much again where they are of 250 bytes.
+const QUEUE_SHARE: usize = 8;
 /// The share that one fetch may ask for, of all partitions together and of one. What is fetched
 /// may be compressed, and then takes some times as much.
 const FETCH_SHARE: usize = 16;
