@@ -13,7 +13,8 @@ pub struct Batch {
     /// 250,000, since large INSERTs cost the server fewer merges.
     pub max_records_with_lag: usize,
     /// Most payload bytes in a batch; 1 KiB to 256 MiB and at most half of
-    /// `memory_budget_bytes`, default 32 MiB.
+    /// `memory_budget_bytes`, default 20 MiB: of the default budget two such batches with their
+    /// columns and bodies take most, so while one is inserted the next is decoded, and a third begins.
     pub max_bytes: usize,
     /// Longest wait for a batch to fill; 1 ms to 60 s and below `shutdown_timeout`, default 1 s.
     pub linger: Duration,

@@ -73,7 +73,7 @@ pub static VARIABLES: &[Variable] = &[
     ),
     optional(
         "BATCH_MAX_BYTES",
-        "33554432",
+        "20971520",
         "most payload bytes in a batch, 1024 to 268435456, at most half of `MEMORY_BUDGET_BYTES`",
     ),
     optional(

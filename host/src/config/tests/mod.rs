@@ -70,7 +70,7 @@ fn the_required_variables_alone_give_every_default() {
     let expected = Batch {
         max_records: 25_000,
         max_records_with_lag: 250_000,
-        max_bytes: 32 * 1024 * 1024,
+        max_bytes: 20 * 1024 * 1024,
         linger: Duration::from_secs(1),
         in_flight: 4,
         memory_budget_bytes: 128 * 1024 * 1024,

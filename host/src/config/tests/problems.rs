@@ -187,7 +187,7 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     BATCH_MAX_BYTES
       expected: a whole number of bytes from 1024 to 268435456
       found:    "32MiB"
-      hint:     write a plain number, without a unit; the default is 33554432
+      hint:     write a plain number, without a unit; the default is 20971520
 
     BATCH_LINGER_MS
       expected: a whole number of milliseconds from 1 to 60000

@@ -64,10 +64,10 @@ fn a_batch_larger_than_half_of_the_budget_is_refused() {
 
     BATCH_MAX_BYTES
       expected: at most half of MEMORY_BUDGET_BYTES (16777216), which is 8388608
-      found:    33554432
-      hint:     lower BATCH_MAX_BYTES to 8388608, or raise MEMORY_BUDGET_BYTES to 67108864
+      found:    20971520
+      hint:     lower BATCH_MAX_BYTES to 8388608, or raise MEMORY_BUDGET_BYTES to 41943040
     ");
-    config(&[("MEMORY_BUDGET_BYTES", "67108864")]);
+    config(&[("MEMORY_BUDGET_BYTES", "41943040")]);
 }
 
 #[test]
