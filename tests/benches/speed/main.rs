@@ -39,7 +39,7 @@ const ROUNDS_IN_PROCESS: usize = 3;
 #[derive(Debug, Parser)]
 #[allow(clippy::struct_excessive_bools)] // One for each flag.
 pub struct Args {
-    /// 200,000 records instead of a million; ends within five minutes.
+    /// 200,000 records instead of two million; ends within five minutes.
     #[arg(long)]
     quick: bool,
     /// Records of each data set that the host reads in a round.
@@ -69,7 +69,7 @@ pub struct Args {
 
 impl Args {
     fn records(&self) -> usize {
-        self.records.unwrap_or(if self.quick { 200_000 } else { 1_000_000 })
+        self.records.unwrap_or(if self.quick { 200_000 } else { 2_000_000 })
     }
 
     /// Prints the text, and writes what is asked for.
