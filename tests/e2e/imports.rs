@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["arenas"],
+    &["allocator", "arenas"],
     &["record", "retry", "blocking", "budget", "schema"],
     &["rejection", "fates", "offsets"],
     &["outcome", "rows", "payloads", "admit", "user_schema"],
