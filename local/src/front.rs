@@ -12,6 +12,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use sluicegate_local::{FaultKind, Reset, SeenInsert};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::answer::Server;
 use crate::chdb::{EngineError, QueryOutput};
@@ -55,6 +56,8 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/ping", get(ping))
         .merge(control::routes())
         .fallback(statement)
+        // Of the encodings that the server takes, the one that the host sends.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .with_state(front)
 }
 

@@ -16,7 +16,7 @@
 //! | `POST /_kafka/errors` with `KafkaErrors` | errors for the next requests of one kind |
 //!
 //! What it cannot do as the server does: the queue of async inserts (they run at once),
-//! compression, streamed results, sessions, users, replicas.
+//! compression but of whole bodies by zstd, streamed results, sessions, users, replicas.
 
 mod answer;
 mod chdb;

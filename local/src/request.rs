@@ -129,7 +129,8 @@ impl Request {
             return Err(EngineError::new(
                 48,
                 "NOT_IMPLEMENTED",
-                "the local ClickHouse reads and writes no compression: switch it off in the client",
+                "the local ClickHouse reads no compression but zstd as a content encoding, and writes none: \
+                 switch it off in the client",
             ));
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate::config::{ClickHouse, KeyValues, Lookup, LookupSource, Secret};
+use sluicegate::config::{ClickHouse, Compression, KeyValues, Lookup, LookupSource, Secret};
 use sluicegate::lookups::{Lookups, Table};
 use sluicegate::observe::lookups::LookupStates;
 use sluicegate::observe::status::Status;
@@ -46,6 +46,7 @@ impl Rig {
             settings: KeyValues::default(),
             ca_location: None,
             async_insert: true,
+            compression: Compression::None,
         })?;
         Ok(Self { stack, server })
     }

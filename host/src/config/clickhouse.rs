@@ -1,5 +1,6 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
+use super::kafka::word;
 use super::reader::{Reader, SWITCH};
 use super::redact::{KeyValues, Secret};
 
@@ -23,6 +24,26 @@ pub struct ClickHouse {
     pub ca_location: Option<String>,
     /// Asynchronous inserts that are waited for, default true.
     pub async_insert: bool,
+    /// How the bodies of INSERTs go over the wire, default as they are.
+    pub compression: Compression,
+}
+
+/// How the bodies of INSERTs go over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// Whole, by zstd at level 1, as HTTP's content encoding.
+    Zstd,
+}
+
+impl Compression {
+    const WORDS: &[(&str, Self)] = &[("none", Self::None), ("zstd", Self::Zstd)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
@@ -59,6 +80,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
         reader.warn("CLICKHOUSE_SSL_CA_LOCATION", text);
     }
     let async_insert = reader.choice("CLICKHOUSE_ASYNC_INSERT", SWITCH);
+    let compression = reader.choice("CLICKHOUSE_COMPRESSION", Compression::WORDS);
     ClickHouse {
         url: url.unwrap_or_default(),
         database,
@@ -68,6 +90,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
         settings,
         ca_location,
         async_insert: async_insert.unwrap_or(true),
+        compression: compression.unwrap_or(Compression::None),
     }
 }
 

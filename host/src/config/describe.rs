@@ -50,6 +50,7 @@ impl Config {
             ("CLICKHOUSE_SETTINGS", shown(&clickhouse.settings)),
             ("CLICKHOUSE_SSL_CA_LOCATION", clickhouse.ca_location.clone().unwrap_or_default()),
             ("CLICKHOUSE_ASYNC_INSERT", u8::from(clickhouse.async_insert).to_string()),
+            ("CLICKHOUSE_COMPRESSION", clickhouse.compression.as_str().to_owned()),
             ("DELIVERY", delivery.as_str().to_owned()),
             ("DELIVERY_ANSWERS", answers.as_text()),
             ("DLQ_FORMAT", dlq.format.as_str().to_owned()),

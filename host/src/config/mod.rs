@@ -27,7 +27,7 @@ mod tests;
 
 pub use admin::Admin;
 pub use batch::Batch;
-pub use clickhouse::ClickHouse;
+pub use clickhouse::{ClickHouse, Compression};
 pub use delivery::{Answers, Delivery};
 pub use env::Environment;
 pub use fields::Fields;

@@ -113,6 +113,11 @@ pub static VARIABLES: &[Variable] = &[
         "`1`: asynchronous inserts, waited for, unless the table deduplicates; `0`: synchronous",
     ),
     optional(
+        "CLICKHOUSE_COMPRESSION",
+        "none",
+        "`none`; `zstd`: the bodies of INSERTs are compressed, for a network that is slower than the host: docs/performance.md",
+    ),
+    optional(
         "DELIVERY",
         "at_least_once",
         "`at_least_once` or `exactly_once`, which needs a table that deduplicates: docs/exactly-once.md",

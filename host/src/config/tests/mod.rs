@@ -80,6 +80,7 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(clickhouse.url, "http://clickhouse:8123");
     assert_eq!((clickhouse.database.as_str(), clickhouse.user.as_str()), ("default", "default"));
     assert!(clickhouse.password.is_empty() && clickhouse.async_insert);
+    assert_eq!(clickhouse.compression, Compression::None);
     assert_eq!(dlq, Dlq { format: DlqFormat::Headers, max_share: 0.5 });
     assert_eq!(rules.timestamp_unit, None);
     assert_eq!(rules.tombstones, Tombstones::Skip);
@@ -109,6 +110,7 @@ fn every_variable_reaches_its_field() {
         ("CLICKHOUSE_PASSWORD", "hunter2"),
         ("CLICKHOUSE_SETTINGS", "insert_quorum=2"),
         ("CLICKHOUSE_ASYNC_INSERT", "0"),
+        ("CLICKHOUSE_COMPRESSION", "zstd"),
         ("DLQ_FORMAT", "envelope"),
         ("DLQ_MAX_SHARE", "1"),
         ("REQUIRED_COLUMNS", "id,vin"),
@@ -136,6 +138,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.clickhouse.url, "https://db:8443");
     assert_eq!(config.clickhouse.settings.get("insert_quorum"), Some("2"));
     assert!(!config.clickhouse.async_insert);
+    assert_eq!(config.clickhouse.compression, Compression::Zstd);
     assert_eq!(config.dlq, Dlq { format: DlqFormat::Envelope, max_share: 1.0 });
     assert_eq!(config.rules.required, ["id", "vin"]);
     assert_eq!(config.rules.datetime, ["at", "a,b"]);

@@ -121,6 +121,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("CLICKHOUSE_SETTINGS", "async_insert=0"),
     ("CLICKHOUSE_SSL_CA_LOCATION", "/nonexistent/ca.pem"),
     ("CLICKHOUSE_ASYNC_INSERT", "maybe"),
+    ("CLICKHOUSE_COMPRESSION", "gzip"),
     ("DLQ_FORMAT", "json"),
     ("DLQ_MAX_SHARE", "50"),
     ("REQUIRED_COLUMNS", "id,vin,id"),
@@ -137,7 +138,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    30 problems in the configuration
+    31 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -237,6 +238,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     CLICKHOUSE_ASYNC_INSERT
       expected: one of 1, 0, true, false
       found:    "maybe"
+      hint:     use one of these words
+
+    CLICKHOUSE_COMPRESSION
+      expected: one of none, zstd
+      found:    "gzip"
       hint:     use one of these words
 
     DLQ_FORMAT
