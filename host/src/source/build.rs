@@ -229,12 +229,11 @@ impl Open {
         self.ends.is_empty() && self.since.is_some_and(|since| since.elapsed() >= bounds.linger)
     }
 
-    /// The batch as it is, if it holds a record; the next one begins, and may be twice as large
-    /// when this one is full of records.
+    /// The batch as it is, if it holds a record; the next one begins, and may hold twice as many records
+    /// when this one is full.
     fn cut(&mut self, bounds: &Bounds) -> Option<Batch> {
         self.since = None;
-        let is_full = self.batch.len() as usize >= self.max_records;
-        self.max_records = if is_full {
+        self.max_records = if self.is_full(bounds) {
             (self.max_records * 2).min(bounds.max_records_with_lag)
         } else {
             bounds.max_records
@@ -242,5 +241,46 @@ impl Open {
         let arena = self.arenas.take(self.batch.size_bytes());
         let next = Batch::within(arena, self.batch.len() as usize);
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RawRecord;
+
+    const BOUNDS: Bounds = Bounds {
+        max_records: 2,
+        max_records_with_lag: 6,
+        max_bytes: 50,
+        linger: Duration::from_secs(1),
+    };
+
+    /// Fills the batch with records of so many bytes, and says how many there was room for.
+    fn filled(open: &mut Open, bytes: usize) -> u32 {
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let payload = vec![b' '; bytes];
+        while !open.is_full(&BOUNDS) {
+            let record = RawRecord { payload: Some(&payload), ..RawRecord::default() };
+            open.batch.push(&source, 1, &record);
+        }
+        open.cut(&BOUNDS).unwrap().len()
+    }
+
+    #[test]
+    fn batches_grow_while_they_are_full_be_it_of_bytes() {
+        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let sizes = [1, 1, 1, 10, 50, 1].map(|bytes| filled(&mut open, bytes));
+        assert_eq!(sizes, [2, 4, 6, 5, 1, 6]);
+    }
+
+    #[test]
+    fn a_batch_that_waited_makes_the_next_one_small_again() {
+        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        assert_eq!([filled(&mut open, 1), filled(&mut open, 1)], [2, 4]);
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        open.batch.push(&source, 1, &RawRecord::default());
+        assert_eq!(open.cut(&BOUNDS).unwrap().len(), 1);
+        assert_eq!(filled(&mut open, 1), 2);
     }
 }
