@@ -1,5 +1,7 @@
 //! What a dead letter looks like: the record as it was, and the facts as headers or an envelope.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -25,11 +27,11 @@ pub struct Provenance {
 
 /// A dead letter, ready to be produced.
 #[derive(Debug)]
-pub struct Letter {
+pub struct Letter<'a> {
     /// The record's key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<&'a [u8]>,
     /// The record's payload, or the envelope; `None` for a tombstone.
-    pub payload: Option<Vec<u8>>,
+    pub payload: Option<Cow<'a, [u8]>>,
     /// The record's headers, then ours.
     pub headers: OwnedHeaders,
     /// The record's own timestamp, milliseconds since 1970.
@@ -37,27 +39,27 @@ pub struct Letter {
 }
 
 /// The record as it was, with the facts as text headers.
-pub fn with_headers(
-    record: &Record<'_>,
+pub fn with_headers<'a>(
+    record: &Record<'a>,
     rejection: &Rejection,
     from: &Provenance,
     failed_at_ms: u128,
-) -> Letter {
+) -> Letter<'a> {
     Letter {
-        key: record.key().map(<[u8]>::to_vec),
-        payload: record.payload().map(<[u8]>::to_vec),
+        key: record.key(),
+        payload: record.payload().map(Cow::Borrowed),
         headers: headers(record, rejection, from, failed_at_ms),
         timestamp_ms: record.timestamp_ms(),
     }
 }
 
 /// One JSON object with the record and the facts; bytes that are not UTF-8 as base64.
-pub fn envelope(
-    record: &Record<'_>,
+pub fn envelope<'a>(
+    record: &Record<'a>,
     rejection: &Rejection,
     from: &Provenance,
     failed_at_ms: u128,
-) -> Letter {
+) -> Letter<'a> {
     let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
         None => (Value::Null, "null"),
         Some((Ok(text), _)) => (Value::from(text), "utf-8"),
@@ -93,34 +95,33 @@ pub fn envelope(
         "version": env!("CARGO_PKG_VERSION"),
     });
     Letter {
-        key: record.key().map(<[u8]>::to_vec),
-        payload: Some(body.to_string().into_bytes()),
+        key: record.key(),
+        payload: Some(body.to_string().into_bytes().into()),
         headers: OwnedHeaders::new()
             .insert(Header { key: "failure_reason", value: Some(fault.reason.code()) }),
         timestamp_ms: record.timestamp_ms(),
     }
 }
 
-/// The same letter with its payload cut, for a broker that refuses the whole; `None` where there
-/// is nothing to cut.
-pub fn truncated(letter: &Letter) -> Option<Letter> {
-    let payload = letter.payload.as_deref()?;
-    let kept = payload.get(..TRUNCATED_BYTES).filter(|kept| kept.len() < payload.len())?;
-    let digest = hex::encode(Sha256::digest(payload));
-    let headers = letter
-        .headers
-        .clone()
-        .insert(Header {
-            key: "sluicegate.truncated-from",
-            value: Some(&payload.len().to_string()),
-        })
-        .insert(Header { key: "sluicegate.sha256", value: Some(&digest) });
-    Some(Letter {
-        key: letter.key.clone(),
-        payload: Some(kept.to_vec()),
-        headers,
-        timestamp_ms: letter.timestamp_ms,
-    })
+impl Letter<'_> {
+    /// Whether more is there than [`Letter::cut`] keeps.
+    pub fn can_be_cut(&self) -> bool {
+        self.payload.as_ref().is_some_and(|payload| payload.len() > TRUNCATED_BYTES)
+    }
+
+    /// The same letter with its payload cut, for a broker that refuses the whole.
+    pub fn cut(self) -> Self {
+        let Some(payload) = &self.payload else { return self };
+        let Some(kept) = payload.get(..TRUNCATED_BYTES) else { return self };
+        let length = payload.len().to_string();
+        let digest = hex::encode(Sha256::digest(payload));
+        let headers = self
+            .headers
+            .insert(Header { key: "sluicegate.truncated-from", value: Some(&length) })
+            .insert(Header { key: "sluicegate.sha256", value: Some(&digest) });
+        let payload = Some(Cow::Owned(kept.to_vec()));
+        Self { payload, headers, ..self }
+    }
 }
 
 fn headers(
@@ -135,33 +136,36 @@ fn headers(
         headers = headers.insert(Header { key: &name, value });
     }
     let fault = &rejection.fault;
-    let class = format!("sluicegate.{}", fault.reason.code());
+    let owned = Cow::<str>::Owned;
     let mut facts = vec![
-        ("failure_reason", fault.reason.code().to_owned()),
-        ("__connect.errors.topic", record.source.topic.to_string()),
-        ("__connect.errors.partition", record.source.partition.to_string()),
-        ("__connect.errors.offset", record.offset().to_string()),
-        ("__connect.errors.connector.name", from.group.clone()),
-        ("__connect.errors.stage", rejection.stage.name().to_owned()),
-        ("__connect.errors.exception.class.name", class),
-        ("__connect.errors.exception.message", message(rejection)),
-        ("sluicegate.group", from.group.clone()),
-        ("sluicegate.table", from.table.clone()),
-        ("sluicegate.attempt", attempt(record).to_string()),
-        ("sluicegate.failed-at-ms", failed_at_ms.to_string()),
-        ("sluicegate.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("failure_reason", fault.reason.code().into()),
+        ("__connect.errors.topic", Cow::from(&*record.source.topic)),
+        ("__connect.errors.partition", owned(record.source.partition.to_string())),
+        ("__connect.errors.offset", owned(record.offset().to_string())),
+        ("__connect.errors.connector.name", from.group.as_str().into()),
+        ("__connect.errors.stage", rejection.stage.name().into()),
+        (
+            "__connect.errors.exception.class.name",
+            owned(format!("sluicegate.{}", fault.reason.code())),
+        ),
+        ("__connect.errors.exception.message", owned(message(rejection))),
+        ("sluicegate.group", from.group.as_str().into()),
+        ("sluicegate.table", from.table.as_str().into()),
+        ("sluicegate.attempt", owned(attempt(record).to_string())),
+        ("sluicegate.failed-at-ms", owned(failed_at_ms.to_string())),
+        ("sluicegate.version", env!("CARGO_PKG_VERSION").into()),
     ];
     if let Some(plugin) = rejection.stage.plugin() {
-        facts.push(("sluicegate.plugin", plugin.to_owned()));
+        facts.push(("sluicegate.plugin", plugin.into()));
     }
     if let Some(column) = &fault.column {
-        facts.push(("sluicegate.column", column.to_string()));
+        facts.push(("sluicegate.column", Cow::from(&**column)));
     }
     if let Some(timestamp_ms) = record.timestamp_ms() {
-        facts.push(("sluicegate.timestamp-ms", timestamp_ms.to_string()));
+        facts.push(("sluicegate.timestamp-ms", owned(timestamp_ms.to_string())));
     }
     for (name, value) in &facts {
-        headers = headers.insert(Header { key: name, value: Some(value) });
+        headers = headers.insert(Header { key: name, value: Some(&**value) });
     }
     headers
 }
@@ -239,7 +243,7 @@ mod tests {
         let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
         let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
         assert_eq!(letter.payload.as_deref(), Some(&b"{\"soc\":300}"[..]));
-        assert_eq!((letter.key.as_deref(), letter.timestamp_ms), (Some(&b"k"[..]), Some(7)));
+        assert_eq!((letter.key, letter.timestamp_ms), (Some(&b"k"[..]), Some(7)));
         let headers = all(&letter.headers);
         let version = env!("CARGO_PKG_VERSION");
         let expected = [
@@ -299,13 +303,14 @@ mod tests {
     fn a_cut_letter_says_what_it_was_cut_from() {
         let (batch, rejection) = rejected(&vec![b'x'; 70_000], &[]);
         let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        let cut = truncated(&letter).unwrap();
-        assert_eq!(cut.payload.as_ref().map(Vec::len), Some(TRUNCATED_BYTES));
+        assert!(letter.can_be_cut());
+        let cut = letter.cut();
+        assert_eq!(cut.payload.as_ref().map(|payload| payload.len()), Some(TRUNCATED_BYTES));
         let headers = all(&cut.headers);
         assert!(headers.contains(&("sluicegate.truncated-from".into(), "70000".into())));
         assert!(
             headers.iter().any(|(name, value)| name == "sluicegate.sha256" && value.len() == 64)
         );
-        assert!(truncated(&cut).is_none(), "there is nothing left to cut");
+        assert!(!cut.can_be_cut(), "there is nothing left to cut");
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{Config, DlqFormat};
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
-use crate::record::Batch;
+use crate::record::{Batch, Record};
 use crate::rejection::Rejection;
 use crate::retry::Backoff;
 use letter::{Letter, Provenance};
@@ -72,24 +72,35 @@ impl DeadLetters {
         for chunk in rejections.chunks(IN_FLIGHT) {
             let letters = chunk.iter().filter_map(|rejection| {
                 let record = batch.record(rejection.origin)?;
-                Some(match self.format {
-                    DlqFormat::Headers => {
-                        letter::with_headers(&record, rejection, &self.from, failed_at_ms)
-                    }
-                    DlqFormat::Envelope => {
-                        letter::envelope(&record, rejection, &self.from, failed_at_ms)
-                    }
-                })
+                Some(self.deliver(record, rejection, failed_at_ms, &waiter))
             });
-            join_all(letters.map(|letter| self.deliver(letter, &waiter))).await;
+            join_all(letters).await;
         }
     }
 
-    async fn deliver(&self, mut letter: Letter, waiter: &Waiter) {
-        let mut backoff = Backoff::default();
+    async fn deliver(
+        &self,
+        record: Record<'_>,
+        rejection: &Rejection,
+        failed_at_ms: u128,
+        waiter: &Waiter,
+    ) {
+        let (mut backoff, mut is_cut) = (Backoff::default(), false);
         loop {
             use RDKafkaErrorCode as Code;
-            let hold = match self.produce(&letter).await {
+            let mut letter = match self.format {
+                DlqFormat::Headers => {
+                    letter::with_headers(&record, rejection, &self.from, failed_at_ms)
+                }
+                DlqFormat::Envelope => {
+                    letter::envelope(&record, rejection, &self.from, failed_at_ms)
+                }
+            };
+            if is_cut {
+                letter = letter.cut();
+            }
+            let can_be_cut = letter.can_be_cut();
+            let hold = match self.produce(letter).await {
                 Ok(report) if report.offset >= 0 => return,
                 // No proof: see `settings`.
                 Ok(_) => Hold::Transient(format!(
@@ -98,8 +109,8 @@ impl DeadLetters {
                 )),
                 Err(error) => match error.rdkafka_error_code() {
                     Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
-                        if let Some(cut) = letter::truncated(&letter) {
-                            letter = cut;
+                        if can_be_cut {
+                            is_cut = true;
                             continue;
                         }
                         Hold::Paused(format!(
@@ -132,10 +143,10 @@ impl DeadLetters {
         }
     }
 
-    async fn produce(&self, letter: &Letter) -> Result<Delivery, KafkaError> {
+    async fn produce(&self, letter: Letter<'_>) -> Result<Delivery, KafkaError> {
         let mut record: FutureRecord<'_, [u8], [u8]> =
-            FutureRecord::to(&self.topic).headers(letter.headers.clone());
-        if let Some(key) = &letter.key {
+            FutureRecord::to(&self.topic).headers(letter.headers);
+        if let Some(key) = letter.key {
             record = record.key(key);
         }
         if let Some(payload) = &letter.payload {
