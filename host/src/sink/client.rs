@@ -49,6 +49,8 @@ pub struct Sending<'a> {
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
+    /// The same for INSERTs: it names the encoding of their bodies.
+    inserts: clickhouse::Client,
     url: String,
     settings: String,
     is_async: bool,
@@ -89,8 +91,12 @@ impl Server {
         let settings: Vec<String> =
             config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (settings, answer_timeout) = (settings.join(","), ANSWER_TIMEOUT);
-        let compression = config.compression;
-        Ok(Self { client, url, settings, is_async, compression, answer_timeout })
+        let (inserts, compression) = (client.clone(), config.compression);
+        let inserts = match compression {
+            Wire::None => inserts,
+            Wire::Zstd => inserts.with_header("Content-Encoding", "zstd"),
+        };
+        Ok(Self { client, inserts, url, settings, is_async, compression, answer_timeout })
     }
 
     /// Where it is, as `http(s)://host:port`.
@@ -144,14 +150,12 @@ impl Server {
     ) -> clickhouse::error::Result<()> {
         let is_async = self.is_async && sending.may_be_async;
         // Here, so that the token and the fingerprint are those of the body whatever the wire.
-        let (client, body) = match self.compression {
-            Wire::None => (self.client.clone(), body),
-            Wire::Zstd => {
-                let client = self.client.clone().with_header("Content-Encoding", "zstd");
-                (client, compressed(body).await?)
-            }
+        let body = match self.compression {
+            Wire::None => body,
+            Wire::Zstd => compressed(body).await?,
         };
-        let mut insert = client
+        let mut insert = self
+            .inserts
             .insert_formatted_with(sql)
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
             .with_setting("insert_deduplication_token", sending.token)
