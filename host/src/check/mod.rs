@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 
@@ -100,13 +100,14 @@ fn withdraw(
         return Ok((batch, origins));
     }
     debug_assert!(origins.is_sorted(), "rows stand in the order of their records");
-    let mut keep = vec![true; origins.len()];
+    let mut keep = BooleanBufferBuilder::new(origins.len());
+    keep.append_n(origins.len(), true);
     for origin in refused.keys() {
         let start = origins.partition_point(|of| of < origin);
         let end = origins.partition_point(|of| of <= origin);
-        keep.get_mut(start..end).unwrap_or_default().fill(false);
+        (start..end).for_each(|row| keep.set_bit(row, false));
     }
-    let keep = BooleanArray::from(keep);
+    let keep = BooleanArray::from(keep.finish());
     if keep.false_count() == 0 {
         return Ok((batch, origins));
     }
