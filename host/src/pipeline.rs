@@ -252,7 +252,7 @@ fn payloads<'a>(
     pending: &'a [Origin],
 ) -> Box<dyn Iterator<Item = (Origin, &'a [u8])> + 'a> {
     let Some(hooked) = hooked else {
-        let payload = |origin: &Origin| Some((*origin, batch.record(*origin)?.payload()?));
+        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
         return Box::new(pending.iter().filter_map(payload));
     };
     let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();

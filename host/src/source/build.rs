@@ -1,5 +1,6 @@
 //! The batches being built, and when they are due.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -124,12 +125,14 @@ impl Builder {
     /// whoever owns the partition reads it.
     pub fn take(&mut self, message: &Message<'_>) {
         let at = (message.topic_handle(), message.partition());
-        if !self.by_handle.contains_key(&at) {
-            let source = message.source();
-            let Some(assigned) = self.assigned.get(&source) else { return };
-            self.by_handle.insert(at, (source, *assigned));
-        }
-        let Some((source, Assigned { epoch, place })) = self.by_handle.get(&at) else { return };
+        let (source, Assigned { epoch, place }) = match self.by_handle.entry(at) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let source = message.source();
+                let Some(assigned) = self.assigned.get(&source) else { return };
+                unknown.insert((source, *assigned))
+            }
+        };
         let Some(open) = self.open.get_mut(*place) else { return };
         let record = RawRecord {
             offset: message.offset(),

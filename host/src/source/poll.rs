@@ -30,9 +30,9 @@ use crate::outcome::Fatal;
 use crate::plans::Beginning;
 use crate::record::TopicPartition;
 
-/// Most messages read in one call: large enough to spread the call's cost, small enough that the
-/// consumer is served again within milliseconds.
-const MAX_MESSAGES: usize = 10_000;
+/// Most messages read in one call: large enough to spread the call's cost, small enough that what the call
+/// touched of each is still in the cache when it is copied.
+const MAX_MESSAGES: usize = 500;
 /// Longest wait for messages: how late a command or a rebalance may be noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for a partition to be moved to another offset.
