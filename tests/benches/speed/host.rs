@@ -38,7 +38,8 @@ pub struct Run {
     pub engine: f64,
     /// The mock broker.
     pub broker: f64,
-    /// Rows a second, from the assignment to the last row.
+    /// Rows a second, from the assignment to the last INSERT but one: the last batch of all waits
+    /// BATCH_LINGER_MS for records that never come.
     pub rows_per_s: f64,
     /// The most memory that the host held.
     pub peak_rss_bytes: f64,
@@ -69,7 +70,7 @@ impl Servers {
         let mut host = Host::start(&self.environment(set, table))?;
         let line = host.wait_for(&["partitions assigned"]).await?;
         let assigned = timestamp(&line)?;
-        let ended = self.wait_for_rows(table, good, &host).await?;
+        let (rows, ended) = self.wait_for_rows(table, good, &host).await?;
         let pid = host.pid()?;
         let (host_cpu, threads) = (clock::of_process(pid)?, clock::of_threads(pid)?);
         let metrics = host.admin("GET", "/metrics").await?;
@@ -94,7 +95,7 @@ impl Servers {
             stages,
             engine: engine.as_secs_f64() / million,
             broker: broker.as_secs_f64() / million,
-            rows_per_s: good as f64 / took,
+            rows_per_s: rows as f64 / took,
             peak_rss_bytes,
         })
     }
@@ -118,18 +119,23 @@ impl Servers {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
+    /// Waits for all rows, and gives how many were in before the last of them came, and since when.
     async fn wait_for_rows(
         &self,
         table: &str,
         rows: usize,
         host: &Host,
-    ) -> anyhow::Result<DateTime<Utc>> {
+    ) -> anyhow::Result<(u64, DateTime<Utc>)> {
         let (deadline, of) = (Instant::now() + PATIENCE, format!("`{table}`"));
+        let mut before = (0, Utc::now());
         loop {
             let inserts = self.clickhouse.inserts(&of).await?;
             let seen: u64 = inserts.iter().map(|insert| insert.written_rows).sum();
             if seen >= rows as u64 {
-                return Ok(Utc::now());
+                return Ok(if before.0 > 0 { before } else { (seen, Utc::now()) });
+            }
+            if seen > before.0 {
+                before = (seen, Utc::now());
             }
             let is_late = Instant::now() > deadline;
             ensure!(!is_late, "{table}: {seen} rows of {rows}:\n{}", host.log().join("\n"));

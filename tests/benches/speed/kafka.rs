@@ -19,7 +19,7 @@ use crate::clock;
 /// Records of one batch of the producer.
 const BATCH: usize = 500;
 /// Messages that are asked for at a time, as the host does.
-const MESSAGES: usize = 10_000;
+const MESSAGES: usize = 500;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Produces records of a data set, one in a hundred broken, in lz4 batches, partition by partition in
@@ -98,7 +98,7 @@ pub fn consume_and_drop(floor: &Floor) -> anyhow::Result<()> {
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("queued.min.messages", "100000")
-        .set("queued.max.messages.kbytes", "32768")
+        .set("queued.max.messages.kbytes", "16384")
         .set("fetch.max.bytes", "8388608")
         .set("fetch.queue.backoff.ms", "50")
         .set("fetch.min.bytes", "65536")
