@@ -14,7 +14,7 @@ use crate::plans::{Draft, Plans, Range, Taken};
 use crate::record::{Batch, Origin, TopicPartition};
 use crate::schema::plan::ColumnPlan;
 use crate::schema::source::{Metadata, Source};
-use crate::sink::{Body, Inserted, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
+use crate::sink::{Inserted, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
 use crate::tables::{Known, Tables};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
@@ -210,8 +210,8 @@ impl PlannedBatch {
         }
         let slice = rows.rows.slice(piece.start, piece.len());
         let table = &known.table;
-        let mut body = Body::of(table, &slice).map_err(|text| never(Refusal::Schema(text)))?;
-        let print = body.print(table, sink.settings());
+        let schema = |text| never(Refusal::Schema(text));
+        let print = sink.print(table, &slice).await.map_err(schema)?;
         let Some(Open { end, planned, is_sent, .. }) = self.open.front() else { return Ok(()) };
         let range = match planned {
             // What was never sent may be planned anew, so that the plan tells what is sent.
@@ -225,12 +225,11 @@ impl PlannedBatch {
             }
         };
         let token = range.token(&self.ours.group, &self.source);
-        if let Some((at, _)) = token_column(known) {
-            let slice = with_token(&slice, at, &token);
-            body = slice
-                .and_then(|slice| Body::of(table, &slice))
-                .map_err(|text| never(Refusal::Schema(text)))?;
-        }
+        let slice = match token_column(known) {
+            Some((at, _)) => with_token(&slice, at, &token).map_err(schema)?,
+            None => slice,
+        };
+        let body = sink.body(table, &slice).await.map_err(schema)?;
         tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
         let sent = sink.send_planned(table, &body, &token, range.planned.mark).await;
         if let Some(open) = self.open.front_mut() {
@@ -280,7 +279,7 @@ impl PlannedBatch {
             }
         }
         let slice = rows.rows.slice(piece.start, piece.len());
-        let print = Body::of(table, &slice).map(|body| body.print(table, sink.settings()));
+        let print = sink.print(table, &slice).await;
         let is_for_data = matches!(refused.refusal, Refusal::Data(_));
         if is_for_data && print == Ok(range.planned.print) {
             // The server has refused the very same rows before: it is their values that decide.
@@ -302,13 +301,13 @@ impl PlannedBatch {
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
         let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
         let mark = sink.mark(&known.table).await;
-        let draft = |piece: &Piece, end| {
+        let mut drafts = Vec::new();
+        for (piece, end) in halves.into_iter().zip([middle, end]) {
             let slice = rows.rows.slice(piece.start, piece.len());
-            let body = Body::of(&known.table, &slice);
-            let print = body.map_or(0, |body| body.print(&known.table, sink.settings()));
-            Draft { end, print, mark }
-        };
-        let drafts = vec![draft(halves[0], middle), draft(halves[1], end)];
+            // Rows that cannot be written are refused when they are sent.
+            let print = sink.print(&known.table, &slice).await.unwrap_or(0);
+            drafts.push(Draft { end, print, mark });
+        }
         let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
         self.open.pop_front();
         for (range, first) in planned.into_iter().zip([first, middle]).rev() {

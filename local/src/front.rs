@@ -56,7 +56,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/ping", get(ping))
         .merge(control::routes())
         .fallback(statement)
-        // Of the encodings that the server takes, the one that the host sends.
+        // Of the encodings that the server takes, the one that the bench measures.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .with_state(front)
 }

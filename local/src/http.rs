@@ -52,6 +52,13 @@ impl HttpClient {
         Self { base: base.trim_end_matches('/').to_owned(), headers, inner }
     }
 
+    /// The same client, which sends this header too.
+    pub(crate) fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name, value.to_owned()));
+        client
+    }
+
     /// Sends one request; `parameters` are encoded into the URL.
     pub(crate) async fn send(
         &self,

@@ -236,9 +236,31 @@ impl LocalStack {
         settings: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Answer> {
+        self.post_by(&self.http, sql, settings, body.into()).await
+    }
+
+    /// The same of a body that is compressed, as its `Content-Encoding` says: `zstd`.
+    pub async fn post_compressed(
+        &self,
+        sql: &str,
+        settings: &[(&str, &str)],
+        content_encoding: &str,
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let http = self.http.with_header("Content-Encoding", content_encoding);
+        self.post_by(&http, sql, settings, body.into()).await
+    }
+
+    async fn post_by(
+        &self,
+        http: &HttpClient,
+        sql: &str,
+        settings: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
         let mut parameters = vec![("query", sql)];
         parameters.extend_from_slice(settings);
-        self.http.send(Method::POST, "/", &parameters, body.into()).await
+        http.send(Method::POST, "/", &parameters, body).await
     }
 
     /// Adds a fault; returns its number.

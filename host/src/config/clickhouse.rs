@@ -33,12 +33,12 @@ pub struct ClickHouse {
 pub enum Compression {
     /// As they are.
     None,
-    /// Whole, by zstd at level 1, as HTTP's content encoding.
-    Zstd,
+    /// Each of Arrow's buffers by LZ4.
+    Lz4,
 }
 
 impl Compression {
-    const WORDS: &[(&str, Self)] = &[("none", Self::None), ("zstd", Self::Zstd)];
+    const WORDS: &[(&str, Self)] = &[("none", Self::None), ("lz4", Self::Lz4)];
 
     /// The word of the configuration.
     pub fn as_str(self) -> &'static str {

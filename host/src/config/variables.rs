@@ -115,7 +115,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "CLICKHOUSE_COMPRESSION",
         "none",
-        "`none`; `zstd`: the bodies of INSERTs are compressed, for a network that is slower than the host: docs/performance.md",
+        "`none`; `lz4`: the bodies of INSERTs are compressed, for a network that is slower than the host: docs/performance.md",
     ),
     optional(
         "DELIVERY",

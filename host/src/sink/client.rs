@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use clickhouse::Compression;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::settings::{ALWAYS, PLANNED, Settings};
-use crate::blocking;
-use crate::config::{ClickHouse, Compression as Wire};
-use crate::observe::cpu::CpuOf;
+use crate::config::{ClickHouse, Compression};
 
 /// Longest wait for the server to take a part of a body.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,9 +24,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
 /// is not sent into a connection that is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Level of zstd: higher ones take more time than they save bytes of Arrow's columns.
-const ZSTD_LEVEL: i32 = 1;
 
 /// How rows are sent.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +43,10 @@ pub struct Sending<'a> {
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
-    /// The same for INSERTs: it names the encoding of their bodies.
-    inserts: clickhouse::Client,
     url: String,
     settings: String,
     is_async: bool,
-    compression: Wire,
+    compression: Compression,
     answer_timeout: Duration,
 }
 
@@ -83,7 +75,7 @@ impl Server {
             .with_user(&config.user)
             .with_password(config.password.expose())
             .with_product_info("sluicegate", env!("CARGO_PKG_VERSION"))
-            .with_compression(Compression::None);
+            .with_compression(clickhouse::Compression::None);
         for (name, value) in &*config.settings {
             client = client.with_setting(name, value);
         }
@@ -91,12 +83,8 @@ impl Server {
         let settings: Vec<String> =
             config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (settings, answer_timeout) = (settings.join(","), ANSWER_TIMEOUT);
-        let (inserts, compression) = (client.clone(), config.compression);
-        let inserts = match compression {
-            Wire::None => inserts,
-            Wire::Zstd => inserts.with_header("Content-Encoding", "zstd"),
-        };
-        Ok(Self { client, inserts, url, settings, is_async, compression, answer_timeout })
+        let compression = config.compression;
+        Ok(Self { client, url, settings, is_async, compression, answer_timeout })
     }
 
     /// Where it is, as `http(s)://host:port`.
@@ -112,6 +100,11 @@ impl Server {
     /// Whether INSERTs go through the server's queue of async inserts unless told otherwise.
     pub fn is_async(&self) -> bool {
         self.is_async
+    }
+
+    /// How the bodies of INSERTs go over the wire.
+    pub fn compression(&self) -> Compression {
+        self.compression
     }
 
     /// A query whose answer is read.
@@ -149,13 +142,8 @@ impl Server {
         sending: &Sending<'_>,
     ) -> clickhouse::error::Result<()> {
         let is_async = self.is_async && sending.may_be_async;
-        // Here, so that the token and the fingerprint are those of the body whatever the wire.
-        let body = match self.compression {
-            Wire::None => body,
-            Wire::Zstd => compressed(body).await?,
-        };
         let mut insert = self
-            .inserts
+            .client
             .insert_formatted_with(sql)
             .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
             .with_setting("insert_deduplication_token", sending.token)
@@ -170,12 +158,6 @@ impl Server {
         insert.send(body).await?;
         insert.end().await
     }
-}
-
-async fn compressed(body: Bytes) -> clickhouse::error::Result<Bytes> {
-    let compress = move || CpuOf::Ipc.run(|| zstd::bulk::compress(&body, ZSTD_LEVEL));
-    let compressed = blocking::run(compress).await;
-    compressed.map(Bytes::from).map_err(|error| clickhouse::error::Error::Compression(error.into()))
 }
 
 fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
@@ -198,16 +180,17 @@ fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::config::{KeyValues, Secret};
     use crate::outcome::Hold;
 
-    fn config(url: String, compression: Wire) -> ClickHouse {
-        ClickHouse {
-            url,
+    #[tokio::test]
+    async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = ClickHouse {
+            url: format!("http://{}", listener.local_addr().unwrap()),
             database: "d".into(),
             user: "u".into(),
             password: Secret::default(),
@@ -215,69 +198,9 @@ mod tests {
             settings: KeyValues::default(),
             ca_location: None,
             async_insert: false,
-            compression,
-        }
-    }
-
-    /// The head and the body of an INSERT of 10,000 bytes, as they came over the wire.
-    async fn sent(compression: Wire) -> (String, Vec<u8>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::new(&config(url, compression)).unwrap();
-        let insert = tokio::spawn(async move {
-            let sending = Sending {
-                token: "1",
-                may_be_async: false,
-                may_split_for_memory: false,
-                mark: None,
-            };
-            let body = Bytes::from(vec![7; 10_000]);
-            server.insert("INSERT INTO t FORMAT Null", body, &Settings::default(), &sending).await
-        });
-        let (mut connection, _) = listener.accept().await.unwrap();
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n0\r\n\r\n") {
-            assert!(connection.read_buf(&mut request).await.unwrap() > 0);
-        }
-        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        insert.await.unwrap().unwrap();
-        let at = request.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
-        let body = request.split_off(at + 4);
-        (String::from_utf8(request).unwrap().to_ascii_lowercase(), body)
-    }
-
-    /// What the chunks of a body hold.
-    fn unchunked(mut body: &[u8]) -> Vec<u8> {
-        let mut whole = Vec::new();
-        loop {
-            let end = body.windows(2).position(|end| end == b"\r\n").unwrap();
-            let size = std::str::from_utf8(&body[..end]).unwrap();
-            let size = usize::from_str_radix(size, 16).unwrap();
-            if size == 0 {
-                return whole;
-            }
-            whole.extend_from_slice(&body[end + 2..end + 2 + size]);
-            body = &body[end + 4 + size..];
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_is_compressed_on_the_wire_where_that_is_configured() {
-        let (head, body) = sent(Wire::None).await;
-        assert!(!head.contains("content-encoding"), "{head}");
-        assert_eq!(unchunked(&body), vec![7; 10_000]);
-        let (head, body) = sent(Wire::Zstd).await;
-        assert!(head.contains("content-encoding: zstd"), "{head}");
-        let body = unchunked(&body);
-        assert!(body.len() < 100, "{}", body.len());
-        assert_eq!(zstd::bulk::decompress(&body, 10_000).unwrap(), vec![7; 10_000]);
-    }
-
-    #[tokio::test]
-    async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let mut server = Server::new(&config(url, Wire::None)).unwrap();
+            compression: Compression::None,
+        };
+        let mut server = Server::new(&config).unwrap();
         server.answer_timeout = Duration::from_millis(50);
         let silent = tokio::spawn(async move {
             let mut taken = Vec::new();

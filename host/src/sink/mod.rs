@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
-pub use body::{Body, max_rows};
+pub use body::{Body, max_rows, print};
 pub use client::Server;
 pub use errors::hold_of_select;
 pub use fitness::why_not_exactly_once;
@@ -105,6 +105,15 @@ impl Sink {
         Self { server, status, last_mark: AtomicU64::new(0) }
     }
 
+    /// The rows as an INSERT into the table.
+    ///
+    /// # Errors
+    /// Arrow cannot write them.
+    pub async fn body(&self, table: &Table, rows: &RecordBatch) -> Result<Body, String> {
+        let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
+        blocking::run(move || Body::of(&table, &rows, compression)).await
+    }
+
     /// Inserts the rows; `origins` names each row's record and never decreases. Of the records
     /// refused alone at most `allowance` are reported, then the rest is left.
     ///
@@ -151,7 +160,7 @@ impl Sink {
             // is sent under another.
             let may_split = halves.is_some() && !table.facts.is_deduplicating;
             let slice = rows.slice(piece.start, piece.len());
-            let sent = match Body::of(table, &slice) {
+            let sent = match self.body(table, &slice).await {
                 Ok(body) => {
                     // Made once for these bytes and kept for every retry of them. Random: one derived
                     // from content or offsets would let the server drop new data after a replay.

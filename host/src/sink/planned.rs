@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::body::Body;
+use arrow_array::RecordBatch;
+
+use super::body::{Body, print};
 use super::client::Sending;
 use super::refusal::Refused;
 use super::table::{self, Table};
 use super::{Sink, until_read};
+use crate::blocking;
 use crate::observe::status::Waiter;
 
 /// The share of the deduplication window that may pass before a token counts as forgotten: the other
@@ -45,9 +48,14 @@ impl Sink {
         }
     }
 
-    /// What decides beside the table and the rows whether the server takes an INSERT.
-    pub fn settings(&self) -> &str {
-        self.server.settings()
+    /// A fingerprint of what decides whether the server takes an INSERT of the rows.
+    ///
+    /// # Errors
+    /// Arrow cannot write them.
+    pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u64, String> {
+        let (table, rows) = (table.clone(), rows.clone());
+        let settings = self.server.settings().to_owned();
+        blocking::run(move || print(&table, &rows, &settings)).await
     }
 
     /// Why the server may have forgotten a token of when the window stood at `mark`, if it may.

@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use bytes::Bytes;
+use sluicegate::config::Compression;
 use sluicegate::decode::decode;
 use sluicegate::sink::Body;
 use sluicegate_instructions::data::{DataSet, Records};
@@ -13,7 +14,7 @@ use crate::host::Servers;
 pub const ROWS: [usize; 2] = [250_000, 25_000];
 
 /// What the host sends along.
-const SETTINGS: [(&str, &str); 4] = [
+pub const SETTINGS: [(&str, &str); 4] = [
     ("async_insert", "0"),
     ("input_format_null_as_default", "1"),
     ("input_format_defaults_for_omitted_fields", "1"),
@@ -40,7 +41,9 @@ impl Bodies {
         let table = set.table()?;
         let bodies = ROWS.map(|size| {
             let starts = (0..rows.num_rows()).step_by(size);
-            starts.map(|start| Body::of(&table, &rows.slice(start, size))).collect()
+            starts
+                .map(|start| Body::of(&table, &rows.slice(start, size), Compression::None))
+                .collect()
         });
         let bodies: Result<_, String> = bodies.into_iter().collect();
         Ok(Self(bodies.map_err(anyhow::Error::msg)?))

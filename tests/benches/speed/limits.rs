@@ -7,7 +7,7 @@ use chrono::Utc;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
-use sluicegate_instructions::data::{self, DataSet, alike};
+use sluicegate_instructions::data::{DataSet, alike};
 use sluicegate_tests::Host;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -36,12 +36,17 @@ struct Limit {
 pub struct Limits(Vec<Limit>);
 
 impl Limits {
-    /// Measures; starts are repeated so often, and the backlog is of so many records.
-    pub async fn measure(rounds: usize, records: usize) -> anyhow::Result<Self> {
+    /// Measures; starts are repeated so often, and the backlogs are of so many records of these data
+    /// sets.
+    pub async fn measure(
+        rounds: usize,
+        records: usize,
+        sets: impl Iterator<Item = DataSet>,
+    ) -> anyhow::Result<Self> {
         let servers = Servers::start().await?;
         let (start, assigned) = start(&servers, rounds).await?;
         let [half, p99] = latency(&servers).await?;
-        let peak_rss = memory(&servers, rounds, records).await? / 1e6;
+        let peak_rss = memory(&servers, rounds, records, sets).await? / 1e6;
         let limit = |name, measured, bound| Limit { name, measured, bound };
         Ok(Self(vec![
             limit("from exec to the first poll, ms", start, 300.0),
@@ -165,9 +170,14 @@ fn stream(brokers: &str, set: &DataSet) -> anyhow::Result<Sent> {
 }
 
 /// The most memory of a host that finds a backlog; the worst of all rounds and data sets.
-async fn memory(servers: &Servers, rounds: usize, records: usize) -> anyhow::Result<f64> {
+async fn memory(
+    servers: &Servers,
+    rounds: usize,
+    records: usize,
+    sets: impl Iterator<Item = DataSet>,
+) -> anyhow::Result<f64> {
     let mut worst = 0.0_f64;
-    for set in data::ALL {
+    for set in sets {
         servers.kafka.create_topic(set.name, u32::try_from(set.partitions)?).await?;
         let good = produce(servers.kafka.kafka(), &set, records)?;
         for round in 0..rounds {

@@ -8,6 +8,7 @@
 #![allow(missing_docs)]
 
 mod clock;
+mod compression;
 mod growth;
 mod host;
 mod insert;
@@ -25,6 +26,7 @@ use clap::Parser;
 use serde_json::Value;
 use sluicegate_instructions::data::{self, DataSet};
 
+use crate::compression::Compression;
 use crate::growth::Growth;
 use crate::host::Servers;
 use crate::insert::Bodies;
@@ -42,6 +44,10 @@ pub struct Args {
     /// 200,000 records instead of two million; ends within five minutes.
     #[arg(long)]
     quick: bool,
+    /// This data set alone; may be given more than once.
+    #[arg(long, value_name = "NAME", value_parser = data::ALL.map(|set| set.name))]
+    #[arg(conflicts_with_all = ["growth", "write_docs"])]
+    set: Vec<String>,
     /// Records of each data set that the host reads in a round.
     #[arg(long, value_name = "N")]
     records: Option<usize>,
@@ -57,6 +63,9 @@ pub struct Args {
     /// Measure start, latency and memory against their bounds instead.
     #[arg(long)]
     limits: bool,
+    /// Measure what it costs to compress the bodies of INSERTs instead.
+    #[arg(long)]
+    compression: bool,
     /// Write table and picture into docs/performance.md.
     #[arg(long)]
     write_docs: bool,
@@ -70,6 +79,13 @@ pub struct Args {
 impl Args {
     fn records(&self) -> usize {
         self.records.unwrap_or(if self.quick { 200_000 } else { 2_000_000 })
+    }
+
+    /// The data sets that are asked for, with room for the records.
+    fn sets(&self) -> impl Iterator<Item = DataSet> {
+        let is_asked =
+            |set: &DataSet| self.set.is_empty() || self.set.iter().any(|of| of == set.name);
+        data::ALL.into_iter().filter(is_asked).map(|set| set.holding(self.records()))
     }
 
     /// Prints the text, and writes what is asked for.
@@ -101,8 +117,12 @@ fn main() -> anyhow::Result<()> {
         return args.give("growth", &growth.tables(), &growth.json());
     }
     if args.limits {
-        let limits = runtime.block_on(Limits::measure(rounds, records))?;
+        let limits = runtime.block_on(Limits::measure(rounds, records, args.sets()))?;
         return args.give("limits", &limits.table(), &limits.json());
+    }
+    if args.compression {
+        let compression = runtime.block_on(Compression::measure(rounds, records, args.sets()))?;
+        return args.give("compression", &compression.table(), &compression.json());
     }
     let report = runtime.block_on(measure(&args))?;
     args.give("speed", &report.table(), &report.json())?;
@@ -115,7 +135,7 @@ fn main() -> anyhow::Result<()> {
 async fn measure(args: &Args) -> anyhow::Result<Report> {
     let mut sets = Vec::new();
     let servers = Servers::start().await?;
-    for set in data::ALL {
+    for set in args.sets() {
         sets.push(Set::new(set, &servers, args.records()).await?);
     }
     for round in 1..=args.rounds {

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use serde::de::IgnoredAny;
 use sluicegate::check::check;
 use sluicegate::cli::telemetry::Broken;
+use sluicegate::config::Compression;
 use sluicegate::decode::{decode, judge_text, seed_path};
 use sluicegate::rows::Rows;
 use sluicegate::schema::plan::TablePlan;
@@ -112,7 +113,7 @@ impl Single {
         let (ns, naive) = ns_a_record(|| naive::decode(plan, clean.iter()));
         taken.naive.push(ns);
         naive?;
-        taken.ipc.push(ns_a_record(|| Body::of(&self.table, &rows.batch)).0);
+        taken.ipc.push(ns_a_record(|| Body::of(&self.table, &rows.batch, Compression::None)).0);
         Ok(())
     }
 

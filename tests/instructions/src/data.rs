@@ -23,7 +23,7 @@ pub struct DataSet {
     order: &'static str,
     /// Columns without which a record is refused.
     pub required: &'static str,
-    /// How many partitions hold a million records: the mock broker keeps 5 MB of each.
+    /// In how many partitions its records are, two million of them unless [`DataSet::holding`] says more.
     pub partitions: i32,
     writer: fn(share: f64) -> Writer,
 }
@@ -97,6 +97,13 @@ fn written(share: f64, write: Write) -> Writer {
 }
 
 impl DataSet {
+    /// The same in as many partitions as so many records need: the mock broker keeps 5 MB of each.
+    #[must_use]
+    pub fn holding(self, records: usize) -> Self {
+        let times = i32::try_from(records.div_ceil(2_000_000).max(1)).unwrap_or(i32::MAX);
+        Self { partitions: self.partitions.saturating_mul(times), ..self }
+    }
+
     /// Writes records of which this share is broken, 0 to 1.
     pub fn writer(&self, share: f64) -> Writer {
         (self.writer)(share)
@@ -110,10 +117,18 @@ impl DataSet {
 
     /// The statement that creates a table of this name.
     pub fn create_table(&self, table: &str) -> String {
+        self.create(table, &format!("MergeTree ORDER BY {}", self.order))
+    }
+
+    /// The same of a table that takes rows and keeps none.
+    pub fn create_null_table(&self, table: &str) -> String {
+        self.create(table, "Null")
+    }
+
+    fn create(&self, table: &str, engine: &str) -> String {
         let columns: Vec<String> =
             self.columns().map(|(name, ty)| format!("{name} {ty}")).collect();
-        let (columns, order) = (columns.join(", "), self.order);
-        format!("CREATE TABLE {table} ({columns}) ENGINE = MergeTree ORDER BY {order}")
+        format!("CREATE TABLE {table} ({}) ENGINE = {engine}", columns.join(", "))
     }
 
     /// The table as the host knows it.

@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use anyhow::{Context as _, bail};
 use sluicegate::check::check;
+use sluicegate::config::Compression;
 use sluicegate::decode::{decode, judge_text, with_metadata};
 use sluicegate::record::{Batch, RawRecord, TopicPartition};
 use sluicegate::sink::Body;
@@ -41,7 +42,10 @@ fn main() -> anyhow::Result<()> {
         }
         "body" => {
             let rows = checked(decoded(&pushed())).batch;
-            drop(counted(|| Body::of(&table, &rows)).map_err(anyhow::Error::msg)?);
+            drop(
+                counted(|| Body::of(&table, &rows, Compression::None))
+                    .map_err(anyhow::Error::msg)?,
+            );
         }
         _ => bail!("no stage {stage}"),
     }

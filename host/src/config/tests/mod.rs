@@ -110,7 +110,7 @@ fn every_variable_reaches_its_field() {
         ("CLICKHOUSE_PASSWORD", "hunter2"),
         ("CLICKHOUSE_SETTINGS", "insert_quorum=2"),
         ("CLICKHOUSE_ASYNC_INSERT", "0"),
-        ("CLICKHOUSE_COMPRESSION", "zstd"),
+        ("CLICKHOUSE_COMPRESSION", "lz4"),
         ("DLQ_FORMAT", "envelope"),
         ("DLQ_MAX_SHARE", "1"),
         ("REQUIRED_COLUMNS", "id,vin"),
@@ -138,7 +138,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.clickhouse.url, "https://db:8443");
     assert_eq!(config.clickhouse.settings.get("insert_quorum"), Some("2"));
     assert!(!config.clickhouse.async_insert);
-    assert_eq!(config.clickhouse.compression, Compression::Zstd);
+    assert_eq!(config.clickhouse.compression, Compression::Lz4);
     assert_eq!(config.dlq, Dlq { format: DlqFormat::Envelope, max_share: 1.0 });
     assert_eq!(config.rules.required, ["id", "vin"]);
     assert_eq!(config.rules.datetime, ["at", "a,b"]);

@@ -241,7 +241,7 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       hint:     use one of these words
 
     CLICKHOUSE_COMPRESSION
-      expected: one of none, zstd
+      expected: one of none, lz4
       found:    "gzip"
       hint:     use one of these words
 
