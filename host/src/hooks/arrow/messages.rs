@@ -17,7 +17,7 @@ const MAX_APPARENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Finds that a stream has one schema, of the row's number and the columns `gives`, then each
 /// dictionary at most once, and one batch; and that no message has more in its buffers than it
-/// brings. Whether they can be read is not looked at.
+/// brings, compressed or not. Whether they can be read is not looked at.
 ///
 /// # Errors
 /// What is otherwise, or how the stream is broken.
@@ -26,7 +26,7 @@ pub fn judge(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
     let mut dictionaries = None;
     let mut has_batch = false;
     while let Some((message, body_bytes)) = next(&mut stream)? {
-        let buffers = match (message.header_type(), &mut dictionaries) {
+        let batch = match (message.header_type(), &mut dictionaries) {
             (MessageHeader::Schema, None) => {
                 dictionaries = Some(judge_schema(gives, &message)?);
                 None
@@ -42,18 +42,21 @@ pub fn judge(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
                     return wrong("more dictionaries than its columns have");
                 };
                 *left = fewer;
-                dictionary.and_then(|dictionary| dictionary.data()?.buffers())
+                dictionary.and_then(|dictionary| dictionary.data())
             }
             (MessageHeader::RecordBatch, Some(_)) => {
                 if std::mem::replace(&mut has_batch, true) {
                     return wrong("more than one batch");
                 }
-                message.header_as_record_batch().and_then(|batch| batch.buffers())
+                message.header_as_record_batch()
             }
             (other, Some(_)) => return wrong(&format!("a message of another kind: {other:?}")),
         };
+        if batch.is_some_and(|batch| batch.compression().is_some()) {
+            return wrong("buffers that are compressed");
+        }
         let mut left = body_bytes;
-        for buffer in buffers.iter().flatten() {
+        for buffer in batch.and_then(|batch| batch.buffers()).iter().flatten() {
             let length = usize::try_from(buffer.length()).ok();
             match length.and_then(|length| left.checked_sub(length)) {
                 Some(fewer) => left = fewer,
@@ -130,6 +133,7 @@ mod tests {
 
     use arrow_array::types::Int32Type;
     use arrow_array::{ArrayRef, DictionaryArray, RecordBatch, StringArray, UInt32Array};
+    use arrow_ipc::CompressionType;
     use arrow_ipc::writer::{DictionaryHandling, IpcWriteOptions, StreamWriter};
     use arrow_schema::Field;
 
@@ -203,6 +207,18 @@ mod tests {
         bytes.copy_within(from - 8..from + 8, to - 8);
         let error = judge(&gives(&given), &bytes).unwrap_err();
         assert_eq!(error, "its stream: buffers that overlap, or reach beyond their message");
+    }
+
+    #[test]
+    fn what_is_compressed_is_refused_before_it_claims_memory() {
+        let given = batch(vec![("a", texts(&["a"; 1_000]))]);
+        let options = IpcWriteOptions::default();
+        let options = options.try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+        let schema = given.schema();
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
+        writer.write(&given).unwrap();
+        let error = judge(&gives(&given), &writer.into_inner().unwrap()).unwrap_err();
+        assert_eq!(error, "its stream: buffers that are compressed");
     }
 
     #[test]
