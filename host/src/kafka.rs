@@ -3,7 +3,7 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::Kafka;
+use crate::config::{Kafka, Words as _};
 
 /// Which client a setting is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

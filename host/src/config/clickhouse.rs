@@ -1,8 +1,8 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
-use super::kafka::word;
 use super::reader::{Reader, SWITCH};
 use super::redact::{KeyValues, Secret};
+use super::words::Words;
 
 /// Server, table and credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +37,8 @@ pub enum Compression {
     Lz4,
 }
 
-impl Compression {
-    const WORDS: &[(&str, Self)] = &[("none", Self::None), ("lz4", Self::Lz4)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
+impl Words for Compression {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("lz4", Self::Lz4)];
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {

@@ -2,8 +2,8 @@
 
 use super::clickhouse::ClickHouse;
 use super::fields::Fields;
-use super::kafka::word;
 use super::reader::Reader;
+use super::words::{Words, word};
 use crate::schema::source::Metadata;
 
 /// What is promised of each record.
@@ -16,14 +16,9 @@ pub enum Delivery {
     ExactlyOnce,
 }
 
-impl Delivery {
-    const WORDS: &[(&str, Self)] =
+impl Words for Delivery {
+    const WORDS: &'static [(&'static str, Self)] =
         &[("at_least_once", Self::AtLeastOnce), ("exactly_once", Self::ExactlyOnce)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
 }
 
 /// What an operator found out about ranges that the host could not tell of.

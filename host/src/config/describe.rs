@@ -1,6 +1,8 @@
 //! The configuration in force, as the start log shows it.
 
-use super::{Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic};
+use super::{
+    Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic, Words as _,
+};
 use crate::user_schema::UserSchema;
 
 impl Config {

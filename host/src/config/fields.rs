@@ -1,7 +1,7 @@
 //! From which fields columns are filled, and how strictly.
 
-use super::kafka::word;
 use super::reader::Reader;
+use super::words::word;
 use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
 
 /// Which fields fill which columns. Whether the names are columns is known with the schema.

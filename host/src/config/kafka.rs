@@ -4,6 +4,7 @@ use regex_lite::Regex;
 
 use super::reader::Reader;
 use super::redact::{KeyValues, Secret};
+use super::words::Words;
 
 /// Brokers, topics and credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,14 +65,9 @@ pub enum AutoOffsetReset {
     Error,
 }
 
-impl AutoOffsetReset {
-    const WORDS: &[(&str, Self)] =
+impl Words for AutoOffsetReset {
+    const WORDS: &'static [(&'static str, Self)] =
         &[("earliest", Self::Earliest), ("latest", Self::Latest), ("error", Self::Error)];
-
-    /// The word of the configuration, which is librdkafka's too.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
 }
 
 /// Transport and credentials of the connection to the brokers.
@@ -104,23 +100,13 @@ pub enum SecurityProtocol {
     SaslSsl,
 }
 
-impl SecurityProtocol {
-    const WORDS: &[(&str, Self)] = &[
+impl Words for SecurityProtocol {
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("plaintext", Self::Plaintext),
         ("ssl", Self::Ssl),
         ("sasl_plaintext", Self::SaslPlaintext),
         ("sasl_ssl", Self::SaslSsl),
     ];
-
-    /// The word of the configuration, which is librdkafka's too.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
-}
-
-/// The word of a value in its list of choices.
-pub(super) fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
-    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {

@@ -21,6 +21,7 @@ mod redact;
 mod rules;
 mod select;
 pub mod variables;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
 pub use rules::{Dlq, DlqFormat, Log, LogFormat, Rules, TimestampUnit, Tombstones};
+pub use words::Words;
 
 /// Everything that the host was told; `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq)]

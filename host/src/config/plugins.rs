@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::env::Environment;
-use super::kafka::word;
 use super::lookups::{self, Lookup};
 use super::names::{as_part, is_name};
 use super::problem::ConfigErrors;
 use super::reader::Reader;
 use super::redact::Secret;
 use super::variables::Kind;
+use super::words::Words;
 
 /// What follows PLUGIN_<NAME>_ in the variables of a plugin.
 const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256", "TABLES"];
@@ -79,13 +79,9 @@ pub enum OnBreaker {
     DeadLetter,
 }
 
-impl OnBreaker {
-    const WORDS: &[(&str, Self)] = &[("pause", Self::Pause), ("dead_letter", Self::DeadLetter)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
+impl Words for OnBreaker {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pause", Self::Pause), ("dead_letter", Self::DeadLetter)];
 }
 
 /// The name of a variable of the plugin of this name.

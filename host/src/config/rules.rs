@@ -2,8 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::kafka::word;
 use super::reader::{Reader, SWITCH};
+use super::words::Words;
 use crate::user_schema::UserSchema;
 
 /// The form of dead letters and the brake on them.
@@ -24,13 +24,9 @@ pub enum DlqFormat {
     Envelope,
 }
 
-impl DlqFormat {
-    const WORDS: &[(&str, Self)] = &[("headers", Self::Headers), ("envelope", Self::Envelope)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
+impl Words for DlqFormat {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("headers", Self::Headers), ("envelope", Self::Envelope)];
 }
 
 /// How values become rows, by column. Whether the names are columns is known with the schema.
@@ -63,18 +59,13 @@ pub enum TimestampUnit {
     Nanoseconds,
 }
 
-impl TimestampUnit {
-    const WORDS: &[(&str, Self)] = &[
+impl Words for TimestampUnit {
+    const WORDS: &'static [(&'static str, Self)] = &[
         ("s", Self::Seconds),
         ("ms", Self::Milliseconds),
         ("us", Self::Microseconds),
         ("ns", Self::Nanoseconds),
     ];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
 }
 
 /// What becomes of a record with a null payload.
@@ -86,13 +77,9 @@ pub enum Tombstones {
     DeadLetter,
 }
 
-impl Tombstones {
-    const WORDS: &[(&str, Self)] = &[("skip", Self::Skip), ("dead_letter", Self::DeadLetter)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
+impl Words for Tombstones {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("skip", Self::Skip), ("dead_letter", Self::DeadLetter)];
 }
 
 /// The form and the level of the log.
@@ -115,13 +102,8 @@ pub enum LogFormat {
     Json,
 }
 
-impl LogFormat {
-    const WORDS: &[(&str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
-
-    /// The word of the configuration.
-    pub fn as_str(self) -> &'static str {
-        word(Self::WORDS, self)
-    }
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
 pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {

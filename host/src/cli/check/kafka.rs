@@ -1,7 +1,7 @@
 //! The Kafka side: brokers, topics, and the group's offsets.
 
 use super::report::Check;
-use crate::config::{AutoOffsetReset, Kafka, SourceTopic};
+use crate::config::{AutoOffsetReset, Kafka, SourceTopic, Words as _};
 use crate::outcome::Hold;
 use crate::source::Probe;
 

@@ -110,13 +110,6 @@ pub struct Element {
     pub ty: Type,
 }
 
-impl Element {
-    /// An element of this name.
-    pub fn new(name: Option<Box<str>>, ty: Type) -> Self {
-        Self { name, ty }
-    }
-}
-
 impl Fields for [Element] {
     fn find(&self, name: &str, guess: usize) -> Option<usize> {
         let is_named = |element: &Element| element.name.as_deref() == Some(name);

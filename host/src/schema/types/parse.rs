@@ -121,7 +121,7 @@ fn parse_elements(args: &[&str], place: Place, text: &str) -> Result<Arc<[Elemen
             Some((name, ty)) => (Some(name.into_boxed_str()), ty),
             None => (None, *arg),
         };
-        elements.push(Element::new(name, parse_at(ty, place.within())?));
+        elements.push(Element { name, ty: parse_at(ty, place.within())? });
     }
     let named = elements.iter().filter(|element| element.name.is_some()).count();
     if named != 0 && named != elements.len() {
@@ -140,7 +140,7 @@ fn parse_paths(args: &[&str], place: Place) -> Result<Arc<[Element]>, TypeError>
         if !is_path(&ty) {
             return Err(TypeError::Unsupported { text: text.into(), place: " within JSON" });
         }
-        paths.push(Element::new(Some(path.into()), ty));
+        paths.push(Element { name: Some(path.into()), ty });
     }
     Ok(paths.into())
 }
@@ -217,8 +217,10 @@ mod tests {
     }
 
     fn tuple(elements: &[(Option<&str>, Type)]) -> Kind {
-        let element =
-            |(name, ty): &(Option<&str>, Type)| Element::new(name.map(Box::from), ty.clone());
+        let element = |(name, ty): &(Option<&str>, Type)| Element {
+            name: name.map(Box::from),
+            ty: ty.clone(),
+        };
         Kind::Tuple(elements.iter().map(element).collect())
     }
 
@@ -296,8 +298,8 @@ mod tests {
                 "Nullable(JSON(max_dynamic_types=3, `a.b,` UInt8, c Array(UUID), SKIP `q, r`))",
                 nullable(Kind::Json(
                     [
-                        Element::new(Some("a.b,".into()), of(Kind::Int(IntKind::U8))),
-                        Element::new(Some("c".into()), of(array_of(Kind::Uuid))),
+                        Element { name: Some("a.b,".into()), ty: of(Kind::Int(IntKind::U8)) },
+                        Element { name: Some("c".into()), ty: of(array_of(Kind::Uuid)) },
                     ]
                     .into(),
                 )),

@@ -86,7 +86,7 @@ fn plain(name: &str) -> Option<Kind> {
 
 /// A Point is a Tuple of x and y.
 pub fn point() -> Kind {
-    let axis = || Element::new(None, Kind::Float64.into());
+    let axis = || Element { name: None, ty: Kind::Float64.into() };
     Kind::Tuple([axis(), axis()].into())
 }
 
