@@ -211,14 +211,18 @@ mod tests {
 
     #[test]
     fn what_is_compressed_is_refused_before_it_claims_memory() {
-        let given = batch(vec![("a", texts(&["a"; 1_000]))]);
-        let options = IpcWriteOptions::default();
-        let options = options.try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
-        let schema = given.schema();
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
-        writer.write(&given).unwrap();
-        let error = judge(&gives(&given), &writer.into_inner().unwrap()).unwrap_err();
-        assert_eq!(error, "its stream: buffers that are compressed");
+        let lz4 = Some(CompressionType::LZ4_FRAME);
+        let options = IpcWriteOptions::default().try_with_compression(lz4).unwrap();
+        // The message of a dictionary comes before that of the batch.
+        for column in [texts(&["a"; 1_000]), labels(&["a"; 1_000])] {
+            let given = batch(vec![("a", column)]);
+            let schema = given.schema();
+            let mut writer =
+                StreamWriter::try_new_with_options(Vec::new(), &schema, options.clone()).unwrap();
+            writer.write(&given).unwrap();
+            let error = judge(&gives(&given), &writer.into_inner().unwrap()).unwrap_err();
+            assert_eq!(error, "its stream: buffers that are compressed");
+        }
     }
 
     #[test]
