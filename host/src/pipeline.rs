@@ -80,7 +80,7 @@ impl Pipeline {
                     continue;
                 }
             };
-            lease.measure(working_bytes(batch, hooked.as_deref(), &checked));
+            lease.measure(self.working_bytes(batch, hooked.as_deref(), &checked));
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
@@ -209,6 +209,14 @@ impl Pipeline {
         self.unknown.count(&checked.noticed);
     }
 
+    /// What a batch takes in memory: its records, what plugins made of them, its columns, and the body
+    /// of the INSERT.
+    fn working_bytes(&self, batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
+        let written = hooked.map_or(0, Payloads::written_bytes);
+        let columns = checked.batch.get_array_memory_size();
+        batch.held_bytes() + written + columns + self.sink.body_bytes(columns)
+    }
+
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
         if rejections.is_empty() {
             return;
@@ -218,13 +226,6 @@ impl Pipeline {
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
     }
-}
-
-/// What a batch takes in memory: its records, what plugins made of them, its columns, and the body of
-/// the INSERT, which is their bytes again.
-fn working_bytes(batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
-    let written = hooked.map_or(0, Payloads::written_bytes);
-    batch.held_bytes() + written + 2 * checked.batch.get_array_memory_size()
 }
 
 /// Payloads of a batch as columns.

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
-pub use body::{Body, max_rows, print};
+pub use body::{Body, max_rows};
 pub use client::Server;
 pub use errors::hold_of_select;
 pub use fitness::why_not_exactly_once;
@@ -32,6 +32,7 @@ pub use settings::{needed_settings, planned_settings};
 pub use table::{Description, Facts, Table, describe, may_insert, read, version};
 
 use crate::blocking;
+use crate::config::Compression;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
@@ -105,10 +106,22 @@ impl Sink {
         Self { server, status, last_mark: AtomicU64::new(0) }
     }
 
+    /// What a body takes in memory at most while it is written, of columns that take so many bytes: their
+    /// bytes again; and where they are compressed, each buffer until the last one is.
+    pub fn body_bytes(&self, columns: usize) -> usize {
+        match self.server.compression() {
+            Compression::None => columns,
+            Compression::Lz4 => 2 * columns,
+        }
+    }
+
     /// The rows as an INSERT into the table.
     ///
     /// # Errors
     /// Arrow cannot write them.
+    ///
+    /// # Cancel safety
+    /// Dropped, the rows are held until the body is written, and nothing is sent.
     pub async fn body(&self, table: &Table, rows: &RecordBatch) -> Result<Body, String> {
         let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
         blocking::run(move || Body::of(&table, &rows, compression)).await
