@@ -100,6 +100,7 @@ pub enum SecurityProtocol {
     SaslSsl,
 }
 
+/// The words are librdkafka's.
 impl Words for SecurityProtocol {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("plaintext", Self::Plaintext),

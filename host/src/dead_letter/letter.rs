@@ -111,7 +111,9 @@ impl Letter<'_> {
 
     /// The same letter with its payload cut, for a broker that refuses the whole.
     pub fn cut(self) -> Self {
-        let Some(payload) = &self.payload else { return self };
+        let Some(payload) = self.payload.as_ref().filter(|_| self.can_be_cut()) else {
+            return self;
+        };
         let Some(kept) = payload.get(..TRUNCATED_BYTES) else { return self };
         let length = payload.len().to_string();
         let digest = hex::encode(Sha256::digest(payload));

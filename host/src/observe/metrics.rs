@@ -207,7 +207,7 @@ pub(super) const STAGE_CPU_SECONDS: Metric = metric(
     &["stage"],
     "CPU time of one batch in a stage: `consume` by the poll thread alone, without librdkafka's \
      threads, `rows_hooks`, `user_schema`, `decode`, `arrow_hooks`, `check`, `ipc` (the body of an \
-     INSERT), `dead_letters`; its `_sum` is all that the stage took",
+     INSERT, and its fingerprint with DELIVERY=exactly_once), `dead_letters`; its `_sum` is all that the stage took",
 );
 pub(super) const INSERT_SECONDS: Metric = metric(
     "sluicegate_insert_seconds",

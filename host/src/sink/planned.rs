@@ -52,6 +52,9 @@ impl Sink {
     ///
     /// # Errors
     /// Arrow cannot write them.
+    ///
+    /// # Cancel safety
+    /// Dropped, the rows are held until the fingerprint is taken.
     pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u64, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
