@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use chrono::{DateTime, Utc};
-use serde_json::Value;
+use anyhow::ensure;
 use sluicegate_instructions::data::DataSet;
 use sluicegate_local::LocalStack;
 use sluicegate_tests::{Answer, Host, stack_options};
@@ -41,8 +39,19 @@ pub struct Run {
     /// Rows a second, from the assignment to the last INSERT but one: the last batch of all waits
     /// BATCH_LINGER_MS for records that never come.
     pub rows_per_s: f64,
+    /// The share of the machine's cores that host, ClickHouse and broker took meanwhile.
+    pub busy: f64,
     /// The most memory that the host held.
     pub peak_rss_bytes: f64,
+}
+
+/// How far a run has come.
+struct Mark {
+    /// Rows that are in.
+    rows: u64,
+    at: Instant,
+    /// CPU time of host, ClickHouse and broker until then.
+    cpu: Duration,
 }
 
 impl Servers {
@@ -68,9 +77,9 @@ impl Servers {
         self.clickhouse.query(&set.create_table(table)).await?;
         let (engine, broker) = (self.engine()?, clock::of_process(self.kafka.pid())?);
         let mut host = Host::start(&self.environment(set, table))?;
-        let line = host.wait_for(&["partitions assigned"]).await?;
-        let assigned = timestamp(&line)?;
-        let (rows, ended) = self.wait_for_rows(table, good, &host).await?;
+        host.wait_for(&["partitions assigned"]).await?;
+        let assigned = self.mark(&host, 0)?;
+        let last = self.wait_for_rows(table, good, &host).await?;
         let pid = host.pid()?;
         let (host_cpu, threads) = (clock::of_process(pid)?, clock::of_threads(pid)?);
         let metrics = host.admin("GET", "/metrics").await?;
@@ -89,13 +98,15 @@ impl Servers {
         for (_, seconds) in &mut stages {
             *seconds /= million;
         }
-        let took = (ended - assigned).as_seconds_f64();
+        let took = last.at.duration_since(assigned.at).as_secs_f64();
+        let cores = std::thread::available_parallelism()?.get() as f64;
         Ok(Run {
             host: host / million,
             stages,
             engine: engine.as_secs_f64() / million,
             broker: broker.as_secs_f64() / million,
-            rows_per_s: rows as f64 / took,
+            rows_per_s: last.rows as f64 / took,
+            busy: last.cpu.saturating_sub(assigned.cpu).as_secs_f64() / took / cores,
             peak_rss_bytes,
         })
     }
@@ -119,28 +130,29 @@ impl Servers {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
-    /// Waits for all rows, and gives how many were in before the last of them came, and since when.
-    async fn wait_for_rows(
-        &self,
-        table: &str,
-        rows: usize,
-        host: &Host,
-    ) -> anyhow::Result<(u64, DateTime<Utc>)> {
+    /// Waits for all rows, and gives how far it was before the last of them came.
+    async fn wait_for_rows(&self, table: &str, rows: usize, host: &Host) -> anyhow::Result<Mark> {
         let (deadline, of) = (Instant::now() + PATIENCE, format!("`{table}`"));
-        let mut before = (0, Utc::now());
+        let mut before = self.mark(host, 0)?;
         loop {
             let inserts = self.clickhouse.inserts(&of).await?;
             let seen: u64 = inserts.iter().map(|insert| insert.written_rows).sum();
             if seen >= rows as u64 {
-                return Ok(if before.0 > 0 { before } else { (seen, Utc::now()) });
+                return if before.rows > 0 { Ok(before) } else { self.mark(host, seen) };
             }
-            if seen > before.0 {
-                before = (seen, Utc::now());
+            if seen > before.rows {
+                before = self.mark(host, seen)?;
             }
             let is_late = Instant::now() > deadline;
             ensure!(!is_late, "{table}: {seen} rows of {rows}:\n{}", host.log().join("\n"));
             sleep(LOOK).await;
         }
+    }
+
+    fn mark(&self, host: &Host, rows: u64) -> anyhow::Result<Mark> {
+        let (host, broker) =
+            (clock::of_process(host.pid()?)?, clock::of_process(self.kafka.pid())?);
+        Ok(Mark { rows, at: Instant::now(), cpu: host + broker + self.engine()? })
     }
 
     /// CPU time of ClickHouse.
@@ -157,13 +169,6 @@ impl Servers {
         }
         Ok(())
     }
-}
-
-/// When a line of the log was written.
-pub fn timestamp(line: &str) -> anyhow::Result<DateTime<Utc>> {
-    let fields: Value = serde_json::from_str(line)?;
-    let text = fields.get("timestamp").and_then(Value::as_str).context("no timestamp")?;
-    Ok(DateTime::parse_from_rfc3339(text)?.to_utc())
 }
 
 /// What the host spent its CPU seconds on. Stages that run as a stretch on one thread count their own;

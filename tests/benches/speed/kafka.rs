@@ -18,8 +18,8 @@ use crate::clock;
 
 /// Records of one batch of the producer.
 const BATCH: usize = 500;
-/// Messages that are asked for at a time, as the host does.
-const MESSAGES: usize = 500;
+/// Messages that are asked for at a time.
+const MESSAGES: usize = 10_000;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Produces records of a data set, one in a hundred broken, in lz4 batches, partition by partition in

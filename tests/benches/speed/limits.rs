@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::clock::median;
-use crate::host::{LOOK, Servers, timestamp};
+use crate::host::{LOOK, Servers};
 use crate::kafka::produce;
 
 /// The steady stream: so many records at a time, this often, is 10,000 a second.
@@ -107,6 +107,13 @@ async fn start(servers: &Servers, rounds: usize) -> anyhow::Result<(f64, f64)> {
         host.stop().await?;
     }
     Ok((median(&polls), median(&assignments)))
+}
+
+/// When a line of the log was written.
+fn timestamp(line: &str) -> anyhow::Result<DateTime<Utc>> {
+    let fields: Value = serde_json::from_str(line)?;
+    let text = fields.get("timestamp").and_then(Value::as_str).context("no timestamp")?;
+    Ok(DateTime::parse_from_rfc3339(text)?.to_utc())
 }
 
 /// Milliseconds from produce to queryable: the median, and the 99th of a hundred.

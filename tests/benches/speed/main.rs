@@ -7,6 +7,7 @@
 
 #![allow(missing_docs)]
 
+mod aims;
 mod clock;
 mod compression;
 mod growth;
@@ -95,13 +96,21 @@ impl Args {
             std::fs::write(file, format!("{json}\n"))
                 .with_context(|| format!("{}", file.display()))?;
         }
-        if self.write_docs {
-            let (records, rounds) = (self.records(), self.rounds);
-            let mode = if name == "speed" { String::new() } else { format!(" --{name}") };
-            let command = format!("speed{mode} --records {records} --rounds {rounds}");
-            report::write_docs(name, &command, text)?;
+        self.write_into_docs(name, text)
+    }
+
+    /// Writes the text into docs/performance.md, if that is asked for.
+    fn write_into_docs(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        if !self.write_docs {
+            return Ok(());
         }
-        Ok(())
+        let (records, rounds) = (self.records(), self.rounds);
+        let mode = match name {
+            "growth" | "limits" | "compression" => format!(" --{name}"),
+            _ => String::new(),
+        };
+        let command = format!("speed{mode} --records {records} --rounds {rounds}");
+        report::write_docs(name, &command, text)
     }
 }
 
@@ -126,6 +135,9 @@ fn main() -> anyhow::Result<()> {
     }
     let report = runtime.block_on(measure(&args))?;
     args.give("speed", &report.table(), &report.json())?;
+    let aims = aims::table(&report.sets);
+    print!("\n{aims}");
+    args.write_into_docs("aims", &aims)?;
     if args.write_docs {
         picture::write(&report.sets)?;
     }

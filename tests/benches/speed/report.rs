@@ -31,7 +31,8 @@ impl Measured {
         Self { name, costs: None, runs, consume_floor, inserts }
     }
 
-    fn run(&self, value: impl Fn(&Run) -> f64) -> f64 {
+    /// The median over the runs.
+    pub fn run(&self, value: impl Fn(&Run) -> f64) -> f64 {
         median(&self.runs.iter().map(value).collect::<Vec<_>>())
     }
 
@@ -45,7 +46,8 @@ impl Measured {
         )
     }
 
-    fn cost(&self, value: impl Fn(&Costs) -> f64) -> f64 {
+    /// Of what was measured on one thread.
+    pub fn cost(&self, value: impl Fn(&Costs) -> f64) -> f64 {
         self.costs.as_ref().map_or(f64::NAN, value)
     }
 
@@ -94,6 +96,7 @@ impl Measured {
             ("engine_floor_25k_cpu_s_per_million", self.insert(1, |of| of.engine)),
             ("broker_cpu_s_per_million", self.run(|run| run.broker)),
             ("e2e_rows_per_s", self.run(|run| run.rows_per_s)),
+            ("e2e_busy_share", self.run(|run| run.busy)),
             ("engine_rows_per_s", self.insert(0, |of| of.rows_per_s)),
             ("engine_25k_rows_per_s", self.insert(1, |of| of.rows_per_s)),
             ("peak_rss_bytes", self.run(|run| run.peak_rss_bytes)),
@@ -151,6 +154,7 @@ impl Report {
             self.row("mock broker", 2, |set| set.run(|run| run.broker)),
             heading("rows a second"),
             self.row("end to end", 0, |set| set.run(|run| run.rows_per_s)),
+            self.row("share of the cores that takes", 2, |set| set.run(|run| run.busy)),
             self.row("ready bodies of 250,000 rows", 0, |set| set.insert(0, |of| of.rows_per_s)),
             self.row("ready bodies of 25,000 rows", 0, |set| set.insert(1, |of| of.rows_per_s)),
             heading("memory of the host, MB"),
