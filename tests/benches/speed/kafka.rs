@@ -97,7 +97,7 @@ pub fn consume_and_drop(floor: &Floor) -> anyhow::Result<()> {
         .set("group.id", "floor")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("queued.min.messages", "100000")
+        .set("queued.min.messages", "50000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.max.bytes", "8388608")
         .set("fetch.queue.backoff.ms", "50")
