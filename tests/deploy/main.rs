@@ -136,7 +136,7 @@ fn the_manifests_read_strictly_and_fit_the_host() {
     let limit = container["resources"]["limits"]["memory"].as_str().unwrap();
     let limit_mib: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
     let budget: u64 = environment["MEMORY_BUDGET_BYTES"].as_str().unwrap().parse().unwrap();
-    assert!(limit_mib >= 5 * (budget >> 20) + 128, "{limit} for a budget of {budget} bytes");
+    assert!(limit_mib >= 3 * (budget >> 20) + 128, "{limit} for a budget of {budget} bytes");
 
     // The password comes by a file of the Secret.
     let file = environment["CLICKHOUSE_PASSWORD_FILE"].as_str().unwrap();
