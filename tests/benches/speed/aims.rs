@@ -1,4 +1,4 @@
-//! What is aimed at, held against one run: ratios, since machines differ.
+//! What is aimed at, held against one run: ratios where it can be, since machines differ.
 
 use crate::report::Measured;
 
