@@ -236,7 +236,7 @@ impl PlannedBatch {
             open.planned = Some(range);
             open.is_sent |= sent.as_ref().is_err_and(|refused| refused.may_have_landed);
         }
-        sent
+        sent.map(drop)
     }
 
     /// What became of the first range, of which the server has just refused rows.

@@ -40,7 +40,7 @@ pub struct Pipeline {
     /// The plugins, if any.
     pub hooks: Hooks,
     /// The table and its plan, kept current.
-    pub tables: Tables,
+    pub tables: Arc<Tables>,
     /// How much of a batch may be refused.
     pub brake: Brake,
     /// The dead letter topic.
@@ -183,6 +183,9 @@ impl Pipeline {
                 }
             };
             fates.settle(inserted.landed, Fate::Landed);
+            for (origins, view) in &inserted.without_view {
+                self.log.note_without_view(batch, origins, view);
+            }
             self.dead_letter(batch, &inserted.refused, fates).await;
             let has_more = planned.as_ref().is_some_and(PlannedBatch::has_more);
             if inserted.left.is_some() || !has_more {

@@ -3,6 +3,7 @@
 //! A batch owns a copy of each payload, key and header until every record in it is settled, so
 //! a dead letter can be written byte for byte and a re-decode can start again from the wire.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -270,6 +271,21 @@ impl<'a> Record<'a> {
             (name, batch.slice(value.clone()))
         })
     }
+}
+
+/// Where records of a batch stand, as `topic[partition] first..=last`, one for each partition.
+pub fn spans(batch: &Batch, origins: &[Origin]) -> String {
+    let mut spans: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
+    for record in origins.iter().filter_map(|origin| batch.record(*origin)) {
+        let offset = record.offset();
+        let span = spans.entry(record.source.clone()).or_insert((offset, offset));
+        *span = (span.0.min(offset), span.1.max(offset));
+    }
+    let texts: Vec<String> = spans
+        .into_iter()
+        .map(|(source, (first, last))| format!("{source} {first}..={last}"))
+        .collect();
+    texts.join(", ")
 }
 
 #[cfg(test)]

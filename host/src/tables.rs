@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Status;
 use crate::outcome::Hold;
@@ -11,7 +13,9 @@ use crate::retry::Backoff;
 use crate::schema::diff::changes;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Server, Table, planned_settings, read, why_not_exactly_once};
+use crate::sink::{
+    Look, Server, Table, Verdict, judge, planned_settings, read, why_not_exactly_once,
+};
 use crate::user_schema::UserSchema;
 
 /// How often something that an operator must mend is looked at again.
@@ -48,6 +52,8 @@ pub struct Tables {
     is_exactly_once: bool,
     status: Arc<Status>,
     current: Mutex<Option<Read>>,
+    /// What was last warned of.
+    warned: Mutex<Option<String>>,
 }
 
 /// What was read, and when it was last found to be so.
@@ -67,8 +73,18 @@ impl Tables {
         is_exactly_once: bool,
         status: Arc<Status>,
     ) -> Self {
-        let current = Mutex::new(None);
-        Self { server, database, table, rules, user_schema, is_exactly_once, status, current }
+        let (current, warned) = (Mutex::new(None), Mutex::new(None));
+        Self {
+            server,
+            database,
+            table,
+            rules,
+            user_schema,
+            is_exactly_once,
+            status,
+            current,
+            warned,
+        }
     }
 
     /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
@@ -156,6 +172,11 @@ impl Tables {
 
     async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
         let mut table = read(&self.server, &self.database, &self.table).await?;
+        match judge(&self.server, &table.place(), &table.facts).await? {
+            Verdict::Sound => {}
+            Verdict::Risky(text) => self.warn_once(text),
+            Verdict::Unfit(text) => return Err(Hold::Paused(text)),
+        }
         if self.is_exactly_once {
             if let Some(text) = why_not_exactly_once(&self.server, &table).await? {
                 return Err(Hold::Paused(text));
@@ -167,6 +188,15 @@ impl Tables {
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
         })?;
         Ok((table, plan))
+    }
+
+    /// Says what an operator has to know of the table, unless it was said of the table before.
+    fn warn_once(&self, text: String) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.as_ref() != Some(&text) {
+            tracing::warn!("{text}");
+            *warned = Some(text);
+        }
     }
 
     /// Makes the table current, as it stood at `at`, unless it is the same as the current one.
@@ -205,6 +235,10 @@ impl Tables {
             let knows = if after.facts.is_deduplicating { "is" } else { "is no longer" };
             changes.push(format!("an INSERT that is repeated {knows} recognised"));
         }
+        if before.facts.has_views != after.facts.has_views {
+            let reads = if after.facts.has_views { "reads" } else { "no longer reads" };
+            changes.push(format!("a materialized view {reads} from it"));
+        }
         if before.facts.partition_columns != after.facts.partition_columns {
             let columns = after.facts.partition_columns.join(", ");
             changes.push(format!("its partition key reads: {columns}"));
@@ -222,6 +256,12 @@ impl Tables {
             more,
             "table changed: batches follow it from now"
         );
+    }
+}
+
+impl Look for Tables {
+    fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool> {
+        Box::pin(async { self.read().await.table == *table })
     }
 }
 

@@ -88,6 +88,67 @@ async fn a_record_that_only_its_own_values_make_fail_is_dead_lettered() -> anyho
 }
 
 #[tokio::test]
+async fn a_record_costs_itself_alone_whatever_code_an_expression_throws() -> anyhow::Result<()> {
+    // An expression over a text, a text that it takes, one that it throws on, and the code on 26.7.
+    const CASES: [(&str, &str, &str, &str); 7] = [
+        ("toFloat64(s)", "1", "x", "Code: 72"),
+        ("toUInt64(s)", "1", "", "Code: 32"),
+        ("match('a', s)", "a", "(", "Code: 427"),
+        ("bitTest(toUInt8(1), length(s))", "a", "xxxxxxxxxxxxxxxxxxxx", "Code: 12"),
+        ("length(arrayResize([toUInt8(1)], length(s) * 1000000000))", "", "xx", "Code: 128"),
+        ("accurateCast(length(s) * 100, 'UInt8')", "a", "abcdef", "Code: 70"),
+        ("parseTimeDelta(s)", "1s", "x", "Code: 36"),
+    ];
+    let columns: Vec<String> = (0..)
+        .zip(&CASES)
+        .map(|(at, (expression, ..))| {
+            let of =
+                expression.replace("(s", &format!("(s{at}")).replace(", s)", &format!(", s{at})"));
+            format!("s{at} String, c{at} Float64 MATERIALIZED {of}")
+        })
+        .collect();
+    let mut job = Job::new(&format!(
+        "CREATE TABLE t (id UInt64, {}) ENGINE = MergeTree ORDER BY id",
+        columns.join(", ")
+    ))
+    .await?;
+    let record = |id: usize, bad: Option<usize>| {
+        let fields = (0..).zip(&CASES).map(|(at, (_, takes, throws, _))| {
+            format!(r#","s{at}":"{}""#, if bad == Some(at) { throws } else { takes })
+        });
+        format!(r#"{{"id":{id}{}}}"#, fields.collect::<String>())
+    };
+    let good = (0..50).map(|id| record(id, None));
+    let bad = (0..CASES.len()).map(|at| record(100 + at, Some(at)));
+    job.produce(good.chain(bad)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (50, 7));
+    for (letter, (expression, _, _, code)) in job.dead_letters()?.iter().zip(CASES) {
+        let message = letter.header("__connect.errors.exception.message");
+        assert!(message.contains(code), "{expression}: {message}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_refuses_an_insert_without_rows_is_no_record_s_fault() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    let kind = json!({"code": 72, "text": "Cannot read: while executing 'FUNCTION f(x : 1)'"});
+    let fault = json!({"match": "`t`", "times": null, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "refuses an INSERT without rows too"]).await?;
+    assert_eq!((job.committed()?, job.dead_letters()?.len()), (vec![0], 0));
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_batch_for_more_partitions_than_an_insert_takes_is_split_between_them()
 -> anyhow::Result<()> {
     let mut job = Job::new(

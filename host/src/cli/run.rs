@@ -25,7 +25,7 @@ use crate::observe::unknown::UnknownNames;
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
 use crate::schema::plan;
-use crate::sink::{Server, Sink};
+use crate::sink::{Look, Server, Sink};
 use crate::source::Source;
 use crate::tables::Tables;
 use crate::user_schema::UserSchema;
@@ -106,24 +106,26 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
     let (lookups, budget) = (Arc::new(lookups), Arc::clone(&observed.budget));
     let hooks = Hooks::load(&config.plugins, lookups, budget, Arc::clone(status)).await?;
+    let tables = Arc::new(Tables::new(
+        server.clone(),
+        config.clickhouse.database.clone(),
+        config.clickhouse.table.clone(),
+        rules(&config.rules, &config.fields),
+        user_schema(config, &hooks),
+        config.delivery == Delivery::ExactlyOnce,
+        Arc::clone(status),
+    ));
+    let look: Arc<dyn Look> = tables.clone();
     let pipeline = Pipeline {
         admission: Admission {
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
             max_record_bytes: batch.max_bytes,
         },
-        tables: Tables::new(
-            server.clone(),
-            config.clickhouse.database.clone(),
-            config.clickhouse.table.clone(),
-            rules(&config.rules, &config.fields),
-            user_schema(config, &hooks),
-            config.delivery == Delivery::ExactlyOnce,
-            Arc::clone(status),
-        ),
+        tables,
         hooks,
         brake: Brake::new(config.dlq.max_share),
         dead_letters: DeadLetters::new(config, Arc::clone(status))?,
-        sink: Sink::new(server, Arc::clone(status)),
+        sink: Sink::new(server, Arc::clone(status), look),
         log: RejectionLog::new(config.log.with_payloads),
         unknown: UnknownNames::default(),
     };

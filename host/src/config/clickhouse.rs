@@ -185,9 +185,29 @@ fn refusal(name: &str) -> Option<String> {
         "user" => return Some("use CLICKHOUSE_USER instead".to_owned()),
         "password" => return Some("use CLICKHOUSE_PASSWORD instead".to_owned()),
         "readonly" => "with it the server takes no INSERT",
-        "materialized_views_ignore_errors" => "rows would go missing from views without a word",
-        "query" | "query_id" | "session_id" | "default_format" | "compress" | "decompress" => {
-            "it is a part of the request, not a setting"
+        "materialized_views_ignore_errors"
+        | "ignore_materialized_views_with_dropped_target_table" => {
+            "rows would go missing from views without a word"
+        }
+        "limit" | "offset" | "additional_table_filters" | "additional_result_filter" => {
+            "the views of the table would take a part of the rows alone"
+        }
+        "distributed_foreground_insert" | "insert_distributed_sync" => {
+            "an INSERT has to be answered once its rows are stored"
+        }
+        "query"
+        | "query_id"
+        | "session_id"
+        | "default_format"
+        | "compress"
+        | "decompress"
+        | "wait_end_of_query"
+        | "send_progress_in_http_headers" => "it is a part of the request, not a setting",
+        _ if name.contains("overflow_mode") => {
+            "an INSERT that stops at a limit has to fail, not to succeed with a part of the rows"
+        }
+        _ if name.starts_with("input_format_allow_errors_") => {
+            "rows that cannot be read would go missing without a word"
         }
         _ if name.contains("dedup") => "retries rest on the host's deduplication",
         _ if name.starts_with("input_format_arrow_")

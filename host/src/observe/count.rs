@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
     INSERT_SECONDS, Kind, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS,
-    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, UNKNOWN_FIELDS,
-    VALUES_DEFAULTED, VALUES_REPLACED,
+    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW,
+    UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -219,6 +219,7 @@ pub fn landed(rows: usize, took: Duration) {
 /// An INSERT failed in a view, and its rows are in the table all the same.
 pub fn landed_without_view(rows: usize) {
     ROWS_LANDED.count(&[], rows as u64);
+    ROWS_WITHOUT_VIEW.count(&[], rows as u64);
 }
 
 /// An INSERT failed, or its answer did not come.

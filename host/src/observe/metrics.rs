@@ -96,6 +96,14 @@ pub(super) const ROWS_LANDED: Metric = metric(
     &[],
     "In the table, as ClickHouse has answered",
 );
+pub(super) const ROWS_WITHOUT_VIEW: Metric = metric(
+    "sluicegate_rows_without_view_total",
+    Kind::Counter,
+    "rows",
+    &[],
+    "Rows in the table that a materialized view does not have, since it threw: the log names the view, \
+     the partitions and the offsets",
+);
 pub(super) const VALUES_DEFAULTED: Metric = metric(
     "sluicegate_values_defaulted_total",
     Kind::Counter,
@@ -306,6 +314,7 @@ pub static METRICS: &[Metric] = &[
     RECORDS,
     RECORDS_REJECTED,
     ROWS_LANDED,
+    ROWS_WITHOUT_VIEW,
     VALUES_DEFAULTED,
     VALUES_REPLACED,
     UNKNOWN_FIELDS,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::throttle::Throttle;
-use crate::record::{Batch, Record};
+use crate::record::{Batch, Origin, Record, spans};
 use crate::rejection::{Reason, Rejection};
 
 /// How often a reason is logged.
@@ -56,5 +56,16 @@ impl RejectionLog {
                 "record dead-lettered"
             );
         }
+    }
+
+    /// Logs that records are in the table, and that a view of it does not have them: nobody else can tell
+    /// which.
+    pub fn note_without_view(&self, batch: &Batch, origins: &[Origin], view: &str) {
+        let (records, at) = (origins.len(), spans(batch, origins));
+        tracing::error!(
+            view,
+            records,
+            "rows of one batch are in the table but not in the view: those of the records {at}"
+        );
     }
 }

@@ -33,6 +33,8 @@ pub struct Body {
     pub bytes: Bytes,
     /// How many rows.
     pub rows: usize,
+    /// The rows themselves: what an unclear answer is held against.
+    pub batch: RecordBatch,
 }
 
 impl Body {
@@ -44,7 +46,7 @@ impl Body {
         let mut body = Vec::with_capacity(rows.get_array_memory_size() / 2 + 4096);
         CpuOf::Ipc.run(|| write(&mut body, rows, compression))?;
         let (sql, bytes) = (insert_sql(table, rows), Bytes::from(body));
-        Ok(Self { sql, bytes, rows: rows.num_rows() })
+        Ok(Self { sql, bytes, rows: rows.num_rows(), batch: rows.clone() })
     }
 }
 
@@ -124,6 +126,7 @@ mod tests {
         let facts = Facts {
             engine: "MergeTree".into(),
             is_deduplicating: true,
+            has_views: false,
             window: Some(100),
             partition_columns: Vec::new(),
             volatile_partition: None,

@@ -1,29 +1,24 @@
 //! The connection to ClickHouse: one client, its TLS, its settings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use super::body::Body;
+use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
 use crate::config::{ClickHouse, Compression};
 
-/// Longest wait for the server to take a part of a body.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for the answer to an INSERT, views and an async flush included.
-const END_TIMEOUT: Duration = Duration::from_mins(5);
 /// Longest wait for the answer to a query: it reads a few rows of the system's tables.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
-/// is not sent into a connection that is being closed.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How rows are sent.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +38,14 @@ pub struct Sending<'a> {
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
+    poster: Poster,
     url: String,
     settings: String,
     is_async: bool,
     compression: Compression,
     answer_timeout: Duration,
+    /// Whether ClickHouse itself answered since something else did.
+    is_proved: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -66,6 +64,7 @@ impl Server {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
+        let poster = Poster::new(config, connector.clone())?;
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .build(connector);
@@ -84,7 +83,8 @@ impl Server {
             config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (settings, answer_timeout) = (settings.join(","), ANSWER_TIMEOUT);
         let compression = config.compression;
-        Ok(Self { client, url, settings, is_async, compression, answer_timeout })
+        let is_proved = Arc::default();
+        Ok(Self { client, poster, url, settings, is_async, compression, answer_timeout, is_proved })
     }
 
     /// Where it is, as `http(s)://host:port`.
@@ -105,6 +105,16 @@ impl Server {
     /// How the bodies of INSERTs go over the wire.
     pub fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// Whether answers are known to come from ClickHouse, with the headers that prove an INSERT.
+    pub fn is_proved(&self) -> bool {
+        self.is_proved.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether they do.
+    pub fn set_proved(&self, is_proved: bool) {
+        self.is_proved.store(is_proved, Ordering::Relaxed);
     }
 
     /// A query whose answer is read.
@@ -130,33 +140,34 @@ impl Server {
         answer.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
-    /// Sends one body as one INSERT and waits for its answer.
+    /// Sends one body of so many rows as one INSERT and waits for its answer.
+    ///
+    /// # Errors
+    /// Whatever is no proof that every row landed.
     ///
     /// # Cancel safety
     /// Dropped, the request is cut off; whether its rows landed is then unknown.
     pub async fn insert(
         &self,
-        sql: &str,
-        body: Bytes,
+        body: &Body,
         settings: &Settings,
         sending: &Sending<'_>,
-    ) -> clickhouse::error::Result<()> {
+    ) -> Result<(), Failed> {
         let is_async = self.is_async && sending.may_be_async;
-        let mut insert = self
-            .client
-            .insert_formatted_with(sql)
-            .with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT))
-            .with_setting("insert_deduplication_token", sending.token)
-            .with_setting("async_insert", if is_async { "1" } else { "0" });
-        if is_async {
-            insert = insert.with_setting("wait_for_async_insert", "1");
-        }
+        let own: [(&str, &str); 2] = [
+            ("insert_deduplication_token", sending.token),
+            ("async_insert", if is_async { "1" } else { "0" }),
+        ];
+        let waited = is_async.then_some(("wait_for_async_insert", "1"));
         let planned = if sending.mark.is_some() { PLANNED } else { &[] };
-        for (name, value) in ALWAYS.iter().chain(planned).chain(settings) {
-            insert = insert.with_setting(*name, *value);
+        let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
+        let all = own.into_iter().chain(waited).chain(settings);
+        let (rows, bytes) = (body.rows, body.bytes.clone());
+        let sent = self.poster.insert(&body.sql, all, bytes, rows, is_async).await;
+        if let Err(Failed::Foreign { .. } | Failed::Unproved(_)) = &sent {
+            self.set_proved(false);
         }
-        insert.send(body).await?;
-        insert.end().await
+        sent
     }
 }
 

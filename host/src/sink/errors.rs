@@ -1,160 +1,188 @@
-//! What an error of ClickHouse means for the rows: one table of codes, read by text only where a
+//! What an error of ClickHouse means for the rows: the class of its code, read by text only where a
 //! code has two meanings, and then only by its beginning: further on it may quote rows.
 //!
-//! The class never follows from the HTTP status, which is 500 for most of these codes. Codes and
-//! their behaviour were measured on ClickHouse 26.7 unless marked as assumed.
+//! The class never follows from the HTTP status, which is 500 for most codes, unless something else than
+//! ClickHouse answered.
+
+use std::error::Error as StdError;
+
+use hyper::StatusCode;
 
 use super::client::Server;
-use super::text::{Place, Said, code_of, loggable, message, views_of, violated};
+use super::codes::{self, Class, Leaves};
+use super::post::Failed;
+use super::text::{
+    Place, Said, code_of, is_computed, is_over_rows, loggable, message, views_of, violated,
+};
 use crate::outcome::Hold;
 
 /// The class of a refused or failed INSERT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertError {
-    /// A value of a row is at fault: split between records down to the one.
+    /// A value of a row violates a constraint of the table: split between records down to the one.
+    Violation(Said),
+    /// A value of a row is at fault, or the table refuses every row: the same, once an INSERT without rows
+    /// has landed.
     Data(Said),
     /// The rows go into more partitions than an INSERT may: split by partition, never
     /// dead-letter.
     TooManyPartitions(String),
+    /// Something on the way takes no body of this size: split, never dead-letter.
+    TooLarge(String),
     /// The server has no memory for the rows as they are: try again, then split, never
     /// dead-letter.
     Memory(String),
-    /// A materialized view threw, it seems: if there is such a view, the rows are in the table
-    /// already.
+    /// A materialized view threw, it seems.
     View {
         /// The views on the way, innermost first: the last one reads from the table itself.
         views: Vec<Place>,
         /// What ClickHouse said.
         said: Said,
+        /// What the code means apart from the view.
+        cause: Box<InsertError>,
     },
     /// The table is not what the plan says: read it again, decode again.
     Schema(String),
     /// Nothing is wrong with the rows: try again, or let an operator mend.
     Hold(Hold),
+    /// The answer proves nothing: whether the rows landed is unknown, and trying again often may double them
+    /// often.
+    Unproved(String),
     /// A code that is not in the table: tried again like a transient one, alarmed after a while.
     Unknown(String),
 }
 
-/// The class of a code, before its text is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Data,
-    Schema,
-    Transient,
-    Operator,
+/// An error, and what the failed INSERT may have left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Its class.
+    pub error: InsertError,
+    /// Whether rows of it may be in the table.
+    pub leaves: Leaves,
 }
 
-use Class::{Data, Operator, Schema, Transient};
+/// Classes a failed INSERT into a table. `url` is the server that it was to reach.
+pub fn judge(failed: &Failed, url: &str, into: &Place) -> Judged {
+    let (error, leaves) = match failed {
+        Failed::Refused(text) => return judge_refused(text, into),
+        Failed::Foreign { status, text } => foreign(*status, text, url),
+        Failed::Unproved(text) => {
+            let text = format!(
+                "CLICKHOUSE_HOST {url} answers that the INSERT is done, but {text}: whether the rows \
+                 landed is not known; look for a proxy that changes answers"
+            );
+            (InsertError::Unproved(text), Leaves::Unclear)
+        }
+        Failed::Unreached(error) => (InsertError::Hold(unreached(error, url)), Leaves::Nothing),
+        Failed::Broken(error) => (InsertError::Hold(unreached(&**error, url)), Leaves::Unclear),
+        Failed::TimedOut => {
+            let text = format!("CLICKHOUSE_HOST {url}: no answer in time");
+            (InsertError::Hold(Hold::Transient(text)), Leaves::Unclear)
+        }
+    };
+    Judged { error, leaves }
+}
 
-/// The table, sorted by code.
-const CODES: &[(u32, Class)] = &[
-    (6, Data),        // CANNOT_PARSE_TEXT
-    (8, Schema),      // THERE_IS_NO_COLUMN
-    (10, Schema),     // NOT_FOUND_COLUMN_IN_BLOCK, assumed
-    (15, Schema),     // DUPLICATE_COLUMN
-    (16, Schema),     // NO_SUCH_COLUMN_IN_TABLE
-    (20, Schema),     // NUMBER_OF_COLUMNS_DOESNT_MATCH, assumed
-    (26, Data),       // CANNOT_PARSE_QUOTED_STRING
-    (27, Data),       // CANNOT_PARSE_INPUT_ASSERTION_FAILED
-    (33, Transient),  // CANNOT_READ_ALL_DATA: the body was cut
-    (36, Schema),     // BAD_ARGUMENTS, assumed
-    (38, Data),       // CANNOT_PARSE_DATE
-    (41, Data),       // CANNOT_PARSE_DATETIME
-    (43, Schema),     // ILLEGAL_TYPE_OF_ARGUMENT
-    (44, Schema),     // ILLEGAL_COLUMN
-    (46, Operator),   // UNKNOWN_FUNCTION
-    (47, Schema),     // UNKNOWN_IDENTIFIER
-    (48, Schema),     // NOT_IMPLEMENTED
-    (50, Schema),     // UNKNOWN_TYPE
-    (53, Schema),     // TYPE_MISMATCH
-    (60, Schema),     // UNKNOWN_TABLE
-    (62, Operator),   // SYNTAX_ERROR
-    (69, Data),       // ARGUMENT_OUT_OF_BOUND: an expression's, over one row's values
-    (70, Schema),     // CANNOT_CONVERT_TYPE
-    (73, Operator),   // UNKNOWN_FORMAT
-    (81, Schema),     // UNKNOWN_DATABASE
-    (115, Operator),  // UNKNOWN_SETTING
-    (117, Data),      // INCORRECT_DATA
-    (130, Data),      // CANNOT_READ_ARRAY_FROM_TEXT
-    (131, Data),      // TOO_LARGE_STRING_SIZE
-    (153, Data),      // ILLEGAL_DIVISION: an expression's, over one row's values
-    (159, Transient), // TIMEOUT_EXCEEDED
-    (164, Operator),  // READONLY
-    (190, Data),      // SIZES_OF_ARRAYS_DONT_MATCH
-    (192, Operator),  // UNKNOWN_USER, assumed
-    (193, Operator),  // WRONG_PASSWORD, assumed
-    (194, Operator),  // REQUIRED_PASSWORD, assumed
-    (201, Operator),  // QUOTA_EXCEEDED, assumed
-    (202, Transient), // TOO_MANY_SIMULTANEOUS_QUERIES, assumed
-    (209, Transient), // SOCKET_TIMEOUT, assumed
-    (210, Transient), // NETWORK_ERROR, assumed
-    (236, Transient), // ABORTED, assumed
-    (241, Transient), // MEMORY_LIMIT_EXCEEDED
-    (242, Transient), // TABLE_IS_READ_ONLY: a replica without its keeper, assumed
-    (243, Transient), // NOT_ENOUGH_SPACE, assumed
-    (252, Transient), // TOO_MANY_PARTS
-    (279, Transient), // ALL_CONNECTION_TRIES_FAILED, assumed
-    (285, Transient), // TOO_FEW_LIVE_REPLICAS, assumed
-    (286, Transient), // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, assumed
-    (319, Transient), // UNKNOWN_STATUS_OF_INSERT: the token decides, assumed
-    (321, Data),      // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
-    (349, Data),      // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-    (376, Data),      // CANNOT_PARSE_UUID
-    (394, Transient), // QUERY_WAS_CANCELLED
-    (395, Data),      // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
-    (407, Data),      // DECIMAL_OVERFLOW
-    (425, Transient), // SYSTEM_ERROR, assumed
-    (439, Transient), // CANNOT_SCHEDULE_TASK, assumed
-    (452, Operator),  // SETTING_CONSTRAINT_VIOLATION, assumed
-    (467, Data),      // CANNOT_PARSE_BOOL
-    (469, Data),      // VIOLATED_CONSTRAINT
-    (473, Transient), // DEADLOCK_AVOIDED, assumed
-    (497, Operator),  // ACCESS_DENIED
-    (516, Operator),  // AUTHENTICATION_FAILED
-    (675, Data),      // CANNOT_PARSE_IPV4
-    (676, Data),      // CANNOT_PARSE_IPV6
-    (691, Data),      // UNKNOWN_ELEMENT_OF_ENUM
-    (999, Transient), // KEEPER_EXCEPTION, assumed
-];
+fn judge_refused(text: &str, into: &Place) -> Judged {
+    let code = code_of(text).unwrap_or(0);
+    let error = classify_code(code, text, Some(into));
+    let leaves = match &error {
+        InsertError::View { .. } => Leaves::Unclear,
+        _ => codes::find(code).map_or(Leaves::Unclear, |code| code.leaves),
+    };
+    Judged { error, leaves }
+}
 
-/// Classes an error of the client. `url` is the server that it was to reach, `into` the table of
-/// an INSERT.
-pub fn classify(error: &clickhouse::error::Error, url: &str, into: Option<&Place>) -> InsertError {
+/// What the answer of something else than ClickHouse means.
+fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leaves) {
+    let said = format!(
+        "something else than ClickHouse answers at CLICKHOUSE_HOST {url} with status {}: {}",
+        status.as_u16(),
+        loggable(text)
+    );
+    let paused = |look: &str| InsertError::Hold(Hold::Paused(format!("{said}; {look}")));
+    match status.as_u16() {
+        413 => {
+            let text = format!("{said}; raise the size of bodies that the proxy takes");
+            (InsertError::TooLarge(text), Leaves::Nothing)
+        }
+        414 | 431 => (
+            paused("raise the length of request lines and headers that the proxy takes"),
+            Leaves::Nothing,
+        ),
+        408 | 425 | 429 | 499 | 500..=599 => {
+            (InsertError::Hold(Hold::Transient(said)), Leaves::Unclear)
+        }
+        300..=499 => (paused("look at CLICKHOUSE_HOST and the proxy's rules"), Leaves::Nothing),
+        // A page, or a proxy that drops the headers which prove that the rows are written.
+        _ => {
+            let look =
+                "an answer without ClickHouse's headers proves nothing; look at CLICKHOUSE_HOST";
+            (InsertError::Unproved(format!("{said}; {look}")), Leaves::Unclear)
+        }
+    }
+}
+
+/// Classes an error of a query, by which no rows are at stake.
+pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     use clickhouse::error::Error;
     match error {
         Error::BadResponse(text) => match code_of(text) {
-            Some(code) => classify_code(code, text, into),
+            Some(code) => classify_code(code, text, None),
             // A proxy's page or a cut response.
             None => {
                 let text = format!("CLICKHOUSE_HOST {url} answered: {}", loggable(text));
                 InsertError::Hold(Hold::Transient(text))
             }
         },
-        Error::Network(_) if is_untrusted(error) => {
-            let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
-            let hint = "look at CLICKHOUSE_SSL_CA_LOCATION";
-            InsertError::Hold(Hold::Paused(format!("{text}: {hint}")))
-        }
-        Error::Network(_) | Error::TimedOut => {
-            let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
-            InsertError::Hold(Hold::Transient(text))
+        Error::Network(_) | Error::TimedOut => InsertError::Hold(unreached(error, url)),
+        Error::InvalidColumnsHeader(_) | Error::SchemaMismatch(_) => {
+            let text = format!(
+                "something else than ClickHouse answers at CLICKHOUSE_HOST {url}: look at its host and \
+                 its port, by custom 8123 for http and 8443 for https"
+            );
+            InsertError::Hold(Hold::Paused(text))
         }
         _ => InsertError::Unknown(chain(error)),
     }
 }
 
-/// Whether the connection was given up over the server's certificate.
-fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return matches!(tls, rustls::Error::InvalidCertificate(_));
-    }
-    // An `io::Error` hides what it wraps from `source`.
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => is_untrusted(wrapped),
-        None => error.source().is_some_and(is_untrusted),
+/// A server that no answer came from: an operator's where certificates or protocols do not fit.
+fn unreached(error: &(dyn StdError + 'static), url: &str) -> Hold {
+    let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
+    match tls(error) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            Hold::Paused(format!("{text}: look at CLICKHOUSE_SSL_CA_LOCATION"))
+        }
+        Some(rustls::Error::InvalidMessage(_)) => Hold::Paused(format!(
+            "{text}: the port does not speak https; write http:// into CLICKHOUSE_HOST, or the port of \
+             https, by custom 8443"
+        )),
+        _ if url.starts_with("http://") && is_reset(error) => Hold::Transient(format!(
+            "{text}: if the port speaks https, write https:// into CLICKHOUSE_HOST"
+        )),
+        _ => Hold::Transient(text),
     }
 }
 
+/// The error of TLS that a connection was given up for.
+fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    // An `io::Error` hides what it wraps from `source`.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => tls(wrapped),
+        None => error.source().and_then(tls),
+    }
+}
+
+fn is_reset(error: &(dyn StdError + 'static)) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::ConnectionReset) || error.source().is_some_and(is_reset)
+}
+
+/// What a code means for rows that were to go into a table; without one, for a query.
 fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     // Before any view is looked for: the table's constraints are checked before its views are
     // pushed to, and the text quotes the row.
@@ -162,53 +190,68 @@ fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         && let Some((_, table)) = violated(text)
         && into == Some(&table)
     {
-        return InsertError::Data(Said::new(text));
+        return InsertError::Violation(Said::new(text));
     }
     let views = views_of(text);
-    if !views.is_empty() {
-        return InsertError::View { views, said: Said::new(text) };
+    let cause = cause_of(code, text, into);
+    if views.is_empty() {
+        return cause;
     }
-    let short = loggable(text);
+    InsertError::View { views, said: Said::new(text), cause: Box::new(cause) }
+}
+
+fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
+    let (short, said) = (loggable(text), || Said::new(text));
     let message = message(text);
     let head = message.split(':').next().unwrap_or_default();
+    // Whether it quotes rows is not known, unless there are none.
+    let unknown = || InsertError::Unknown(into.map_or(short.clone(), |_| said().to_string()));
     match code {
-        // Of a setting's value; one of a row is parsed while a function or a format is executed.
-        27 if !message.contains("hile executing") => return operator(code, &short),
-        70 if message.starts_with("Unexpected inf or nan") => {
-            return InsertError::Data(Said::new(text));
-        }
-        117 if head.contains("Arrow IPC") || head.contains("stream is empty") => {
-            return InsertError::Unknown(short);
-        }
-        241 => return InsertError::Memory(short),
+        70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
+        117 if head.contains("Arrow IPC") || head.contains("stream is empty") => return unknown(),
         252 if message.starts_with("Too many partitions") => {
             return InsertError::TooManyPartitions(short);
         }
         _ => {}
     }
-    match class_of(code) {
-        Some(Data) => InsertError::Data(Said::new(text)),
-        Some(Schema) => InsertError::Schema(short),
-        Some(Transient) => InsertError::Hold(Hold::Transient(short)),
-        Some(Operator) => operator(code, &short),
-        // Whether it quotes rows is not known, unless there are none.
-        None if into.is_none() => InsertError::Unknown(short),
-        None => InsertError::Unknown(Said::new(text).to_string()),
+    let perhaps = |is_of_rows: bool, otherwise: InsertError| match is_of_rows {
+        true => InsertError::Data(said()),
+        false => otherwise,
+    };
+    let (is_computed, is_over_rows) = (is_computed(text), is_over_rows(text));
+    match codes::find(code).map(|code| code.class) {
+        Some(Class::Data) => InsertError::Data(said()),
+        Some(Class::Schema) => perhaps(is_computed, InsertError::Schema(short)),
+        Some(Class::DataOrSchema) => perhaps(is_over_rows, InsertError::Schema(short)),
+        Some(Class::DataOrOperator) => perhaps(is_over_rows, operator(code, &short)),
+        Some(Class::Memory) => InsertError::Memory(short),
+        Some(Class::Transient) => InsertError::Hold(Hold::Transient(match hint(code) {
+            Some(hint) => format!("{short}; {hint}"),
+            None => short,
+        })),
+        Some(Class::Operator) => operator(code, &short),
+        Some(Class::Foreign) | None => perhaps(is_computed, unknown()),
     }
-}
-
-fn class_of(code: u32) -> Option<Class> {
-    let at = CODES.binary_search_by_key(&code, |(code, _)| *code).ok()?;
-    CODES.get(at).map(|(_, class)| *class)
 }
 
 fn operator(code: u32, text: &str) -> InsertError {
     let look = match code {
+        243 => "free space on the server's disk",
         497 => "grant INSERT and SELECT on the table to CLICKHOUSE_USER",
         164 => "the server or the user is read-only; look at CLICKHOUSE_USER's profile",
         _ => login(code).unwrap_or("look at CLICKHOUSE_HOST and the server's version"),
     };
     InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
+}
+
+/// What an operator can do where time alone heals, and takes long.
+fn hint(code: u32) -> Option<&'static str> {
+    Some(match code {
+        202 => "raise max_concurrent_queries, or lower IN_FLIGHT_BATCHES",
+        242 => "a replica is read-only while it has no session with Keeper",
+        252 => "the table gets parts faster than it merges them; raise BATCH_LINGER_MS",
+        _ => return None,
+    })
 }
 
 /// What to look at where the code is not about the statement, but about who sends it and how.
@@ -233,7 +276,7 @@ pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold
             _ => loggable(text),
         };
         let look = match code {
-            _ if class_of(code) == Some(Transient) => return Hold::Transient(text),
+            _ if is_transient(code) => return Hold::Transient(text),
             164 => Some("it may read tables of this server, and set nothing"),
             396 => Some("select less, or raise LOOKUP_<NAME>_MEMORY_BYTES"),
             497 => Some("grant SELECT on what it reads to CLICKHOUSE_USER"),
@@ -241,19 +284,34 @@ pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold
         };
         return Hold::Paused(look.map_or(text.clone(), |look| format!("{text}; {look}")));
     }
-    match classify(error, server.url(), None) {
+    hold_of_query(classify(error, server.url()), |said| said.to_string())
+}
+
+/// What an error of a query means: no rows are at stake, so it is transient or an operator's. `tell` says
+/// what ClickHouse said of values.
+pub fn hold_of_query(error: InsertError, tell: impl Fn(&Said) -> String) -> Hold {
+    match error {
         InsertError::Hold(hold) => hold,
         InsertError::Memory(text) => Hold::Transient(text),
-        InsertError::Unknown(text)
+        InsertError::Violation(said) | InsertError::Data(said) | InsertError::View { said, .. } => {
+            Hold::Paused(tell(&said))
+        }
+        InsertError::TooManyPartitions(text)
+        | InsertError::TooLarge(text)
         | InsertError::Schema(text)
-        | InsertError::TooManyPartitions(text) => Hold::Paused(text),
-        InsertError::Data(said) | InsertError::View { said, .. } => Hold::Paused(said.to_string()),
+        | InsertError::Unproved(text)
+        | InsertError::Unknown(text) => Hold::Paused(text),
     }
 }
 
-fn chain(error: &clickhouse::error::Error) -> String {
+fn is_transient(code: u32) -> bool {
+    let class = codes::find(code).map(|code| code.class);
+    matches!(class, Some(Class::Transient | Class::Memory))
+}
+
+fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
@@ -268,15 +326,54 @@ fn chain(error: &clickhouse::error::Error) -> String {
 mod tests {
     use super::*;
 
+    fn into() -> Place {
+        Place { database: "d".into(), name: "t".into() }
+    }
+
     fn class(text: &str) -> InsertError {
-        let into = Place { database: "d".into(), name: "t".into() };
-        let error = clickhouse::error::Error::BadResponse(text.into());
-        classify(&error, "http://db:8123", Some(&into))
+        judge(&Failed::Refused(text.into()), "http://db:8123", &into()).error
+    }
+
+    fn answered(status: u16) -> Judged {
+        let status = StatusCode::from_u16(status).unwrap();
+        let failed = Failed::Foreign { status, text: "<html>no</html>".into() };
+        judge(&failed, "http://db:8123", &into())
     }
 
     #[test]
-    fn the_table_is_sorted_by_code() {
-        assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    fn what_a_proxy_answers_is_told_apart_by_whether_time_heals_it() {
+        for status in [302, 401, 403, 404, 414, 431] {
+            let Judged { error, leaves } = answered(status);
+            assert!(matches!(error, InsertError::Hold(Hold::Paused(_))), "{status}");
+            assert_eq!(leaves, Leaves::Nothing, "{status}");
+        }
+        for status in [408, 429, 500, 502, 503, 504] {
+            let Judged { error, leaves } = answered(status);
+            assert!(matches!(error, InsertError::Hold(Hold::Transient(_))), "{status}");
+            assert_eq!(leaves, Leaves::Unclear, "{status}");
+        }
+        assert!(matches!(answered(413).error, InsertError::TooLarge(_)));
+        for status in [200, 202, 204] {
+            let Judged { error, leaves } = answered(status);
+            assert!(matches!(error, InsertError::Unproved(_)), "{status}");
+            assert_eq!(leaves, Leaves::Unclear, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_an_expression_throws_over_a_row_may_be_the_row_s_fault() {
+        let thrown = |code: u32, text: &str| {
+            let executing = ": while executing 'FUNCTION f(name :: 1) -> f(name) Float64 : 2'";
+            class(&format!("Code: {code}. DB::Exception: {text}{executing}. (NAME)"))
+        };
+        for code in [12, 32, 36, 43, 70, 72, 128, 427, 4242] {
+            let error = thrown(code, "x");
+            assert!(matches!(error, InsertError::Data(_)), "{code}: {error:?}");
+        }
+        for code in [159, 241, 394, 497] {
+            let error = thrown(code, "x");
+            assert!(!matches!(error, InsertError::Data(_)), "{code}");
+        }
     }
 
     #[test]
@@ -293,7 +390,6 @@ mod tests {
             InsertError::Hold(Hold::Paused(text)) if text.contains("CLICKHOUSE_PASSWORD")
         ));
         assert!(matches!(class("Code: 4242. DB::Exception: new"), InsertError::Unknown(_)));
-        assert!(matches!(class("<html>502</html>"), InsertError::Hold(Hold::Transient(_))));
     }
 
     #[test]
@@ -319,7 +415,7 @@ mod tests {
             assert!(matches!(class(&text), InsertError::Data(_)), "{text}");
         }
         let cast = format!("Code: 70. DB::Exception: Cannot convert '{value}' to Int8");
-        assert!(matches!(class(&cast), InsertError::Schema(_)));
+        assert!(matches!(class(&cast), InsertError::Schema(_)), "{cast}");
         let nan = "Code: 70. DB::Exception: Unexpected inf or nan to integer conversion";
         assert!(matches!(class(nan), InsertError::Data(_)));
         let setting = "Code: 27. DB::Exception: Cannot parse input: expected 'eof' before: 'x'.";
@@ -327,11 +423,18 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_throws_is_no_data_error() {
-        let text = "Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero: while \
-                    pushing to view d.v (6f1d): While executing X";
-        let InsertError::View { views, .. } = class(text) else { panic!("no view: {text}") };
-        assert_eq!(views, [Place { database: "d".into(), name: "v".into() }]);
+    fn the_error_of_a_view_is_classed_by_its_code() {
+        let pushing = ": while pushing to view d.v (6f1d): While executing X";
+        for (text, is_data) in [
+            ("Code: 395. DB::Exception: Value passed to 'throwIf' is non-zero", true),
+            ("Code: 252. DB::Exception: Too many parts (300)", false),
+        ] {
+            let InsertError::View { views, cause, .. } = class(&format!("{text}{pushing}")) else {
+                panic!("no view: {text}");
+            };
+            assert_eq!(views, [Place { database: "d".into(), name: "v".into() }]);
+            assert_eq!(matches!(*cause, InsertError::Data(_)), is_data, "{text}");
+        }
     }
 
     #[test]
@@ -343,7 +446,7 @@ mod tests {
                  (VIOLATED_CONSTRAINT) (version 26.7.2.1 (official build))"
             ))
         };
-        assert!(matches!(violated("d.t"), InsertError::Data(_)));
+        assert!(matches!(violated("d.t"), InsertError::Violation(_)));
         assert!(matches!(violated("d.target"), InsertError::View { .. }));
     }
 }

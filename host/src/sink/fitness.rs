@@ -88,6 +88,7 @@ mod tests {
         Facts {
             engine: engine.into(),
             is_deduplicating: true,
+            has_views: false,
             window: Some(window),
             partition_columns: Vec::new(),
             volatile_partition: None,

@@ -8,7 +8,7 @@ use super::body::{Body, print};
 use super::client::Sending;
 use super::refusal::Refused;
 use super::table::{self, Table};
-use super::{Sink, until_read};
+use super::{Landed, Sink, until_read};
 use crate::blocking;
 use crate::observe::status::Waiter;
 
@@ -31,7 +31,7 @@ impl Sink {
         body: &Body,
         token: &str,
         mark: u64,
-    ) -> Result<(), Refused> {
+    ) -> Result<Landed, Refused> {
         // An INSERT into one partition is all or nothing; one into several that was refused for want
         // of memory may have landed in some of them.
         let may_split_for_memory = table.facts.partition_columns.is_empty();

@@ -13,6 +13,8 @@ pub enum Refusal {
     Data(Said),
     /// The rows go into more partitions of the table than one INSERT may.
     TooManyPartitions(String),
+    /// Something on the way takes no body of that size.
+    TooLarge(String),
     /// The server has no memory for as many rows.
     Memory(String),
     /// The table is another than the rows were made for.
@@ -35,6 +37,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Data(said) => said.fmt(f),
             Self::TooManyPartitions(text)
+            | Self::TooLarge(text)
             | Self::Memory(text)
             | Self::Schema(text)
             | Self::Aged(text) => f.write_str(text),

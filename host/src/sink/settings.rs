@@ -1,7 +1,9 @@
 //! Settings of an INSERT: those of every table, and those that the types of one need.
 
+use std::collections::BTreeSet;
+
 use super::client::Server;
-use super::table::knows_setting;
+use super::table::{Facts, known_settings, knows_setting};
 use crate::outcome::Hold;
 use crate::schema::table::TableSchema;
 use crate::schema::types::Kind;
@@ -16,6 +18,37 @@ pub const ALWAYS: &[(&str, &str)] = &[
     ("input_format_defaults_for_omitted_fields", "1"),
     ("input_format_arrow_allow_missing_columns", "0"),
 ];
+
+/// Of every table too, where the server has them: with another value, which a user's profile may hold, an
+/// INSERT or the SELECT of a view succeeds with a part of the rows, or a repeated INSERT lands again.
+const SAFE: &[(&str, &str)] = &[
+    ("timeout_overflow_mode", "throw"),
+    ("timeout_overflow_mode_leaf", "throw"),
+    ("read_overflow_mode", "throw"),
+    ("read_overflow_mode_leaf", "throw"),
+    ("group_by_overflow_mode", "throw"),
+    ("sort_overflow_mode", "throw"),
+    ("result_overflow_mode", "throw"),
+    ("set_overflow_mode", "throw"),
+    ("join_overflow_mode", "throw"),
+    ("distinct_overflow_mode", "throw"),
+    ("transfer_overflow_mode", "throw"),
+    ("limit", "0"),
+    ("offset", "0"),
+    ("input_format_allow_errors_num", "0"),
+    ("input_format_allow_errors_ratio", "0"),
+    ("materialized_views_ignore_errors", "0"),
+    ("insert_deduplicate", "1"),
+    (DEDUPLICATE, "enable"),
+    // A Distributed table answers once its shards have the rows; the second name is that of older servers.
+    ("distributed_foreground_insert", "1"),
+    ("insert_distributed_sync", "1"),
+];
+
+/// Of a table that deduplicates: its views drop what they have already, and get what they lack. Servers
+/// before 26.2 leave the views out where the table has the rows. Not of others, since it excludes async
+/// inserts on some servers.
+const WITH_VIEWS: (&str, &str) = ("deduplicate_blocks_in_dependent_materialized_views", "1");
 
 /// Of an INSERT that lands exactly once. Its parts in all partitions are written before the first is
 /// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
@@ -50,29 +83,46 @@ const JSON: &[(&str, &str)] = &[
 /// Which of its two readers of Arrow a server takes; older ones have but one, and not the setting.
 const READER: &str = "input_format_arrow_use_native_reader";
 
-/// What the types of a table need. The newer reader does not heed the settings for JSON, and only
-/// it takes Variant and Dynamic (measured on 26.7). Where a table has both, decode takes only JSON that
-/// the newer one leaves as it is.
+/// What the engine and the types of a table need of this server. The newer reader does not heed the settings
+/// for JSON, and only it takes Variant and Dynamic (measured on 26.7). Where a table has both, decode takes
+/// only JSON that the newer one leaves as it is.
 ///
 /// # Errors
 /// What to wait for, as of [`super::read`]; that the server is too old for a column is for an
 /// operator to mend.
-pub async fn needed_settings(server: &Server, schema: &TableSchema) -> Result<Settings, Hold> {
+pub async fn needed_settings(
+    server: &Server,
+    schema: &TableSchema,
+    facts: &Facts,
+) -> Result<Settings, Hold> {
+    let names: Vec<&str> =
+        SAFE.iter().chain([&WITH_VIEWS]).map(|(name, _)| *name).chain([READER]).collect();
+    needed(&known_settings(server, &names).await?, schema, facts)
+}
+
+fn needed(known: &BTreeSet<String>, schema: &TableSchema, facts: &Facts) -> Result<Settings, Hold> {
+    let is_known = |(name, _): &(&'static str, &'static str)| known.contains(*name);
+    let views = facts.is_deduplicating.then_some(WITH_VIEWS);
+    let mut settings: Settings = SAFE.iter().copied().chain(views).filter(is_known).collect();
+    if known.contains("distributed_foreground_insert") {
+        settings.retain(|(name, _)| *name != "insert_distributed_sync");
+    }
     let union = schema.columns.iter().find(|column| column.ty.holds(Kind::is_union));
-    if union.is_none() && !schema.holds(Kind::is_json) {
-        return Ok(Settings::new());
-    }
-    let has_newer_reader = knows_setting(server, READER).await?;
+    let has_newer_reader = known.contains(READER);
     match union {
-        Some(_) if has_newer_reader => Ok(vec![(READER, "1")]),
-        Some(column) => Err(Hold::Paused(format!(
-            "column `{}`: type `{}` is not supported on this server, which has no setting {READER}: \
-             upgrade it, or drop the column",
-            column.name, column.type_text
-        ))),
-        None => {
-            let reader = has_newer_reader.then_some((READER, "0"));
-            Ok(JSON.iter().copied().chain(reader).collect())
+        Some(_) if has_newer_reader => settings.push((READER, "1")),
+        Some(column) => {
+            return Err(Hold::Paused(format!(
+                "column `{}`: type `{}` is not supported on this server, which has no setting {READER}: \
+                 upgrade it, or drop the column",
+                column.name, column.type_text
+            )));
         }
+        None if schema.holds(Kind::is_json) => {
+            settings.extend_from_slice(JSON);
+            settings.extend(has_newer_reader.then_some((READER, "0")));
+        }
+        None => {}
     }
+    Ok(settings)
 }

@@ -1,11 +1,12 @@
 //! Reading the table: its columns, its engine, and whether a repeated INSERT is recognised.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clickhouse::sql::Identifier;
 
 use super::client::Server;
-use super::errors::{InsertError, classify};
+use super::errors::{InsertError, classify, hold_of_query};
 use super::settings::{Settings, needed_settings};
 use super::text::Place;
 use crate::outcome::Hold;
@@ -22,6 +23,13 @@ pub struct Table {
     pub facts: Facts,
 }
 
+impl Table {
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place { database: self.schema.database.clone(), name: self.schema.table.clone() }
+    }
+}
+
 /// What the server says of a table beside its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -29,6 +37,8 @@ pub struct Facts {
     pub engine: String,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
+    /// Whether materialized views read from it, those that the user may not see included.
+    pub has_views: bool,
     /// How many tokens a table that is not replicated remembers; `None` where it remembers none.
     pub window: Option<u64>,
     /// The columns that the partition key reads, in the table's order.
@@ -38,6 +48,13 @@ pub struct Facts {
     /// Changes with everything of the table that may make the server refuse rows: its statement, its
     /// id and the server's version.
     pub definition: String,
+}
+
+impl Facts {
+    /// Whether Keeper, or the cloud's like, keeps its parts and tokens: both come to be in one step.
+    pub fn is_replicated(&self) -> bool {
+        self.engine.starts_with("Replicated") || self.engine.starts_with("Shared")
+    }
 }
 
 /// What the server says of a table, whether or not it can be filled.
@@ -57,11 +74,33 @@ pub struct Description {
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
 pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
+    if !server.is_proved() {
+        prove(server).await?;
+    }
     let Description { facts, time_zone, columns } = describe(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
-    let settings = needed_settings(server, &schema).await?;
+    let settings = needed_settings(server, &schema, &facts).await?;
     Ok(Table { schema: Arc::new(schema), settings, facts })
+}
+
+/// Sees to it that ClickHouse answers, with the headers that prove an INSERT: a proxy may answer in its
+/// stead, or drop them.
+async fn prove(server: &Server) -> Result<(), Hold> {
+    let asked = async {
+        let mut answer = server.query("SELECT 1").fetch_bytes("TSV")?;
+        answer.collect().await?;
+        Ok(answer.summary().and_then(|summary| summary.written_rows()))
+    };
+    if answered(server, asked).await?.is_none() {
+        return Err(Hold::Paused(format!(
+            "answers from CLICKHOUSE_HOST {} come without ClickHouse's header X-ClickHouse-Summary, by which \
+             it tells how many rows are written: look for a proxy that drops it, or a server before 20.8",
+            server.url()
+        )));
+    }
+    server.set_proved(true);
+    Ok(())
 }
 
 /// Reads what the server says of a table.
@@ -72,14 +111,15 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
     let query = server
         .query(
             "SELECT engine, engine_full, timezone(), \
-             concat(create_table_query, toString(uuid), version()) FROM system.tables \
+             concat(create_table_query, toString(uuid), version()), \
+             toBool(notEmpty(dependencies_table)) FROM system.tables \
              WHERE database = ? AND name = ?",
         )
         .bind(database)
         .bind(table);
-    let found: Option<(String, String, String, String)> =
+    let found: Option<(String, String, String, String, bool)> =
         answered(server, query.fetch_optional()).await?;
-    let Some((engine, engine_full, time_zone, definition)) = found else {
+    let Some((engine, engine_full, time_zone, definition, has_views)) = found else {
         return Err(Hold::Paused(format!(
             "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
              CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
@@ -103,6 +143,7 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
     }
     let facts = Facts {
         is_deduplicating: is_deduplicating(&engine, &engine_full),
+        has_views,
         window: window(&engine_full),
         volatile_partition: volatile(&partition_columns, &columns),
         engine,
@@ -141,6 +182,15 @@ fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<Strin
 /// # Errors
 /// What to wait for, as of [`read`].
 pub async fn highest_block(server: &Server, table: &Table) -> Result<u64, Hold> {
+    // A table without parts is at its first block, which is 1.
+    Ok(last_block(server, table).await?.max(1))
+}
+
+/// The highest number of a block among the table's parts; 0 where there is none.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
     let query = server
         .query(
             "SELECT toUInt64(max(max_block_number)) FROM system.parts \
@@ -148,9 +198,7 @@ pub async fn highest_block(server: &Server, table: &Table) -> Result<u64, Hold> 
         )
         .bind(&table.schema.database)
         .bind(&table.schema.table);
-    // A table without parts is at its first block, which is 1.
-    let highest: u64 = answered(server, query.fetch_one()).await?;
-    Ok(highest.max(1))
+    answered(server, query.fetch_one()).await
 }
 
 /// How many rows of the table have this token in this column.
@@ -178,6 +226,16 @@ pub async fn count_of_token(
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
     answered(server, server.query("SELECT version()").fetch_one()).await
+}
+
+/// Which of these settings the server has.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<String>, Hold> {
+    let query = server.query("SELECT name FROM system.settings WHERE name IN ?").bind(names);
+    let found: Vec<String> = answered(server, query.fetch_all()).await?;
+    Ok(found.into_iter().collect())
 }
 
 /// Whether the server has a setting of this name.
@@ -211,7 +269,11 @@ pub async fn may_insert(
     }
 }
 
-async fn answered<T>(
+/// Waits for the answer to a query.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn answered<T>(
     server: &Server,
     query: impl Future<Output = clickhouse::error::Result<T>>,
 ) -> Result<T, Hold> {
@@ -220,15 +282,12 @@ async fn answered<T>(
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's.
 fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
-    match classify(error, server.url(), None) {
+    match classify(error, server.url()) {
         InsertError::Hold(hold) => hold,
-        InsertError::Data(said) | InsertError::View { said, .. } => {
-            Hold::Paused(format!("reading the table: {}", said.whole()))
-        }
-        InsertError::Memory(text) => Hold::Transient(text),
-        InsertError::TooManyPartitions(text)
-        | InsertError::Schema(text)
-        | InsertError::Unknown(text) => Hold::Paused(format!("reading the table: {text}")),
+        error => match hold_of_query(error, |said| said.whole().to_owned()) {
+            Hold::Paused(text) => Hold::Paused(format!("reading the table: {text}")),
+            hold => hold,
+        },
     }
 }
 
@@ -248,6 +307,54 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
         .bind(&view.name);
     let found: u64 = answered(server, query.fetch_one()).await?;
     Ok(found > 0)
+}
+
+/// Where a materialized view stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// In a table of its own, of this engine.
+    Inner(String),
+    /// In the table that it names.
+    Named(Place),
+}
+
+/// The views that read from a table, as far as the user may see them, with where they store.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold> {
+    let query = server
+        .query(
+            "SELECT v.database, v.name, v.create_table_query FROM system.tables v \
+             WHERE v.engine = 'MaterializedView' AND has((SELECT \
+             arrayZip(dependencies_database, dependencies_table) FROM system.tables \
+             WHERE database = ? AND name = ?), (v.database, v.name))",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    let views: Vec<(String, String, String)> = answered(server, query.fetch_all()).await?;
+    let view = |(database, name, statement): (String, String, String)| {
+        let inner = || {
+            let engine = statement.split_once(" ENGINE = ").map_or("", |(_, rest)| rest);
+            let end = engine.find(|c: char| !c.is_alphanumeric()).unwrap_or(engine.len());
+            Target::Inner(engine.get(..end).unwrap_or_default().to_owned())
+        };
+        let target = target_of(&statement).map_or_else(inner, Target::Named);
+        (Place { database, name }, target)
+    };
+    Ok(views.into_iter().map(view).collect())
+}
+
+/// The engine of a table; `None` where there is none, or the user may not see it.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn engine_of(server: &Server, of: &Place) -> Result<Option<String>, Hold> {
+    let query = server
+        .query("SELECT engine FROM system.tables WHERE database = ? AND name = ?")
+        .bind(&of.database)
+        .bind(&of.name);
+    answered(server, query.fetch_optional()).await
 }
 
 /// The tables that views of this one fill, each with the view's name.

@@ -97,6 +97,16 @@ impl fmt::Display for Said {
     }
 }
 
+/// Whether an expression was computed over rows, or a value converted, when the error was thrown.
+pub fn is_computed(text: &str) -> bool {
+    [": while executing 'FUNCTION", ": while converting"].iter().any(|words| text.contains(words))
+}
+
+/// The same, or rows were read or written at least.
+pub fn is_over_rows(text: &str) -> bool {
+    text.contains("hile executing") || text.contains("hile converting")
+}
+
 /// The text of an error that is not about rows, at most 500 characters of it. Where an expression
 /// was computed or a value converted it may quote one all the same, and is told as [`Said`] is.
 pub fn loggable(text: &str) -> String {

@@ -147,6 +147,7 @@ impl DataSet {
         let facts = Facts {
             engine: "MergeTree".into(),
             is_deduplicating: false,
+            has_views: false,
             window: None,
             partition_columns: Vec::new(),
             volatile_partition: None,

@@ -14,10 +14,14 @@ use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::TableSchema;
-use crate::sink::{Description, Facts, Server, describe, may_insert, needed_settings, version};
+use crate::sink::{
+    Description, Facts, Place, Server, Verdict, describe, judge, may_insert, needed_settings,
+    version,
+};
 
 const SERVER: &str = "clickhouse";
 const TABLE: &str = "table";
+const ENGINE: &str = "engine";
 const GRANT: &str = "grant";
 const COLUMNS: &str = "columns";
 const RULES: &str = "column rules";
@@ -61,9 +65,19 @@ pub async fn look(
         }
     };
     checks.push(Check::ok(TABLE, about(database, table, &description)));
-    let Description { time_zone, columns, .. } = description;
+    let Description { facts, time_zone, columns } = description;
+    let place = Place { database: database.to_owned(), name: table.to_owned() };
+    let judged = timeout_at(ends, judge(server, &place, &facts)).await;
+    checks.push(match judged.unwrap_or_else(|_| Err(late())) {
+        Ok(Verdict::Sound) => {
+            Check::ok(ENGINE, format!("{} stores rows before it acknowledges them", facts.engine))
+        }
+        Ok(Verdict::Risky(text)) => Check::warning(ENGINE, text),
+        Ok(Verdict::Unfit(text)) => Check::problem(ENGINE, text),
+        Err(hold) => Check::problem(ENGINE, hold.text()),
+    });
     let (schema, mut errors) = TableSchema::survey(database, table, &time_zone, columns);
-    let needed = timeout_at(ends, needed_settings(server, &schema)).await;
+    let needed = timeout_at(ends, needed_settings(server, &schema, &facts)).await;
     if let Err(hold) = needed.unwrap_or_else(|_| Err(late())) {
         errors.push(hold.text().to_owned());
     }

@@ -1,0 +1,129 @@
+//! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
+
+use arrow_array::RecordBatch;
+
+use super::client::Sending;
+use super::partitions::by_partition;
+use super::{Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
+use crate::blocking;
+use crate::observe::count::{self, Class, Step};
+use crate::record::Origin;
+
+impl Sink {
+    /// Inserts the rows; `origins` names each row's record and never decreases. Of the records
+    /// refused alone at most `allowance` are reported, then the rest is left.
+    ///
+    /// # Cancel safety
+    /// Dropped, pieces that were sent may or may not have landed; nothing was committed.
+    pub async fn insert(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+    ) -> Inserted {
+        self.insert_pieces(table, rows, origins, allowance, false).await
+    }
+
+    /// The same, of rows as they were read; or of those that one INSERT did not take for their
+    /// partitions, ordered [`by_partition`].
+    async fn insert_pieces(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+        is_by_partition: bool,
+    ) -> Inserted {
+        let mut inserted = Inserted::default();
+        let max_rows = if is_by_partition { rows.num_rows().div_ceil(2) } else { max_rows(rows) };
+        let mut open = Piece::bounded(origins, max_rows);
+        // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
+        // rows go synchronously, so that a refusal speaks of them alone.
+        // Where the table deduplicates, every retry rests on the token. Servers before the setting
+        // `deduplicate_insert` ignore that of an async INSERT unless `async_insert_deduplicate` is
+        // set, which is for replicated tables alone, and not for their views, whose blocks are cut
+        // anew by each flush (ClickHouse docs: "Deduplicating inserts on retries", and the settings
+        // `deduplicate_insert`, `async_insert_deduplicate`).
+        let mut may_be_async =
+            self.server.is_async() && !table.facts.is_deduplicating && !is_by_partition;
+        while let Some(piece) = open.pop() {
+            if piece.is_empty() {
+                continue;
+            }
+            let halves = piece.split(origins);
+            let slice = rows.slice(piece.start, piece.len());
+            let sent = match self.body(table, &slice).await {
+                Ok(body) => {
+                    // Made once for these bytes and kept for every retry of them. Random: one derived
+                    // from content or offsets would let the server drop new data after a replay.
+                    let token = uuid::Uuid::new_v4().to_string();
+                    let (may_split_for_memory, mark) = (halves.is_some(), None);
+                    let sending =
+                        Sending { token: &token, may_be_async, may_split_for_memory, mark };
+                    self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
+                }
+                Err(text) => Err(Refusal::Schema(text)),
+            };
+            match (sent, halves) {
+                (Ok(Landed { without_view, .. }), _) => {
+                    let landed = piece.origins(origins);
+                    inserted.without_view.extend(without_view.map(|view| (landed.clone(), view)));
+                    inserted.landed.extend(landed);
+                }
+                (Err(Refusal::Schema(text) | Refusal::Aged(text)), _) => {
+                    count::retried(Step::Insert, Class::Schema);
+                    inserted.left = Some(Left::SchemaChanged(text));
+                    break;
+                }
+                (Err(Refusal::TooLarge(text)), Some((first, second))) => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                    count::retried(Step::Insert, Class::Data);
+                    open.extend([second, first]);
+                }
+                (Err(_), _) if may_be_async => {
+                    may_be_async = false;
+                    count::retried(Step::Insert, Class::Data);
+                    open.push(piece);
+                }
+                (Err(Refusal::TooManyPartitions(text)), Some(halves)) if !is_by_partition => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
+                    count::retried(Step::Insert, Class::Data);
+                    let rows = rows.slice(piece.start, piece.len());
+                    let (origins, key) =
+                        (piece.of(origins).to_vec(), table.facts.partition_columns.clone());
+                    let sorted = blocking::run(move || by_partition(&rows, &origins, &key)).await;
+                    let Ok((rows, origins)) = sorted else {
+                        open.extend([halves.1, halves.0]);
+                        continue;
+                    };
+                    let allowance = allowance.saturating_sub(inserted.refused.len());
+                    let rest = self.insert_pieces(table, &rows, &origins, allowance, true);
+                    inserted.add(Box::pin(rest).await);
+                    if inserted.left.is_some() {
+                        break;
+                    }
+                }
+                (Err(refusal), Some((first, second))) => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
+                    count::retried(Step::Insert, Class::Data);
+                    open.extend([second, first]);
+                }
+                (Err(Refusal::Data(said)), None) if inserted.refused.len() < allowance => {
+                    let origin = origins.get(piece.start);
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
+                }
+                (Err(Refusal::Data(said)), None) => {
+                    inserted.left = Some(Left::TooManyRefused(said.to_string()));
+                    break;
+                }
+                // Nothing is split for want of memory that cannot be.
+                (Err(refusal), None) => {
+                    inserted.left = Some(Left::too_large(&refusal));
+                    break;
+                }
+            }
+        }
+        inserted
+    }
+}

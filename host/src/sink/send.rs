@@ -1,0 +1,284 @@
+//! One body, sent until it is in the table or refused.
+
+use std::borrow::Cow;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::body::Body;
+use super::client::Sending;
+use super::codes::Leaves;
+use super::errors::{self, InsertError, Judged};
+use super::evidence::Evidence;
+use super::refusal::{Refusal, Refused};
+use super::table::{self, Table};
+use super::views::{Next, Thrown};
+use super::{PAUSE, Sink, until_read};
+use crate::config::Compression;
+use crate::observe::count::{self, Class};
+use crate::observe::status::Waiter;
+use crate::outcome::Hold;
+use crate::retry::Backoff;
+
+/// How many tries rows get that the server has no memory for, before they are split.
+const MEMORY_TRIES: u32 = 3;
+/// How many tries an error of unknown code gets before an operator is called.
+const UNKNOWN_TRIES: u32 = 8;
+/// How long it is known that a table took an INSERT without rows: a batch is split into many pieces.
+const TOOK_NONE: Duration = Duration::from_secs(10);
+/// Longest pause between two tries that may each double the rows.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+
+/// A body that is in the table.
+#[derive(Debug, Default)]
+pub struct Landed {
+    /// Whether the answer proves it. It does not where an earlier try may have left its token without its
+    /// rows, and a repeated token is answered as if they were there.
+    pub is_proved: bool,
+    /// The materialized view that does not have the rows.
+    pub without_view: Option<String>,
+}
+
+/// What follows from a failed try.
+#[derive(Debug)]
+enum Step {
+    /// Another, now that what was to be waited for is over.
+    Again,
+    /// None: an earlier one has left the rows in the table.
+    Landed,
+    /// The caller must act.
+    Refused(Refusal),
+}
+
+/// What is known of a body that was tried.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    pub backoff: Backoff,
+    /// Where the table's parts stood before the first try.
+    pub before: Option<u64>,
+    /// Whether an earlier try may have left rows, or its token without rows.
+    pub is_unclear: bool,
+    /// Whether the rows were found in the table.
+    pub has_rows: bool,
+    memory_tries: u32,
+    unproved_tries: u32,
+}
+
+impl Sink {
+    /// Sends one body until it is in, or refused for its data or its schema. From the second try on the table
+    /// is looked at first: rows that were made for another are not sent.
+    ///
+    /// # Cancel safety
+    /// Dropped, the rows may have landed or may still land.
+    pub(super) async fn send(
+        &self,
+        table: &Table,
+        body: &Body,
+        sending: &Sending<'_>,
+    ) -> Result<Landed, Refused> {
+        let waiter = self.status.waiter("insert");
+        let before = self.parts_before(table, &waiter).await;
+        let mut attempt = Attempt { before, ..Attempt::default() };
+        let mut token = Cow::Borrowed(sending.token);
+        let mut is_first = true;
+        let outcome = loop {
+            if let Some(mark) = sending.mark
+                && let Some(text) = self.is_aged(table, mark, &waiter).await
+            {
+                break Err(Refusal::Aged(text));
+            }
+            if !std::mem::take(&mut is_first) && !self.look.is_as_read(table).await {
+                let text = format!("`{}` was altered while an INSERT was held", table.place());
+                break Err(Refusal::Schema(text));
+            }
+            let started = Instant::now();
+            let sending = Sending { token: &token, ..*sending };
+            let Err(failed) = self.server.insert(body, &table.settings, &sending).await else {
+                count::landed(body.rows, started.elapsed());
+                let is_proved = self.is_proved(table, body, &attempt, &waiter).await;
+                if is_proved || sending.mark.is_some() {
+                    break Ok(Landed { is_proved, without_view: None });
+                }
+                tracing::warn!(
+                    table = %table.place(),
+                    rows = body.rows,
+                    "an INSERT without an answer may have left its token without its rows: they are sent \
+                     under another, and may be doubled"
+                );
+                token = Cow::Owned(uuid::Uuid::new_v4().to_string());
+                attempt = Attempt { before: attempt.before, ..Attempt::default() };
+                continue;
+            };
+            count::insert_failed(started.elapsed());
+            let Judged { error, leaves } =
+                errors::judge(&failed, self.server.url(), &table.place());
+            let error = self.confirm(error, table, &waiter).await;
+            let error = match error {
+                InsertError::View { views, said, cause } => {
+                    let thrown = Thrown { views, said, cause: *cause };
+                    match self.after_view(table, body, &mut attempt, thrown, &waiter).await {
+                        Next::Again => continue,
+                        Next::WithoutView(view) => {
+                            break Ok(Landed { is_proved: true, without_view: Some(view) });
+                        }
+                        Next::Cause(cause) => cause,
+                    }
+                }
+                error => {
+                    // Where rows may be split for it, want of memory is known to leave none.
+                    let is_memory = matches!(error, InsertError::Memory(_));
+                    let leaves_none =
+                        is_memory && sending.mark.is_some() && sending.may_split_for_memory;
+                    attempt.is_unclear |= leaves == Leaves::Unclear && !leaves_none;
+                    error
+                }
+            };
+            match self.act(error, table, body, &sending, &mut attempt, &waiter).await {
+                Step::Again => {}
+                Step::Landed => break Ok(Landed { is_proved: true, without_view: None }),
+                Step::Refused(refusal) => break Err(refusal),
+            }
+        };
+        self.status.clickhouse_answered();
+        let may_have_landed = attempt.is_unclear;
+        outcome.map_err(|refusal| Refused { refusal, may_have_landed })
+    }
+
+    /// Whether a success proves that the rows are in the table.
+    async fn is_proved(
+        &self,
+        table: &Table,
+        body: &Body,
+        attempt: &Attempt,
+        waiter: &Waiter,
+    ) -> bool {
+        let facts = &table.facts;
+        if !attempt.is_unclear
+            || attempt.has_rows
+            || !facts.is_deduplicating
+            || facts.is_replicated()
+        {
+            return true;
+        }
+        self.look_for(table, body, attempt.before, waiter).await == Evidence::Rows
+    }
+
+    /// Waits as the error asks; or says what the caller must act on.
+    async fn act(
+        &self,
+        error: InsertError,
+        table: &Table,
+        body: &Body,
+        sending: &Sending<'_>,
+        attempt: &mut Attempt,
+        waiter: &Waiter,
+    ) -> Step {
+        let error = match error {
+            // The cause of a view's error is none itself.
+            InsertError::View { said, .. } => InsertError::Unproved(said.to_string()),
+            error => error,
+        };
+        match error {
+            InsertError::View { .. } => {}
+            InsertError::Violation(said) => return Step::Refused(Refusal::Data(said)),
+            InsertError::Data(said) => match self.takes_none(table, body).await {
+                Ok(()) => return Step::Refused(Refusal::Data(said)),
+                Err(text) => {
+                    let text =
+                        format!("`{}` refuses an INSERT without rows too: {text}", table.place());
+                    count::retried(count::Step::Insert, Class::Paused);
+                    waiter.hold(Hold::Paused(text));
+                    sleep(PAUSE).await;
+                }
+            },
+            InsertError::TooManyPartitions(text) => {
+                return Step::Refused(Refusal::TooManyPartitions(text));
+            }
+            InsertError::TooLarge(text) => return Step::Refused(Refusal::TooLarge(text)),
+            InsertError::Schema(text) => return Step::Refused(Refusal::Schema(text)),
+            InsertError::Memory(text) => {
+                if sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES {
+                    let is_there = attempt.is_unclear
+                        && self.look_for(table, body, attempt.before, waiter).await
+                            == Evidence::Rows;
+                    match (is_there, table.facts.has_views) {
+                        (false, _) => return Step::Refused(Refusal::Memory(text)),
+                        (true, false) => return Step::Landed,
+                        // The views may lack what the table has: only the same token brings it.
+                        (true, true) => attempt.has_rows = true,
+                    }
+                }
+                attempt.memory_tries += 1;
+                count::retried(count::Step::Insert, Class::Transient);
+                waiter.hold(Hold::Transient(text));
+                attempt.backoff.wait().await;
+            }
+            InsertError::Hold(hold) => {
+                let is_paused = matches!(hold, Hold::Paused(_));
+                count::retried(count::Step::Insert, Class::from(&hold));
+                waiter.hold(hold);
+                match is_paused {
+                    true => sleep(PAUSE).await,
+                    false => attempt.backoff.wait().await,
+                }
+            }
+            InsertError::Unproved(text) => {
+                count::retried(count::Step::Insert, Class::Unknown);
+                waiter.hold(Hold::Paused(text));
+                let pause = PAUSE.saturating_mul(1 << attempt.unproved_tries.min(10));
+                attempt.unproved_tries += 1;
+                sleep(pause.min(LONGEST_PAUSE)).await;
+            }
+            InsertError::Unknown(text) => {
+                let is_new = attempt.backoff.attempts() < UNKNOWN_TRIES;
+                let hold = if is_new { Hold::Transient } else { Hold::Paused };
+                count::retried(count::Step::Insert, Class::Unknown);
+                waiter.hold(hold(text));
+                attempt.backoff.wait().await;
+            }
+        }
+        Step::Again
+    }
+
+    /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of
+    /// an expression, a dictionary or a setting which no row can satisfy.
+    async fn takes_none(&self, table: &Table, body: &Body) -> Result<(), String> {
+        let took_none = || self.took_none.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = took_none().as_ref().is_some_and(|(definition, at)| {
+            *definition == table.facts.definition && at.elapsed() < TOOK_NONE
+        });
+        if is_known {
+            return Ok(());
+        }
+        let none = Body::of(table, &body.batch.slice(0, 0), Compression::None)?;
+        let token = uuid::Uuid::new_v4().to_string();
+        let (may_be_async, may_split_for_memory, mark) = (false, false, None);
+        let sending = Sending { token: &token, may_be_async, may_split_for_memory, mark };
+        let sent = self.server.insert(&none, &table.settings, &sending).await;
+        if sent.is_ok() {
+            *took_none() = Some((table.facts.definition.clone(), Instant::now()));
+        }
+        sent.map_err(|failed| {
+            let judged = errors::judge(&failed, self.server.url(), &table.place());
+            errors::hold_of_query(judged.error, ToString::to_string).text().to_owned()
+        })
+    }
+
+    /// Believes a view only if the server knows it as one that reads from this table. That is
+    /// asked now, so that a view created after the table was read counts too. The others on the
+    /// way need no look: they are only reached through the last one. Where there is no such view,
+    /// be it dropped meanwhile, one of a shard's table or made up by a row's value, nobody can tell whether
+    /// the rows are in the table.
+    async fn confirm(&self, error: InsertError, table: &Table, waiter: &Waiter) -> InsertError {
+        let InsertError::View { views, said, .. } = &error else { return error };
+        let (into, Some(view)) = (table.place(), views.last()) else { return error };
+        if until_read(waiter, || table::feeds(&self.server, &into, view)).await {
+            return error;
+        }
+        let text = format!(
+            "`{view}` is no view of `{into}` (any more); the rows are sent again, and may be doubled: {said}"
+        );
+        InsertError::Unproved(text)
+    }
+}

@@ -1,0 +1,176 @@
+//! Materialized views that throw. The table may have the rows of the INSERT, or not: that is looked up,
+//! and decides whether they are sent again, refused, or counted as landed without the view.
+
+use tokio::time::{Instant, sleep};
+
+use super::body::Body;
+use super::engine::Keeping;
+use super::errors::InsertError;
+use super::evidence::Evidence;
+use super::send::Attempt;
+use super::table::{self, Table};
+use super::text::{Place, Said};
+use super::{PAUSE, Sink, until_read};
+use crate::observe::count::{self, Class, Step};
+use crate::observe::status::Waiter;
+use crate::outcome::Hold;
+use std::time::Duration;
+
+/// How long a view that threw is left alone, unless somebody touches it: what it reads may have been mended,
+/// and only the rows can tell.
+const UNTOUCHED: Duration = Duration::from_mins(1);
+
+/// What to do about rows that a view threw on.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Send them again.
+    Again,
+    /// They are in the table, and not in the view that is named.
+    WithoutView(String),
+    /// The error is one of the rows or of the server: act on it as if there were no view.
+    Cause(InsertError),
+}
+
+/// A view's error.
+pub(super) struct Thrown {
+    /// The views on the way, innermost first.
+    pub views: Vec<Place>,
+    /// What ClickHouse said.
+    pub said: Said,
+    /// What the code means apart from the view.
+    pub cause: InsertError,
+}
+
+impl Sink {
+    /// Decides, once the waiting is over that the decision asks for.
+    pub(super) async fn after_view(
+        &self,
+        table: &Table,
+        body: &Body,
+        attempt: &mut Attempt,
+        thrown: Thrown,
+        waiter: &Waiter,
+    ) -> Next {
+        count::retried(Step::Insert, Class::View);
+        let Thrown { views, said, cause } = thrown;
+        let (view, is_transient) = (told(&views), is_transient(&cause));
+        let keeps_nothing = Keeping::of(&table.facts.engine) == Keeping::Nowhere;
+        let evidence = match attempt.has_rows {
+            true => Evidence::Rows,
+            false => self.look_for(table, body, attempt.before, waiter).await,
+        };
+        attempt.has_rows = evidence == Evidence::Rows;
+        attempt.is_unclear |= evidence == Evidence::Unknown;
+        if table.facts.is_deduplicating {
+            // The same token lands once in the table, and the views get what they lack.
+            let text = format!(
+                "{view} threw, and is sent the rows again until it takes them; mend or drop it: {said}"
+            );
+            self.wait(table, &views, is_transient, Some(UNTOUCHED), text, attempt, waiter).await;
+            return Next::Again;
+        }
+        match evidence {
+            // Nothing is stored in front of the view: the record is at fault, or time or an operator heals it.
+            Evidence::NoRows => match cause {
+                InsertError::Schema(_)
+                | InsertError::Unknown(_)
+                | InsertError::Hold(Hold::Paused(_)) => {
+                    let what = if keeps_nothing {
+                        "which keeps no rows"
+                    } else {
+                        "which has none of the rows"
+                    };
+                    let text = format!(
+                        "{view} threw on rows of `{}`, {what}; mend or drop the view: {said}",
+                        table.place()
+                    );
+                    self.wait(table, &views, false, Some(UNTOUCHED), text, attempt, waiter).await;
+                    Next::Again
+                }
+                cause => Next::Cause(cause),
+            },
+            Evidence::Rows => {
+                let text = format!(
+                    "{view} threw; `{}` has the rows and the view does not, and sending them again would \
+                     double them. Mend or drop the view: the host goes on when its definition changes. With \
+                     non_replicated_deduplication_window the table would not need that: {said}",
+                    table.place()
+                );
+                self.wait(table, &views, is_transient, None, text, attempt, waiter).await;
+                count::landed_without_view(body.rows);
+                Next::WithoutView(view)
+            }
+            Evidence::Unknown => {
+                let text = format!(
+                    "{view} threw, and whether `{}` has the rows cannot be told: they are sent again, and may \
+                     be doubled, when the view's definition changes. Mend or drop the view: {said}",
+                    table.place()
+                );
+                self.wait(table, &views, is_transient, None, text, attempt, waiter).await;
+                Next::Again
+            }
+        }
+    }
+
+    /// Waits for time where time heals it, else until somebody touches the view, for `at_most` so long.
+    #[allow(clippy::too_many_arguments)]
+    async fn wait(
+        &self,
+        table: &Table,
+        views: &[Place],
+        is_transient: bool,
+        at_most: Option<Duration>,
+        text: String,
+        attempt: &mut Attempt,
+        waiter: &Waiter,
+    ) {
+        if is_transient {
+            waiter.hold(Hold::Transient(text));
+            return attempt.backoff.wait().await;
+        }
+        let place = table.place();
+        let look = || self.definitions(&place, views);
+        let before = until_read(waiter, look).await;
+        let until = at_most.map(|at_most| Instant::now() + at_most);
+        waiter.hold(Hold::Paused(text.clone()));
+        // One that is gone already was touched since it threw.
+        let mut is_touched = before.contains(&None);
+        while !is_touched && until.is_none_or(|until| Instant::now() < until) {
+            sleep(PAUSE).await;
+            is_touched = look().await.is_ok_and(|now| now != before);
+            waiter.hold(Hold::Paused(text.clone()));
+        }
+    }
+
+    /// What the views are made of, to see whether somebody touched one; nothing of one that is dropped. One
+    /// that the user may not see is there as long as the table lists it.
+    async fn definitions(
+        &self,
+        table: &Place,
+        views: &[Place],
+    ) -> Result<Vec<Option<String>>, Hold> {
+        let mut definitions = table::definitions(&self.server, views).await?;
+        if let (Some(view), Some(last)) = (views.last(), definitions.last_mut())
+            && last.is_none()
+            && table::feeds(&self.server, table, view).await?
+        {
+            *last = Some(String::new());
+        }
+        Ok(definitions)
+    }
+}
+
+fn is_transient(cause: &InsertError) -> bool {
+    matches!(
+        cause,
+        InsertError::Hold(Hold::Transient(_))
+            | InsertError::Memory(_)
+            | InsertError::TooManyPartitions(_)
+    )
+}
+
+/// The view that threw, and those that it was reached through.
+fn told(views: &[Place]) -> String {
+    let names: Vec<String> = views.iter().map(|view| format!("`{view}`")).collect();
+    format!("materialized view {}", names.join(", reached through "))
+}

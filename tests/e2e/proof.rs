@@ -1,0 +1,132 @@
+//! An INSERT counts as landed only by an answer that proves it.
+
+use serde_json::json;
+use sluicegate_tests::Job;
+
+fn record(id: u64) -> String {
+    format!(r#"{{"id":{id},"name":"n{id}"}}"#)
+}
+
+const PLAIN: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
+
+#[tokio::test]
+async fn a_page_with_status_200_is_no_proof_of_an_insert() -> anyhow::Result<()> {
+    let mut job = Job::new(PLAIN).await?;
+    let kind = json!({"http_status": 200, "body": "<html>We are under maintenance</html>"});
+    let fault = json!({"match": "`t`", "times": 1, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "something else than ClickHouse answers"]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_a_proxy_finds_too_large_is_split() -> anyhow::Result<()> {
+    let mut job = Job::new(PLAIN).await?;
+    let kind = json!({"http_status": 413, "body": "<html>413</html>"});
+    let fault = json!({"match": "`t`", "times": 3, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..10).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (10, 0));
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "10\t10");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_keeps_nothing_is_refused_until_a_view_does() -> anyhow::Result<()> {
+    let mut job = Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = Null").await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "engine Null, which keeps no row"]).await?;
+    job.query("CREATE MATERIALIZED VIEW v ENGINE = MergeTree ORDER BY id AS SELECT id FROM t")
+        .await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count() FROM v").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_buffer_is_refused_for_its_destination() -> anyhow::Result<()> {
+    let mut job = Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = Memory").await?;
+    job.query("DROP TABLE t").await?;
+    job.query(&PLAIN.replace("TABLE t", "TABLE stored")).await?;
+    job.query(
+        "CREATE TABLE t AS stored ENGINE = Buffer(currentDatabase(), stored, 1, 1, 2, 1, 2, 1, 2)",
+    )
+    .await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "engine Buffer", "set CLICKHOUSE_TABLE to the destination"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    host.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_in_front_of_which_nothing_is_stored_costs_the_record_that_it_throws_on()
+-> anyhow::Result<()> {
+    let mut job = Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = Null").await?;
+    job.query("CREATE TABLE stored (id UInt64, size UInt64) ENGINE = MergeTree ORDER BY id")
+        .await?;
+    job.query("CREATE MATERIALIZED VIEW v TO stored AS SELECT id, toUInt64(name) AS size FROM t")
+        .await?;
+    let name = |id: u64| if id == 17 { "x".to_owned() } else { id.to_string() };
+    job.produce((0..100).map(|id| format!(r#"{{"id":{id},"name":"{}"}}"#, name(id)))).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (99, 1));
+    assert_eq!(job.query("SELECT uniqExact(id), countIf(id = 17) FROM stored").await?, "99\t0");
+    assert_eq!(job.dead_letters()?[0].reason(), "insert_refused");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_whose_target_has_no_room_loses_nothing() -> anyhow::Result<()> {
+    let mut job = Job::new(PLAIN).await?;
+    job.query(
+        "CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id SETTINGS \
+         parts_to_throw_insert = 1, parts_to_delay_insert = 1, max_delay_to_insert = 1",
+    )
+    .await?;
+    job.query("SYSTEM STOP MERGES seen").await?;
+    job.query("INSERT INTO seen SELECT 1000").await?;
+    job.query("INSERT INTO seen SELECT 1001").await.ok();
+    job.query("CREATE MATERIALIZED VIEW v TO seen AS SELECT id FROM t").await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting", "default.v"]).await?;
+    job.query("TRUNCATE TABLE seen").await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT uniqExact(id) FROM t").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_alter_while_an_insert_is_held_cuts_no_value() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, v Int64) ENGINE = MergeTree ORDER BY id").await?;
+    let kind = json!({"code": 252, "text": "Too many parts (3000 in all)"});
+    job.stack
+        .fault(&serde_json::from_value(json!({"match": "`t`", "times": null, "kind": kind}))?)
+        .await?;
+    job.produce(
+        (0..10).map(|id| format!(r#"{{"id":{id},"v":{}}}"#, if id == 3 { 300 } else { id })),
+    )
+    .await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting", "252"]).await?;
+    job.query("ALTER TABLE t MODIFY COLUMN v Int8").await?;
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (9, 1));
+    assert_eq!(job.query("SELECT count(), sum(v) FROM t").await?, "9\t42");
+    Ok(())
+}
