@@ -14,6 +14,7 @@ use super::body::Body;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
 use crate::config::{ClickHouse, Compression};
+use crate::outcome::Hold;
 
 /// Longest wait for the answer to a query: it reads a few rows of the system's tables.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,6 +172,28 @@ impl Server {
     }
 }
 
+/// Sees to it that ClickHouse answers, with the headers that prove an INSERT: a proxy may answer in its
+/// stead, or drop them.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn prove(server: &Server) -> Result<(), Hold> {
+    let asked = async {
+        let mut answer = server.query("SELECT 1").fetch_bytes("TSV")?;
+        answer.collect().await?;
+        Ok(answer.summary().and_then(|summary| summary.written_rows()))
+    };
+    if super::table::answered(server, asked).await?.is_none() {
+        return Err(Hold::Paused(format!(
+            "answers from CLICKHOUSE_HOST {} come without ClickHouse's header X-ClickHouse-Summary, by which \
+             it tells how many rows are written: look for a proxy that drops it, or a server before 20.8",
+            server.url()
+        )));
+    }
+    server.set_proved(true);
+    Ok(())
+}
+
 fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     if let Some(path) = &config.ca_location {
@@ -195,7 +218,6 @@ mod tests {
 
     use super::*;
     use crate::config::{KeyValues, Secret};
-    use crate::outcome::Hold;
 
     #[tokio::test]
     async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::client::Server;
-use super::table::{Facts, Target, engine_of, views};
+use super::table::{Facts, answered, target_of};
 use super::text::Place;
 use crate::outcome::Hold;
 
@@ -116,6 +116,48 @@ fn own(of: &Place, engine: &str) -> Verdict {
              loses those that its destination refuses: set CLICKHOUSE_TABLE to the destination"
         )),
     }
+}
+
+/// Where a materialized view stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    /// In a table of its own, of this engine.
+    Inner(String),
+    /// In the table that it names.
+    Named(Place),
+}
+
+/// The views that read from a table, as far as the user may see them, with where they store.
+async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold> {
+    let query = server
+        .query(
+            "SELECT v.database, v.name, v.create_table_query FROM system.tables v \
+             WHERE v.engine = 'MaterializedView' AND has((SELECT \
+             arrayZip(dependencies_database, dependencies_table) FROM system.tables \
+             WHERE database = ? AND name = ?), (v.database, v.name))",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    let views: Vec<(String, String, String)> = answered(server, query.fetch_all()).await?;
+    let view = |(database, name, statement): (String, String, String)| {
+        let inner = || {
+            let engine = statement.split_once(" ENGINE = ").map_or("", |(_, rest)| rest);
+            let end = engine.find(|c: char| !c.is_alphanumeric()).unwrap_or(engine.len());
+            Target::Inner(engine.get(..end).unwrap_or_default().to_owned())
+        };
+        let target = target_of(&statement).map_or_else(inner, Target::Named);
+        (Place { database, name }, target)
+    };
+    Ok(views.into_iter().map(view).collect())
+}
+
+/// The engine of a table; `None` where there is none, or the user may not see it.
+async fn engine_of(server: &Server, of: &Place) -> Result<Option<String>, Hold> {
+    let query = server
+        .query("SELECT engine FROM system.tables WHERE database = ? AND name = ?")
+        .bind(&of.database)
+        .bind(&of.name);
+    answered(server, query.fetch_optional()).await
 }
 
 #[cfg(test)]

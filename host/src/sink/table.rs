@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clickhouse::sql::Identifier;
 
-use super::client::Server;
+use super::client::{Server, prove};
 use super::errors::{InsertError, classify, hold_of_query};
 use super::settings::{Settings, needed_settings};
 use super::text::Place;
@@ -82,25 +82,6 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
     let settings = needed_settings(server, &schema, &facts).await?;
     Ok(Table { schema: Arc::new(schema), settings, facts })
-}
-
-/// Sees to it that ClickHouse answers, with the headers that prove an INSERT: a proxy may answer in its
-/// stead, or drop them.
-async fn prove(server: &Server) -> Result<(), Hold> {
-    let asked = async {
-        let mut answer = server.query("SELECT 1").fetch_bytes("TSV")?;
-        answer.collect().await?;
-        Ok(answer.summary().and_then(|summary| summary.written_rows()))
-    };
-    if answered(server, asked).await?.is_none() {
-        return Err(Hold::Paused(format!(
-            "answers from CLICKHOUSE_HOST {} come without ClickHouse's header X-ClickHouse-Summary, by which \
-             it tells how many rows are written: look for a proxy that drops it, or a server before 20.8",
-            server.url()
-        )));
-    }
-    server.set_proved(true);
-    Ok(())
 }
 
 /// Reads what the server says of a table.
@@ -309,54 +290,6 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
     Ok(found > 0)
 }
 
-/// Where a materialized view stores.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// In a table of its own, of this engine.
-    Inner(String),
-    /// In the table that it names.
-    Named(Place),
-}
-
-/// The views that read from a table, as far as the user may see them, with where they store.
-///
-/// # Errors
-/// What to wait for, as of [`read`].
-pub async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold> {
-    let query = server
-        .query(
-            "SELECT v.database, v.name, v.create_table_query FROM system.tables v \
-             WHERE v.engine = 'MaterializedView' AND has((SELECT \
-             arrayZip(dependencies_database, dependencies_table) FROM system.tables \
-             WHERE database = ? AND name = ?), (v.database, v.name))",
-        )
-        .bind(&of.database)
-        .bind(&of.name);
-    let views: Vec<(String, String, String)> = answered(server, query.fetch_all()).await?;
-    let view = |(database, name, statement): (String, String, String)| {
-        let inner = || {
-            let engine = statement.split_once(" ENGINE = ").map_or("", |(_, rest)| rest);
-            let end = engine.find(|c: char| !c.is_alphanumeric()).unwrap_or(engine.len());
-            Target::Inner(engine.get(..end).unwrap_or_default().to_owned())
-        };
-        let target = target_of(&statement).map_or_else(inner, Target::Named);
-        (Place { database, name }, target)
-    };
-    Ok(views.into_iter().map(view).collect())
-}
-
-/// The engine of a table; `None` where there is none, or the user may not see it.
-///
-/// # Errors
-/// What to wait for, as of [`read`].
-pub async fn engine_of(server: &Server, of: &Place) -> Result<Option<String>, Hold> {
-    let query = server
-        .query("SELECT engine FROM system.tables WHERE database = ? AND name = ?")
-        .bind(&of.database)
-        .bind(&of.name);
-    answered(server, query.fetch_optional()).await
-}
-
 /// The tables that views of this one fill, each with the view's name.
 ///
 /// # Errors
@@ -383,7 +316,7 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, 
 }
 
 /// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.
-fn target_of(statement: &str) -> Option<Place> {
+pub fn target_of(statement: &str) -> Option<Place> {
     let (_, rest) = statement.split_once(" TO ")?;
     let (database, rest) = name(rest)?;
     let (name, _) = name(rest.strip_prefix('.')?)?;
