@@ -186,7 +186,8 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     if super::table::answered(server, asked).await?.is_none() {
         return Err(Hold::Paused(format!(
             "answers from CLICKHOUSE_HOST {} come without ClickHouse's header X-ClickHouse-Summary, by which \
-             it tells how many rows are written: look for a proxy that drops it, or a server before 20.8",
+             it tells how many rows are written: something else answers there, a proxy drops it, or the \
+             server is older than 20.8",
             server.url()
         )));
     }

@@ -129,6 +129,8 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     match error {
         Error::BadResponse(text) => match code_of(text) {
             Some(code) => classify_code(code, text, None),
+            // As the client words an answer that is no result.
+            None if text.starts_with("Could not read columns header") => stranger(url),
             // A proxy's page or a cut response.
             None => {
                 let text = format!("CLICKHOUSE_HOST {url} answered: {}", loggable(text));
@@ -136,15 +138,17 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
             }
         },
         Error::Network(_) | Error::TimedOut => InsertError::Hold(unreached(error, url)),
-        Error::InvalidColumnsHeader(_) | Error::SchemaMismatch(_) => {
-            let text = format!(
-                "something else than ClickHouse answers at CLICKHOUSE_HOST {url}: look at its host and \
-                 its port, by custom 8123 for http and 8443 for https"
-            );
-            InsertError::Hold(Hold::Paused(text))
-        }
+        Error::InvalidColumnsHeader(_) => stranger(url),
         _ => InsertError::Unknown(chain(error)),
     }
+}
+
+/// An answer that is none of ClickHouse's.
+fn stranger(url: &str) -> InsertError {
+    InsertError::Hold(Hold::Paused(format!(
+        "something else than ClickHouse answers at CLICKHOUSE_HOST {url}: look at its host and its port, by \
+         custom 8123 for http and 8443 for https"
+    )))
 }
 
 /// A server that no answer came from: an operator's where certificates or protocols do not fit.
@@ -207,6 +211,8 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     // Whether it quotes rows is not known, unless there are none.
     let unknown = || InsertError::Unknown(into.map_or(short.clone(), |_| said().to_string()));
     match code {
+        // The database of the request itself.
+        81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
         117 if head.contains("Arrow IPC") || head.contains("stream is empty") => return unknown(),
         252 if message.starts_with("Too many partitions") => {
@@ -260,6 +266,7 @@ fn login(code: u32) -> Option<&'static str> {
         192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
         201 => "a quota is used up; raise it for CLICKHOUSE_USER",
         27 | 115 | 452 => "look at CLICKHOUSE_SETTINGS",
+        81 => "look at CLICKHOUSE_DATABASE",
         _ => return None,
     })
 }

@@ -201,11 +201,12 @@ pub async fn count_of_token(
     answered(server, query.fetch_one()).await
 }
 
-/// The server's version: that it answers, and takes the user.
+/// The server's version: that it answers, with the headers that prove an INSERT, and takes the user.
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
+    prove(server).await?;
     answered(server, server.query("SELECT version()").fetch_one()).await
 }
 
