@@ -181,7 +181,7 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     let asked = async {
         let mut answer = server.query("SELECT 1").fetch_bytes("TSV")?;
         answer.collect().await?;
-        Ok(answer.summary().and_then(|summary| summary.written_rows()))
+        Ok(answer.summary().and_then(clickhouse::QuerySummary::written_rows))
     };
     if super::table::answered(server, asked).await?.is_none() {
         return Err(Hold::Paused(format!(

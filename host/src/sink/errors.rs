@@ -291,7 +291,7 @@ pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold
         };
         return Hold::Paused(look.map_or(text.clone(), |look| format!("{text}; {look}")));
     }
-    hold_of_query(classify(error, server.url()), |said| said.to_string())
+    hold_of_query(classify(error, server.url()), ToString::to_string)
 }
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's. `tell` says

@@ -96,7 +96,7 @@ impl Left {
                 "raise max_partitions_per_insert_block in CLICKHOUSE_SETTINGS and restart, or partition \
                  the table by less"
             }
-            Refusal::TooLarge(_) => "raise what the proxy takes, or lower MAX_RECORD_BYTES",
+            Refusal::TooLarge(_) => "raise the size of bodies that the proxy takes",
             _ => "raise the memory of CLICKHOUSE_USER",
         };
         Self::TooLarge(Hold::Paused(format!(

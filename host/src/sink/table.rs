@@ -268,7 +268,7 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
         InsertError::Hold(hold) => hold,
         error => match hold_of_query(error, |said| said.whole().to_owned()) {
             Hold::Paused(text) => Hold::Paused(format!("reading the table: {text}")),
-            hold => hold,
+            transient @ Hold::Transient(_) => transient,
         },
     }
 }
