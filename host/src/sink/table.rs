@@ -291,6 +291,22 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
     Ok(found > 0)
 }
 
+/// Whether a table lists the view as one that reads from it. Tables list views that the user may not see.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn is_listed(server: &Server, view: &Place) -> Result<bool, Hold> {
+    let query = server
+        .query(
+            "SELECT count() FROM system.tables WHERE \
+             has(arrayZip(dependencies_database, dependencies_table), (?, ?))",
+        )
+        .bind(&view.database)
+        .bind(&view.name);
+    let found: u64 = answered(server, query.fetch_one()).await?;
+    Ok(found > 0)
+}
+
 /// The tables that views of this one fill, each with the view's name.
 ///
 /// # Errors

@@ -66,7 +66,9 @@ impl Sink {
             let text = format!(
                 "{view} threw, and is sent the rows again until it takes them; mend or drop it: {said}"
             );
-            self.wait(table, &views, is_transient, Some(UNTOUCHED), text, attempt, waiter).await;
+            let at_most = if is_transient { attempt.backoff.next_delay() } else { UNTOUCHED };
+            self.wait(&table.place(), &views, hold(is_transient, text), Some(at_most), waiter)
+                .await;
             return Next::Again;
         }
         match evidence {
@@ -84,7 +86,8 @@ impl Sink {
                         "{view} threw on rows of `{}`, {what}; mend or drop the view: {said}",
                         table.place()
                     );
-                    self.wait(table, &views, false, Some(UNTOUCHED), text, attempt, waiter).await;
+                    let hold = Hold::Paused(text);
+                    self.wait(&table.place(), &views, hold, Some(UNTOUCHED), waiter).await;
                     Next::Again
                 }
                 cause => Next::Cause(cause),
@@ -96,7 +99,8 @@ impl Sink {
                      non_replicated_deduplication_window the table would not need that: {said}",
                     table.place()
                 );
-                self.wait(table, &views, is_transient, None, text, attempt, waiter).await;
+                let at_most = is_transient.then_some(PAUSE);
+                self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter).await;
                 count::landed_without_view(body.rows);
                 Next::WithoutView(view)
             }
@@ -106,58 +110,54 @@ impl Sink {
                      be doubled, when the view's definition changes. Mend or drop the view: {said}",
                     table.place()
                 );
-                self.wait(table, &views, is_transient, None, text, attempt, waiter).await;
+                let at_most = is_transient.then_some(UNTOUCHED);
+                self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter).await;
                 Next::Again
             }
         }
     }
 
-    /// Waits for time where time heals it, else until somebody touches the view, for `at_most` so long.
-    #[allow(clippy::too_many_arguments)]
+    /// Waits until somebody touches the view, for `at_most` so long.
     async fn wait(
-        &self,
-        table: &Table,
-        views: &[Place],
-        is_transient: bool,
-        at_most: Option<Duration>,
-        text: String,
-        attempt: &mut Attempt,
-        waiter: &Waiter,
-    ) {
-        if is_transient {
-            waiter.hold(Hold::Transient(text));
-            return attempt.backoff.wait().await;
-        }
-        let place = table.place();
-        let look = || self.definitions(&place, views);
-        let before = until_read(waiter, look).await;
-        let until = at_most.map(|at_most| Instant::now() + at_most);
-        waiter.hold(Hold::Paused(text.clone()));
-        // One that is gone already was touched since it threw.
-        let mut is_touched = before.contains(&None);
-        while !is_touched && until.is_none_or(|until| Instant::now() < until) {
-            sleep(PAUSE).await;
-            is_touched = look().await.is_ok_and(|now| now != before);
-            waiter.hold(Hold::Paused(text.clone()));
-        }
-    }
-
-    /// What the views are made of, to see whether somebody touched one; nothing of one that is dropped. One
-    /// that the user may not see is there as long as the table lists it.
-    async fn definitions(
         &self,
         table: &Place,
         views: &[Place],
-    ) -> Result<Vec<Option<String>>, Hold> {
+        hold: Hold,
+        at_most: Option<Duration>,
+        waiter: &Waiter,
+    ) {
+        let until = at_most.map(|at_most| Instant::now() + at_most);
+        waiter.hold(hold);
+        let look = || self.definitions(views);
+        let before = until_read(waiter, look).await;
+        // One that is gone already was touched since it threw.
+        let mut is_touched = before.contains(&None);
+        while !is_touched {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+            sleep(left.unwrap_or(PAUSE).min(PAUSE)).await;
+            is_touched = look().await.is_ok_and(|now| now != before);
+        }
+        tracing::info!(%table, "a materialized view of the table was changed");
+    }
+
+    /// What the views are made of, to see whether somebody touched one; nothing of one that is dropped. One
+    /// that the user may not see is there as long as a table lists it among its dependencies.
+    async fn definitions(&self, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
         let mut definitions = table::definitions(&self.server, views).await?;
-        if let (Some(view), Some(last)) = (views.last(), definitions.last_mut())
-            && last.is_none()
-            && table::feeds(&self.server, table, view).await?
-        {
-            *last = Some(String::new());
+        for (view, definition) in views.iter().zip(&mut definitions) {
+            if definition.is_none() && table::is_listed(&self.server, view).await? {
+                *definition = Some(String::new());
+            }
         }
         Ok(definitions)
     }
+}
+
+fn hold(is_transient: bool, text: String) -> Hold {
+    if is_transient { Hold::Transient(text) } else { Hold::Paused(text) }
 }
 
 fn is_transient(cause: &InsertError) -> bool {
