@@ -12,7 +12,8 @@ use super::client::Server;
 use super::codes::{self, Class, Leaves};
 use super::post::Failed;
 use super::text::{
-    Place, Said, code_of, is_computed, is_over_rows, loggable, message, views_of, violated,
+    Place, Said, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
+    violated,
 };
 use crate::outcome::Hold;
 
@@ -211,6 +212,10 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     // Whether it quotes rows is not known, unless there are none.
     let unknown = || InsertError::Unknown(into.map_or(short.clone(), |_| said().to_string()));
     match code {
+        // Of the states of sumMap, which are merged as they are inserted.
+        36 if message.starts_with("Sizes of keys and values arrays do not match") => {
+            return InsertError::Data(said());
+        }
         // The database of the request itself.
         81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
@@ -220,15 +225,24 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         }
         _ => {}
     }
+    let class = codes::find(code).map(|code| code.class);
+    if is_lookup(text) && !matches!(class, Some(Class::Transient | Class::Memory)) {
+        let text = format!("{}; a dictionary or a Join table that the table reads fails", said());
+        return InsertError::Hold(Hold::Paused(text));
+    }
     let perhaps = |is_of_rows: bool, otherwise: InsertError| match is_of_rows {
         true => InsertError::Data(said()),
         false => otherwise,
     };
-    let (is_computed, is_over_rows) = (is_computed(text), is_over_rows(text));
-    match codes::find(code).map(|code| code.class) {
+    let is_computed = is_computed(text);
+    // A broken body reads like one whose offsets are out of bounds.
+    let is_over_rows = if code == 69 { is_computed } else { is_over_rows(text) };
+    match class {
         Some(Class::Data) => InsertError::Data(said()),
-        Some(Class::Schema) => perhaps(is_computed, InsertError::Schema(short)),
-        Some(Class::DataOrSchema) => perhaps(is_over_rows, InsertError::Schema(short)),
+        // What a conversion refuses by type it refuses for all rows.
+        Some(Class::Schema | Class::DataOrSchema) => {
+            perhaps(is_computed, InsertError::Schema(short))
+        }
         Some(Class::DataOrOperator) => perhaps(is_over_rows, operator(code, &short)),
         Some(Class::Memory) => InsertError::Memory(short),
         Some(Class::Transient) => InsertError::Hold(Hold::Transient(match hint(code) {
@@ -377,6 +391,11 @@ mod tests {
             let error = thrown(code, "x");
             assert!(matches!(error, InsertError::Data(_)), "{code}: {error:?}");
         }
+        let dictionary =
+            "Code: 481. DB::Exception: x: while executing 'FUNCTION dictGet('d' :: 1)'";
+        assert!(matches!(class(dictionary), InsertError::Hold(Hold::Paused(_))));
+        let tried = "Code: 44. DB::Exception: x: while executing function f on arguments a String";
+        assert!(matches!(class(tried), InsertError::Schema(_)));
         for code in [159, 241, 394, 497] {
             let error = thrown(code, "x");
             assert!(!matches!(error, InsertError::Data(_)), "{code}");

@@ -179,6 +179,11 @@ impl Sink {
             InsertError::View { said, .. } => InsertError::Unproved(said.to_string()),
             error => error,
         };
+        let is_of_rows = matches!(error, InsertError::Violation(_) | InsertError::Data(_));
+        if is_of_rows && !self.look.is_as_read(table).await {
+            let text = format!("`{}` was altered as rows for it were refused", table.place());
+            return Step::Refused(Refusal::Schema(text));
+        }
         match error {
             InsertError::View { .. } => {}
             InsertError::Violation(said) => return Step::Refused(Refusal::Data(said)),

@@ -97,14 +97,22 @@ impl fmt::Display for Said {
     }
 }
 
-/// Whether an expression was computed over rows, or a value converted, when the error was thrown.
+/// Whether an expression was computed over rows when the error was thrown. An expression that is tried at
+/// analysis reads `while executing function f on arguments`, and is none of a row's.
 pub fn is_computed(text: &str) -> bool {
-    [": while executing 'FUNCTION", ": while converting"].iter().any(|words| text.contains(words))
+    text.contains(": while executing 'FUNCTION")
 }
 
-/// The same, or rows were read or written at least.
+/// The same, or rows were read, converted or written at least.
 pub fn is_over_rows(text: &str) -> bool {
-    text.contains("hile executing") || text.contains("hile converting")
+    is_computed(text) || text.contains(": While executing ") || text.contains(": while converting")
+}
+
+/// Whether the expression looked something up elsewhere: what a dictionary throws is about its source.
+pub fn is_lookup(text: &str) -> bool {
+    ["dict", "joinGet"]
+        .iter()
+        .any(|name| text.contains(&format!("while executing 'FUNCTION {name}")))
 }
 
 /// The text of an error that is not about rows, at most 500 characters of it. Where an expression
