@@ -14,7 +14,7 @@ use crate::plans::{Draft, Plans, Range, Taken};
 use crate::record::{Batch, Origin, TopicPartition};
 use crate::schema::plan::ColumnPlan;
 use crate::schema::source::{Metadata, Source};
-use crate::sink::{Inserted, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
+use crate::sink::{Inserted, Landed, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
 use crate::tables::{Known, Tables};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
@@ -124,10 +124,14 @@ impl PlannedBatch {
                 continue;
             }
             let refused = match self.send(sink, known, rows, &piece).await {
-                Ok(()) => {
+                Ok(landed) if landed.is_proved => {
                     inserted.landed.extend(piece.origins(rows.origins));
                     self.settle();
                     continue;
+                }
+                Ok(_) => {
+                    let text = "a try without an answer may have left the token without the rows";
+                    Refused { refusal: Refusal::Aged(text.to_owned()), may_have_landed: true }
                 }
                 Err(refused) => refused,
             };
@@ -199,7 +203,7 @@ impl PlannedBatch {
         known: &Known,
         rows: &Rows<'_>,
         piece: &Piece,
-    ) -> Result<(), Refused> {
+    ) -> Result<Landed, Refused> {
         let never = |refusal| Refused { refusal, may_have_landed: false };
         // What was sent once is sent as it is: the average row of another batch decided then.
         let is_sent = self.open.front().is_some_and(|open| open.is_sent);
@@ -212,7 +216,9 @@ impl PlannedBatch {
         let table = &known.table;
         let schema = |text| never(Refusal::Schema(text));
         let print = sink.print(table, &slice).await.map_err(schema)?;
-        let Some(Open { end, planned, is_sent, .. }) = self.open.front() else { return Ok(()) };
+        let Some(Open { end, planned, is_sent, .. }) = self.open.front() else {
+            return Ok(Landed { is_proved: true, without_view: None });
+        };
         let range = match planned {
             // What was never sent may be planned anew, so that the plan tells what is sent.
             Some(range) if *is_sent || range.planned.print == print => *range,
@@ -234,9 +240,12 @@ impl PlannedBatch {
         let sent = sink.send_planned(table, &body, &token, range.planned.mark).await;
         if let Some(open) = self.open.front_mut() {
             open.planned = Some(range);
-            open.is_sent |= sent.as_ref().is_err_and(|refused| refused.may_have_landed);
+            open.is_sent |= match &sent {
+                Ok(landed) => !landed.is_proved,
+                Err(refused) => refused.may_have_landed,
+            };
         }
-        sent.map(drop)
+        sent
     }
 
     /// What became of the first range, of which the server has just refused rows.

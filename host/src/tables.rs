@@ -261,7 +261,7 @@ impl Tables {
 
 impl Look for Tables {
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool> {
-        Box::pin(async { self.read().await.table == *table })
+        Box::pin(async { self.read().await.table.takes_rows_of(table) })
     }
 }
 

@@ -127,6 +127,7 @@ mod tests {
             engine: "MergeTree".into(),
             is_deduplicating: true,
             has_views: false,
+            is_queued: false,
             window: Some(100),
             partition_columns: Vec::new(),
             volatile_partition: None,

@@ -159,7 +159,8 @@ impl Server {
             ("insert_deduplication_token", sending.token),
             ("async_insert", if is_async { "1" } else { "0" }),
         ];
-        let waited = is_async.then_some(("wait_for_async_insert", "1"));
+        // A table may have the queue on by a setting of its own.
+        let waited = [("wait_for_async_insert", "1")];
         let planned = if sending.mark.is_some() { PLANNED } else { &[] };
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
         let all = own.into_iter().chain(waited).chain(settings);
@@ -172,23 +173,35 @@ impl Server {
     }
 }
 
-/// Sees to it that ClickHouse answers, with the headers that prove an INSERT: a proxy may answer in its
-/// stead, or drop them.
+/// Sees to it that ClickHouse answers, with the headers that prove an INSERT, and that it gets the settings of
+/// the request: a proxy may answer in its stead, or drop either.
 ///
 /// # Errors
 /// What to wait for, as of [`super::read`].
 pub async fn prove(server: &Server) -> Result<(), Hold> {
+    const SETTING: &str = "insert_deduplication_token";
+    let token = uuid::Uuid::new_v4().to_string();
     let asked = async {
-        let mut answer = server.query("SELECT 1").fetch_bytes("TSV")?;
-        answer.collect().await?;
-        Ok(answer.summary().and_then(clickhouse::QuerySummary::written_rows))
+        let query = server.query("SELECT getSetting(?)").bind(SETTING);
+        let mut answer = query.with_setting(SETTING, &token).fetch_bytes("TSV")?;
+        let told = answer.collect().await?;
+        // Some servers of 2025 leave counts of 0 out; that of the rows read is 1.
+        let has_counts = answer.summary().and_then(clickhouse::QuerySummary::read_rows) > Some(0);
+        Ok((has_counts, told))
     };
-    if super::table::answered(server, asked).await?.is_none() {
+    let (has_counts, told) = super::table::answered(server, asked).await?;
+    let url = server.url();
+    if !has_counts {
         return Err(Hold::Paused(format!(
-            "answers from CLICKHOUSE_HOST {} come without ClickHouse's header X-ClickHouse-Summary, by which \
-             it tells how many rows are written: something else answers there, a proxy drops it, or the \
-             server is older than 20.8",
-            server.url()
+            "answers from CLICKHOUSE_HOST {url} come without the counts of ClickHouse's header \
+             X-ClickHouse-Summary, by which it tells how many rows are written: something else answers \
+             there, a proxy drops the header, or the server is older than 22.5"
+        )));
+    }
+    if told.trim_ascii() != token.as_bytes() {
+        return Err(Hold::Paused(format!(
+            "ClickHouse at CLICKHOUSE_HOST {url} does not get the settings of a request ({SETTING}): a proxy \
+             drops them; let it pass every parameter, or connect to ClickHouse itself"
         )));
     }
     server.set_proved(true);

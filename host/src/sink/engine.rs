@@ -7,6 +7,7 @@ use super::client::Server;
 use super::table::{Facts, answered, target_of};
 use super::text::Place;
 use crate::outcome::Hold;
+use crate::schema::quoted::identifier;
 
 /// Most tables behind a table without rows of its own that are looked at.
 const MAX_TARGETS: usize = 100;
@@ -58,6 +59,15 @@ pub enum Verdict {
 /// # Errors
 /// What to wait for, as of [`super::read`].
 pub async fn judge(server: &Server, place: &Place, facts: &Facts) -> Result<Verdict, Hold> {
+    if facts.is_queued {
+        return Ok(Verdict::Unfit(format!(
+            "table `{place}` has the setting async_insert = 1, by which an INSERT is flushed together with those \
+             of others, so that a refusal is nobody's: run ALTER TABLE {}.{} MODIFY SETTING async_insert = 0, and \
+             leave the queue to CLICKHOUSE_ASYNC_INSERT",
+            identifier(&place.database),
+            identifier(&place.name)
+        )));
+    }
     if Keeping::of(&facts.engine) != Keeping::Nowhere {
         return Ok(own(place, &facts.engine));
     }

@@ -279,7 +279,10 @@ fn login(code: u32) -> Option<&'static str> {
     Some(match code {
         192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
         201 => "a quota is used up; raise it for CLICKHOUSE_USER",
-        27 | 115 | 452 => "look at CLICKHOUSE_SETTINGS",
+        27 | 115 => "look at CLICKHOUSE_SETTINGS",
+        452 | 471 | 472 => {
+            "a constraint in CLICKHOUSE_USER's profile forbids a setting of the host or of CLICKHOUSE_SETTINGS"
+        }
         81 => "look at CLICKHOUSE_DATABASE",
         _ => return None,
     })

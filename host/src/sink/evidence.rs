@@ -1,29 +1,27 @@
 //! Whether the rows of an INSERT are in the table, where its answer does not tell: by the parts that came
-//! since it was sent, and by some of its rows in them.
+//! since it was sent, and by what the values in them amount to.
 //!
 //! It is asked of plain MergeTree tables that deduplicate or have views. The table's log of deduplication
 //! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
 //! proof of rows; and a view may throw before the table has its part, or behind it.
 
-use arrow_array::cast::AsArray as _;
-use arrow_array::types::{
-    Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
 use clickhouse::sql::Identifier;
 
 use super::Sink;
 use super::body::Body;
 use super::engine::Keeping;
+use super::sums::{Sum, sums};
 use super::table::{self, Facts, Table};
+use crate::blocking;
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
+use crate::retry::Backoff;
 
-/// Most columns by which a row is told from others.
-const MAX_COLUMNS: usize = 8;
 /// Most parts that are looked at.
 const MAX_PARTS: usize = 1_000;
+
+/// How often the server is asked before what is asked counts as not known: an outage ends by other means.
+const MAX_TRIES: u32 = 20;
 
 /// What is known of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +57,8 @@ impl Sink {
         if !tells(&table.facts) {
             return None;
         }
-        Some(super::until_read(waiter, || table::last_block(&self.server, table)).await)
+        // A user may lack the right to look at parts, and still insert.
+        self.asked(waiter, || table::last_block(&self.server, table)).await
     }
 
     /// Whether the rows of a body that was sent are in the table. `before` is where its parts stood.
@@ -74,16 +73,37 @@ impl Sink {
             return Evidence::NoRows;
         }
         let Some(before) = before else { return Evidence::Unknown };
-        let parts = super::until_read(waiter, || self.parts_behind(table, before)).await;
-        let Some(parts) = candidates(&parts, body.rows as u64, &table.facts) else {
+        let Some(parts) = self.asked(waiter, || self.parts_behind(table, before)).await else {
+            return Evidence::Unknown;
+        };
+        let Some(candidates) = candidates(&parts, body.rows as u64, &table.facts) else {
             return if parts.is_empty() { Evidence::NoRows } else { Evidence::Unknown };
         };
-        let samples = samples(table, &body.batch);
-        if samples.is_empty() {
+        let (of, rows) = (table.clone(), body.batch.clone());
+        let Some(sums) = blocking::run(move || sums(&of, &rows)).await else {
             return Evidence::Unknown;
+        };
+        match self.asked(waiter, || self.has_rows(table, &candidates, &sums)).await {
+            Some(true) => Evidence::Rows,
+            Some(false) | None => Evidence::Unknown,
         }
-        let found = super::until_read(waiter, || self.has_rows(table, &parts, &samples)).await;
-        if found { Evidence::Rows } else { Evidence::Unknown }
+    }
+
+    /// Asks until the server answers; `None` where it answers that it does not tell.
+    async fn asked<T, F>(&self, waiter: &Waiter, ask: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, Hold>>,
+    {
+        let mut backoff = Backoff::default();
+        while backoff.attempts() < MAX_TRIES {
+            match ask().await {
+                Ok(answer) => return Some(answer),
+                Err(Hold::Paused(_)) => return None,
+                Err(transient) => waiter.hold(transient),
+            }
+            backoff.wait().await;
+        }
+        None
     }
 
     async fn parts_behind(&self, table: &Table, before: u64) -> Result<Vec<Part>, Hold> {
@@ -105,99 +125,63 @@ impl Sink {
         Ok(found.into_iter().map(part).collect())
     }
 
-    /// Whether these parts hold each sample.
+    /// Whether the values of one of these sets of parts amount to the sums.
     async fn has_rows(
         &self,
         table: &Table,
-        parts: &[String],
-        samples: &[Vec<(String, String)>],
+        candidates: &Candidates,
+        sums: &[Sum],
     ) -> Result<bool, Hold> {
-        let one = |sample: &Vec<(String, String)>| {
-            let columns = vec!["toString(?) = ?"; sample.len()].join(" AND ");
-            format!("countIf({columns}) > 0")
+        let one = |sum: &Sum| format!("assumeNotNull(sum({})) = toInt128(?)", sum.expression);
+        let all: Vec<String> = sums.iter().map(one).collect();
+        let (grouped, parts) = match candidates {
+            Candidates::Together(parts) => ("tuple()", parts),
+            Candidates::Alone(parts) => ("_part", parts),
         };
-        let all: Vec<String> = samples.iter().map(one).collect();
-        let sql = format!("SELECT toBool({}) FROM ?.? WHERE _part IN ?", all.join(" AND "));
-        let mut query = self.server.query(&sql);
-        for (column, value) in samples.iter().flatten() {
-            query = query.bind(Identifier(column)).bind(value);
-        }
-        let query = query
+        let sql = format!(
+            "SELECT count() FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? GROUP BY k HAVING {})",
+            all.join(" AND ")
+        );
+        let query = self.server.query(&sql);
+        let mut query = query
             .bind(Identifier(&table.schema.database))
             .bind(Identifier(&table.schema.table))
             .bind(parts);
-        table::answered(&self.server, query.fetch_one()).await
+        for sum in sums {
+            query = query.bind(Identifier(&sum.column)).bind(sum.sum.to_string());
+        }
+        let found: u64 = table::answered(&self.server, query.fetch_one()).await?;
+        Ok(found > 0)
     }
+}
+
+/// Names of the parts that may hold the rows of an INSERT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Candidates {
+    /// All of them together.
+    Together(Vec<String>),
+    /// One of them.
+    Alone(Vec<String>),
 }
 
 /// The parts that may be those of an INSERT of so many rows: all that came since where they have as many
 /// rows together, else one that has them alone. `None` where there are no such parts.
-fn candidates(parts: &[Part], rows: u64, facts: &Facts) -> Option<Vec<String>> {
+fn candidates(parts: &[Part], rows: u64, facts: &Facts) -> Option<Candidates> {
     let inserted: Vec<&Part> = parts.iter().filter(|part| part.is_inserted).collect();
     let names = |of: &[&Part]| of.iter().map(|part| part.name.clone()).collect();
     if !inserted.is_empty() && inserted.iter().map(|part| part.rows).sum::<u64>() == rows {
-        return Some(names(&inserted));
+        return Some(Candidates::Together(names(&inserted)));
     }
     if !facts.partition_columns.is_empty() {
         return None;
     }
     let alone: Vec<&Part> =
         inserted.into_iter().filter(|part| part.rows == rows && part.is_active).collect();
-    (!alone.is_empty()).then(|| names(&alone))
-}
-
-/// The first, the middle and the last row, each by columns whose values read the same in both systems.
-fn samples(table: &Table, rows: &RecordBatch) -> Vec<Vec<(String, String)>> {
-    let last = rows.num_rows().saturating_sub(1);
-    let mut at = vec![0, last / 2, last];
-    at.dedup();
-    let sample = |row: usize| -> Vec<(String, String)> {
-        let columns = table.schema.columns.iter().filter_map(|column| {
-            let text = text_of(&column.type_text, rows.column_by_name(&column.name)?, row)?;
-            Some((column.name.to_string(), text))
-        });
-        columns.take(MAX_COLUMNS).collect()
-    };
-    let samples: Vec<_> = at.into_iter().map(sample).collect();
-    if samples.iter().any(Vec::is_empty) { Vec::new() } else { samples }
-}
-
-/// A value as ClickHouse's `toString` has it.
-fn text_of(ty: &str, column: &dyn Array, row: usize) -> Option<String> {
-    let unwrapped = |ty: &str, wrapper: &str| {
-        ty.strip_prefix(wrapper).and_then(|ty| ty.strip_suffix(')')).map(str::to_owned)
-    };
-    let ty = unwrapped(ty, "LowCardinality(").unwrap_or_else(|| ty.to_owned());
-    let ty = unwrapped(&ty, "Nullable(").unwrap_or(ty);
-    let is_plain = ty == "String" || ty.strip_prefix('U').unwrap_or(&ty).starts_with("Int");
-    if !is_plain || column.is_null(row) || row >= column.len() {
-        return None;
-    }
-    macro_rules! number {
-        ($ty:ty) => {
-            column.as_primitive::<$ty>().value(row).to_string()
-        };
-    }
-    Some(match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
-        DataType::Int8 => number!(Int8Type),
-        DataType::Int16 => number!(Int16Type),
-        DataType::Int32 => number!(Int32Type),
-        DataType::Int64 => number!(Int64Type),
-        DataType::UInt8 => number!(UInt8Type),
-        DataType::UInt16 => number!(UInt16Type),
-        DataType::UInt32 => number!(UInt32Type),
-        DataType::UInt64 => number!(UInt64Type),
-        _ => return None,
-    })
+    (!alone.is_empty()).then(|| Candidates::Alone(names(&alone)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow_array::{Int16Array, StringArray};
-
     use super::*;
 
     fn facts(partition_columns: &[&str]) -> Facts {
@@ -205,6 +189,7 @@ mod tests {
             engine: "MergeTree".into(),
             is_deduplicating: true,
             has_views: false,
+            is_queued: false,
             window: Some(100),
             partition_columns: partition_columns.iter().map(|name| (*name).to_owned()).collect(),
             volatile_partition: None,
@@ -220,12 +205,15 @@ mod tests {
     fn the_parts_of_an_insert_are_told_by_their_rows() {
         let found = |parts: &[Part], rows, keys: &[&str]| candidates(parts, rows, &facts(keys));
         let (ours, other) = (part("all_7_7_0", 5, true), part("all_8_8_0", 9, true));
-        let named = Some(vec!["all_7_7_0".to_owned()]);
-        assert_eq!(found(std::slice::from_ref(&ours), 5, &[]), named);
-        assert_eq!(found(&[ours.clone(), other.clone()], 5, &[]), named);
+        let named = vec!["all_7_7_0".to_owned()];
+        let together = Some(Candidates::Together(named.clone()));
+        assert_eq!(found(std::slice::from_ref(&ours), 5, &[]), together);
+        let alone = Some(Candidates::Alone(named));
+        assert_eq!(found(&[ours.clone(), other.clone()], 5, &[]), alone);
         assert_eq!(found(&[ours.clone(), other.clone()], 6, &[]), None);
         // Rows that go into several partitions of the table make several parts.
-        let both = Some(vec!["all_7_7_0".to_owned(), "all_8_8_0".to_owned()]);
+        let both = vec!["all_7_7_0".to_owned(), "all_8_8_0".to_owned()];
+        let both = Some(Candidates::Together(both));
         assert_eq!(found(&[ours.clone(), other.clone()], 14, &["day"]), both);
         assert_eq!(
             found(&[ours, other], 5, &["day"]),
@@ -234,17 +222,5 @@ mod tests {
         );
         assert_eq!(found(&[part("all_1_8_1", 5, false)], 5, &[]), None, "a merge");
         assert_eq!(found(&[], 5, &[]), None);
-    }
-
-    #[test]
-    fn a_value_is_compared_only_where_both_systems_write_it_alike() {
-        let text = StringArray::from(vec![Some("x"), None]);
-        let number = Int16Array::from(vec![-3]);
-        let number: Arc<dyn Array> = Arc::new(number);
-        assert_eq!(text_of("LowCardinality(Nullable(String))", &text, 0).as_deref(), Some("x"));
-        assert_eq!(text_of("Nullable(String)", &text, 1), None, "the server may put a default");
-        assert_eq!(text_of("Int16", &number, 0).as_deref(), Some("-3"));
-        assert_eq!(text_of("Enum16('a' = -3)", &number, 0), None);
-        assert_eq!(text_of("FixedString(1)", &text, 0), None);
     }
 }

@@ -89,6 +89,7 @@ mod tests {
             engine: engine.into(),
             is_deduplicating: true,
             has_views: false,
+            is_queued: false,
             window: Some(window),
             partition_columns: Vec::new(),
             volatile_partition: None,

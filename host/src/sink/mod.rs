@@ -19,6 +19,7 @@ mod post;
 mod refusal;
 mod send;
 mod settings;
+mod sums;
 mod table;
 mod text;
 mod views;

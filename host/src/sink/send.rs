@@ -23,6 +23,8 @@ use crate::retry::Backoff;
 
 /// How many tries rows get that the server has no memory for, before they are split.
 const MEMORY_TRIES: u32 = 3;
+/// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
+const UNCLEAR_TRIES: u32 = 3;
 /// How many tries an error of unknown code gets before an operator is called.
 const UNKNOWN_TRIES: u32 = 8;
 /// How long it is known that a table took an INSERT without rows: a batch is split into many pieces.
@@ -61,8 +63,11 @@ pub(super) struct Attempt {
     pub is_unclear: bool,
     /// Whether the rows were found in the table.
     pub has_rows: bool,
+    /// How many tries may each have left rows.
+    pub unclear_tries: u32,
     memory_tries: u32,
     unproved_tries: u32,
+    tokens: u32,
 }
 
 impl Sink {
@@ -107,7 +112,13 @@ impl Sink {
                      under another, and may be doubled"
                 );
                 token = Cow::Owned(uuid::Uuid::new_v4().to_string());
-                attempt = Attempt { before: attempt.before, ..Attempt::default() };
+                // The first goes at once: mostly there was one answer that did not come.
+                if attempt.tokens > 0 {
+                    sleep(doubled(attempt.tokens)).await;
+                }
+                let Attempt { before, unclear_tries, tokens, .. } = attempt;
+                let tokens = tokens + 1;
+                attempt = Attempt { before, unclear_tries, tokens, ..Attempt::default() };
                 continue;
             };
             count::insert_failed(started.elapsed());
@@ -122,7 +133,11 @@ impl Sink {
                         Next::WithoutView(view) => {
                             break Ok(Landed { is_proved: true, without_view: Some(view) });
                         }
-                        Next::Cause(cause) => cause,
+                        Next::Cause(cause) => {
+                            // Other views may have their rows.
+                            attempt.unclear_tries += 1;
+                            cause
+                        }
                     }
                 }
                 error => {
@@ -130,7 +145,9 @@ impl Sink {
                     let is_memory = matches!(error, InsertError::Memory(_));
                     let leaves_none =
                         is_memory && sending.mark.is_some() && sending.may_split_for_memory;
-                    attempt.is_unclear |= leaves == Leaves::Unclear && !leaves_none;
+                    let is_unclear = leaves == Leaves::Unclear && !leaves_none;
+                    attempt.is_unclear |= is_unclear;
+                    attempt.unclear_tries += u32::from(is_unclear);
                     error
                 }
             };
@@ -174,9 +191,17 @@ impl Sink {
         attempt: &mut Attempt,
         waiter: &Waiter,
     ) -> Step {
+        let may_double = !table.facts.is_deduplicating && attempt.unclear_tries >= UNCLEAR_TRIES;
         let error = match error {
             // The cause of a view's error is none itself.
             InsertError::View { said, .. } => InsertError::Unproved(said.to_string()),
+            InsertError::Hold(Hold::Transient(text)) | InsertError::Unknown(text) if may_double => {
+                let tries = attempt.unclear_tries;
+                InsertError::Unproved(format!(
+                    "{tries} tries of an INSERT without a clear answer, each of which may have left its rows: \
+                     {text}"
+                ))
+            }
             error => error,
         };
         let is_of_rows = matches!(error, InsertError::Violation(_) | InsertError::Data(_));
@@ -216,7 +241,12 @@ impl Sink {
                 }
                 attempt.memory_tries += 1;
                 count::retried(count::Step::Insert, Class::Transient);
-                waiter.hold(Hold::Transient(text));
+                waiter.hold(match attempt.memory_tries > MEMORY_TRIES {
+                    true => Hold::Paused(format!(
+                        "{text}; the rows cannot be split any further: raise the memory of CLICKHOUSE_USER"
+                    )),
+                    false => Hold::Transient(text),
+                });
                 attempt.backoff.wait().await;
             }
             InsertError::Hold(hold) => {
@@ -231,9 +261,9 @@ impl Sink {
             InsertError::Unproved(text) => {
                 count::retried(count::Step::Insert, Class::Unknown);
                 waiter.hold(Hold::Paused(text));
-                let pause = PAUSE.saturating_mul(1 << attempt.unproved_tries.min(10));
+                let pause = doubled(attempt.unproved_tries);
                 attempt.unproved_tries += 1;
-                sleep(pause.min(LONGEST_PAUSE)).await;
+                sleep(pause).await;
             }
             InsertError::Unknown(text) => {
                 let is_new = attempt.backoff.attempts() < UNKNOWN_TRIES;
@@ -286,4 +316,9 @@ impl Sink {
         );
         InsertError::Unproved(text)
     }
+}
+
+/// The pause before a try that may double the rows, after so many of them.
+fn doubled(tries: u32) -> Duration {
+    PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE)
 }

@@ -38,6 +38,7 @@ const SAFE: &[(&str, &str)] = &[
     ("input_format_allow_errors_num", "0"),
     ("input_format_allow_errors_ratio", "0"),
     ("materialized_views_ignore_errors", "0"),
+    ("ignore_materialized_views_with_dropped_target_table", "0"),
     ("insert_deduplicate", "1"),
     (DEDUPLICATE, "enable"),
     // A Distributed table answers once its shards have the rows; the second name is that of older servers.
@@ -45,10 +46,13 @@ const SAFE: &[(&str, &str)] = &[
     ("insert_distributed_sync", "1"),
 ];
 
-/// Of a table that deduplicates: its views drop what they have already, and get what they lack. Servers
-/// before 26.2 leave the views out where the table has the rows. Not of others, since it excludes async
-/// inserts on some servers.
+/// Of a table that deduplicates: its views drop what they have already, and get what they lack, which is no
+/// server's default before 26.2. Not of others, since it excludes async inserts on some servers.
 const WITH_VIEWS: (&str, &str) = ("deduplicate_blocks_in_dependent_materialized_views", "1");
+
+/// Of a table with partitions: the parts of all are written before the first is committed, so that rows which
+/// cannot be written leave nothing (measured on 26.7: by default each is committed before the next is written).
+const ALL_OR_NOTHING: (&str, &str) = ("max_insert_delayed_streams_for_parallel_write", "1000000");
 
 /// Of an INSERT that lands exactly once. Its parts in all partitions are written before the first is
 /// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
@@ -106,6 +110,9 @@ fn needed(known: &BTreeSet<String>, schema: &TableSchema, facts: &Facts) -> Resu
     let mut settings: Settings = SAFE.iter().copied().chain(views).filter(is_known).collect();
     if known.contains("distributed_foreground_insert") {
         settings.retain(|(name, _)| *name != "insert_distributed_sync");
+    }
+    if !facts.partition_columns.is_empty() {
+        settings.push(ALL_OR_NOTHING);
     }
     let union = schema.columns.iter().find(|column| column.ty.holds(Kind::is_union));
     let has_newer_reader = known.contains(READER);

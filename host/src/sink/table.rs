@@ -24,6 +24,17 @@ pub struct Table {
 }
 
 impl Table {
+    /// Whether rows that were made for the one, and how they are sent, fit the other.
+    pub fn takes_rows_of(&self, other: &Self) -> bool {
+        let facts = |table: &Self| {
+            let Facts { engine, is_deduplicating, partition_columns, .. } = &table.facts;
+            (engine.clone(), *is_deduplicating, partition_columns.clone())
+        };
+        self.schema == other.schema
+            && self.settings == other.settings
+            && facts(self) == facts(other)
+    }
+
     /// Where it is.
     pub fn place(&self) -> Place {
         Place { database: self.schema.database.clone(), name: self.schema.table.clone() }
@@ -37,6 +48,8 @@ pub struct Facts {
     pub engine: String,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
+    /// Whether its own setting sends each INSERT through the queue of async inserts.
+    pub is_queued: bool,
     /// Whether materialized views read from it, those that the user may not see included.
     pub has_views: bool,
     /// How many tokens a table that is not replicated remembers; `None` where it remembers none.
@@ -125,6 +138,7 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
     let facts = Facts {
         is_deduplicating: is_deduplicating(&engine, &engine_full),
         has_views,
+        is_queued: engine_full.contains(" async_insert = 1"),
         window: window(&engine_full),
         volatile_partition: volatile(&partition_columns, &columns),
         engine,

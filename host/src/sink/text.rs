@@ -108,11 +108,11 @@ pub fn is_over_rows(text: &str) -> bool {
     is_computed(text) || text.contains(": While executing ") || text.contains(": while converting")
 }
 
-/// Whether the expression looked something up elsewhere: what a dictionary throws is about its source.
+/// Whether the expression looked something up elsewhere: what a dictionary throws is about its source. The
+/// server puts the function last, behind what may be values.
 pub fn is_lookup(text: &str) -> bool {
-    ["dict", "joinGet"]
-        .iter()
-        .any(|name| text.contains(&format!("while executing 'FUNCTION {name}")))
+    let executed = text.rsplit_once(": while executing 'FUNCTION ").map_or("", |(_, rest)| rest);
+    ["dict", "joinGet"].iter().any(|name| executed.starts_with(name))
 }
 
 /// The text of an error that is not about rows, at most 500 characters of it. Where an expression

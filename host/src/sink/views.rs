@@ -20,6 +20,9 @@ use std::time::Duration;
 /// and only the rows can tell.
 const UNTOUCHED: Duration = Duration::from_mins(1);
 
+/// How many tries a view gets in quick succession whose error time heals.
+const VIEW_TRIES: u32 = 10;
+
 /// What to do about rows that a view threw on.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -66,7 +69,9 @@ impl Sink {
             let text = format!(
                 "{view} threw, and is sent the rows again until it takes them; mend or drop it: {said}"
             );
-            let at_most = if is_transient { attempt.backoff.next_delay() } else { UNTOUCHED };
+            // Other views without a window get the rows with each try.
+            let is_new = is_transient && attempt.backoff.attempts() < VIEW_TRIES;
+            let at_most = if is_new { attempt.backoff.next_delay() } else { UNTOUCHED };
             self.wait(&table.place(), &views, hold(is_transient, text), Some(at_most), waiter)
                 .await;
             return Next::Again;

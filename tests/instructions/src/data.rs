@@ -148,6 +148,7 @@ impl DataSet {
             engine: "MergeTree".into(),
             is_deduplicating: false,
             has_views: false,
+            is_queued: false,
             window: None,
             partition_columns: Vec::new(),
             volatile_partition: None,
