@@ -3,16 +3,9 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::{Kafka, Words as _};
+pub use crate::config::Role;
 
-/// Which client a setting is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Reads the source topics.
-    Consumer,
-    /// Writes dead letters.
-    Producer,
-}
+use crate::config::{Kafka, Words as _, names_of_property, split_property};
 
 /// Settings that both clients start from.
 pub fn client(kafka: &Kafka) -> ClientConfig {
@@ -35,16 +28,16 @@ pub fn client(kafka: &Kafka) -> ClientConfig {
 }
 
 /// Adds the user's KAFKA_PROPERTIES: a key with the prefix `consumer.` or `producer.` goes to
-/// that client alone; another goes to both where librdkafka takes it for both.
+/// that client alone; another goes to both where librdkafka takes it for both. A property takes the
+/// place of the host's own value, whatever name of it either uses.
 pub fn apply(settings: &mut ClientConfig, kafka: &Kafka, role: Role) {
     for (key, value) in &*kafka.properties {
-        let (only, key) = match key.split_once('.') {
-            Some(("consumer", key)) => (Some(Role::Consumer), key),
-            Some(("producer", key)) => (Some(Role::Producer), key),
-            _ => (None, key.as_str()),
-        };
+        let (only, name) = split_property(key);
         if only.is_none_or(|only| only == role) {
-            settings.set(key, value);
+            for other in names_of_property(name) {
+                settings.remove(other);
+            }
+            settings.set(name, value);
         }
     }
     let is_kip_848 = settings.get("group.protocol") == Some("consumer");

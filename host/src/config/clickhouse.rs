@@ -1,6 +1,6 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
-use super::reader::{Reader, SWITCH};
+use super::reader::{Reader, Refused, SWITCH};
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
 
@@ -68,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
     }
     let password = reader.secret("CLICKHOUSE_PASSWORD").unwrap_or_default();
     let table = read_table(reader);
-    let settings = reader.pairs("CLICKHOUSE_SETTINGS", refusal);
+    let settings = reader.pairs("CLICKHOUSE_SETTINGS", |name, _| refusal(name).map(Refused::name));
     let ca_location = reader.path("CLICKHOUSE_SSL_CA_LOCATION");
     if ca_location.is_some() && url.as_ref().is_some_and(|url| url.starts_with("http://")) {
         let text = "is without effect, since CLICKHOUSE_HOST is not https";
@@ -103,6 +103,9 @@ fn parse_url(text: &str) -> Result<String, &'static str> {
         _ => return Err("the host speaks ClickHouse's HTTP interface: use http or https"),
     };
     let address = rest.strip_suffix('/').unwrap_or(rest);
+    if address.contains([',', ';', ' ']) {
+        return Err("name one host: a balancer in front of several servers, or one of them");
+    }
     if address.contains(['/', '?', '#']) {
         return Err("leave path and query out; settings go into CLICKHOUSE_SETTINGS");
     }

@@ -32,7 +32,10 @@ pub use clickhouse::{ClickHouse, Compression};
 pub use delivery::{Answers, Delivery};
 pub use env::Environment;
 pub use fields::Fields;
-pub use kafka::{AutoOffsetReset, Kafka, Security, SecurityProtocol, SourceTopic};
+pub use kafka::{
+    AutoOffsetReset, Kafka, Role, Security, SecurityProtocol, SourceTopic, names_of_property,
+    split_property,
+};
 pub use lookups::{Lookup, LookupFormat, LookupSource};
 pub use names::as_part;
 pub use plugins::{OnBreaker, Plugin, Plugins};
@@ -81,6 +84,9 @@ impl Config {
         let mut clickhouse = clickhouse::read(&mut reader);
         let fields = fields::read(&mut reader);
         let delivery = delivery::read(&mut reader, &mut clickhouse, &fields);
+        if delivery == Delivery::ExactlyOnce {
+            kafka::check_exactly_once(&mut reader, &kafka);
+        }
         let config = Self {
             kafka,
             batch,

@@ -13,6 +13,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKER"),
     ("KAFKA_GROUP_ID", "KAFKA_CONSUMER_GROUP_ID"),
     ("KAFKA_TOPIC", "KAFKA_SOURCE_TOPIC"),
+    ("KAFKA_TOPICS", "KAFKA_SOURCE_TOPIC"),
+    ("KAFKA_DEAD_LETTER_TOPIC", "KAFKA_DLQ_TOPIC"),
+    ("ADMIN_ADDRESS", "ADMIN_ADDR"),
+    ("ADMIN_PORT", "ADMIN_ADDR"),
     ("CLICKHOUSE_DB", "CLICKHOUSE_DATABASE"),
     ("CLICKHOUSE_URL", "CLICKHOUSE_HOST"),
     ("CLICKHOUSE_USERNAME", "CLICKHOUSE_USER"),
@@ -113,6 +117,7 @@ mod tests {
             ("BATCH_MAX_BYTE", "BATCH_MAX_BYTES"),
             ("TIMESTAMP_UNITS", "TIMESTAMP_UNIT"),
             ("LOGLEVEL", "LOG_LEVEL"),
+            ("ADMIN_ADDRESS", "ADMIN_ADDR"),
         ] {
             let expected = format!("{name}: is not read; did you mean {meant}?");
             assert_eq!(warning(name), Some(expected));

@@ -13,6 +13,21 @@ use super::variables::{self, Kind, Variable};
 pub(super) const SWITCH: &[(&str, bool)] =
     &[("1", true), ("0", false), ("true", true), ("false", false)];
 
+/// Why an entry of a list of `name=value` is refused.
+pub(super) struct Refused {
+    /// What may stand there.
+    pub expected: &'static str,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Refused {
+    /// One whose name is not the user's to set.
+    pub fn name(hint: String) -> Self {
+        Self { expected: "names that the host leaves to you", hint }
+    }
+}
+
 /// A pass over one environment. A value that breaks a rule leaves a problem behind and reads as
 /// `None`, so that no second rule complains about it.
 pub(super) struct Reader<'a> {
@@ -182,7 +197,11 @@ impl<'a> Reader<'a> {
 
     /// A list of `name=value`, less those that `refusal` gives a reason against. Values are never
     /// shown: any of them may be a secret.
-    pub fn pairs(&mut self, name: &str, refusal: impl Fn(&str) -> Option<String>) -> KeyValues {
+    pub fn pairs(
+        &mut self,
+        name: &str,
+        refusal: impl Fn(&str, &str) -> Option<Refused>,
+    ) -> KeyValues {
         let text = self.text(name).unwrap_or_default();
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (at, entry) in split(&text).enumerate() {
@@ -200,8 +219,8 @@ impl<'a> Reader<'a> {
                 let found = format!("entry {} with the name {}", at + 1, shown(name, key));
                 let hint = "write name=value, the name of letters, digits, `.`, `_` and `-`";
                 self.refuse_found(name, "a list of name=value", found, hint);
-            } else if let Some(reason) = refusal(key) {
-                self.refuse(name, "names that the host leaves to you", key, &reason);
+            } else if let Some(Refused { expected, hint }) = refusal(key, value) {
+                self.refuse(name, expected, key, &hint);
             } else if pairs.iter().any(|(known, _)| known == key) {
                 let expected = "a list in which no name stands twice";
                 self.refuse(name, expected, key, "leave one of the two out");

@@ -46,7 +46,8 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "KAFKA_AUTO_OFFSET_RESET",
         "earliest",
-        "where a partition without a committed offset begins: `earliest`, `latest` or `error`",
+        "where a partition begins that the group has committed nothing for: `earliest`, `latest` or \
+         `error`; `latest` is for a fresh start alone: docs/guarantees.md",
     ),
     optional(
         "KAFKA_SECURITY_PROTOCOL",
@@ -64,7 +65,8 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "KAFKA_PROPERTIES",
         "",
-        "further librdkafka properties, a list of `name=value`; those that the host owns are refused",
+        "further librdkafka properties, a list of `name=value`; with the prefix `consumer.` or `producer.` \
+         (of dead letters) for that client alone; those that the host owns are refused",
     ),
     optional(
         "NUM_MESSAGES",
@@ -90,7 +92,8 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "SHUTDOWN_TIMEOUT_MS",
         "25000",
-        "longest drain after SIGTERM or when partitions are revoked, 100 to 600000 milliseconds",
+        "longest drain after SIGTERM, 100 to 600000 milliseconds; partitions that are revoked drain for at \
+         most 10 seconds",
     ),
     required("CLICKHOUSE_HOST", "`host`, `host:port` or `http(s)://host:port`; the HTTP port"),
     optional("CLICKHOUSE_DATABASE", "default", "database of the table"),

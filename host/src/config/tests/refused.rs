@@ -176,6 +176,116 @@ fn properties_that_the_host_owns_are_refused_with_what_to_use_instead() {
     "#);
 }
 
+/// The hint against one entry of KAFKA_PROPERTIES; `None` where it is taken.
+fn property(entry: &str, more: &[(&str, &str)]) -> Option<String> {
+    let env = with(&[&[("KAFKA_PROPERTIES", entry)], more].concat());
+    let errors = Config::from_env(&env).err()?;
+    let [problem] = errors.problems() else { panic!("{errors}") };
+    assert_eq!(problem.variable, "KAFKA_PROPERTIES");
+    assert_eq!(problem.found, format!("{:?}", entry.split('=').next().unwrap()));
+    Some(problem.hint.clone())
+}
+
+#[test]
+fn neither_a_prefix_nor_another_name_carries_a_property_past_its_refusal() {
+    for (entry, hint) in [
+        ("metadata.broker.list=k:9092", "use KAFKA_BROKER instead"),
+        ("auto.commit.enable=true", "offsets are committed by the host"),
+        ("auto.commit.interval.ms=500", "offsets are committed by the host"),
+        ("offset.store.method=none", "offsets are stored by the host"),
+        ("offset.store.path=/tmp", "offsets are stored by the host"),
+        ("request.required.acks=0", "acknowledged by all replicas"),
+        ("acks=0", "acknowledged by all replicas"),
+        ("enable.gapless.guarantee=true", "acknowledged by all replicas"),
+        ("delivery.report.only.error=true", "once it is reported as written"),
+        ("message.timeout.ms=0", "would never be told of"),
+        ("delivery.timeout.ms=0", "would never be told of"),
+        ("isolation.level=read_uncommitted", "aborted transactions"),
+        ("check.crcs=false", "would land as another value"),
+        ("statistics.interval.ms=0", "stand still"),
+        ("statistics.interval.ms=60001", "stand still"),
+        ("statistics.interval.ms=0x0", "stand still"),
+        ("topic.metadata.refresh.interval.ms=-1", "would never be read"),
+        ("api.version.request=false", "have no headers"),
+        ("api.version.request=f", "have no headers"),
+        ("log.queue=true", "use LOG_LEVEL instead"),
+        ("ssl.engine.location=/tmp/engine.so", "foreign code"),
+    ] {
+        for prefix in ["", "consumer.", "producer.", "consumer.topic.", "topic."] {
+            let found = property(&format!("{prefix}{entry}"), &[]).unwrap_or_default();
+            assert!(found.contains(hint), "{prefix}{entry}: {found}");
+        }
+    }
+    let typed = [("KAFKA_SECURITY_PROTOCOL", "ssl")];
+    let found = property("consumer.security.protocol=plaintext", &typed).unwrap();
+    assert_eq!(found, "KAFKA_SECURITY_PROTOCOL is set too: leave one of the two out");
+}
+
+#[test]
+fn a_property_that_breaks_no_promise_is_taken_with_a_prefix_and_without() {
+    for entry in [
+        "isolation.level=read_committed",
+        "statistics.interval.ms=1000",
+        "topic.metadata.refresh.interval.ms=1000",
+        "check.crcs=true",
+        "fetch.wait.max.ms=20",
+        "max.partition.fetch.bytes=65536",
+        "group.instance.id=one",
+        "topic.blacklist=^secret-.*",
+        "metadata.max.age.ms=1000",
+    ] {
+        for prefix in ["", "consumer."] {
+            assert_eq!(property(&format!("{prefix}{entry}"), &[]), None, "{prefix}{entry}");
+        }
+    }
+    let login = [("KAFKA_SASL_USERNAME", "me"), ("KAFKA_SASL_PASSWORD", "pw")];
+    let sasl = "consumer.security.protocol=sasl_ssl,consumer.sasl.mechanisms=PLAIN";
+    config(&[&[("KAFKA_PROPERTIES", sasl)], &login[..]].concat());
+}
+
+#[test]
+fn a_property_that_librdkafka_does_not_know_is_refused_with_what_was_meant() {
+    for (entry, hint) in [
+        ("fetch.mni.bytes=1", "did you mean fetch.min.bytes?"),
+        ("consumer.Session.Timeout.ms=1", "did you mean session.timeout.ms?"),
+        ("consumer.consumer.fetch.min.bytes=1", "write one prefix, `consumer.` or `producer.`"),
+        ("producer.consumer.acks=0", "write one prefix, `consumer.` or `producer.`"),
+        ("max.poll.records=1", "it is a property of Kafka's Java client: use NUM_MESSAGES instead"),
+        (
+            "consumer.key.deserializer=x",
+            "it is a property of Kafka's Java client: leave it out: records are JSON",
+        ),
+        ("nothing.like.it.at.all=1", "look into librdkafka's CONFIGURATION.md for the name"),
+    ] {
+        assert_eq!(property(entry, &[]).as_deref(), Some(hint), "{entry}");
+    }
+}
+
+#[test]
+fn a_value_that_librdkafka_does_not_take_is_refused_in_its_words() {
+    let found = property("fetch.min.bytes=0", &[]).unwrap();
+    assert!(found.contains("fetch.min.bytes") && found.contains("1..100000000"), "{found}");
+    let found = property("sasl.oauthbearer.client.secret=\u{1}", &[]);
+    assert!(found.is_none_or(|found| !found.contains('\u{1}')));
+}
+
+#[test]
+fn a_member_with_a_name_of_its_own_is_refused_with_exactly_once() {
+    let delivery = [("DELIVERY", "exactly_once")];
+    for entry in ["group.instance.id=one", "consumer.group.instance.id=one"] {
+        let found = property(entry, &delivery).unwrap();
+        assert!(found.contains("not fenced off"), "{found}");
+    }
+}
+
+#[test]
+fn two_hosts_of_clickhouse_are_refused_as_such() {
+    for hosts in ["ch-1,ch-2", "http://ch-1:8123,http://ch-2:8123", "ch-1;ch-2", "ch-1 ch-2"] {
+        let errors = Config::from_env(&with(&[("CLICKHOUSE_HOST", hosts)])).unwrap_err();
+        assert!(errors.to_string().contains("name one host"), "{errors}");
+    }
+}
+
 #[test]
 fn settings_that_the_guarantees_rest_on_are_refused_with_the_reason() {
     let names = [

@@ -1,10 +1,16 @@
 //! The Kafka side: what is consumed, as whom, and where the dead letters go.
 
+mod names;
+mod properties;
+
 use regex_lite::Regex;
+
+pub use properties::{Role, names_of as names_of_property, split as split_property};
 
 use super::reader::Reader;
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
+use properties::{judge, value_of};
 
 /// Brokers, topics and credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +29,8 @@ pub struct Kafka {
     pub auto_offset_reset: AutoOffsetReset,
     /// Transport and credentials.
     pub security: Security,
-    /// Further librdkafka properties; to be set last, after everything above.
+    /// Further librdkafka properties, some for one client alone ([`split_property`]); to be set last, after
+    /// everything above.
     pub properties: KeyValues,
 }
 
@@ -125,6 +132,16 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
     Kafka { group_id, producer_client_id, source, dlq_topic, auto_offset_reset, ..cluster }
 }
 
+/// What KAFKA_PROPERTIES may not hold with `exactly_once`.
+pub(super) fn check_exactly_once(reader: &mut Reader<'_>, kafka: &Kafka) {
+    for (key, _) in &*kafka.properties {
+        if let Some(hint) = properties::weakens_exactly_once(key) {
+            let expected = "properties that DELIVERY=exactly_once allows";
+            reader.refuse("KAFKA_PROPERTIES", expected, key, hint);
+        }
+    }
+}
+
 /// Brokers and credentials alone: for a look at a topic, by whatever group is set.
 pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
     let brokers = read_brokers(reader);
@@ -133,7 +150,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
         .chain(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"])
         .filter(|name| reader.is_set(name))
         .collect::<Vec<_>>();
-    let properties = reader.pairs("KAFKA_PROPERTIES", |key| refusal(key, &typed));
+    let properties = reader.pairs("KAFKA_PROPERTIES", |key, value| judge(key, value, &typed));
     Kafka {
         brokers,
         group_id: reader.optional("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default(),
@@ -157,7 +174,7 @@ fn read_brokers(reader: &mut Reader<'_>) -> String {
         } else if broker.contains("://") {
             let hint = "leave the scheme out; KAFKA_SECURITY_PROTOCOL says how to connect";
             reader.refuse(NAME, expected, broker, hint);
-        } else if broker.contains(char::is_whitespace) || broker.contains('/') {
+        } else if broker.contains(char::is_whitespace) || broker.contains(['/', ';', '|']) {
             reader.refuse(NAME, expected, broker, "separate the brokers by commas");
         } else if let Some((_, port)) = broker.rsplit_once(':')
             && !port.ends_with(']')
@@ -254,23 +271,23 @@ fn read_security(reader: &mut Reader<'_>, properties: &KeyValues) -> Security {
     if protocol.is_none() {
         return security;
     }
-    let effective = match properties.get("security.protocol") {
+    let effective = match value_of(properties, "security.protocol") {
         Some(text) if !protocol_is_set => text.to_ascii_lowercase(),
         _ => security.protocol.as_str().to_owned(),
     };
     if effective.starts_with("sasl") {
-        let has = |keys: &[&str]| keys.iter().any(|key| properties.get(key).is_some());
-        let has_mechanism = mechanism_is_set || has(&["sasl.mechanism", "sasl.mechanisms"]);
+        let has = |name| value_of(properties, name).is_some();
+        let has_mechanism = mechanism_is_set || has("sasl.mechanism");
         let needs_login = security.sasl_mechanism.is_some();
         let missing = [
             ("KAFKA_SASL_MECHANISM", !has_mechanism),
             (
                 "KAFKA_SASL_USERNAME",
-                needs_login && !reader.is_set("KAFKA_SASL_USERNAME") && !has(&["sasl.username"]),
+                needs_login && !reader.is_set("KAFKA_SASL_USERNAME") && !has("sasl.username"),
             ),
             (
                 "KAFKA_SASL_PASSWORD",
-                needs_login && !reader.is_set("KAFKA_SASL_PASSWORD") && !has(&["sasl.password"]),
+                needs_login && !reader.is_set("KAFKA_SASL_PASSWORD") && !has("sasl.password"),
             ),
         ];
         for (name, _) in missing.iter().filter(|(_, is_missing)| *is_missing) {
@@ -302,43 +319,5 @@ fn read_ca_location(reader: &mut Reader<'_>) -> Option<String> {
     match reader.optional(NAME) {
         Some(location) if location == "probe" => Some(location),
         _ => reader.path(NAME),
-    }
-}
-
-/// Why a property is not the user's to set; `typed` are the variables of security that are set.
-fn refusal(key: &str, typed: &[&str]) -> Option<String> {
-    let instead = |name: &str| Some(format!("use {name} instead"));
-    let own = |reason: &str| Some(format!("leave it out: {reason}"));
-    match key {
-        "bootstrap.servers" | "metadata.broker.list" => instead("KAFKA_BROKER"),
-        "group.id" => instead("KAFKA_CONSUMER_GROUP_ID"),
-        "client.id" => instead("KAFKA_PRODUCER_CLIENT_ID"),
-        "auto.offset.reset" => instead("KAFKA_AUTO_OFFSET_RESET"),
-        "queued.max.messages.kbytes" => instead("MEMORY_BUDGET_BYTES, from which it is derived,"),
-        "enable.auto.commit" | "auto.commit.enable" | "auto.commit.interval.ms" => {
-            own("offsets are committed by the host, once their records are settled")
-        }
-        "enable.auto.offset.store" => own("offsets are stored by the host"),
-        "enable.partition.eof" => own("the source reads partitions without an end"),
-        "allow.auto.create.topics" => own("a mistyped topic would come to be; create topics first"),
-        "enable.idempotence" | "acks" | "request.required.acks" => {
-            own("dead letters are acknowledged by all replicas, and may stand twice")
-        }
-        "transactional.id" => own("dead letters are not produced in transactions"),
-        "plugin.library.paths" | "ssl.engine.location" => {
-            own("it loads foreign code into the process")
-        }
-        _ if key.starts_with("test.mock.") => own("it replaces the brokers by a mock"),
-        _ => {
-            let name = match key {
-                "security.protocol" => "KAFKA_SECURITY_PROTOCOL",
-                "sasl.mechanism" | "sasl.mechanisms" => "KAFKA_SASL_MECHANISM",
-                "sasl.username" => "KAFKA_SASL_USERNAME",
-                "sasl.password" => "KAFKA_SASL_PASSWORD",
-                "ssl.ca.location" => "KAFKA_SSL_CA_LOCATION",
-                _ => return None,
-            };
-            typed.contains(&name).then(|| format!("{name} is set too: leave one of the two out"))
-        }
     }
 }

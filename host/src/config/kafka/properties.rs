@@ -1,0 +1,233 @@
+//! KAFKA_PROPERTIES: which client a property is for, and why the host refuses one.
+//!
+//! The prefix is taken off in [`split`] alone, and whoever judges or applies a property asks there,
+//! so that no prefix can carry a property past a refusal.
+
+use std::ops::RangeInclusive;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+
+use super::names::{ALIASES, JAVA, NAMES};
+use crate::config::reader::Refused;
+use crate::config::redact::{KeyValues, is_secret_key};
+
+/// Which client a property is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads the source topics.
+    Consumer,
+    /// Writes dead letters.
+    Producer,
+}
+
+/// The client that a key names by its prefix, and the property's own name.
+pub fn split(key: &str) -> (Option<Role>, &str) {
+    let (role, name) = match key.split_once('.') {
+        Some(("consumer", name)) => (Some(Role::Consumer), name),
+        Some(("producer", name)) => (Some(Role::Producer), name),
+        _ => (None, key),
+    };
+    // librdkafka has a prefix of its own, which means nothing, and names that begin like it.
+    let is_whole = NAMES.contains(&name);
+    (role, name.strip_prefix("topic.").filter(|_| !is_whole).unwrap_or(name))
+}
+
+/// Every name of a property, the one that the host uses first.
+pub fn names_of(name: &str) -> impl Iterator<Item = &str> {
+    let group = ALIASES.iter().find(|group| group.contains(&name)).copied();
+    let alone = if group.is_none() { Some(name) } else { None };
+    group.unwrap_or_default().iter().copied().chain(alone)
+}
+
+/// The value of a property, by whichever of its names and for whichever client it is given; the last
+/// one counts.
+pub(super) fn value_of<'a>(properties: &'a KeyValues, name: &str) -> Option<&'a str> {
+    let is_it = |key: &str| names_of(name).any(|of| of == split(key).1);
+    properties.iter().rev().find(|(key, _)| is_it(key)).map(|(_, value)| value.as_str())
+}
+
+/// Why a property is refused; `typed` are the variables of security that are set.
+pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<Refused> {
+    let (_, name) = split(key);
+    let first = names_of(name).next().unwrap_or(name);
+    if let Some(hint) = owned(first, typed) {
+        return Some(Refused::name(hint));
+    }
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Err(error) => Some(not_taken(key, error)),
+        // As librdkafka reads it, which takes more than one form of a number or a truth value.
+        Ok(taken) => {
+            let value = taken.get(name).unwrap_or_else(|_| value.to_owned());
+            breaks(first, &value).map(Refused::name)
+        }
+    }
+}
+
+/// The variables of security that take the place of properties.
+const TYPED: &[(&str, &str)] = &[
+    ("security.protocol", "KAFKA_SECURITY_PROTOCOL"),
+    ("sasl.mechanism", "KAFKA_SASL_MECHANISM"),
+    ("sasl.username", "KAFKA_SASL_USERNAME"),
+    ("sasl.password", "KAFKA_SASL_PASSWORD"),
+    ("ssl.ca.location", "KAFKA_SSL_CA_LOCATION"),
+];
+
+/// The time between two statistics of librdkafka, from which lag, readiness and partitions that stand
+/// still are known.
+const STATISTICS_MS: RangeInclusive<i64> = 1..=60_000;
+
+fn own(reason: &str) -> String {
+    format!("leave it out: {reason}")
+}
+
+/// Why a value of a property breaks a promise.
+fn breaks(name: &str, value: &str) -> Option<String> {
+    let number = value.parse::<i64>().ok();
+    Some(match name {
+        "message.timeout.ms" if number == Some(0) => {
+            own("without it a dead letter that is not written would never be told of")
+        }
+        "check.crcs" if value == "false" => {
+            own("what was damaged on the way would land as another value")
+        }
+        "isolation.level" if value != "read_committed" => {
+            own("records of aborted transactions would land")
+        }
+        "topic.metadata.refresh.interval.ms" if number.is_some_and(|ms| ms < 0) => {
+            own("new topics and partitions would never be read")
+        }
+        "statistics.interval.ms" if !number.is_some_and(|ms| STATISTICS_MS.contains(&ms)) => {
+            let (least, most) = STATISTICS_MS.into_inner();
+            format!(
+                "write {least} to {most}, or leave it out: lag, readiness and partitions that stand still \
+                 are known from it"
+            )
+        }
+        "api.version.request" if value == "false" => {
+            own("without it facts about dead letters have no headers, and topics no ids")
+        }
+        _ => return None,
+    })
+}
+
+/// Why a property is not the user's to set, by its first name.
+fn owned(name: &str, typed: &[&str]) -> Option<String> {
+    let instead = |variable: &str| format!("use {variable} instead");
+    Some(match name {
+        "bootstrap.servers" => instead("KAFKA_BROKER"),
+        "group.id" => instead("KAFKA_CONSUMER_GROUP_ID"),
+        "client.id" => instead("KAFKA_PRODUCER_CLIENT_ID"),
+        "auto.offset.reset" => instead("KAFKA_AUTO_OFFSET_RESET"),
+        "queued.max.messages.kbytes" => instead("MEMORY_BUDGET_BYTES, from which it is derived,"),
+        "log_level" | "log.queue" => instead("LOG_LEVEL"),
+        "enable.auto.commit" | "auto.commit.interval.ms" => {
+            own("offsets are committed by the host, once their records are settled")
+        }
+        "enable.auto.offset.store"
+        | "offset.store.method"
+        | "offset.store.path"
+        | "offset.store.sync.interval.ms" => own("offsets are stored by the host"),
+        "group.protocol.type" => own("the host is a consumer of its group"),
+        "enable.partition.eof" => own("the source reads partitions without an end"),
+        "enabled_events" => own("the host decides what it hears of"),
+        "allow.auto.create.topics" => own("a mistyped topic would come to be; create topics first"),
+        "enable.idempotence" | "enable.gapless.guarantee" | "request.required.acks" => {
+            own("dead letters are acknowledged by all replicas, and may stand twice")
+        }
+        "delivery.report.only.error" => own("a dead letter counts once it is reported as written"),
+        "transactional.id" | "transaction.timeout.ms" => {
+            own("dead letters are not produced in transactions")
+        }
+        "plugin.library.paths" | "ssl.engine.location" | "ssl.engine.id" => {
+            own("it loads foreign code into the process")
+        }
+        _ if name.starts_with("test.mock.") => own("it replaces the brokers by a mock"),
+        _ => {
+            let (_, variable) = TYPED.iter().find(|(property, _)| *property == name)?;
+            let is_typed = typed.contains(variable);
+            return is_typed.then(|| format!("{variable} is set too: leave one of the two out"));
+        }
+    })
+}
+
+/// Why a property is refused with `exactly_once`.
+pub fn weakens_exactly_once(key: &str) -> Option<&'static str> {
+    let (_, name) = split(key);
+    (name == "group.instance.id").then_some(
+        "leave it out: a member with a name of its own keeps its place when it leaves the group, \
+         and a commit whose answer was lost is then not fenced off",
+    )
+}
+
+/// What librdkafka itself says against a property.
+fn not_taken(key: &str, error: KafkaError) -> Refused {
+    let (_, name) = split(key);
+    let (code, text) = match error {
+        KafkaError::ClientConfig(code, text, ..) => (code, text),
+        error => (RDKafkaConfRes::RD_KAFKA_CONF_INVALID, error.to_string()),
+    };
+    if code == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+        return Refused { expected: "properties of librdkafka", hint: known(key) };
+    }
+    let hint = match is_secret_key(name) {
+        true => "look at this property in librdkafka's CONFIGURATION.md".to_owned(),
+        false => text,
+    };
+    Refused { expected: "values that librdkafka takes", hint }
+}
+
+/// What was probably meant by a name that librdkafka does not know.
+fn known(key: &str) -> String {
+    let (role, name) = split(key);
+    let lower = name.to_ascii_lowercase();
+    if let Some((_, instead)) = JAVA.iter().find(|(java, _)| *java == lower) {
+        return format!("it is a property of Kafka's Java client: {instead}");
+    }
+    if ["consumer.", "producer."].iter().any(|prefix| name.starts_with(prefix)) && role.is_some() {
+        return "write one prefix, `consumer.` or `producer.`".to_owned();
+    }
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&lower, known);
+    let near = NAMES.iter().map(|known| (likeness(known), known));
+    match near.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
+        Some((likeness, near)) if likeness >= ALIKE => format!("did you mean {near}?"),
+        _ => "look into librdkafka's CONFIGURATION.md for the name".to_owned(),
+    }
+}
+
+/// How alike (0 to 1) two names must be for the one to be proposed for the other.
+const ALIKE: f64 = 0.75;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn librdkafka_knows_every_name_and_alias_of_the_list() {
+        for name in NAMES.iter().chain(ALIASES.iter().copied().flatten()) {
+            let asked = ClientConfig::new().set(*name, "?").create_native_config();
+            let is_unknown = matches!(
+                asked,
+                Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..))
+            );
+            assert!(!is_unknown, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_prefix_and_no_alias_carries_a_property_past_its_refusal() {
+        for group in ALIASES {
+            let refused = owned(group[0], &[]);
+            for name in *group {
+                for prefix in ["", "consumer.", "producer.", "topic.", "consumer.topic."] {
+                    let key = format!("{prefix}{name}");
+                    let judged = judge(&key, "1", &[]).map(|refused| refused.hint);
+                    if refused.is_some() {
+                        assert_eq!(judged, refused, "{key}");
+                    }
+                }
+            }
+        }
+    }
+}
