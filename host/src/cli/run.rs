@@ -1,6 +1,7 @@
 //! `sluicegate run`: wires the stages from the configuration and lives until told to stop.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -88,8 +89,8 @@ async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()>
     let Some(address) = config.admin.address else { return Ok(()) };
     let admin = Admin::bind(address).await.with_context(|| {
         format!(
-            "ADMIN_ADDR {address} cannot be listened at; give another port (port 0 takes a free \
-             one), or `off`"
+            "cannot listen on ADMIN_ADDR {address}; give another port (port 0 takes a free one), or \
+             `off`"
         )
     })?;
     let exposition = Exposition::install(observed.clone()).context("recording metrics")?;
@@ -161,21 +162,30 @@ pub(super) fn user_schema(config: &Config, hooks: &Hooks) -> Option<UserSchema> 
     Some(if hooks.arrow.is_some() { schema.before_plugins() } else { schema })
 }
 
-/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once, which is safe:
+/// What comes so soon after the first signal is the same one: some tools send it to the process and to
+/// its group.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
+/// Ready at the first SIGTERM or SIGINT; a later one ends the process at once, which is safe:
 /// what is not committed is read again.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
     let (first, stopped) = oneshot::channel();
     tokio::spawn(async move {
-        let mut first = Some(first);
+        let (mut first, mut since) = (Some(first), Instant::now());
         loop {
             let code = tokio::select! {
                 Some(()) = terminate.recv() => 143,
                 Some(()) = interrupt.recv() => 130,
             };
             match first.take() {
-                Some(first) => drop(first.send(())),
+                Some(first) => {
+                    since = Instant::now();
+                    // Whoever waited may be gone.
+                    let _gone = first.send(());
+                }
+                None if since.elapsed() < SAME_SIGNAL => {}
                 None => std::process::exit(code),
             }
         }
