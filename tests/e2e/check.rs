@@ -236,10 +236,29 @@ async fn a_wrong_configuration_lists_every_rule_and_exits_64() -> anyhow::Result
 #[tokio::test]
 async fn a_property_that_librdkafka_refuses_is_a_broken_rule_and_the_table_is_still_looked_at()
 -> anyhow::Result<()> {
-    let job = Job::new(TABLE).await?.with("KAFKA_PROPERTIES", "fetch.mni.bytes=1");
+    // Each of the two is taken alone.
+    let properties = "max.poll.interval.ms=1000,session.timeout.ms=2000";
+    let job = Job::new(TABLE).await?.with("KAFKA_PROPERTIES", properties);
     let checked = check(&job, &[]).await?;
     assert_eq!(checked.code, Some(64));
-    checked.assert_says("problem", &["configuration", "KAFKA_PROPERTIES", "fetch.mni.bytes"]);
+    checked.assert_says("problem", &["configuration", "KAFKA_PROPERTIES", "session.timeout.ms"]);
     checked.assert_says("ok", &["table", "`default`.`t`"]);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_port_that_another_has_is_a_problem_and_that_of_a_host_which_runs_is_not()
+-> anyhow::Result<()> {
+    let another = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = another.local_addr()?.to_string();
+    let job = Job::new(TABLE).await?.with("ADMIN_ADDR", &address);
+    let checked = check(&job, &[]).await?;
+    assert_eq!(checked.code, Some(64), "{}", checked.stdout);
+    checked.assert_says("problem", &["configuration", "ADMIN_ADDR", &address]);
+    drop(another);
+    let mut host = job.start()?;
+    host.wait_for(&["admin server listens"]).await?;
+    let checked = check(&job, &[]).await?;
+    checked.assert_says("warning", &["configuration", "ADMIN_ADDR", &address]);
+    host.stop().await.map(drop)
 }

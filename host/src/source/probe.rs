@@ -1,7 +1,7 @@
 //! A look at the cluster with the consumer's own settings, for `sluicegate check` and for a sample of
 //! a topic: it becomes no member of the group, and commits nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,12 +11,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::settings;
-use super::topics::{Topics, hold_of};
+use super::topics::{Topics, denial_of, hold_of, mismatch_of};
 use crate::config::{Kafka, SourceTopic};
 use crate::outcome::Hold;
 
 /// Shortest time given to an answer once the time of the whole look is over.
 const LAST_WAIT: Duration = Duration::from_millis(200);
+/// Longest wait for brokers before what librdkafka has to say is listened to.
+const STEP: Duration = Duration::from_secs(1);
+/// How long a client that was turned down is tried further.
+const DENIED_AFTER: Duration = Duration::from_secs(3);
 /// How often a wait for records looks at the clock.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -52,16 +56,33 @@ impl Probe {
     /// # Errors
     /// Why none answers, as far as librdkafka knows.
     pub fn brokers(&self) -> Result<usize, Hold> {
-        self.topics().brokers().map_err(|hold| {
-            let known = std::iter::from_fn(|| self.consumer.poll(Duration::ZERO))
-                .filter_map(|event| hold_of(&event.err()?, &self.source))
-                .find(|hold| matches!(hold, Hold::Paused(_)));
-            let text = known.as_ref().unwrap_or(&hold).text();
-            match self.consumer.context().last() {
-                Some(line) => Hold::Transient(format!("{text} (librdkafka: {line})")),
-                None => Hold::Transient(text.to_owned()),
+        let began = Instant::now();
+        loop {
+            let step = self.left().min(STEP);
+            let hold = match Topics::new(&self.consumer, &self.brokers, step).brokers() {
+                Ok(brokers) => return Ok(brokers),
+                Err(hold) => hold,
+            };
+            self.listen();
+            match self.consumer.context().heard() {
+                // Another broker of the list may still take this client.
+                (Some(denial), _) if began.elapsed() >= DENIED_AFTER => return Err(denial),
+                (Some(denial), _) if self.is_late() => return Err(denial),
+                (None, Some(reason)) if self.is_late() => {
+                    return Err(Hold::Transient(format!("{} (librdkafka: {reason})", hold.text())));
+                }
+                (None, None) if self.is_late() => return Err(hold),
+                _ => {}
             }
-        })
+        }
+    }
+
+    /// Serves what librdkafka has to say, of which statistics and errors come in any order.
+    fn listen(&self) {
+        let until = Instant::now() + POLL_INTERVAL;
+        while Instant::now() < until {
+            let _what_it_says_comes_to_the_ear = self.consumer.poll(POLL_INTERVAL / 10);
+        }
     }
 
     /// The partitions of a topic that `variable` names.
@@ -152,16 +173,30 @@ impl Probe {
     }
 }
 
-/// Keeps what librdkafka said last of an error: its codes alone do not tell a refused connection
-/// from a certificate that is not trusted.
+/// Keeps what librdkafka said of errors: its codes alone do not tell a refused connection from a
+/// certificate that is not trusted.
 #[derive(Default)]
 pub(super) struct Ear {
-    last: Mutex<Option<String>>,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// A broker turned this client down.
+    denial: Option<Hold>,
+    /// What was said last of a broker.
+    reason: Option<String>,
 }
 
 impl Ear {
-    fn last(&self) -> Option<String> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What turned this client down, and what was said last of a broker.
+    fn heard(&self) -> (Option<Hold>, Option<String>) {
+        let heard = self.lock();
+        (heard.denial.clone(), heard.reason.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,7 +206,13 @@ impl ClientContext for Ear {
         if matches!(level, Emerg | Alert | Critical | Error) {
             // Before the text stands the thread: `[thrd:...]: `.
             let text = message.split_once("]: ").map_or(message, |(_, text)| text);
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            self.lock().reason = Some(text.to_owned());
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(denial) = denial_of(&error, reason).or_else(|| mismatch_of(reason)) {
+            self.lock().denial = Some(denial);
         }
     }
 }

@@ -30,18 +30,11 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
     pub fn partitions(&self, variable: &str, topic: &str) -> Result<Vec<i32>, Hold> {
         let metadata = self.metadata(Some(topic))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let missing = || {
-            Hold::Paused(format!(
-                "topic `{topic}` does not exist at {}: create it, or look at {variable}",
-                self.brokers
-            ))
-        };
+        let missing = || missing(topic, self.brokers, variable);
         let found = found.ok_or_else(missing)?;
         match found.error().map(Code::from) {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Err(missing()),
-            Some(Code::TopicAuthorizationFailed) => Err(Hold::Paused(format!(
-                "topic `{topic}` ({variable}) may not be described: grant DESCRIBE on it"
-            ))),
+            Some(Code::TopicAuthorizationFailed) => Err(denied(topic, variable)),
             Some(code) => Err(Hold::Transient(format!("topic `{topic}` ({variable}): {code}"))),
             None if found.partitions().is_empty() => Err(missing()),
             None => Ok(found.partitions().iter().map(MetadataPartition::id).collect()),
@@ -89,6 +82,18 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
     }
 }
 
+/// What to tell of a topic that is not there; `variable` names it.
+pub fn missing(topic: &str, brokers: &str, variable: &str) -> Hold {
+    Hold::Paused(format!(
+        "topic `{topic}` does not exist at {brokers}: create it, or look at {variable}"
+    ))
+}
+
+/// What to tell of a topic that this user may not know of; `variable` names it.
+pub fn denied(topic: &str, variable: &str) -> Hold {
+    Hold::Paused(format!("topic `{topic}` ({variable}) may not be described: grant DESCRIBE on it"))
+}
+
 /// What an error of the consumer means for the operator; `None` for one that librdkafka gets over
 /// by itself. `source` are the topics as configured.
 pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
@@ -123,4 +128,15 @@ pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
     // What follows is how long it took, which would make each time another text.
     let reason = reason.split(" (after ").next().unwrap_or(reason);
     Some(Hold::Paused(format!("{reason}: look at {variables}")))
+}
+
+/// What librdkafka supposes where a broker ends a connection without a word: that the two speak different
+/// protocols. A broker that is stopping does the same, so it counts only before one was ever reached.
+pub fn mismatch_of(reason: &str) -> Option<Hold> {
+    let text = reason.split(" (after ").next().unwrap_or(reason);
+    reason.contains("security.protocol").then(|| {
+        Hold::Paused(format!(
+            "{text}: look at KAFKA_SECURITY_PROTOCOL, and at what the port of KAFKA_BROKER speaks"
+        ))
+    })
 }

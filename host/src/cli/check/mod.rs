@@ -4,6 +4,7 @@
 //! Kafka and ClickHouse are asked apart from each other, so that the one does not hide what is
 //! wrong with the other.
 
+mod admin;
 mod clickhouse;
 mod kafka;
 mod mapping;
@@ -91,6 +92,7 @@ async fn look(timeout: Duration) -> Report {
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
     report.checks.extend(dead_letters.err());
+    report.checks.extend(admin::look(config.admin.address).await);
     let (checks, lookups) = look_up(&config, server.as_ref().ok(), timeout).await;
     report.checks.extend(checks);
     let hooks = match lookups {
