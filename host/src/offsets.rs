@@ -77,12 +77,13 @@ pub struct OffsetTracker {
 }
 
 impl OffsetTracker {
-    /// Begins to track a partition under a new assignment; what an older one left is void.
-    pub fn assign(&mut self, source: TopicPartition, epoch: u64) {
+    /// Begins to track a partition under a new assignment; what an older one left is void. `start` is the
+    /// low watermark where Kafka was not told it.
+    pub fn assign(&mut self, source: TopicPartition, epoch: u64, start: Option<i64>) {
         let fresh = Partition {
             epoch,
             pending: VecDeque::new(),
-            low_watermark: None,
+            low_watermark: start,
             committed: None,
             settled_ms: None,
         };
@@ -230,8 +231,8 @@ mod tests {
     #[test]
     fn a_batch_that_spans_partitions_claims_one_range_of_each() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1);
-        tracker.assign(source(1), 1);
+        tracker.assign(source(0), 1, None);
+        tracker.assign(source(1), 1, None);
         let claims = tracker.begin(&batch(&[(0, 5), (1, 9), (0, 8)], 1));
         let ranges: Vec<_> =
             claims.iter().map(|claim| (claim.source.partition, claim.first, claim.last)).collect();
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_position_is_the_lowest_offset_that_is_not_settled_with_its_time() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1);
+        tracker.assign(source(0), 1, None);
         let position = |tracker: &OffsetTracker| {
             let at = tracker.positions().remove(0);
             (at.next, at.read_to, at.waiting_since_ms, at.settled_ms)
@@ -270,14 +271,26 @@ mod tests {
     #[test]
     fn an_older_assignment_settles_nothing() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1);
+        tracker.assign(source(0), 1, None);
         let old = tracker.begin(&batch(&[(0, 5)], 1));
         tracker.revoke(&source(0));
         tracker.settle(&old[0]);
-        tracker.assign(source(0), 2);
+        tracker.assign(source(0), 2, None);
         tracker.settle(&old[0]);
         assert!(tracker.committable(None).is_empty());
         assert!(tracker.begin(&batch(&[(0, 6)], 1)).is_empty());
+    }
+
+    #[test]
+    fn a_start_that_kafka_was_not_told_is_committed_before_the_first_record() {
+        let mut tracker = OffsetTracker::default();
+        tracker.assign(source(0), 1, Some(7));
+        assert_eq!(committable(&tracker), [(source(0), 7)]);
+        tracker.committed(&source(0), 7);
+        assert!(committable(&tracker).is_empty());
+        let claims = tracker.begin(&batch(&[(0, 9)], 1));
+        tracker.settle(&claims[0]);
+        assert_eq!(committable(&tracker), [(source(0), 10)]);
     }
 
     proptest! {
@@ -288,7 +301,7 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let mut tracker = OffsetTracker::default();
-            for partition in 0..3 { tracker.assign(source(partition), 1); }
+            for partition in 0..3 { tracker.assign(source(partition), 1, None); }
             let mut next = [0_i64; 3];
             let mut open = Vec::new();
             for (partition, records, gap) in sizes {

@@ -19,15 +19,22 @@ use crate::observe::Observed;
 use crate::observe::count::{self, Rebalance};
 use crate::observe::progress::Progress;
 use crate::observe::status::Status;
+use crate::observe::throttle::Throttle;
 use crate::offsets::{Claim, Commit, OffsetTracker};
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
 use crate::plans::{Ask, Planner, Plans};
 use crate::record::{Batch, Origin, TopicPartition};
-use crate::source::{Assignment, Command, DRAIN_TIMEOUT, Source, SourceEvent};
+use crate::source::{Assignment, Command, DRAIN_TIMEOUT, Refusal, Source, SourceEvent};
 
 /// How often settled offsets are committed: what a crash makes the next host read again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a commit that failed; twice as long after each further one, up to the second bound.
+/// A group that changes refuses commits for as long as it takes, each within milliseconds.
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(1);
+/// How often commits that failed are told of.
+const REFUSALS_PER: Duration = Duration::from_secs(30);
 /// Longest wait for the consumer to leave its group at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -59,6 +66,9 @@ pub async fn run(
         status: Arc::clone(&observed.status),
         progress: Arc::clone(&observed.progress),
         letting_go: None,
+        refused: 0,
+        commit_at: None,
+        refusals: Throttle::new(REFUSALS_PER),
         has_stopped: false,
     };
     let outcome = host.live(config.batch.shutdown_timeout, stop).await;
@@ -80,6 +90,11 @@ struct Host {
     status: Arc<Status>,
     progress: Arc<Progress>,
     letting_go: Option<LettingGo>,
+    /// How many commits failed one after the other.
+    refused: u32,
+    /// After a commit that failed, when the next may be tried.
+    commit_at: Option<Instant>,
+    refusals: Throttle<Refusal>,
     has_stopped: bool,
 }
 
@@ -142,6 +157,10 @@ impl Host {
                 }
                 () = &mut watch => {}
                 () = at(drain_by) => self.let_go(),
+                () = at(self.commit_at) => {
+                    self.commit_at = None;
+                    self.commit(false);
+                }
             }
         }
         Ok(())
@@ -150,33 +169,26 @@ impl Host {
     fn handle(&mut self, event: SourceEvent) -> Result<(), Fatal> {
         match event {
             SourceEvent::Assigned(partitions) => {
-                for Assignment { source, epoch, planned } in partitions {
-                    if let (Some(planner), Some((topic, begin))) = (&mut self.planner, planned) {
-                        planner.assign(source.clone(), epoch, topic, begin);
-                    }
-                    self.tracker.assign(source, epoch);
-                }
                 count::rebalanced(Rebalance::Assigned);
-                self.publish();
+                self.assign(partitions);
             }
+            SourceEvent::Restarted(partitions) => self.assign(partitions),
             SourceEvent::Batch(batch, lease) => self.begin(batch, lease)?,
             SourceEvent::Revoked { partitions, is_lost, reply } => {
                 count::rebalanced(if is_lost { Rebalance::Lost } else { Rebalance::Revoked });
                 if let Some(planner) = &mut self.planner {
                     planner.let_go(&partitions);
                 }
+                // The source waits for one at a time; it gave up on one that is still to be carried out.
+                self.let_go();
                 let wait = if is_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
                 let deadline = Instant::now() + wait;
                 self.letting_go = Some(LettingGo { partitions, reply, deadline });
                 self.let_go_if_drained();
             }
             SourceEvent::Committed(commits) => self.committed(commits),
-            SourceEvent::CommitFailed { of, is_refused, text, .. } => {
-                count::commit_failed();
-                tracing::warn!(
-                    "offsets not committed: {text}; tried again with the next, or by the next \
-                     owner of the partition, who reads their records again"
-                );
+            SourceEvent::CommitFailed { of, is_refused, why, text } => {
+                self.commit_failed(why, &text);
                 match &mut self.planner {
                     Some(planner) if is_refused => of.iter().for_each(|of| planner.refused(of)),
                     // It may still be taken, and then it sets a later plan back.
@@ -188,6 +200,41 @@ impl Host {
             SourceEvent::Failed(fatal) => return Err(fatal),
         }
         Ok(())
+    }
+
+    fn assign(&mut self, partitions: Vec<Assignment>) {
+        for Assignment { source, epoch, start, planned } in partitions {
+            if let (Some(planner), Some((topic, begin))) = (&mut self.planner, planned) {
+                planner.assign(source.clone(), epoch, topic, begin);
+            }
+            self.tracker.assign(source, epoch, start);
+        }
+        // A start that nothing says is committed before anything else can go wrong.
+        self.commit(true);
+        self.publish();
+    }
+
+    /// Says that a commit failed, and has the next one wait.
+    fn commit_failed(&mut self, why: Refusal, text: &str) {
+        let pause = COMMIT_PAUSE * 2_u32.saturating_pow(self.refused.min(8));
+        self.refused = self.refused.saturating_add(1);
+        self.commit_at = Some(Instant::now() + pause.min(LONGEST_COMMIT_PAUSE));
+        if why != Refusal::GroupChanges {
+            count::commit_failed();
+        }
+        let Some(suppressed) = self.refusals.allow(why) else { return };
+        match why {
+            Refusal::GroupChanges => tracing::info!(
+                suppressed,
+                "offsets not committed while the group changes: {text}; they are tried again, or their \
+                 records are read again by the next owner of the partition"
+            ),
+            Refusal::NeedsOperator | Refusal::Other => tracing::warn!(
+                suppressed,
+                "offsets not committed: {text}; they are tried again, or their records are read again by \
+                 the next owner of the partition"
+            ),
+        }
     }
 
     /// Begins with a batch.
@@ -252,6 +299,9 @@ impl Host {
             (partitions, None) => tracing::info!(partitions, "offsets committed"),
             (partitions, Some(_)) => tracing::debug!(partitions, "offsets committed"),
         }
+        if !commits.is_empty() && self.commit_at.is_none() {
+            self.refused = 0;
+        }
         for commit in commits {
             let Commit { source, offset, metadata } = &commit;
             self.tracker.committed(source, *offset);
@@ -274,6 +324,9 @@ impl Host {
 
     /// Commits what is to be planned at once; where `retires`, how far each partition has come too.
     fn commit(&mut self, retires: bool) {
+        if self.commit_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
         let commits = match &mut self.planner {
             Some(planner) => planner.commits(retires),
             None if retires => self.tracker.committable(None),
@@ -316,7 +369,9 @@ impl Host {
         }
         for open in self.open.values() {
             let is_ours = |claim: &Claim| self.tracker.is_current(&claim.source, claim.epoch);
-            if !open.claims.iter().any(is_ours) {
+            // What was read of a topic before it was made again nobody can read anew.
+            let is_going = |claim: &Claim| going.partitions.contains(&claim.source);
+            if open.claims.iter().any(is_going) && !open.claims.iter().any(is_ours) {
                 open.task.abort();
             }
         }

@@ -6,5 +6,7 @@
 mod kills;
 mod limits;
 mod outages;
+mod remade;
 mod scale_out;
+mod unreadable;
 mod wire;

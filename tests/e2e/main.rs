@@ -26,6 +26,7 @@ mod proof;
 mod real_input;
 mod refused;
 mod schema;
+mod source;
 mod start;
 mod types;
 mod types_generated;

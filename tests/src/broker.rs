@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -136,6 +138,34 @@ impl Broker {
             result.map_err(|(topic, code)| anyhow::anyhow!("deleting {topic}: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Gives a topic more partitions; `count` is how many it has then.
+    pub async fn grow_topic(&self, name: &str, count: usize) -> anyhow::Result<()> {
+        let grown = NewPartitions::new(name, count);
+        for result in self.admin()?.create_partitions([&grown], &AdminOptions::new()).await? {
+            result.map_err(|(topic, code)| anyhow::anyhow!("growing {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Puts other bytes in the place of the first that are like `old` in the log of a partition, as a
+    /// disk does that goes bad.
+    pub fn overwrite(
+        &self,
+        topic: &str,
+        partition: i32,
+        old: &[u8],
+        new: &[u8],
+    ) -> anyhow::Result<()> {
+        ensure!(old.len() == new.len(), "the bytes are as many as before");
+        let folder = self.folder.path().join(format!("data/{topic}-{partition}"));
+        let log = folder.join("00000000000000000000.log");
+        let bytes = std::fs::read(&log)?;
+        let at = bytes.windows(old.len()).position(|bytes| bytes == old);
+        let mut file = File::options().write(true).open(&log)?;
+        file.seek(SeekFrom::Start(at.context("these bytes are not there")? as u64))?;
+        Ok(file.write_all(new)?)
     }
 
     /// Sets a property of a topic; its other properties go back to their defaults.

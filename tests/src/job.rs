@@ -234,6 +234,16 @@ impl Job {
         kafka::committed(self.kafka(), GROUP, TOPIC, self.partitions())
     }
 
+    /// What stands beside the offset that is committed for the first partition.
+    pub fn committed_metadata(&self) -> anyhow::Result<String> {
+        kafka::committed_metadata(self.kafka(), GROUP, TOPIC)
+    }
+
+    /// Commits an offset for the first partition in the group's stead, with something beside it.
+    pub fn commit_with(&self, offset: i64, metadata: &str) -> anyhow::Result<()> {
+        kafka::commit_with(self.kafka(), GROUP, TOPIC, offset, metadata)
+    }
+
     /// The answer to a query, without the last line break.
     pub async fn query(&self, sql: &str) -> anyhow::Result<String> {
         Ok(self.stack.query(sql).await?.trim_end().to_owned())

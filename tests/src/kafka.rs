@@ -65,12 +65,43 @@ pub async fn produce(
     partition: i32,
     messages: &[Message],
 ) -> anyhow::Result<()> {
-    let producer: FutureProducer = ClientConfig::new()
+    produce_with(brokers, topic, partition, messages, &[("compression.type", "lz4")]).await
+}
+
+/// Produces records as one batch, compressed in this way.
+pub async fn produce_batch(
+    brokers: &str,
+    topic: &str,
+    partition: i32,
+    messages: &[Message],
+    compression: &str,
+) -> anyhow::Result<()> {
+    let count = messages.len().to_string();
+    let properties = [
+        ("compression.type", compression),
+        ("batch.num.messages", &count),
+        ("batch.size", "20000000"),
+        ("linger.ms", "10000"),
+    ];
+    produce_with(brokers, topic, partition, messages, &properties).await
+}
+
+async fn produce_with(
+    brokers: &str,
+    topic: &str,
+    partition: i32,
+    messages: &[Message],
+    properties: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    let mut settings = ClientConfig::new();
+    settings
         .set("bootstrap.servers", brokers)
         .set("linger.ms", "5")
-        .set("message.max.bytes", "20000000")
-        .set("compression.type", "lz4")
-        .create()?;
+        .set("message.max.bytes", "20000000");
+    for (name, value) in properties {
+        settings.set(*name, *value);
+    }
+    let producer: FutureProducer = settings.create()?;
     for chunk in messages.chunks(10_000) {
         let sent = chunk.iter().map(|message| {
             let mut record: FutureRecord<'_, [u8], [u8]> =
@@ -181,6 +212,34 @@ pub fn commit(brokers: &str, group: &str, topic: &str, offsets: &[i64]) -> anyho
         list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
     }
     Ok(consumer.commit(&list, CommitMode::Sync)?)
+}
+
+/// Commits an offset for the first partition of a topic, with something beside it.
+pub fn commit_with(
+    brokers: &str,
+    group: &str,
+    topic: &str,
+    offset: i64,
+    metadata: &str,
+) -> anyhow::Result<()> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    let mut element = list.add_partition(topic, 0);
+    element.set_offset(Offset::Offset(offset))?;
+    element.set_metadata(metadata);
+    Ok(consumer.commit(&list, CommitMode::Sync)?)
+}
+
+/// What stands beside the offset that a group has committed for the first partition of a topic.
+pub fn committed_metadata(brokers: &str, group: &str, topic: &str) -> anyhow::Result<String> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, 0);
+    let committed = consumer.committed_offsets(list, TIMEOUT)?;
+    let elements = committed.elements();
+    Ok(elements.first().map(|element| element.metadata().to_owned()).unwrap_or_default())
 }
 
 /// The offsets that a group has committed for the partitions of a topic; 0 where none is.

@@ -14,7 +14,9 @@ pub use broker::{Broker, BrokerSecurity};
 pub use host::{Host, Ledger, PATIENCE, once};
 pub use http::Answer;
 pub use job::{DEAD_LETTERS, GROUP, Job, TABLE, TOPIC};
-pub use kafka::{DeadLetter, Message, commit, end_offset, ensure_whole, produce, produced_at_ms};
+pub use kafka::{
+    DeadLetter, Message, commit, end_offset, ensure_whole, produce, produce_batch, produced_at_ms,
+};
 pub use tls::{Authority, TlsProxy};
 
 use std::path::PathBuf;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
     INSERT_SECONDS, Kind, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS,
-    RECORDS_CONSUMED, RECORDS_REJECTED, RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW,
-    UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
+    RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED, RETENTION_LOSSES, RETRIES, ROWS_LANDED,
+    ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -242,7 +242,12 @@ pub fn rebalanced(kind: Rebalance) {
     REBALANCES.count(&[label(&Rebalance::ALL, &kind)], 1);
 }
 
-/// Kafka no longer had a committed offset.
+/// Records that were read came again, and were dropped.
+pub fn repeated(records: u64) {
+    RECORDS_REPEATED.count(&[], records);
+}
+
+/// Kafka no longer had what was to be read next.
 pub fn records_lost() {
     RETENTION_LOSSES.count(&[], 1);
 }

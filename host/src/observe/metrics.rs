@@ -140,7 +140,8 @@ pub(super) const COMMIT_FAILURES: Metric = metric(
     Kind::Counter,
     "commits",
     &[],
-    "Offset commits that Kafka refused; the next one carries the same offsets",
+    "Offset commits that failed, without those that Kafka refuses while the group changes; the next \
+     one carries the same offsets",
 );
 pub(super) const REBALANCES: Metric = metric(
     "sluicegate_rebalances_total",
@@ -155,7 +156,15 @@ pub(super) const RETENTION_LOSSES: Metric = metric(
     Kind::Counter,
     "losses",
     &[],
-    "Committed offsets that Kafka no longer had: records are lost, raise the topic's retention",
+    "Times that Kafka no longer had what was to be read next: deleted by retention, or with its \
+     topic. The log says which offsets",
+);
+pub(super) const RECORDS_REPEATED: Metric = metric(
+    "sluicegate_records_repeated_total",
+    Kind::Counter,
+    "records",
+    &[],
+    "Handed out by librdkafka once more after they were read, and dropped",
 );
 pub(super) const BATCH_ROWS: Metric = metric(
     "sluicegate_batch_rows",
@@ -322,6 +331,7 @@ pub static METRICS: &[Metric] = &[
     COMMIT_FAILURES,
     REBALANCES,
     RETENTION_LOSSES,
+    RECORDS_REPEATED,
     BATCH_ROWS,
     BATCH_BYTES,
     HOOK_SECONDS,

@@ -1,7 +1,7 @@
 //! Where newly assigned partitions begin: what the group committed for them, and what is configured
 //! where it committed nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
-use super::describe::topic_ids;
+use super::describe::{Told, describe, topic_ids};
+use super::fresh::Fresh;
 use super::lists::partitions;
+use super::mark::{Mark, Worth};
 use super::queue::metadata;
 use crate::config::{AutoOffsetReset, Config, Delivery};
+use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::{Fatal, Hold};
 use crate::plans::{self, Beginning, Plan};
@@ -25,23 +28,56 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const PLANS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The pause between two tries.
 const RETRY: Duration = Duration::from_secs(1);
+/// Longest wait for the cluster's id, which is known once a broker has answered.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where one partition begins.
 #[derive(Debug, Default, Clone)]
 pub struct Begin {
-    /// The committed offset.
-    pub committed: Option<i64>,
+    /// The first offset that is read, where it is known.
+    pub next: Option<i64>,
+    /// That offset is to be committed at once, since nothing that is committed says it.
+    pub is_new: bool,
     /// Kafka's id of the topic and what is planned, where each record is to land exactly once.
     pub planned: Option<(u128, Beginning)>,
+    /// Nothing may be read before an operator has mended something.
+    pub is_held: bool,
+}
+
+/// Where partitions begin, and of which topics they are.
+#[derive(Debug, Default)]
+pub struct Begins {
+    /// Each partition that is known.
+    pub of: HashMap<TopicPartition, Begin>,
+    /// Kafka's ids of the topics, or those that the committed offsets are of.
+    pub ids: HashMap<String, u128>,
+}
+
+/// Why it is not known where partitions begin.
+#[derive(Debug)]
+pub enum Unknown {
+    /// The host may not go on.
+    Fatal(Fatal),
+    /// It is to be asked again, and nothing to be read before.
+    NotYet(String),
 }
 
 /// Asks for it.
 pub struct Beginnings {
     reset: AutoOffsetReset,
     is_exactly_once: bool,
+    fresh: Fresh,
+    /// Kafka's id of the cluster, once it is known.
+    cluster: Option<String>,
     /// Holds for as long as a partition is ours that may not be read.
     waiter: Waiter,
     held: Vec<TopicPartition>,
+}
+
+/// What is committed for one partition.
+struct Committed {
+    offset: Option<i64>,
+    metadata: String,
 }
 
 impl Beginnings {
@@ -49,36 +85,49 @@ impl Beginnings {
         Self {
             reset: config.kafka.auto_offset_reset,
             is_exactly_once: config.delivery == Delivery::ExactlyOnce,
+            fresh: Fresh::default(),
+            cluster: None,
             waiter: status.waiter("plan"),
             held: Vec::new(),
         }
     }
 
-    /// Where the partitions of a list begin. Puts the start of each without a committed offset as
-    /// configured, so that an offset that librdkafka then finds out of range is known to be lost data;
-    /// and takes out those that may not be read.
+    /// The topics on which the group starts afresh.
+    pub fn set_fresh(&mut self, fresh: Fresh) {
+        self.fresh = fresh;
+    }
+
+    /// A topic was made again: it is fresh no more.
+    pub fn remade(&mut self, topic: &str) {
+        self.fresh.forget(topic);
+    }
+
+    /// Where the partitions of a list begin. Puts their start into the list, so that an offset that
+    /// librdkafka then finds out of range is known to be lost data; and takes out those that may not be
+    /// read.
     ///
     /// # Errors
-    /// A partition without an offset where none is configured; offsets or plans that cannot be read
-    /// where nothing may be read without them.
+    /// A partition without an offset where none is configured; what has to be known and cannot be read.
     pub fn read(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
         list: &mut TopicPartitionList,
-    ) -> Result<HashMap<TopicPartition, Begin>, Fatal> {
+    ) -> Result<Begins, Unknown> {
         if list.count() == 0 {
-            return Ok(HashMap::new());
+            return Ok(Begins::default());
         }
         let until = Instant::now() + PLANS_TIMEOUT;
+        // Where `earliest` holds, librdkafka may find the start by itself.
+        let is_needed = self.is_exactly_once || self.reset == AutoOffsetReset::Latest;
         loop {
             match self.attempt(consumer, list) {
-                Ok(begin) => return begin,
-                Err(text) if !self.is_exactly_once => {
+                Ok(begins) => return begins.map_err(Unknown::Fatal),
+                Err(text) if !is_needed => {
                     let text = format!("{text}; librdkafka reads the committed offsets itself");
                     tracing::warn!("{text}");
-                    return Ok(HashMap::new());
+                    return Ok(Begins::default());
                 }
-                Err(text) if Instant::now() >= until => return Err(Fatal(text)),
+                Err(text) if Instant::now() >= until => return Err(Unknown::NotYet(text)),
                 Err(text) => {
                     tracing::warn!("{text}");
                     std::thread::sleep(RETRY);
@@ -92,70 +141,210 @@ impl Beginnings {
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
         list: &mut TopicPartitionList,
-    ) -> Result<Result<HashMap<TopicPartition, Begin>, Fatal>, String> {
+    ) -> Result<Result<Begins, Fatal>, String> {
+        let committed = self.committed(consumer, list)?;
+        let mut ids = self.ids(consumer, list)?;
+        let starts = match self.reset {
+            AutoOffsetReset::Latest => self.starts(consumer, &committed)?,
+            _ => HashMap::new(),
+        };
+        let mut begins = Begins::default();
+        for (source, committed) in committed {
+            let id = ids.get(&*source.topic).copied();
+            let begin = match &committed {
+                Committed { offset: None, .. } => self.begin_anew(&source, id, &starts, list)?,
+                Committed { offset: Some(offset), metadata } => {
+                    Ok(self.go_on(&source, *offset, metadata, id, list, &mut ids)?)
+                }
+            };
+            match begin {
+                Ok(begin) => drop(begins.of.insert(source, begin)),
+                Err(fatal) => return Ok(Err(fatal)),
+            }
+        }
+        begins.ids = ids;
+        Ok(Ok(begins))
+    }
+
+    /// What is committed for each partition that is known.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<SourceContext>,
+        list: &TopicPartitionList,
+    ) -> Result<Vec<(TopicPartition, Committed)>, String> {
         let committed = consumer
             .committed_offsets(list.clone(), ANSWER_TIMEOUT)
             .map_err(|error| format!("committed offsets not read: {error}"))?;
-        let ids = if self.is_exactly_once { ids(consumer, list)? } else { HashMap::new() };
-        let mut found = HashMap::new();
+        let mut found = Vec::new();
         let told = committed.elements().into_iter().zip(metadata(&committed));
         for ((element, metadata), source) in told.zip(partitions(&committed)) {
             if let Err(error) = element.error() {
                 // Not known is not "none".
                 let text = format!("committed offset of {source} not read: {error}");
-                if self.is_exactly_once {
+                if self.is_exactly_once || self.reset == AutoOffsetReset::Latest {
                     return Err(text);
                 }
                 tracing::warn!("{text}");
                 continue;
             }
-            let committed = element.offset().to_raw().filter(|offset| *offset >= 0);
-            let id = ids.get(&*source.topic).copied();
-            let begin = plans::begin(committed.map(|offset| (offset, &*metadata)), id.unwrap_or(0));
-            if committed.is_none() {
-                let start = match self.reset {
-                    AutoOffsetReset::Earliest => Offset::Beginning,
-                    AutoOffsetReset::Latest => Offset::End,
-                    AutoOffsetReset::Error => {
-                        return Ok(Err(Fatal(format!(
-                            "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
-                        ))));
-                    }
-                };
-                let set = list.set_partition_offset(&source.topic, source.partition, start);
-                set.map_err(|error| format!("start offset of {source} not set: {error}"))?;
-            }
-            let planned = id.map(|id| (id, begin));
-            match &planned {
-                None => warn_of_plan(&source, &metadata),
-                Some((_, begin)) => self.tell(&source, begin, &metadata, list)?,
-            }
-            found.insert(source, Begin { committed, planned });
+            let offset = element.offset().to_raw().filter(|offset| *offset >= 0);
+            found.push((source, Committed { offset, metadata }));
         }
-        Ok(Ok(found))
+        Ok(found)
     }
 
-    /// Says what is found, and has a partition that may not be read begin behind everything.
+    /// Kafka's ids of the topics; without plans, of those that are told.
+    fn ids(
+        &mut self,
+        consumer: &BaseConsumer<SourceContext>,
+        list: &TopicPartitionList,
+    ) -> Result<HashMap<String, u128>, String> {
+        let topics: BTreeSet<String> =
+            partitions(list).into_iter().map(|source| source.topic.to_string()).collect();
+        let topics: Vec<String> = topics.into_iter().collect();
+        let not_read = |text| format!("ids of the topics not read: {text}");
+        if self.is_exactly_once {
+            return topic_ids(consumer, &topics, ANSWER_TIMEOUT).map_err(not_read);
+        }
+        if self.cluster.is_none() {
+            self.cluster = consumer.client().fetch_cluster_id(CLUSTER_TIMEOUT);
+        }
+        let told = describe(consumer, &topics, ANSWER_TIMEOUT).unwrap_or_else(|text| {
+            tracing::warn!("{}; they are asked for again", not_read(text));
+            HashMap::new()
+        });
+        let id = |(topic, told)| match told {
+            Told::There { id: Some(id) } => Some((topic, id)),
+            _ => None,
+        };
+        Ok(told.into_iter().filter_map(id).collect())
+    }
+
+    /// With `latest`, where each partition without a committed offset begins now.
+    fn starts(
+        &self,
+        consumer: &BaseConsumer<SourceContext>,
+        committed: &[(TopicPartition, Committed)],
+    ) -> Result<HashMap<TopicPartition, i64>, String> {
+        let mut list = TopicPartitionList::new();
+        for (source, _) in committed.iter().filter(|(_, committed)| committed.offset.is_none()) {
+            let TopicPartition { topic, partition } = source;
+            // For a time librdkafka takes these two as well.
+            let at = match self.fresh.begins_at_its_end(topic, *partition) {
+                true => Offset::End,
+                false => Offset::Beginning,
+            };
+            list.add_partition_offset(topic, *partition, at)
+                .map_err(|error| format!("start offset of {source} not asked for: {error}"))?;
+        }
+        if list.count() == 0 {
+            return Ok(HashMap::new());
+        }
+        let found = consumer
+            .offsets_for_times(list, ANSWER_TIMEOUT)
+            .map_err(|error| format!("start offsets not read: {error}"))?;
+        let elements = found.elements().into_iter().zip(partitions(&found));
+        let starts = elements.map(|(element, source)| match element.offset() {
+            Offset::Offset(offset) => Ok((source, offset)),
+            other => Err(format!("start offset of {source} not read: got {other:?}")),
+        });
+        starts.collect()
+    }
+
+    /// Where a partition without a committed offset begins.
+    fn begin_anew(
+        &self,
+        source: &TopicPartition,
+        id: Option<u128>,
+        starts: &HashMap<TopicPartition, i64>,
+        list: &mut TopicPartitionList,
+    ) -> Result<Result<Begin, Fatal>, String> {
+        let start = starts.get(source).copied();
+        if self.reset == AutoOffsetReset::Error {
+            return Ok(Err(Fatal(format!(
+                "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
+            ))));
+        }
+        set_start(list, source, start.map_or(Offset::Beginning, Offset::Offset))?;
+        let planned = id.filter(|_| self.is_exactly_once).map(|id| {
+            // What is known need not wait for the first record to be committed.
+            (id, start.map_or(Beginning::Anew, Beginning::Unplanned))
+        });
+        Ok(Ok(Begin { next: start, is_new: start.is_some(), planned, is_held: false }))
+    }
+
+    /// Where a partition with a committed offset goes on.
+    fn go_on(
+        &mut self,
+        source: &TopicPartition,
+        offset: i64,
+        metadata: &str,
+        id: Option<u128>,
+        list: &mut TopicPartitionList,
+        ids: &mut HashMap<String, u128>,
+    ) -> Result<Begin, String> {
+        let mark = Mark::parse(metadata);
+        let cluster = self.cluster.as_deref().unwrap_or_default();
+        let is_of_another = match (&mark, id) {
+            // A plan's host does not ask for the cluster.
+            (Some(mark), Some(id)) if self.is_exactly_once => {
+                mark.judge(offset, id, &mark.cluster) == Worth::OfAnotherTopic
+            }
+            (Some(mark), Some(id)) => mark.judge(offset, id, cluster) == Worth::OfAnotherTopic,
+            _ => false,
+        };
+        if self.is_exactly_once {
+            let id = id.unwrap_or_default();
+            let begin = match mark {
+                Some(_) if is_of_another => Beginning::OfAnotherTopic,
+                Some(_) => Beginning::Unplanned(offset),
+                None => plans::begin(Some((offset, metadata)), id),
+            };
+            let metadata = if mark.is_some() { "" } else { metadata };
+            // librdkafka would ask for it once more, and might be told another.
+            set_start(list, source, Offset::Offset(offset))?;
+            let is_held = self.tell(source, &begin, metadata, list)?;
+            return Ok(Begin {
+                next: Some(offset),
+                is_new: false,
+                planned: Some((id, begin)),
+                is_held,
+            });
+        }
+        warn_of_plan(source, metadata);
+        if is_of_another {
+            return begin_with_the_new(source, offset, list);
+        }
+        if let (Some(mark), None) = (mark, id) {
+            // It is compared once the ids are told.
+            ids.entry(source.topic.to_string()).or_insert(mark.topic);
+        }
+        set_start(list, source, Offset::Offset(offset))?;
+        Ok(Begin { next: Some(offset), ..Begin::default() })
+    }
+
+    /// Says what is found, and has a partition that may not be read begin behind everything. Returns
+    /// whether it may not.
     fn tell(
         &mut self,
         source: &TopicPartition,
         begin: &Beginning,
         metadata: &str,
         list: &mut TopicPartitionList,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let text = match begin {
-            Beginning::Anew => return Ok(()),
+            Beginning::Anew => return Ok(false),
             Beginning::Planned(plan) => {
                 let (from, ranges) = (plan.low, plan.planned.len());
                 tracing::info!(%source, from, ranges, "plan found; its ranges are read again");
-                return Ok(());
+                return Ok(false);
             }
             Beginning::Unplanned(offset) => {
                 if !metadata.is_empty() {
                     tracing::warn!(%source, offset, "metadata beside the committed offset is no \
                         plan for it, and is passed over");
                 }
-                return Ok(());
+                return Ok(false);
             }
             Beginning::OfAnotherTopic => format!(
                 "{source}: the committed offset is of another topic of this name, which was deleted \
@@ -166,11 +355,20 @@ impl Beginnings {
                  that version, or stop every host of the group and set its offset"
             ),
         };
-        list.set_partition_offset(&source.topic, source.partition, Offset::End)
-            .map_err(|error| format!("start offset of {source} not set: {error}"))?;
+        set_start(list, source, Offset::End)?;
+        self.hold(source, text);
+        Ok(true)
+    }
+
+    /// A partition may not be read before an operator has mended something.
+    pub fn hold(&mut self, source: &TopicPartition, text: String) {
         self.waiter.hold(Hold::Paused(text));
         self.held.push(source.clone());
-        Ok(())
+    }
+
+    /// The mark to commit beside an offset of this topic.
+    pub fn mark(&self, topic: u128, offset: i64) -> Mark {
+        Mark { topic, offset, cluster: self.cluster.clone().unwrap_or_default() }
     }
 
     /// Partitions that are no longer ours hold nothing up.
@@ -183,22 +381,36 @@ impl Beginnings {
     }
 }
 
+/// The committed offset is of a topic that was deleted: the one that is there is read from its
+/// beginning.
+fn begin_with_the_new(
+    source: &TopicPartition,
+    offset: i64,
+    list: &mut TopicPartitionList,
+) -> Result<Begin, String> {
+    count::records_lost();
+    tracing::error!(
+        %source,
+        "the topic was deleted and made again since offset {offset} was committed: what the old one held \
+         behind it is lost, if it held any; the new one is read from its beginning"
+    );
+    set_start(list, source, Offset::Offset(0))?;
+    Ok(Begin { next: Some(0), is_new: true, ..Begin::default() })
+}
+
+fn set_start(
+    list: &mut TopicPartitionList,
+    source: &TopicPartition,
+    start: Offset,
+) -> Result<(), String> {
+    list.set_partition_offset(&source.topic, source.partition, start)
+        .map_err(|error| format!("start offset of {source} not set: {error}"))
+}
+
 /// A host that keeps to no plan ends one with its next commit.
 fn warn_of_plan(source: &TopicPartition, metadata: &str) {
     if Plan::parse(metadata).is_some_and(|plan| !plan.planned.is_empty()) {
         tracing::warn!(%source, "a plan of DELIVERY=exactly_once is open: what it names may have landed, \
             and lands again with DELIVERY=at_least_once");
     }
-}
-
-fn ids(
-    consumer: &BaseConsumer<SourceContext>,
-    list: &TopicPartitionList,
-) -> Result<HashMap<String, u128>, String> {
-    let mut topics: Vec<String> =
-        partitions(list).into_iter().map(|source| source.topic.to_string()).collect();
-    topics.sort_unstable();
-    topics.dedup();
-    topic_ids(consumer, &topics, ANSWER_TIMEOUT)
-        .map_err(|text| format!("ids of the topics not read: {text}"))
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::queue::Message;
+use super::stand::{Admission, Repeated, Stand};
 use crate::arenas::Arenas;
 use crate::record::{Batch, RawRecord, TopicPartition};
 
@@ -36,12 +37,17 @@ pub struct Builder {
     assigned: HashMap<TopicPartition, Assigned>,
     /// The same by librdkafka's handle of the topic: no name is compared for a message.
     by_handle: HashMap<(usize, i32), (TopicPartition, Assigned), foldhash::fast::RandomState>,
+    /// How far each assigned partition is read, in [`Assigned::seat`].
+    stands: Vec<Stand>,
+    /// What came again below where its partition stands, since it was last asked for.
+    repeated: HashMap<TopicPartition, Repeated>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Assigned {
     epoch: u64,
     place: usize,
+    seat: usize,
 }
 
 /// A batch that is being built.
@@ -67,13 +73,22 @@ impl Builder {
             full: VecDeque::new(),
             assigned: HashMap::new(),
             by_handle: HashMap::default(),
+            stands: Vec::new(),
+            repeated: HashMap::new(),
         }
     }
 
-    /// Takes the records of a partition from now on; where each has batches of its own, the first of
-    /// them end at `ends`, exclusive.
-    pub fn assign(&mut self, source: TopicPartition, epoch: u64, ends: VecDeque<i64>) {
+    /// Takes the records of a partition from now on, those from `next` on where that is known; where
+    /// each partition has batches of its own, the first of them end at `ends`, exclusive.
+    pub fn assign(
+        &mut self,
+        source: &TopicPartition,
+        epoch: u64,
+        next: Option<i64>,
+        ends: VecDeque<i64>,
+    ) {
         self.by_handle.clear();
+        self.assigned.remove(source);
         let place = if self.is_by_partition { self.free_place() } else { 0 };
         if self.open.len() <= place {
             self.open.push(Open::new(&self.bounds, &self.arenas));
@@ -83,12 +98,56 @@ impl Builder {
         {
             *open = Open { ends, ..Open::new(&self.bounds, &self.arenas) };
         }
-        self.assigned.insert(source, Assigned { epoch, place });
+        let is_taken = |seat: &usize| self.assigned.values().any(|of| of.seat == *seat);
+        let free = (0..self.stands.len()).find(|seat| !is_taken(seat));
+        let seat = free.unwrap_or(self.stands.len());
+        if self.stands.len() <= seat {
+            self.stands.push(Stand::default());
+        }
+        self.assigned.insert(source.clone(), Assigned { epoch, place, seat });
+        self.move_to(source, next);
     }
 
     fn free_place(&self) -> usize {
         let is_taken = |place: &usize| self.assigned.values().any(|of| of.place == *place);
         (0..self.open.len()).find(|place| !is_taken(place)).unwrap_or(self.open.len())
+    }
+
+    fn stand(&mut self, source: &TopicPartition) -> Option<&mut Stand> {
+        self.stands.get_mut(self.assigned.get(source)?.seat)
+    }
+
+    /// Takes the records of an assigned partition from `next` on, or from any offset on.
+    pub fn move_to(&mut self, source: &TopicPartition, next: Option<i64>) {
+        if let Some(stand) = self.stand(source) {
+            *stand = Stand::at(next);
+        }
+    }
+
+    /// Takes nothing of a partition before [`Builder::move_to`]. Returns whether anything was taken of it
+    /// until now.
+    pub fn shut(&mut self, source: &TopicPartition) -> bool {
+        self.stand(source).is_some_and(Stand::shut)
+    }
+
+    /// Whether nothing of an assigned partition is taken.
+    pub fn is_shut(&mut self, source: &TopicPartition) -> bool {
+        self.stand(source).is_some_and(|stand| stand.is_shut())
+    }
+
+    /// The lowest offset that may come next of an assigned partition, where that is known.
+    pub fn next(&self, source: &TopicPartition) -> Option<i64> {
+        self.stands.get(self.assigned.get(source)?.seat)?.next()
+    }
+
+    /// The partitions whose records are taken.
+    pub fn sources(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.assigned.keys()
+    }
+
+    /// What came again since this was last asked, by partition.
+    pub fn take_repeated(&mut self) -> HashMap<TopicPartition, Repeated> {
+        std::mem::take(&mut self.repeated)
     }
 
     /// Takes no more records of a partition. A batch of its own that was not handed over is dropped:
@@ -121,21 +180,34 @@ impl Builder {
         self.assigned.contains_key(source)
     }
 
-    /// Copies a message into its batch. One of a partition that is not assigned is left alone:
-    /// whoever owns the partition reads it.
-    pub fn take(&mut self, message: &Message<'_>) {
+    /// Copies a message into its batch, and says whether it is the first since its partition was assigned
+    /// or moved. One of a partition that is not assigned is left alone: whoever owns the partition reads
+    /// it. One below where the partition stands was taken before: it is dropped.
+    pub fn take(&mut self, message: &Message<'_>) -> bool {
         let at = (message.topic_handle(), message.partition());
-        let (source, Assigned { epoch, place }) = match self.by_handle.entry(at) {
+        let (source, Assigned { epoch, place, seat }) = match self.by_handle.entry(at) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
                 let source = message.source();
-                let Some(assigned) = self.assigned.get(&source) else { return };
+                let Some(assigned) = self.assigned.get(&source) else { return false };
                 unknown.insert((source, *assigned))
             }
         };
-        let Some(open) = self.open.get_mut(*place) else { return };
+        let Some(stand) = self.stands.get_mut(*seat) else { return false };
+        let Some(open) = self.open.get_mut(*place) else { return false };
+        let offset = message.offset();
+        let admission = stand.admit(offset);
+        match admission {
+            Admission::First | Admission::Taken => {}
+            Admission::Shut => return false,
+            Admission::Repeated => {
+                let before = self.repeated.get(source).copied();
+                self.repeated.insert(source.clone(), Repeated::add(before, offset));
+                return false;
+            }
+        }
         let record = RawRecord {
-            offset: message.offset(),
+            offset,
             timestamp_ms: message.timestamp_ms(),
             key: message.key(),
             payload: message.payload(),
@@ -152,6 +224,7 @@ impl Builder {
         if is_last || open.is_full(&self.bounds) {
             self.full.extend(open.cut(&self.bounds));
         }
+        admission == Admission::First
     }
 
     /// Bytes gathered so far.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -11,10 +12,11 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::SourceEvent;
 use super::lists::partitions;
 use super::queue::metadata;
-use super::topics::denial_of;
+use super::stall::{Look, looks};
+use super::topics::{denial_of, mismatch_of};
+use super::{Refusal, SourceEvent};
 use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
 use crate::offsets::Commit;
@@ -30,6 +32,11 @@ pub enum Rebalance {
     Revoke(TopicPartitionList),
 }
 
+/// How long an answer that was too large explains why partitions stand still.
+const OVERSIZED_COUNTS_FOR: Duration = Duration::from_mins(1);
+/// What librdkafka tells to raise where an answer is too large, after which it drops the connection.
+const LARGEST_ANSWER: &str = "receive.message.max.bytes";
+
 /// The consumer's context.
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
@@ -39,7 +46,22 @@ pub struct SourceContext {
     progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
+    seen: Mutex<Seen>,
+    /// Marks stand beside the offsets that are committed.
+    has_marks: AtomicBool,
     is_closing: AtomicBool,
+}
+
+/// What librdkafka's statistics and errors tell of brokers and partitions.
+#[derive(Debug, Default)]
+struct Seen {
+    looks: Option<Vec<Look>>,
+    /// The brokers that are connected.
+    up: Vec<i32>,
+    /// One was at some time.
+    has_connected: bool,
+    /// When an answer was last too large, in librdkafka's words.
+    oversized: Option<(Instant, String)>,
 }
 
 impl SourceContext {
@@ -48,10 +70,45 @@ impl SourceContext {
         waiter: Arc<Waiter>,
         commit_waiter: Waiter,
         progress: Arc<Progress>,
+        has_marks: bool,
     ) -> Self {
-        let is_closing = AtomicBool::new(false);
-        let (rebalances, denial) = (Mutex::default(), Mutex::default());
-        Self { events, waiter, commit_waiter, progress, rebalances, denial, is_closing }
+        Self {
+            events,
+            waiter,
+            commit_waiter,
+            progress,
+            rebalances: Mutex::default(),
+            denial: Mutex::default(),
+            seen: Mutex::default(),
+            has_marks: AtomicBool::new(has_marks),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The partitions as the last statistics had them, if there were any since this was last asked.
+    pub fn take_looks(&self) -> Option<Vec<Look>> {
+        self.seen().looks.take()
+    }
+
+    /// The brokers that are connected.
+    pub fn up(&self) -> Vec<i32> {
+        self.seen().up.clone()
+    }
+
+    /// Why answers of brokers do not come through, if that is known.
+    pub fn oversized(&self) -> Option<String> {
+        let seen = self.seen();
+        let (at, text) = seen.oversized.as_ref()?;
+        (at.elapsed() < OVERSIZED_COUNTS_FOR).then(|| text.clone())
+    }
+
+    /// Whether marks stand beside the offsets that are committed.
+    pub fn has_marks(&self) -> bool {
+        self.has_marks.load(Ordering::Relaxed)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The changes noted since the last call, oldest first.
@@ -85,13 +142,27 @@ impl ClientContext for SourceContext {
             self.waiter.release_transient();
         }
         self.progress.learn_ends(ends(&statistics));
+        let connected =
+            |broker: &&rdkafka::statistics::Broker| broker.nodeid >= 0 && broker.state == "UP";
+        let mut seen = self.seen();
+        seen.up =
+            statistics.brokers.values().filter(connected).map(|broker| broker.nodeid).collect();
+        seen.up.sort_unstable();
+        seen.has_connected |= !seen.up.is_empty();
+        seen.looks = Some(looks(&statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
-        if let Some(denial) = denial_of(&error, reason) {
+        let is_new = !self.seen().has_connected;
+        let mismatch = || mismatch_of(reason).filter(|_| is_new);
+        if let Some(denial) = denial_of(&error, reason).or_else(mismatch) {
             self.waiter.hold(denial.clone());
             *self.denial() = Some(denial);
+        }
+        if reason.contains(LARGEST_ANSWER) {
+            tracing::warn!("an answer of a broker is too large: {reason}");
+            self.seen().oversized = Some((Instant::now(), reason.to_owned()));
         }
     }
 }
@@ -119,9 +190,20 @@ impl ConsumerContext for SourceContext {
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let events = match result {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => return,
+            // A broker may take no metadata; without plans it can be done without.
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
+                    && self.has_marks.swap(false, Ordering::Relaxed) =>
+            {
+                tracing::warn!(
+                    "{error}: offsets are committed without the ids of their topics from now on, so that                      a topic that is made again between two runs is not noticed; raise                      offset.metadata.max.bytes of the brokers to 4096"
+                );
+                return;
+            }
             Err(error) => {
                 let event = failed(&error, partitions(offsets));
-                if let SourceEvent::CommitFailed { needs_operator: true, text, .. } = &event {
+                if let SourceEvent::CommitFailed { why: Refusal::NeedsOperator, text, .. } = &event
+                {
                     self.commit_waiter.hold(Hold::Paused(text.clone()));
                 }
                 vec![event]
@@ -191,22 +273,32 @@ const REFUSED: [RDKafkaErrorCode; 4] = [
     RDKafkaErrorCode::OffsetMetadataTooLarge,
 ];
 
+/// What a broker answers to a commit while the group changes.
+const CHANGES: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::RebalanceInProgress,
+    RDKafkaErrorCode::IllegalGeneration,
+    RDKafkaErrorCode::StaleMemberEpoch,
+    RDKafkaErrorCode::UnknownMemberId,
+];
+
 /// Of any other failure than [`REFUSED`] librdkafka does not tell whether an earlier try of its own was
 /// taken.
 pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     let code = error.rdkafka_error_code();
-    let needs_operator = code == Some(RDKafkaErrorCode::OffsetMetadataTooLarge);
-    let hint = if needs_operator {
-        ": raise offset.metadata.max.bytes of the brokers to 4096 or more"
-    } else {
-        ""
+    let is_one_of = |codes: &[RDKafkaErrorCode]| code.is_some_and(|code| codes.contains(&code));
+    let why = match code {
+        _ if is_one_of(&CHANGES) => Refusal::GroupChanges,
+        Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Refusal::NeedsOperator,
+        _ => Refusal::Other,
     };
-    SourceEvent::CommitFailed {
-        of,
-        is_refused: code.is_some_and(|code| REFUSED.contains(&code)),
-        needs_operator,
-        text: format!("{error}{hint}"),
-    }
+    let hint = match why {
+        Refusal::NeedsOperator => {
+            ": raise offset.metadata.max.bytes of the brokers to 4096 or more"
+        }
+        Refusal::GroupChanges | Refusal::Other => "",
+    };
+    let is_refused = is_one_of(&REFUSED);
+    SourceEvent::CommitFailed { of, is_refused, why, text: format!("{error}{hint}") }
 }
 
 /// Gives partitions back in the way the group's protocol asks for.

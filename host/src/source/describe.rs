@@ -1,4 +1,5 @@
-//! Kafka's ids of topics: the call of librdkafka that `rdkafka` does not wrap.
+//! What the brokers tell of topics, their ids above all: the call of librdkafka that `rdkafka` does not
+//! wrap. It is asked without waiting, since the consumer has to be served meanwhile.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -7,85 +8,161 @@ use std::ptr::NonNull;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
 
-/// The id of each topic. A topic that is deleted and created again under its name has another.
+/// A topic as a broker tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is there.
+    There {
+        /// Its id, which it keeps until it is deleted; `None` from brokers before Kafka 2.8.
+        id: Option<u128>,
+    },
+    /// There is no topic of this name.
+    Missing,
+    /// This user may not know of it.
+    Denied,
+    /// Nothing is known, for this reason, which may pass.
+    NotKnown(String),
+}
+
+/// A question that was put to a broker.
+pub struct Question {
+    queue: Owned<sys::rd_kafka_queue_t>,
+}
+
+impl Question {
+    /// Asks a broker for these topics, none of them twice. Any broker can tell; librdkafka would wait for
+    /// the controller, which a mock cluster lacks.
+    ///
+    /// # Errors
+    /// A name that no topic can have.
+    pub fn ask<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        topics: &[String],
+        broker: i32,
+        timeout: Duration,
+    ) -> Result<Self, String> {
+        let names: Result<Vec<CString>, _> =
+            topics.iter().map(|name| CString::new(&**name)).collect();
+        let names = names.map_err(|_| "a topic's name holds a NUL".to_owned())?;
+        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client is alive for as long as `consumer` is borrowed; queue, options and collection
+        // are our own, made here and destroyed once by `Owned`; the call copies options and names, which
+        // outlive it; a null error text asks for none.
+        unsafe {
+            let queue = Owned::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
+            let op = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+            let options = sys::rd_kafka_AdminOptions_new(client, op);
+            let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy)?;
+            let no_text = (std::ptr::null_mut(), 0);
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options.get(),
+                milliseconds(timeout),
+                no_text.0,
+                no_text.1,
+            );
+            sys::rd_kafka_AdminOptions_set_broker(options.get(), broker, no_text.0, no_text.1);
+            let collection =
+                sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+            let collection = Owned::new(collection, sys::rd_kafka_TopicCollection_destroy)?;
+            sys::rd_kafka_DescribeTopics(client, collection.get(), options.get(), queue.get());
+            Ok(Self { queue })
+        }
+    }
+
+    /// The answer, if it comes within this time.
+    ///
+    /// # Errors
+    /// What librdkafka or the broker says against the question as a whole.
+    pub fn answer(&self, wait: Duration) -> Result<Option<HashMap<String, Told>>, String> {
+        // SAFETY: the queue is live; the event is our own, and destroyed once by `Owned`.
+        let event = unsafe { sys::rd_kafka_queue_poll(self.queue.get(), milliseconds(wait)) };
+        let Ok(event) = Owned::new(event, sys::rd_kafka_event_destroy) else { return Ok(None) };
+        // SAFETY: the event is live until the end of this function, and what is read of it lives as long;
+        // its texts are NUL-terminated; `count` is a valid place to write to.
+        unsafe {
+            if Code::from(sys::rd_kafka_event_error(event.get())) != Code::NoError {
+                return Err(text(sys::rd_kafka_event_error_string(event.get())));
+            }
+            let result = sys::rd_kafka_event_DescribeTopics_result(event.get());
+            if result.is_null() {
+                return Err("another answer than was asked for".into());
+            }
+            let mut count = 0;
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            let mut told = HashMap::new();
+            for at in 0..count {
+                let topic = *topics.add(at);
+                told.insert(text(sys::rd_kafka_TopicDescription_name(topic)), told_of(topic));
+            }
+            Ok(Some(told))
+        }
+    }
+}
+
+/// Asks for these topics and waits for the answer; none of them may be named twice.
 ///
 /// # Errors
-/// What librdkafka or the broker says of one of them, or of the question.
+/// What librdkafka or the broker says against the question as a whole.
+pub fn describe<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &[String],
+    timeout: Duration,
+) -> Result<HashMap<String, Told>, String> {
+    let metadata = consumer.client().fetch_metadata(topics.first().map(|name| &**name), timeout);
+    let broker = metadata.map_err(|error| error.to_string())?.orig_broker_id();
+    let question = Question::ask(consumer, topics, broker, timeout)?;
+    question.answer(timeout)?.ok_or_else(|| "no answer in time".to_owned())
+}
+
+/// The id of each topic.
+///
+/// # Errors
+/// What is said of one of them, or against the question.
 pub fn topic_ids<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
     timeout: Duration,
 ) -> Result<HashMap<String, u128>, String> {
-    let names: Result<Vec<CString>, _> = topics.iter().map(|name| CString::new(&**name)).collect();
-    let names = names.map_err(|_| "a topic's name holds a NUL".to_owned())?;
-    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // Any broker can tell; librdkafka would wait for the controller, which a mock cluster lacks.
-    let metadata = consumer.client().fetch_metadata(topics.first().map(|name| &**name), timeout);
-    let broker = metadata.map_err(|error| error.to_string())?.orig_broker_id();
-    let client = consumer.client().native_ptr();
-    // SAFETY: the client is alive for as long as `consumer` is borrowed; queue, options, collection and
-    // event are our own, made here and destroyed once by `Owned`; the names outlive the call, which
-    // copies them; a null error text asks for none.
-    let event = unsafe {
-        let queue = Owned::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
-        let op = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options = sys::rd_kafka_AdminOptions_new(client, op);
-        let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy)?;
-        let no_text = (std::ptr::null_mut(), 0);
-        sys::rd_kafka_AdminOptions_set_request_timeout(
-            options.get(),
-            timeout_ms,
-            no_text.0,
-            no_text.1,
-        );
-        sys::rd_kafka_AdminOptions_set_broker(options.get(), broker, no_text.0, no_text.1);
-        let collection =
-            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let collection = Owned::new(collection, sys::rd_kafka_TopicCollection_destroy)?;
-        sys::rd_kafka_DescribeTopics(client, collection.get(), options.get(), queue.get());
-        let event = sys::rd_kafka_queue_poll(queue.get(), timeout_ms);
-        Owned::new(event, sys::rd_kafka_event_destroy)?
-    };
-    // SAFETY: the event is live until the end of this function, and what is read of it lives as long;
-    // its texts are NUL-terminated; `count` is a valid place to write to.
+    let told = describe(consumer, topics, timeout)?.into_iter().map(|(name, told)| match told {
+        Told::There { id: Some(id) } => Ok((name, id)),
+        Told::There { id: None } => {
+            Err(format!("the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"))
+        }
+        Told::Missing => Err(format!("topic `{name}` does not exist")),
+        Told::Denied => Err(format!("topic `{name}` may not be described: grant DESCRIBE on it")),
+        Told::NotKnown(text) => Err(format!("topic `{name}`: {text}")),
+    });
+    told.collect()
+}
+
+/// # Safety
+/// `topic` points to a live description.
+unsafe fn told_of(topic: *const sys::rd_kafka_TopicDescription_t) -> Told {
+    // SAFETY: by this function's own contract; what is read of it lives as long.
     unsafe {
-        if RDKafkaErrorCode::from(sys::rd_kafka_event_error(event.get()))
-            != RDKafkaErrorCode::NoError
-        {
-            return Err(text(sys::rd_kafka_event_error_string(event.get())));
-        }
-        let result = sys::rd_kafka_event_DescribeTopics_result(event.get());
-        if result.is_null() {
-            return Err("another answer than was asked for".into());
-        }
-        let mut count = 0;
-        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        let mut ids = HashMap::new();
-        for at in 0..count {
-            let topic = *topics.add(at);
-            let name = text(sys::rd_kafka_TopicDescription_name(topic));
-            let error = sys::rd_kafka_TopicDescription_error(topic);
-            if RDKafkaErrorCode::from(sys::rd_kafka_error_code(error)) != RDKafkaErrorCode::NoError
-            {
-                return Err(format!("topic `{name}`: {}", text(sys::rd_kafka_error_string(error))));
+        let error = sys::rd_kafka_TopicDescription_error(topic);
+        match Code::from(sys::rd_kafka_error_code(error)) {
+            Code::NoError => {}
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId => {
+                return Told::Missing;
             }
-            let id = sys::rd_kafka_TopicDescription_topic_id(topic);
-            let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
-            let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
-            let id = (u128::from(high) << 64) | u128::from(low);
-            if id == 0 {
-                return Err(format!(
-                    "the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"
-                ));
-            }
-            ids.insert(name, id);
+            Code::TopicAuthorizationFailed => return Told::Denied,
+            _ => return Told::NotKnown(text(sys::rd_kafka_error_string(error))),
         }
-        Ok(ids)
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
+        let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
+        let id = (u128::from(high) << 64) | u128::from(low);
+        Told::There { id: (id != 0).then_some(id) }
     }
+}
+
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// A thing of librdkafka's that is destroyed when it goes.
@@ -94,9 +171,13 @@ struct Owned<T> {
     destroy: unsafe extern "C" fn(*mut T),
 }
 
+// SAFETY: librdkafka's objects may be used from any thread, one at a time, which `&self` methods of
+// their only owner keep to.
+unsafe impl<T> Send for Owned<T> {}
+
 impl<T> Owned<T> {
     fn new(thing: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Result<Self, String> {
-        let thing = NonNull::new(thing).ok_or("no answer in time")?;
+        let thing = NonNull::new(thing).ok_or("librdkafka is out of memory")?;
         Ok(Self { thing, destroy })
     }
 

@@ -8,14 +8,22 @@ mod beginnings;
 mod build;
 mod context;
 mod describe;
+mod failures;
+mod fresh;
+mod ids;
 mod lists;
+mod mark;
 mod poll;
 mod preflight;
 mod probe;
 mod queue;
 mod sample;
 mod settings;
+mod stall;
+mod stand;
 mod topics;
+mod troubles;
+mod watch;
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
@@ -44,8 +52,21 @@ pub struct Assignment {
     pub source: TopicPartition,
     /// The epoch that its records carry.
     pub epoch: u64,
+    /// Where it begins, if that is to be committed at once.
+    pub start: Option<i64>,
     /// Kafka's id of the topic, and what is committed, where each record is to land exactly once.
     pub planned: Option<(u128, Beginning)>,
+}
+
+/// Why a commit failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The group is changing its assignment, which passes.
+    GroupChanges,
+    /// It will not be stored before an operator has mended something.
+    NeedsOperator,
+    /// Anything else.
+    Other,
 }
 
 /// What the source tells the pipeline.
@@ -53,6 +74,9 @@ pub struct Assignment {
 pub enum SourceEvent {
     /// Partitions that are ours from now on.
     Assigned(Vec<Assignment>),
+    /// Partitions of ours whose topic was made again, or has lost its end: what was read of them before
+    /// counts no more.
+    Restarted(Vec<Assignment>),
     /// Records taken together. The lease is their share of the budget.
     Batch(Batch, Lease),
     /// Partitions to let go: settle what is in flight and reply with what may be committed, at
@@ -73,8 +97,8 @@ pub enum SourceEvent {
         of: Vec<TopicPartition>,
         /// It is certain that nothing was stored.
         is_refused: bool,
-        /// It will not be stored before an operator has mended something.
-        needs_operator: bool,
+        /// Why, as far as that matters.
+        why: Refusal,
         /// What Kafka says.
         text: String,
     },

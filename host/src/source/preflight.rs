@@ -1,13 +1,17 @@
-//! Before the subscription: are the topics there? Asked until they are, with a text that names
-//! the variable to look at.
+//! Before the subscription: are the topics there? Asked until one of them and the dead letter topic are,
+//! with texts that name the variable to look at. Those that are missing are watched for afterwards.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
-use super::topics::Topics;
-use crate::config::{Config, SourceTopic};
+use super::fresh::{Fresh, Seen};
+use super::topics::{Topics, hold_of};
+use super::watch::Watch;
+use crate::config::{AutoOffsetReset, Config, SourceTopic};
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 
@@ -16,12 +20,15 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The subscription that is made once every topic exists.
+/// The subscription that is made once a topic exists.
 #[derive(Debug)]
 pub struct Preflight {
     brokers: String,
     source: Vec<SourceTopic>,
     dead_letter_topic: String,
+    /// Where the group starts afresh is to be found out.
+    is_latest: bool,
+    fresh: Option<Fresh>,
     next: Instant,
     is_done: bool,
 }
@@ -32,6 +39,8 @@ impl Preflight {
             brokers: config.kafka.brokers.clone(),
             source: config.kafka.source.clone(),
             dead_letter_topic: config.kafka.dlq_topic.clone(),
+            is_latest: config.kafka.auto_offset_reset == AutoOffsetReset::Latest,
+            fresh: None,
             next: Instant::now(),
             is_done: false,
         }
@@ -47,19 +56,21 @@ impl Preflight {
         self.is_done = false;
     }
 
+    /// The topics on which the group starts afresh, as they were found the first time.
+    pub fn take_fresh(&mut self) -> Option<Fresh> {
+        self.fresh.take()
+    }
+
     /// The source topics as configured.
     pub fn source(&self) -> String {
-        self.names().join(",")
+        self.source.iter().map(SourceTopic::as_str).collect::<Vec<_>>().join(",")
     }
 
-    fn names(&self) -> Vec<&str> {
-        self.source.iter().map(SourceTopic::as_str).collect()
-    }
-
-    /// Asks for the topics when it is time, and subscribes once they all exist.
+    /// Asks for the topics when it is time, and subscribes to those that are there.
     pub fn attempt(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
+        watch: &mut Watch,
         waiter: &Waiter,
         wait: Duration,
     ) {
@@ -70,32 +81,96 @@ impl Preflight {
             return;
         }
         self.next = Instant::now() + RETRY;
-        match self.check(consumer) {
-            Err(hold) => waiter.hold(consumer.context().tell(hold)),
-            Ok(()) => match consumer.subscribe(&self.names()) {
-                Ok(()) => {
-                    tracing::debug!("subscribed");
-                    self.is_done = true;
-                }
-                Err(error) => {
-                    let text = format!("subscribing to KAFKA_SOURCE_TOPIC: {error}");
-                    waiter.hold(Hold::Paused(text));
-                }
-            },
+        if let Err(hold) = self.check(consumer, watch) {
+            waiter.hold(consumer.context().tell(hold));
+            return;
+        }
+        // What is said of each topic that is missing, the watch says.
+        waiter.release();
+        let subscription = watch.subscription();
+        if subscription.is_empty() {
+            return;
+        }
+        match consumer.subscribe(&subscription) {
+            Ok(()) => {
+                tracing::debug!("subscribed");
+                self.is_done = true;
+            }
+            Err(error) => {
+                let text = format!("subscribing to KAFKA_SOURCE_TOPIC: {error}");
+                waiter.hold(Hold::Paused(text));
+            }
         }
     }
 
-    fn check(&self, consumer: &BaseConsumer<SourceContext>) -> Result<(), Hold> {
+    fn check(
+        &mut self,
+        consumer: &BaseConsumer<SourceContext>,
+        watch: &mut Watch,
+    ) -> Result<(), Hold> {
         let topics = Topics::new(consumer, &self.brokers, TIMEOUT);
+        let mut found = Vec::new();
         for source in &self.source {
             match source {
-                SourceTopic::Literal(name) => drop(topics.partitions("KAFKA_SOURCE_TOPIC", name)?),
+                SourceTopic::Literal(name) => match topics.partitions("KAFKA_SOURCE_TOPIC", name) {
+                    Ok(partitions) => {
+                        watch.is_there(name);
+                        found.push((name.clone(), partitions));
+                    }
+                    Err(hold @ Hold::Paused(_)) => watch.is_absent(name, hold),
+                    Err(hold) => return Err(hold),
+                },
                 SourceTopic::Pattern(pattern) => {
-                    let matching = topics.matching(source)?.len();
-                    tracing::info!(pattern, matching, "subscribing");
+                    let matching = topics.matching(source)?;
+                    tracing::info!(pattern, matching = matching.len(), "subscribing");
+                    found.extend(matching);
                 }
             }
         }
-        topics.partitions("KAFKA_DLQ_TOPIC", &self.dead_letter_topic).map(drop)
+        topics.partitions("KAFKA_DLQ_TOPIC", &self.dead_letter_topic)?;
+        if std::mem::take(&mut self.is_latest) {
+            match self.find_fresh(consumer, found) {
+                Ok(fresh) => self.fresh = Some(fresh),
+                Err(hold) => {
+                    self.is_latest = true;
+                    return Err(hold);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out on which of the topics that are there the group starts afresh.
+    fn find_fresh(
+        &self,
+        consumer: &BaseConsumer<SourceContext>,
+        mut found: Vec<(String, Vec<i32>)>,
+    ) -> Result<Fresh, Hold> {
+        // A topic may be named and matched as well.
+        found.sort();
+        found.dedup();
+        let mut list = TopicPartitionList::new();
+        for (topic, partitions) in &found {
+            for partition in partitions {
+                list.add_partition(topic, *partition);
+            }
+        }
+        let mut read = HashSet::new();
+        if list.count() > 0 {
+            let committed = consumer.committed_offsets(list, TIMEOUT).map_err(|error| {
+                let text =
+                    format!("committed offsets of KAFKA_CONSUMER_GROUP_ID not read: {error}");
+                hold_of(&error, &self.source()).unwrap_or(Hold::Transient(text))
+            })?;
+            let is_set = |offset: Offset| matches!(offset, Offset::Offset(_));
+            let elements = committed.elements();
+            let set = elements.iter().filter(|element| is_set(element.offset()));
+            read = set.map(|element| element.topic().to_owned()).collect();
+        }
+        let seen = found.into_iter().map(|(topic, partitions)| {
+            let is_read = read.contains(&topic);
+            Seen { topic, partitions, is_read }
+        });
+        Ok(Fresh::among(&seen.collect::<Vec<_>>(), &self.source))
     }
 }

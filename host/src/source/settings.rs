@@ -41,6 +41,9 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("allow.auto.create.topics", "false"),
         ("isolation.level", "read_committed"),
+        // A byte that flips on a disk of the broker or on the wire would land as another value: Kafka's Java
+        // client checks too, and the cost is lost in the noise of runs (docs/performance.md).
+        ("check.crcs", "true"),
         ("queued.min.messages", MAX_QUEUED_MESSAGES),
         ("queued.max.messages.kbytes", &queue_kbytes.to_string()),
         ("fetch.max.bytes", &fetch_bytes.to_string()),

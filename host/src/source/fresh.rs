@@ -1,0 +1,103 @@
+//! Where `latest` holds: it is a rule for a fresh start alone. A partition that was there when the host
+//! began, of a topic that the group had read nothing of, begins at its end; any other, such as one that
+//! is added later, begins at its beginning, so that nothing that comes after the start is passed over.
+//! Pure: no clock, no I/O.
+
+use std::collections::HashMap;
+
+use crate::config::SourceTopic;
+
+/// A topic as it was when the host began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub topic: String,
+    /// Its partitions.
+    pub partitions: Vec<i32>,
+    /// The group had committed an offset for one of them at least.
+    pub is_read: bool,
+}
+
+/// The topics on which the group starts afresh.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    of: HashMap<String, Vec<i32>>,
+}
+
+impl Fresh {
+    /// Finds them among all that was there. A topic that a pattern matches is not fresh if the group
+    /// reads another one by this pattern: it came while nobody looked.
+    pub fn among(seen: &[Seen], source: &[SourceTopic]) -> Self {
+        let is_read_by = |pattern: &SourceTopic| {
+            seen.iter().any(|topic| topic.is_read && pattern.matches(&topic.topic))
+        };
+        let read: Vec<bool> = source.iter().map(is_read_by).collect();
+        let is_fresh = |topic: &Seen| {
+            let mut by = source.iter().zip(&read).filter(|(by, _)| by.matches(&topic.topic));
+            let is_new = |(by, is_read): (&SourceTopic, &bool)| {
+                matches!(by, SourceTopic::Literal(_)) || !is_read
+            };
+            !topic.is_read && by.any(is_new)
+        };
+        let fresh = seen.iter().filter(|topic| is_fresh(topic));
+        Self { of: fresh.map(|topic| (topic.topic.clone(), topic.partitions.clone())).collect() }
+    }
+
+    /// Whether a partition without a committed offset begins at its end.
+    pub fn begins_at_its_end(&self, topic: &str, partition: i32) -> bool {
+        self.of.get(topic).is_some_and(|partitions| partitions.contains(&partition))
+    }
+
+    /// A topic is gone, or made again: what comes under its name is new.
+    pub fn forget(&mut self, topic: &str) {
+        self.of.remove(topic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(topic: &str, is_read: bool) -> Seen {
+        Seen { topic: topic.into(), partitions: vec![0, 1], is_read }
+    }
+
+    fn fresh(topics: &[(&str, bool)]) -> Fresh {
+        let source = [SourceTopic::Literal("a".into()), SourceTopic::Pattern("^fleet-.*".into())];
+        let seen: Vec<Seen> = topics.iter().map(|(topic, is_read)| seen(topic, *is_read)).collect();
+        Fresh::among(&seen, &source)
+    }
+
+    #[test]
+    fn a_topic_that_the_group_read_nothing_of_is_fresh() {
+        let fresh = fresh(&[("a", false), ("fleet-1", false)]);
+        assert!(fresh.begins_at_its_end("a", 1) && fresh.begins_at_its_end("fleet-1", 0));
+    }
+
+    #[test]
+    fn a_partition_or_topic_that_came_later_is_not() {
+        let fresh = fresh(&[("a", false)]);
+        assert!(!fresh.begins_at_its_end("a", 2), "added since");
+        assert!(!fresh.begins_at_its_end("fleet-1", 0), "created since");
+    }
+
+    #[test]
+    fn nor_is_one_that_came_while_nobody_looked() {
+        let fresh = fresh(&[("a", true), ("fleet-1", true), ("fleet-2", false)]);
+        assert!(!fresh.begins_at_its_end("a", 1), "other partitions are committed");
+        assert!(!fresh.begins_at_its_end("fleet-2", 0), "another topic of the pattern is");
+    }
+
+    #[test]
+    fn a_topic_that_is_named_is_fresh_beside_others() {
+        let fresh = fresh(&[("a", false), ("fleet-1", true)]);
+        assert!(fresh.begins_at_its_end("a", 0));
+    }
+
+    #[test]
+    fn a_topic_that_was_made_again_is_new() {
+        let mut fresh = fresh(&[("a", false)]);
+        fresh.forget("a");
+        assert!(!fresh.begins_at_its_end("a", 0));
+    }
+}

@@ -1,0 +1,89 @@
+//! What stands beside an offset that is committed without a plan: of which topic it is. A topic that is
+//! deleted and made again keeps its name, and an offset of the old one means nothing in the new one.
+//! Pure: no clock, no I/O.
+
+use std::fmt;
+
+/// What every mark begins with. It differs from what a plan begins with, so that neither is taken for
+/// the other, by any version.
+const BEGIN: &str = "topic=";
+
+/// Says of which topic a committed offset is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Kafka's id of the topic.
+    pub topic: u128,
+    /// The offset that it was committed with. Tools that copy commits translate the offset beside it and
+    /// not this one.
+    pub offset: i64,
+    /// Kafka's id of the cluster; empty where it tells none. A copy of the topic elsewhere has another
+    /// id and the same offsets.
+    pub cluster: String,
+}
+
+/// What a committed offset is worth, by the mark beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// It is of the topic that is there now, as far as can be told.
+    OfThisTopic,
+    /// It is of another topic of this name, which was deleted.
+    OfAnotherTopic,
+}
+
+impl Mark {
+    /// Reads what [`Mark`] writes; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.strip_prefix(BEGIN)?.split(';');
+        let topic = u128::from_str_radix(fields.next()?, 16).ok()?;
+        let offset = fields.next()?.strip_prefix("offset=")?.parse().ok()?;
+        let cluster = fields.next()?.strip_prefix("cluster=")?.to_owned();
+        fields.next().is_none().then_some(Self { topic, offset, cluster })
+    }
+
+    /// Judges the offset that this mark stands beside, by the ids that are told now.
+    pub fn judge(&self, offset: i64, topic: u128, cluster: &str) -> Worth {
+        let is_copy = offset != self.offset || cluster != self.cluster;
+        match self.topic == topic || is_copy {
+            true => Worth::OfThisTopic,
+            false => Worth::OfAnotherTopic,
+        }
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, offset, cluster } = self;
+        write!(f, "{BEGIN}{topic:x};offset={offset};cluster={cluster}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::Plan;
+
+    fn mark() -> Mark {
+        Mark { topic: 0xab, offset: 500, cluster: "c2x1aWNl".into() }
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written_and_nothing_else_is() {
+        let text = mark().to_string();
+        assert_eq!(text, "topic=ab;offset=500;cluster=c2x1aWNl");
+        assert_eq!(Mark::parse(&text), Some(mark()));
+        assert_eq!(Plan::parse(&text), None);
+        let plan = Plan { topic: 0xab, low: 500, planned: Vec::new() }.to_text();
+        for text in ["", "of another tool", "topic=ab", &plan, "topic=x;offset=1;cluster="] {
+            assert_eq!(Mark::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_of_another_topic_only_on_the_same_cluster() {
+        use Worth::{OfAnotherTopic, OfThisTopic};
+        assert_eq!(mark().judge(500, 0xab, "c2x1aWNl"), OfThisTopic);
+        assert_eq!(mark().judge(500, 0xac, "c2x1aWNl"), OfAnotherTopic);
+        assert_eq!(mark().judge(500, 0xac, "copied"), OfThisTopic, "offsets were copied along");
+        assert_eq!(mark().judge(480, 0xac, "c2x1aWNl"), OfThisTopic, "an offset was translated");
+    }
+}

@@ -1,0 +1,48 @@
+//! Offsets that are committed, each with the mark of its topic.
+
+use rdkafka::consumer::{CommitMode, Consumer};
+
+use super::Poller;
+use crate::offsets::Commit;
+use crate::source::SourceEvent;
+use crate::source::context::failed;
+use crate::source::lists::list_of;
+
+impl Poller {
+    /// Commits what is still ours: a command may come after the revocation whose offsets, newer
+    /// than its own, are stored already.
+    pub(super) fn commit(&mut self, mut commits: Vec<Commit>, mode: CommitMode) {
+        commits.retain(|commit| self.builder.owns(&commit.source) && !self.is_rejoining);
+        if commits.is_empty() {
+            return;
+        }
+        if self.consumer.context().has_marks() {
+            for commit in &mut commits {
+                self.mark(commit);
+            }
+        }
+        let outcome = list_of(&commits).and_then(|list| match mode {
+            CommitMode::Async => self.queue.commit(&list),
+            CommitMode::Sync => self.consumer.commit(&list, mode),
+        });
+        match outcome {
+            Err(error) => {
+                let of = commits.into_iter().map(|commit| commit.source).collect();
+                self.tell(failed(&error, of));
+            }
+            // The event that answers comes through `poll`.
+            Ok(()) if matches!(mode, CommitMode::Async) => {}
+            Ok(()) => {
+                tracing::info!(partitions = commits.len(), "offsets committed");
+                self.tell(SourceEvent::Committed(commits));
+            }
+        }
+    }
+
+    /// Says beside an offset of which topic it is, where that is known.
+    fn mark(&mut self, commit: &mut Commit) {
+        if let Some(id) = self.watch.ids().get(&commit.source.topic) {
+            commit.metadata = self.beginnings.mark(id, commit.offset).to_string();
+        }
+    }
+}

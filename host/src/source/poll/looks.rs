@@ -1,0 +1,76 @@
+//! What is looked at from time to time: the topics, and how far librdkafka has come with each partition.
+
+use std::time::Instant;
+
+use rdkafka::consumer::Consumer;
+
+use super::Poller;
+use crate::source::failures::unreachable;
+use crate::source::stall::{Look, Why};
+use crate::source::troubles::Ends;
+use crate::source::watch::Change;
+
+impl Poller {
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        if let Some(looks) = self.consumer.context().take_looks() {
+            self.look_for_stalls(looks, now);
+        }
+        if !self.troubles.is_empty() {
+            self.troubles.rest(now);
+            for source in self.troubles.due(now) {
+                self.go_back(&source);
+            }
+        }
+        if !self.is_stopped && !self.is_rejoining {
+            self.look_at_topics(now);
+        }
+    }
+
+    fn look_at_topics(&mut self, now: Instant) {
+        let read: Vec<String> =
+            self.builder.sources().map(|source| source.topic.to_string()).collect();
+        let up = self.consumer.context().up();
+        for change in self.watch.turn(&self.consumer, &up, read.into_iter(), now) {
+            match change {
+                Change::Subscription => {
+                    let subscription = self.watch.subscription();
+                    tracing::info!(topics = subscription.join(","), "subscribing to other topics");
+                    if let Err(error) = self.consumer.subscribe(&subscription) {
+                        tracing::warn!(%error, "not subscribed to");
+                    }
+                }
+                Change::Remade(topic, id) => self.remade(&topic, id),
+                Change::Unchanged(topics) => {
+                    let ends = self.latest_ends.iter();
+                    let ends =
+                        ends.filter(|(source, _)| topics.iter().any(|of| **of == *source.topic));
+                    self.ends.extend(ends.map(|(source, end)| (source.clone(), *end)));
+                }
+            }
+        }
+    }
+
+    fn look_for_stalls(&mut self, looks: Vec<Look>, now: Instant) {
+        let ours: Vec<Look> =
+            looks.into_iter().filter(|look| self.builder.owns(&look.source)).collect();
+        self.latest_ends = ours.iter().map(|look| (look.source.clone(), look.end)).collect();
+        let fetched = ours.into_iter().filter(|look| !self.paused.contains(&look.source));
+        let oversized = self.consumer.context().oversized();
+        let stalled = self.stalls.look(fetched.collect(), oversized.is_some(), now);
+        match unreachable(&stalled.still) {
+            Some(hold) => self.unreachable.hold(self.consumer.context().tell(hold)),
+            None => self.unreachable.release(),
+        }
+        for still in stalled.still.iter().filter(|still| still.why == Why::Unreadable) {
+            let source = &still.look.source;
+            let hold = still.hold(self.builder.next(source), oversized.as_deref());
+            self.troubles.met(source, hold, Ends::ByWord, now);
+        }
+        for source in &stalled.over {
+            if self.troubles.over(source) {
+                self.go_back(source);
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The poll thread: serves the consumer, reads while the budget allows, hands batches over.
+
+mod commits;
+mod looks;
+mod moves;
+mod rebalance;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::beginnings::Beginnings;
+use super::build::{Bounds, Builder};
+use super::context::{Rebalance, SourceContext};
+use super::failures::Failure;
+use super::preflight::Preflight;
+use super::queue::DataQueue;
+use super::stall::Stalls;
+use super::topics::hold_of;
+use super::troubles::{Ends, Troubles};
+use super::watch::Watch;
+use super::{Command, SourceEvent, settings};
+use crate::budget::Budget;
+use crate::config::{AutoOffsetReset, Config, Delivery};
+use crate::observe::Observed;
+use crate::observe::count;
+use crate::observe::cpu::{CpuOf, Laps};
+use crate::observe::status::{Status, Waiter};
+use crate::observe::throttle::Throttle;
+use crate::outcome::Fatal;
+use crate::record::TopicPartition;
+
+/// Most messages read in one call: large enough to spread the call's cost, small enough that what the call
+/// touched of each is still in the cache when it is copied.
+const MAX_MESSAGES: usize = 500;
+/// Longest wait for messages: how late a command or a rebalance may be noticed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// A partition that was moved has stopped and begun anew long before.
+const MOVES_WITHIN: Duration = Duration::from_mins(1);
+/// How often records that came again are told of.
+const REPEATED_PER: Duration = Duration::from_secs(30);
+
+/// The thread's state. Dropping it leaves the group.
+pub struct Poller {
+    /// These two first, so that they go before the consumer.
+    queue: DataQueue<SourceContext>,
+    watch: Watch,
+    consumer: Arc<BaseConsumer<SourceContext>>,
+    preflight: Preflight,
+    builder: Builder,
+    budget: Arc<Budget>,
+    status: Arc<Status>,
+    waiter: Arc<Waiter>,
+    /// Holds while brokers of partitions do not answer.
+    unreachable: Waiter,
+    events: UnboundedSender<SourceEvent>,
+    commands: Receiver<Command>,
+    beginnings: Beginnings,
+    reset: AutoOffsetReset,
+    next_epoch: u64,
+    /// Partitions whose reading fails.
+    troubles: Troubles,
+    stalls: Stalls,
+    /// Where each partition ends, as of when its topic was last known to be the one that is read.
+    ends: HashMap<TopicPartition, i64>,
+    /// The same as of the last statistics.
+    latest_ends: HashMap<TopicPartition, i64>,
+    /// Partitions that were moved to another offset, and have given nothing since: when that was.
+    moved: HashMap<TopicPartition, Instant>,
+    /// Partitions that are not fetched, since nothing of them would be taken. librdkafka remembers it
+    /// beyond their assignment.
+    paused: HashSet<TopicPartition>,
+    repeated: Throttle<()>,
+    is_stopped: bool,
+    /// The group was left, to join it again once nothing is assigned.
+    is_rejoining: bool,
+    laps: Laps,
+}
+
+impl Poller {
+    pub fn new(
+        config: &Config,
+        observed: &Observed,
+        events: UnboundedSender<SourceEvent>,
+        commands: Receiver<Command>,
+    ) -> anyhow::Result<Self> {
+        let status = &observed.status;
+        let waiter = Arc::new(status.waiter("kafka"));
+        let progress = Arc::clone(&observed.progress);
+        let is_exactly_once = config.delivery == Delivery::ExactlyOnce;
+        let context = SourceContext::new(
+            events.clone(),
+            Arc::clone(&waiter),
+            status.waiter("commit"),
+            progress,
+            !is_exactly_once,
+        );
+        let consumer: BaseConsumer<SourceContext> =
+            settings::consumer(&config.kafka, config.batch.memory_budget_bytes)
+                .create_with_context(context)
+                .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
+        let consumer = Arc::new(consumer);
+        let queue = DataQueue::new(&consumer, MAX_MESSAGES)
+            .context("librdkafka gave no queue to read from")?;
+        let bounds = Bounds {
+            max_records: config.batch.max_records,
+            max_records_with_lag: config.batch.max_records_with_lag,
+            max_bytes: config.batch.max_bytes,
+            linger: config.batch.linger,
+        };
+        Ok(Self {
+            queue,
+            watch: Watch::new(&config.kafka, status),
+            consumer,
+            preflight: Preflight::new(config),
+            builder: Builder::new(bounds, is_exactly_once),
+            budget: Arc::clone(&observed.budget),
+            status: Arc::clone(status),
+            waiter,
+            unreachable: status.waiter("kafka"),
+            events,
+            commands,
+            beginnings: Beginnings::new(config, status),
+            reset: config.kafka.auto_offset_reset,
+            next_epoch: 1,
+            troubles: Troubles::new(status),
+            stalls: Stalls::default(),
+            ends: HashMap::new(),
+            latest_ends: HashMap::new(),
+            moved: HashMap::new(),
+            paused: HashSet::new(),
+            repeated: Throttle::new(REPEATED_PER),
+            is_stopped: false,
+            is_rejoining: false,
+            laps: Laps::default(),
+        })
+    }
+
+    /// Runs until told to close, or until the pipeline is gone.
+    pub fn run(mut self) {
+        let closed = loop {
+            self.status.polled();
+            match self.commands.try_recv() {
+                Ok(Command::Commit(commits)) => self.commit(commits, CommitMode::Async),
+                Ok(Command::Rejoin) => self.rejoin(),
+                Ok(Command::Stop) => {
+                    self.is_stopped = true;
+                    self.hand_over_rest();
+                    self.tell(SourceEvent::Stopped);
+                }
+                Ok(Command::Close(commits, done)) => {
+                    self.commit(commits, CommitMode::Sync);
+                    break Some(done);
+                }
+                Err(TryRecvError::Disconnected) => break None,
+                Err(TryRecvError::Empty) => self.turn(),
+            }
+        };
+        self.consumer.context().close();
+        drop(self);
+        if let Some(done) = closed {
+            let _gone = done.send(());
+        }
+    }
+
+    /// One turn: serve the consumer, then read if there is room.
+    fn turn(&mut self) {
+        if !self.preflight.is_done() {
+            let Self { preflight, watch, consumer, waiter, .. } = self;
+            preflight.attempt(consumer, watch, waiter, POLL_INTERVAL);
+            if let Some(fresh) = preflight.take_fresh() {
+                self.beginnings.set_fresh(fresh);
+            }
+            return;
+        }
+        self.serve();
+        self.look();
+        // Moving a partition stops it, which ends its forwarding at some later moment: librdkafka
+        // does it on a thread of its own (`rd_kafka_toppar_fetch_stop`). What comes meanwhile waits.
+        self.moved.retain(|_, at| at.elapsed() < MOVES_WITHIN);
+        self.moved.keys().for_each(|source| self.queue.forward(source));
+        while self.budget.has_slot()
+            && let Some(batch) = self.builder.due()
+        {
+            self.send(batch);
+        }
+        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.size_bytes());
+        if self.is_stopped || is_full {
+            // Backpressure: the data queue is left alone, the consumer is served all the same.
+            std::thread::sleep(POLL_INTERVAL);
+            return;
+        }
+        // What is due goes when there is a slot, for which nobody waits here.
+        let due_in = self.builder.due_in().filter(|due_in| !due_in.is_zero());
+        let wait = due_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
+        self.read(wait);
+    }
+
+    /// Serves the consumer's own queue: rebalances, commits, errors.
+    fn serve(&mut self) {
+        // A rebalance or a commit ends a poll with `None` too, so nothing follows from it.
+        let came = match self.consumer.poll(Duration::ZERO) {
+            // Forwarding before assigning leaves nothing here; were it otherwise, the record
+            // would have to be read again.
+            Some(Ok(message)) => {
+                use rdkafka::Message as _;
+                let at = (message.topic(), message.partition(), message.offset());
+                Ok(Some(format!("record {at:?} came outside of the data queue")))
+            }
+            Some(Err(error)) => Err(error),
+            None => Ok(None),
+        };
+        match came {
+            Err(error) => self.judge(&error),
+            Ok(Some(text)) => self.tell(SourceEvent::Failed(Fatal(text))),
+            Ok(None) => {}
+        }
+        if self.is_rejoining && self.builder.is_idle() && self.is_unassigned() {
+            self.is_rejoining = false;
+            self.preflight.again();
+        }
+        for rebalance in self.consumer.context().take_rebalances() {
+            let outcome = match &rebalance {
+                Rebalance::Assign(list) => self.assign(list),
+                Rebalance::Revoke(list) => self.revoke(list),
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "rebalance not carried out; the group will try again");
+            }
+        }
+    }
+
+    /// Whether librdkafka has given every partition back.
+    fn is_unassigned(&self) -> bool {
+        self.consumer.assignment().is_ok_and(|list| list.count() == 0)
+    }
+
+    fn read(&mut self, wait: Duration) {
+        let Self { queue, builder, moved, troubles, .. } = self;
+        let mut failures: Vec<Failure> = Vec::new();
+        let room = builder.room(MAX_MESSAGES);
+        let mut has_records = false;
+        queue.consume(wait, room, |message| match message.error() {
+            Some((code, text)) => {
+                let (source, offset) = (message.source(), message.offset());
+                // librdkafka goes on behind what it cannot read, anywhere: what it meets there is no
+                // failure of its own.
+                let is_own = match code {
+                    RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&source),
+                    _ => builder.shut(&source),
+                };
+                if is_own {
+                    failures.push(Failure { source, code, text, offset });
+                }
+            }
+            None => {
+                has_records = true;
+                if builder.take(message) {
+                    let source = message.source();
+                    moved.remove(&source);
+                    troubles.over(&source);
+                }
+            }
+        });
+        if has_records {
+            self.waiter.release();
+        }
+        for failure in &failures {
+            self.failed(failure);
+        }
+        self.tell_of_repeated();
+    }
+
+    /// Reading a partition failed.
+    fn failed(&mut self, failure: &Failure) {
+        let Failure { source, code, text, offset } = failure;
+        if !self.builder.owns(source) {
+            // librdkafka does not take back what it reported of a partition that went away.
+            tracing::debug!(%source, offset, "failure of a partition that is not ours: {text}");
+            return;
+        }
+        if *code == RDKafkaErrorCode::AutoOffsetReset {
+            self.reset(source, *offset, text);
+            return;
+        }
+        let (now, next) = (Instant::now(), self.builder.next(source));
+        if *code == RDKafkaErrorCode::TopicAuthorizationFailed {
+            self.watch.soon(now);
+        }
+        self.troubles.met(source, failure.hold(next), Ends::BySilence, now);
+        // Else what stands behind the failure would be fetched in vain, all of it.
+        self.stop_fetching(source);
+    }
+
+    fn tell_of_repeated(&mut self) {
+        for (source, repeated) in self.builder.take_repeated() {
+            count::repeated(repeated.records);
+            if let Some(suppressed) = self.repeated.allow(()) {
+                let (first, last, records) = (repeated.first, repeated.last, repeated.records);
+                tracing::warn!(%source, first, last, records, suppressed,
+                    "records that were read came again, and are dropped");
+            }
+        }
+    }
+
+    fn hand_over_rest(&mut self) {
+        for batch in self.builder.rest() {
+            self.send(batch);
+        }
+    }
+
+    fn send(&mut self, batch: crate::record::Batch) {
+        self.laps.count(CpuOf::Consume);
+        let lease = self.budget.lease(batch.size_bytes());
+        self.tell(SourceEvent::Batch(batch, lease));
+    }
+
+    /// Tells the pipeline, which may be gone.
+    fn tell(&self, event: SourceEvent) {
+        let _gone = self.events.send(event);
+    }
+
+    /// What a client error means for the operator.
+    fn judge(&mut self, error: &KafkaError) {
+        use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            let text = format!("kafka consumer: {code}; the group has fenced this member off");
+            self.tell(SourceEvent::Failed(Fatal(text)));
+            return;
+        }
+        if let Some(TopicAuthorizationFailed | UnknownTopic | UnknownTopicOrPartition) =
+            error.rdkafka_error_code()
+        {
+            // It is not told which topic it is; the watch finds out.
+            tracing::debug!(%error, "kafka consumer");
+            self.watch.soon(Instant::now());
+            return;
+        }
+        match hold_of(error, &self.preflight.source()) {
+            Some(hold) => self.waiter.hold(self.consumer.context().tell(hold)),
+            None => tracing::warn!(%error, "kafka consumer"),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Partitions that come and go with the group.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{CommitMode, Consumer};
+
+use super::Poller;
+use crate::offsets::Commit;
+use crate::outcome::Hold;
+use crate::record::TopicPartition;
+use crate::source::beginnings::{Begins, Unknown};
+use crate::source::context::{assign, unassign};
+use crate::source::ids::Meaning;
+use crate::source::lists::{partitions, topics};
+use crate::source::{Assignment, DRAIN_TIMEOUT, SourceEvent};
+
+impl Poller {
+    pub(super) fn assign(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
+        let mut list = list.clone();
+        let (begins, is_known) = match self.beginnings.read(&self.consumer, &mut list) {
+            Ok(begins) => (begins, true),
+            Err(Unknown::Fatal(fatal)) => {
+                self.tell(SourceEvent::Failed(fatal));
+                (Begins::default(), true)
+            }
+            Err(Unknown::NotYet(text)) => {
+                self.waiter.hold(Hold::Transient(format!("{text}; nothing is read before")));
+                (Begins::default(), false)
+            }
+        };
+        self.learn_ids(&begins);
+        let mut assigned = Vec::new();
+        for source in partitions(&list) {
+            self.queue.forward(&source);
+            let begin = begins.of.get(&source).cloned().unwrap_or_default();
+            if begin.is_held || !is_known {
+                continue;
+            }
+            let epoch = self.epoch();
+            let ends = begin.planned.iter().flat_map(|(_, begin)| begin.ends()).collect();
+            self.builder.assign(&source, epoch, begin.next, ends);
+            let start = begin.next.filter(|_| begin.is_new);
+            assigned.push(Assignment { source, epoch, start, planned: begin.planned });
+        }
+        assign(&self.consumer, &list)?;
+        if !is_known {
+            self.rejoin();
+            return Ok(());
+        }
+        tracing::info!(partitions = assigned.len(), of = %topics(&list), "partitions assigned");
+        // A share of nothing is a share: there are more members than partitions.
+        self.status.set_member(true);
+        self.waiter.release();
+        if !assigned.is_empty() {
+            self.tell(SourceEvent::Assigned(assigned));
+        }
+        Ok(())
+    }
+
+    /// Takes the ids of topics in, but of one of which partitions are ours that were read under another:
+    /// that is a topic that was made again, which the watch sees too.
+    fn learn_ids(&mut self, begins: &Begins) {
+        for (topic, id) in &begins.ids {
+            let is_read = self.builder.sources().any(|source| *source.topic == **topic);
+            if is_read && self.watch.ids().judge(topic, *id) != Meaning::Same {
+                self.watch.soon(Instant::now());
+            } else {
+                self.watch.ids().learn(topic, *id);
+            }
+        }
+    }
+
+    pub(super) fn epoch(&mut self) -> u64 {
+        let epoch = self.next_epoch;
+        self.next_epoch += 1;
+        epoch
+    }
+
+    pub(super) fn revoke(&mut self, list: &TopicPartitionList) -> anyhow::Result<()> {
+        let is_lost = self.is_rejoining || self.consumer.assignment_lost();
+        let revoked = partitions(list);
+        tracing::info!(partitions = revoked.len(), is_lost, "partitions revoked");
+        if is_lost {
+            self.status.set_member(false);
+        }
+        if !self.builder.is_by_partition() {
+            self.hand_over_rest();
+        }
+        if !revoked.is_empty() {
+            let (reply, replied) = sync_channel(1);
+            let commits = self.await_drained(&revoked, is_lost, reply, &replied);
+            if !is_lost {
+                self.commit(commits, CommitMode::Sync);
+            }
+        }
+        for source in &revoked {
+            self.builder.revoke(source);
+            self.moved.remove(source);
+            self.troubles.over(source);
+            self.fetch_again(source);
+            self.ends.remove(source);
+            self.queue.release(source);
+        }
+        self.beginnings.forget(&revoked);
+        Ok(unassign(&self.consumer, list)?)
+    }
+
+    /// Has what is in flight of a partition given up.
+    pub(super) fn give_up(&self, source: &TopicPartition) {
+        let (reply, replied) = sync_channel(1);
+        self.await_drained(std::slice::from_ref(source), true, reply, &replied);
+    }
+
+    fn await_drained(
+        &self,
+        revoked: &[TopicPartition],
+        is_lost: bool,
+        reply: SyncSender<Vec<Commit>>,
+        replied: &Receiver<Vec<Commit>>,
+    ) -> Vec<Commit> {
+        let event = SourceEvent::Revoked { partitions: revoked.to_vec(), is_lost, reply };
+        if self.events.send(event).is_err() {
+            return Vec::new();
+        }
+        // The pipeline keeps the deadline; twice of it is for a pipeline that died meanwhile.
+        replied.recv_timeout(DRAIN_TIMEOUT * 2).unwrap_or_default()
+    }
+
+    /// Leaves the group, and joins it again once the partitions are given back.
+    pub(super) fn rejoin(&mut self) {
+        if !self.is_stopped && !std::mem::replace(&mut self.is_rejoining, true) {
+            tracing::warn!("leaving the group to join it again");
+            self.consumer.unsubscribe();
+        }
+    }
+}

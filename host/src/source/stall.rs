@@ -1,0 +1,252 @@
+//! Partitions that stand still: what librdkafka cannot read it does not always report, so its
+//! statistics are looked at as well. Pure: no I/O, and the clock is given.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::statistics::Statistics;
+
+use crate::record::TopicPartition;
+
+/// How long a partition has to stand still.
+const LONG: Duration = Duration::from_secs(30);
+/// How many fetches its broker has to have answered meanwhile, beside two for each partition that it
+/// leads: a fetch may be full with the records of others.
+const FETCHES: i64 = 10;
+/// The same where a reason is known by which no answer comes through.
+const FETCHES_WITH_A_REASON: i64 = 3;
+
+/// A partition as the statistics have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The partition.
+    pub source: TopicPartition,
+    /// The next offset to fetch.
+    pub next: i64,
+    /// Where what can be read ends, exclusive.
+    pub end: i64,
+    /// The broker that it is fetched from; negative while there is none.
+    pub broker: i32,
+    /// That broker is connected.
+    pub is_connected: bool,
+    /// How many fetches were sent to that broker.
+    pub fetches: i64,
+}
+
+/// Why a partition stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Fetches are answered, and nothing of the answers can be read.
+    Unreadable,
+    /// Its broker does not answer, or it has none.
+    Unreachable,
+}
+
+/// A partition that stands still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Still {
+    /// As it was looked at last.
+    pub look: Look,
+    /// Why.
+    pub why: Why,
+    /// For how long.
+    pub since: Duration,
+}
+
+/// What the looks came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stalled {
+    /// The partitions that stand still.
+    pub still: Vec<Still>,
+    /// Those that did, and go on.
+    pub over: Vec<TopicPartition>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    next: i64,
+    at: Instant,
+    fetches: i64,
+    broker: i32,
+    lost_at: Option<Instant>,
+    is_told: bool,
+}
+
+/// Compares each look with those before it.
+#[derive(Debug, Default)]
+pub struct Stalls {
+    seen: HashMap<TopicPartition, Seen>,
+}
+
+impl Stalls {
+    /// Looks at the partitions that are ours. `has_reason`: a reason is known by which answers of
+    /// brokers do not come through.
+    pub fn look(&mut self, looks: Vec<Look>, has_reason: bool, now: Instant) -> Stalled {
+        let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.source).collect();
+        self.seen.retain(|source, _| ours.contains(source));
+        let mut led: HashMap<i32, i64> = HashMap::new();
+        for look in &looks {
+            *led.entry(look.broker).or_default() += 1;
+        }
+        let mut stalled = Stalled::default();
+        for look in looks {
+            let led = led.get(&look.broker).copied().unwrap_or_default();
+            let enough = if has_reason { FETCHES_WITH_A_REASON } else { FETCHES + 2 * led };
+            let seen = self.seen.entry(look.source.clone()).or_insert_with(|| Seen::of(&look, now));
+            match seen.look(&look, enough, now) {
+                Some((why, since)) => {
+                    seen.is_told = true;
+                    stalled.still.push(Still { look, why, since });
+                }
+                None if std::mem::take(&mut seen.is_told) => stalled.over.push(look.source),
+                None => {}
+            }
+        }
+        stalled
+    }
+}
+
+impl Seen {
+    fn of(look: &Look, now: Instant) -> Self {
+        Self {
+            next: look.next,
+            at: now,
+            fetches: look.fetches,
+            broker: look.broker,
+            lost_at: None,
+            is_told: false,
+        }
+    }
+
+    fn look(&mut self, look: &Look, enough: i64, now: Instant) -> Option<(Why, Duration)> {
+        let has_moved = look.next > self.next || look.end <= look.next;
+        if has_moved || look.broker != self.broker || look.fetches < self.fetches {
+            // A counter that goes back is that of a new connection object.
+            (self.at, self.fetches, self.broker) = (now, look.fetches, look.broker);
+        }
+        self.next = self.next.max(look.next);
+        if !look.is_connected {
+            let since = now.saturating_duration_since(*self.lost_at.get_or_insert(now));
+            return (since >= LONG).then_some((Why::Unreachable, since));
+        }
+        self.lost_at = None;
+        let since = now.saturating_duration_since(self.at);
+        let has_waited = since >= LONG && look.fetches - self.fetches >= enough;
+        (has_waited && !has_moved).then_some((Why::Unreadable, since))
+    }
+}
+
+/// Every partition of the statistics.
+pub fn looks(statistics: &Statistics) -> Vec<Look> {
+    let brokers: HashMap<i32, (bool, i64)> = statistics
+        .brokers
+        .values()
+        .filter(|broker| broker.nodeid >= 0)
+        .map(|broker| {
+            let fetches = broker.req.get("Fetch").copied().unwrap_or_default();
+            (broker.nodeid, (broker.state == "UP", fetches))
+        })
+        .collect();
+    let mut looks = Vec::new();
+    for (topic, of_topic) in &statistics.topics {
+        let topic: std::sync::Arc<str> = topic.as_str().into();
+        for partition in of_topic.partitions.values() {
+            let known = |offset: i64| (offset >= 0).then_some(offset);
+            let end = known(partition.ls_offset).or(known(partition.hi_offset));
+            let (is_connected, fetches) =
+                brokers.get(&partition.broker).copied().unwrap_or_default();
+            looks.push(Look {
+                source: TopicPartition { topic: topic.clone(), partition: partition.partition },
+                next: partition.next_offset,
+                // Unknown before the first answer: nothing is known to wait there.
+                end: end.unwrap_or(partition.next_offset),
+                broker: partition.broker,
+                is_connected,
+                fetches,
+            });
+        }
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(next: i64, fetches: i64) -> Look {
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        Look { source, next, end: 300, broker: 1, is_connected: true, fetches }
+    }
+
+    /// What is said of one partition after each look, one every five seconds.
+    fn said(looks: impl IntoIterator<Item = Look>, has_reason: bool) -> Vec<Option<Why>> {
+        let (mut stalls, start) = (Stalls::default(), Instant::now());
+        (0_u32..)
+            .zip(looks)
+            .map(|(at, look)| {
+                let now = start + Duration::from_secs(5) * at;
+                stalls.look(vec![look], has_reason, now).still.pop().map(|still| still.why)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_partition_that_fetches_and_does_not_move_is_unreadable_after_a_while() {
+        let said = said((0..9).map(|at| look(100, at * 10)), false);
+        assert_eq!(said[..6], [None; 6]);
+        assert_eq!(said[6..], [Some(Why::Unreadable); 3]);
+    }
+
+    #[test]
+    fn a_partition_at_its_end_or_that_moves_or_is_not_fetched_is_not() {
+        let at_end = (0..20).map(|at| look(300, at * 10));
+        assert!(said(at_end, false).iter().all(Option::is_none));
+        let moves = (0..20).map(|at| look(100 + at / 5, at * 10));
+        assert!(said(moves, false).iter().all(Option::is_none), "a slow one");
+        let full = (0..20).map(|_| look(100, 7));
+        assert!(said(full, false).iter().all(Option::is_none), "backpressure: nothing is fetched");
+    }
+
+    #[test]
+    fn few_fetches_are_enough_where_a_reason_is_known() {
+        let looks = || (0..9).map(|at| look(100, at));
+        assert!(said(looks(), false).iter().all(Option::is_none));
+        assert_eq!(said(looks(), true)[6], Some(Why::Unreadable));
+    }
+
+    #[test]
+    fn a_fetch_that_is_full_with_others_is_waited_for() {
+        let (mut stalls, start) = (Stalls::default(), Instant::now());
+        let many = |fetches| {
+            (0..100).map(move |partition| Look {
+                source: TopicPartition { topic: "t".into(), partition },
+                ..look(100, fetches)
+            })
+        };
+        stalls.look(many(0).collect(), false, start);
+        let later = start + Duration::from_secs(40);
+        assert_eq!(stalls.look(many(200).collect(), false, later), Stalled::default());
+        assert_eq!(stalls.look(many(210).collect(), false, later).still.len(), 100);
+    }
+
+    #[test]
+    fn a_partition_that_went_back_and_stands_again_has_not_moved() {
+        let back = (0..9).map(|at| look(if at % 3 == 1 { 90 } else { 100 }, at * 10));
+        assert_eq!(said(back, false)[8], Some(Why::Unreadable));
+    }
+
+    #[test]
+    fn a_broker_that_does_not_answer_is_told_and_its_return_too() {
+        let (mut stalls, start) = (Stalls::default(), Instant::now());
+        let away = || Look { is_connected: false, ..look(100, 5) };
+        let mut at = |seconds, look: Look| {
+            stalls.look(vec![look], false, start + Duration::from_secs(seconds))
+        };
+        assert_eq!(at(0, away()), Stalled::default());
+        let still = at(30, away()).still;
+        assert_eq!((still[0].why, still[0].since), (Why::Unreachable, LONG));
+        let back = at(35, look(100, 6));
+        assert_eq!((back.still.len(), back.over.len()), (0, 1));
+        assert_eq!(at(40, look(100, 7)), Stalled::default());
+    }
+}

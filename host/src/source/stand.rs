@@ -1,0 +1,122 @@
+//! How far a partition is read, so that no record is taken twice and none behind one that cannot be
+//! read. Pure: no clock, no I/O.
+
+/// How far one assigned partition is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stand {
+    /// The lowest offset that may come next; `None` while any may.
+    next: Option<i64>,
+    is_shut: bool,
+    /// Nothing was taken since it was assigned or moved.
+    is_moved: bool,
+}
+
+/// What becomes of a record by its offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It comes next, and is the first since the partition was assigned or moved.
+    First,
+    /// It comes next.
+    Taken,
+    /// It was taken before.
+    Repeated,
+    /// It stands behind what could not be read.
+    Shut,
+}
+
+impl Stand {
+    /// A partition whose records are taken from `next` on, or from any offset on.
+    pub fn at(next: Option<i64>) -> Self {
+        Self { next, is_shut: false, is_moved: true }
+    }
+
+    /// The lowest offset that may come next, where that is known.
+    pub fn next(&self) -> Option<i64> {
+        self.next
+    }
+
+    /// Nothing more is taken before the partition was moved back to where it stands. Returns whether
+    /// anything was until now.
+    pub fn shut(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_shut, true)
+    }
+
+    /// Whether nothing is taken.
+    pub fn is_shut(&self) -> bool {
+        self.is_shut
+    }
+
+    /// Judges a record, and moves behind it if it is taken.
+    pub fn admit(&mut self, offset: i64) -> Admission {
+        if self.is_shut {
+            return Admission::Shut;
+        }
+        if self.next.is_some_and(|next| offset < next) {
+            return Admission::Repeated;
+        }
+        self.next = Some(offset + 1);
+        match std::mem::take(&mut self.is_moved) {
+            true => Admission::First,
+            false => Admission::Taken,
+        }
+    }
+}
+
+/// Records that librdkafka handed out once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// The lowest of their offsets.
+    pub first: i64,
+    /// The highest of their offsets.
+    pub last: i64,
+    /// How many they are.
+    pub records: u64,
+}
+
+impl Repeated {
+    /// Adds a record to those before it.
+    pub fn add(before: Option<Self>, offset: i64) -> Self {
+        let Self { first, last, records } =
+            before.unwrap_or(Self { first: offset, last: offset, records: 0 });
+        Self { first: first.min(offset), last: last.max(offset), records: records + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Admission::{First, Taken};
+    use super::*;
+
+    #[test]
+    fn offsets_ascend_and_may_leave_gaps() {
+        let mut stand = Stand::at(Some(5));
+        let admitted = [4, 5, 5, 7, 6, 8].map(|offset| stand.admit(offset));
+        let again = Admission::Repeated;
+        assert_eq!(admitted, [again, First, again, Taken, again, Taken]);
+        assert_eq!(stand.next(), Some(9));
+    }
+
+    #[test]
+    fn a_partition_without_a_start_takes_what_comes_first() {
+        let mut stand = Stand::at(None);
+        assert_eq!(stand.admit(17), Admission::First);
+        assert_eq!(stand.admit(16), Admission::Repeated);
+    }
+
+    #[test]
+    fn nothing_behind_what_cannot_be_read_is_taken_before_a_move() {
+        let mut stand = Stand::at(Some(5));
+        assert!(stand.shut() && !stand.shut(), "only the first failure is one of its own");
+        assert_eq!(stand.admit(6), Admission::Shut);
+        assert_eq!(stand.next(), Some(5));
+        stand = Stand::at(stand.next());
+        assert_eq!(stand.admit(5), Admission::First);
+    }
+
+    #[test]
+    fn repeated_records_are_counted_with_their_range() {
+        let repeated =
+            [7, 3, 5].into_iter().fold(None, |so_far, at| Some(Repeated::add(so_far, at)));
+        assert_eq!(repeated, Some(Repeated { first: 3, last: 7, records: 3 }));
+    }
+}
