@@ -14,12 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use crate::budget::Lease;
 use crate::config::{Config, Delivery};
 use crate::exactly_once::{Ours, PlannedBatch};
-use crate::fates::{Fates, Ledger};
-use crate::observe::Observed;
+use crate::fates::{Fate, Fates, Ledger};
 use crate::observe::count::{self, Rebalance};
-use crate::observe::progress::Progress;
-use crate::observe::status::Status;
-use crate::observe::throttle::Throttle;
+use crate::observe::{Observed, progress::Progress, status::Status, throttle::Throttle};
 use crate::offsets::{Claim, Commit, OffsetTracker};
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
@@ -403,7 +400,6 @@ async fn process(
     lease: &mut Lease,
     planned: Option<PlannedBatch>,
 ) -> Fates {
-    use crate::fates::Fate;
     let started = Instant::now();
     let fates = pipeline.process(batch, lease, planned).await;
     tracing::info!(
