@@ -21,6 +21,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Of each query: with another value, which a user's profile may hold, a part of an answer looks like the whole.
+const WHOLE: &[(&str, &str)] = &[
+    ("limit", "0"),
+    ("offset", "0"),
+    ("result_overflow_mode", "throw"),
+    ("read_overflow_mode", "throw"),
+    ("timeout_overflow_mode", "throw"),
+    ("group_by_overflow_mode", "throw"),
+    ("set_overflow_mode", "throw"),
+    ("join_overflow_mode", "throw"),
+    ("distinct_overflow_mode", "throw"),
+];
+
 /// How rows are sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Sending<'a> {
@@ -118,14 +131,14 @@ impl Server {
         self.is_proved.store(is_proved, Ordering::Relaxed);
     }
 
-    /// A query whose answer is read.
+    /// A query whose answer is read, whole or not at all.
     pub fn query(&self, sql: &str) -> clickhouse::query::Query {
-        self.client.query(sql)
+        whole(self.client.query(sql))
     }
 
     /// A query that somebody else wrote: a `?` in it is no place for a value.
     pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
-        self.client.query_raw(sql)
+        whole(self.client.query_raw(sql))
     }
 
     /// Waits for the answer to a query, but not for ever: a server may take a connection and then
@@ -208,6 +221,10 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     Ok(())
 }
 
+fn whole(query: clickhouse::query::Query) -> clickhouse::query::Query {
+    WHOLE.iter().fold(query, |query, (name, value)| query.with_setting(*name, *value))
+}
+
 fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     if let Some(path) = &config.ca_location {
@@ -228,14 +245,14 @@ fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::config::{KeyValues, Secret};
 
-    #[tokio::test]
-    async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// A client of what listens there, with little patience.
+    fn server(listener: &TcpListener) -> Server {
         let config = ClickHouse {
             url: format!("http://{}", listener.local_addr().unwrap()),
             database: "d".into(),
@@ -249,6 +266,30 @@ mod tests {
         };
         let mut server = Server::new(&config).unwrap();
         server.answer_timeout = Duration::from_millis(50);
+        server
+    }
+
+    #[tokio::test]
+    async fn no_profile_cuts_the_answer_to_a_query() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server(&listener);
+        for query in [server.query("SELECT 1"), server.query_as_written("SELECT 1")] {
+            let asked = tokio::spawn(async move { query.fetch_one::<u8>().await });
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let read = connection.read(&mut request).await.unwrap();
+            let head = String::from_utf8_lossy(&request[..read]).into_owned();
+            for (name, value) in WHOLE {
+                assert!(head.contains(&format!("{name}={value}")), "{name}: {head}");
+            }
+            asked.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_a_connection_and_says_nothing_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server(&listener);
         let silent = tokio::spawn(async move {
             let mut taken = Vec::new();
             while let Ok(connection) = listener.accept().await {
