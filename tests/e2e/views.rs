@@ -56,6 +56,26 @@ async fn where_the_table_deduplicates_a_mended_view_gets_its_rows() -> anyhow::R
     Ok(())
 }
 
+/// The table that the view fills refuses the rows: the view itself is not what has to be mended.
+#[tokio::test]
+async fn a_view_whose_target_is_mended_goes_on() -> anyhow::Result<()> {
+    let mut job =
+        Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id").await?;
+    job.stack
+        .query("CREATE TABLE seen (id UInt64, CONSTRAINT c CHECK id < 3) ENGINE = MergeTree ORDER BY id")
+        .await?;
+    job.stack.query("CREATE MATERIALIZED VIEW strict TO seen AS SELECT id FROM t").await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "strict"]).await?;
+    job.stack.query("ALTER TABLE seen DROP CONSTRAINT c").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "5");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_value_that_reads_like_a_view_that_throws_is_dead_lettered() -> anyhow::Result<()> {
     let mut job = Job::new(

@@ -372,26 +372,6 @@ fn name(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// What views are made of, to see whether an operator touched one; nothing of one that is dropped.
-///
-/// # Errors
-/// What to wait for, as of [`read`].
-pub async fn definitions(server: &Server, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
-    let mut definitions = Vec::with_capacity(views.len());
-    for view in views {
-        let query = server
-            .query(
-                "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
-                 WHERE database = ? AND name = ?",
-            )
-            .bind(&view.database)
-            .bind(&view.name);
-        let definition = answered(server, query.fetch_optional()).await?;
-        definitions.push(definition);
-    }
-    Ok(definitions)
-}
-
 /// A plain MergeTree keeps tokens only where `non_replicated_deduplication_window` is above 0; a
 /// replicated one keeps them unless its window is set to 0.
 fn is_deduplicating(engine: &str, engine_full: &str) -> bool {

@@ -122,7 +122,7 @@ impl Sink {
         }
     }
 
-    /// Waits until somebody touches the view, for `at_most` so long.
+    /// Waits until somebody touches a view or the table that it fills, for `at_most` so long.
     async fn wait(
         &self,
         table: &Place,
@@ -132,9 +132,10 @@ impl Sink {
         waiter: &Waiter,
     ) {
         let until = at_most.map(|at_most| Instant::now() + at_most);
-        waiter.hold(hold);
         let look = || self.definitions(views);
+        // Before it is told: somebody may act at once.
         let before = until_read(waiter, look).await;
+        waiter.hold(hold);
         // One that is gone already was touched since it threw.
         let mut is_touched = before.contains(&None);
         while !is_touched {
@@ -148,16 +149,35 @@ impl Sink {
         tracing::info!(%table, "a materialized view of the table was changed");
     }
 
-    /// What the views are made of, to see whether somebody touched one; nothing of one that is dropped. One
-    /// that the user may not see is there as long as a table lists it among its dependencies.
+    /// What the views and the tables that they fill are made of, to see whether somebody touched one; nothing
+    /// of a view that is dropped. One that the user may not see is there as long as a table lists it among its
+    /// dependencies.
     async fn definitions(&self, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
-        let mut definitions = table::definitions(&self.server, views).await?;
-        for (view, definition) in views.iter().zip(&mut definitions) {
-            if definition.is_none() && table::is_listed(&self.server, view).await? {
-                *definition = Some(String::new());
-            }
+        let mut definitions = Vec::with_capacity(views.len());
+        for view in views {
+            let own = self.definition(view).await?;
+            let target = match own.as_deref().and_then(table::target_of) {
+                Some(target) => self.definition(&target).await?.unwrap_or_default(),
+                None => String::new(),
+            };
+            let is_hidden = own.is_none() && table::is_listed(&self.server, view).await?;
+            let own = if is_hidden { Some(String::new()) } else { own };
+            definitions.push(own.map(|own| own + &target));
         }
         Ok(definitions)
+    }
+
+    /// The statement that makes a table, with its id; `None` where there is none that the user may see.
+    async fn definition(&self, of: &Place) -> Result<Option<String>, Hold> {
+        let query = self
+            .server
+            .query(
+                "SELECT concat(create_table_query, toString(uuid)) FROM system.tables \
+                 WHERE database = ? AND name = ?",
+            )
+            .bind(&of.database)
+            .bind(&of.name);
+        table::answered(&self.server, query.fetch_optional()).await
     }
 }
 
