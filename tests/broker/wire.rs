@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sluicegate_tests::{Authority, Broker, BrokerSecurity, Job, NUMBERED, Numbered, TlsProxy};
+use sluicegate_tests::{
+    Authority, Broker, BrokerSecurity, Job, NUMBERED, Numbered, TlsProxy, once,
+};
 
 const USER: &str = "sluice";
 const PASSWORD: &str = "right-one";
@@ -62,5 +64,33 @@ async fn a_wrong_password_or_authority_is_laid_to_its_variable() -> anyhow::Resu
         host.stop().await?;
         job = job.with(variable, &right);
     }
+    Ok(())
+}
+
+/// At its default time, though librdkafka tells the reason only once a connection was refused.
+#[tokio::test]
+async fn check_lays_a_refusal_to_its_variable() -> anyhow::Result<()> {
+    let (authority, stranger) = (Authority::new()?, Authority::new()?);
+    let (mut job, _proxy) = job(&authority).await?;
+    for (variable, wrong, reason) in [
+        ("KAFKA_SASL_PASSWORD", "wrong-one".to_owned(), "invalid credentials"),
+        ("KAFKA_SASL_USERNAME", "nobody".to_owned(), "invalid credentials"),
+        ("KAFKA_SASL_MECHANISM", "PLAIN".to_owned(), "mechanism"),
+        ("KAFKA_SSL_CA_LOCATION", stranger.root(), "certificate"),
+        ("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext".to_owned(), ""),
+    ] {
+        let right = job.environment[variable].clone();
+        job = job.with(variable, &wrong);
+        let output = once(&job.environment, &["check"]).await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let problem = |line: &&str| line.starts_with("problem") && line.contains("broker");
+        let line = said.lines().find(problem).unwrap_or_default();
+        let is_told = line.contains(variable) && line.to_lowercase().contains(reason);
+        assert!(is_told, "{variable}: {said}");
+        assert!(!said.contains("wrong-one"), "{said}");
+        job = job.with(variable, &right);
+    }
+    let output = once(&job.environment, &["check"]).await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     Ok(())
 }
