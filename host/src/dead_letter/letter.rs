@@ -34,8 +34,6 @@ pub struct Letter<'a> {
     pub payload: Option<Cow<'a, [u8]>>,
     /// The record's headers, then ours.
     pub headers: OwnedHeaders,
-    /// The record's own timestamp, milliseconds since 1970.
-    pub timestamp_ms: Option<i64>,
 }
 
 /// The record as it was, with the facts as text headers.
@@ -49,7 +47,6 @@ pub fn with_headers<'a>(
         key: record.key(),
         payload: record.payload().map(Cow::Borrowed),
         headers: headers(record, rejection, from, failed_at_ms),
-        timestamp_ms: record.timestamp_ms(),
     }
 }
 
@@ -99,7 +96,6 @@ pub fn envelope<'a>(
         payload: Some(body.to_string().into_bytes().into()),
         headers: OwnedHeaders::new()
             .insert(Header { key: "failure_reason", value: Some(fault.reason.code()) }),
-        timestamp_ms: record.timestamp_ms(),
     }
 }
 
@@ -245,7 +241,7 @@ mod tests {
         let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
         let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
         assert_eq!(letter.payload.as_deref(), Some(&b"{\"soc\":300}"[..]));
-        assert_eq!((letter.key, letter.timestamp_ms), (Some(&b"k"[..]), Some(7)));
+        assert_eq!(letter.key, Some(&b"k"[..]));
         let headers = all(&letter.headers);
         let version = env!("CARGO_PKG_VERSION");
         let expected = [

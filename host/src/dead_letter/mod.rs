@@ -152,9 +152,8 @@ impl DeadLetters {
         if let Some(payload) = &letter.payload {
             record = record.payload(payload);
         }
-        if let Some(timestamp_ms) = letter.timestamp_ms {
-            record = record.timestamp(timestamp_ms);
-        }
+        // Its timestamp is now: with the record's own, the topic's retention would count from when the
+        // record was produced, and delete the letters of an old backlog as soon as they are written.
         let wait_for_queue = Timeout::After(Duration::from_secs(30));
         self.producer.send(record, wait_for_queue).await.map_err(|(error, _)| error)
     }
