@@ -9,12 +9,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
-use super::describe::{Told, describe, topic_ids};
 use super::fresh::Fresh;
 use super::lists::partitions;
 use super::mark::{Mark, Worth};
 use super::queue::metadata;
 use crate::config::{AutoOffsetReset, Config, Delivery};
+use crate::kafka::describe::{Told, describe, topic_ids};
 use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::{Fatal, Hold};

@@ -15,11 +15,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::lists::partitions;
 use super::queue::metadata;
 use super::stall::{Look, looks};
-use super::topics::{denial_of, mismatch_of};
+use super::topics::mismatch_of;
 use super::{Refusal, SourceEvent};
 use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
 use crate::offsets::Commit;
+use crate::kafka::denial_of;
 use crate::outcome::Hold;
 use crate::record::TopicPartition;
 

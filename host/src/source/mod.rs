@@ -7,7 +7,6 @@
 mod beginnings;
 mod build;
 mod context;
-mod describe;
 mod failures;
 mod fresh;
 mod ids;

@@ -11,8 +11,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::settings;
-use super::topics::{Topics, denial_of, hold_of, mismatch_of};
+use super::topics::{Topics, hold_of, mismatch_of};
 use crate::config::{Kafka, SourceTopic};
+use crate::kafka::denial_of;
 use crate::outcome::Hold;
 
 /// Shortest time given to an answer once the time of the whole look is over.

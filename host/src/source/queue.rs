@@ -224,30 +224,13 @@ impl Message<'_> {
     }
 
     /// Hands each header's name and value to `take`, in order.
-    pub fn headers(&self, mut take: impl FnMut(&[u8], Option<&[u8]>)) {
+    pub fn headers(&self, take: impl FnMut(&[u8], Option<&[u8]>)) {
         let mut headers = std::ptr::null_mut();
         // SAFETY: the message is live; the headers it gives out live as long as it.
         let found = unsafe { sys::rd_kafka_message_headers(self.raw.as_ptr(), &raw mut headers) };
-        if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || headers.is_null() {
-            return;
-        }
-        for index in 0.. {
-            let (mut name, mut value, mut len) = (std::ptr::null(), std::ptr::null(), 0);
-            // SAFETY: `headers` is live; the three places are valid to write to; name and value
-            // live as long as the message; the name is NUL-terminated.
-            unsafe {
-                let found = sys::rd_kafka_header_get_all(
-                    headers,
-                    index,
-                    &raw mut name,
-                    &raw mut value,
-                    &raw mut len,
-                );
-                if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return;
-                }
-                take(CStr::from_ptr(name).to_bytes(), bytes(value, len));
-            }
+        if found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !headers.is_null() {
+            // SAFETY: the list is live, and only this thread has the message.
+            unsafe { crate::kafka::headers::each_of(headers, take) }
         }
     }
 }

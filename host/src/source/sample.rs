@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::probe::Probe;
 use super::topics::hold_of;
+use crate::kafka::headers;
 use crate::outcome::Hold;
 use crate::record::{Batch, RawRecord, TopicPartition};
 
@@ -140,8 +141,8 @@ fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {
         payload: message.payload(),
     };
     batch.push(&source, 0, &record);
-    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
-        batch.push_header(header.key.as_bytes(), header.value);
+    if let Some(headers) = message.headers() {
+        headers::each(headers, |name, value| batch.push_header(name, value));
     }
 }
 

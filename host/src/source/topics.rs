@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 
 use crate::config::SourceTopic;
+use crate::kafka::denial_of;
 use crate::outcome::Hold;
 
 /// Asks the brokers by one consumer, which need be no member of its group.
@@ -113,21 +114,6 @@ pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
         _ => return None,
     };
     Some(hold)
-}
-
-/// What an error means by which a broker and this client turn each other down, which afterwards
-/// looks as if no broker answered. `reason` is librdkafka's text, which tells which it was.
-pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
-    let variables = match error.rdkafka_error_code()? {
-        Code::Authentication | Code::SaslAuthenticationFailed => {
-            "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-        }
-        Code::SSL => "KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION",
-        _ => return None,
-    };
-    // What follows is how long it took, which would make each time another text.
-    let reason = reason.split(" (after ").next().unwrap_or(reason);
-    Some(Hold::Paused(format!("{reason}: look at {variables}")))
 }
 
 /// What librdkafka supposes where a broker ends a connection without a word: that the two speak different

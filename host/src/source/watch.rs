@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 
-use super::describe::{Question, Told};
 use super::ids::{Ids, Meaning};
 use super::topics::{denied, missing};
 use crate::config::{Kafka, SourceTopic};
+use crate::kafka::describe::{Question, Told};
 use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 
@@ -148,7 +148,7 @@ impl Watch {
         let topics = self.next_to_ask(read);
         let broker = up.get(self.failures.checked_rem(up.len()).unwrap_or(0));
         if let (Some(broker), false) = (broker, topics.is_empty()) {
-            match Question::ask(consumer, &topics, *broker, TIMEOUT) {
+            match Question::ask(consumer.client(), &topics, *broker, TIMEOUT) {
                 Ok(question) => self.question = Some((question, now)),
                 Err(text) => self.failed(&text),
             }

@@ -11,10 +11,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Poller;
 use crate::config::AutoOffsetReset;
+use crate::kafka::describe::{Told, describe};
 use crate::observe::count;
 use crate::outcome::{Fatal, Hold};
 use crate::record::TopicPartition;
-use crate::source::describe::{Told, describe};
 use crate::source::ids::Meaning;
 use crate::source::troubles::Ends;
 use crate::source::{Assignment, SourceEvent};

@@ -1,5 +1,5 @@
-//! What the brokers tell of topics, their ids above all: the call of librdkafka that `rdkafka` does not
-//! wrap. It is asked without waiting, since the consumer has to be served meanwhile.
+//! What the brokers tell of topics, their ids above all, and what a user may do with them: the call of
+//! librdkafka that `rdkafka` does not wrap. It is asked without waiting, since the consumer has to be served meanwhile.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -7,6 +7,8 @@ use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka_sys as sys;
@@ -38,18 +40,29 @@ impl Question {
     ///
     /// # Errors
     /// A name that no topic can have.
-    pub fn ask<C: ConsumerContext>(
-        consumer: &BaseConsumer<C>,
+    pub fn ask<C: ClientContext>(
+        client: &Client<C>,
         topics: &[String],
         broker: i32,
         timeout: Duration,
+    ) -> Result<Self, String> {
+        Self::ask_with(client, topics, broker, timeout, false)
+    }
+
+    /// The same, with or without what this user may do with each topic.
+    fn ask_with<C: ClientContext>(
+        client: &Client<C>,
+        topics: &[String],
+        broker: i32,
+        timeout: Duration,
+        with_rights: bool,
     ) -> Result<Self, String> {
         let names: Result<Vec<CString>, _> =
             topics.iter().map(|name| CString::new(&**name)).collect();
         let names = names.map_err(|_| "a topic's name holds a NUL".to_owned())?;
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
-        let client = consumer.client().native_ptr();
-        // SAFETY: the client is alive for as long as `consumer` is borrowed; queue, options and collection
+        let client = client.native_ptr();
+        // SAFETY: the client is alive for as long as it is borrowed; queue, options and collection
         // are our own, made here and destroyed once by `Owned`; the call copies options and names, which
         // outlive it; a null error text asks for none.
         unsafe {
@@ -65,6 +78,13 @@ impl Question {
                 no_text.1,
             );
             sys::rd_kafka_AdminOptions_set_broker(options.get(), broker, no_text.0, no_text.1);
+            if with_rights {
+                let error =
+                    sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.get(), 1);
+                if !error.is_null() {
+                    sys::rd_kafka_error_destroy(error);
+                }
+            }
             let collection =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             let collection = Owned::new(collection, sys::rd_kafka_TopicCollection_destroy)?;
@@ -78,6 +98,16 @@ impl Question {
     /// # Errors
     /// What librdkafka or the broker says against the question as a whole.
     pub fn answer(&self, wait: Duration) -> Result<Option<HashMap<String, Told>>, String> {
+        // SAFETY: `told_of` is given live descriptions alone.
+        self.read(wait, |topic| unsafe { told_of(topic) })
+    }
+
+    /// What `read` makes of each topic's description, if the answer comes within this time.
+    fn read<T>(
+        &self,
+        wait: Duration,
+        read: impl Fn(*const sys::rd_kafka_TopicDescription_t) -> T,
+    ) -> Result<Option<HashMap<String, T>>, String> {
         // SAFETY: the queue is live; the event is our own, and destroyed once by `Owned`.
         let event = unsafe { sys::rd_kafka_queue_poll(self.queue.get(), milliseconds(wait)) };
         let Ok(event) = Owned::new(event, sys::rd_kafka_event_destroy) else { return Ok(None) };
@@ -96,11 +126,49 @@ impl Question {
             let mut told = HashMap::new();
             for at in 0..count {
                 let topic = *topics.add(at);
-                told.insert(text(sys::rd_kafka_TopicDescription_name(topic)), told_of(topic));
+                told.insert(text(sys::rd_kafka_TopicDescription_name(topic)), read(topic));
             }
             Ok(Some(told))
         }
     }
+}
+
+/// Whether this client's user may write to a topic; `None` where the broker does not tell. Blocks.
+///
+/// # Errors
+/// What librdkafka or the broker says against the question.
+pub fn may_write<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    broker: i32,
+    timeout: Duration,
+) -> Result<Option<bool>, String> {
+    let question = Question::ask_with(client, &[topic.to_owned()], broker, timeout, true)?;
+    // SAFETY: `writes` is given live descriptions alone.
+    let told = question.read(timeout, |topic| unsafe { writes(topic) })?;
+    Ok(told.ok_or_else(|| "no answer in time".to_owned())?.remove(topic).flatten())
+}
+
+/// # Safety
+/// `topic` points to a live description.
+unsafe fn writes(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<bool> {
+    use sys::rd_kafka_AclOperation_t::{
+        RD_KAFKA_ACL_OPERATION_ALL as ALL, RD_KAFKA_ACL_OPERATION_WRITE as WRITE,
+    };
+    let mut count = 0;
+    // SAFETY: by this function's own contract; `count` is a valid place to write to, and says how many
+    // operations stand at the pointer, which lives as long as the description. They are read as the numbers
+    // that they are in C, since a broker may know more of them.
+    let operations = unsafe {
+        let start = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
+        if start.is_null() {
+            return None;
+        }
+        std::slice::from_raw_parts(start.cast::<u32>(), count)
+    };
+    let allows = |operation: &u32| [ALL as u32, WRITE as u32].contains(operation);
+    // A user who may do nothing at all could not have described the topic.
+    (count > 0).then(|| operations.iter().any(allows))
 }
 
 /// Asks for these topics and waits for the answer; none of them may be named twice.
@@ -114,7 +182,7 @@ pub fn describe<C: ConsumerContext>(
 ) -> Result<HashMap<String, Told>, String> {
     let metadata = consumer.client().fetch_metadata(topics.first().map(|name| &**name), timeout);
     let broker = metadata.map_err(|error| error.to_string())?.orig_broker_id();
-    let question = Question::ask(consumer, topics, broker, timeout)?;
+    let question = Question::ask(consumer.client(), topics, broker, timeout)?;
     question.answer(timeout)?.ok_or_else(|| "no answer in time".to_owned())
 }
 

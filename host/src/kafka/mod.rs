@@ -1,11 +1,16 @@
-//! What the consumer and the dead-letter producer have in common: where the cluster is, and how
-//! to speak to it.
+//! What the consumer and the dead-letter producer have in common: where the cluster is, how to speak
+//! to it, and what its answers mean.
+
+pub mod describe;
+pub mod headers;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 pub use crate::config::Role;
 
 use crate::config::{Kafka, Words as _, names_of_property, split_property};
+use crate::outcome::Hold;
 
 /// Settings that both clients start from.
 pub fn client(kafka: &Kafka) -> ClientConfig {
@@ -45,4 +50,19 @@ pub fn apply(settings: &mut ClientConfig, kafka: &Kafka, role: Role) {
         // With the new protocol the group's settings live on the broker.
         settings.remove("partition.assignment.strategy");
     }
+}
+
+/// What an error means by which a broker and this client turn each other down, which afterwards
+/// looks as if no broker answered. `reason` is librdkafka's text, which tells which it was.
+pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
+    let variables = match error.rdkafka_error_code()? {
+        Code::Authentication | Code::SaslAuthenticationFailed => {
+            "KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        }
+        Code::SSL => "KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION",
+        _ => return None,
+    };
+    // What follows is how long it took, which would make each time another text.
+    let reason = reason.split(" (after ").next().unwrap_or(reason);
+    Some(Hold::Paused(format!("{reason}: look at {variables}")))
 }
