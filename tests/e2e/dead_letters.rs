@@ -1,17 +1,52 @@
 //! The dead letter topic when it does not take what it is given.
 
-use sluicegate_tests::Job;
+use serde_json::Value;
+use sluicegate_tests::{Job, Message};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
 
+/// A record that is rejected, with a name of so many bytes.
+fn bad(bytes: usize) -> String {
+    format!(r#"{{"id":"x","name":"{}"}}"#, "n".repeat(bytes))
+}
+
 #[tokio::test]
-async fn a_letter_too_large_for_the_topic_is_cut_and_says_what_it_was() -> anyhow::Result<()> {
+async fn a_letter_too_large_for_the_topic_pauses_and_is_never_cut_unasked() -> anyhow::Result<()> {
     let mut job = Job::new(TABLE).await?;
-    let record = format!(r#"{{"id":"x","name":"{}"}}"#, "n".repeat(100_000));
+    let record = bad(100_000);
     job.produce([record.as_str(), r#"{"id":1,"name":"n"}"#]).await?;
-    // From here on the host alone produces.
-    job.stack.kafka_errors("produce", &["MSG_SIZE_TOO_LARGE"]).await?;
-    let ledger = job.run_to_the_end().await?;
+    // From here on the host alone produces. The first refusal may be of the batch, the others are of the letter.
+    job.stack.kafka_errors("produce", &["MSG_SIZE_TOO_LARGE"; 3]).await?;
+    let mut host = job.start()?;
+    let parts = ["paused", "`records`, partition 0, offset 0", "max.message.bytes"];
+    host.wait_for(&[&parts[..], &["DLQ_ON_TOO_LARGE=cut"]].concat()).await?;
+    assert_eq!(job.committed()?, [0]);
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    let letters = job.dead_letters()?;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].payload.as_deref(), Some(record.as_bytes()));
+    assert_eq!(letters[0].header("sluicegate.truncated-from"), "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_letter_that_may_be_cut_says_what_it_was() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.with("DLQ_ON_TOO_LARGE", "cut");
+    let record = bad(100_000);
+    job.produce([record.as_str(), r#"{"id":1,"name":"n"}"#]).await?;
+    job.stack.kafka_errors("produce", &["MSG_SIZE_TOO_LARGE"; 2]).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let cut = host.wait_for(&["dead letter cut"]).await?;
+    assert!(cut.contains(r#""part":"payload""#) && cut.contains(r#""offset":0"#), "{cut}");
+    let page = host.admin("GET", "/metrics").await?;
+    for (part, count) in [("payload", 1), ("headers", 0), ("key", 0)] {
+        let line = format!("sluicegate_letters_cut_total{{part=\"{part}\"}} {count}");
+        assert!(page.body.contains(&line), "no {line}");
+    }
+    let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
     let letters = job.dead_letters()?;
     assert_eq!(letters.len(), 1);
@@ -24,17 +59,108 @@ async fn a_letter_too_large_for_the_topic_is_cut_and_says_what_it_was() -> anyho
 }
 
 #[tokio::test]
-async fn nothing_is_committed_while_a_letter_cannot_be_written() -> anyhow::Result<()> {
+async fn a_cut_envelope_is_json_with_its_facts_whatever_was_large() -> anyhow::Result<()> {
+    let mut job =
+        Job::new(TABLE).await?.with("DLQ_ON_TOO_LARGE", "cut").with("DLQ_FORMAT", "envelope");
+    let large = vec![b'k'; 200_000];
+    let message = Message {
+        key: Some(large.clone()),
+        headers: vec![("h".into(), large.clone()), ("small".into(), b"v".to_vec())],
+        ..bad(100_000).into()
+    };
+    job.produce([message]).await?;
+    job.stack.kafka_errors("produce", &["MSG_SIZE_TOO_LARGE"; 4]).await?;
+    job.run_to_the_end().await?;
+    let letter = job.dead_letters()?.remove(0);
+    let body: Value = serde_json::from_slice(letter.payload.as_deref().unwrap_or_default())?;
+    assert_eq!(body["failure_reason"], "type_mismatch");
+    assert_eq!((&body["topic"], &body["offset"]), (&"records".into(), &0.into()));
+    assert_eq!(body["record"].as_str().map(str::len), Some(64_000));
+    assert_eq!(body["record_truncated_from"], bad(100_000).len());
+    assert_eq!(body["key"].as_str().map(str::len), Some(1_000));
+    assert_eq!(body["key_truncated_from"], 200_000);
+    assert_eq!(body["headers_truncated_from"], 200_007);
+    assert_eq!(body["headers"][1]["value"], "v");
+    assert_eq!(letter.key.map(|key| key.len()), Some(1_000));
+    assert_eq!(letter.headers["sluicegate.key-truncated-from"], "200000");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_operator_must_mend_is_paused_with_what_to_mend() -> anyhow::Result<()> {
+    for (code, parts) in [
+        ("TOPIC_AUTHORIZATION_FAILED", &["KAFKA_DLQ_TOPIC", "grant WRITE"][..]),
+        ("INVALID_RECORD", &["cleanup.policy=delete", "partition 0, offset 0"]),
+        ("INVALID_TIMESTAMP", &["message.timestamp.after.max.ms", "partition 0, offset 0"]),
+        ("POLICY_VIOLATION", &["policy", "partition 0, offset 0"]),
+        ("INVALID_REQUIRED_ACKS", &["acks=all"]),
+        ("UNSUPPORTED_COMPRESSION_TYPE", &["compression.type"]),
+    ] {
+        let mut job = Job::new(TABLE).await?;
+        job.produce([r#"{"id":"x"}"#, r#"{"id":1}"#]).await?;
+        job.stack.kafka_errors("produce", &[code; 3]).await?;
+        let mut host = job.start()?;
+        let line = host.wait_for(&[&["paused", "dead letters"], parts].concat()).await?;
+        assert_eq!(job.committed()?, [0], "{line}");
+        job.wait_until_committed(&host).await?;
+        let ledger = host.stop().await?;
+        assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1), "{code}");
+        assert_eq!(job.dead_letters()?.len(), 1, "{code}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_waited_for_and_alarms_nobody() -> anyhow::Result<()> {
     let mut job = Job::new(TABLE).await?;
     job.produce([r#"{"id":"x"}"#, r#"{"id":1}"#]).await?;
-    job.stack.kafka_errors("produce", &["TOPIC_AUTHORIZATION_FAILED"; 3]).await?;
+    job.stack.kafka_errors("produce", &["THROTTLING_QUOTA_EXCEEDED"; 2]).await?;
     let mut host = job.start()?;
-    host.wait_for(&["paused", "KAFKA_DLQ_TOPIC", "WRITE"]).await?;
-    assert_eq!(job.committed()?, [0]);
+    host.wait_for(&["waiting", "dead letters", "KAFKA_DLQ_TOPIC"]).await?;
     job.wait_until_committed(&host).await?;
+    assert!(!host.log().iter().any(|line| line.contains("paused")));
     let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
-    assert_eq!(job.dead_letters()?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_letters_that_are_refused_are_told_as_one() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.with("DLQ_MAX_SHARE", "1");
+    job.produce(vec![r#"{"id":"x"}"#; 50]).await?;
+    job.stack.kafka_errors("produce", &["POLICY_VIOLATION"; 60]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "dead letters", "policy of the cluster"]).await?;
+    job.wait_until_committed(&host).await?;
+    let told = host.log().iter().filter(|line| line.contains("paused")).count();
+    assert!(told < 15, "{told} lines of 50 letters");
+    host.stop().await?;
+    assert_eq!(job.dead_letters()?.len(), 50);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_of_a_header_with_a_nul_comes_through_whole() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, h Map(String, String)) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?.with("METADATA_COLUMNS", "h=headers");
+    let headers = vec![("a\0b".to_owned(), b"1".to_vec()), ("a".to_owned(), b"2".to_vec())];
+    let message = |payload: &str| Message { headers: headers.clone(), ..payload.into() };
+    job.produce([message(r#"{"id":1}"#), message(r#"{"id":"x"}"#)]).await?;
+    job.run_to_the_end().await?;
+    let landed = "SELECT count() FROM t WHERE h[concat('a', char(0), 'b')] = '1' AND h['a'] = '2'";
+    assert_eq!(job.query(landed).await?, "1");
+    // Letters are records too: read by another host, its headers show what they are.
+    let letters = "dead-letters-of-letters";
+    job.stack.create_topic(letters, 1).await?;
+    job = job
+        .with("KAFKA_SOURCE_TOPIC", "dead-letters")
+        .with("KAFKA_DLQ_TOPIC", letters)
+        .with("KAFKA_CONSUMER_GROUP_ID", "of-letters")
+        .with("COLUMN_ON_INVALID", "id=default");
+    let mut host = job.start()?;
+    host.wait_for(&["batch settled"]).await?;
+    host.stop().await?;
+    assert_eq!(job.query(landed).await?, "2");
     Ok(())
 }
 
@@ -45,7 +171,7 @@ async fn a_replayed_letter_that_fails_again_carries_its_new_facts_alone() -> any
     job.run_to_the_end().await?;
     let first = job.dead_letters()?.remove(0);
     let headers = first.headers.iter().map(|(name, value)| (name.clone(), value.clone().into()));
-    let replayed = sluicegate_tests::Message {
+    let replayed = Message {
         payload: Some(br#"{"id":-1}"#.to_vec()),
         headers: headers.collect(),
         ..Default::default()

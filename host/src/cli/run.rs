@@ -117,6 +117,8 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         Arc::clone(status),
     ));
     let look: Arc<dyn Look> = tables.clone();
+    let dead_letters = DeadLetters::new(config, Arc::clone(status))?;
+    tokio::spawn(dead_letters.topic().watch());
     let pipeline = Pipeline {
         admission: Admission {
             skips_tombstones: config.rules.tombstones == Tombstones::Skip,
@@ -125,7 +127,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         tables,
         hooks,
         brake: Brake::new(config.dlq.max_share),
-        dead_letters: DeadLetters::new(config, Arc::clone(status))?,
+        dead_letters,
         sink: Sink::new(server, Arc::clone(status), look),
         log: RejectionLog::new(config.log.with_payloads),
         unknown: UnknownNames::default(),

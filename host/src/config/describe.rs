@@ -56,6 +56,7 @@ impl Config {
             ("DELIVERY", delivery.as_str().to_owned()),
             ("DELIVERY_ANSWERS", answers.as_text()),
             ("DLQ_FORMAT", dlq.format.as_str().to_owned()),
+            ("DLQ_ON_TOO_LARGE", dlq.on_too_large.as_str().to_owned()),
             ("DLQ_MAX_SHARE", dlq.max_share.to_string()),
             ("REQUIRED_COLUMNS", rules.required.join(",")),
             ("DATETIME_COLUMNS", rules.datetime.join(",")),

@@ -41,7 +41,7 @@ pub use names::as_part;
 pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
-pub use rules::{Dlq, DlqFormat, Log, LogFormat, Rules, TimestampUnit, Tombstones};
+pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Rules, TimestampUnit, Tombstones};
 pub use words::Words;
 
 /// Everything that the host was told; `Debug` shows no secret.

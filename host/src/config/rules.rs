@@ -11,6 +11,8 @@ use crate::user_schema::UserSchema;
 pub struct Dlq {
     /// The form, default headers.
     pub format: DlqFormat,
+    /// What becomes of a letter that the topic finds too large, default pause.
+    pub on_too_large: OnTooLarge,
     /// Largest share of a batch that may be rejected before the host pauses; 0 to 1, default 0.5.
     pub max_share: f64,
 }
@@ -27,6 +29,19 @@ pub enum DlqFormat {
 impl Words for DlqFormat {
     const WORDS: &'static [(&'static str, Self)] =
         &[("headers", Self::Headers), ("envelope", Self::Envelope)];
+}
+
+/// What becomes of a dead letter that is larger than the topic takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTooLarge {
+    /// Its partition waits, with an alarm, until the topic takes it.
+    Pause,
+    /// Its payload is cut, then the record's headers and key, and the letter says so.
+    Cut,
+}
+
+impl Words for OnTooLarge {
+    const WORDS: &'static [(&'static str, Self)] = &[("pause", Self::Pause), ("cut", Self::Cut)];
 }
 
 /// How values become rows, by column. Whether the names are columns is known with the schema.
@@ -108,8 +123,13 @@ impl Words for LogFormat {
 
 pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {
     let format = reader.choice("DLQ_FORMAT", DlqFormat::WORDS);
+    let on_too_large = reader.choice("DLQ_ON_TOO_LARGE", OnTooLarge::WORDS);
     let max_share = reader.number("DLQ_MAX_SHARE", "a number", 0.0, 1.0);
-    Dlq { format: format.unwrap_or(DlqFormat::Headers), max_share: max_share.unwrap_or_default() }
+    Dlq {
+        format: format.unwrap_or(DlqFormat::Headers),
+        on_too_large: on_too_large.unwrap_or(OnTooLarge::Pause),
+        max_share: max_share.unwrap_or_default(),
+    }
 }
 
 pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {

@@ -136,6 +136,11 @@ pub static VARIABLES: &[Variable] = &[
         "`headers`: the payload unchanged, facts in headers; `envelope`: one JSON object",
     ),
     optional(
+        "DLQ_ON_TOO_LARGE",
+        "pause",
+        "a dead letter that is larger than its topic takes: `pause` its partition, or `cut` payload, headers and key: docs/dead-letters.md",
+    ),
+    optional(
         "DLQ_MAX_SHARE",
         "0.5",
         "the brake: a batch of which a larger share (0 to 1) is rejected pauses the host",

@@ -1,20 +1,23 @@
 //! What a dead letter looks like: the record as it was, and the facts as headers or an envelope.
+//! docs/dead-letters.md tells it to those who read letters.
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rdkafka::message::{Header, OwnedHeaders};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::{Map, Value, json};
 
+use super::cut::{Cut, Kept, KeptHeader, Part, Step};
+use crate::config::DlqFormat;
 use crate::record::Record;
 use crate::rejection::Rejection;
 
-/// How much of a payload is kept when the broker refuses the whole: 64 kB.
-const TRUNCATED_BYTES: usize = 64_000;
 /// Most characters of the message header, so that headers stay small beside the payload.
 const MESSAGE_CHARS: usize = 1_000;
+/// What Kafka keeps of a message beside key, payload and headers, and of each header beside its name and
+/// value, in bytes at most.
+const MESSAGE_OVERHEAD: usize = 100;
+const HEADER_OVERHEAD: usize = 10;
 
 /// What every dead letter of this host says of where it comes from.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Provenance {
     pub group: String,
     /// The table, as `database.table`.
     pub table: String,
+    /// The form.
+    pub format: DlqFormat,
 }
 
 /// A dead letter, ready to be produced.
@@ -33,28 +38,86 @@ pub struct Letter<'a> {
     /// The record's payload, or the envelope; `None` for a tombstone.
     pub payload: Option<Cow<'a, [u8]>>,
     /// The record's headers, then ours.
-    pub headers: OwnedHeaders,
+    pub headers: Vec<Head<'a>>,
+    /// What of the record is missing.
+    pub cuts: Vec<Cut>,
 }
 
-/// The record as it was, with the facts as text headers.
-pub fn with_headers<'a>(
-    record: &Record<'a>,
-    rejection: &Rejection,
-    from: &Provenance,
-    failed_at_ms: u128,
-) -> Letter<'a> {
-    Letter {
-        key: record.key(),
-        payload: record.payload().map(Cow::Borrowed),
-        headers: headers(record, rejection, from, failed_at_ms),
+/// Name and value of a header.
+pub type Head<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
+
+impl<'a> Letter<'a> {
+    /// The letter of a record, cut as far as `step` says.
+    pub fn new(
+        record: &Record<'a>,
+        rejection: &'a Rejection,
+        from: &'a Provenance,
+        failed_at_ms: u128,
+        step: Step,
+    ) -> Self {
+        let kept = step.keep(record);
+        match from.format {
+            DlqFormat::Headers => with_headers(record, kept, rejection, from, failed_at_ms),
+            DlqFormat::Envelope => envelope(record, kept, rejection, from, failed_at_ms),
+        }
+    }
+
+    /// What it takes in the topic at most, in bytes: Kafka counts what it is compressed to.
+    pub fn size_bytes(&self) -> usize {
+        let value = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, of)| name.len() + value(of.as_deref()) + HEADER_OVERHEAD);
+        let record = value(self.key) + value(self.payload.as_deref());
+        record + headers.sum::<usize>() + MESSAGE_OVERHEAD
     }
 }
 
-/// One JSON object with the record and the facts; bytes that are not UTF-8 as base64.
-pub fn envelope<'a>(
+/// The record as it was, with the facts as text headers.
+fn with_headers<'a>(
     record: &Record<'a>,
-    rejection: &Rejection,
-    from: &Provenance,
+    kept: Kept<'a>,
+    rejection: &'a Rejection,
+    from: &'a Provenance,
+    failed_at_ms: u128,
+) -> Letter<'a> {
+    let fault = &rejection.fault;
+    let own = kept.headers.iter().map(|(name, value)| (*name, value.map(Cow::Borrowed)));
+    let mut headers: Vec<Head<'a>> = own.collect();
+    let mut fact = |name: &'static str, value: Cow<'a, str>| headers.push(header(name, value));
+    fact("failure_reason", fault.reason.code().into());
+    fact("__connect.errors.topic", Cow::from(&*record.source.topic));
+    fact("__connect.errors.partition", owned(&record.source.partition));
+    fact("__connect.errors.offset", owned(&record.offset()));
+    fact("__connect.errors.connector.name", from.group.as_str().into());
+    fact("__connect.errors.stage", rejection.stage.name().into());
+    let class = format!("sluicegate.{}", fault.reason.code());
+    fact("__connect.errors.exception.class.name", class.into());
+    fact("__connect.errors.exception.message", message(rejection).into());
+    fact("sluicegate.group", from.group.as_str().into());
+    fact("sluicegate.table", from.table.as_str().into());
+    fact("sluicegate.attempt", owned(&attempt(record)));
+    fact("sluicegate.failed-at-ms", owned(&failed_at_ms));
+    fact("sluicegate.version", env!("CARGO_PKG_VERSION").into());
+    if let Some(plugin) = rejection.stage.plugin() {
+        fact("sluicegate.plugin", plugin.into());
+    }
+    if let Some(column) = &fault.column {
+        fact("sluicegate.column", Cow::from(&**column));
+    }
+    if let Some(timestamp_ms) = record.timestamp_ms() {
+        fact("sluicegate.timestamp-ms", owned(&timestamp_ms));
+    }
+    headers.extend(of_cuts(&kept.cuts));
+    let payload = kept.payload.map(Cow::Borrowed);
+    Letter { key: kept.key, payload, headers, cuts: kept.cuts }
+}
+
+/// One JSON object with the record and the facts; bytes that are not UTF-8 as base64.
+fn envelope<'a>(
+    record: &Record<'a>,
+    kept: Kept<'a>,
+    rejection: &'a Rejection,
+    from: &'a Provenance,
     failed_at_ms: u128,
 ) -> Letter<'a> {
     let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
@@ -62,15 +125,16 @@ pub fn envelope<'a>(
         Some((Ok(text), _)) => (Value::from(text), "utf-8"),
         Some((Err(_), bytes)) => (Value::from(BASE64.encode(bytes)), "base64"),
     };
-    let ((payload, encoding), (key, key_encoding)) = (text(record.payload()), text(record.key()));
-    let kept: Vec<Value> = kept_headers(record)
-        .map(|(name, value)| {
-            let (value, encoding) = text(value);
-            json!({"name": String::from_utf8_lossy(name), "value": value, "encoding": encoding})
+    let ((payload, encoding), (key, key_encoding)) = (text(kept.payload), text(kept.key));
+    let header = |(name, value): &KeptHeader<'_>| {
+        let ((name, name_encoding), (value, encoding)) = (text(Some(name)), text(*value));
+        json!({
+            "name": name, "name_encoding": name_encoding, "value": value, "encoding": encoding,
         })
-        .collect();
+    };
+    let headers: Vec<Value> = kept.headers.iter().map(header).collect();
     let fault = &rejection.fault;
-    let body = json!({
+    let mut body = json!({
         "failure_reason": fault.reason.code(),
         "message": message(rejection),
         "stage": rejection.stage.name(),
@@ -80,7 +144,7 @@ pub fn envelope<'a>(
         "record_encoding": encoding,
         "key": key,
         "key_encoding": key_encoding,
-        "headers": kept,
+        "headers": headers,
         "topic": &*record.source.topic,
         "partition": record.source.partition,
         "offset": record.offset(),
@@ -91,92 +155,76 @@ pub fn envelope<'a>(
         "failed_at_ms": u64::try_from(failed_at_ms).unwrap_or(u64::MAX),
         "version": env!("CARGO_PKG_VERSION"),
     });
-    Letter {
-        key: record.key(),
-        payload: Some(body.to_string().into_bytes().into()),
-        headers: OwnedHeaders::new()
-            .insert(Header { key: "failure_reason", value: Some(fault.reason.code()) }),
+    if let Some(body) = body.as_object_mut() {
+        body.extend(kept.cuts.iter().flat_map(fields));
     }
+    let mut headers = vec![self::header("failure_reason", fault.reason.code().into())];
+    headers.extend(of_cuts(&kept.cuts));
+    let payload = Some(body.to_string().into_bytes().into());
+    Letter { key: kept.key, payload, headers, cuts: kept.cuts }
 }
 
-impl Letter<'_> {
-    /// Whether more is there than [`Letter::cut`] keeps.
-    pub fn can_be_cut(&self) -> bool {
-        self.payload.as_ref().is_some_and(|payload| payload.len() > TRUNCATED_BYTES)
-    }
-
-    /// The same letter with its payload cut, for a broker that refuses the whole.
-    pub fn cut(self) -> Self {
-        let Some(payload) = self.payload.as_ref().filter(|_| self.can_be_cut()) else {
-            return self;
-        };
-        let Some(kept) = payload.get(..TRUNCATED_BYTES) else { return self };
-        let length = payload.len().to_string();
-        let digest = hex::encode(Sha256::digest(payload));
-        let headers = self
-            .headers
-            .insert(Header { key: "sluicegate.truncated-from", value: Some(&length) })
-            .insert(Header { key: "sluicegate.sha256", value: Some(&digest) });
-        let payload = Some(Cow::Owned(kept.to_vec()));
-        Self { payload, headers, ..self }
-    }
+fn header<'a>(name: &'static str, value: Cow<'a, str>) -> Head<'a> {
+    let value = match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    (name.as_bytes(), Some(value))
 }
 
-fn headers(
-    record: &Record<'_>,
-    rejection: &Rejection,
-    from: &Provenance,
-    failed_at_ms: u128,
-) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new();
-    for (name, value) in kept_headers(record) {
-        let name = String::from_utf8_lossy(name);
-        headers = headers.insert(Header { key: &name, value });
-    }
-    let fault = &rejection.fault;
-    let owned = Cow::<str>::Owned;
-    let mut facts = vec![
-        ("failure_reason", fault.reason.code().into()),
-        ("__connect.errors.topic", Cow::from(&*record.source.topic)),
-        ("__connect.errors.partition", owned(record.source.partition.to_string())),
-        ("__connect.errors.offset", owned(record.offset().to_string())),
-        ("__connect.errors.connector.name", from.group.as_str().into()),
-        ("__connect.errors.stage", rejection.stage.name().into()),
-        (
-            "__connect.errors.exception.class.name",
-            owned(format!("sluicegate.{}", fault.reason.code())),
-        ),
-        ("__connect.errors.exception.message", owned(message(rejection))),
-        ("sluicegate.group", from.group.as_str().into()),
-        ("sluicegate.table", from.table.as_str().into()),
-        ("sluicegate.attempt", owned(attempt(record).to_string())),
-        ("sluicegate.failed-at-ms", owned(failed_at_ms.to_string())),
-        ("sluicegate.version", env!("CARGO_PKG_VERSION").into()),
-    ];
-    if let Some(plugin) = rejection.stage.plugin() {
-        facts.push(("sluicegate.plugin", plugin.into()));
-    }
-    if let Some(column) = &fault.column {
-        facts.push(("sluicegate.column", Cow::from(&**column)));
-    }
-    if let Some(timestamp_ms) = record.timestamp_ms() {
-        facts.push(("sluicegate.timestamp-ms", owned(timestamp_ms.to_string())));
-    }
-    for (name, value) in &facts {
-        headers = headers.insert(Header { key: name, value: Some(&**value) });
-    }
-    headers
+fn owned<'a>(value: &impl ToString) -> Cow<'a, str> {
+    Cow::Owned(value.to_string())
+}
+
+/// The headers that tell what is missing.
+fn of_cuts<'a>(cuts: &[Cut]) -> impl Iterator<Item = Head<'a>> {
+    cuts.iter().flat_map(|cut| {
+        let [from, sha256] = cut.part.headers();
+        [header(from, cut.from.clone().into()), header(sha256, cut.sha256.clone().into())]
+    })
+}
+
+/// The same as fields of an envelope.
+fn fields(cut: &Cut) -> Map<String, Value> {
+    let [from, sha256] = cut.part.fields();
+    // A number as far as it is one: an earlier letter may have been written by somebody else.
+    let size = cut.from.parse::<u64>().map_or_else(|_| cut.from.clone().into(), Value::from);
+    [(from.to_owned(), size), (sha256.to_owned(), cut.sha256.clone().into())].into_iter().collect()
+}
+
+/// The headers that a letter adds to those of its record, without those of what is cut.
+const OURS: [&str; 16] = [
+    "failure_reason",
+    "__connect.errors.topic",
+    "__connect.errors.partition",
+    "__connect.errors.offset",
+    "__connect.errors.connector.name",
+    "__connect.errors.stage",
+    "__connect.errors.exception.class.name",
+    "__connect.errors.exception.message",
+    "sluicegate.group",
+    "sluicegate.table",
+    "sluicegate.attempt",
+    "sluicegate.failed-at-ms",
+    "sluicegate.version",
+    "sluicegate.plugin",
+    "sluicegate.column",
+    "sluicegate.timestamp-ms",
+];
+
+/// Whether a header is one of a letter, not of its record.
+pub(super) fn is_ours(name: &[u8]) -> bool {
+    let of_cuts = || Part::ALL.into_iter().flat_map(Part::headers);
+    // Few headers begin like these.
+    [b'f', b'_', b's'].contains(name.first().unwrap_or(&0))
+        && OURS.into_iter().chain(of_cuts()).any(|ours| ours.as_bytes() == name)
 }
 
 /// The record's headers without those of an earlier failure, which this one replaces.
-fn kept_headers<'a>(
+pub(super) fn kept_headers<'a>(
     record: &Record<'a>,
-) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-    record.headers().filter(|(name, _)| {
-        !name.starts_with(b"__connect.errors.")
-            && !name.starts_with(b"sluicegate.")
-            && *name != b"failure_reason"
-    })
+) -> impl Iterator<Item = KeptHeader<'a>> + use<'a> {
+    record.headers().filter(|(name, _)| !is_ours(name))
 }
 
 /// How often this record failed, this time included.
@@ -192,8 +240,6 @@ fn message(rejection: &Rejection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::Headers as _;
-
     use super::*;
     use crate::record::{Batch, RawRecord, TopicPartition};
     use crate::rejection::{Fault, Reason, Stage};
@@ -222,27 +268,35 @@ mod tests {
         (batch, Rejection { origin: 0, stage: Stage::Decode, fault })
     }
 
-    fn from() -> Provenance {
-        Provenance { group: "g".into(), table: "d.t".into() }
+    fn from(format: DlqFormat) -> Provenance {
+        Provenance { group: "g".into(), table: "d.t".into(), format }
     }
 
-    fn all(headers: &OwnedHeaders) -> Vec<(String, String)> {
-        headers
-            .iter()
-            .map(|header| {
-                let value = String::from_utf8_lossy(header.value.unwrap_or_default());
-                (header.key.to_owned(), value.into_owned())
-            })
-            .collect()
+    /// What a letter says of the only record of a batch, as headers and as payload.
+    fn told(
+        (batch, rejection): &(Batch, Rejection),
+        format: DlqFormat,
+        step: Step,
+    ) -> (Vec<(String, String)>, Vec<u8>) {
+        let (record, from) = (batch.record(0).unwrap(), from(format));
+        let letter = Letter::new(&record, rejection, &from, 99, step);
+        assert_eq!(letter.key, record.key());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = letter.headers.iter();
+        let headers = headers.map(|(name, value)| (text(name), text(value.as_deref().unwrap())));
+        (headers.collect(), letter.payload.unwrap().into_owned())
+    }
+
+    fn last(batch: &Batch) -> Step {
+        let record = batch.record(0).unwrap();
+        std::iter::successors(Some(Step::WHOLE), |step| step.next(&record)).last().unwrap()
     }
 
     #[test]
     fn a_letter_keeps_the_record_and_adds_the_facts() {
         let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
-        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        assert_eq!(letter.payload.as_deref(), Some(&b"{\"soc\":300}"[..]));
-        assert_eq!(letter.key, Some(&b"k"[..]));
-        let headers = all(&letter.headers);
+        let (headers, payload) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+        assert_eq!(payload, b"{\"soc\":300}");
         let version = env!("CARGO_PKG_VERSION");
         let expected = [
             ("trace", "abc"),
@@ -272,10 +326,11 @@ mod tests {
 
     #[test]
     fn a_second_failure_replaces_the_first_and_counts_on() {
-        let old = [("failure_reason", "bad_uuid"), ("sluicegate.attempt", "4"), ("own", "x")];
+        let of_another = ("__connect.errors.task.id", "3");
+        let old =
+            [("failure_reason", "bad_uuid"), ("sluicegate.attempt", "4"), ("own", "x"), of_another];
         let (batch, rejection) = rejected(b"{}", &old);
-        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        let headers = all(&letter.headers);
+        let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
         let of = |name: &str| {
             let found = headers.iter().filter(|(found, _)| found == name);
             found.map(|(_, value)| value.clone()).collect::<Vec<_>>()
@@ -283,32 +338,108 @@ mod tests {
         assert_eq!(of("failure_reason"), ["out_of_range"]);
         assert_eq!(of("sluicegate.attempt"), ["5"]);
         assert_eq!(of("own"), ["x"]);
+        assert_eq!(of(of_another.0), [of_another.1]);
     }
 
     #[test]
     fn an_envelope_holds_bytes_that_are_no_text() {
-        let (batch, rejection) = rejected(b"\xff\xfe", &[]);
-        let letter = envelope(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        let body: Value = serde_json::from_slice(&letter.payload.unwrap()).unwrap();
+        let (mut batch, rejection) = rejected(b"\xff\xfe", &[]);
+        batch.push_header(b"\xff", Some(b"x"));
+        let (_, payload) = told(&(batch, rejection), DlqFormat::Envelope, Step::WHOLE);
+        let body: Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!((&body["record"], &body["record_encoding"]), (&json!("//4="), &json!("base64")));
         assert_eq!(
             (&body["failure_reason"], &body["offset"]),
             (&json!("out_of_range"), &json!(41))
         );
+        let expected =
+            json!({"name": "/w==", "name_encoding": "base64", "value": "x", "encoding": "utf-8"});
+        assert_eq!(body["headers"], json!([expected]));
     }
 
     #[test]
     fn a_cut_letter_says_what_it_was_cut_from() {
         let (batch, rejection) = rejected(&vec![b'x'; 70_000], &[]);
-        let letter = with_headers(&batch.record(0).unwrap(), &rejection, &from(), 99);
-        assert!(letter.can_be_cut());
-        let cut = letter.cut();
-        assert_eq!(cut.payload.as_ref().map(|payload| payload.len()), Some(TRUNCATED_BYTES));
-        let headers = all(&cut.headers);
+        let step = Step::WHOLE.next(&batch.record(0).unwrap()).unwrap();
+        let rejected = (batch, rejection);
+        let (headers, payload) = told(&rejected, DlqFormat::Headers, step);
+        assert_eq!(payload.len(), 64_000);
+        let digest =
+            headers.iter().find(|(name, _)| name == "sluicegate.sha256").unwrap().1.clone();
         assert!(headers.contains(&("sluicegate.truncated-from".into(), "70000".into())));
-        assert!(
-            headers.iter().any(|(name, value)| name == "sluicegate.sha256" && value.len() == 64)
-        );
-        assert!(!cut.can_be_cut(), "there is nothing left to cut");
+        assert_eq!(digest.len(), 64);
+        let (headers, payload) = told(&rejected, DlqFormat::Envelope, step);
+        assert!(headers.contains(&("sluicegate.truncated-from".into(), "70000".into())));
+        let body: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(body["record"].as_str().unwrap().len(), 64_000);
+        assert_eq!(body["record_truncated_from"], 70_000);
+        assert_eq!(body["record_sha256"], digest);
+        assert_eq!(body["failure_reason"], "out_of_range");
+    }
+
+    /// The names in the first column of a table of docs/dead-letters.md.
+    fn documented(title: &str) -> Vec<String> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dead-letters.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let section = page.split(&format!("## {title}\n")).nth(1).expect(title);
+        let section = section.split("\n## ").next().unwrap();
+        let mut names: Vec<String> = section
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A record that has everything that a letter can tell of.
+    fn everything() -> (Batch, Rejection) {
+        let large = "x".repeat(70_000);
+        let (_, mut rejection) = rejected(b"", &[]);
+        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let mut batch = Batch::default();
+        let record = RawRecord {
+            offset: 41,
+            timestamp_ms: Some(7),
+            key: Some(large.as_bytes()),
+            payload: Some(large.as_bytes()),
+        };
+        batch.push(&source, 1, &record);
+        batch.push_header(b"h", Some(large.as_bytes()));
+        rejection.stage = Stage::Check(Some("plugin 1".into()));
+        (batch, rejection)
+    }
+
+    #[test]
+    fn the_page_of_dead_letters_lists_every_header() {
+        let (batch, rejection) = everything();
+        let step = last(&batch);
+        let (record, from) = (batch.record(0).unwrap(), from(DlqFormat::Headers));
+        let letter = Letter::new(&record, &rejection, &from, 99, step);
+        let names =
+            letter.headers.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
+        let mut names: Vec<String> = names.filter(|name| name != "h").collect();
+        assert!(names.iter().all(|name| is_ours(name.as_bytes())), "a later letter replaces them");
+        assert_eq!(names.len(), OURS.len() + 2 * Part::ALL.len());
+        names.sort();
+        assert_eq!(documented("Headers"), names);
+    }
+
+    #[test]
+    fn the_page_of_dead_letters_lists_every_field_of_an_envelope() {
+        let (batch, rejection) = everything();
+        let step = last(&batch);
+        let (record, from) = (batch.record(0).unwrap(), from(DlqFormat::Envelope));
+        let letter = Letter::new(&record, &rejection, &from, 99, step);
+        let body: Value = serde_json::from_slice(&letter.payload.unwrap()).unwrap();
+        let mut names: Vec<String> = body.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        assert_eq!(documented("The envelope"), names);
+    }
+
+    #[test]
+    fn the_page_of_dead_letters_lists_every_reason() {
+        let mut codes = Reason::ALL.map(|reason| reason.code().to_owned()).to_vec();
+        codes.sort();
+        assert_eq!(documented("Reasons"), codes);
     }
 }

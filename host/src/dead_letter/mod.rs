@@ -1,42 +1,51 @@
 //! Dead letters: written, and reported as written, before anything is committed.
+//! docs/dead-letters.md is for those who read them.
 
+mod cut;
+mod holds;
 mod letter;
+mod producer;
+mod refusals;
+mod topic;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use futures_util::future::join_all;
-use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::future_producer::Delivery;
-use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::util::Timeout;
 
-use crate::config::{Config, DlqFormat};
-use crate::observe::count::{self, Class, Step};
-use crate::observe::status::{Status, Waiter};
+use crate::config::{Config, OnTooLarge, SourceTopic};
+use crate::observe::count::{self, Class as Retried, Step as Tried};
+use crate::observe::status::Status;
+use crate::observe::throttle::Throttle;
 use crate::outcome::Hold;
 use crate::record::{Batch, Record};
 use crate::rejection::Rejection;
 use crate::retry::Backoff;
+use cut::{Part, Step};
+use holds::Holds;
 use letter::{Letter, Provenance};
+use producer::{Company, Producer};
+use refusals::Class;
+pub use topic::{Finding, Topic};
 
 /// How many dead letters wait for their delivery report at a time: enough to fill a produce
 /// request, few enough that their copies stay small beside the batch.
 const IN_FLIGHT: usize = 1_000;
-/// After this the broker's silence is said, and the letter is sent again.
-const DELIVERY_TIMEOUT_MS: &str = "30000";
-/// The largest message that the producer hands to the broker, which has a limit of its own.
-const MAX_MESSAGE_BYTES: &str = "100000000";
+/// How long what may pass soon is waited for before an operator is called.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often a cut is logged, of each part.
+const CUTS_PER: Duration = Duration::from_secs(10);
 
 /// Writes dead letters to one topic.
 pub struct DeadLetters {
     topic: String,
-    format: DlqFormat,
+    sources: Vec<SourceTopic>,
     from: Provenance,
-    producer: FutureProducer,
+    on_too_large: OnTooLarge,
+    producer: Producer,
     status: Arc<Status>,
+    cuts: Throttle<Part>,
 }
 
 impl DeadLetters {
@@ -45,19 +54,31 @@ impl DeadLetters {
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn new(config: &Config, status: Arc<Status>) -> anyhow::Result<Self> {
-        let producer = settings(config)
-            .create()
-            .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         Ok(Self {
             topic: config.kafka.dlq_topic.clone(),
-            format: config.dlq.format,
+            sources: config.kafka.source.clone(),
             from: Provenance {
                 group: config.kafka.group_id.clone(),
                 table: format!("{}.{}", config.clickhouse.database, config.clickhouse.table),
+                format: config.dlq.format,
             },
-            producer,
+            on_too_large: config.dlq.on_too_large,
+            producer: Producer::new(config)?,
             status,
+            cuts: Throttle::new(CUTS_PER),
         })
+    }
+
+    /// The topic, to be looked at before there is a letter.
+    pub fn topic(&self) -> Topic {
+        Topic {
+            name: self.topic.clone(),
+            sources: self.sources.clone(),
+            settings: self.producer.settings().clone(),
+            format: self.from.format,
+            on_too_large: self.on_too_large,
+            status: Arc::clone(&self.status),
+        }
     }
 
     /// Writes a letter for each rejection and waits until the broker has reported every one of
@@ -68,11 +89,11 @@ impl DeadLetters {
     pub async fn send(&self, batch: &Batch, rejections: &[Rejection]) {
         let failed_at_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let waiter = self.status.waiter("dead letters");
+        let holds = Holds::new(self.status.waiter("dead letters"));
         for chunk in rejections.chunks(IN_FLIGHT) {
             let letters = chunk.iter().filter_map(|rejection| {
                 let record = batch.record(rejection.origin)?;
-                Some(self.deliver(record, rejection, failed_at_ms, &waiter))
+                Some(self.deliver(record, rejection, failed_at_ms, &holds))
             });
             join_all(letters).await;
         }
@@ -83,117 +104,151 @@ impl DeadLetters {
         record: Record<'_>,
         rejection: &Rejection,
         failed_at_ms: u128,
-        waiter: &Waiter,
+        holds: &Holds,
     ) {
-        let (mut backoff, mut is_cut) = (Backoff::default(), false);
+        let (mut step, mut company) = (Step::WHOLE, Company::Any);
+        let (mut backoff, mut lasting) = (Backoff::default(), Lasting::default());
         loop {
-            use RDKafkaErrorCode as Code;
-            let mut letter = match self.format {
-                DlqFormat::Headers => {
-                    letter::with_headers(&record, rejection, &self.from, failed_at_ms)
+            let letter = Letter::new(&record, rejection, &self.from, failed_at_ms, step);
+            let error = match self.producer.produce(&self.topic, &letter, company).await {
+                Ok(report) if report.offset >= 0 => {
+                    self.tell_of_cuts(&record, &letter);
+                    holds.release(rejection.origin);
+                    return;
                 }
-                DlqFormat::Envelope => {
-                    letter::envelope(&record, rejection, &self.from, failed_at_ms)
-                }
+                // No proof: see `producer::settings`.
+                Ok(_) => None,
+                Err(error) => Some(error),
             };
-            if is_cut {
-                letter = letter.cut();
+            let class = class_of(error.as_ref());
+            let is_its_own = matches!(class, Class::TooLarge | Class::OfTheLetter(_));
+            if is_its_own && company == Company::Any {
+                // The broker refuses whole batches: it is asked of this letter alone.
+                company = Company::None;
+                continue;
             }
-            let can_be_cut = letter.can_be_cut();
-            let hold = match self.produce(letter).await {
-                Ok(report) if report.offset >= 0 => return,
-                // No proof: see `settings`.
-                Ok(_) => Hold::Transient(format!(
-                    "topic `{}` (KAFKA_DLQ_TOPIC): a letter is reported as written, but not where",
-                    self.topic
-                )),
-                Err(error) => match error.rdkafka_error_code() {
-                    Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize) => {
-                        if can_be_cut {
-                            is_cut = true;
-                            continue;
-                        }
-                        Hold::Paused(format!(
-                            "topic `{}` refuses even a dead letter of at most 64 kB: raise its \
-                         max.message.bytes",
-                            self.topic
-                        ))
-                    }
-                    Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
-                        Hold::Paused(format!(
-                            "topic `{}` does not exist: create it, or look at KAFKA_DLQ_TOPIC",
-                            self.topic
-                        ))
-                    }
-                    Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-                        Hold::Paused(format!(
-                            "{error}: grant WRITE on topic `{}` (KAFKA_DLQ_TOPIC)",
-                            self.topic
-                        ))
-                    }
-                    _ => Hold::Transient(format!(
-                        "topic `{}` (KAFKA_DLQ_TOPIC): {error}",
-                        self.topic
-                    )),
-                },
-            };
-            count::retried(Step::DeadLetter, Class::from(&hold));
-            waiter.hold(hold);
+            if class == Class::TooLarge
+                && self.on_too_large == OnTooLarge::Cut
+                && let Some(next) = step.next(&record)
+            {
+                step = next;
+                continue;
+            }
+            if class == Class::Producer {
+                self.producer.renew();
+            }
+            let hold = self.hold(class, error.as_ref(), &mut lasting, &record, &letter);
+            count::retried(Tried::DeadLetter, Retried::from(&hold));
+            holds.hold(rejection.origin, hold);
             backoff.wait().await;
         }
     }
 
-    async fn produce(&self, letter: Letter<'_>) -> Result<Delivery, KafkaError> {
-        let mut record: FutureRecord<'_, [u8], [u8]> =
-            FutureRecord::to(&self.topic).headers(letter.headers);
-        if let Some(key) = letter.key {
-            record = record.key(key);
+    /// What a letter that is not written waits for.
+    fn hold(
+        &self,
+        class: Class,
+        error: Option<&KafkaError>,
+        lasting: &mut Lasting,
+        record: &Record<'_>,
+        letter: &Letter<'_>,
+    ) -> Hold {
+        let topic = format!("topic `{}` (KAFKA_DLQ_TOPIC)", self.topic);
+        let Some(error) = error else {
+            let text = "a letter is reported as written, but not where";
+            return Hold::Transient(format!("{topic}: {text}"));
+        };
+        let has_lasted = lasting.since(error.rdkafka_error_code()) >= GRACE;
+        let of = || {
+            let source = &record.source;
+            format!(
+                "the letter of topic `{}`, partition {}, offset {}",
+                source.topic,
+                source.partition,
+                record.offset()
+            )
+        };
+        match class {
+            Class::Transient(_) if let Some(denial) = self.producer.denial() => denial,
+            Class::Transient("") => Hold::Transient(format!("{topic}: {error}")),
+            Class::Transient(hint) => Hold::Transient(format!("{topic}: {error}: {hint}")),
+            Class::Lasting(mend) if has_lasted => Hold::Paused(format!("{topic}: {error}: {mend}")),
+            Class::Lasting(_) => Hold::Transient(format!("{topic}: {error}")),
+            Class::Operator(mend) => Hold::Paused(format!("{topic}: {error}: {mend}")),
+            Class::OfTheLetter(cause) => {
+                let mend = cause.text(letter.key.is_some());
+                Hold::Paused(format!("{topic} refuses {}: {error}: {mend}", of()))
+            }
+            Class::TooLarge => Hold::Paused(self.too_large(&topic, &of(), error, letter)),
+            Class::OfANeighbour => {
+                Hold::Transient(format!("{topic}: {error}: it is sent again without that one"))
+            }
+            Class::Producer => {
+                Hold::Transient(format!("{topic}: {error}: it is sent again by a new producer"))
+            }
         }
-        if let Some(payload) = &letter.payload {
-            record = record.payload(payload);
+    }
+
+    fn too_large(&self, topic: &str, of: &str, error: &KafkaError, letter: &Letter<'_>) -> String {
+        let bytes = letter.size_bytes();
+        let what = if letter.cuts.iter().any(|cut| cut.left.is_some()) { "cut, " } else { "" };
+        let limit = match self.producer.own_limit_bytes().filter(|limit| bytes > *limit) {
+            Some(limit) => format!("message.max.bytes={limit} of KAFKA_PROPERTIES"),
+            None => {
+                "max.message.bytes of the topic (where it is not set, message.max.bytes of the \
+                     brokers), which must be below segment.bytes"
+                    .to_owned()
+            }
+        };
+        let otherwise = match self.on_too_large {
+            OnTooLarge::Pause => ", or set DLQ_ON_TOO_LARGE=cut and restart",
+            OnTooLarge::Cut => "",
+        };
+        format!(
+            "{topic} refuses {of}, {what}of up to {bytes} bytes: {error}: raise {limit}{otherwise}"
+        )
+    }
+
+    /// Counts what was cut of a letter that is written, and logs it once in a while.
+    fn tell_of_cuts(&self, record: &Record<'_>, letter: &Letter<'_>) {
+        for cut in &letter.cuts {
+            let Some(left_bytes) = cut.left else { continue };
+            count::letter_cut(cut.part.name());
+            let Some(suppressed) = self.cuts.allow(cut.part) else { continue };
+            tracing::warn!(
+                part = cut.part.name(),
+                topic = &*record.source.topic,
+                partition = record.source.partition,
+                offset = record.offset(),
+                bytes = cut.from,
+                left_bytes,
+                suppressed,
+                "dead letter cut, since its topic takes no larger one (DLQ_ON_TOO_LARGE=cut)"
+            );
         }
-        // Its timestamp is now: with the record's own, the topic's retention would count from when the
-        // record was produced, and delete the letters of an old backlog as soon as they are written.
-        let wait_for_queue = Timeout::After(Duration::from_secs(30));
-        self.producer.send(record, wait_for_queue).await.map_err(|(error, _)| error)
     }
 }
 
-/// An idempotent producer may not be used: where the topic is deleted and made again, librdkafka 2.12 reports
-/// letters as written, without an offset, that are in neither. A letter that stands twice is allowed.
-fn settings(config: &Config) -> ClientConfig {
-    let mut settings = crate::kafka::client(&config.kafka);
-    settings
-        .set("client.id", &config.kafka.producer_client_id)
-        .set("enable.idempotence", "false")
-        .set("acks", "all")
-        .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
-        .set("message.max.bytes", MAX_MESSAGE_BYTES)
-        .set("compression.type", "lz4")
-        .set("linger.ms", "5");
-    crate::kafka::apply(&mut settings, &config.kafka, crate::kafka::Role::Producer);
-    settings
+/// What the report, or its want of proof, means.
+fn class_of(error: Option<&KafkaError>) -> Class {
+    let code = error.and_then(KafkaError::rdkafka_error_code);
+    code.map_or(Class::Transient(""), refusals::class_of)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Environment;
+/// How long a letter has been refused for one reason.
+#[derive(Debug, Default)]
+struct Lasting(Option<(RDKafkaErrorCode, Instant)>);
 
-    /// A broker test would see it once in some fifty deletions of a topic.
-    #[test]
-    fn a_report_counts_only_from_a_producer_that_gives_the_offset_of_what_is_written() {
-        let environment = Environment::from_pairs([
-            ("KAFKA_BROKER", "kafka:9092"),
-            ("KAFKA_CONSUMER_GROUP_ID", "trips"),
-            ("KAFKA_SOURCE_TOPIC", "trips"),
-            ("KAFKA_DLQ_TOPIC", "trips-dlq"),
-            ("CLICKHOUSE_HOST", "clickhouse"),
-            ("CLICKHOUSE_TABLE", "trips"),
-        ]);
-        let (config, _) = Config::from_env(&environment).unwrap();
-        let settings = settings(&config);
-        assert_eq!(settings.get("enable.idempotence"), Some("false"));
-        assert_eq!(settings.get("acks"), Some("all"));
+impl Lasting {
+    /// Notes a refusal, and says how long ago the first of its kind in a row was.
+    fn since(&mut self, code: Option<RDKafkaErrorCode>) -> Duration {
+        let Some(code) = code else { return Duration::ZERO };
+        match self.0 {
+            Some((before, since)) if before == code => since.elapsed(),
+            _ => {
+                self.0 = Some((code, Instant::now()));
+                Duration::ZERO
+            }
+        }
     }
 }

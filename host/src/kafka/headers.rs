@@ -38,8 +38,8 @@ pub unsafe fn each_of(
             }
             let of_name = name_length(name, value, length);
             let name = std::slice::from_raw_parts(name.cast(), of_name);
-            let value = (!value.is_null())
-                .then(|| std::slice::from_raw_parts(value.cast::<u8>(), length));
+            let value =
+                (!value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), length));
             take(name, value);
         }
     }
@@ -84,7 +84,8 @@ pub fn owned<'a>(
 /// Adds a header whose name is no text.
 fn add(list: &OwnedHeaders, name: &[u8], value: Option<&[u8]>) {
     let native: *const BorrowedHeaders = list.as_borrowed();
-    let (start, length) = value.map_or((std::ptr::null(), 0), |value| (value.as_ptr(), value.len()));
+    let (start, length) =
+        value.map_or((std::ptr::null(), 0), |value| (value.as_ptr(), value.len()));
     // SAFETY: the list is ours and stands where its borrowed form does; names and values are copied;
     // their lengths are those of slices, which fit.
     unsafe {
@@ -118,7 +119,8 @@ mod tests {
         each(list.as_borrowed(), |name, value| {
             read.push((name.to_vec(), value.map(<[u8]>::to_vec)));
         });
-        let written = written.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
+        let written =
+            written.iter().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
         assert_eq!(read, written.collect::<Vec<_>>());
     }
 }

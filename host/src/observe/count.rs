@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
-    INSERT_SECONDS, Kind, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER, REBALANCES, RECORDS,
-    RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED, RETENTION_LOSSES, RETRIES, ROWS_LANDED,
-    ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
+    INSERT_SECONDS, Kind, LETTERS_CUT, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER,
+    REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED, RETENTION_LOSSES,
+    RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -98,6 +98,8 @@ const FATES: [(Fate, &str); 4] = [
     (Fate::Skipped, "skipped"),
 ];
 const RELEASED: &str = "released";
+/// What can be cut of a record.
+const PARTS_OF_LETTERS: [&str; 3] = ["payload", "headers", "key"];
 
 fn label<T: PartialEq>(of: &[(T, &'static str)], value: &T) -> &'static str {
     of.iter().find(|(known, _)| known == value).map_or("", |(_, label)| label)
@@ -119,6 +121,9 @@ pub(super) fn begin_at_zero() {
     }
     for (_, kind) in Rebalance::ALL {
         REBALANCES.count(&[kind], 0);
+    }
+    for part in PARTS_OF_LETTERS {
+        LETTERS_CUT.count(&[part], 0);
     }
     for (step, step_label) in Step::ALL {
         let is_held = |class| matches!(class, Class::Transient | Class::Paused);
@@ -155,6 +160,11 @@ pub fn rejected(rejections: &[Rejection]) {
     for (reason, records) in by_reason {
         RECORDS_REJECTED.count(&[reason.code()], records);
     }
+}
+
+/// A dead letter is written without all of this part of its record.
+pub fn letter_cut(part: &'static str) {
+    LETTERS_CUT.count(&[part], 1);
 }
 
 /// A default took the place of so many absent or null fields of a column.

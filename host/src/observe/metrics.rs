@@ -89,6 +89,14 @@ pub(super) const RECORDS_REJECTED: Metric = metric(
     &["reason"],
     "Dead-lettered, by reason code; the log names column and offset",
 );
+pub(super) const LETTERS_CUT: Metric = metric(
+    "sluicegate_letters_cut_total",
+    Kind::Counter,
+    "letters",
+    &["part"],
+    "Dead letters that were cut, since their topic takes no larger ones (DLQ_ON_TOO_LARGE=cut), by what was cut of \
+     the record: `payload`, `headers` or `key`",
+);
 pub(super) const ROWS_LANDED: Metric = metric(
     "sluicegate_rows_landed_total",
     Kind::Counter,
@@ -322,6 +330,7 @@ pub static METRICS: &[Metric] = &[
     RECORDS_CONSUMED,
     RECORDS,
     RECORDS_REJECTED,
+    LETTERS_CUT,
     ROWS_LANDED,
     ROWS_WITHOUT_VIEW,
     VALUES_DEFAULTED,

@@ -17,10 +17,10 @@ use super::queue::metadata;
 use super::stall::{Look, looks};
 use super::topics::mismatch_of;
 use super::{Refusal, SourceEvent};
+use crate::kafka::denial_of;
 use crate::observe::progress::{End, Progress};
 use crate::observe::status::Waiter;
 use crate::offsets::Commit;
-use crate::kafka::denial_of;
 use crate::outcome::Hold;
 use crate::record::TopicPartition;
 

@@ -2,6 +2,7 @@
 
 use super::report::Check;
 use crate::config::{AutoOffsetReset, Kafka, SourceTopic, Words as _};
+use crate::dead_letter::Finding;
 use crate::outcome::Hold;
 use crate::source::Probe;
 
@@ -16,8 +17,15 @@ const NAMED: usize = 10;
 /// A topic that exists, with its partitions.
 type Found = (String, Vec<i32>);
 
+/// What the brokers said.
+pub struct Looked {
+    pub checks: Vec<Check>,
+    /// One answered at all.
+    pub is_answered: bool,
+}
+
 /// Asks the brokers. Blocks.
-pub fn look(kafka: &Kafka, probe: &Probe) -> Vec<Check> {
+pub fn look(kafka: &Kafka, probe: &Probe) -> Looked {
     let mut checks = Vec::new();
     match probe.brokers() {
         Ok(brokers) => {
@@ -29,7 +37,7 @@ pub fn look(kafka: &Kafka, probe: &Probe) -> Vec<Check> {
             checks.push(problem(BROKER, &hold));
             let others = [SOURCE, DEAD_LETTERS, GROUP];
             checks.extend(others.map(|name| Check::not_known(name, "no broker answers")));
-            return checks;
+            return Looked { checks, is_answered: false };
         }
     }
     let mut found = Vec::new();
@@ -61,7 +69,22 @@ pub fn look(kafka: &Kafka, probe: &Probe) -> Vec<Check> {
     });
     checks.push(apart(kafka, &found));
     checks.push(group(kafka, probe, &found));
-    checks
+    Looked { checks, is_answered: true }
+}
+
+/// What was found out about the dead letter topic.
+pub fn letters(found: Result<Vec<Finding>, String>) -> Vec<Check> {
+    let found = found.unwrap_or_else(|error| {
+        let text = format!("its settings could not be looked at: {error}");
+        vec![Finding::NotKnown(text)]
+    });
+    let check = |finding| match finding {
+        // What a user may not look at keeps no host from its work.
+        Finding::Fine(text) | Finding::NotKnown(text) => Check::ok(DEAD_LETTERS, text),
+        Finding::Warning(text) => Check::warning(DEAD_LETTERS, text),
+        Finding::Problem(text) | Finding::Refused(text) => Check::problem(DEAD_LETTERS, text),
+    };
+    found.into_iter().map(check).collect()
 }
 
 fn matched(pattern: &str, matching: &[Found]) -> Check {
@@ -94,11 +117,7 @@ fn apart(kafka: &Kafka, found: &[Found]) -> Check {
             format!("`{}` is a source topic as well: look at KAFKA_DLQ_TOPIC", kafka.dlq_topic);
         return Check::problem(DEAD_LETTERS, text);
     }
-    let text = format!(
-        "`{}` is no source topic; whether it may be written shows with the first dead letter",
-        kafka.dlq_topic
-    );
-    Check::ok(DEAD_LETTERS, text)
+    Check::ok(DEAD_LETTERS, format!("`{}` is no source topic", kafka.dlq_topic))
 }
 
 /// Where the group stands.

@@ -91,7 +91,7 @@ async fn look(timeout: Duration) -> Report {
         Probe::new(&config.kafka, config.batch.memory_budget_bytes, timeout).map_err(broken);
     let server = Server::new(&config.clickhouse).map_err(broken);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
-    report.checks.extend(dead_letters.err());
+    let dead_letters = dead_letters.map_err(|broken| report.checks.push(broken)).ok();
     report.checks.extend(admin::look(config.admin.address).await);
     let (checks, lookups) = look_up(&config, server.as_ref().ok(), timeout).await;
     report.checks.extend(checks);
@@ -114,7 +114,15 @@ async fn look(timeout: Duration) -> Report {
         async {
             let probe = probe?;
             let kafka = config.kafka.clone();
-            Ok(crate::blocking::run(move || kafka::look(&kafka, &probe)).await)
+            let looked = crate::blocking::run(move || kafka::look(&kafka, &probe)).await;
+            let mut checks = looked.checks;
+            if let Some(dead_letters) = dead_letters.filter(|_| looked.is_answered) {
+                let topic = dead_letters.topic();
+                let found = tokio::time::timeout(timeout, topic.look(timeout)).await;
+                let found = found.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+                checks.extend(kafka::letters(found));
+            }
+            Ok(checks)
         },
         async { Ok(clickhouse::look(&config, &server?, &hooks, timeout).await) },
     );

@@ -81,7 +81,9 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!((clickhouse.database.as_str(), clickhouse.user.as_str()), ("default", "default"));
     assert!(clickhouse.password.is_empty() && clickhouse.async_insert);
     assert_eq!(clickhouse.compression, Compression::None);
-    assert_eq!(dlq, Dlq { format: DlqFormat::Headers, max_share: 0.5 });
+    let expected =
+        Dlq { format: DlqFormat::Headers, on_too_large: OnTooLarge::Pause, max_share: 0.5 };
+    assert_eq!(dlq, expected);
     assert_eq!(rules.timestamp_unit, None);
     assert_eq!(rules.tombstones, Tombstones::Skip);
     assert_eq!((plugins.list, plugins.on_breaker), (vec![], OnBreaker::Pause));
@@ -112,6 +114,7 @@ fn every_variable_reaches_its_field() {
         ("CLICKHOUSE_ASYNC_INSERT", "0"),
         ("CLICKHOUSE_COMPRESSION", "lz4"),
         ("DLQ_FORMAT", "envelope"),
+        ("DLQ_ON_TOO_LARGE", "cut"),
         ("DLQ_MAX_SHARE", "1"),
         ("REQUIRED_COLUMNS", "id,vin"),
         ("DATETIME_COLUMNS", "at,\n a,b"),
@@ -139,7 +142,9 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.clickhouse.settings.get("insert_quorum"), Some("2"));
     assert!(!config.clickhouse.async_insert);
     assert_eq!(config.clickhouse.compression, Compression::Lz4);
-    assert_eq!(config.dlq, Dlq { format: DlqFormat::Envelope, max_share: 1.0 });
+    let expected =
+        Dlq { format: DlqFormat::Envelope, on_too_large: OnTooLarge::Cut, max_share: 1.0 };
+    assert_eq!(config.dlq, expected);
     assert_eq!(config.rules.required, ["id", "vin"]);
     assert_eq!(config.rules.datetime, ["at", "a,b"]);
     assert_eq!(config.rules.timestamp_unit, Some(TimestampUnit::Milliseconds));

@@ -123,6 +123,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("CLICKHOUSE_ASYNC_INSERT", "maybe"),
     ("CLICKHOUSE_COMPRESSION", "gzip"),
     ("DLQ_FORMAT", "json"),
+    ("DLQ_ON_TOO_LARGE", "drop"),
     ("DLQ_MAX_SHARE", "50"),
     ("REQUIRED_COLUMNS", "id,vin,id"),
     ("TIMESTAMP_UNIT", "minutes"),
@@ -138,7 +139,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    31 problems in the configuration
+    32 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -248,6 +249,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     DLQ_FORMAT
       expected: one of headers, envelope
       found:    "json"
+      hint:     use one of these words
+
+    DLQ_ON_TOO_LARGE
+      expected: one of pause, cut
+      found:    "drop"
       hint:     use one of these words
 
     DLQ_MAX_SHARE

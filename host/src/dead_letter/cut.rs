@@ -1,0 +1,322 @@
+//! What is left of a record whose dead letter is too large: payload first, then headers, then key.
+
+use sha2::{Digest as _, Sha256};
+
+use super::letter::{is_ours, kept_headers};
+use crate::record::Record;
+
+/// How much is kept of a record, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    payload: usize,
+    /// Names and values together; of each value at most [`HEADER_BYTES`].
+    headers: usize,
+    key: usize,
+}
+
+const ALL: usize = usize::MAX;
+
+/// The whole, and what is tried one after the other where the topic refuses it. The last fits a topic
+/// that takes 16 kB.
+const STEPS: [Bounds; 5] = [
+    Bounds { payload: ALL, headers: ALL, key: ALL },
+    Bounds { payload: 64_000, headers: ALL, key: ALL },
+    Bounds { payload: 64_000, headers: 16_000, key: ALL },
+    Bounds { payload: 64_000, headers: 16_000, key: 1_000 },
+    Bounds { payload: 4_000, headers: 4_000, key: 1_000 },
+];
+/// How much is kept of a name and of a value where headers are cut.
+const HEADER_BYTES: usize = 1_000;
+
+/// How far a letter is cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Step(usize);
+
+impl Step {
+    /// Nothing is cut.
+    pub const WHOLE: Self = Self(0);
+
+    /// The next one that leaves less of this record than this one, if any does.
+    pub fn next(self, record: &Record<'_>) -> Option<Self> {
+        let of = |step: usize| STEPS.get(step).map(|bounds| size(record, bounds));
+        let now = of(self.0)?;
+        (self.0 + 1..STEPS.len()).find(|step| of(*step).is_some_and(|size| size < now)).map(Self)
+    }
+
+    /// What is kept of this record.
+    pub fn keep<'a>(self, record: &Record<'a>) -> Kept<'a> {
+        let whole = Kept::whole(record);
+        match STEPS.get(self.0) {
+            Some(bounds) if self != Self::WHOLE => whole.within(bounds),
+            _ => whole,
+        }
+    }
+}
+
+/// What can be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The record's payload.
+    Payload,
+    /// The record's own headers.
+    Headers,
+    /// The record's key.
+    Key,
+}
+
+impl Part {
+    /// Every part, in the order in which they are cut.
+    pub const ALL: [Self; 3] = [Self::Payload, Self::Headers, Self::Key];
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Payload => "payload",
+            Self::Headers => "headers",
+            Self::Key => "key",
+        }
+    }
+
+    /// The headers that tell how many bytes it had, and their digest.
+    pub fn headers(self) -> [&'static str; 2] {
+        match self {
+            Self::Payload => ["sluicegate.truncated-from", "sluicegate.sha256"],
+            Self::Headers => ["sluicegate.headers-truncated-from", "sluicegate.headers-sha256"],
+            Self::Key => ["sluicegate.key-truncated-from", "sluicegate.key-sha256"],
+        }
+    }
+
+    /// The same as fields of an envelope.
+    pub fn fields(self) -> [&'static str; 2] {
+        match self {
+            Self::Payload => ["record_truncated_from", "record_sha256"],
+            Self::Headers => ["headers_truncated_from", "headers_sha256"],
+            Self::Key => ["key_truncated_from", "key_sha256"],
+        }
+    }
+}
+
+/// What was cut off a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// Which.
+    pub part: Part,
+    /// How many bytes it had: of headers, those of names and values.
+    pub from: String,
+    /// How many are left; `None` if it was cut before this record came.
+    pub left: Option<usize>,
+    /// The SHA-256 of what it was, in hexadecimal; of headers, see [`digest_of_headers`].
+    pub sha256: String,
+}
+
+/// A name and a value.
+pub type KeptHeader<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// What a letter keeps of its record.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The payload; `None` for a tombstone.
+    pub payload: Option<&'a [u8]>,
+    /// The record's headers without those of an earlier letter.
+    pub headers: Vec<KeptHeader<'a>>,
+    /// The key, if any.
+    pub key: Option<&'a [u8]>,
+    /// What is missing, at most one of each part.
+    pub cuts: Vec<Cut>,
+}
+
+impl<'a> Kept<'a> {
+    /// A record that was cut for an earlier letter goes on saying so.
+    fn whole(record: &Record<'a>) -> Self {
+        let text = |name: &str| {
+            let mut headers = record.headers().filter(|(of, _)| *of == name.as_bytes());
+            Some(std::str::from_utf8(headers.next()?.1?).ok()?.to_owned())
+        };
+        // Most records have no header of ours, and are not searched for each.
+        let was_letter = record.headers().any(|(name, _)| is_ours(name));
+        let earlier = Part::ALL.into_iter().filter(|_| was_letter).filter_map(|part| {
+            let [from, sha256] = part.headers();
+            Some(Cut { part, from: text(from)?, left: None, sha256: text(sha256)? })
+        });
+        Self {
+            payload: record.payload(),
+            headers: kept_headers(record).collect(),
+            key: record.key(),
+            cuts: earlier.collect(),
+        }
+    }
+
+    fn within(mut self, bounds: &Bounds) -> Self {
+        if let Some(payload) = self.payload.filter(|payload| payload.len() > bounds.payload) {
+            let left = start(payload, bounds.payload);
+            self.note(Part::Payload, payload.len(), left.len(), || digest(payload));
+            self.payload = Some(left);
+        }
+        let size = size_of_headers(self.headers.iter().copied());
+        if size > bounds.headers {
+            let whole = std::mem::take(&mut self.headers);
+            let mut left = 0;
+            for (name, value) in &whole {
+                let value = value.map(|value| start(value, HEADER_BYTES));
+                left += name.len() + value.map_or(0, <[u8]>::len);
+                if left > bounds.headers || name.len() > HEADER_BYTES {
+                    left -= name.len() + value.map_or(0, <[u8]>::len);
+                    continue;
+                }
+                self.headers.push((name, value));
+            }
+            self.note(Part::Headers, size, left, || digest_of_headers(&whole));
+        }
+        if let Some(key) = self.key.filter(|key| key.len() > bounds.key) {
+            let left = start(key, bounds.key);
+            self.note(Part::Key, key.len(), left.len(), || digest(key));
+            self.key = Some(left);
+        }
+        self
+    }
+
+    /// An earlier cut of the part stays: it tells of what was there first.
+    fn note(&mut self, part: Part, from: usize, left: usize, digest: impl FnOnce() -> String) {
+        match self.cuts.iter_mut().find(|cut| cut.part == part) {
+            Some(earlier) => earlier.left = Some(left),
+            None => {
+                let (from, sha256) = (from.to_string(), digest());
+                self.cuts.push(Cut { part, from, left: Some(left), sha256 });
+            }
+        }
+    }
+}
+
+/// How many bytes within these bounds are kept, at most.
+fn size(record: &Record<'_>, bounds: &Bounds) -> usize {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    length(record.payload()).min(bounds.payload)
+        + size_of_headers(kept_headers(record)).min(bounds.headers)
+        + length(record.key()).min(bounds.key)
+}
+
+fn size_of_headers<'a>(headers: impl Iterator<Item = KeptHeader<'a>>) -> usize {
+    headers.map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum()
+}
+
+/// At most so many bytes from the start; of a text, whole characters.
+fn start(bytes: &[u8], most: usize) -> &[u8] {
+    let end = match std::str::from_utf8(bytes) {
+        Ok(text) => text.floor_char_boundary(most),
+        Err(_) => most,
+    };
+    bytes.get(..end).unwrap_or(bytes)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// The digest over each name and value, in order, each behind its length as four bytes, the highest first;
+/// the length of a null value is 4294967295.
+fn digest_of_headers(headers: &[KeptHeader<'_>]) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: Option<&[u8]>| {
+        let length = bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        hash.update(length.to_be_bytes());
+        hash.update(bytes.unwrap_or_default());
+    };
+    for (name, value) in headers {
+        add(Some(name));
+        add(*value);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Batch, RawRecord, TopicPartition};
+
+    fn batch(key: &[u8], payload: &[u8], headers: &[(&str, &[u8])]) -> Batch {
+        let mut batch = Batch::default();
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let raw = RawRecord { key: Some(key), payload: Some(payload), ..RawRecord::default() };
+        batch.push(&source, 1, &raw);
+        for (name, value) in headers {
+            batch.push_header(name.as_bytes(), Some(value));
+        }
+        batch
+    }
+
+    /// How far a record can be cut, as (payload, headers, key) that is left.
+    fn steps(batch: &Batch) -> Vec<(usize, usize, usize)> {
+        let record = batch.record(0).unwrap();
+        let mut step = Step::WHOLE;
+        std::iter::from_fn(|| {
+            step = step.next(&record)?;
+            let kept = step.keep(&record);
+            let headers = size_of_headers(kept.headers.iter().copied());
+            Some((kept.payload.unwrap().len(), headers, kept.key.unwrap().len()))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn payload_goes_first_then_headers_then_key_each_where_it_is_large() {
+        let large = vec![b'x'; 2_000_000];
+        assert_eq!(steps(&batch(b"k", b"p", &[("h", b"v")])), []);
+        assert_eq!(steps(&batch(b"k", &large, &[])), [(64_000, 0, 1), (4_000, 0, 1)]);
+        assert_eq!(steps(&batch(b"k", b"p", &[("h", &large)])), [(1, 1_001, 1), (1, 1_001, 1)]);
+        assert_eq!(steps(&batch(&large, b"p", &[])), [(1, 0, 1_000)]);
+        let all = steps(&batch(&large, &large, &[("h", &large), ("small", b"v")]));
+        let (of_all, key) = (2_000_007, 2_000_000);
+        let expected = [
+            (64_000, of_all, key),
+            (64_000, 1_007, key),
+            (64_000, 1_007, 1_000),
+            (4_000, 1_007, 1_000),
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_cut_tells_the_size_and_the_digest_of_what_was_there() {
+        let payload = vec![b'x'; 70_000];
+        let batch = batch(&[7; 5_000], &payload, &[("a", &vec![1; 20_000])]);
+        let record = batch.record(0).unwrap();
+        let kept = Step(3).keep(&record);
+        let told = |cut: &Cut| (cut.part, cut.from.clone(), cut.left);
+        let expected = [
+            (Part::Payload, "70000".to_owned(), Some(64_000)),
+            (Part::Headers, "20001".to_owned(), Some(1_001)),
+            (Part::Key, "5000".to_owned(), Some(1_000)),
+        ];
+        assert_eq!(kept.cuts.iter().map(told).collect::<Vec<_>>(), expected);
+        assert_eq!(kept.cuts[0].sha256, digest(&payload));
+        assert_eq!(kept.cuts[2].sha256, digest(&[7; 5_000]));
+        let bytes = [&[0, 0, 0, 1, b'a', 0, 0, 0x4e, 0x20][..], &vec![1; 20_000]].concat();
+        assert_eq!(kept.cuts[1].sha256, digest(&bytes));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let text = "ä".repeat(40_000);
+        let batch = batch(b"", format!("x{text}").as_bytes(), &[]);
+        let kept = Step(1).keep(&batch.record(0).unwrap());
+        assert_eq!(kept.payload.unwrap().len(), 63_999);
+        assert!(std::str::from_utf8(kept.payload.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_letter_of_a_record_that_was_cut_before_goes_on_saying_so() {
+        let from: &[(&str, &[u8])] =
+            &[("sluicegate.truncated-from", b"900000"), ("sluicegate.sha256", b"abc")];
+        let batch = batch(b"k", &vec![b'x'; 64_000], from);
+        let record = batch.record(0).unwrap();
+        for (step, left) in [(Step::WHOLE, None), (Step(4), Some(4_000))] {
+            let expected = Cut {
+                part: Part::Payload,
+                from: "900000".to_owned(),
+                left,
+                sha256: "abc".to_owned(),
+            };
+            assert_eq!(step.keep(&record).cuts, [expected]);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What it means that a letter is not written: one table of the codes by which a broker or librdkafka
+//! refuses a message. Waiting and paused are told apart by whether time alone heals.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+/// What a refusal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Time alone heals it; the text, if any, says what to look at meanwhile.
+    Transient(&'static str),
+    /// Time heals it if it passes soon; otherwise an operator must mend what the text says.
+    Lasting(&'static str),
+    /// An operator must mend what the text says.
+    Operator(&'static str),
+    /// The message, or the batch that it was sent in, is larger than the topic takes.
+    TooLarge,
+    /// Something in the message or in another one of its batch is refused; the text says what an
+    /// operator may mend.
+    OfTheLetter(Cause),
+    /// Another message of its batch is refused.
+    OfANeighbour,
+    /// This producer can write no more; another one can.
+    Producer,
+}
+
+/// What the topic does not take of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its timestamp, which is now.
+    Timestamp,
+    /// The record as such: without a key in a compacted topic, or against a schema of the topic.
+    Record,
+    /// Something that a policy of the cluster forbids.
+    Policy,
+    /// Its headers, in a topic of an old message format.
+    Headers,
+}
+
+impl Cause {
+    /// What to mend for a letter with or without a key.
+    pub fn text(self, has_key: bool) -> &'static str {
+        match self {
+            Self::Timestamp => {
+                "the letter carries the time of this host, and the topic takes none so far from the \
+                 broker's: set the clock right, or raise the topic's message.timestamp.before.max.ms, \
+                 message.timestamp.after.max.ms and message.timestamp.difference.max.ms"
+            }
+            Self::Record if !has_key => {
+                "a topic with cleanup.policy=compact takes no letter without a key: set \
+                 cleanup.policy=delete on it. If it is not compacted, look at what else of the broker \
+                 validates records, such as confluent.value.schema.validation"
+            }
+            Self::Record => {
+                "look at what validates records of this topic, such as \
+                 confluent.value.schema.validation, and turn it off for letters"
+            }
+            Self::Policy => {
+                "a policy of the cluster forbids it: look at the broker's log, and at its policies for \
+                 this topic"
+            }
+            Self::Headers => {
+                "the topic keeps an old message format without headers: raise its message.format.version \
+                 to 0.11 or more"
+            }
+        }
+    }
+}
+
+const UNKNOWN_TOPIC: &str = "the topic does not exist: create it, or look at KAFKA_DLQ_TOPIC";
+const GRANT: &str =
+    "grant WRITE on the topic to the user of KAFKA_SASL_USERNAME, or look at KAFKA_DLQ_TOPIC";
+const ACKS: &str =
+    "the broker does not take acks=all: look at KAFKA_PROPERTIES and at the broker's version";
+const COMPRESSION: &str = "the broker does not take this compression: set \
+                           producer.compression.type in KAFKA_PROPERTIES to one that it does, such as gzip";
+const VERSION: &str =
+    "the broker does not take the request: look at its version, and at what stands between";
+const LOGIN: &str = "look at KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, \
+                     KAFKA_SASL_PASSWORD and KAFKA_SSL_CA_LOCATION";
+const STORAGE: &str = "look at the disks of the brokers that hold the topic";
+const REPLICAS: &str = "bring back the brokers that hold the topic's replicas, or lower its \
+                        min.insync.replicas";
+const SILENCE: &str = "look at the brokers that lead the topic, at whether as many replicas are in sync as its \
+                       min.insync.replicas asks for, and at the network";
+/// For what nothing is known of.
+const UNKNOWN: &str = "look at the broker's log, which says why it refused the letter";
+
+/// The codes by which a letter may be refused, each with its class. Those that librdkafka tries again by
+/// itself come only where it gives up, and mostly as `MessageTimedOut`.
+pub const REFUSALS: &[(Code, Class)] = &[
+    // Time heals.
+    (Code::BrokerTransportFailure, Class::Transient("")),
+    (Code::AllBrokersDown, Class::Transient("")),
+    (Code::Resolve, Class::Transient("")),
+    (Code::NetworkException, Class::Transient("")),
+    (Code::LeaderNotAvailable, Class::Transient("")),
+    (Code::NotLeaderForPartition, Class::Transient("")),
+    (Code::BrokerNotAvailable, Class::Transient("")),
+    (Code::ReplicaNotAvailable, Class::Transient("")),
+    (Code::FencedLeaderEpoch, Class::Transient("")),
+    (Code::UnknownLeaderEpoch, Class::Transient("")),
+    (Code::RequestTimedOut, Class::Transient("")),
+    (Code::OperationTimedOut, Class::Transient("")),
+    (Code::TimedOutQueue, Class::Transient("")),
+    (Code::QueueFull, Class::Transient("")),
+    (Code::ThrottlingQuotaExceeded, Class::Transient("")),
+    (Code::NotEnoughReplicasAfterAppend, Class::Transient(REPLICAS)),
+    (Code::Retry, Class::Transient("")),
+    (Code::WaitCache, Class::Transient("")),
+    (Code::BrokerDestroy, Class::Transient("")),
+    (Code::DestroyBroker, Class::Transient("")),
+    (Code::NodeUpdate, Class::Transient("")),
+    (Code::Interrupted, Class::Transient("")),
+    (Code::PurgeQueue, Class::Transient("")),
+    (Code::PurgeInflight, Class::Transient("")),
+    (Code::RebootstrapRequired, Class::Transient("")),
+    (Code::CriticalSystemResource, Class::Transient("")),
+    // Another partition is chosen, and the topic is looked up again.
+    (Code::UnknownPartition, Class::Transient("")),
+    // Damaged on the way.
+    (Code::InvalidMessage, Class::Transient("")),
+    (Code::BadMessage, Class::Transient("")),
+    (Code::MessageTimedOut, Class::Transient(SILENCE)),
+    (Code::NotEnoughReplicas, Class::Transient(REPLICAS)),
+    (Code::ISRInsufficient, Class::Transient(REPLICAS)),
+    // Time heals, if it does so soon.
+    (Code::KafkaStorageError, Class::Lasting(STORAGE)),
+    (Code::LogDirNotFound, Class::Lasting(STORAGE)),
+    (Code::UnknownTopicOrPartition, Class::Lasting(UNKNOWN_TOPIC)),
+    (Code::UnknownTopicId, Class::Lasting(UNKNOWN_TOPIC)),
+    // An operator must mend it. librdkafka has asked for the topic for half a minute before it says so.
+    (Code::UnknownTopic, Class::Operator(UNKNOWN_TOPIC)),
+    (Code::InvalidTopic, Class::Operator("look at the name in KAFKA_DLQ_TOPIC")),
+    (Code::TopicAuthorizationFailed, Class::Operator(GRANT)),
+    (Code::ClusterAuthorizationFailed, Class::Operator(GRANT)),
+    (Code::InvalidRequiredAcks, Class::Operator(ACKS)),
+    (Code::UnsupportedCompressionType, Class::Operator(COMPRESSION)),
+    (Code::BadCompression, Class::Operator(COMPRESSION)),
+    (Code::UnsupportedVersion, Class::Operator(VERSION)),
+    (Code::UnsupportedFeature, Class::Operator(VERSION)),
+    (Code::InvalidRequest, Class::Operator(VERSION)),
+    (Code::NotImplemented, Class::Operator(VERSION)),
+    (Code::Authentication, Class::Operator(LOGIN)),
+    (Code::SaslAuthenticationFailed, Class::Operator(LOGIN)),
+    (Code::UnsupportedSASLMechanism, Class::Operator(LOGIN)),
+    (Code::IllegalSASLState, Class::Operator(LOGIN)),
+    (Code::SSL, Class::Operator(LOGIN)),
+    (Code::SecurityDisabled, Class::Operator(LOGIN)),
+    (Code::PrincipalDeserializationFailure, Class::Operator(LOGIN)),
+    (Code::ReadOnly, Class::Operator(VERSION)),
+    (Code::InvalidArgument, Class::Operator("look at KAFKA_PROPERTIES")),
+    // Of what the letter is.
+    (Code::MessageSizeTooLarge, Class::TooLarge),
+    (Code::InvalidMessageSize, Class::TooLarge),
+    (Code::MessageBatchTooLarge, Class::TooLarge),
+    (Code::InvalidTimestamp, Class::OfTheLetter(Cause::Timestamp)),
+    (Code::InvalidRecord, Class::OfTheLetter(Cause::Record)),
+    (Code::PolicyViolation, Class::OfTheLetter(Cause::Policy)),
+    (Code::UnsupportedForMessageFormat, Class::OfTheLetter(Cause::Headers)),
+    (Code::InvalidDifferentRecord, Class::OfANeighbour),
+    // Of sequence numbers and epochs, which this producer does not use, and of what it is after a fatal error.
+    (Code::Fatal, Class::Producer),
+    (Code::State, Class::Producer),
+    (Code::Fenced, Class::Producer),
+    (Code::GaplessGuarantee, Class::Producer),
+    (Code::Inconsistent, Class::Producer),
+    (Code::OutOfOrderSequenceNumber, Class::Producer),
+    (Code::DuplicateSequenceNumber, Class::Producer),
+    (Code::InvalidProducerEpoch, Class::Producer),
+    (Code::InvalidProducerIdMapping, Class::Producer),
+    (Code::UnknownProducerId, Class::Producer),
+    (Code::ProducerFenced, Class::Producer),
+    (Code::InvalidTransactionalState, Class::Producer),
+    (Code::TransactionalIdAuthorizationFailed, Class::Producer),
+];
+
+/// The class of a code; of one that no letter is known to be refused by, that it may pass.
+pub fn class_of(code: Code) -> Class {
+    let found = REFUSALS.iter().find(|(of, _)| *of == code);
+    found.map_or(Class::Lasting(UNKNOWN), |(_, class)| *class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_one_class() {
+        for (at, (code, _)) in REFUSALS.iter().enumerate() {
+            assert!(REFUSALS[at + 1..].iter().all(|(other, _)| other != code), "{code:?}");
+        }
+    }
+
+    /// What Kafka's `ProduceResponse` may hold, by the broker's own code.
+    #[test]
+    fn every_code_of_an_answer_to_a_produce_request_is_in_the_table() {
+        let answers = [
+            Code::InvalidMessage,
+            Code::UnknownTopicOrPartition,
+            Code::InvalidMessageSize,
+            Code::LeaderNotAvailable,
+            Code::NotLeaderForPartition,
+            Code::RequestTimedOut,
+            Code::ReplicaNotAvailable,
+            Code::MessageSizeTooLarge,
+            Code::NetworkException,
+            Code::InvalidTopic,
+            Code::MessageBatchTooLarge,
+            Code::NotEnoughReplicas,
+            Code::NotEnoughReplicasAfterAppend,
+            Code::InvalidRequiredAcks,
+            Code::TopicAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::InvalidTimestamp,
+            Code::UnsupportedVersion,
+            Code::InvalidRequest,
+            Code::UnsupportedForMessageFormat,
+            Code::PolicyViolation,
+            Code::OutOfOrderSequenceNumber,
+            Code::DuplicateSequenceNumber,
+            Code::InvalidProducerEpoch,
+            Code::InvalidTransactionalState,
+            Code::InvalidProducerIdMapping,
+            Code::TransactionalIdAuthorizationFailed,
+            Code::KafkaStorageError,
+            Code::UnknownProducerId,
+            Code::FencedLeaderEpoch,
+            Code::UnsupportedCompressionType,
+            Code::InvalidRecord,
+            Code::ThrottlingQuotaExceeded,
+            Code::ProducerFenced,
+            Code::UnknownTopicId,
+        ];
+        for code in answers {
+            assert!(REFUSALS.iter().any(|(of, _)| *of == code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_may_pass_and_is_an_operators_if_it_does_not() {
+        assert_eq!(class_of(Code::Unknown), Class::Lasting(UNKNOWN));
+        assert_eq!(class_of(Code::RebalanceInProgress), Class::Lasting(UNKNOWN));
+    }
+
+    #[test]
+    fn a_letter_without_a_key_is_told_of_compaction() {
+        assert!(Cause::Record.text(false).contains("cleanup.policy=delete"));
+        assert!(!Cause::Record.text(true).contains("cleanup.policy"));
+    }
+}

@@ -1,0 +1,187 @@
+//! The dead letter topic before there is a letter: whether it takes and keeps what will be written.
+//! Looked at by `sluicegate check`, and at the start; nothing is written.
+
+mod judge;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::metadata::{Metadata, MetadataTopic};
+
+use super::producer::Ear;
+use crate::config::{DlqFormat, OnTooLarge, SourceTopic};
+use crate::kafka::describe;
+use crate::observe::status::{Status, Waiter};
+use crate::outcome::Hold;
+pub use judge::Finding;
+
+/// Most source topics whose settings are asked for.
+const MAX_SOURCES: usize = 100;
+/// Longest wait for the answers at the start.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked at until a broker has answered, and while no letter can be written.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// The dead letter topic, and what decides whether letters fit in.
+pub struct Topic {
+    pub(super) name: String,
+    pub(super) sources: Vec<SourceTopic>,
+    pub(super) settings: ClientConfig,
+    pub(super) format: DlqFormat,
+    pub(super) on_too_large: OnTooLarge,
+    pub(super) status: Arc<Status>,
+}
+
+/// Settings of a topic, by name.
+type Settings = BTreeMap<String, String>;
+
+/// What the brokers tell.
+#[derive(Debug, Clone)]
+struct Facts {
+    /// The least of its partitions.
+    replicas: usize,
+    /// Or why they could not be looked at.
+    settings: Result<Settings, String>,
+    /// The largest batch that a source topic takes, in bytes, as far as that is known, and which.
+    largest_source: Option<(String, u64)>,
+    /// `None` where the broker does not say.
+    may_write: Result<Option<bool>, String>,
+}
+
+/// What the metadata says.
+struct Seen {
+    broker: i32,
+    replicas: usize,
+    sources: Vec<String>,
+}
+
+impl Topic {
+    /// Looks at it, once. Nothing is found of a topic that is not there.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub async fn look(&self, timeout: Duration) -> Result<Vec<Finding>, String> {
+        let admin: AdminClient<Ear> = self
+            .settings
+            .create_with_context(Ear::default())
+            .map_err(|error: rdkafka::error::KafkaError| error.to_string())?;
+        let admin = Arc::new(admin);
+        let (asked, name, sources) = (Arc::clone(&admin), self.name.clone(), self.sources.clone());
+        let looked = crate::blocking::run(move || {
+            // Of all topics: a question about one by a client that may produce would create it, where the
+            // brokers are set so.
+            let metadata = asked.inner().fetch_metadata(None, timeout);
+            let metadata = metadata.map_err(|error| error.to_string())?;
+            let Some(seen) = seen(&metadata, &name, &sources) else { return Ok(None) };
+            let may_write = describe::may_write(asked.inner(), &name, seen.broker, timeout);
+            Ok::<_, String>(Some((seen, may_write)))
+        });
+        let found = match looked.await? {
+            None => Vec::new(),
+            Some((seen, may_write)) => {
+                let facts = self.facts(&admin, seen, may_write, timeout).await;
+                judge::judge(&self.name, &facts, self.format, self.on_too_large)
+            }
+        };
+        // Its end waits for its thread.
+        crate::blocking::run(move || drop(admin)).await;
+        Ok(found)
+    }
+
+    async fn facts(
+        &self,
+        admin: &AdminClient<Ear>,
+        seen: Seen,
+        may_write: Result<Option<bool>, String>,
+        timeout: Duration,
+    ) -> Facts {
+        let names: Vec<&str> =
+            std::iter::once(&*self.name).chain(seen.sources.iter().map(String::as_str)).collect();
+        let topics: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let options =
+            AdminOptions::new().request_timeout(Some(timeout)).broker_id(Some(seen.broker));
+        let mut told = match admin.describe_configs(&topics, &options).await {
+            Ok(told) => told.into_iter(),
+            Err(error) => {
+                let settings = Err(error.to_string());
+                return Facts {
+                    replicas: seen.replicas,
+                    settings,
+                    largest_source: None,
+                    may_write,
+                };
+            }
+        };
+        let settings = match told.next() {
+            Some(Ok(topic)) => Ok(settings(topic)),
+            Some(Err(code)) => Err(code.to_string()),
+            None => Err("the broker tells nothing".to_owned()),
+        };
+        let of_sources = seen.sources.into_iter().zip(told);
+        let limits = of_sources.filter_map(|(name, told)| {
+            let limit = settings_number(&self::settings(told.ok()?), "max.message.bytes")?;
+            Some((name, u64::try_from(limit).ok()?))
+        });
+        let largest_source = limits.max_by_key(|(_, limit)| *limit);
+        Facts { replicas: seen.replicas, settings, largest_source, may_write }
+    }
+
+    /// Looks at it until a broker has answered, and logs what may become of letters. Where none can be
+    /// written the host is told as paused, and it is looked at again until they can.
+    pub async fn watch(self) {
+        let waiter = self.status.waiter("dead letters");
+        loop {
+            match self.look(TIMEOUT).await {
+                Ok(found) => {
+                    if !tell(&waiter, &found) {
+                        return;
+                    }
+                }
+                // The source tells of brokers that do not answer.
+                Err(text) => tracing::debug!("dead letter topic not looked at: {text}"),
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+}
+
+/// Logs what was found; whether no letter can be written.
+fn tell(waiter: &Waiter, found: &[Finding]) -> bool {
+    let mut refused = None;
+    for finding in found {
+        match finding {
+            Finding::Fine(text) | Finding::NotKnown(text) => tracing::debug!("{text}"),
+            Finding::Warning(text) | Finding::Problem(text) => tracing::warn!("{text}"),
+            Finding::Refused(text) => refused = Some(text),
+        }
+    }
+    match refused {
+        Some(text) => waiter.hold(Hold::Paused(text.clone())),
+        None => waiter.release(),
+    }
+    refused.is_some()
+}
+
+fn seen(metadata: &Metadata, name: &str, sources: &[SourceTopic]) -> Option<Seen> {
+    let is_there = |topic: &&MetadataTopic| topic.error().is_none();
+    let topics = || metadata.topics().iter().filter(is_there);
+    let topic = topics().find(|topic| topic.name() == name)?;
+    let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min()?;
+    let is_source =
+        |topic: &str| topic != name && sources.iter().any(|source| source.matches(topic));
+    let sources = topics().map(MetadataTopic::name).filter(|topic| is_source(topic));
+    let sources = sources.take(MAX_SOURCES).map(str::to_owned).collect();
+    Some(Seen { broker: metadata.orig_broker_id(), replicas, sources })
+}
+
+fn settings(topic: ConfigResource) -> Settings {
+    let entries = topic.entries.into_iter();
+    entries.filter_map(|entry| Some((entry.name, entry.value?))).collect()
+}
+
+fn settings_number(settings: &Settings, name: &str) -> Option<i64> {
+    settings.get(name)?.parse().ok()
+}
