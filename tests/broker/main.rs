@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kills;
+mod letters;
 mod limits;
 mod outages;
 mod remade;

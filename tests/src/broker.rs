@@ -68,12 +68,17 @@ impl Broker {
 
     /// The same, with a further listener for clients that prove who they are.
     pub async fn start_with(security: &BrokerSecurity) -> anyhow::Result<Self> {
+        Self::start_as(security, "").await
+    }
+
+    /// The same, with further lines of `server.properties`.
+    pub async fn start_as(security: &BrokerSecurity, lines: &str) -> anyhow::Result<Self> {
         let jars = crate::path_of("SLUICEGATE_KAFKA_JARS")?;
         let folder = tempfile::tempdir()?;
         let ports = free_ports()?;
         let address = format!("127.0.0.1:{}", ports[0]);
         let secure_address = format!("localhost:{}", ports[2]);
-        let properties = properties(folder.path(), ports, security);
+        let properties = properties(folder.path(), ports, security) + lines;
         std::fs::write(folder.path().join("server.properties"), properties)?;
         let mut broker = Self { folder, jars, address, secure_address, process: None };
         broker.format(security).await?;
@@ -130,6 +135,27 @@ impl Broker {
             result.map_err(|(topic, code)| anyhow::anyhow!("creating {topic}: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Creates a topic of one partition with these properties.
+    pub async fn create_topic_with(
+        &self,
+        name: &str,
+        properties: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        for (property, value) in properties {
+            topic = topic.set(property, value);
+        }
+        for result in self.admin()?.create_topics([&topic], &AdminOptions::new()).await? {
+            result.map_err(|(topic, code)| anyhow::anyhow!("creating {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Grants DESCRIBE and nothing else on a topic to a user, where the broker has an authorizer.
+    pub fn grant_describe(&self, user: &str, topic: &str) -> anyhow::Result<()> {
+        crate::acl::grant_describe(&self.admin()?, user, topic)
     }
 
     /// Deletes a topic with all that is in it.

@@ -1,6 +1,7 @@
 //! The rig of the end-to-end tests: the host as a process of its own, configured by environment
 //! alone, between a Kafka and a ClickHouse that the test starts and stops.
 
+mod acl;
 mod audit;
 mod broker;
 mod host;
@@ -15,7 +16,8 @@ pub use host::{Host, Ledger, PATIENCE, once};
 pub use http::Answer;
 pub use job::{DEAD_LETTERS, GROUP, Job, TABLE, TOPIC};
 pub use kafka::{
-    DeadLetter, Message, commit, end_offset, ensure_whole, produce, produce_batch, produced_at_ms,
+    DeadLetter, Message, commit, committed, end_offset, ensure_whole, produce, produce_batch,
+    produced_at_ms, read_all,
 };
 pub use tls::{Authority, TlsProxy};
 
