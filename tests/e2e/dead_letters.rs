@@ -111,6 +111,23 @@ async fn what_an_operator_must_mend_is_paused_with_what_to_mend() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn what_librdkafka_tries_again_by_itself_is_told_by_its_cause() -> anyhow::Result<()> {
+    for (code, word, hint) in [
+        ("NOT_ENOUGH_REPLICAS", "waiting", "min.insync.replicas"),
+        ("KAFKA_STORAGE_ERROR", "paused", "look at the disks"),
+    ] {
+        let mut job = Job::new(TABLE).await?;
+        job.produce([r#"{"id":"x"}"#, r#"{"id":1}"#]).await?;
+        job.stack.kafka_errors("produce", &[code; 40]).await?;
+        let mut host = job.start()?;
+        host.wait_for(&[word, "dead letters", hint]).await?;
+        assert_eq!(job.committed()?, [0]);
+        host.kill().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_passes_by_itself_is_waited_for_and_alarms_nobody() -> anyhow::Result<()> {
     let mut job = Job::new(TABLE).await?;
     job.produce([r#"{"id":"x"}"#, r#"{"id":1}"#]).await?;

@@ -16,8 +16,8 @@ struct Bounds {
 
 const ALL: usize = usize::MAX;
 
-/// The whole, and what is tried one after the other where the topic refuses it. The last fits a topic
-/// that takes 16 kB.
+/// The whole, and what is tried one after the other where the topic refuses it. The last leaves some 16 kB
+/// with the facts.
 const STEPS: [Bounds; 5] = [
     Bounds { payload: ALL, headers: ALL, key: ALL },
     Bounds { payload: 64_000, headers: ALL, key: ALL },

@@ -20,6 +20,9 @@ use crate::outcome::Hold;
 const DELIVERY_TIMEOUT_MS: &str = "30000";
 /// The largest message that the producer hands to the broker, which has a limit of its own.
 const MAX_MESSAGE_BYTES: &str = "100000000";
+/// How often librdkafka itself tries again what a broker refuses, in some 4 seconds. With its default, which
+/// is without end, NOT_ENOUGH_REPLICAS or a storage error would be told as a broker's silence.
+const RETRIES: &str = "6";
 /// Longest wait for room in librdkafka's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -161,6 +164,7 @@ fn settings(config: &Config) -> ClientConfig {
         .set("acks", "all")
         .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
         .set("message.max.bytes", MAX_MESSAGE_BYTES)
+        .set("message.send.max.retries", RETRIES)
         .set("compression.type", "lz4")
         .set("linger.ms", "5");
     crate::kafka::apply(&mut settings, &config.kafka, Role::Producer);

@@ -86,7 +86,7 @@ const SILENCE: &str = "look at the brokers that lead the topic, at whether as ma
 const UNKNOWN: &str = "look at the broker's log, which says why it refused the letter";
 
 /// The codes by which a letter may be refused, each with its class. Those that librdkafka tries again by
-/// itself come only where it gives up, and mostly as `MessageTimedOut`.
+/// itself come once it gives up.
 pub const REFUSALS: &[(Code, Class)] = &[
     // Time heals.
     (Code::BrokerTransportFailure, Class::Transient("")),

@@ -11,6 +11,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::metadata::{Metadata, MetadataBroker};
 use rdkafka_sys as sys;
 
 /// A topic as a broker tells of it.
@@ -171,6 +172,12 @@ unsafe fn writes(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<bool>
     (count > 0).then(|| operations.iter().any(allows))
 }
 
+/// A broker to put questions to: the one that gave this answer, or any where its id was not known yet.
+pub fn broker_of(metadata: &Metadata) -> i32 {
+    let any = metadata.brokers().first().map_or(0, MetadataBroker::id);
+    Some(metadata.orig_broker_id()).filter(|id| *id >= 0).unwrap_or(any)
+}
+
 /// Asks for these topics and waits for the answer; none of them may be named twice.
 ///
 /// # Errors
@@ -181,7 +188,7 @@ pub fn describe<C: ConsumerContext>(
     timeout: Duration,
 ) -> Result<HashMap<String, Told>, String> {
     let metadata = consumer.client().fetch_metadata(topics.first().map(|name| &**name), timeout);
-    let broker = metadata.map_err(|error| error.to_string())?.orig_broker_id();
+    let broker = broker_of(&metadata.map_err(|error| error.to_string())?);
     let question = Question::ask(consumer.client(), topics, broker, timeout)?;
     question.answer(timeout)?.ok_or_else(|| "no answer in time".to_owned())
 }

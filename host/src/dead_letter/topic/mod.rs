@@ -3,7 +3,7 @@
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,8 @@ impl Topic {
             }
         };
         let settings = match told.next() {
+            // Of a topic that this user may not ask about `rdkafka` tells no error, but no setting either.
+            Some(Ok(topic)) if topic.entries.is_empty() => Err("not authorized".to_owned()),
             Some(Ok(topic)) => Ok(settings(topic)),
             Some(Err(code)) => Err(code.to_string()),
             None => Err("the broker tells nothing".to_owned()),
@@ -133,10 +135,11 @@ impl Topic {
     /// written the host is told as paused, and it is looked at again until they can.
     pub async fn watch(self) {
         let waiter = self.status.waiter("dead letters");
+        let mut said = BTreeSet::new();
         loop {
             match self.look(TIMEOUT).await {
                 Ok(found) => {
-                    if !tell(&waiter, &found) {
+                    if !tell(&waiter, &found, &mut said) {
                         return;
                     }
                 }
@@ -148,13 +151,17 @@ impl Topic {
     }
 }
 
-/// Logs what was found; whether no letter can be written.
-fn tell(waiter: &Waiter, found: &[Finding]) -> bool {
+/// Logs what was found and not said before; whether no letter can be written.
+fn tell(waiter: &Waiter, found: &[Finding], said: &mut BTreeSet<String>) -> bool {
     let mut refused = None;
     for finding in found {
         match finding {
             Finding::Fine(text) | Finding::NotKnown(text) => tracing::debug!("{text}"),
-            Finding::Warning(text) | Finding::Problem(text) => tracing::warn!("{text}"),
+            Finding::Warning(text) | Finding::Problem(text) => {
+                if said.insert(text.clone()) {
+                    tracing::warn!("{text}");
+                }
+            }
             Finding::Refused(text) => refused = Some(text),
         }
     }
@@ -174,7 +181,7 @@ fn seen(metadata: &Metadata, name: &str, sources: &[SourceTopic]) -> Option<Seen
         |topic: &str| topic != name && sources.iter().any(|source| source.matches(topic));
     let sources = topics().map(MetadataTopic::name).filter(|topic| is_source(topic));
     let sources = sources.take(MAX_SOURCES).map(str::to_owned).collect();
-    Some(Seen { broker: metadata.orig_broker_id(), replicas, sources })
+    Some(Seen { broker: describe::broker_of(metadata), replicas, sources })
 }
 
 fn settings(topic: ConfigResource) -> Settings {
