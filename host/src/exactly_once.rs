@@ -89,6 +89,11 @@ impl PlannedBatch {
         Self { ours, source, epoch, range: (first, end), open, is_refused: false }
     }
 
+    /// The record that was refused last is not dead-lettered: its rows are sent again.
+    pub fn keep_refused(&mut self) {
+        self.is_refused = false;
+    }
+
     /// Where the batch's range begins, inclusive, and ends, exclusive.
     pub fn range(&self) -> (i64, i64) {
         self.range
@@ -111,7 +116,6 @@ impl PlannedBatch {
         tables: &Tables,
         known: &Known,
         rows: &Rows<'_>,
-        allowance: usize,
     ) -> Inserted {
         let mut inserted = Inserted::default();
         if std::mem::take(&mut self.is_refused) {
@@ -163,14 +167,10 @@ impl PlannedBatch {
                     count::retried(Step::Insert, Class::Data);
                     self.split(sink, known, rows, [&first, &second]).await;
                 }
-                (Refusal::Data(said), None) if allowance > 0 => {
+                (Refusal::Data(said), None) => {
                     let origin = rows.origins.get(piece.start);
                     inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
                     self.is_refused = true;
-                    break;
-                }
-                (Refusal::Data(said), None) => {
-                    inserted.left = Some(Left::TooManyRefused(said.to_string()));
                     break;
                 }
                 (refusal, None) => {

@@ -7,11 +7,11 @@
 //! for a stale plan.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::admit::Admission;
 use crate::blocking;
-use crate::brake::Brake;
+use crate::brake::{Brake, Judged};
 use crate::budget::Lease;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
@@ -22,6 +22,7 @@ use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
+use crate::observe::status::{Status, Waiter};
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
@@ -33,6 +34,12 @@ use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
 use crate::user_schema::UserSchema;
 
+/// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
+/// to find that out again takes an INSERT for each record.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// How many times as long as such a try took it pauses.
+const PAUSE_TRIES: u32 = 4;
+
 /// The stages, wired for one table.
 pub struct Pipeline {
     /// What is judged before a payload is read.
@@ -41,8 +48,8 @@ pub struct Pipeline {
     pub hooks: Hooks,
     /// The table and its plan, kept current.
     pub tables: Arc<Tables>,
-    /// How much of a batch may be refused.
-    pub brake: Brake,
+    /// How much of the last records may be refused.
+    pub brake: Arc<Brake>,
     /// The dead letter topic.
     pub dead_letters: DeadLetters,
     /// The INSERT.
@@ -51,6 +58,16 @@ pub struct Pipeline {
     pub log: RejectionLog,
     /// Fields that fill no column, by name.
     pub unknown: UnknownNames,
+    /// What is waited for.
+    pub status: Arc<Status>,
+}
+
+/// Why rows of a batch are not inserted.
+enum NotInserted {
+    /// The sink left them.
+    Left(Left),
+    /// So many records are refused that the brake holds them.
+    Braked(Hold),
 }
 
 impl Pipeline {
@@ -66,48 +83,85 @@ impl Pipeline {
         mut planned: Option<PlannedBatch>,
     ) -> Fates {
         let mut fates = Fates::new(batch.len());
+        let mut judged = self.brake.batch();
+        let mut waits = Waits::new(&self.status);
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
         let mut is_tallied = false;
         while !fates.is_settled() {
             let known = self.tables.current().await;
             let pending = pending(batch, &fates, &refused);
+            let (tried, open) = (Instant::now(), (pending.len() + refused.len()) as u64);
             let computed = self.compute(&known, batch, hooked.as_ref(), pending).await;
             let (checked, tally) = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
-                    self.tables.wait_for_change(&known, hold).await;
+                    waits.plugins.hold(hold);
+                    self.tables.wait_for_change(&known, Duration::ZERO).await;
                     continue;
                 }
             };
+            waits.plugins.release();
             lease.measure(self.working_bytes(batch, hooked.as_deref(), &checked));
+            let landed = fates.count(Fate::Landed);
+            let settled = landed + fates.count(Fate::DeadLettered);
+            judged.set_records((settled + open).saturating_sub(checked.dropped.len() as u64));
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
                     continue;
                 }
-                if let Some(hold) = self.brake.judge(&fates, rejections.len()) {
-                    self.tables.wait_for_change(&known, hold).await;
+                if let Some(hold) = judged.judge(batch, &rejections, landed, Instant::now()) {
+                    waits.brake(At::Decode, hold);
+                    self.tables.wait_for_change(&known, Duration::ZERO).await;
                     continue;
                 }
+                waits.let_through(At::Decode, &judged);
                 self.dead_letter(batch, &rejections, &mut fates).await;
                 refused.clear();
             }
+            waits.let_through(At::Decode, &judged);
             // Once a batch, however often it is computed.
             if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
                 hooks.note(&tally);
                 is_tallied = true;
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
-            match self.insert(&known, batch, &checked, &mut planned, &mut fates).await {
-                None => self.count(&known, &checked),
-                Some(Left::SchemaChanged(text)) => self.tables.refresh_after(&known, text).await,
-                Some(Left::TooManyRefused(text)) => {
-                    self.tables.wait_for_change(&known, self.brake.hold(&text)).await;
+            let hold = match self
+                .insert(&known, batch, &checked, &mut planned, &mut fates, &mut judged)
+                .await
+            {
+                Ok(()) => {
+                    self.count(&known, &checked);
+                    None
                 }
-                Some(Left::TooLarge(hold)) => self.tables.wait_for_change(&known, hold).await,
+                Err(NotInserted::Braked(hold)) => {
+                    waits.brake(At::Insert, hold);
+                    let pause = match &planned {
+                        None => tried.elapsed().saturating_mul(PAUSE_TRIES).min(LONGEST_PAUSE),
+                        // It goes on with the record that was refused last.
+                        Some(_) => Duration::ZERO,
+                    };
+                    self.tables.wait_for_change(&known, pause).await;
+                    continue;
+                }
+                // They were let through, since others landed meanwhile.
+                Err(NotInserted::Left(Left::TooManyRefused)) => None,
+                Err(NotInserted::Left(Left::TooLarge(hold))) => Some(hold),
+                Err(NotInserted::Left(Left::SchemaChanged(text))) => {
+                    self.tables.refresh_after(&known, text).await
+                }
+            };
+            waits.let_through(At::Insert, &judged);
+            match hold {
+                Some(hold) => {
+                    waits.insert.hold(hold);
+                    self.tables.wait_for_change(&known, Duration::ZERO).await;
+                }
+                None => waits.insert.release(),
             }
         }
+        judged.settle(Instant::now());
         fates
     }
 
@@ -163,7 +217,11 @@ impl Pipeline {
         Ok((checked, tally))
     }
 
-    /// Inserts the rows, and dead-letters those that the server refuses alone.
+    /// Inserts the rows, and dead-letters those that the server refuses alone, if the brake lets them
+    /// through.
+    ///
+    /// # Errors
+    /// Why some are neither; nothing was done about those.
     async fn insert(
         &self,
         known: &Known,
@@ -171,25 +229,35 @@ impl Pipeline {
         checked: &Checked,
         planned: &mut Option<PlannedBatch>,
         fates: &mut Fates,
-    ) -> Option<Left> {
+        judged: &mut Judged,
+    ) -> Result<(), NotInserted> {
         let (rows, origins) = (&checked.batch, checked.origins.as_slice());
         loop {
-            let allowance = self.brake.allowance(fates);
             let inserted = match planned {
-                None => self.sink.insert(&known.table, rows, origins, allowance).await,
+                None => {
+                    let allowance = judged.allowance(Instant::now());
+                    self.sink.insert(&known.table, rows, origins, allowance).await
+                }
                 Some(planned) => {
                     let rows = exactly_once::Rows { batch, rows, origins };
-                    planned.insert(&self.sink, &self.tables, known, &rows, allowance).await
+                    planned.insert(&self.sink, &self.tables, known, &rows).await
                 }
             };
             fates.settle(inserted.landed, Fate::Landed);
             for (origins, view) in &inserted.without_view {
                 self.log.note_without_view(batch, origins, view);
             }
+            let landed = fates.count(Fate::Landed);
+            if let Some(hold) = judged.judge(batch, &inserted.refused, landed, Instant::now()) {
+                planned.iter_mut().for_each(PlannedBatch::keep_refused);
+                return Err(NotInserted::Braked(hold));
+            }
             self.dead_letter(batch, &inserted.refused, fates).await;
-            let has_more = planned.as_ref().is_some_and(PlannedBatch::has_more);
-            if inserted.left.is_some() || !has_more {
-                return inserted.left;
+            if let Some(left) = inserted.left {
+                return Err(NotInserted::Left(left));
+            }
+            if !planned.as_ref().is_some_and(PlannedBatch::has_more) {
+                return Ok(());
             }
         }
     }
@@ -228,6 +296,48 @@ impl Pipeline {
         self.log.note(batch, rejections);
         count::rejected(rejections);
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
+    }
+}
+
+/// Where the brake is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Before the INSERT.
+    Decode,
+    /// Of what ClickHouse refuses.
+    Insert,
+}
+
+/// What a batch waits for outside of a stage: one wait for as long as it lasts, however often the batch is
+/// tried.
+struct Waits {
+    plugins: Waiter,
+    brake: Waiter,
+    insert: Waiter,
+    /// Where the brake holds the batch, if it does.
+    braked: Option<At>,
+}
+
+impl Waits {
+    fn new(status: &Arc<Status>) -> Self {
+        let waiter = |who| status.waiter(who);
+        let (plugins, brake, insert) = (waiter("plugins"), waiter("brake"), waiter("insert"));
+        Self { plugins, brake, insert, braked: None }
+    }
+
+    /// The brake holds the batch.
+    fn brake(&mut self, at: At, hold: Hold) {
+        self.brake.hold(hold);
+        self.braked = Some(at);
+    }
+
+    /// The brake holds nothing of the batch here.
+    fn let_through(&mut self, at: At, judged: &Judged) {
+        if self.braked == Some(at) {
+            self.brake.release();
+            judged.release();
+            self.braked = None;
+        }
     }
 }
 

@@ -117,19 +117,20 @@ impl Tables {
 
     /// ClickHouse says that the table is not what `known` says. If a new look finds it the same,
     /// an operator is needed.
-    pub async fn refresh_after(&self, known: &Known, text: String) {
-        if self.is_unchanged(known).await {
-            let text = format!("the table is as it was read, and still refuses its rows: {text}");
-            self.wait_for_change(known, Hold::Paused(text)).await;
-        }
+    pub async fn refresh_after(&self, known: &Known, text: String) -> Option<Hold> {
+        let text = format!("the table is as it was read, and still refuses its rows: {text}");
+        self.is_unchanged(known).await.then_some(Hold::Paused(text))
     }
 
-    /// Waits a while, or until the table is another.
-    pub async fn wait_for_change(&self, known: &Known, hold: Hold) {
-        let waiter = self.status.waiter("table");
-        waiter.hold(hold);
-        tokio::time::sleep(PAUSE).await;
-        let _same = self.is_unchanged(known).await;
+    /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`.
+    pub async fn wait_for_change(&self, known: &Known, at_most: Duration) {
+        let started = Instant::now();
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            if !self.is_same_table(known).await || started.elapsed() >= at_most {
+                return;
+            }
+        }
     }
 
     /// Waits for what only a restart mends.

@@ -5,6 +5,7 @@
 mod admin;
 mod arrow_hooks;
 mod bad_input;
+mod brake;
 mod check;
 mod codes;
 mod dead_letters;

@@ -70,6 +70,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let batches_bytes = config.batch.memory_budget_bytes / of * part;
     let observed = Observed {
         status: Arc::new(Status::default()),
+        brake: Arc::new(Brake::new(config.dlq.max_share, crate::sink::told)),
         progress: Arc::new(Progress::default()),
         budget: Budget::new(config.batch.in_flight, batches_bytes),
         lookups: Arc::default(),
@@ -126,11 +127,12 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         },
         tables,
         hooks,
-        brake: Brake::new(config.dlq.max_share),
+        brake: Arc::clone(&observed.brake),
         dead_letters,
         sink: Sink::new(server, Arc::clone(status), look),
         log: RejectionLog::new(config.log.with_payloads),
         unknown: UnknownNames::default(),
+        status: Arc::clone(status),
     };
     let source = Source::start(config, observed)?;
     Ok((pipeline, source))

@@ -4,7 +4,7 @@
 //! are looked up anew each time the metrics are asked for, so that the series of a partition ends
 //! with its assignment.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{SetRecorderError, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{
@@ -14,8 +14,8 @@ use metrics_exporter_prometheus::{
 use super::Observed;
 use super::count::begin_at_zero;
 use super::metrics::{
-    BATCHES, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT, Kind, LAG, LOOKUP_AGE,
-    LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED, WAITING,
+    BATCHES, BRAKE_HOLDS, BRAKE_SHARE, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT,
+    Kind, LAG, LOOKUP_AGE, LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED, WAITING,
 };
 
 /// How often measured values are folded into their buckets when nobody asks for the metrics.
@@ -63,7 +63,7 @@ impl Exposition {
     }
 
     fn look(&self) {
-        let Observed { status, progress, budget, lookups } = &self.observed;
+        let Observed { status, brake, progress, budget, lookups } = &self.observed;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let standings = progress.standings(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
         for standing in &standings {
@@ -86,6 +86,8 @@ impl Exposition {
             LOOKUP_MEMORY.set(&[&name], lookup.memory_bytes as f64);
             LOOKUP_AGE.set(&[&name], lookup.age.as_secs_f64());
         }
+        BRAKE_SHARE.set(&[], brake.share(Instant::now()));
+        BRAKE_HOLDS.set(&[], f64::from(brake.is_holding()));
         PAUSED.set(&[], f64::from(status.is_paused()));
         WAITING.set(&[], f64::from(status.is_waiting()));
         BUILD.set(&[env!("CARGO_PKG_VERSION")], 1.0);

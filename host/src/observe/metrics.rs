@@ -308,6 +308,21 @@ pub(super) const LOOKUP_AGE: Metric = metric(
     &["lookup"],
     "How long ago a lookup was last read, or its file found to be unchanged",
 );
+pub(super) const BRAKE_SHARE: Metric = metric(
+    "sluicegate_brake_share",
+    Kind::Gauge,
+    "0 to 1",
+    &[],
+    "Share of rejected records among the last ones, as the brake judges them, those that it holds \
+     included; it holds above DLQ_MAX_SHARE",
+);
+pub(super) const BRAKE_HOLDS: Metric = metric(
+    "sluicegate_brake_holds",
+    Kind::Gauge,
+    "0 or 1",
+    &[],
+    "1 while the brake holds a batch; `/readyz` says for which reasons",
+);
 pub(super) const PAUSED: Metric = metric(
     "sluicegate_paused",
     Kind::Gauge,
@@ -360,6 +375,8 @@ pub static METRICS: &[Metric] = &[
     LOOKUP_ROWS,
     LOOKUP_MEMORY,
     LOOKUP_AGE,
+    BRAKE_SHARE,
+    BRAKE_HOLDS,
     PAUSED,
     WAITING,
     BUILD,

@@ -15,6 +15,7 @@ pub mod unknown;
 
 use std::sync::Arc;
 
+use crate::brake::Brake;
 use crate::budget::Budget;
 use lookups::LookupStates;
 use progress::Progress;
@@ -25,6 +26,8 @@ use status::Status;
 pub struct Observed {
     /// What is waited for.
     pub status: Arc<Status>,
+    /// How much of the last records is refused.
+    pub brake: Arc<Brake>,
     /// How far each partition has come.
     pub progress: Arc<Progress>,
     /// What the batches in flight hold.

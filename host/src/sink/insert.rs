@@ -10,8 +10,8 @@ use crate::observe::count::{self, Class, Step};
 use crate::record::Origin;
 
 impl Sink {
-    /// Inserts the rows; `origins` names each row's record and never decreases. Of the records
-    /// refused alone at most `allowance` are reported, then the rest is left.
+    /// Inserts the rows; `origins` names each row's record and never decreases. Once more than
+    /// `allowance` records are refused alone, the rest is left.
     ///
     /// # Cancel safety
     /// Dropped, pieces that were sent may or may not have landed; nothing was committed.
@@ -109,13 +109,13 @@ impl Sink {
                     count::retried(Step::Insert, Class::Data);
                     open.extend([second, first]);
                 }
-                (Err(Refusal::Data(said)), None) if inserted.refused.len() < allowance => {
+                (Err(Refusal::Data(said)), None) => {
                     let origin = origins.get(piece.start);
                     inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
-                }
-                (Err(Refusal::Data(said)), None) => {
-                    inserted.left = Some(Left::TooManyRefused(said.to_string()));
-                    break;
+                    if inserted.refused.len() > allowance {
+                        inserted.left = Some(Left::TooManyRefused);
+                        break;
+                    }
                 }
                 // Nothing is split for want of memory that cannot be.
                 (Err(refusal), None) => {

@@ -40,7 +40,7 @@ pub use refusal::{Refusal, Refused, rejection};
 pub use send::Landed;
 pub use settings::{needed_settings, planned_settings};
 pub use table::{Description, Facts, Table, describe, may_insert, read, version};
-pub use text::Place;
+pub use text::{Place, told};
 
 use futures_util::future::BoxFuture;
 
@@ -63,7 +63,8 @@ pub struct Inserted {
     pub landed: Vec<Origin>,
     /// Those of them whose rows a materialized view does not have, with the view's name.
     pub without_view: Vec<(Vec<Origin>, String)>,
-    /// The records that ClickHouse refused alone.
+    /// The records that ClickHouse refused alone; one more than was allowed where that is why others
+    /// were left.
     pub refused: Vec<Rejection>,
     /// Why the others were left; `None` when none is.
     pub left: Option<Left>,
@@ -84,7 +85,7 @@ pub enum Left {
     /// ClickHouse says the table is another: read it again and decode again.
     SchemaChanged(String),
     /// More records were refused than the caller allowed.
-    TooManyRefused(String),
+    TooManyRefused,
     /// One record alone is more than ClickHouse takes in an INSERT; no value of it is at fault.
     TooLarge(Hold),
 }

@@ -83,18 +83,23 @@ impl Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match code_of(&self.0) {
-            Some(code) => write!(f, "Code: {code}")?,
-            None => f.write_str("an error without a code")?,
-        }
-        if let Some(name) = name_of(&self.0) {
-            write!(f, " {name}")?;
-        }
-        if let Some((constraint, table)) = violated(&self.0) {
-            write!(f, ", constraint `{constraint}` of `{table}`")?;
-        }
-        f.write_str(" (its text may quote rows: see system.query_log)")
+        write!(f, "{} (its text may quote rows: see system.query_log)", told(&self.0))
     }
+}
+
+/// What may be shown of what ClickHouse said of rows: the code, its name, and a constraint's.
+pub fn told(text: &str) -> String {
+    let mut told = match code_of(text) {
+        Some(code) => format!("Code: {code}"),
+        None => "an error without a code".to_owned(),
+    };
+    if let Some(name) = name_of(text) {
+        told = format!("{told} {name}");
+    }
+    if let Some((constraint, table)) = violated(text) {
+        told = format!("{told}, constraint `{constraint}` of `{table}`");
+    }
+    told
 }
 
 /// Whether an expression was computed over rows when the error was thrown. An expression that is tried at
