@@ -327,7 +327,8 @@ impl Waits {
 
     /// The brake holds the batch.
     fn brake(&mut self, at: At, hold: Hold) {
-        self.brake.hold(hold);
+        // How many records it is of changes from batch to batch.
+        self.brake.hold_as("brake", hold);
         self.braked = Some(at);
     }
 

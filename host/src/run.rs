@@ -16,7 +16,8 @@ use crate::config::{Config, Delivery};
 use crate::exactly_once::{Ours, PlannedBatch};
 use crate::fates::{Fate, Fates, Ledger};
 use crate::observe::count::{self, Rebalance};
-use crate::observe::{Observed, progress::Progress, status::Status, throttle::Throttle};
+use crate::observe::status::{Status, of_batch};
+use crate::observe::{Observed, progress::Progress, throttle::Throttle};
 use crate::offsets::{Claim, Commit, OffsetTracker};
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
@@ -151,6 +152,7 @@ impl Host {
                 _ = ticks.tick() => {
                     self.commit(true);
                     self.publish();
+                    self.status.remind();
                 }
                 () = &mut watch => {}
                 () = at(drain_by) => self.let_go(),
@@ -257,8 +259,11 @@ impl Host {
         count::taken(&batch);
         tracing::debug!(records, bytes = batch.size_bytes(), "batch taken");
         let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
-        let task =
-            self.tasks.spawn(async move { process(&pipeline, &batch, &mut lease, planned).await });
+        let work = {
+            let batch = Arc::clone(&batch);
+            async move { process(&pipeline, &batch, &mut lease, planned).await }
+        };
+        let task = self.tasks.spawn(of_batch(&batch, work));
         self.open.insert(task.id(), Open { claims, range, records, task });
         Ok(())
     }
@@ -378,6 +383,8 @@ impl Host {
 
     /// Commits what is settled and leaves the group.
     async fn close(mut self) -> Ledger {
+        // Be it for a bug: what is waited for now is not over.
+        self.status.set_stopping();
         self.tasks.shutdown().await;
         let (done, closed) = oneshot::channel();
         // First, since what it gives back is committed with its reply.

@@ -135,7 +135,7 @@ impl Tables {
 
     /// Waits for what only a restart mends.
     pub async fn hold<T>(&self, hold: Hold) -> T {
-        let waiter = self.status.waiter("table");
+        let waiter = self.status.waiter("plan");
         waiter.hold(hold);
         std::future::pending().await
     }
@@ -154,12 +154,13 @@ impl Tables {
 
     async fn read(&self) -> Arc<Known> {
         let mut backoff = Backoff::default();
-        let waiter = self.status.waiter("clickhouse");
+        let waiter = self.status.waiter("table");
         loop {
             let asked = Instant::now();
             match self.attempt().await {
                 Ok((table, plan)) => {
                     self.status.clickhouse_answered();
+                    waiter.release();
                     return self.keep(table, plan, asked);
                 }
                 Err(hold) => {

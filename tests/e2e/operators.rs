@@ -1,7 +1,8 @@
 //! What an operator must mend at ClickHouse: the host waits and says for what, and no record pays.
 
-use serde_json::json;
-use sluicegate_tests::Job;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sluicegate_tests::{Host, Job};
 
 /// Codes, what ClickHouse says, and what the log tells to look at.
 const ERRORS: [(u32, &str, &str); 13] = [
@@ -38,5 +39,68 @@ async fn each_error_that_an_operator_must_mend_is_waited_out_and_costs_no_record
     job.wait_until_committed(&host).await?;
     let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    Ok(())
+}
+
+/// A job whose INSERTs are refused until somebody grants the right to.
+async fn without_a_grant() -> anyhow::Result<Job> {
+    let create = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(create).await?.with("NUM_MESSAGES", "2");
+    let kind = json!({"code": 497, "text": "Not enough privileges"});
+    let fault = json!({"match": "`t`", "times": null, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..4).map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+    Ok(job)
+}
+
+/// What the log says of the INSERT's waits: each message up to its colon, and how long was waited.
+fn waits(host: &Host) -> Vec<(String, u64)> {
+    let lines = host.log().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    let waits = lines.filter(|line| line["who"] == "insert").filter_map(|line| {
+        let message = line["message"].as_str()?.split(':').next()?.to_owned();
+        Some((message, line["waited_s"].as_u64()?))
+    });
+    waits.collect()
+}
+
+#[tokio::test]
+async fn a_pause_is_told_once_for_all_batches_with_its_length_and_the_records_that_it_holds_up()
+-> anyhow::Result<()> {
+    let job = without_a_grant().await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", r#""who":"insert""#, "offsets 0 to 1"]).await?;
+    let words = ["insert: ", "grant INSERT", "batches held up: 2, records: 4", "topic `records`"];
+    let is_told = |body: &str| words.iter().all(|word| body.contains(word));
+    host.wait_for_answer("/readyz", |ready| ready.status == 503 && is_told(&ready.body)).await?;
+    let tries = r#"sluicegate_retries_total{step="insert",class="paused"}"#;
+    host.wait_for_answer("/metrics", |metrics| metrics.metric(tries) >= Some(6.0)).await?;
+    let metrics = host.admin("GET", "/metrics").await?;
+    let waited = metrics.metric(r#"sluicegate_longest_wait_seconds{waiter="insert"}"#);
+    assert!(waited >= Some(5.0), "{waited:?}");
+    assert_eq!(metrics.metric("sluicegate_paused"), Some(1.0));
+    let before = waits(&host);
+    assert!(before.iter().all(|(what, _)| what == "paused"), "{before:?}");
+    assert_eq!(before.iter().filter(|(_, waited_s)| *waited_s == 0).count(), 1, "{before:?}");
+
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    host.wait_for_answer("/readyz", |ready| ready.status == 200).await?;
+    let after = waits(&host);
+    let over: Vec<_> = after.iter().filter(|(what, _)| what == "goes on").collect();
+    assert!(matches!(*over, [(_, 5..)]), "{after:?}");
+    host.stop().await.map(drop)
+}
+
+#[tokio::test]
+async fn a_host_that_is_stopped_while_it_is_paused_does_not_say_that_it_goes_on()
+-> anyhow::Result<()> {
+    let job = without_a_grant().await?.with("SHUTDOWN_TIMEOUT_MS", "1000");
+    let mut host = job.start()?;
+    host.wait_for(&["paused", r#""who":"insert""#]).await?;
+    host.signal(Signal::SIGTERM)?;
+    assert!(host.wait().await?.success());
+    let told: Vec<String> = waits(&host).into_iter().map(|(what, _)| what).collect();
+    assert!(told.iter().all(|what| what != "goes on"), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("given up"));
     Ok(())
 }

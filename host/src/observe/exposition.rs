@@ -15,7 +15,8 @@ use super::Observed;
 use super::count::begin_at_zero;
 use super::metrics::{
     BATCHES, BRAKE_HOLDS, BRAKE_SHARE, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT,
-    Kind, LAG, LOOKUP_AGE, LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED, WAITING,
+    Kind, LAG, LONGEST_WAIT, LOOKUP_AGE, LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED,
+    WAITING,
 };
 
 /// How often measured values are folded into their buckets when nobody asks for the metrics.
@@ -88,6 +89,9 @@ impl Exposition {
         }
         BRAKE_SHARE.set(&[], brake.share(Instant::now()));
         BRAKE_HOLDS.set(&[], f64::from(brake.is_holding()));
+        for (who, waited) in status.longest_waits() {
+            LONGEST_WAIT.set(&[&who.replace(' ', "_")], waited.as_secs_f64());
+        }
         PAUSED.set(&[], f64::from(status.is_paused()));
         WAITING.set(&[], f64::from(status.is_waiting()));
         BUILD.set(&[env!("CARGO_PKG_VERSION")], 1.0);

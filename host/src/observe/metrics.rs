@@ -1,5 +1,5 @@
 //! Every metric, named once: the list that docs/metrics.md repeats. Stages count by the functions
-//! of `count`, and know neither names nor Prometheus.
+//! of `count`, and know neither names nor Prometheus. It is over 400 lines because it is one list.
 
 use metrics::{Label, counter, gauge, histogram};
 
@@ -323,6 +323,15 @@ pub(super) const BRAKE_HOLDS: Metric = metric(
     &[],
     "1 while the brake holds a batch; `/readyz` says for which reasons",
 );
+pub(super) const LONGEST_WAIT: Metric = metric(
+    "sluicegate_longest_wait_seconds",
+    Kind::Gauge,
+    "seconds",
+    &["waiter"],
+    "How long the host waits by now, be it paused or not, by who waits: `kafka`, `commit`, `plan` (what \
+     exactly_once has to know), `table`, `clickhouse`, `insert`, `brake`, `plugins`, `dead_letters`, `lookups`; 0 for \
+     those that do not wait",
+);
 pub(super) const PAUSED: Metric = metric(
     "sluicegate_paused",
     Kind::Gauge,
@@ -377,6 +386,7 @@ pub static METRICS: &[Metric] = &[
     LOOKUP_AGE,
     BRAKE_SHARE,
     BRAKE_HOLDS,
+    LONGEST_WAIT,
     PAUSED,
     WAITING,
     BUILD,
@@ -431,6 +441,25 @@ mod tests {
             docs.contains(&expected),
             "the table of docs/metrics.md should read:\n\n{expected}"
         );
+    }
+
+    #[test]
+    fn what_the_docs_ask_and_alert_on_is_measured() {
+        let docs = include_str!("../../../docs/metrics.md");
+        let ends = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        for (at, _) in docs.match_indices("sluicegate_") {
+            let name = docs.get(at..).and_then(|rest| rest.split(ends).next()).unwrap();
+            let of_histogram = ["_bucket", "_sum", "_count"].iter();
+            let base = of_histogram.fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
+            let is_known = METRICS.iter().any(|metric| [name, base].contains(&metric.name));
+            assert!(is_known, "{name}");
+        }
+        let alerts: Vec<&str> =
+            docs.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+        assert!(alerts.len() >= 9, "{alerts:?}");
+        for alert in alerts {
+            assert!(docs.contains(&format!("\n| {alert} |")), "what to do at {alert} is not said");
+        }
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Sink {
             }
         };
         self.status.clickhouse_answered();
+        waiter.release();
         let may_have_landed = attempt.is_unclear;
         outcome.map_err(|refusal| Refused { refusal, may_have_landed })
     }

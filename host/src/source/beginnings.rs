@@ -376,7 +376,7 @@ impl Beginnings {
         let before = self.held.len();
         self.held.retain(|source| !revoked.contains(source));
         if self.held.is_empty() && before > 0 {
-            self.waiter.release();
+            self.waiter.give_up();
         }
     }
 }

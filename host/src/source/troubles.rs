@@ -104,9 +104,16 @@ impl Troubles {
         });
     }
 
-    /// A partition goes on: a record came, or it is ours no more. Returns whether it was in trouble.
+    /// A partition goes on, since a record came or it was moved. Returns whether it was in trouble.
     pub fn over(&mut self, source: &TopicPartition) -> bool {
         self.of.remove(source).is_some()
+    }
+
+    /// A partition is ours no more, or waits for something else.
+    pub fn give_up(&mut self, source: &TopicPartition) {
+        if let Some(trouble) = self.of.remove(source) {
+            trouble.waiter.give_up();
+        }
     }
 }
 

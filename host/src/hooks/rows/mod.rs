@@ -62,7 +62,10 @@ impl RowsHooks {
             let records = Arc::clone(&pending);
             let work = move |is_given_up: &_| chain(&plugins, &batch, &records, is_given_up);
             match until_given_up(CpuOf::RowsHooks, work).await {
-                Ok(hooked) => return hooked,
+                Ok(hooked) => {
+                    waiter.release();
+                    return hooked;
+                }
                 Err(hold) => waiter.hold(hold),
             }
             backoff.wait().await;

@@ -139,7 +139,7 @@ impl Poller {
         // What is in flight would wait for plans that are committed no more, and keep others waiting.
         self.give_up(source);
         self.builder.revoke(source);
-        self.troubles.over(source);
+        self.troubles.give_up(source);
         self.beginnings.hold(source, text);
         self.stop_fetching(source);
     }

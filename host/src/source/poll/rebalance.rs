@@ -98,7 +98,7 @@ impl Poller {
         for source in &revoked {
             self.builder.revoke(source);
             self.moved.remove(source);
-            self.troubles.over(source);
+            self.troubles.give_up(source);
             self.fetch_again(source);
             self.ends.remove(source);
             self.queue.release(source);

@@ -1,0 +1,131 @@
+//! Which records a wait holds up. A batch is told once, where its task begins, and every wait within
+//! the task knows it, so that no stage passes it along.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::task::futures::TaskLocalFuture;
+use tokio::task_local;
+
+use crate::record::{Batch, Origin, TopicPartition};
+
+task_local! {
+    static CONCERN: Arc<Concern>;
+}
+
+/// How many partitions a wait names.
+const TOLD: usize = 3;
+
+/// A batch that is on its way.
+#[derive(Debug)]
+pub(super) struct Concern {
+    batch: Arc<Batch>,
+    /// Its task ended before it was settled: the host stops, or the partitions went away.
+    is_given_up: AtomicBool,
+}
+
+impl Concern {
+    /// That of the task that runs, if it has one.
+    pub fn current() -> Option<Arc<Self>> {
+        CONCERN.try_with(Arc::clone).ok()
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// How many records it has.
+    pub fn records(&self) -> u64 {
+        u64::from(self.batch.len())
+    }
+
+    /// Where they stand.
+    pub fn place(&self) -> String {
+        place(&self.batch)
+    }
+}
+
+/// The way of a batch. Dropped before it has ended, it has its waits told as given up.
+pub struct OfBatch<F: Future> {
+    concern: Arc<Concern>,
+    work: Pin<Box<TaskLocalFuture<Arc<Concern>, F>>>,
+    is_over: bool,
+}
+
+/// Has whatever waits within `work` say that it holds up this batch.
+///
+/// # Cancel safety
+/// As `work`.
+pub fn of_batch<F: Future>(batch: &Arc<Batch>, work: F) -> OfBatch<F> {
+    let is_given_up = AtomicBool::new(false);
+    let concern = Arc::new(Concern { batch: Arc::clone(batch), is_given_up });
+    let work = Box::pin(CONCERN.scope(Arc::clone(&concern), work));
+    OfBatch { concern, work, is_over: false }
+}
+
+impl<F: Future> Future for OfBatch<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.work.as_mut().poll(context);
+        self.is_over |= polled.is_ready();
+        polled
+    }
+}
+
+impl<F: Future> Drop for OfBatch<F> {
+    fn drop(&mut self) {
+        // Before the work itself is dropped, and with it the waits.
+        if !self.is_over {
+            self.concern.is_given_up.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where the records of a batch stand, by partition.
+fn place(batch: &Batch) -> String {
+    let offset = |origin: Origin| batch.record(origin).map_or(-1, |record| record.offset());
+    let mut spans: Vec<(&TopicPartition, i64, i64)> = Vec::new();
+    for run in batch.runs() {
+        let (first, last) = (offset(run.origins.start), offset(run.origins.end.saturating_sub(1)));
+        match spans.iter_mut().find(|(source, ..)| **source == run.source) {
+            Some(span) => (span.1, span.2) = (span.1.min(first), span.2.max(last)),
+            None => spans.push((&run.source, first, last)),
+        }
+    }
+    let mut text = String::new();
+    for (TopicPartition { topic, partition }, first, last) in spans.iter().take(TOLD) {
+        let between = if text.is_empty() { "" } else { "; " };
+        let _written = write!(
+            text,
+            "{between}topic `{topic}`, partition {partition}, offsets {first} to {last}"
+        );
+    }
+    if let Some(more) = spans.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        let _written = write!(text, "; and {more} more partitions");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RawRecord;
+
+    #[test]
+    fn a_batch_is_told_by_partition_and_offsets() {
+        let mut batch = Batch::default();
+        for (partition, offset) in [(0, 5), (1, 7), (0, 6), (2, 1), (0, 9), (3, 1), (4, 1)] {
+            let source = TopicPartition { topic: "t".into(), partition };
+            batch.push(&source, 1, &RawRecord { offset, ..RawRecord::default() });
+        }
+        assert_eq!(
+            place(&batch),
+            "topic `t`, partition 0, offsets 5 to 9; topic `t`, partition 1, offsets 7 to 7; topic `t`, \
+             partition 2, offsets 1 to 1; and 2 more partitions"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Who waits for what, and which of it was logged. Those who wait for the same thing are told as one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::concern::Concern;
+use crate::outcome::Hold;
+
+/// How soon a wait that goes on is logged again; twice as long after each time, up to the second.
+const REPEAT: Duration = Duration::from_secs(30);
+const LONGEST_REPEAT: Duration = Duration::from_mins(10);
+/// Most things of one name that are known to have been logged.
+const MAX_LINES: usize = 100;
+
+/// One who waits.
+#[derive(Debug)]
+pub struct Held {
+    pub hold: Hold,
+    /// What is waited for: the same for all that are told as one.
+    key: String,
+    pub since: Instant,
+    of: Option<Arc<Concern>>,
+    /// The order in which texts came.
+    turn: u64,
+}
+
+/// A thing that was logged as waited for.
+#[derive(Debug)]
+struct Line {
+    next: Instant,
+    repeats: u32,
+    is_paused: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Waits {
+    pub held: BTreeMap<(&'static str, u64), Held>,
+    /// While somebody of that name waits.
+    lines: BTreeMap<(&'static str, String), Line>,
+    /// Since when somebody of that name waits.
+    since: BTreeMap<&'static str, Instant>,
+    turn: u64,
+}
+
+/// Those who wait for the same thing.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    pub who: &'static str,
+    key: &'a str,
+    /// The one whose text is the newest.
+    newest: &'a Held,
+    is_paused: bool,
+    /// The batches that it holds up, and their records.
+    batches: u64,
+    records: u64,
+    first: Option<&'a Concern>,
+}
+
+impl Waits {
+    /// Notes that somebody waits, and logs it if that is new.
+    pub fn hold(
+        &mut self,
+        who: &'static str,
+        id: u64,
+        key: Option<&str>,
+        hold: Hold,
+        of: Option<Arc<Concern>>,
+        now: Instant,
+    ) {
+        self.turn += 1;
+        let key = key.unwrap_or(hold.text()).to_owned();
+        let since = self.held.get(&(who, id)).map_or(now, |before| before.since);
+        self.since.entry(who).or_insert(now);
+        self.held.insert((who, id), Held { hold, key, since, of, turn: self.turn });
+        self.log(now);
+    }
+
+    /// Logs what is new, and again what goes on for long.
+    pub fn log(&mut self, now: Instant) {
+        let mut told = Vec::new();
+        for group in self.groups() {
+            let line = self.lines.get(&(group.who, group.key.to_owned()));
+            let repeats = match line {
+                Some(line) if line.is_paused == group.is_paused => {
+                    if now < line.next {
+                        continue;
+                    }
+                    line.repeats + 1
+                }
+                _ => 0,
+            };
+            self.write(&group, now);
+            let next = now + REPEAT.saturating_mul(1 << repeats.min(16)).min(LONGEST_REPEAT);
+            let line = Line { next, repeats, is_paused: group.is_paused };
+            told.push(((group.who, group.key.to_owned()), line));
+        }
+        for ((who, key), line) in told {
+            // A text with a number in it is another one each time.
+            if self
+                .lines
+                .range((who, String::new())..)
+                .take_while(|((of, _), _)| *of == who)
+                .count()
+                >= MAX_LINES
+            {
+                self.lines.retain(|(of, _), _| *of != who);
+            }
+            self.lines.insert((who, key), line);
+        }
+    }
+
+    fn write(&self, group: &Group<'_>, now: Instant) {
+        let Group { who, newest, batches, records, first, .. } = *group;
+        let since = self.since.get(who).copied().unwrap_or(now);
+        let waited_s = now.saturating_duration_since(since).as_secs();
+        let (batches, records) =
+            (Some(batches).filter(|of| *of > 0), Some(records).filter(|of| *of > 0));
+        let (at, text) = (first.map(Concern::place), newest.hold.text());
+        match group.is_paused {
+            false => tracing::warn!(who, waited_s, batches, records, at, "waiting: {text}"),
+            true => tracing::error!(who, waited_s, batches, records, at, "paused: {text}"),
+        }
+    }
+
+    /// Somebody waits no more. Logged once nobody of that name does: as over, or as given up.
+    pub fn release(&mut self, who: &'static str, id: u64, is_over: bool, now: Instant) {
+        if self.held.remove(&(who, id)).is_none() || self.held.keys().any(|(of, _)| *of == who) {
+            return;
+        }
+        self.lines.retain(|(of, _), _| *of != who);
+        let since = self.since.remove(who).unwrap_or(now);
+        let waited_s = now.saturating_duration_since(since).as_secs();
+        match is_over {
+            true => tracing::info!(who, waited_s, "goes on"),
+            false => tracing::info!(who, waited_s, "given up: it is not waited for any more"),
+        }
+    }
+
+    /// What is waited for, by name.
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let mut groups: BTreeMap<(&'static str, &str), Group<'_>> = BTreeMap::new();
+        let mut seen: Vec<(&str, *const Concern)> = Vec::new();
+        for ((who, _), held) in &self.held {
+            let of = held.of.as_deref();
+            let group = groups.entry((*who, &held.key)).or_insert(Group {
+                who,
+                key: &held.key,
+                newest: held,
+                is_paused: false,
+                batches: 0,
+                records: 0,
+                first: of,
+            });
+            group.is_paused |= matches!(held.hold, Hold::Paused(_));
+            if held.turn > group.newest.turn {
+                group.newest = held;
+            }
+            // A batch may wait in several places at once.
+            if let Some(of) = of
+                && !seen.contains(&(group.key, std::ptr::from_ref(of)))
+            {
+                seen.push((group.key, std::ptr::from_ref(of)));
+                group.batches += 1;
+                group.records += of.records();
+            }
+        }
+        groups.into_values()
+    }
+}
+
+impl Group<'_> {
+    /// The words of `/readyz`.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: {}", self.who, self.newest.hold.text());
+        if let Some(first) = self.first {
+            let _written = write!(
+                text,
+                " (batches held up: {}, records: {}, {}: {})",
+                self.batches,
+                self.records,
+                if self.batches == 1 { "at" } else { "the first at" },
+                first.place()
+            );
+        }
+        text
+    }
+}
