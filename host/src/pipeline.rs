@@ -71,6 +71,31 @@ enum NotInserted {
 }
 
 impl Pipeline {
+    /// Takes a batch all the way, and says so in the log.
+    ///
+    /// # Cancel safety
+    /// As [`Self::process`].
+    pub async fn take(
+        &self,
+        batch: &Arc<Batch>,
+        lease: &mut Lease,
+        planned: Option<PlannedBatch>,
+    ) -> Fates {
+        let started = Instant::now();
+        let fates = self.process(batch, lease, planned).await;
+        tracing::info!(
+            records = batch.len(),
+            bytes = batch.size_bytes(),
+            landed = fates.count(Fate::Landed),
+            dead_lettered = fates.count(Fate::DeadLettered),
+            skipped = fates.count(Fate::Skipped),
+            dropped = fates.count(Fate::Dropped),
+            ms = started.elapsed().as_millis(),
+            "batch settled"
+        );
+        fates
+    }
+
     /// Takes a batch all the way: when it returns, every record of it is settled.
     ///
     /// # Cancel safety

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use crate::budget::Lease;
 use crate::config::{Config, Delivery};
 use crate::exactly_once::{Ours, PlannedBatch};
-use crate::fates::{Fate, Fates, Ledger};
+use crate::fates::{Fates, Ledger};
 use crate::observe::count::{self, Rebalance};
 use crate::observe::status::{Status, of_batch};
 use crate::observe::{Observed, progress::Progress, throttle::Throttle};
@@ -261,7 +261,7 @@ impl Host {
         let (pipeline, batch) = (Arc::clone(&self.pipeline), Arc::new(batch));
         let work = {
             let batch = Arc::clone(&batch);
-            async move { process(&pipeline, &batch, &mut lease, planned).await }
+            async move { pipeline.take(&batch, &mut lease, planned).await }
         };
         let task = self.tasks.spawn(of_batch(&batch, work));
         self.open.insert(task.id(), Open { claims, range, records, task });
@@ -399,27 +399,6 @@ impl Host {
         }
         self.ledger
     }
-}
-
-async fn process(
-    pipeline: &Pipeline,
-    batch: &Arc<Batch>,
-    lease: &mut Lease,
-    planned: Option<PlannedBatch>,
-) -> Fates {
-    let started = Instant::now();
-    let fates = pipeline.process(batch, lease, planned).await;
-    tracing::info!(
-        records = batch.len(),
-        bytes = batch.size_bytes(),
-        landed = fates.count(Fate::Landed),
-        dead_lettered = fates.count(Fate::DeadLettered),
-        skipped = fates.count(Fate::Skipped),
-        dropped = fates.count(Fate::Dropped),
-        ms = started.elapsed().as_millis(),
-        "batch settled"
-    );
-    fates
 }
 
 /// Ready at the instant; never, without one.

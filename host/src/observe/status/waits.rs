@@ -153,6 +153,7 @@ impl Waits {
                 records: 0,
                 first: of,
             });
+            group.first = group.first.or(of);
             group.is_paused |= matches!(held.hold, Hold::Paused(_));
             if held.turn > group.newest.turn {
                 group.newest = held;
