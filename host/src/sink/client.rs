@@ -245,7 +245,7 @@ fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -253,20 +253,44 @@ mod tests {
 
     /// A client of what listens there, with little patience.
     fn server(listener: &TcpListener) -> Server {
-        let config = ClickHouse {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            database: "d".into(),
-            user: "u".into(),
-            password: Secret::default(),
-            table: "t".into(),
-            settings: KeyValues::default(),
-            ca_location: None,
-            async_insert: false,
-            compression: Compression::None,
-        };
-        let mut server = Server::new(&config).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut server = Server::new(&config(url)).unwrap();
         server.answer_timeout = Duration::from_millis(50);
         server
+    }
+
+    /// What is told of a server that answers each connection so, asked at a URL of this scheme.
+    async fn told(scheme: &str, answer: &'static [u8]) -> Hold {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = config(format!("{scheme}://{}", listener.local_addr().unwrap()));
+        let answering = tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let _read = connection.read(&mut [0; 1_000]).await;
+                let _sent = connection.write_all(answer).await;
+            }
+        });
+        let server = Server::new(&config).unwrap();
+        let hold = super::super::read(&server, "d", "t").await.unwrap_err();
+        answering.abort();
+        hold
+    }
+
+    #[tokio::test]
+    async fn a_scheme_that_the_port_does_not_speak_is_laid_to_its_variable() {
+        let hold = told("https", b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let Hold::Paused(text) = &hold else { panic!("{hold:?}") };
+        assert!(text.contains("write http:// into CLICKHOUSE_HOST"), "{text}");
+        // An alert of TLS: an unexpected message.
+        let hold = told("http", b"\x15\x03\x03\x00\x02\x02\x0a").await;
+        assert!(hold.text().contains("write https:// into CLICKHOUSE_HOST"), "{hold:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_another_is_laid_to_its_variable() {
+        let page = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html";
+        let hold = told("http", page).await;
+        assert!(hold.text().contains("something else"), "{hold:?}");
+        assert!(hold.text().contains("CLICKHOUSE_HOST"), "{hold:?}");
     }
 
     #[tokio::test]
@@ -301,5 +325,19 @@ mod tests {
         };
         assert!(text.starts_with("CLICKHOUSE_HOST http://127.0.0.1:"), "{text}");
         silent.abort();
+    }
+
+    fn config(url: String) -> ClickHouse {
+        ClickHouse {
+            url,
+            database: "d".into(),
+            user: "u".into(),
+            password: Secret::default(),
+            table: "t".into(),
+            settings: KeyValues::default(),
+            ca_location: None,
+            async_insert: false,
+            compression: Compression::None,
+        }
     }
 }

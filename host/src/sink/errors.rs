@@ -163,9 +163,11 @@ fn unreached(error: &(dyn StdError + 'static), url: &str) -> Hold {
             "{text}: the port does not speak https; write http:// into CLICKHOUSE_HOST, or the port of \
              https, by custom 8443"
         )),
-        _ if url.starts_with("http://") && is_reset(error) => Hold::Transient(format!(
-            "{text}: if the port speaks https, write https:// into CLICKHOUSE_HOST"
-        )),
+        _ if url.starts_with("http://") && (is_reset(error) || is_no_http(&text)) => {
+            Hold::Transient(format!(
+                "{text}: if the port speaks https, write https:// into CLICKHOUSE_HOST"
+            ))
+        }
         _ => Hold::Transient(text),
     }
 }
@@ -185,6 +187,11 @@ fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
 fn is_reset(error: &(dyn StdError + 'static)) -> bool {
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     kind == Some(std::io::ErrorKind::ConnectionReset) || error.source().is_some_and(is_reset)
+}
+
+/// Whether the server answered with bytes that are no HTTP, as a TLS alert is.
+fn is_no_http(text: &str) -> bool {
+    text.contains("invalid HTTP")
 }
 
 /// What a code means for rows that were to go into a table; without one, for a query.
@@ -269,6 +276,7 @@ fn hint(code: u32) -> Option<&'static str> {
     Some(match code {
         202 => "raise max_concurrent_queries, or lower IN_FLIGHT_BATCHES",
         242 => "a replica is read-only while it has no session with Keeper",
+        243 => "a disk of ClickHouse is full: make room on it",
         252 => "the table gets parts faster than it merges them; raise BATCH_LINGER_MS",
         _ => return None,
     })

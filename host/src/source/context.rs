@@ -289,14 +289,24 @@ pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     let is_one_of = |codes: &[RDKafkaErrorCode]| code.is_some_and(|code| codes.contains(&code));
     let why = match code {
         _ if is_one_of(&CHANGES) => Refusal::GroupChanges,
-        Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => Refusal::NeedsOperator,
+        Some(
+            RDKafkaErrorCode::OffsetMetadataTooLarge
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed,
+        ) => Refusal::NeedsOperator,
         _ => Refusal::Other,
     };
-    let hint = match why {
-        Refusal::NeedsOperator => {
+    let hint = match code {
+        Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => {
             ": raise offset.metadata.max.bytes of the brokers to 4096 or more"
         }
-        Refusal::GroupChanges | Refusal::Other => "",
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+            ": grant READ on the group (KAFKA_CONSUMER_GROUP_ID)"
+        }
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            ": grant READ on the topic (KAFKA_SOURCE_TOPIC)"
+        }
+        _ => "",
     };
     let is_refused = is_one_of(&REFUSED);
     SourceEvent::CommitFailed { of, is_refused, why, text: format!("{error}{hint}") }
@@ -350,6 +360,18 @@ mod tests {
         assert_eq!(end(&without_stable).map(|end| end.offset), Some(110));
         let uncommitted = Partition { committed_offset: -1001, ..partition() };
         assert_eq!(end(&uncommitted).and_then(|end| end.start), Some(60));
+    }
+
+    #[test]
+    fn a_commit_that_is_not_allowed_says_which_right_is_missing() {
+        for (code, right) in [
+            (RDKafkaErrorCode::GroupAuthorizationFailed, "KAFKA_CONSUMER_GROUP_ID"),
+            (RDKafkaErrorCode::TopicAuthorizationFailed, "KAFKA_SOURCE_TOPIC"),
+        ] {
+            let failed = failed(&KafkaError::ConsumerCommit(code), Vec::new());
+            let SourceEvent::CommitFailed { why, text, .. } = failed else { panic!("{code}") };
+            assert!(why == Refusal::NeedsOperator && text.contains(right), "{text}");
+        }
     }
 
     #[test]
