@@ -14,6 +14,11 @@ const LONGEST_REPEAT: Duration = Duration::from_mins(10);
 /// Most things of one name that are known to have been logged.
 const MAX_LINES: usize = 100;
 
+/// Those whose texts name partitions and offsets: each is a wait of its own.
+const BY_NUMBER: [&str; 2] = ["kafka", "plan"];
+/// What stands before the code of an error of ClickHouse.
+const CODE: &str = "Code: ";
+
 /// One who waits.
 #[derive(Debug)]
 pub struct Held {
@@ -70,7 +75,7 @@ impl Waits {
         now: Instant,
     ) {
         self.turn += 1;
-        let key = key.unwrap_or(hold.text()).to_owned();
+        let key = key.map_or_else(|| key_of(who, hold.text()), str::to_owned);
         let since = self.held.get(&(who, id)).map_or(now, |before| before.since);
         self.since.entry(who).or_insert(now);
         self.held.insert((who, id), Held { hold, key, since, of, turn: self.turn });
@@ -171,6 +176,29 @@ impl Waits {
     }
 }
 
+/// What a text waits for: ClickHouse's texts hold how much memory or how many parts there were, which would
+/// make each try another wait. Their codes stay.
+fn key_of(who: &str, text: &str) -> String {
+    if BY_NUMBER.contains(&who) {
+        return text.to_owned();
+    }
+    let mut key = String::with_capacity(text.len());
+    for (at, part) in text.split(CODE).enumerate() {
+        let code = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (code, rest) =
+            part.split_at_checked(if at == 0 { 0 } else { code }).unwrap_or_default();
+        key.push_str(code);
+        // A number within a name is none.
+        let mut is_in_word = false;
+        key.extend(rest.chars().filter(|c| {
+            let stays = is_in_word || !c.is_ascii_digit();
+            is_in_word = stays && (c.is_alphanumeric() || *c == '_');
+            stays
+        }));
+    }
+    key
+}
+
 impl Group<'_> {
     /// The words of `/readyz`.
     pub fn text(&self) -> String {
@@ -186,5 +214,23 @@ impl Group<'_> {
             );
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_clickhouse_make_no_other_wait_but_codes_and_offsets_do() {
+        let memory = |bytes| format!("Code: 241. DB::Exception: would use {bytes} MiB");
+        assert_eq!(key_of("insert", &memory(7)), key_of("insert", &memory(1_024)));
+        assert_ne!(
+            key_of("insert", &memory(7)),
+            key_of("insert", "Code: 242. DB::Exception: would use  MiB")
+        );
+        assert_ne!(key_of("insert", "view `v1` throws"), key_of("insert", "view `v2` throws"));
+        let partition = |number| format!("topic `t`, partition {number}");
+        assert_ne!(key_of("kafka", &partition(3)), key_of("kafka", &partition(4)));
     }
 }
