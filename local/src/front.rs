@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -11,7 +12,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use sluicegate_local::{FaultKind, Reset, SeenInsert};
+use sluicegate_local::{FalseSuccess, FaultKind, Reset, SeenInsert};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::answer::Server;
@@ -160,8 +161,15 @@ impl Exchange {
         let mut seen = seen(&request.query, &request);
         let fault = self.judge(Target::Insert, &request.query).await;
         let feed = match fault {
-            None | Some(FaultKind::Reset(Reset::AfterCommit) | FaultKind::Delay { .. }) => {
-                Feed::Whole
+            None
+            | Some(
+                FaultKind::Reset(Reset::AfterCommit)
+                | FaultKind::Delay { .. }
+                | FaultKind::Success(FalseSuccess::InPart | FalseSuccess::WithoutHeaders),
+            ) => Feed::Whole,
+            Some(FaultKind::Late { late_ms }) => {
+                let late = Duration::from_millis(late_ms);
+                return self.late_insert(late, request, (sql, format), body, seen).await;
             }
             Some(FaultKind::Reset(Reset::During)) => Feed::FirstChunk,
             Some(FaultKind::Reset(Reset::Before)) => return self.drop_insert(seen).await,
@@ -178,12 +186,14 @@ impl Exchange {
         match outcome.result {
             Some(Ok(output)) => {
                 seen.written_rows = output.written_rows;
-                if fault.is_some() {
-                    return self.drop_insert(seen).await;
-                }
+                let success = match fault {
+                    None => None,
+                    Some(FaultKind::Success(success)) => Some(success),
+                    Some(_) => return self.drop_insert(seen).await,
+                };
                 seen.outcome_code = 0;
                 front.journal.add(seen);
-                front.server.success(output, DEFAULT_FORMAT, &self.query_id)
+                self.success(output, success)
             }
             Some(Err(error)) if fault.is_none() => {
                 seen.outcome_code = error.code;
@@ -192,6 +202,42 @@ impl Exchange {
             }
             Some(Err(_)) | None => self.drop_insert(seen).await,
         }
+    }
+
+    /// Reads an INSERT to its end, drops its connection, and runs it later.
+    async fn late_insert(
+        &self,
+        late: Duration,
+        request: Request,
+        (sql, format): (String, String),
+        body: Body,
+        mut seen: SeenInsert,
+    ) -> Response {
+        let Ok(body) = axum::body::to_bytes(body, MAX_STATEMENT_BYTES).await else {
+            return self.drop_insert(seen).await;
+        };
+        let front = Arc::clone(&self.front);
+        tokio::spawn(async move {
+            tokio::time::sleep(late).await;
+            let body = Body::from(body);
+            let outcome = front.executor.insert(request, sql, format, body, Feed::Whole).await;
+            seen.body_bytes = outcome.body_bytes;
+            if let Some(Ok(output)) = outcome.result {
+                seen.written_rows = output.written_rows;
+            }
+            front.journal.add(seen);
+        });
+        self.switch.kill_and_hang().await
+    }
+
+    /// The answer to an INSERT whose rows are stored.
+    fn success(&self, mut output: QueryOutput, success: Option<FalseSuccess>) -> Response {
+        match success {
+            Some(FalseSuccess::WithoutHeaders) => return StatusCode::OK.into_response(),
+            Some(FalseSuccess::InPart | FalseSuccess::OfNothing) => output.written_rows /= 2,
+            None => {}
+        }
+        self.front.server.success(output, DEFAULT_FORMAT, &self.query_id)
     }
 
     /// A statement that is complete before it runs.
@@ -216,6 +262,8 @@ impl Exchange {
             None | Some(FaultKind::Delay { .. }) => None,
             // An INSERT that is one text has no middle to be cut in: nothing of it is run.
             Some(FaultKind::Reset(Reset::During)) if insert => Some(Reset::Before),
+            // Those are for rows that follow their statement.
+            Some(FaultKind::Late { .. }) => Some(Reset::Before),
             Some(FaultKind::Reset(reset)) => Some(reset),
             Some(fault) => {
                 let (response, code) = front.refusal(&fault, &self.query_id);
@@ -268,7 +316,7 @@ impl Exchange {
         let switch = self.switch.clone();
         let rest = stream::once(async move {
             // A turn of the loop, so that the first half is on its way before the cut.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             switch.kill();
             Err(io::Error::from(io::ErrorKind::ConnectionReset))
         });
@@ -294,7 +342,13 @@ impl Front {
                     StatusCode::from_u16(*http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 ((status, body.clone()).into_response(), NO_CODE)
             }
-            FaultKind::Delay { .. } | FaultKind::Reset(_) => {
+            FaultKind::Success(FalseSuccess::WithoutHeaders) => {
+                (StatusCode::OK.into_response(), NO_CODE)
+            }
+            FaultKind::Success(_) => {
+                (self.server.success(QueryOutput::default(), DEFAULT_FORMAT, query_id), 0)
+            }
+            FaultKind::Delay { .. } | FaultKind::Late { .. } | FaultKind::Reset(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR.into_response(), NO_CODE)
             }
         }

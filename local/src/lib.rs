@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 pub use http::Answer;
 pub use protocol::{
-    AppliesTo, Fault, FaultKind, FaultStatus, KafkaErrors, ReadyLine, Reset, SeenInsert,
+    AppliesTo, FalseSuccess, Fault, FaultKind, FaultStatus, KafkaErrors, ReadyLine, Reset,
+    SeenInsert,
 };
 pub use stack::{LocalStack, StackOptions};
 

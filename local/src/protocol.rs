@@ -61,7 +61,9 @@ impl Fault {
 #[serde(
     untagged,
     expecting = "`kind` must be {\"code\":N,\"text\":\"..\"}, {\"http_status\":N,\"body\":\"..\"}, \
-                 {\"delay_ms\":N}, \"reset_before\", \"reset_during\" or \"reset_after_commit\""
+                 {\"delay_ms\":N}, {\"late_ms\":N}, \"reset_before\", \"reset_during\", \
+                 \"reset_after_commit\", \"success_of_nothing\", \"success_in_part\" or \
+                 \"success_without_headers\""
 )]
 pub enum FaultKind {
     /// The server's own error: nothing is run.
@@ -85,8 +87,30 @@ pub enum FaultKind {
         /// Milliseconds.
         delay_ms: u64,
     },
+    /// The TCP connection is dropped once the body of an INSERT is read; the INSERT runs after this
+    /// time, when its sender has long given it up.
+    Late {
+        /// Milliseconds.
+        late_ms: u64,
+    },
     /// The TCP connection is dropped.
     Reset(Reset),
+    /// An INSERT is answered with status 200, and the answer is wrong.
+    Success(FalseSuccess),
+}
+
+/// A success that proves less than it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FalseSuccess {
+    /// ClickHouse's own headers, with no row written: nothing is run.
+    #[serde(rename = "success_of_nothing")]
+    OfNothing,
+    /// The rows are stored, and the answer says that half of them are.
+    #[serde(rename = "success_in_part")]
+    InPart,
+    /// The rows are stored, and something on the way has removed ClickHouse's headers.
+    #[serde(rename = "success_without_headers")]
+    WithoutHeaders,
 }
 
 /// When a connection is dropped, seen from the statement.
@@ -185,6 +209,15 @@ mod tests {
             let fault = parse(&format!(r#"{{"kind":"{name}"}}"#));
             assert_eq!(fault.kind, FaultKind::Reset(reset));
             assert!(serde_json::to_string(&fault).expect("json").contains(name));
+        }
+        assert_eq!(parse(r#"{"kind":{"late_ms":5}}"#).kind, FaultKind::Late { late_ms: 5 });
+        for (name, success) in [
+            ("success_of_nothing", FalseSuccess::OfNothing),
+            ("success_in_part", FalseSuccess::InPart),
+            ("success_without_headers", FalseSuccess::WithoutHeaders),
+        ] {
+            let fault = parse(&format!(r#"{{"kind":"{name}"}}"#));
+            assert_eq!(fault.kind, FaultKind::Success(success));
         }
     }
 

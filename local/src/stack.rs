@@ -34,6 +34,7 @@ pub struct StackOptions {
     credentials: Option<(String, String)>,
     quiet: bool,
     ready_timeout: Duration,
+    variables: Vec<(String, String)>,
 }
 
 impl StackOptions {
@@ -50,6 +51,7 @@ impl StackOptions {
             credentials: None,
             quiet: false,
             ready_timeout: Duration::from_mins(1),
+            variables: Vec::new(),
         }
     }
 
@@ -110,8 +112,16 @@ impl StackOptions {
         self
     }
 
+    /// Sets a variable of the child's environment, such as LD_PRELOAD.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.args(["--clickhouse-port", &self.clickhouse_port.to_string()]);
         if self.brokers == 0 {
             command.arg("--no-kafka");
@@ -194,6 +204,11 @@ impl LocalStack {
     /// The child's process id, for measuring it.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// How the child ended; None while it runs.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        self.child.try_wait().context("local stack: looking at the child")
     }
 
     /// Asks the child to end, by closing its stdin, and waits for it; kills it after 15 s.

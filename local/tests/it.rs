@@ -10,7 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
-use sluicegate_local::{AppliesTo, Fault, FaultKind, LocalStack, Reset, StackOptions};
+use sluicegate_local::{
+    AppliesTo, FalseSuccess, Fault, FaultKind, LocalStack, Reset, StackOptions,
+};
 use tokio::io::AsyncWriteExt as _;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -208,6 +210,37 @@ async fn drops_the_connection_before_during_and_after_the_commit() {
     stack.query("SELECT * FROM numbers(100000)").await.expect_err("a broken answer");
     let rows = stack.query("SELECT * FROM numbers(100000)").await.expect("rows");
     assert_eq!(rows.lines().count(), 100_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_yes_wrongly_and_runs_late_on_demand() {
+    let stack = with_table().await;
+    let rows = r#"{"id":1,"name":"x"}{"id":2,"name":"y"}"#;
+    for (success, written, stored) in [
+        (FalseSuccess::OfNothing, Some("0"), "0"),
+        (FalseSuccess::InPart, Some("1"), "2"),
+        (FalseSuccess::WithoutHeaders, None, "4"),
+    ] {
+        let fault = Fault::on_insert("INTO t", FaultKind::Success(success));
+        stack.fault(&fault).await.expect("a fault");
+        let answer = stack.post(INSERT, &[], rows).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        let summary = answer.summary.map(|summary| {
+            let summary: serde_json::Value = serde_json::from_str(&summary).expect("json");
+            summary["written_rows"].as_str().expect("a number").to_owned()
+        });
+        assert_eq!(summary.as_deref(), written, "{success:?}");
+        assert_eq!(count(&stack).await, stored, "{success:?}");
+    }
+    let late = Fault::on_insert("INTO t", FaultKind::Late { late_ms: 1_000 });
+    stack.fault(&late).await.expect("a fault");
+    stack.post(INSERT, &[], rows).await.expect_err("no answer");
+    assert_eq!(count(&stack).await, "4");
+    let deadline = Instant::now() + WAIT;
+    while count(&stack).await != "6" {
+        assert!(Instant::now() < deadline, "the late rows do not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
