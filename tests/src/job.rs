@@ -69,8 +69,18 @@ impl Job {
         create_table: &str,
         partitions: u32,
     ) -> anyhow::Result<Self> {
+        Self::on_broker_with(broker, crate::stack_options()?, create_table, partitions).await
+    }
+
+    /// The same with a ClickHouse of one's own making.
+    pub async fn on_broker_with(
+        broker: Broker,
+        options: StackOptions,
+        create_table: &str,
+        partitions: u32,
+    ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
-        let options = crate::stack_options()?.with_brokers(0).with_data(data.path());
+        let options = options.with_brokers(0).with_data(data.path());
         let stack = LocalStack::start(options.clone()).await?;
         let url = stack.clickhouse_url();
         let port = url.rsplit(':').next().unwrap_or_default().parse()?;

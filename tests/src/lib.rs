@@ -8,6 +8,7 @@ mod host;
 mod http;
 mod job;
 mod kafka;
+mod preload;
 mod tls;
 
 pub use audit::{Load, NUMBERED, Numbered};
@@ -19,6 +20,7 @@ pub use kafka::{
     DeadLetter, Message, commit, committed, end_offset, ensure_whole, produce, produce_batch,
     produced_at_ms, read_all,
 };
+pub use preload::{Ask, Preload};
 pub use tls::{Authority, TlsProxy};
 
 use std::path::PathBuf;
