@@ -1,4 +1,4 @@
-//! Bounded runs of the whole: all kinds of faults once, and the control that must lose records.
+//! Bounded runs of the whole: each quick kind of fault once, and the control that must lose records.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use sluicegate_chaos::kind::Kind;
+use sluicegate_chaos::kind::{Kind, Pace};
 
 fn chaos(arguments: &[&str]) -> (Output, Value) {
     chaos_in(&std::env::temp_dir(), arguments)
@@ -25,11 +25,11 @@ fn chaos_in(folder: &Path, arguments: &[&str]) -> (Output, Value) {
 
 /// A run of every kind of fault that keeps its promise.
 fn ensure_kept(mode: &[&str], minutes: &str) {
-    let bounded = ["--minutes", minutes, "--seed", "1", "--per-second", "2000"];
+    let bounded = ["--minutes", minutes, "--seed", "1", "--per-second", "2000", "--only", "quick"];
     let (output, report) = chaos(&[&bounded, mode].concat());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(report["lost"], 0);
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().filter(|kind| kind.pace() == Pace::Quick) {
         assert!(report["faults"][kind.name()].as_u64() > Some(0), "{kind:?} did not come up");
     }
 }

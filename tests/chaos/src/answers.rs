@@ -1,6 +1,6 @@
 //! What the engine answers wrongly: from a kind to a fault of its fault plane.
 
-use sluicegate_local::{AppliesTo, Fault, FaultKind, Reset};
+use sluicegate_local::{AppliesTo, FalseSuccess, Fault, FaultKind, Reset};
 use sluicegate_tests::TABLE;
 
 use crate::kind::Kind;
@@ -57,8 +57,36 @@ const REFUSALS_THAT_SPLIT: u32 = 8;
 /// What stands in the statements that the host reads the table by, and in none of the audit's.
 const TABLE_READ: &str = "system.columns";
 
-/// The fault of a kind; None where the kind is none of the fault plane's.
-pub fn fault(outage: &Outage) -> Option<Fault> {
+/// What stands in the statements that the host looks at parts by, and looks for rows by.
+const PARTS_READ: &str = "FROM system.parts";
+const ROWS_READ: &str = "WHERE _part IN";
+/// Longer than the host waits for an answer that is no INSERT's.
+const SLOW_READ_MS: u64 = 12_000;
+/// Longer than exactly_once waits for what may be under way.
+const SLOW_INSERT_MS: u64 = 17_000;
+/// How late INSERTs arrive, in milliseconds.
+pub const LATE_MS: u64 = 22_000;
+/// How often something slow is done: each holds up a batch for long.
+const SLOW_TIMES: u32 = 3;
+
+/// The faults of a kind; none where the kind is none of the fault plane's. The first of them tells
+/// whether a host has met it.
+pub fn faults(outage: &Outage) -> Vec<Fault> {
+    let lost_answers = on_insert(FaultKind::Reset(Reset::AfterCommit)).with_times(Some(SLOW_TIMES));
+    let slow = |matches| {
+        let kind = FaultKind::Delay { delay_ms: SLOW_READ_MS };
+        Fault::on_insert(matches, kind)
+            .with_applies_to(AppliesTo::Query)
+            .with_times(Some(SLOW_TIMES))
+    };
+    match outage.kind {
+        Kind::PartsReadSlow => vec![slow(PARTS_READ), lost_answers],
+        Kind::RowsReadSlow => vec![slow(ROWS_READ), lost_answers],
+        _ => fault(outage).into_iter().collect(),
+    }
+}
+
+fn fault(outage: &Outage) -> Option<Fault> {
     let one_of = |codes: &[(i32, &str)]| {
         let (code, text) = outage.pick(codes)?;
         Some(exception(*code, text))
@@ -71,7 +99,10 @@ pub fn fault(outage: &Outage) -> Option<Fault> {
         Kind::UnknownErrors => until_mended(exception(4_242, "What nobody knows")),
         Kind::MemoryErrors => on_insert(exception(241, "Memory limit (total) exceeded"))
             .with_times(Some(REFUSALS_THAT_SPLIT)),
-        Kind::TooManyParts => until_mended(exception(252, "Too many parts (3000 in all)")),
+        // INSERTs are held while a column is narrowed.
+        Kind::TooManyParts | Kind::ColumnNarrowed => {
+            until_mended(exception(252, "Too many parts (3000 in all)"))
+        }
         Kind::TooManyPartitions => {
             let text = "Too many partitions for single INSERT block (more than 100)";
             on_insert(exception(252, text)).with_times(Some(REFUSALS_THAT_SPLIT))
@@ -83,6 +114,21 @@ pub fn fault(outage: &Outage) -> Option<Fault> {
         }
         Kind::InsertsDelayed => {
             until_mended(FaultKind::Delay { delay_ms: 300 + outage.dice % 2_000 })
+        }
+        Kind::InsertsSlow => {
+            on_insert(FaultKind::Delay { delay_ms: SLOW_INSERT_MS }).with_times(Some(SLOW_TIMES))
+        }
+        Kind::InsertsLate => {
+            on_insert(FaultKind::Late { late_ms: LATE_MS }).with_times(Some(SLOW_TIMES))
+        }
+        Kind::SuccessOfPage => {
+            let body = "<html>We are under maintenance</html>".to_owned();
+            until_mended(FaultKind::Status { http_status: 200, body })
+        }
+        Kind::SuccessOfNothing => until_mended(FaultKind::Success(FalseSuccess::OfNothing)),
+        Kind::SuccessInPart => until_mended(FaultKind::Success(FalseSuccess::InPart)),
+        Kind::SuccessWithoutHeaders => {
+            until_mended(FaultKind::Success(FalseSuccess::WithoutHeaders))
         }
         Kind::ResetBeforeCommit => until_mended(FaultKind::Reset(Reset::Before)),
         Kind::ResetDuringBody => until_mended(FaultKind::Reset(Reset::During)),
@@ -111,16 +157,19 @@ mod tests {
 
     use super::*;
     use crate::kind::Place;
+    use crate::operator;
 
     #[test]
     fn what_the_engine_answers_is_a_fault_of_its_plane_or_a_statement() {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             let outage =
                 Outage { kind, begins: Duration::ZERO, lasts: Duration::ZERO, dice: u64::MAX };
-            let is_statement =
-                matches!(kind, Kind::ColumnAdded | Kind::ColumnDropped | Kind::ViewThrows);
+            let is_other =
+                operator::does(kind) || matches!(kind, Kind::PublishFails | Kind::DiskFull);
             let is_answer = kind.place() == Place::Answers;
-            assert_eq!(fault(&outage).is_some(), is_answer && !is_statement, "{kind:?}");
+            let is_both = kind == Kind::ColumnNarrowed;
+            let is_fault = !faults(&outage).is_empty();
+            assert_eq!(is_fault, is_answer && (!is_other || is_both), "{kind:?}");
         }
     }
 }

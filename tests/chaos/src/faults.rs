@@ -6,21 +6,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use sluicegate_local::FaultKind;
-use sluicegate_tests::{Job, TABLE};
+use sluicegate_tests::{Ask, GROUP, Job, Preload, TOPIC};
 use tokio::time::{Instant, sleep};
 
-use crate::answers;
 use crate::events::Events;
-use crate::fleet::Fleet;
+use crate::fleet::{self, Fleet};
 use crate::kind::{Kind, Place};
 use crate::letters::{self, Letters};
 use crate::schedule::Outage;
+use crate::stream::{MOST_PARTITIONS, Mark, Remote};
+use crate::{answers, operator};
 
-/// How often the engine has raised what the view throws, since it started.
-const THROWN: &str = "SELECT sum(value) FROM system.errors WHERE code = 395";
-/// Throws for nearly every INSERT, and never because of a bad record: those are not inserted.
-const VIEW: &str = "CREATE MATERIALIZED VIEW broken TO thrown AS \
-                    SELECT toUInt8(throwIf(n % 10 = 7, 'broken on purpose')) AS x FROM ";
+/// How long an engine that is to die at its next INSERT may live.
+const DEATH: Duration = Duration::from_secs(15);
+/// How long records that do not fit a narrowed column may take to be settled.
+const SETTLING: Duration = Duration::from_mins(1);
+/// By how many seconds clocks jump.
+const JUMPS_S: &[i64] = &[-864_000, -3_600, 1_500, 21_600];
 
 /// The processes, and what was done to them.
 pub struct Field {
@@ -32,42 +34,74 @@ pub struct Field {
     pub letters: Letters,
     /// What happened when.
     pub events: Events,
+    /// The records under way.
+    pub records: Remote,
+    /// How often each kind was begun.
+    pub begun_so_far: BTreeMap<Kind, u64>,
     /// How often each kind was done and, where a host must come by to meet it, was met.
     pub done: BTreeMap<Kind, u64>,
-    /// What the engine answers wrongly at the moment.
+    /// When the table's column was last narrowed, in milliseconds since 1970; 0 for never.
+    pub narrowed_ms: i64,
+    /// Until when INSERTs of before may arrive.
+    pub late_until: Instant,
+    /// How many tokens the table remembers.
+    window: u32,
+    /// What the engine's disk does.
+    disk: Preload,
+    /// What the hosts' clocks do.
+    clocks: Preload,
+    /// What is wrong at the moment with answers and records.
     begun: BTreeSet<Kind>,
     /// The numbers of the engine's faults that are not mended.
-    answers: BTreeMap<Kind, u64>,
+    answers: BTreeMap<Kind, Vec<u64>>,
     /// What should be mended, but was met by no host yet: it stays until the round's end.
     unmet: Vec<Kind>,
-    suspended: Option<String>,
-    thrown: u64,
+    /// What counts strikes, as it was when a kind began.
+    counts: BTreeMap<Kind, u64>,
+    /// The host that something is done to.
+    concerned: Option<String>,
+    /// The host that has a plugin which fails on some records.
+    with_plugins: Option<String>,
 }
 
 impl Field {
-    /// Nothing is wrong.
-    pub fn new(job: Job, fleet: Fleet, events: Events) -> Self {
+    /// Nothing is wrong. `disk` was loaded before the engine, `clocks` before the hosts.
+    pub fn new(
+        (job, fleet, records): (Job, Fleet, Remote),
+        events: Events,
+        window: u32,
+        (disk, clocks): (Preload, Preload),
+    ) -> Self {
         Self {
             job,
             fleet,
             events,
+            records,
             letters: Letters::default(),
+            begun_so_far: BTreeMap::new(),
             done: BTreeMap::new(),
+            narrowed_ms: 0,
+            late_until: Instant::now(),
+            window,
+            disk,
+            clocks,
             begun: BTreeSet::new(),
             answers: BTreeMap::new(),
             unmet: Vec::new(),
-            suspended: None,
-            thrown: 0,
+            counts: BTreeMap::new(),
+            concerned: None,
+            with_plugins: None,
         }
     }
 
     /// Lets an outage begin.
     pub async fn begin(&mut self, outage: &Outage) -> anyhow::Result<()> {
-        let name = outage.kind.name();
-        if outage.kind.place() == Place::Answers && !self.begun.insert(outage.kind) {
+        let (kind, name) = (outage.kind, outage.kind.name());
+        if is_held(kind) && !self.begun.insert(kind) {
             self.events.tell(&format!("{name} is still there: no host has met it"));
             return Ok(());
         }
+        *self.begun_so_far.entry(kind).or_default() += 1;
         let detail = self.start(outage).await.with_context(|| format!("beginning {name}"))?;
         self.events.tell(format!("{name} begins {detail}").trim_end());
         Ok(())
@@ -75,7 +109,7 @@ impl Field {
 
     /// Mends an outage, if a host has met it; else it stays for [`Field::mend_the_unmet`].
     pub async fn mend(&mut self, kind: Kind) -> anyhow::Result<()> {
-        if kind.place() == Place::Answers && !self.begun.contains(&kind) {
+        if is_held(kind) && !self.begun.contains(&kind) {
             return Ok(());
         }
         if !self.is_met(kind).await? {
@@ -106,28 +140,64 @@ impl Field {
 
     /// Returns what is to be told of it.
     async fn start(&mut self, outage: &Outage) -> anyhow::Result<String> {
-        if let Some(fault) = answers::fault(outage) {
-            self.answers.insert(outage.kind, self.job.stack.fault(&fault).await?);
-            return Ok(match fault.kind {
+        let kind = outage.kind;
+        let count = self.count(kind).await?;
+        self.counts.insert(kind, count);
+        let faults = answers::faults(outage);
+        for fault in &faults {
+            let number = self.job.stack.fault(fault).await?;
+            self.answers.entry(kind).or_default().push(number);
+        }
+        if kind == Kind::ColumnNarrowed {
+            // What is under way lands first: a value that is cast by the ALTER itself is its operator's.
+            sleep(Duration::from_secs(1)).await;
+            self.records.mark(Mark::Large);
+        }
+        if let Some(fault) = faults.first() {
+            return Ok(match &fault.kind {
                 FaultKind::Exception { code, .. } => format!("with code {code}"),
                 FaultKind::Status { http_status, .. } => format!("with status {http_status}"),
                 FaultKind::Delay { delay_ms } => format!("by {delay_ms} ms"),
-                FaultKind::Reset(_) => String::new(),
+                FaultKind::Late { late_ms } => format!("by {late_ms} ms"),
+                FaultKind::Reset(_) | FaultKind::Success(_) => String::new(),
             });
         }
-        let host = outage.index(self.fleet.len());
-        match outage.kind {
+        if operator::does(kind) {
+            operator::begin(&self.job, kind, self.window).await?;
+            return Ok(String::new());
+        }
+        match kind.place() {
+            Place::Hosts => return self.start_on_hosts(outage).await,
+            Place::Records => return self.start_on_records(kind),
+            Place::Servers | Place::Answers => {}
+        }
+        match kind {
             Kind::BrokerStopped => self.job.broker()?.stop().await?,
             Kind::BrokerKilled => self.job.broker()?.kill().await?,
             Kind::EngineStopped => self.job.end_clickhouse(Signal::SIGTERM).await?,
             Kind::EngineKilled => self.job.end_clickhouse(Signal::SIGKILL).await?,
             Kind::DeadLettersDeleted => self.letters.take_away(&mut self.job).await?,
-            Kind::ColumnAdded => self.alter("ADD COLUMN further UInt64 DEFAULT 3").await?,
-            Kind::ColumnDropped => self.alter("DROP COLUMN note").await?,
-            Kind::ViewThrows => {
-                self.thrown = self.thrown_so_far().await?;
-                self.job.query(&format!("{VIEW}{TABLE}")).await?;
+            Kind::DeadLettersRefused => letters::refuse(&mut self.job).await?,
+            Kind::PublishKilled => return self.kill_at_publishing().await,
+            Kind::PublishFails => self.disk.ask(Ask::PublishFails)?,
+            Kind::DiskFull => self.disk.ask(Ask::DiskFull)?,
+            Kind::TopicGrows => {
+                let partitions = self.records.partitions();
+                if partitions < MOST_PARTITIONS {
+                    self.job.broker()?.grow_topic(TOPIC, partitions + 1).await?;
+                    self.records.grow();
+                }
+                return Ok(format!("from {partitions} partitions"));
             }
+            kind => anyhow::bail!("nobody knows how to do {kind:?}"),
+        }
+        Ok(String::new())
+    }
+
+    async fn start_on_hosts(&mut self, outage: &Outage) -> anyhow::Result<String> {
+        let host = outage.index(self.fleet.len());
+        let name = self.fleet.name(host)?;
+        match outage.kind {
             Kind::HostKilled => return self.fleet.kill(host).await,
             Kind::AllHostsKilled => self.fleet.kill_all().await?,
             Kind::HostStopped => {
@@ -140,55 +210,181 @@ impl Field {
             }
             Kind::HostRemoved => return self.fleet.stop(host),
             Kind::HostAdded => return self.fleet.start(),
-            Kind::HostSuspended => {
-                let name = self.fleet.name(host)?;
+            Kind::HostSuspended | Kind::HostSuspendedLong => {
                 self.fleet.signal(&name, Signal::SIGSTOP)?;
-                self.suspended = Some(name.clone());
+                self.concerned = Some(name.clone());
                 return Ok(name);
+            }
+            Kind::HostReconfigured => {
+                let stopped = self.fleet.stop(host)?;
+                let variables = outage.pick(fleet::OTHERS).copied().unwrap_or_default();
+                let started = self.fleet.start_with(variables)?;
+                self.concerned = Some(started.clone());
+                return Ok(format!("{stopped}, and {started} starts with {variables:?}"));
+            }
+            Kind::HostOutOfMemory => {
+                self.fleet.take_memory(&name).await?;
+                self.concerned = Some(name.clone());
+                return Ok(name);
+            }
+            Kind::ClockJumps => {
+                let seconds = outage.pick(JUMPS_S).copied().unwrap_or_default();
+                self.clocks.set_clock(seconds)?;
+                return Ok(format!("by {seconds} s"));
             }
             kind => anyhow::bail!("nobody knows how to do {kind:?}"),
         }
         Ok(String::new())
     }
 
+    fn start_on_records(&mut self, kind: Kind) -> anyhow::Result<String> {
+        self.records.mark(match kind {
+            Kind::RecordsRefused => Mark::Refused,
+            Kind::RecordsRefusedInPart => Mark::RefusedInPart,
+            Kind::RecordsOld => Mark::Old,
+            _ => Mark::Trap,
+        });
+        if kind != Kind::RecordsTrap {
+            return Ok(String::new());
+        }
+        let plugins = sluicegate_tests::plugins(&["passthrough", "misbehaving"])?;
+        let name = self.fleet.start_with(&[("PLUGINS", &plugins)])?;
+        self.with_plugins = Some(name.clone());
+        Ok(format!("on {name}"))
+    }
+
+    /// Waits until the engine has died where it was asked to.
+    async fn kill_at_publishing(&mut self) -> anyhow::Result<String> {
+        self.disk.ask(Ask::PublishKills)?;
+        let deadline = Instant::now() + DEATH;
+        while self.job.stack.ended()?.is_none() && Instant::now() < deadline {
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.disk.take_back(Ask::PublishKills)?;
+        let is_dead = self.job.stack.ended()?.is_some();
+        Ok(if is_dead { "and the engine is dead" } else { "and nothing came" }.to_owned())
+    }
+
     async fn end(&mut self, kind: Kind) -> anyhow::Result<()> {
-        if kind.place() == Place::Answers && !self.begun.remove(&kind) {
+        if is_held(kind) && !self.begun.remove(&kind) {
             return Ok(());
         }
-        if let Some(number) = self.answers.remove(&kind) {
-            return self.job.stack.clear_fault(number).await;
+        if kind == Kind::ColumnNarrowed {
+            self.narrowed_ms = operator::narrow(&self.job).await?;
+        }
+        if kind == Kind::InsertsLate {
+            self.late_until = Instant::now() + Duration::from_millis(answers::LATE_MS + 2_000);
+        }
+        let mut is_answer = false;
+        for number in self.answers.remove(&kind).unwrap_or_default() {
+            is_answer = true;
+            self.job.stack.clear_fault(number).await?;
+        }
+        match kind {
+            Kind::ColumnNarrowed => return self.widen_when_settled().await,
+            _ if is_answer => return Ok(()),
+            _ if operator::does(kind) => return operator::end(&self.job, kind, self.window).await,
+            _ => {}
         }
         match kind {
             Kind::BrokerStopped | Kind::BrokerKilled => self.job.broker()?.restart().await,
             Kind::EngineStopped | Kind::EngineKilled => self.job.restart_clickhouse().await,
+            Kind::PublishKilled if self.job.stack.ended()?.is_some() => {
+                self.job.restart_clickhouse().await
+            }
+            Kind::PublishKilled | Kind::TopicGrows => Ok(()),
+            Kind::PublishFails => self.disk.take_back(Ask::PublishFails),
+            Kind::DiskFull => self.disk.take_back(Ask::DiskFull),
             Kind::DeadLettersDeleted => letters::bring_back(&mut self.job).await,
-            Kind::ColumnAdded => self.alter("DROP COLUMN further").await,
-            Kind::ColumnDropped => self.alter("ADD COLUMN note String AFTER n").await,
-            Kind::ViewThrows => self.job.query("DROP VIEW broken").await.map(drop),
+            Kind::DeadLettersRefused => letters::take_again(&mut self.job).await,
             Kind::HostAdded => self.fleet.stop(0).map(drop),
-            Kind::HostSuspended => match self.suspended.take() {
+            Kind::HostSuspended | Kind::HostSuspendedLong => match self.concerned.take() {
                 Some(name) => self.fleet.signal(&name, Signal::SIGCONT),
                 None => Ok(()),
             },
+            Kind::HostReconfigured => {
+                if let Some(name) = self.concerned.take() {
+                    self.fleet.stop_by_name(&name)?;
+                }
+                self.fleet.fill()
+            }
+            Kind::HostOutOfMemory => {
+                if let Some(name) = self.concerned.take() {
+                    self.fleet.kill_by_name(&name).await?;
+                }
+                self.fleet.fill()
+            }
+            Kind::ClockJumps => self.clocks.set_clock(0),
+            kind if kind.place() == Place::Records => {
+                self.records.mark(Mark::Plain);
+                match self.with_plugins.take() {
+                    Some(name) => self.fleet.stop_by_name(&name),
+                    None => Ok(()),
+                }
+            }
             _ => self.fleet.fill(),
         }
     }
 
-    /// Whether a host has met what is wrong. What is done to processes meets them by itself.
-    async fn is_met(&self, kind: Kind) -> anyhow::Result<bool> {
-        if kind == Kind::ViewThrows {
-            return Ok(self.thrown_so_far().await? > self.thrown);
+    /// Widens the narrowed column again once no record is left that did not fit it.
+    async fn widen_when_settled(&mut self) -> anyhow::Result<()> {
+        self.records.mark(Mark::Plain);
+        let ends = self.records.acknowledged();
+        let deadline = Instant::now() + SETTLING;
+        while !self.is_committed(&ends).unwrap_or(false) && Instant::now() < deadline {
+            self.fleet.look().await?;
+            sleep(Duration::from_millis(200)).await;
         }
-        let Some(number) = self.answers.get(&kind) else { return Ok(true) };
-        let faults = self.job.stack.faults().await?;
-        Ok(faults.iter().any(|fault| fault.id == *number && fault.hits > 0))
+        operator::widen(&self.job).await
     }
 
-    async fn thrown_so_far(&self) -> anyhow::Result<u64> {
-        Ok(self.job.query(THROWN).await?.parse()?)
+    /// Whether the group has committed up to these offsets.
+    pub fn is_committed(&self, ends: &[i64]) -> anyhow::Result<bool> {
+        Ok(self.behind(ends)? == 0)
     }
 
-    async fn alter(&self, change: &str) -> anyhow::Result<()> {
-        self.job.query(&format!("ALTER TABLE {TABLE} {change}")).await.map(drop)
+    /// How many partitions the group has not committed up to these offsets.
+    pub fn behind(&self, ends: &[i64]) -> anyhow::Result<usize> {
+        let partitions = i32::try_from(ends.len())?;
+        // A broker that has just started may know no coordinator of the group.
+        let committed = tokio::task::block_in_place(|| {
+            sluicegate_tests::committed(self.job.kafka(), GROUP, TOPIC, partitions)
+        })?;
+        let there = committed.iter().zip(ends).filter(|(at, end)| at >= end).count();
+        Ok(ends.len() - there)
     }
+
+    /// Whether a host has met what is wrong. What is done to processes meets them by itself.
+    async fn is_met(&mut self, kind: Kind) -> anyhow::Result<bool> {
+        if let Some(number) = self.answers.get(&kind).and_then(|numbers| numbers.first()) {
+            let faults = self.job.stack.faults().await?;
+            return Ok(faults.iter().any(|fault| fault.id == *number && fault.hits > 0));
+        }
+        let is_counted = operator::code(kind).is_some()
+            || kind.place() == Place::Records
+            || matches!(
+                kind,
+                Kind::PublishFails | Kind::PublishKilled | Kind::DiskFull | Kind::TopicGrows
+            );
+        let before = self.counts.get(&kind).copied().unwrap_or_default();
+        Ok(!is_counted || self.count(kind).await? > before)
+    }
+
+    /// What grows when a kind strikes; 0 for those that need no such count.
+    async fn count(&self, kind: Kind) -> anyhow::Result<u64> {
+        if let Some(code) = operator::code(kind) {
+            return operator::raised(&self.job, code).await;
+        }
+        Ok(match kind {
+            Kind::PublishFails | Kind::PublishKilled | Kind::DiskFull => self.disk.struck(),
+            Kind::TopicGrows => self.records.partitions() as u64,
+            _ if kind.place() == Place::Records => self.records.odd() as u64,
+            _ => 0,
+        })
+    }
+}
+
+/// Whether a kind stays begun until it is met.
+fn is_held(kind: Kind) -> bool {
+    matches!(kind.place(), Place::Answers | Place::Records)
 }

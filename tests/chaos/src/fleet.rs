@@ -12,6 +12,18 @@ use tokio::time::{Instant, sleep};
 /// How many hosts there are when nothing is wrong.
 pub const HOSTS: usize = 3;
 
+/// Variables of hosts that are configured otherwise than the rest of their group.
+pub const OTHERS: &[&[(&str, &str)]] = &[
+    &[("NUM_MESSAGES", "50"), ("IN_FLIGHT_BATCHES", "8")],
+    &[("BATCH_MAX_BYTES", "20000"), ("BATCH_LINGER_MS", "20")],
+    &[("CLICKHOUSE_COMPRESSION", "lz4"), ("IN_FLIGHT_BATCHES", "1")],
+    &[("CLICKHOUSE_SETTINGS", "max_threads=1"), ("CLICKHOUSE_ASYNC_INSERT", "0")],
+    &[("MEMORY_BUDGET_BYTES", "4194304"), ("BATCH_MAX_BYTES", "1048576")],
+];
+
+/// How much a host may still take that has no memory left.
+const LAST_BYTES: u64 = 1 << 20;
+
 /// How long a host may take to end after SIGTERM: well above SHUTDOWN_TIMEOUT_MS.
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
 
@@ -29,6 +41,8 @@ pub struct Fleet {
 struct Member {
     name: String,
     host: Host,
+    /// Whether it may end by itself, since it was made to.
+    may_end: bool,
 }
 
 struct Leaving {
@@ -51,10 +65,19 @@ impl Fleet {
 
     /// Starts one more host and returns its name.
     pub fn start(&mut self) -> anyhow::Result<String> {
+        self.start_with(&[])
+    }
+
+    /// The same with variables of its own.
+    pub fn start_with(&mut self, variables: &[(&str, &str)]) -> anyhow::Result<String> {
         self.started += 1;
         let name = format!("host-{:03}", self.started);
-        let host = Host::start_logging_to(&self.environment, &log_of(&self.folder, &name))?;
-        self.members.push(Member { name: name.clone(), host });
+        let mut environment = self.environment.clone();
+        for (name, value) in variables {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let host = Host::start_logging_to(&environment, &log_of(&self.folder, &name))?;
+        self.members.push(Member { name: name.clone(), host, may_end: false });
         Ok(name)
     }
 
@@ -116,6 +139,43 @@ impl Fleet {
         Ok(member.name)
     }
 
+    /// The same of the one of this name, if it still runs.
+    pub fn stop_by_name(&mut self, name: &str) -> anyhow::Result<()> {
+        match self.index(name) {
+            Some(index) => self.stop(index).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the one of this name without warning, if it still runs.
+    pub async fn kill_by_name(&mut self, name: &str) -> anyhow::Result<()> {
+        match self.index(name) {
+            Some(index) => self.kill(index).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves one no room in its address space; it may end of that.
+    pub async fn take_memory(&mut self, name: &str) -> anyhow::Result<()> {
+        let index = self.index(name).context("no such host")?;
+        let member = self.members.get_mut(index).context("no such host")?;
+        member.may_end = true;
+        let pid = member.host.pid()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmSize:")).context("no VmSize")?;
+        let kib = line.split_whitespace().nth(1).context("VmSize without a number")?;
+        let limit = kib.parse::<u64>()? * 1024 + LAST_BYTES;
+        let mut prlimit = tokio::process::Command::new("prlimit");
+        prlimit.args(["--pid", &pid.to_string(), &format!("--as={limit}:{limit}")]);
+        let status = prlimit.status().await.context("running prlimit, of util-linux")?;
+        anyhow::ensure!(status.success(), "prlimit: {status}");
+        Ok(())
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.name == name)
+    }
+
     /// Sends one a signal and leaves it where it is.
     pub fn signal(&self, name: &str, signal: Signal) -> anyhow::Result<()> {
         let member = self.members.iter().find(|member| member.name == name);
@@ -133,7 +193,10 @@ impl Fleet {
         for at in (0..self.members.len()).rev() {
             let ended = self.members.get_mut(at).map(|member| member.host.ended()).transpose()?;
             if let Some(Some(status)) = ended {
-                let name = self.take(at)?.name;
+                let Member { name, may_end, .. } = self.take(at)?;
+                if may_end {
+                    continue;
+                }
                 self.faults.push(format!("{name} ended by itself with {status}"));
                 self.start()?;
             }

@@ -59,6 +59,18 @@ impl Letters {
     }
 }
 
+/// Has the topic refuse every letter for its size.
+pub async fn refuse(job: &mut Job) -> anyhow::Result<()> {
+    job.broker()?.set_topic(DEAD_LETTERS, LIMIT, NOTHING).await?;
+    until("the dead letter topic refuses", || async { Ok(!takes_a_letter(job).await) }).await
+}
+
+/// Has it take letters again.
+pub async fn take_again(job: &mut Job) -> anyhow::Result<()> {
+    job.broker()?.set_topic(DEAD_LETTERS, LIMIT, ENOUGH).await?;
+    until("the dead letter topic takes letters", || async { Ok(takes_a_letter(job).await) }).await
+}
+
 /// Creates the topic again.
 pub async fn bring_back(job: &mut Job) -> anyhow::Result<()> {
     let broker: &Broker = job.broker()?;
@@ -67,8 +79,7 @@ pub async fn bring_back(job: &mut Job) -> anyhow::Result<()> {
     until("the dead letter topic is gone", || async { Ok(!broker.knows_topic(DEAD_LETTERS)?) })
         .await?;
     broker.create_topic(DEAD_LETTERS, 1).await?;
-    broker.set_topic(DEAD_LETTERS, LIMIT, ENOUGH).await?;
-    until("the dead letter topic takes letters", || async { Ok(takes_a_letter(job).await) }).await
+    take_again(job).await
 }
 
 async fn takes_a_letter(job: &Job) -> bool {

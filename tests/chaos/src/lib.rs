@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fleet;
 pub mod kind;
 pub mod letters;
+pub mod operator;
 pub mod options;
 pub mod report;
 pub mod run;

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
 use crate::audit;
+use crate::kind::{Kind, Named};
 
 /// Faults of every kind against hosts between a real broker and a real engine; then every record is
 /// counted by partition and offset.
@@ -27,6 +28,19 @@ pub struct Options {
     /// How the members of the group share the partitions.
     #[arg(long, value_enum, default_value_t = Protocol::Cooperative)]
     pub protocol: Protocol,
+    /// Only these kinds of faults, comma-separated; `quick` for all of the short run among the tests.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub only: Vec<Named>,
+    /// None of these kinds of faults, comma-separated.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub without: Vec<Named>,
+    /// In at_least_once too, the table remembers deduplication tokens.
+    #[arg(long)]
+    pub window: bool,
+    /// In exactly_once: the table has no column for tokens, so that the hosts pause where they
+    /// cannot tell whether rows landed.
+    #[arg(long)]
+    pub no_token_column: bool,
     /// Records produced each second.
     #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub per_second: u64,
@@ -93,7 +107,46 @@ impl Options {
             self.mode == Mode::ExactlyOnce || self.control != Some(Control::NoPlan),
             "--control no-plan shows what exactly_once is for: it needs --mode exactly_once"
         );
+        anyhow::ensure!(
+            self.mode == Mode::ExactlyOnce || !self.no_token_column,
+            "--no-token-column is about --mode exactly_once"
+        );
+        for kind in self.only.iter().flat_map(|named| &named.0) {
+            let is_alone = self.only.len() == 1 && self.only.iter().all(|named| named.0.len() == 1);
+            anyhow::ensure!(
+                !is_alone || self.suits(*kind),
+                "`{}` is nothing for this mode",
+                kind.name()
+            );
+        }
+        anyhow::ensure!(!self.kinds().is_empty(), "no kind of fault is left");
         Ok(())
+    }
+
+    /// Whether a kind can strike, and the promise be kept.
+    fn suits(&self, kind: Kind) -> bool {
+        match kind {
+            // A table that takes another's place has not seen its tokens.
+            Kind::TablesExchanged => self.mode == Mode::AtLeastOnce,
+            // Without tokens INSERTs go through the server's queue, whose answers count no rows, and
+            // nothing is looked up.
+            Kind::SuccessOfNothing
+            | Kind::SuccessInPart
+            | Kind::PartsReadSlow
+            | Kind::RowsReadSlow => self.window() > 0,
+            _ => true,
+        }
+    }
+
+    /// The kinds of faults that are to strike.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let is_in = |named: &[Named], kind: &Kind| named.iter().any(|named| named.0.contains(kind));
+        let is_wanted = |kind: &&Kind| {
+            self.suits(**kind)
+                && (self.only.is_empty() || is_in(&self.only, kind))
+                && !is_in(&self.without, kind)
+        };
+        Kind::ALL.iter().filter(is_wanted).copied().collect()
     }
 
     /// The variables that make the hosts promise it; none for the default of the host.
@@ -110,16 +163,22 @@ impl Options {
     /// The variable METADATA_COLUMNS of the hosts: with the column for tokens where they plan.
     pub fn metadata_columns(&self) -> String {
         let is_planned = self.mode == Mode::ExactlyOnce && self.control != Some(Control::NoPlan);
-        let token = if is_planned { ",token=token" } else { "" };
+        let token = if is_planned && !self.no_token_column { ",token=token" } else { "" };
         format!("{}{token}", audit::METADATA)
     }
 
     /// The settings that the table must have for it.
-    pub fn table_settings(&self) -> &'static str {
-        match self.mode {
-            Mode::AtLeastOnce => "",
-            Mode::ExactlyOnce => "SETTINGS non_replicated_deduplication_window = 100000",
+    pub fn table_settings(&self) -> String {
+        match self.window() {
+            0 => String::new(),
+            tokens => format!("SETTINGS non_replicated_deduplication_window = {tokens}"),
         }
+    }
+
+    /// How many deduplication tokens the table remembers.
+    pub fn window(&self) -> u32 {
+        let is_asked = self.window || self.mode == Mode::ExactlyOnce;
+        if is_asked { 100_000 } else { 0 }
     }
 
     /// Whether a record that landed twice breaks the promise.
@@ -150,6 +209,22 @@ mod tests {
             assert!(parse(taken).unwrap().check().is_ok(), "{taken:?}");
         }
         assert!(parse(&["--minutes", "0"]).is_err());
+        assert!(parse(&["--no-token-column"]).unwrap().check().is_err());
+    }
+
+    #[test]
+    fn kinds_are_chosen_by_name_and_by_what_suits_the_mode() {
+        let kinds = |arguments: &[&str]| parse(arguments).unwrap().kinds();
+        let all = kinds(&[]);
+        assert!(all.contains(&Kind::TablesExchanged) && !all.contains(&Kind::SuccessOfNothing));
+        assert!(kinds(&["--window"]).contains(&Kind::SuccessOfNothing));
+        let exact = kinds(&["--mode", "exactly_once", "--without", "disk_full,host_killed"]);
+        assert_eq!(exact.len(), Kind::ALL.len() - 3);
+        let two = kinds(&["--only", "disk_full,host_killed"]);
+        assert_eq!(two, [Kind::DiskFull, Kind::HostKilled]);
+        assert!(kinds(&["--only", "quick"]).len() > 29);
+        assert!(parse(&["--only", "success_in_part"]).unwrap().check().is_err());
+        assert!(parse(&["--only", "nonsense"]).is_err());
     }
 
     #[test]

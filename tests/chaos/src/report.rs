@@ -8,7 +8,7 @@ use crate::audit::Audit;
 use crate::kind::Kind;
 use crate::options::{Control, Mode, Options, Protocol};
 
-/// Fewer kinds of faults than this were no chaos.
+/// Fewer kinds of faults than this were no chaos, unless fewer were asked for.
 const FEWEST_KINDS: usize = 12;
 
 /// The last line of stdout.
@@ -29,6 +29,8 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u64>,
     /// How many kinds that are.
     pub kinds: usize,
+    /// Kinds that were begun at least twice and struck nothing.
+    pub missed: Vec<Kind>,
     /// Rounds of faults.
     pub rounds: usize,
     /// Records that Kafka acknowledged.
@@ -47,7 +49,8 @@ pub struct Report {
 impl Report {
     /// Why the run fails; nothing, if it passes.
     pub fn failures(&self, options: &Options) -> Vec<String> {
-        let Audit { lost, doubled, wrong, unsettled, .. } = self.audit;
+        let Audit { lost, doubled, wrong, changed, stuck, letters_wrong, unsettled, .. } =
+            self.audit;
         let mut failures = self.troubles.clone();
         let mut unless = |is_fine: bool, text: String| {
             if !is_fine {
@@ -57,14 +60,20 @@ impl Report {
         unless(lost == 0, format!("{lost} records are lost"));
         let may_double = !options.forbids_doubles();
         unless(may_double || doubled == 0, format!("{doubled} rows too many"));
-        unless(wrong == 0, format!("{wrong} rows or dead letters should not be there"));
+        unless(wrong == 0, format!("{wrong} rows should not be there"));
+        unless(changed == 0, format!("{changed} rows have other values than their records"));
+        unless(stuck == 0, format!("{stuck} partitions were stuck while nothing was wrong"));
+        unless(letters_wrong == 0, format!("{letters_wrong} dead letters should not be there"));
         unless(unsettled == 0, format!("{unsettled} records were left uncommitted"));
         unless(self.records > 0, "no record was produced".to_owned());
         let kinds = self.kinds;
         unless(
-            kinds >= FEWEST_KINDS,
+            kinds >= FEWEST_KINDS.min(options.kinds().len()),
             format!("{kinds} kinds of faults are too few to mean anything: raise --minutes"),
         );
+        for kind in &self.missed {
+            unless(false, format!("{} was begun several times and struck nothing", kind.name()));
+        }
         failures
     }
 }
@@ -86,6 +95,7 @@ mod tests {
             minutes: 2.0,
             kinds: faults.len(),
             faults,
+            missed: Vec::new(),
             rounds: 6,
             records: 1_000,
             audit,
@@ -102,6 +112,10 @@ mod tests {
         assert_eq!(failures(Audit { doubled: 7, letters_doubled: 3, ..Audit::default() }, 29), 0);
         assert_eq!(failures(Audit { lost: 1, wrong: 1, ..Audit::default() }, 29), 2);
         assert_eq!(failures(Audit::default(), 11), 1);
+        let odd = Audit { changed: 1, stuck: 1, letters_wrong: 1, ..Audit::default() };
+        assert_eq!(failures(odd, 29), 3);
+        let missed = Report { missed: vec![Kind::DiskFull], ..report(Audit::default(), 29) };
+        assert_eq!(missed.failures(&options).len(), 1);
         let exact = Options { mode: Mode::ExactlyOnce, ..options.clone() };
         let doubled = report(Audit { doubled: 1, ..Audit::default() }, 29);
         assert_eq!(doubled.failures(&exact), ["1 rows too many"]);
@@ -112,7 +126,7 @@ mod tests {
         let line = serde_json::to_string(&report(Audit::default(), 2)).unwrap();
         assert_eq!(
             line,
-            r#"{"seed":1,"mode":"at_least_once","protocol":"cooperative","control":null,"minutes":2.0,"faults":{"broker_stopped":1,"broker_killed":1},"kinds":2,"rounds":6,"records":1000,"lost":0,"doubled":0,"wrong":0,"letters_doubled":0,"unsettled":0,"worst_recovery_seconds":1.5,"troubles":[]}"#
+            r#"{"seed":1,"mode":"at_least_once","protocol":"cooperative","control":null,"minutes":2.0,"faults":{"broker_stopped":1,"broker_killed":1},"kinds":2,"missed":[],"rounds":6,"records":1000,"lost":0,"doubled":0,"wrong":0,"changed":0,"stuck":0,"letters_wrong":0,"letters_doubled":0,"unsettled":0,"worst_recovery_seconds":1.5,"troubles":[]}"#
         );
     }
 }

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sluicegate_tests::{Broker, GROUP, Job, TABLE, TOPIC};
+use sluicegate_tests::{Broker, GROUP, Job, Preload, TABLE, TOPIC};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::audit::{self, Audit, Found};
+use crate::audit::{self, Audit, Expected, Found};
 use crate::events::Events;
 use crate::faults::Field;
 use crate::fleet::Fleet;
+use crate::kind::Kind;
 use crate::options::{Control, Options};
 use crate::report::Report;
 use crate::schedule::{Round, Schedule, Step};
@@ -18,7 +19,7 @@ use crate::stream::{PARTITIONS, Stream};
 use crate::trail;
 
 /// How long hosts may take to catch up when nothing is wrong any more.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// How long a fault waits at the end of its round for a host to meet it.
 const MEETING: Duration = Duration::from_secs(20);
 /// How often the committed offsets are looked at.
@@ -29,19 +30,35 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let events = Events::new(folder)?;
     let partitions = u32::try_from(PARTITIONS)?;
     let table = format!("CREATE TABLE {TABLE} {}{}", audit::COLUMNS, options.table_settings());
-    let mut job = Job::on_broker(Broker::start().await?, &table, partitions)
+    let (disk, clocks) = (Preload::build()?, Preload::build()?);
+    let mut stack = sluicegate_tests::stack_options()?;
+    for (name, value) in disk.variables() {
+        stack = stack.with_variable(name, &value);
+    }
+    // Partitions that are added are noticed within a second.
+    let properties =
+        format!("{},topic.metadata.refresh.interval.ms=1000", options.protocol.properties());
+    let mut job = Job::on_broker_with(Broker::start().await?, stack, &table, partitions)
         .await?
         .with("METADATA_COLUMNS", &options.metadata_columns())
-        .with("KAFKA_PROPERTIES", options.protocol.properties())
+        .with("KAFKA_PROPERTIES", &properties)
         .with("SHUTDOWN_TIMEOUT_MS", "5000");
+    for (name, value) in clocks.variables() {
+        job = job.with(name, &value);
+    }
+    // Old records are kept; dead letters are kept as long as Kafka does unless told.
+    job.broker()?.set_topic(TOPIC, "retention.ms", "-1").await?;
     // The view that throws writes to it.
     job.query("CREATE TABLE thrown (x UInt8) ENGINE = Null").await?;
     for (name, value) in options.variables() {
         job = job.with(name, value);
     }
-    let fleet = Fleet::new(job.environment.clone(), folder);
-    let mut field = Field::new(job, fleet, events);
-    let report = play(&mut field, options, folder).await;
+    let mut fleet = Fleet::new(job.environment.clone(), folder);
+    fleet.fill()?;
+    let stream = Stream::start(job.kafka(), options.per_second)?;
+    let all = (job, fleet, stream.remote());
+    let mut field = Field::new(all, events, options.window(), (disk, clocks));
+    let report = play(&mut field, stream, options, folder).await;
     let broker_log = field.job.broker()?.log();
     if let Err(error) = std::fs::copy(broker_log, folder.join("broker.log")) {
         eprintln!("the broker's log is not kept: {error}");
@@ -49,18 +66,21 @@ pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     report
 }
 
-async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Result<Report> {
-    field.fleet.fill()?;
-    let stream = Stream::start(field.job.kafka(), options.per_second)?;
+async fn play(
+    field: &mut Field,
+    stream: Stream,
+    options: &Options,
+    folder: &Path,
+) -> anyhow::Result<Report> {
     let mut troubles = Vec::new();
-    let (mut worst, mut rounds) = (Duration::ZERO, 0);
+    let (mut worst, mut rounds, mut stuck) = (Duration::ZERO, 0, 0);
     // The first records committed: from here on a silence is a fault's.
     until_committed(field, &[1; PARTITIONS]).await?;
     if options.control == Some(Control::EarlyCommit) {
         commit_early(field, &stream).await?;
     }
     let started = Instant::now();
-    for round in Schedule::new(options.seed) {
+    for round in Schedule::new(options.seed, &options.kinds()) {
         if started.elapsed() >= options.duration() || stream.is_broken() {
             break;
         }
@@ -68,7 +88,12 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
         field.events.tell(&format!("round {rounds}"));
         play_round(field, &round).await?;
         match until_committed(field, &stream.acknowledged()).await {
-            Ok(recovery) => {
+            Ok(Progress::Behind(partitions)) => {
+                stuck = partitions;
+                troubles.push(format!("{partitions} partitions are stuck after round {rounds}"));
+                break;
+            }
+            Ok(Progress::CaughtUp(recovery)) => {
                 worst = worst.max(recovery);
                 field.events.tell(&format!("caught up after {:.1} s", recovery.as_secs_f64()));
             }
@@ -78,18 +103,23 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
             }
         }
     }
-    let ends = tokio::task::spawn_blocking(|| stream.stop()).await??;
-    if let Err(error) = until_committed(field, &ends).await {
-        troubles.push(format!("at the end: {error:#}"));
+    let (ends, marked) = tokio::task::spawn_blocking(|| stream.stop()).await??;
+    match until_committed(field, &ends).await {
+        Ok(Progress::Behind(partitions)) => stuck = stuck.max(partitions),
+        Ok(Progress::CaughtUp(_)) => {}
+        Err(error) => troubles.push(format!("at the end: {error:#}")),
     }
     field.fleet.stop_all().await?;
+    sleep_until(field.late_until).await;
     field.events.tell("all hosts ended");
     field.letters.read(&field.job)?;
-    for (partition, end) in (0..).zip(ends) {
+    for (partition, end) in (0..).zip(&ends) {
         let kept = sluicegate_tests::end_offset(field.job.kafka(), TOPIC, partition)?;
-        anyhow::ensure!(kept == end, "the broker holds {kept} of {end} records of {partition}");
+        anyhow::ensure!(kept == *end, "the broker holds {kept} of {end} records of {partition}");
     }
-    let audit = Audit::of(&field.job, &field.letters, &ends).await.context("the audit")?;
+    let expected = Expected { ends, marked, narrowed_ms: field.narrowed_ms };
+    let mut audit = Audit::of(&field.job, &field.letters, &expected).await.context("the audit")?;
+    audit.stuck = i64::try_from(stuck)?;
     let is_told = |found: &&Found| found.is_lost() || options.forbids_doubles();
     let found: Vec<&Found> = audit.found.iter().filter(is_told).collect();
     for line in trail::of(&found, field.job.kafka(), folder, &field.events) {
@@ -103,9 +133,10 @@ async fn play(field: &mut Field, options: &Options, folder: &Path) -> anyhow::Re
         control: options.control,
         minutes: options.minutes,
         kinds: field.done.len(),
+        missed: missed(field),
         faults: std::mem::take(&mut field.done),
         rounds,
-        records: ends.iter().sum(),
+        records: expected.ends.iter().sum(),
         audit,
         worst_recovery_seconds: (worst.as_secs_f64() * 10.0).round() / 10.0,
         troubles,
@@ -137,22 +168,33 @@ async fn play_round(field: &mut Field, round: &Round) -> anyhow::Result<()> {
     field.mend_the_unmet(MEETING).await
 }
 
-/// Waits until the group has committed up to these offsets, and returns how long that took.
-async fn until_committed(field: &mut Field, ends: &[i64; PARTITIONS]) -> anyhow::Result<Duration> {
+/// Kinds that were begun more than once and never struck.
+fn missed(field: &Field) -> Vec<Kind> {
+    let begun = field.begun_so_far.iter().filter(|(_, times)| **times > 1);
+    begun.map(|(kind, _)| *kind).filter(|kind| !field.done.contains_key(kind)).collect()
+}
+
+/// How far the group has come.
+enum Progress {
+    /// It has committed all, after so long.
+    CaughtUp(Duration),
+    /// So many partitions are behind after minutes in which nothing was wrong.
+    Behind(usize),
+}
+
+/// Waits until the group has committed up to these offsets.
+async fn until_committed(field: &mut Field, ends: &[i64]) -> anyhow::Result<Progress> {
     let started = Instant::now();
     loop {
-        // A broker that has just started may know no coordinator of the group.
-        let committed = tokio::task::block_in_place(|| field.job.committed());
-        let is_there = |committed: &Vec<i64>| {
-            committed.len() == ends.len() && committed.iter().zip(ends).all(|(at, end)| at >= end)
-        };
-        if committed.as_ref().is_ok_and(is_there) {
-            return Ok(started.elapsed());
+        let behind = field.behind(ends);
+        match behind {
+            Ok(0) => return Ok(Progress::CaughtUp(started.elapsed())),
+            Ok(behind) if started.elapsed() > PATIENCE => return Ok(Progress::Behind(behind)),
+            Err(error) if started.elapsed() > PATIENCE => {
+                return Err(error.context("asking what is committed"));
+            }
+            _ => {}
         }
-        anyhow::ensure!(
-            started.elapsed() < PATIENCE,
-            "committed {committed:?} of {ends:?} after {PATIENCE:?} in which nothing was wrong"
-        );
         field.fleet.look().await?;
         sleep(LOOK).await;
     }
