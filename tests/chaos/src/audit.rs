@@ -17,7 +17,7 @@ const MOST_NOT_THERE: usize = 100_000;
 
 /// The table: a record's own partition and number, two values that follow from them, the place that
 /// Kafka gave it, and the token that its row came under where that was planned. An expression, a
-/// constraint and an index refuse some values, and what Kafka has in one partition is in two.
+/// constraint and an index refuse some values. What it is partitioned by follows.
 pub const COLUMNS: &str = "(p Int32, n Int64, note String, amount String, size Int64, \
                            value Float64 MATERIALIZED toFloat64(amount), \
                            kafka_partition Int32, kafka_offset Int64, \
@@ -25,7 +25,7 @@ pub const COLUMNS: &str = "(p Int32, n Int64, note String, amount String, size I
                            token LowCardinality(String), \
                            INDEX thrown_on throwIf(amount = 'nan', 'thrown on purpose') TYPE minmax, \
                            CONSTRAINT allowed CHECK amount != '-1') ENGINE = MergeTree \
-                           PARTITION BY (kafka_partition, n % 2) ORDER BY kafka_offset ";
+                           ORDER BY kafka_offset PARTITION BY ";
 /// The variable METADATA_COLUMNS that fills them.
 pub const METADATA: &str = "kafka_partition=partition,kafka_offset=offset";
 

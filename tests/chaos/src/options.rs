@@ -37,6 +37,10 @@ pub struct Options {
     /// In at_least_once too, the table remembers deduplication tokens.
     #[arg(long)]
     pub window: bool,
+    /// In exactly_once too, each INSERT goes into two partitions of the table. One of them that cannot
+    /// be published then makes the hosts pause, so such kinds are left out.
+    #[arg(long)]
+    pub two_partitions: bool,
     /// In exactly_once: the table has no column for tokens, so that the hosts pause where they
     /// cannot tell whether rows landed.
     #[arg(long)]
@@ -128,6 +132,10 @@ impl Options {
         match kind {
             // A table that takes another's place has not seen its tokens.
             Kind::TablesExchanged => self.mode == Mode::AtLeastOnce,
+            // Half of an INSERT has landed, and its token is used up: the hosts pause.
+            Kind::PublishKilled | Kind::PublishFails => {
+                self.mode == Mode::AtLeastOnce || !self.two_partitions
+            }
             // Without tokens INSERTs go through the server's queue, whose answers count no rows, and
             // nothing is looked up.
             Kind::SuccessOfNothing
@@ -165,6 +173,16 @@ impl Options {
         let is_planned = self.mode == Mode::ExactlyOnce && self.control != Some(Control::NoPlan);
         let token = if is_planned && !self.no_token_column { ",token=token" } else { "" };
         format!("{}{token}", audit::METADATA)
+    }
+
+    /// What the table is partitioned by: where it is by more than Kafka's partition, an INSERT goes
+    /// into several partitions.
+    pub fn partition_key(&self) -> &'static str {
+        if self.has_two_partitions() { "(kafka_partition, n % 2)" } else { "kafka_partition" }
+    }
+
+    fn has_two_partitions(&self) -> bool {
+        self.two_partitions || self.mode == Mode::AtLeastOnce
     }
 
     /// The settings that the table must have for it.

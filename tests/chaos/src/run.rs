@@ -29,7 +29,12 @@ const LOOK: Duration = Duration::from_millis(200);
 pub async fn run(options: &Options, folder: &Path) -> anyhow::Result<Report> {
     let events = Events::new(folder)?;
     let partitions = u32::try_from(PARTITIONS)?;
-    let table = format!("CREATE TABLE {TABLE} {}{}", audit::COLUMNS, options.table_settings());
+    let table = format!(
+        "CREATE TABLE {TABLE} {}{} {}",
+        audit::COLUMNS,
+        options.partition_key(),
+        options.table_settings()
+    );
     let (disk, clocks) = (Preload::build()?, Preload::build()?);
     let mut stack = sluicegate_tests::stack_options()?;
     for (name, value) in disk.variables() {
