@@ -26,6 +26,7 @@ mod plugin_author;
 mod proof;
 mod real_input;
 mod refused;
+mod rights;
 mod schema;
 mod source;
 mod start;

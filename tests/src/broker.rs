@@ -1,4 +1,5 @@
-//! A real Apache Kafka broker: one node that is its own controller, on free loopback ports.
+//! Real Apache Kafka brokers, on free loopback ports: one node that is its own controller, or a cluster
+//! of such.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -49,14 +50,38 @@ group.consumer.min.heartbeat.interval.ms=100
 group.consumer.heartbeat.interval.ms=500
 group.consumer.min.session.timeout.ms=1000
 group.consumer.session.timeout.ms=3000
+log.retention.check.interval.ms=1000
+log.initial.task.delay.ms=1000
+log.cleaner.backoff.ms=500
 ";
+
+/// Beside [`PROPERTIES`], which they overrule, in a cluster: what is acknowledged outlives one node, and a
+/// dead node is noticed within seconds.
+const OF_CLUSTER: &str = "\
+offsets.topic.replication.factor=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+min.insync.replicas=2
+broker.heartbeat.interval.ms=300
+broker.session.timeout.ms=2000
+controller.quorum.election.timeout.ms=500
+controller.quorum.fetch.timeout.ms=1000
+replica.lag.time.max.ms=5000
+";
+
+/// How many nodes a cluster has.
+pub const NODES: usize = 3;
 
 /// A running broker. Dropping it kills it and removes its data.
 pub struct Broker {
     folder: TempDir,
     jars: PathBuf,
+    /// Of this node alone.
+    own_address: String,
+    /// Of every node.
     address: String,
     secure_address: String,
+    replicas: i32,
     process: Option<Child>,
 }
 
@@ -80,13 +105,57 @@ impl Broker {
         let secure_address = format!("localhost:{}", ports[2]);
         let properties = properties(folder.path(), ports, security) + lines;
         std::fs::write(folder.path().join("server.properties"), properties)?;
-        let mut broker = Self { folder, jars, address, secure_address, process: None };
+        let own_address = address.clone();
+        let (replicas, process) = (1, None);
+        let mut broker =
+            Self { folder, jars, own_address, address, secure_address, replicas, process };
         broker.format(security).await?;
         broker.restart().await?;
         Ok(broker)
     }
 
-    /// `127.0.0.1:PORT`, without encryption.
+    /// Starts a cluster of [`NODES`], each of them broker and controller, on topics of as many replicas.
+    /// Each knows the addresses of all.
+    pub async fn start_cluster() -> anyhow::Result<Vec<Self>> {
+        let jars = crate::path_of("SLUICEGATE_KAFKA_JARS")?;
+        let ports: Vec<[u16; 3]> = free_ports_of(NODES)?;
+        let every = |one: fn(usize, &[u16; 3]) -> String| {
+            let texts: Vec<String> =
+                ports.iter().enumerate().map(|(at, ports)| one(at, ports)).collect();
+            texts.join(",")
+        };
+        let address = every(|_, [plain, ..]| format!("127.0.0.1:{plain}"));
+        let voters = every(|at, [_, controller, _]| format!("{}@127.0.0.1:{controller}", at + 1));
+        let security = BrokerSecurity::default();
+        let mut nodes = Vec::new();
+        for (at, ports) in ports.iter().enumerate() {
+            let folder = tempfile::tempdir()?;
+            let mut text = properties(folder.path(), *ports, &security);
+            // The last line of a name counts.
+            text.push_str(OF_CLUSTER);
+            let _infallible =
+                writeln!(text, "node.id={}\ncontroller.quorum.voters={voters}", at + 1);
+            std::fs::write(folder.path().join("server.properties"), text)?;
+            let mut node = Self {
+                folder,
+                jars: jars.clone(),
+                own_address: format!("127.0.0.1:{}", ports[0]),
+                address: address.clone(),
+                secure_address: String::new(),
+                replicas: i32::try_from(NODES)?,
+                process: None,
+            };
+            node.format(&security).await?;
+            node.spawn()?;
+            nodes.push(node);
+        }
+        for node in &mut nodes {
+            node.until_up().await?;
+        }
+        Ok(nodes)
+    }
+
+    /// `127.0.0.1:PORT`, without encryption; of every node, where there are several.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -98,10 +167,19 @@ impl Broker {
 
     /// Starts the broker again on its data and its port, and waits until it answers.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.spawn()?;
+        self.until_up().await
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut java = self.java("kafka.Kafka");
         java.stdout(log.try_clone()?).stderr(log);
         self.process = Some(java.spawn().context("starting the broker")?);
+        Ok(())
+    }
+
+    async fn until_up(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.ask().await {
             ensure!(Instant::now() < deadline, "{error:#}: {}", self.tail());
@@ -129,7 +207,8 @@ impl Broker {
 
     /// Creates a topic.
     pub async fn create_topic(&self, name: &str, partitions: u32) -> anyhow::Result<()> {
-        let topic = NewTopic::new(name, i32::try_from(partitions)?, TopicReplication::Fixed(1));
+        let topic =
+            NewTopic::new(name, i32::try_from(partitions)?, TopicReplication::Fixed(self.replicas));
         let results = self.admin()?.create_topics([&topic], &AdminOptions::new()).await?;
         for result in results {
             result.map_err(|(topic, code)| anyhow::anyhow!("creating {topic}: {code}"))?;
@@ -196,9 +275,22 @@ impl Broker {
 
     /// Sets a property of a topic; its other properties go back to their defaults.
     pub async fn set_topic(&self, name: &str, property: &str, value: &str) -> anyhow::Result<()> {
-        let config = AlterConfig::new(ResourceSpecifier::Topic(name)).set(property, value);
+        self.set_topic_to(name, &[(property, value)]).await
+    }
+
+    /// Sets these properties of a topic; its others go back to their defaults.
+    pub async fn set_topic_to(
+        &self,
+        name: &str,
+        properties: &[(&str, &str)],
+    ) -> anyhow::Result<()> {
+        let mut config = AlterConfig::new(ResourceSpecifier::Topic(name));
+        for (property, value) in properties {
+            config = config.set(property, value);
+        }
         for result in self.admin()?.alter_configs([&config], &AdminOptions::new()).await? {
-            result.map_err(|(_, code)| anyhow::anyhow!("setting {property} of {name}: {code}"))?;
+            result
+                .map_err(|(_, code)| anyhow::anyhow!("setting {properties:?} of {name}: {code}"))?;
         }
         Ok(())
     }
@@ -215,7 +307,7 @@ impl Broker {
 
     async fn ask(&self) -> anyhow::Result<()> {
         let client: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &self.address)
+            .set("bootstrap.servers", &self.own_address)
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Emerg)
             .create()?;
         let asked = tokio::task::spawn_blocking(move || {
@@ -306,10 +398,17 @@ fn properties(folder: &Path, ports: [u16; 3], security: &BrokerSecurity) -> Stri
 
 /// Ports that were free a moment ago.
 fn free_ports() -> anyhow::Result<[u16; 3]> {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0"));
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(listeners) {
-        *port = listener?.local_addr()?.port();
-    }
-    Ok(ports)
+    free_ports_of(1)?.pop().context("no ports")
+}
+
+fn free_ports_of(nodes: usize) -> anyhow::Result<Vec<[u16; 3]>> {
+    // All are held until each is known, so that none comes twice.
+    let listeners: Vec<[TcpListener; 3]> = (0..nodes)
+        .map(|_| {
+            let bind = || TcpListener::bind("127.0.0.1:0");
+            Ok([bind()?, bind()?, bind()?])
+        })
+        .collect::<std::io::Result<_>>()?;
+    let port = |listener: &TcpListener| anyhow::Ok(listener.local_addr()?.port());
+    listeners.iter().map(|[a, b, c]| Ok([port(a)?, port(b)?, port(c)?])).collect()
 }

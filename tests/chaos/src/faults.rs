@@ -178,6 +178,14 @@ impl Field {
             Kind::EngineKilled => self.job.end_clickhouse(Signal::SIGKILL).await?,
             Kind::DeadLettersDeleted => self.letters.take_away(&mut self.job).await?,
             Kind::DeadLettersRefused => letters::refuse(&mut self.job).await?,
+            Kind::RecordsOld => {
+                self.records.set_old(true);
+                // The first letter of the new topic is of an old record: Kafka deletes a segment by its
+                // newest timestamp.
+                self.letters.take_away(&mut self.job).await?;
+                sleep(Duration::from_secs(2)).await;
+                letters::bring_back(&mut self.job).await?;
+            }
             Kind::PublishKilled => return self.kill_at_publishing().await,
             Kind::PublishFails => self.disk.ask(Ask::PublishFails)?,
             Kind::DiskFull => self.disk.ask(Ask::DiskFull)?,
@@ -241,7 +249,6 @@ impl Field {
         self.records.mark(match kind {
             Kind::RecordsRefused => Mark::Refused,
             Kind::RecordsRefusedInPart => Mark::RefusedInPart,
-            Kind::RecordsOld => Mark::Old,
             _ => Mark::Trap,
         });
         if kind != Kind::RecordsTrap {
@@ -295,6 +302,10 @@ impl Field {
             Kind::PublishKilled | Kind::TopicGrows => Ok(()),
             Kind::PublishFails => self.disk.take_back(Ask::PublishFails),
             Kind::DiskFull => self.disk.take_back(Ask::DiskFull),
+            Kind::RecordsOld => {
+                self.records.set_old(false);
+                Ok(())
+            }
             Kind::DeadLettersDeleted => letters::bring_back(&mut self.job).await,
             Kind::DeadLettersRefused => letters::take_again(&mut self.job).await,
             Kind::HostAdded => self.fleet.stop(0).map(drop),

@@ -79,6 +79,8 @@ kinds! {
     PublishKilled "publish_killed" Servers Slow 4_000;
     /// The source topic gets a partition more.
     TopicGrows "topic_grows" Servers Slow 1_000;
+    /// The dead letter topic is empty, and records come whose timestamps are older than it keeps them.
+    RecordsOld "records_old" Servers Slow 3_000;
     /// INSERTs are refused for what an operator must mend.
     OperatorErrors "operator_errors" Answers Quick 1_000;
     /// INSERTs are refused for a table that is not what the plan says.
@@ -172,8 +174,6 @@ kinds! {
     RecordsRefusedInPart "records_refused_in_part" Records Slow 2_000;
     /// Records that a plugin fails on, where a host has it.
     RecordsTrap "records_trap" Records Slow 2_000;
-    /// Records whose timestamps are older than the retention of the dead letter topic.
-    RecordsOld "records_old" Records Slow 2_000;
 }
 
 impl Kind {

@@ -28,7 +28,7 @@ pub const BAD_AT: i64 = 50;
 const MARKED_EVERY: i64 = 400;
 /// The same of a mark that is to be in every INSERT.
 const LARGE_EVERY: i64 = 8;
-/// How old records are under [`Mark::Old`], in milliseconds: longer than a topic keeps them.
+/// How old records are that are to be old, in milliseconds: longer than a topic keeps them.
 const OLD_MS: i64 = 10 * 24 * 60 * 60 * 1_000;
 
 /// What `amount` holds where ClickHouse alone refuses the record: no number, one that a constraint
@@ -64,8 +64,6 @@ pub enum Mark {
     Trap,
     /// `size` is too large for an Int8.
     Large,
-    /// All have timestamps of long ago.
-    Old,
 }
 
 /// Where a marked record must end.
@@ -101,6 +99,11 @@ impl Remote {
         *lock(&self.0.mark) = mark;
     }
 
+    /// Gives records timestamps of long ago, or of now.
+    pub fn set_old(&self, is_old: bool) {
+        self.0.is_old.store(is_old, Ordering::Release);
+    }
+
     /// How many records were odd so far.
     pub fn odd(&self) -> usize {
         self.0.odd.load(Ordering::Acquire)
@@ -128,6 +131,7 @@ struct Shared {
     acknowledged: [AtomicI64; MOST_PARTITIONS],
     partitions: AtomicUsize,
     mark: Mutex<Mark>,
+    is_old: AtomicBool,
     odd: AtomicUsize,
     marked: Mutex<Marked>,
     is_stopped: AtomicBool,
@@ -198,23 +202,21 @@ impl Shared {
         lock(&self.trouble)
     }
 
-    /// The payload of a record, as it is marked at the moment; and whether it is to be old.
-    fn payload(&self, partition: i32, number: i64) -> (String, bool) {
+    /// The payload of a record, as it is marked at the moment.
+    fn payload(&self, partition: i32, number: i64) -> String {
         let mark = *lock(&self.mark);
         let every = if mark == Mark::Large { LARGE_EVERY } else { MARKED_EVERY };
         let is_marked = !is_bad(number) && number % every == 1;
         let fate = match mark {
             Mark::Refused | Mark::RefusedInPart => Fate::Letter,
             Mark::Trap | Mark::Large => Fate::Either,
-            Mark::Plain | Mark::Old => {
-                return (record(partition, number, Mark::Plain), mark == Mark::Old);
-            }
+            Mark::Plain => return record(partition, number, Mark::Plain),
         };
         if !is_marked {
-            return (record(partition, number, Mark::Plain), false);
+            return record(partition, number, Mark::Plain);
         }
         lock(&self.marked).insert((partition, number), fate);
-        (record(partition, number, mark), false)
+        record(partition, number, mark)
     }
 }
 
@@ -232,7 +234,8 @@ fn produce(
             let index = turn % shared.partitions.load(Ordering::Acquire);
             let partition = i32::try_from(index)?;
             let number = numbers.get_mut(index).context("too many partitions")?;
-            let (payload, is_old) = shared.payload(partition, *number);
+            let payload = shared.payload(partition, *number);
+            let is_old = shared.is_old.load(Ordering::Acquire);
             let record = BaseRecord::<(), str>::to(TOPIC).partition(partition).payload(&payload);
             let record = if is_old { record.timestamp(long_ago()) } else { record };
             match producer.send(record) {
@@ -295,7 +298,7 @@ fn record(partition: i32, number: i64, mark: Mark) -> String {
         Mark::Refused => forbidden.to_owned(),
         Mark::RefusedInPart => thrown_on.to_owned(),
         Mark::Large => format!("{amount}.5"),
-        Mark::Plain | Mark::Trap | Mark::Old => amount.to_string(),
+        Mark::Plain | Mark::Trap => amount.to_string(),
     };
     let size = if mark == Mark::Large { 300 } else { number % 100 };
     let act = if mark == Mark::Trap { "panic" } else { "" };

@@ -1,0 +1,63 @@
+//! Rights that are taken away for a while, by Kafka and by ClickHouse: the host waits, says for what, and
+//! loses nothing.
+
+use serde_json::json;
+use sluicegate_tests::Job;
+
+const TABLE: &str = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
+/// So many requests are refused.
+const TIMES: usize = 3;
+
+/// Nine records in ten are good.
+fn records() -> impl Iterator<Item = String> {
+    (0..200).map(|id| match id % 10 {
+        0 => format!(r#"{{"id":"no number {id}"}}"#),
+        _ => format!(r#"{{"id":{id}}}"#),
+    })
+}
+
+async fn revoked(api: &str, error: &str, is_exact: bool) -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    if is_exact {
+        job = job.exactly_once(1_000).await?;
+    }
+    job.produce(records()).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    job.stack.kafka_errors(api, &[error; TIMES]).await?;
+    job.produce(records()).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    let expected = (360, 40);
+    assert_eq!((ledger.landed, ledger.dead_lettered), expected, "{api}: {error}");
+    let rows = job.query("SELECT count(), uniqExact(id) FROM t").await?;
+    assert_eq!(rows, "360\t180", "{api}: {error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_right_to_read_is_revoked_and_granted_again() -> anyhow::Result<()> {
+    revoked("fetch", "TOPIC_AUTHORIZATION_FAILED", false).await
+}
+
+#[tokio::test]
+async fn the_right_to_commit_is_revoked_and_granted_again() -> anyhow::Result<()> {
+    revoked("offset_commit", "GROUP_AUTHORIZATION_FAILED", false).await?;
+    revoked("offset_commit", "GROUP_AUTHORIZATION_FAILED", true).await
+}
+
+#[tokio::test]
+async fn the_grant_to_insert_is_revoked_and_given_again() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    let kind = json!({"code": 497, "text": "default: Not enough privileges"});
+    let fault = json!({"match": "`t`", "times": 2, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce(records()).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "grant INSERT"]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (180, 20));
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "180\t180");
+    Ok(())
+}
