@@ -42,6 +42,8 @@ pub struct Field {
     pub done: BTreeMap<Kind, u64>,
     /// When the table's column was last narrowed, in milliseconds since 1970; 0 for never.
     pub narrowed_ms: i64,
+    /// Values that were cut between two of those times.
+    pub cut: i64,
     /// Until when INSERTs of before may arrive.
     pub late_until: Instant,
     /// How many tokens the table remembers.
@@ -81,6 +83,7 @@ impl Field {
             begun_so_far: BTreeMap::new(),
             done: BTreeMap::new(),
             narrowed_ms: 0,
+            cut: 0,
             late_until: Instant::now(),
             window,
             disk,
@@ -149,8 +152,7 @@ impl Field {
             self.answers.entry(kind).or_default().push(number);
         }
         if kind == Kind::ColumnNarrowed {
-            // What is under way lands first: a value that is cast by the ALTER itself is its operator's.
-            sleep(Duration::from_secs(1)).await;
+            // At once, so that they are in the INSERTs that are held: those under way have none.
             self.records.mark(Mark::Large);
         }
         if let Some(fault) = faults.first() {
@@ -277,6 +279,7 @@ impl Field {
             return Ok(());
         }
         if kind == Kind::ColumnNarrowed {
+            self.cut += operator::cut_since(&self.job, self.narrowed_ms).await?;
             self.narrowed_ms = operator::narrow(&self.job).await?;
         }
         if kind == Kind::InsertsLate {

@@ -101,6 +101,15 @@ pub async fn narrow(job: &Job) -> anyhow::Result<i64> {
     Ok(job.query("SELECT toUnixTimestamp64Milli(now64(3))").await?.parse()?)
 }
 
+/// How many values too large for an Int8 are not as they were sent, of rows that landed since.
+pub async fn cut_since(job: &Job, since_ms: i64) -> anyhow::Result<i64> {
+    let sql = format!(
+        "SELECT count() FROM {TABLE} WHERE endsWith(amount, '.5') AND size != 300 AND \
+         toUnixTimestamp64Milli(landed_at) > {since_ms}"
+    );
+    Ok(job.query(&sql).await?.parse()?)
+}
+
 /// Widens it again.
 pub async fn widen(job: &Job) -> anyhow::Result<()> {
     alter(job, "MODIFY COLUMN size Int64").await

@@ -125,6 +125,7 @@ async fn play(
     let expected = Expected { ends, marked, narrowed_ms: field.narrowed_ms };
     let mut audit = Audit::of(&field.job, &field.letters, &expected).await.context("the audit")?;
     audit.stuck = i64::try_from(stuck)?;
+    audit.changed += field.cut;
     let is_told = |found: &&Found| found.is_lost() || options.forbids_doubles();
     let found: Vec<&Found> = audit.found.iter().filter(is_told).collect();
     for line in trail::of(&found, field.job.kafka(), folder, &field.events) {
