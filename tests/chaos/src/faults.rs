@@ -9,6 +9,7 @@ use sluicegate_local::FaultKind;
 use sluicegate_tests::{Ask, GROUP, Job, Preload, TOPIC};
 use tokio::time::{Instant, sleep};
 
+use crate::consult::Consulted;
 use crate::events::Events;
 use crate::fleet::{self, Fleet};
 use crate::kind::{Kind, Place};
@@ -46,6 +47,7 @@ pub struct Field {
     pub cut: i64,
     /// Until when INSERTs of before may arrive.
     pub late_until: Instant,
+    consulted: Consulted,
     /// How many tokens the table remembers.
     window: u32,
     /// What the engine's disk does.
@@ -85,6 +87,7 @@ impl Field {
             narrowed_ms: 0,
             cut: 0,
             late_until: Instant::now(),
+            consulted: Consulted::default(),
             window,
             disk,
             clocks,
@@ -350,6 +353,15 @@ impl Field {
             sleep(Duration::from_millis(200)).await;
         }
         operator::widen(&self.job).await
+    }
+
+    /// Answers what hosts ask an operator, and restarts them with it.
+    pub async fn answer(&mut self) -> anyhow::Result<()> {
+        let answers = self.consulted.look(self.fleet.folder(), &self.job).await?;
+        let Some(answers) = answers else { return Ok(()) };
+        self.events.tell("an operator looked for rows, and restarts the hosts with the answers");
+        self.fleet.set("DELIVERY_ANSWERS", &answers);
+        self.fleet.restart_all()
     }
 
     /// Whether the group has committed up to these offsets.

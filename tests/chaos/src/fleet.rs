@@ -81,6 +81,24 @@ impl Fleet {
         Ok(name)
     }
 
+    /// The folder of the logs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sets a variable of the hosts that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Tells all to stop, and starts as many.
+    pub fn restart_all(&mut self) -> anyhow::Result<()> {
+        while !self.members.is_empty() {
+            self.stop(0)?;
+        }
+        self.fill()
+    }
+
     /// Starts hosts until there are as many as there should be.
     pub fn fill(&mut self) -> anyhow::Result<()> {
         while self.members.len() < HOSTS {

@@ -6,6 +6,7 @@
 
 pub mod answers;
 pub mod audit;
+pub mod consult;
 pub mod events;
 pub mod faults;
 pub mod fleet;

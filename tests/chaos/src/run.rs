@@ -22,6 +22,10 @@ use crate::trail;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long a fault waits at the end of its round for a host to meet it.
 const MEETING: Duration = Duration::from_secs(20);
+/// How long nothing was wrong before an operator answers: nothing may be under way any more.
+const CONSULTED_AFTER: Duration = Duration::from_secs(30);
+/// How often what hosts ask is looked for in their logs.
+const CONSULTED_EVERY: Duration = Duration::from_secs(10);
 /// How often the committed offsets are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -191,6 +195,7 @@ enum Progress {
 /// Waits until the group has committed up to these offsets.
 async fn until_committed(field: &mut Field, ends: &[i64]) -> anyhow::Result<Progress> {
     let started = Instant::now();
+    let mut consult = started + CONSULTED_AFTER;
     loop {
         let behind = field.behind(ends);
         match behind {
@@ -200,6 +205,10 @@ async fn until_committed(field: &mut Field, ends: &[i64]) -> anyhow::Result<Prog
                 return Err(error.context("asking what is committed"));
             }
             _ => {}
+        }
+        if consult < Instant::now() {
+            field.answer().await?;
+            consult = Instant::now() + CONSULTED_EVERY;
         }
         field.fleet.look().await?;
         sleep(LOOK).await;
