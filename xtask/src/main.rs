@@ -126,7 +126,8 @@ fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
 fn chaos(args: &[String]) -> anyhow::Result<ExitCode> {
     let mut environment = set_up_demo()?;
     environment.push(("SLUICEGATE_KAFKA_JARS", maven::kafka_jars()?));
-    build()?;
+    // Builds the binaries too.
+    environment.extend(plugins::build()?);
     let binary = target_folder()?.join("debug/sluicegate-chaos");
     let status = Command::new(binary).args(args).envs(environment).status();
     let status = status.context("running sluicegate-chaos")?;
