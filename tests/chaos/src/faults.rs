@@ -11,19 +11,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::consult::Consulted;
 use crate::events::Events;
-use crate::fleet::{self, Fleet};
+use crate::fleet::Fleet;
 use crate::kind::{Kind, Place};
 use crate::letters::{self, Letters};
 use crate::schedule::Outage;
 use crate::stream::{MOST_PARTITIONS, Mark, Remote};
-use crate::{answers, operator};
+use crate::{answers, hosts, operator};
 
 /// How long an engine that is to die at its next INSERT may live.
 const DEATH: Duration = Duration::from_secs(15);
 /// How long records that do not fit a narrowed column may take to be settled.
 const SETTLING: Duration = Duration::from_mins(1);
-/// By how many seconds clocks jump.
-const JUMPS_S: &[i64] = &[-864_000, -3_600, 1_500, 21_600];
+/// What a host says of a record that a plugin failed on.
+const TRAPPED: &str = "hook_failed";
 
 /// The processes, and what was done to them.
 pub struct Field {
@@ -47,6 +47,8 @@ pub struct Field {
     pub cut: i64,
     /// Until when INSERTs of before may arrive.
     pub late_until: Instant,
+    /// How often the table was exchanged.
+    exchanged: u64,
     consulted: Consulted,
     /// How many tokens the table remembers.
     window: u32,
@@ -87,6 +89,7 @@ impl Field {
             narrowed_ms: 0,
             cut: 0,
             late_until: Instant::now(),
+            exchanged: 0,
             consulted: Consulted::default(),
             window,
             disk,
@@ -167,12 +170,21 @@ impl Field {
                 FaultKind::Reset(_) | FaultKind::Success(_) => String::new(),
             });
         }
+        if kind == Kind::TablesExchanged && self.begun.iter().any(|kind| operator::is_view(*kind)) {
+            // A view would have to be moved too.
+            return Ok("not: a view reads from the table".to_owned());
+        }
         if operator::does(kind) {
+            self.exchanged += u64::from(kind == Kind::TablesExchanged);
             operator::begin(&self.job, kind, self.window).await?;
             return Ok(String::new());
         }
         match kind.place() {
-            Place::Hosts => return self.start_on_hosts(outage).await,
+            Place::Hosts => {
+                let begun = hosts::begin(&mut self.fleet, &self.clocks, outage).await?;
+                self.concerned = begun.concerned;
+                return Ok(begun.told);
+            }
             Place::Records => return self.start_on_records(kind),
             Place::Servers | Place::Answers => {}
         }
@@ -201,49 +213,6 @@ impl Field {
                     self.records.grow();
                 }
                 return Ok(format!("from {partitions} partitions"));
-            }
-            kind => anyhow::bail!("nobody knows how to do {kind:?}"),
-        }
-        Ok(String::new())
-    }
-
-    async fn start_on_hosts(&mut self, outage: &Outage) -> anyhow::Result<String> {
-        let host = outage.index(self.fleet.len());
-        let name = self.fleet.name(host)?;
-        match outage.kind {
-            Kind::HostKilled => return self.fleet.kill(host).await,
-            Kind::AllHostsKilled => self.fleet.kill_all().await?,
-            Kind::HostStopped => {
-                let stopped = self.fleet.stop(host)?;
-                return Ok(format!("{stopped}, and {} starts", self.fleet.start()?));
-            }
-            Kind::HostKilledWhileStopping => {
-                let after = Duration::from_millis(outage.dice % 400);
-                return self.fleet.kill_while_stopping(host, after).await;
-            }
-            Kind::HostRemoved => return self.fleet.stop(host),
-            Kind::HostAdded => return self.fleet.start(),
-            Kind::HostSuspended | Kind::HostSuspendedLong => {
-                self.fleet.signal(&name, Signal::SIGSTOP)?;
-                self.concerned = Some(name.clone());
-                return Ok(name);
-            }
-            Kind::HostReconfigured => {
-                let stopped = self.fleet.stop(host)?;
-                let variables = outage.pick(fleet::OTHERS).copied().unwrap_or_default();
-                let started = self.fleet.start_with(variables)?;
-                self.concerned = Some(started.clone());
-                return Ok(format!("{stopped}, and {started} starts with {variables:?}"));
-            }
-            Kind::HostOutOfMemory => {
-                self.fleet.take_memory(&name).await?;
-                self.concerned = Some(name.clone());
-                return Ok(name);
-            }
-            Kind::ClockJumps => {
-                let seconds = outage.pick(JUMPS_S).copied().unwrap_or_default();
-                self.clocks.set_clock(seconds)?;
-                return Ok(format!("by {seconds} s"));
             }
             kind => anyhow::bail!("nobody knows how to do {kind:?}"),
         }
@@ -314,24 +283,6 @@ impl Field {
             }
             Kind::DeadLettersDeleted => letters::bring_back(&mut self.job).await,
             Kind::DeadLettersRefused => letters::take_again(&mut self.job).await,
-            Kind::HostAdded => self.fleet.stop(0).map(drop),
-            Kind::HostSuspended | Kind::HostSuspendedLong => match self.concerned.take() {
-                Some(name) => self.fleet.signal(&name, Signal::SIGCONT),
-                None => Ok(()),
-            },
-            Kind::HostReconfigured => {
-                if let Some(name) = self.concerned.take() {
-                    self.fleet.stop_by_name(&name)?;
-                }
-                self.fleet.fill()
-            }
-            Kind::HostOutOfMemory => {
-                if let Some(name) = self.concerned.take() {
-                    self.fleet.kill_by_name(&name).await?;
-                }
-                self.fleet.fill()
-            }
-            Kind::ClockJumps => self.clocks.set_clock(0),
             kind if kind.place() == Place::Records => {
                 self.records.mark(Mark::Plain);
                 match self.with_plugins.take() {
@@ -339,7 +290,7 @@ impl Field {
                     None => Ok(()),
                 }
             }
-            _ => self.fleet.fill(),
+            _ => hosts::end(&mut self.fleet, &self.clocks, kind, self.concerned.take()).await,
         }
     }
 
@@ -386,11 +337,18 @@ impl Field {
             let faults = self.job.stack.faults().await?;
             return Ok(faults.iter().any(|fault| fault.id == *number && fault.hits > 0));
         }
+        if let (Kind::RecordsTrap, Some(name)) = (kind, &self.with_plugins) {
+            return Ok(self.fleet.has_said(name, TRAPPED));
+        }
         let is_counted = operator::code(kind).is_some()
             || kind.place() == Place::Records
             || matches!(
                 kind,
-                Kind::PublishFails | Kind::PublishKilled | Kind::DiskFull | Kind::TopicGrows
+                Kind::PublishFails
+                    | Kind::PublishKilled
+                    | Kind::DiskFull
+                    | Kind::TopicGrows
+                    | Kind::TablesExchanged
             );
         let before = self.counts.get(&kind).copied().unwrap_or_default();
         Ok(!is_counted || self.count(kind).await? > before)
@@ -404,6 +362,7 @@ impl Field {
         Ok(match kind {
             Kind::PublishFails | Kind::PublishKilled | Kind::DiskFull => self.disk.struck(),
             Kind::TopicGrows => self.records.partitions() as u64,
+            Kind::TablesExchanged => self.exchanged,
             _ if kind.place() == Place::Records => self.records.odd() as u64,
             _ => 0,
         })

@@ -12,15 +12,6 @@ use tokio::time::{Instant, sleep};
 /// How many hosts there are when nothing is wrong.
 pub const HOSTS: usize = 3;
 
-/// Variables of hosts that are configured otherwise than the rest of their group.
-pub const OTHERS: &[&[(&str, &str)]] = &[
-    &[("NUM_MESSAGES", "50"), ("IN_FLIGHT_BATCHES", "8")],
-    &[("BATCH_MAX_BYTES", "20000"), ("BATCH_LINGER_MS", "20")],
-    &[("CLICKHOUSE_COMPRESSION", "lz4"), ("IN_FLIGHT_BATCHES", "1")],
-    &[("CLICKHOUSE_SETTINGS", "max_threads=1"), ("CLICKHOUSE_ASYNC_INSERT", "0")],
-    &[("MEMORY_BUDGET_BYTES", "4194304"), ("BATCH_MAX_BYTES", "1048576")],
-];
-
 /// How much a host may still take that has no memory left.
 const LAST_BYTES: u64 = 1 << 20;
 
@@ -188,6 +179,12 @@ impl Fleet {
         let status = prlimit.status().await.context("running prlimit, of util-linux")?;
         anyhow::ensure!(status.success(), "prlimit: {status}");
         Ok(())
+    }
+
+    /// Whether the log of one has a line with this.
+    pub fn has_said(&self, name: &str, what: &str) -> bool {
+        let log = std::fs::read(log_of(&self.folder, name)).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().any(|line| line.contains(what))
     }
 
     fn index(&self, name: &str) -> Option<usize> {

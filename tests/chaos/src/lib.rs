@@ -10,6 +10,7 @@ pub mod consult;
 pub mod events;
 pub mod faults;
 pub mod fleet;
+pub mod hosts;
 pub mod kind;
 pub mod letters;
 pub mod operator;

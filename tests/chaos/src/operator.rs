@@ -11,10 +11,9 @@ use crate::kind::Kind;
 /// Throws for nearly every INSERT, and never because of a bad record: those are not inserted.
 const VIEW: &str = "CREATE MATERIALIZED VIEW broken TO thrown AS \
                     SELECT toUInt8(throwIf(n % 10 = 7, 'broken on purpose')) AS x FROM ";
-/// A view that takes all, and the table that it writes to.
-const VIEW_OF_ALL: &str = "CREATE MATERIALIZED VIEW broken TO seen AS SELECT p, n FROM ";
-const SEEN: &str = "CREATE TABLE seen (p Int32, n Int64) ENGINE = MergeTree ORDER BY n SETTINGS \
-                    parts_to_delay_insert = 1, parts_to_throw_insert = 1, max_delay_to_insert = 1";
+/// What a view that takes all writes to.
+const SEEN: &str = "(p Int32, n Int64) ENGINE = MergeTree ORDER BY n SETTINGS parts_to_delay_insert = 1, \
+                    parts_to_throw_insert = 1, max_delay_to_insert = 1";
 /// How long INSERTs that found the old table may take.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 /// How long rows may take to come to rest.
@@ -33,6 +32,11 @@ pub fn does(kind: Kind) -> bool {
             | Kind::TablesExchanged
             | Kind::WindowChanged
     )
+}
+
+/// Whether a kind has a view read from the table.
+pub fn is_view(kind: Kind) -> bool {
+    matches!(kind, Kind::ViewThrows | Kind::ViewTargetFull | Kind::ViewTargetDropped)
 }
 
 /// The code that the engine counts where a kind strikes an INSERT; None where it strikes at once.
@@ -58,15 +62,15 @@ pub async fn begin(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
         Kind::ColumnDropped => alter(job, "DROP COLUMN note").await,
         Kind::ViewThrows => job.query(&format!("{VIEW}{TABLE}")).await.map(drop),
         Kind::ViewTargetFull => {
-            make_seen(job, window).await?;
-            job.query("SYSTEM STOP MERGES seen").await?;
-            job.query("INSERT INTO seen SELECT -1, -1").await?;
-            job.query(&format!("{VIEW_OF_ALL}{TABLE}")).await.map(drop)
+            make_target(job, "full", window).await?;
+            job.query("SYSTEM STOP MERGES full").await?;
+            job.query("INSERT INTO full SELECT -1, -1").await?;
+            make_view(job, "full").await
         }
         Kind::ViewTargetDropped => {
-            make_seen(job, window).await?;
-            job.query(&format!("{VIEW_OF_ALL}{TABLE}")).await?;
-            drop_seen(job).await
+            make_target(job, "gone", window).await?;
+            make_view(job, "gone").await?;
+            drop_target(job, "gone").await
         }
         Kind::WindowChanged => set_window(job, if window > 0 { window / 5 } else { 1_000 }).await,
         Kind::TablesExchanged => exchange(job).await,
@@ -82,14 +86,14 @@ pub async fn end(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
         Kind::ViewThrows => job.query("DROP VIEW broken").await.map(drop),
         Kind::ViewTargetFull => {
             let room = "parts_to_delay_insert = 1000, parts_to_throw_insert = 3000";
-            job.query(&format!("ALTER TABLE seen MODIFY SETTING {room}")).await?;
-            job.query("SYSTEM START MERGES seen").await?;
+            job.query(&format!("ALTER TABLE full MODIFY SETTING {room}")).await?;
+            job.query("SYSTEM START MERGES full").await?;
             // Some INSERTs go through it.
             sleep(Duration::from_secs(1)).await;
-            job.query("DROP VIEW broken SYNC").await?;
-            drop_seen(job).await
+            job.query("DROP VIEW view_of_full SYNC").await?;
+            drop_target(job, "full").await
         }
-        Kind::ViewTargetDropped => job.query("DROP VIEW broken SYNC").await.map(drop),
+        Kind::ViewTargetDropped => job.query("DROP VIEW view_of_gone SYNC").await.map(drop),
         Kind::WindowChanged => set_window(job, window).await,
         _ => Ok(()),
     }
@@ -123,14 +127,21 @@ async fn set_window(job: &Job, tokens: u32) -> anyhow::Result<()> {
     alter(job, &format!("MODIFY SETTING non_replicated_deduplication_window = {tokens}")).await
 }
 
-async fn make_seen(job: &Job, window: u32) -> anyhow::Result<()> {
+async fn make_target(job: &Job, name: &str, window: u32) -> anyhow::Result<()> {
     let window = if window > 0 { ", non_replicated_deduplication_window = 1000" } else { "" };
-    job.query(&format!("{SEEN}{window}")).await.map(drop)
+    job.query(&format!("CREATE TABLE {name} {SEEN}{window}")).await.map(drop)
 }
 
-async fn drop_seen(job: &Job) -> anyhow::Result<()> {
+async fn make_view(job: &Job, target: &str) -> anyhow::Result<()> {
+    let view = format!(
+        "CREATE MATERIALIZED VIEW view_of_{target} TO {target} AS SELECT p, n FROM {TABLE}"
+    );
+    job.query(&view).await.map(drop)
+}
+
+async fn drop_target(job: &Job, name: &str) -> anyhow::Result<()> {
     let settings = "check_table_dependencies = 0, check_referential_table_dependencies = 0";
-    job.query(&format!("DROP TABLE seen SYNC SETTINGS {settings}")).await.map(drop)
+    job.query(&format!("DROP TABLE {name} SYNC SETTINGS {settings}")).await.map(drop)
 }
 
 /// Puts an empty table of the same definition in the table's place, and then its rows.
