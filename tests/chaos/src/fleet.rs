@@ -1,6 +1,7 @@
 //! The hosts: several processes of one consumer group, each with a log of its own.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use tokio::time::{Instant, sleep};
 
 /// How many hosts there are when nothing is wrong.
 pub const HOSTS: usize = 3;
+
+/// SIGTERM as a number.
+const SIGTERM: i32 = Signal::SIGTERM as i32;
 
 /// How much a host may still take that has no memory left.
 const LAST_BYTES: u64 = 1 << 20;
@@ -181,6 +185,10 @@ impl Fleet {
         Ok(())
     }
 
+    fn is_silent(&self, name: &str) -> bool {
+        std::fs::metadata(log_of(&self.folder, name)).is_ok_and(|log| log.len() == 0)
+    }
+
     /// Whether the log of one has a line with this.
     pub fn has_said(&self, name: &str, what: &str) -> bool {
         let log = std::fs::read(log_of(&self.folder, name)).unwrap_or_default();
@@ -220,6 +228,8 @@ impl Fleet {
             let name = leaving.member.name.clone();
             match leaving.member.host.ended()? {
                 Some(status) if status.success() => {}
+                // It was told before it had begun.
+                Some(status) if status.signal() == Some(SIGTERM) && self.is_silent(&name) => {}
                 Some(status) => {
                     self.faults.push(format!("{name} was stopped, ended with {status}"));
                 }
