@@ -214,6 +214,11 @@ impl PlannedBatch {
         }
         let slice = rows.rows.slice(piece.start, piece.len());
         let table = &known.table;
+        if !is_sent && piece.split(rows.origins).is_some() && !sink.goes_as_one(table, &slice).await
+        {
+            let text = "JSON values that would change each other in one INSERT".to_owned();
+            return Err(never(Refusal::TooManyPartitions(text)));
+        }
         let schema = |text| never(Refusal::Schema(text));
         let print = sink.print(table, &slice).await.map_err(schema)?;
         let Some(Open { end, planned, is_sent, .. }) = self.open.front() else {

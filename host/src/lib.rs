@@ -20,6 +20,7 @@ pub mod fates;
 pub mod hooks;
 pub mod infer;
 pub mod kafka;
+pub mod kinds;
 #[cfg_attr(not(feature = "hooks"), path = "no_lookups.rs")]
 pub mod lookups;
 pub mod observe;

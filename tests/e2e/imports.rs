@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["allocator", "arenas"],
     &["record", "retry", "blocking", "budget", "schema"],
-    &["rejection", "fates", "offsets"],
+    &["rejection", "fates", "offsets", "kinds"],
     &["outcome", "rows", "payloads", "admit", "user_schema"],
     &["plans", "brake"],
     &["config"],

@@ -18,6 +18,7 @@ mod hooks;
 mod imports;
 mod infer;
 mod json_schema;
+mod json_values;
 mod lookups;
 mod main_job;
 mod nested;

@@ -13,6 +13,7 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 
+use crate::kinds::{Clash, Objects, clashes};
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Checked, JudgeText, Rows};
@@ -46,6 +47,13 @@ pub fn check(
             let stage = Stage::Check(Some(Arc::clone(plugin)));
             let rejection = Rejection { origin: *origin, stage, fault };
             refused.entry(*origin).or_insert(rejection);
+        }
+    }
+    for (at, (column, plan)) in columns.iter().zip(&plan.columns).enumerate() {
+        let Some(objects) = Objects::of(std::iter::once((column, &plan.ty))) else { continue };
+        for (origin, clash) in clashes(&objects, &origins) {
+            let plugin = written.get(&at).cloned();
+            refused.entry(origin).or_insert_with(|| clashing(origin, plugin, plan, clash));
         }
     }
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
@@ -166,6 +174,35 @@ fn rejection(
             false => format!("a value of {}: a null has no default there", plan.type_text),
         },
         got_kind: if is_absent { "nothing" } else { "null" },
+        got: String::new(),
+    };
+    Rejection { origin, stage: Stage::Check(plugin), fault }
+}
+
+/// Of a record of which ClickHouse would change a JSON value for another one of the same record.
+fn clashing(
+    origin: Origin,
+    plugin: Option<Arc<str>>,
+    plan: &ColumnPlan,
+    clash: Clash,
+) -> Rejection {
+    let (reason, expected) = match clash {
+        Clash::Integer => (
+            Reason::OutOfRange,
+            "no integer beyond 2^53 behind a fraction at the same path: ClickHouse makes it a float",
+        ),
+        Clash::Null => (
+            Reason::TypeMismatch,
+            "no null in an array behind one of arrays or objects at the same path: ClickHouse makes it \
+             an empty one",
+        ),
+    };
+    let fault = Fault {
+        reason,
+        column: Some(Arc::clone(&plan.name)),
+        pointer: format!("/{}", escaped(&plan.name)),
+        expected: expected.to_owned(),
+        got_kind: "both",
         got: String::new(),
     };
     Rejection { origin, stage: Stage::Check(plugin), fault }
@@ -322,6 +359,20 @@ mod tests {
         let values =
             checked.batch.column(0).as_primitive::<arrow_array::types::TimestampSecondType>();
         assert_eq!(values.iter().collect::<Vec<_>>(), [Some(0), Some(7)]);
+    }
+
+    #[test]
+    fn a_value_that_another_of_its_record_would_change_rejects_it() {
+        let column = texts(&[
+            Some(r#"{"a":[{"b":[0.5]},{"b":[9007199254740993]}]}"#),
+            Some(r#"{"a":[9007199254740993]}"#),
+            Some(r#"{"a":[[[1]],[null]]}"#),
+        ]);
+        let (plan, rows) = rows("JSON", "", &Rules::default(), column);
+        let checked = check_read(&plan, rows);
+        let found: Vec<_> = checked.rejections.iter().map(|r| (r.origin, r.fault.reason)).collect();
+        assert_eq!(found, [(0, Reason::OutOfRange), (2, Reason::TypeMismatch)]);
+        assert_eq!(checked.origins, [1]);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use arrow_array::RecordBatch;
 
 use super::client::Sending;
+use super::ordered::{order_of, taken};
 use super::partitions::by_partition;
 use super::{Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
 use crate::blocking;
+use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
 use crate::record::Origin;
 
@@ -22,11 +24,38 @@ impl Sink {
         origins: &[Origin],
         allowance: usize,
     ) -> Inserted {
-        self.insert_pieces(table, rows, origins, allowance, false).await
+        let lists = match order_of(table, rows, Some(origins)).await {
+            Order::AsTheyStand => {
+                return self.insert_pieces(table, rows, origins, allowance, false, false).await;
+            }
+            Order::Lists(lists) => lists,
+        };
+        if lists.len() < 2 {
+            return self.insert_pieces(table, rows, origins, allowance, false, true).await;
+        }
+        tracing::debug!(inserts = lists.len(), "JSON values that would change each other go apart");
+        let mut inserted = Inserted::default();
+        for mut list in lists {
+            list.sort_unstable();
+            let origins: Vec<Origin> =
+                list.iter().filter_map(|row| origins.get(*row).copied()).collect();
+            let rows = match taken(rows, list.into_iter()) {
+                Ok(rows) => rows,
+                Err(error) => unreachable!("no more rows than were read: {error}"),
+            };
+            let allowance = allowance.saturating_sub(inserted.refused.len());
+            let rest = self.insert_pieces(table, &rows, &origins, allowance, false, true).await;
+            inserted.add(rest);
+            if inserted.left.is_some() {
+                break;
+            }
+        }
+        inserted
     }
 
-    /// The same, of rows as they were read; or of those that one INSERT did not take for their
-    /// partitions, ordered [`by_partition`].
+    /// The same, of rows that one INSERT may hold: as they were read; or those that one INSERT did not take
+    /// for their partitions, ordered [`by_partition`]. `is_ordered`: each INSERT's rows are put in an order
+    /// that keeps their JSON values.
     async fn insert_pieces(
         &self,
         table: &Table,
@@ -34,6 +63,7 @@ impl Sink {
         origins: &[Origin],
         allowance: usize,
         is_by_partition: bool,
+        is_ordered: bool,
     ) -> Inserted {
         let mut inserted = Inserted::default();
         let max_rows = if is_by_partition { rows.num_rows().div_ceil(2) } else { max_rows(rows) };
@@ -53,7 +83,11 @@ impl Sink {
             }
             let halves = piece.split(origins);
             let slice = rows.slice(piece.start, piece.len());
-            let sent = match self.body(table, &slice).await {
+            let body = match is_ordered {
+                true => self.body(table, &slice).await,
+                false => self.body_as_it_stands(table, &slice).await,
+            };
+            let sent = match body {
                 Ok(body) => {
                     // Made once for these bytes and kept for every retry of them. Random: one derived
                     // from content or offsets would let the server drop new data after a replay.
@@ -98,7 +132,8 @@ impl Sink {
                         continue;
                     };
                     let allowance = allowance.saturating_sub(inserted.refused.len());
-                    let rest = self.insert_pieces(table, &rows, &origins, allowance, true);
+                    let rest =
+                        self.insert_pieces(table, &rows, &origins, allowance, true, is_ordered);
                     inserted.add(Box::pin(rest).await);
                     if inserted.left.is_some() {
                         break;

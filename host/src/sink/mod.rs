@@ -12,6 +12,7 @@ mod errors;
 mod evidence;
 mod fitness;
 mod insert;
+mod ordered;
 mod partitions;
 mod pieces;
 mod planned;
@@ -28,8 +29,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use arrow_array::RecordBatch;
-
 pub use body::{Body, max_rows};
 pub use client::Server;
 pub use engine::{Verdict, judge};
@@ -44,7 +43,6 @@ pub use text::{Place, told};
 
 use futures_util::future::BoxFuture;
 
-use crate::blocking;
 use crate::config::Compression;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
@@ -138,18 +136,6 @@ impl Sink {
             Compression::None => columns,
             Compression::Lz4 => 2 * columns,
         }
-    }
-
-    /// The rows as an INSERT into the table.
-    ///
-    /// # Errors
-    /// Arrow cannot write them.
-    ///
-    /// # Cancel safety
-    /// Dropped, the rows are held until the body is written, and nothing is sent.
-    pub async fn body(&self, table: &Table, rows: &RecordBatch) -> Result<Body, String> {
-        let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        blocking::run(move || Body::of(&table, &rows, compression)).await
     }
 }
 

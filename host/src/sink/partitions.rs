@@ -3,11 +3,11 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::{RecordBatch, UInt32Array};
+use arrow_array::RecordBatch;
 use arrow_cmp::make_comparator;
 use arrow_schema::{ArrowError, SortOptions};
-use arrow_select::take::take_record_batch;
 
+use super::ordered::taken;
 use crate::record::Origin;
 
 /// The rows of each record, and the records by what their first row has in the columns that the
@@ -31,12 +31,8 @@ pub fn by_partition(
         orders.fold(Ordering::Equal, Ordering::then)
     });
     let order = || records.iter().flat_map(|(first, end)| *first..*end);
-    let taken: UInt32Array = order()
-        .map(|row| u32::try_from(row).map_err(|_| too_many()))
-        .collect::<Result<Vec<_>, _>>()?
-        .into();
     let origins = order().filter_map(|row| origins.get(row).copied()).collect();
-    Ok((take_record_batch(rows, &taken)?, origins))
+    Ok((taken(rows, order())?, origins))
 }
 
 /// The first row of each record, and the row after its last.
@@ -48,10 +44,6 @@ fn records(origins: &[Origin]) -> Vec<(usize, usize)> {
         (begin, first)
     };
     origins.chunk_by(|a, b| a == b).map(of).collect()
-}
-
-fn too_many() -> ArrowError {
-    ArrowError::InvalidArgumentError("more rows than an index holds".into())
 }
 
 #[cfg(test)]

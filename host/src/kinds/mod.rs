@@ -1,0 +1,143 @@
+//! JSON values that ClickHouse changes if they follow others in one INSERT, and the order that keeps them.
+//!
+//! ClickHouse reads the values at one path of a JSON column one after another, and puts each one into the
+//! first type that an earlier value of the block has left there and that takes it. Measured on 26.7, with both
+//! readers of Arrow and with every limit of paths and types:
+//!
+//! - an integer that no float is loses digits behind a fraction, in arrays, and where the column holds few
+//!   types, outside of them too;
+//! - a null in an array becomes `[]` or `{}` behind an array that holds arrays, or objects and no null.
+//!
+//! The first value is never changed, so such integers and nulls go first (`order`). Where two records would
+//! each have to go first, they go in different INSERTs. What stands in the wrong order within one record
+//! cannot be helped, and is a [`Clash`].
+//!
+//! No setting does this: `max_dynamic_subcolumns_in_json_type_parsing=0` has each value read for itself, but
+//! older servers lack it, the newer reader of Arrow does not heed it, and it has no effect behind a NULL.
+
+mod order;
+mod text;
+
+use std::ops::Range;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+
+pub use order::{Order, order};
+pub use text::Clash;
+use text::{Facts, Place};
+
+use crate::record::Origin;
+use crate::schema::types::{Kind, Type};
+
+/// The columns of a batch that hold JSON.
+pub struct Objects<'a> {
+    columns: Vec<(Place, &'a ArrayRef, &'a Type)>,
+}
+
+impl<'a> Objects<'a> {
+    /// Those of these columns; `None` if there are none. The columns are of the Arrow types that go out.
+    pub fn of(columns: impl Iterator<Item = (&'a ArrayRef, &'a Type)>) -> Option<Self> {
+        let holds_json = |(_, (_, ty)): &(usize, (&ArrayRef, &Type))| ty.holds(Kind::is_json);
+        let columns = columns.enumerate().filter(holds_json);
+        let columns: Vec<_> =
+            columns.map(|(at, (array, ty))| (text::root(at), array, ty)).collect();
+        (!columns.is_empty()).then_some(Self { columns })
+    }
+
+    /// Those of a batch, whose types `type_of` knows by name.
+    pub fn of_batch(
+        batch: &'a RecordBatch,
+        type_of: impl Fn(&str) -> Option<&'a Type>,
+    ) -> Option<Self> {
+        let fields = batch.schema();
+        let columns = fields.fields().iter().zip(batch.columns());
+        let columns: Vec<_> =
+            columns.filter_map(|(field, column)| Some((column, type_of(field.name())?))).collect();
+        Self::of(columns.into_iter())
+    }
+
+    /// Whether a row may hold a value that others change. Costs a look at a part of its bytes.
+    fn is_at_risk(&self, row: usize) -> bool {
+        let mut is_at_risk = false;
+        self.each_text(row, &mut |_, text| is_at_risk |= text::is_at_risk(text.as_bytes()));
+        is_at_risk
+    }
+
+    /// Reads what matters of a row, and says what stands in the wrong order within it.
+    fn read(&self, row: usize, facts: &mut Facts) -> Option<Clash> {
+        let mut clash = None;
+        self.each_text(row, &mut |place, text| clash = clash.or(text::read(text, place, facts)));
+        clash
+    }
+
+    fn each_text(&self, row: usize, visit: &mut impl FnMut(Place, &str)) {
+        for (place, array, ty) in &self.columns {
+            each_text(array, ty, row, *place, visit);
+        }
+    }
+}
+
+/// Hands out the objects of a row in the order in which the server reads them.
+fn each_text(
+    array: &ArrayRef,
+    ty: &Type,
+    row: usize,
+    place: Place,
+    visit: &mut impl FnMut(Place, &str),
+) {
+    if row >= array.len() || array.is_null(row) {
+        return;
+    }
+    let held = |offsets: &[i32]| -> Range<usize> {
+        let at = |row: usize| offsets.get(row).and_then(|offset| usize::try_from(*offset).ok());
+        at(row).unwrap_or(0)..at(row + 1).unwrap_or(0)
+    };
+    match &ty.kind {
+        Kind::Json(_) => {
+            if let Some(texts) = array.as_string_opt::<i32>() {
+                visit(place, texts.value(row));
+            }
+        }
+        Kind::Array(element) => {
+            if let Some(list) = array.as_list_opt::<i32>() {
+                held(list.value_offsets())
+                    .for_each(|at| each_text(list.values(), element, at, place, visit));
+            }
+        }
+        Kind::Map(_, value) => {
+            if let Some(map) = array.as_map_opt() {
+                held(map.value_offsets())
+                    .for_each(|at| each_text(map.values(), value, at, place, visit));
+            }
+        }
+        Kind::Tuple(elements) => {
+            if let Some(tuple) = array.as_struct_opt() {
+                for ((at, element), part) in (0..).zip(&**elements).zip(tuple.columns()) {
+                    each_text(part, &element.ty, row, text::part(place, at), visit);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The records whose values are changed within the record itself, each once, with the first clash.
+/// `origins` names each row's record.
+pub fn clashes(objects: &Objects<'_>, origins: &[Origin]) -> Vec<(Origin, Clash)> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut facts = Facts::default();
+    for record in origins.chunk_by(|a, b| a == b) {
+        let rows = start..start + record.len();
+        start = rows.end;
+        if !rows.clone().any(|row| objects.is_at_risk(row)) {
+            continue;
+        }
+        facts.clear();
+        let clash = rows.fold(None, |clash, row| clash.or(objects.read(row, &mut facts)));
+        let clash = clash.or_else(|| facts.clash());
+        found.extend(record.first().zip(clash).map(|(origin, clash)| (*origin, clash)));
+    }
+    found
+}

@@ -1,0 +1,397 @@
+//! What matters of one object: at which of its places stand values that others change, or that change others.
+
+/// A path of a column and how deep in arrays, as a hash. Two places of one hash count as one, which
+/// changes the order of rows and no value.
+pub type Place = u64;
+
+/// An integer that no float is.
+pub const LONG: u8 = 1;
+/// A number that is a float to the server.
+pub const FRACTION: u8 = 1 << 1;
+/// A null in an array.
+pub const NULL: u8 = 1 << 2;
+/// An array that holds arrays, or objects and no null.
+pub const NEST: u8 = 1 << 3;
+// Of what an array holds itself.
+const ARRAY: u8 = 1 << 4;
+const OBJECT: u8 = 1 << 5;
+const SCALAR: u8 = 1 << 6;
+
+/// The shortest run of digits of an integer that no float is.
+const LONG_DIGITS: usize = 16;
+
+/// What cannot be kept, whatever stands beside the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clash {
+    /// An integer that no float is behind a fraction at the same path.
+    Integer,
+    /// A null in an array behind an array of arrays or of objects at the same path.
+    Null,
+}
+
+/// What stands at the places of a record, in the order in which the server reads it.
+#[derive(Debug, Default)]
+pub struct Facts(pub Vec<(Place, u8)>);
+
+impl Facts {
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What comes behind a value that changes it.
+    pub fn clash(&self) -> Option<Clash> {
+        // Most records have few of them, and none both of what changes and of what is changed.
+        let all = self.0.iter().fold(0, |all, (_, bits)| all | bits);
+        if victims_of(all) & all == 0 {
+            return None;
+        }
+        let mut seen = std::collections::HashMap::new();
+        self.0.iter().find_map(|(place, bits)| {
+            let seen = seen.entry(*place).or_insert(0);
+            let changed = victims_of(*seen) & bits;
+            *seen |= bits;
+            match changed {
+                0 => None,
+                changed if changed & LONG != 0 => Some(Clash::Integer),
+                _ => Some(Clash::Null),
+            }
+        })
+    }
+
+    fn push(&mut self, place: Place, bits: u8) {
+        if bits != 0 {
+            self.0.push((place, bits));
+        }
+    }
+}
+
+/// What changes behind these.
+pub fn victims_of(bits: u8) -> u8 {
+    let mut victims = 0;
+    if bits & FRACTION != 0 {
+        victims |= LONG;
+    }
+    if bits & NEST != 0 {
+        victims |= NULL;
+    }
+    victims
+}
+
+/// The place of a column's objects.
+pub fn root(column: usize) -> Place {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    column.to_le_bytes().into_iter().fold(BASIS, fold)
+}
+
+/// The place of the objects in an element of a tuple.
+pub fn part(place: Place, element: u32) -> Place {
+    element.to_le_bytes().into_iter().fold(fold(place, 0xfe), fold)
+}
+
+/// One step of FNV-1a. Byte by byte, since `{"a.b":1}` and `{"a":{"b":1}}` are one path.
+fn fold(place: Place, byte: u8) -> Place {
+    (place ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// Within an array: by a byte that stands in no name.
+fn in_array(place: Place) -> Place {
+    fold(place, 0xff)
+}
+
+/// Whether a text may hold a value that others change: a long integer, or a null in an array. Sometimes says so
+/// of a text that does not.
+pub fn is_at_risk(text: &[u8]) -> bool {
+    has_long_run(text) || has_null_element(text)
+}
+
+fn has_long_run(text: &[u8]) -> bool {
+    let is_digit = |at: &usize| text.get(*at).is_some_and(u8::is_ascii_digit);
+    // A run of so many has one of these in it.
+    (LONG_DIGITS - 1..text.len()).step_by(LONG_DIGITS).filter(is_digit).any(|at| {
+        let before = (0..at).rev().take_while(is_digit).count();
+        let behind = (at + 1..text.len()).take_while(is_digit).count();
+        before + 1 + behind >= LONG_DIGITS
+    })
+}
+
+fn has_null_element(text: &[u8]) -> bool {
+    const NULL_TEXT: &[u8] = b"null";
+    // One of four bytes in a row is looked at, so each null is met once.
+    (NULL_TEXT.len() - 1..text.len()).step_by(NULL_TEXT.len()).any(|at| {
+        let is_one = |byte: &u8| matches!(byte, b'n' | b'u' | b'l');
+        text.get(at).is_some_and(is_one)
+            && (at.saturating_sub(NULL_TEXT.len() - 1)..=at).any(|start| {
+                let before = text.get(..start).unwrap_or_default().trim_ascii_end();
+                text.get(start..start + NULL_TEXT.len()) == Some(NULL_TEXT)
+                    && matches!(before.last(), Some(b'[' | b','))
+            })
+    })
+}
+
+/// Reads an object, and says what clashes within one of its arrays. The text was found to be JSON before.
+pub fn read(text: &str, place: Place, facts: &mut Facts) -> Option<Clash> {
+    let mut walk = Walk { text: text.as_bytes(), at: 0, facts, clash: None };
+    walk.value(place, true);
+    walk.clash
+}
+
+/// The arrays of one value, up to the objects in them: ClickHouse makes one type for them all.
+#[derive(Default)]
+struct Shape {
+    /// What arrays hold, by how deep they stand.
+    levels: Vec<u8>,
+    /// What each array holds, with how deep it stands, in order.
+    arrays: Vec<(usize, u8)>,
+}
+
+struct Walk<'a> {
+    text: &'a [u8],
+    at: usize,
+    facts: &'a mut Facts,
+    clash: Option<Clash>,
+}
+
+impl Walk<'_> {
+    /// Reads a value at a path, and says what it adds to an array that it stands in.
+    fn value(&mut self, place: Place, is_root: bool) -> u8 {
+        match self.next() {
+            Some(b'{') => {
+                self.object(place, is_root);
+                OBJECT
+            }
+            Some(b'[') => {
+                self.outer_array(place);
+                ARRAY
+            }
+            _ => self.scalar(),
+        }
+    }
+
+    fn object(&mut self, place: Place, is_root: bool) {
+        let prefix = if is_root { place } else { fold(place, b'.') };
+        self.at += 1;
+        while let Some(b'"') = self.next() {
+            let member = self.name(prefix);
+            self.skip(b':');
+            let bits = self.value(member, false);
+            self.facts.push(member, bits & (LONG | FRACTION));
+            self.skip(b',');
+        }
+        self.skip(b'}');
+    }
+
+    /// Reads an array that stands in no other, or in an object in another.
+    fn outer_array(&mut self, place: Place) {
+        let mut shape = Shape::default();
+        self.array(in_array(place), 0, &mut shape);
+        // Without a common type of the elements, each is read for itself, one after another.
+        let is_mixed =
+            shape.levels.iter().any(|bits| bits & ARRAY != 0 && bits & (SCALAR | OBJECT) != 0);
+        if shape.levels.iter().any(|bits| bits & ARRAY != 0 && bits & NULL != 0)
+            || is_mixed && has_late_null(&shape.arrays)
+        {
+            self.clash = self.clash.or(Some(Clash::Null));
+        }
+        let mut place = place;
+        for bits in shape.levels {
+            place = in_array(place);
+            let is_nest = bits & (ARRAY | OBJECT) != 0 && (bits & NULL == 0 || is_mixed);
+            let nest = if is_nest { NEST } else { 0 };
+            self.facts.push(place, bits & (LONG | FRACTION | NULL) | nest);
+        }
+    }
+
+    fn array(&mut self, place: Place, depth: usize, shape: &mut Shape) {
+        if shape.levels.len() <= depth {
+            shape.levels.push(0);
+        }
+        self.at += 1;
+        let mut bits = 0;
+        while let Some(byte) = self.next().filter(|byte| *byte != b']') {
+            bits |= match byte {
+                b'[' => {
+                    self.array(in_array(place), depth + 1, shape);
+                    ARRAY
+                }
+                b'{' => {
+                    self.object(place, false);
+                    OBJECT
+                }
+                _ => self.scalar(),
+            };
+            self.skip(b',');
+        }
+        self.skip(b']');
+        if let Some(level) = shape.levels.get_mut(depth) {
+            *level |= bits;
+        }
+        shape.arrays.push((depth, bits));
+    }
+
+    fn scalar(&mut self) -> u8 {
+        let start = self.at;
+        match self.next() {
+            Some(b'"') => {
+                self.string();
+                return SCALAR;
+            }
+            Some(b'n') => {
+                self.at += 4;
+                return NULL;
+            }
+            _ => {}
+        }
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        let token = rest.get(..length).unwrap_or_default();
+        // On goes it whatever the text is.
+        self.at = (self.at + length).max(start + 1);
+        SCALAR | number(token)
+    }
+
+    /// Goes behind a string and gives its bytes, without the quotes.
+    fn string(&mut self) -> &[u8] {
+        self.at += 1;
+        let start = self.at;
+        while let Some(byte) = self.text.get(self.at) {
+            match byte {
+                b'"' => break,
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
+        let end = self.at.min(self.text.len());
+        self.at += 1;
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Goes behind a name and gives the place of its member.
+    fn name(&mut self, prefix: Place) -> Place {
+        let name = self.string();
+        if !name.contains(&b'\\') {
+            return name.iter().copied().fold(prefix, fold);
+        }
+        let quoted = [b"\"", name, b"\""].concat();
+        let name: String = serde_json::from_slice(&quoted).unwrap_or_default();
+        name.bytes().fold(prefix, fold)
+    }
+
+    /// The next byte that is no space.
+    fn next(&mut self) -> Option<u8> {
+        let rest = self.text.get(self.at..)?;
+        self.at += rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        self.text.get(self.at).copied()
+    }
+
+    fn skip(&mut self, byte: u8) {
+        if self.next() == Some(byte) {
+            self.at += 1;
+        }
+    }
+}
+
+/// Whether a null stands behind an array of objects without one, as deep.
+fn has_late_null(arrays: &[(usize, u8)]) -> bool {
+    arrays.iter().enumerate().any(|(at, (depth, bits))| {
+        let is_nest =
+            |(other, held): &(usize, u8)| other == depth && held & OBJECT != 0 && held & NULL == 0;
+        bits & NULL != 0 && arrays.iter().take(at).any(is_nest)
+    })
+}
+
+fn number(token: &[u8]) -> u8 {
+    match token.first() {
+        Some(b'-' | b'0'..=b'9') => {}
+        _ => return 0,
+    }
+    if token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+        return FRACTION;
+    }
+    if token.len() < LONG_DIGITS {
+        return 0;
+    }
+    let value = std::str::from_utf8(token).ok().and_then(|text| text.parse::<i128>().ok());
+    let is_float = value.is_some_and(|value| {
+        let value = value.unsigned_abs();
+        // A float has 53 digits of two.
+        value == 0 || 128 - value.leading_zeros() - value.trailing_zeros() <= 53
+    });
+    if is_float { 0 } else { LONG }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(text: &str) -> Vec<u8> {
+        let mut facts = Facts::default();
+        read(text, root(0), &mut facts);
+        facts.0.into_iter().map(|(_, bits)| bits).collect()
+    }
+
+    fn clash(text: &str) -> Option<Clash> {
+        let mut facts = Facts::default();
+        let clash = read(text, root(0), &mut facts);
+        clash.or_else(|| facts.clash())
+    }
+
+    #[test]
+    fn a_text_at_risk_is_found_wherever_the_value_stands() {
+        for before in 0..40 {
+            let at_risk = |value: &str| {
+                let text = format!("{{\"{}\":{value}}}", "a".repeat(before));
+                is_at_risk(text.as_bytes())
+            };
+            assert!(at_risk("9007199254740993") && at_risk("[1,-9007199254740993]"), "{before}");
+            assert!(at_risk("[null]") && at_risk("[1 , null]") && at_risk("[[{}],\nnull]"));
+            assert!(!at_risk("null") && !at_risk("123456789012345") && !at_risk("\"nullnull\""));
+        }
+    }
+
+    #[test]
+    fn facts_are_told_of_arrays_and_numbers() {
+        assert!(facts(r#"{"a":1,"b":"9007199254740993","c":{"d":[1,"x"]}}"#).is_empty());
+        assert_eq!(
+            facts(r#"{"a":9007199254740993,"b":9007199254740992,"c":1.0}"#),
+            [LONG, FRACTION]
+        );
+        assert_eq!(facts(r#"{"a" : [ 0.5 , null ], "b":[[1],[]]}"#), [FRACTION | NULL, NEST]);
+        assert_eq!(facts(r#"{"a":[{"b":[null]},null]}"#), [NULL, NULL]);
+        assert_eq!(facts(r#"{"a":[[null],[{}]],"e\"":[{}]}"#), [NEST, NULL, NEST]);
+    }
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_written() {
+        let place = |text: &str| {
+            let mut facts = Facts::default();
+            read(text, root(0), &mut facts);
+            facts.0.last().map(|(place, _)| *place)
+        };
+        let plain = place(r#"{"a":{"b":[null]}}"#);
+        assert!(plain.is_some());
+        assert_eq!(plain, place(r#"{"x":{}, "a.b":[null]}"#));
+        assert_eq!(plain, place(r#"{"\u0061":{"b":[ {"c":1}, null]}}"#));
+        assert_ne!(plain, place(r#"{"a":{"b":[[null]]}}"#));
+        assert_ne!(plain, place(r#"{"ab":[null]}"#));
+    }
+
+    #[test]
+    fn what_stands_in_the_wrong_order_within_a_record_clashes() {
+        for (text, expected) in [
+            (r#"{"a":[{"b":[0.5]},{"b":[9007199254740993]}]}"#, Some(Clash::Integer)),
+            (r#"{"a":[{"b":[9007199254740993]},{"b":[0.5]}]}"#, None),
+            (r#"{"a":[{"b":[{}]},{"b":[null]}]}"#, Some(Clash::Null)),
+            (r#"{"a":[{"b":[{"c":1}]},{"b":[{"c":1},null]}]}"#, Some(Clash::Null)),
+            (r#"{"a":[{"b":[null]},{"b":[[1]]}]}"#, None),
+            (r#"{"a":[[[1]],[null]]}"#, Some(Clash::Null)),
+            (r#"{"a":[[{"b":1}],[null]]}"#, None),
+            (r#"{"a":["x",[{"b":1}],[null]]}"#, Some(Clash::Null)),
+            (r#"{"a":["x",[null],[{"b":1}]]}"#, None),
+            (r#"{"a":[0.5],"b":[9007199254740993]}"#, None),
+        ] {
+            assert_eq!(clash(text), expected, "{text}");
+        }
+    }
+}
