@@ -425,3 +425,133 @@ async fn generated_values_of_several_types_come_back_beside_json() -> anyhow::Re
     ];
     round_trip("none", json(&objects).into_iter().chain(unions).collect()).await
 }
+
+/// Types that a Variant takes as they are.
+const MEMBERS: &[&str] = &[
+    "Int8",
+    "Int64",
+    "UInt16",
+    "Float32",
+    "Float64",
+    "Bool",
+    "String",
+    "FixedString(4)",
+    "UUID",
+    "Date32",
+    "Decimal(9, 4)",
+    "DateTime64(3, 'UTC')",
+    "Time64(9)",
+];
+
+/// A type that a Variant takes, with others within it; `choice` chooses below a bound.
+fn nested(choice: &mut impl FnMut(usize) -> usize, depth: u32) -> (String, BoxedStrategy<Sample>) {
+    let named = |names: &'static [&'static str], samples: Vec<Sample>| {
+        let member = |(name, (sent, printed)): (&&str, Sample)| {
+            (format!("\"{name}\":{sent}"), format!("\"{name}\":{printed}"))
+        };
+        joined(&names.iter().zip(samples).map(member).collect::<Vec<_>>(), "{", "}")
+    };
+    match if depth == 0 { 4 + choice(2) } else { choice(6) } {
+        0 => {
+            let (ty, values) = nested(choice, depth - 1);
+            let list = prop::collection::vec(values, 0..3).prop_map(|l| joined(&l, "[", "]"));
+            (format!("Array({ty})"), list.boxed())
+        }
+        1 => {
+            let (ty, values) = nested(choice, depth - 1);
+            let map =
+                prop::collection::vec(values, 0..2).prop_map(move |values| named(&["k"], values));
+            (format!("Map(String, {ty})"), map.boxed())
+        }
+        2 => {
+            let ((a, first), (b, second)) = (nested(choice, depth - 1), nested(choice, depth - 1));
+            let pair = (first, second).prop_map(move |(a, b)| named(&["a", "b c"], vec![a, b]));
+            (format!("Tuple(a {a}, `b c` {b})"), pair.boxed())
+        }
+        3 => {
+            let ((a, first), (b, second)) = (nested(choice, depth - 1), nested(choice, depth - 1));
+            let pair = (first, second).prop_map(|(a, b)| joined(&[a, b], "[", "]"));
+            (format!("Tuple({a}, {b})"), pair.boxed())
+        }
+        leaf => {
+            let name = MEMBERS[choice(MEMBERS.len())];
+            let values = scalars().into_iter().find(|scalar| scalar.ty == name).unwrap().values;
+            match leaf {
+                4 => (name.to_owned(), values),
+                _ => (format!("Nullable({name})"), or_null(values)),
+            }
+        }
+    }
+}
+
+/// Variants of which each row holds one member, or none, alone and within others.
+fn variants_of_all(count: usize) -> Vec<(String, BoxedStrategy<Sample>)> {
+    let mut state = 26_usize;
+    let mut choice = move |bound: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % bound
+    };
+    let variant = |at: usize| {
+        let (element, elements) = nested(&mut choice, 2);
+        let list = prop::collection::vec(elements, 0..3).prop_map(|l| joined(&l, "[", "]"));
+        let ((a, first), (b, second)) = (nested(&mut choice, 2), nested(&mut choice, 1));
+        let pair = (first, second).prop_map(|((a, printed_a), (b, printed_b))| {
+            let object = |a: &str, b: &str| format!("{{\"a\":{a},\"b\":{b}}}");
+            (object(&a, &b), object(&printed_a, &printed_b))
+        });
+        let members = [
+            (format!("Array({element})"), list.boxed()),
+            ("Bool".to_owned(), shown(any::<bool>())),
+            ("Int64".to_owned(), shown(any::<i64>())),
+            ("String".to_owned(), same(texts())),
+            (format!("Tuple(a {a}, b {b})"), pair.boxed()),
+        ];
+        let (types, values): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+        let (ty, values) = (
+            format!("Variant({})", types.join(", ")),
+            or_null(proptest::strategy::Union::new(values).boxed()),
+        );
+        let list = prop::collection::vec(values.clone(), 0..3);
+        match at % 4 {
+            0 | 1 => (ty, values),
+            2 => (format!("Array({ty})"), list.prop_map(|l| joined(&l, "[", "]")).boxed()),
+            _ => {
+                let keyed = values.prop_map(|value| joined(&[value], "{\"k\":", "}"));
+                (format!("Map(String, {ty})"), keyed.boxed())
+            }
+        }
+    };
+    (0..count).map(variant).collect()
+}
+
+#[tokio::test]
+async fn a_variant_of_any_types_keeps_what_each_row_holds() -> anyhow::Result<()> {
+    let tuple = |text: &'static str| (text.to_owned(), text.to_owned());
+    let of = |values: Vec<Sample>| or_null(prop::sample::select(values).boxed());
+    let further = vec![
+        (
+            "Variant(Tuple(a Int64, b String), String)".to_owned(),
+            of(vec![tuple("{\"a\":1,\"b\":\"x\"}"), tuple("\"x\"")]),
+        ),
+        (
+            "Variant(Tuple(Int64, Tuple(Nullable(String), Array(UUID))), String)".to_owned(),
+            of(vec![tuple("[1,[\"x\",[]]]"), tuple("[-1,[null,[]]]"), tuple("\"x\"")]),
+        ),
+        (
+            "Nested(a Int8, b Array(Nullable(String)))".to_owned(),
+            prop::sample::select(vec![tuple("[]"), tuple("[{\"a\":1,\"b\":[null,\"x\"]}]")])
+                .boxed(),
+        ),
+        (
+            "JSON(n Nullable(Int64), l LowCardinality(String), a Array(Array(Nullable(Bool))))"
+                .to_owned(),
+            prop::sample::select(vec![
+                tuple("{\"n\":1,\"l\":\"x\",\"a\":[[null,true],[]],\"o\":[1]}"),
+                tuple("{\"n\":null,\"l\":\"\",\"a\":[],\"o\":\"x\"}"),
+            ])
+            .boxed(),
+        ),
+    ];
+    round_trip("none", variants_of_all(24).into_iter().chain(further).collect()).await
+}

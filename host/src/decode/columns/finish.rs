@@ -9,8 +9,9 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray,
-    MapArray, NullArray, PrimitiveArray, StringArray, StructArray, UnionArray,
+    Array as _, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray,
+    ListArray, MapArray, NullArray, PrimitiveArray, StringArray, StructArray, UnionArray,
+    make_array,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -64,7 +65,13 @@ impl Column {
             }
             Data::Tuples { parts, data_type, .. } => {
                 let DataType::Struct(fields) = data_type else { return Err(differ(&data_type)) };
-                Arc::new(StructArray::try_new(fields, finish_all(parts)?, nulls)?)
+                let parts = fields.iter().zip(finish_all(parts)?);
+                let parts = parts.map(|(field, part)| match field.is_nullable() {
+                    true => Ok(part),
+                    false => without_nulls(&part),
+                });
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                Arc::new(StructArray::try_new(fields, parts, nulls)?)
             }
             Data::Members { ids, parts, data_type } => {
                 let DataType::Union(fields, _) = data_type else { return Err(differ(&data_type)) };
@@ -74,6 +81,12 @@ impl Column {
             }
         })
     }
+}
+
+/// The column with zeros for its nulls, which are all of rows in which another member of a Variant holds the
+/// value: the server takes no null in a part that is told to have none, whatever row it is of.
+fn without_nulls(part: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(make_array(part.to_data().into_builder().nulls(None).build()?))
 }
 
 /// Times, and spans of time, as counts of the type's unit.
