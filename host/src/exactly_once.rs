@@ -216,7 +216,9 @@ impl PlannedBatch {
         let table = &known.table;
         if !is_sent && piece.split(rows.origins).is_some() && !sink.goes_as_one(table, &slice).await
         {
-            let text = "JSON values that would change each other in one INSERT".to_owned();
+            let text =
+                "JSON values that would change each other in one INSERT, or different columns"
+                    .to_owned();
             return Err(never(Refusal::TooManyPartitions(text)));
         }
         let schema = |text| never(Refusal::Schema(text));

@@ -21,8 +21,8 @@ pub struct Rows {
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
-    /// Required columns that a record did not hold at all, as column and record, sorted by
-    /// record; tells an absent field from a null one.
+    /// Columns that a record did not hold at all, of those where that is not the same as a null, as
+    /// column and record, sorted by record.
     pub absent: Vec<(usize, Origin)>,
     /// The records that gave no row.
     pub rejections: Vec<Rejection>,
@@ -83,7 +83,8 @@ pub struct Checked {
     pub rejections: Vec<Rejection>,
     /// The records that hooks left nothing of.
     pub dropped: Vec<Origin>,
-    /// How many nulls of each column a default took the place of, for columns with any.
+    /// How many values of each column a default took the place of, for columns with any. What a column that
+    /// takes no null still holds as null is left to the server: it goes without the column.
     pub defaulted: Vec<(usize, usize)>,
     /// What was noticed while decoding.
     pub noticed: Noticed,

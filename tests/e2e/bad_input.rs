@@ -44,7 +44,7 @@ fn cases() -> Vec<(Vec<u8>, &'static str, &'static str)> {
         (with(r#""code":"abcd""#), "too_large", "code"),
         (br#"{"id":1,"e":"on","tags":[]}"#.to_vec(), "missing_column", "must"),
         (br#"{"id":1,"e":"on","must":null,"tags":[]}"#.to_vec(), "null_not_allowed", "must"),
-        (br#"{"id":1,"must":"x","tags":[]}"#.to_vec(), "null_not_allowed", "e"),
+        (br#"{"id":1,"e":null,"must":"x","tags":[]}"#.to_vec(), "null_not_allowed", "e"),
         (br#"{"id":1,"e":"on","must":"x","tags":["a",null]}"#.to_vec(), "null_not_allowed", "tags"),
         (with(r#""id":2"#), "duplicate_key", "id"),
         (deep, "too_deep", ""),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod added_columns;
 mod admin;
 mod arrow_hooks;
 mod bad_input;

@@ -146,9 +146,9 @@ async fn what_does_not_fit_is_dead_lettered_with_its_place() -> anyhow::Result<(
         (with(r#""l":[{"name":"","tags":{"k":[1,2,-3]}}]"#), "out_of_range", "l", "/l/0/tags/k/2"),
         (with(r#""l":[{"name":"","tags":{}},{"tags":{}}]"#), "null_not_allowed", "l", "/l/1/name"),
         // The server would store zeros in the place of the DEFAULT, and refuses a null Enum.
-        (br#"{"dm":{},"te":["x"]}"#.to_vec(), "null_not_allowed", "u", "/u"),
+        (br#"{"u":null,"dm":{},"te":["x"]}"#.to_vec(), "null_not_allowed", "u", "/u"),
         (br#"{"u":[1,2],"dm":null,"te":["x"]}"#.to_vec(), "null_not_allowed", "dm", "/dm"),
-        (br#"{"u":[1,2],"dm":{}}"#.to_vec(), "null_not_allowed", "te", "/te"),
+        (br#"{"u":[1,2],"dm":{},"te":null}"#.to_vec(), "null_not_allowed", "te", "/te"),
     ];
     let mut job = Job::new(STRICT).await?;
     let mut messages = Vec::new();

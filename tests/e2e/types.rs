@@ -231,29 +231,40 @@ async fn an_absent_field_becomes_what_the_docs_say() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_absent_field_whose_default_the_server_would_not_apply_is_rejected() -> anyhow::Result<()>
-{
+async fn a_null_whose_default_the_server_would_not_apply_is_rejected_and_an_absent_field_gets_it()
+-> anyhow::Result<()> {
     let mut job = Job::new(
         "CREATE TABLE t (id UInt64, list Array(Int64) EPHEMERAL [7], json JSON,
-         low LowCardinality(UUID) DEFAULT generateUUIDv4(), tuple Tuple(j JSON),
-         sum Int64 DEFAULT arraySum(list)) ENGINE = MergeTree ORDER BY id",
+         low LowCardinality(UUID) DEFAULT toUUID('00000000-0000-0000-0000-000000000005'),
+         tuple Tuple(j JSON), sum Int64 DEFAULT arraySum(list)) ENGINE = MergeTree ORDER BY id",
     )
     .await?;
     let uuid = "123e4567-e89b-12d3-a456-426614174000";
     let all = ["list", "json", "low", "tuple"];
     let values = ["[1,2]", "{}", &format!("\"{uuid}\""), "[{}]"];
-    let without = |left_out: &str| {
-        let fields = all.iter().zip(values).filter(|(name, _)| **name != left_out);
-        let fields: Vec<String> = fields.map(|(name, v)| format!("\"{name}\":{v}")).collect();
-        format!("{{\"id\":1,{}}}", fields.join(","))
+    let record = |id: usize, other: &str, value: Option<&str>| {
+        let field = |(name, sent): (&&str, &str)| match (*name == other, value) {
+            (true, None) => None,
+            (true, Some(value)) => Some(format!("\"{name}\":{value}")),
+            (false, _) => Some(format!("\"{name}\":{sent}")),
+        };
+        let fields: Vec<String> = all.iter().zip(values).filter_map(field).collect();
+        format!("{{\"id\":{id},{}}}", fields.join(","))
     };
-    job.produce(all.iter().map(|name| without(name)).chain([without("")])).await?;
+    let absent = (1..).zip(all).map(|(id, name)| record(id, name, None));
+    let null = all.map(|name| record(0, name, Some("null")));
+    job.produce(absent.chain(null.clone()).chain([record(5, "", None)])).await?;
     let ledger = job.run_to_the_end().await?;
-    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 4));
-    assert_eq!(job.query("SELECT sum, low FROM t").await?, format!("3\t{uuid}"));
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 4));
+    let found = job.query("SELECT sum, low, json, tuple FROM t ORDER BY id").await?;
+    let given = format!("3\t{uuid}\t{{}}\t('{{}}')");
+    let low = "3\t00000000-0000-0000-0000-000000000005\t{}\t('{}')";
+    let list = given.replacen('3', "7", 1);
+    assert_eq!(found.lines().collect::<Vec<_>>(), [&list, &given, low, &given, &given]);
     for letter in job.dead_letters()? {
         let column = letter.header("sluicegate.column");
-        assert_eq!(letter.payload.as_deref(), Some(without(column).as_bytes()), "{column}");
+        let sent = record(0, column, Some("null"));
+        assert_eq!(letter.payload.as_deref(), Some(sent.as_bytes()), "{column}");
         assert_eq!(letter.reason(), "null_not_allowed");
     }
     Ok(())

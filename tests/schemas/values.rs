@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use fastrand::Rng;
-use sluicegate::schema::plan::{TablePlan, Unknown, WhenNull};
+use sluicegate::schema::plan::{TablePlan, Unknown, WhenAbsent, WhenNull};
 use sluicegate::schema::source::Source;
 use sluicegate::schema::types::{Element, Kind, Type};
 
@@ -21,15 +21,17 @@ pub fn record(rng: &mut Rng, plan: &TablePlan) -> String {
             continue;
         }
         let rate = if !is_clean && mutated.contains(&at) { 30 } else { 0 };
-        let may_lack = !column.is_required && column.when_null != WhenNull::Reject;
+        let may_lack = !column.is_required
+            && (column.when_null != WhenNull::Reject || column.when_absent != WhenAbsent::AsNull);
         if rng.u8(..100) < rate / 3 || (rng.u8(..4) == 0 && may_lack) {
             // Absent, or null.
-            if rng.bool() {
+            let is_null = column.when_null != WhenNull::Reject || rate > 0;
+            if is_null && rng.bool() {
                 fields.push((column.name.to_string(), "null".to_owned()));
             }
             continue;
         }
-        let is_nullable = column.ty.is_nullable && may_lack;
+        let is_nullable = column.ty.is_nullable && may_lack && column.when_null != WhenNull::Reject;
         let ty = Type { is_nullable, ..column.ty.clone() };
         fields.push((column.name.to_string(), value(rng, &ty, rate)));
     }

@@ -17,7 +17,7 @@ use crate::kinds::{Clash, Objects, clashes};
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Checked, JudgeText, Rows};
-use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
+use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::escaped;
 
 /// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
@@ -61,21 +61,31 @@ pub fn check(
             continue;
         };
         if plan.is_required || plan.when_null == WhenNull::Reject {
+            let plugin = written.get(&at);
+            let may_be_absent = !plan.is_required && plugin.is_none();
+            let mut left = 0;
             for origin in null_origins(&nulls, &origins) {
-                let is_absent = plan.is_required && absent.contains(&(at, origin));
-                let plugin = written.get(&at).cloned();
-                refused.entry(origin).or_insert_with(|| rejection(origin, plugin, plan, is_absent));
+                let is_absent = absent.contains(&(at, origin));
+                if is_absent && may_be_absent {
+                    left += 1;
+                    continue;
+                }
+                let is_missing = plan.is_required && is_absent;
+                let reject = || rejection(origin, plugin.cloned(), plan, is_missing);
+                refused.entry(origin).or_insert_with(reject);
+            }
+            if left > 0 {
+                defaulted.push((at, left));
+                if let WhenAbsent::Text(text) = &plan.when_absent {
+                    *column = filled(column, &nulls, &WhenNull::Label(Arc::clone(text)), plan);
+                }
             }
             continue;
         }
         if plan.when_null != WhenNull::Keep {
             defaulted.push((at, nulls.null_count()));
         }
-        *column = match fill(column, &nulls, &plan.when_null) {
-            Ok(filled) => filled,
-            // The column's type is the plan's, and so is the rule for it.
-            Err(error) => unreachable!("column `{}`: {error}", plan.name),
-        };
+        *column = filled(column, &nulls, &plan.when_null, plan);
     }
     let gone: HashSet<Origin> = dropped.iter().copied().collect();
     for violation in violations.into_iter().filter(|violation| !gone.contains(&violation.origin)) {
@@ -121,6 +131,20 @@ fn withdraw(
     }
     let kept = keep.values().set_indices().filter_map(|row| origins.get(row).copied()).collect();
     Ok((filter_record_batch(&batch, &keep)?, kept))
+}
+
+/// As [`fill`], of a column of the plan.
+fn filled(
+    column: &ArrayRef,
+    nulls: &NullBuffer,
+    when_null: &WhenNull,
+    plan: &ColumnPlan,
+) -> ArrayRef {
+    match fill(column, nulls, when_null) {
+        Ok(filled) => filled,
+        // The column's type is the plan's, and so is the rule for it.
+        Err(error) => unreachable!("column `{}`: {error}", plan.name),
+    }
 }
 
 /// Puts a value in the place of nulls where the rule names one; otherwise the server does.
@@ -348,6 +372,28 @@ mod tests {
         let checked = check_read(&plan, without);
         assert_eq!(checked.rejections[0].fault.reason, Reason::NullNotAllowed);
         assert_eq!(checked.origins, [0]);
+    }
+
+    #[test]
+    fn an_absent_field_is_no_fault_where_a_null_is_one() {
+        let labels: ArrayRef = Arc::new(StringArray::from(vec!["x", "y"]));
+        let keys = arrow_array::Int32Array::from(vec![Some(1), None, None]);
+        let column: ArrayRef =
+            Arc::new(arrow_array::DictionaryArray::try_new(keys, labels).unwrap());
+        let ty = "Enum8('x' = 1, 'y' = 2)";
+        let (plan, mut absent) = rows(ty, "", &Rules::default(), Arc::clone(&column));
+        absent.absent = vec![(0, 2)];
+        let checked = check_read(&plan, absent);
+        let filled = checked.batch.column(0).as_dictionary::<Int32Type>().clone();
+        let filled = filled.downcast_dict::<StringArray>().unwrap();
+        assert_eq!(filled.into_iter().collect::<Vec<_>>(), [Some("y"), Some("x")]);
+        assert_eq!((checked.origins, checked.defaulted), (vec![0, 2], vec![(0, 1)]));
+        assert_eq!(checked.rejections[0].fault.reason, Reason::NullNotAllowed);
+
+        let rules = Rules { required: only_c(), ..Rules::default() };
+        let (plan, mut absent) = rows(ty, "", &rules, column);
+        absent.absent = vec![(0, 2)];
+        assert_eq!(check_read(&plan, absent).origins, [0]);
     }
 
     #[test]

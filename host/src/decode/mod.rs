@@ -38,7 +38,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Noticed, Rows};
-use crate::schema::plan::TablePlan;
+use crate::schema::plan::{TablePlan, WhenAbsent};
 use columns::Column;
 use fault::fault;
 pub use fault::kind_of;
@@ -168,7 +168,8 @@ fn complete(
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
         if column.len() == row {
             column.put_null();
-            if plan.is_required && plan.source.is_field() {
+            let is_told = plan.is_required || plan.when_absent != WhenAbsent::AsNull;
+            if is_told && plan.source.is_field() {
                 absent.push((at, origin));
             }
         }

@@ -178,7 +178,8 @@ fn an_absent_required_field_is_told_apart_from_a_null_one() {
     let rules = Rules { required: vec!["s".into()], ..Rules::default() };
     let rows = decode_all(&rules, &[r#"{"s":null}"#, "{}", r#"{"s":"x"}"#]);
     let s = plan_of(&rules).column_of("s").unwrap();
-    assert_eq!(rows.absent, [(s, 1)]);
+    assert!(rows.absent.contains(&(s, 1)));
+    assert_eq!(rows.absent.iter().filter(|(column, _)| *column == s).count(), 1);
     assert_eq!(rows.origins, [0, 1, 2]);
 }
 

@@ -199,7 +199,7 @@ mod tests {
         e {"enum":["on","off"]}
         n {"enum":["on",null]}
         t {"$comment":"sluicegate takes a closed list of layouts (DATETIME_COLUMNS)","maximum":4294967295000,"minimum":0,"multipleOf":1000,"type":["integer","string","null"]}
-        required ["i","e"]
+        required ["i"]
         "#);
     }
 

@@ -32,6 +32,18 @@ pub enum WhenNull {
     Reject,
 }
 
+/// What becomes of an absent field whose null is rejected: no record is at fault for a column that an
+/// ALTER adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenAbsent {
+    /// The same as of a null.
+    AsNull,
+    /// This text, which is what the server would put.
+    Text(Arc<str>),
+    /// The column's DEFAULT by the server's hand: the row goes in an INSERT without the column.
+    LeftOut,
+}
+
 /// One column of a plan.
 #[derive(Debug, Clone)]
 pub struct ColumnPlan {
@@ -49,6 +61,8 @@ pub struct ColumnPlan {
     pub is_required: bool,
     /// What becomes of a null otherwise.
     pub when_null: WhenNull,
+    /// What becomes of an absent field otherwise.
+    pub when_absent: WhenAbsent,
     /// How values are read.
     pub values: ValueRules,
 }
@@ -156,6 +170,7 @@ impl TablePlan {
             on_invalid: OnInvalid::Reject,
             is_required: false,
             when_null: WhenNull::Keep,
+            when_absent: WhenAbsent::AsNull,
             values: self.values,
         })
     }
@@ -241,6 +256,12 @@ impl ColumnPlan {
     pub fn new(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
         let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
         let is_wide = is_in(&rules.datetime);
+        let when_null = when_null(column, rules);
+        let when_absent = match when_absent(column, &when_null) {
+            // An INSERT names at least one column.
+            WhenAbsent::LeftOut if schema.columns.len() == 1 => WhenAbsent::AsNull,
+            when_absent => when_absent,
+        };
         Self {
             name: Arc::clone(&column.name),
             ty: column.ty.clone(),
@@ -248,13 +269,29 @@ impl ColumnPlan {
             source: rules.source(&column.name),
             on_invalid: rules.on_invalid(&column.name),
             is_required: is_in(&rules.required),
-            when_null: when_null(column, rules),
+            when_null,
+            when_absent,
             values: ValueRules { is_wide, ..ValueRules::new(schema, rules) },
         }
     }
 }
 
-/// What becomes of an absent or null field of a column.
+/// What becomes of an absent field of a column for which a null is as `when_null` says.
+fn when_absent(column: &Column, when_null: &WhenNull) -> WhenAbsent {
+    match (&column.ty.kind, when_null) {
+        (Kind::Enum(labels), WhenNull::Reject) if column.default.is_none() => {
+            // ClickHouse prints them by their numbers, and takes the lowest.
+            labels.first().map_or(WhenAbsent::LeftOut, |label| WhenAbsent::Text((**label).into()))
+        }
+        (Kind::Json(_), WhenNull::Reject) if column.default.is_none() => {
+            WhenAbsent::Text("{}".into())
+        }
+        (_, WhenNull::Reject) => WhenAbsent::LeftOut,
+        _ => WhenAbsent::AsNull,
+    }
+}
+
+/// What becomes of an absent or null field of a column; of an absent one see [`WhenAbsent`] too.
 pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
     let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
     let (is_datetime, is_string_enum) = (is_in(&rules.datetime), is_in(&rules.string_enum));
@@ -383,6 +420,28 @@ mod tests {
         for (column, (name, .., expected)) in plan.columns.iter().zip(table) {
             assert_eq!(column.when_null, expected, "column {name}");
         }
+    }
+
+    #[test]
+    fn an_absent_field_of_a_column_that_refuses_a_null_is_what_the_server_puts() {
+        let text = |text: &str| WhenAbsent::Text(text.into());
+        let table = [
+            ("a", "Enum8('n' = -3, 'x' = 1)", "", text("n")),
+            ("b", "Enum8('x' = 1)", "lower('X')", WhenAbsent::LeftOut),
+            ("c", "JSON(a UInt8)", "", text("{}")),
+            ("d", "JSON", "toJSONString(a)", WhenAbsent::LeftOut),
+            ("e", "Array(Int8)", "[1]", WhenAbsent::LeftOut),
+            ("f", "Tuple(j JSON)", "", WhenAbsent::LeftOut),
+            ("g", "Enum8('x' = 1)", "'x'", WhenAbsent::AsNull),
+            ("h", "Int8", "", WhenAbsent::AsNull),
+        ];
+        let columns: Vec<_> = table.iter().map(|(name, ty, d, _)| (*name, *ty, *d)).collect();
+        let several = plan(&columns, &Rules::default()).unwrap();
+        for (column, (name, .., expected)) in several.columns.iter().zip(table) {
+            assert_eq!(column.when_absent, expected, "column {name}");
+        }
+        let alone = plan(&[("e", "Array(Int8)", "[1]")], &Rules::default()).unwrap();
+        assert_eq!(alone.columns[0].when_absent, WhenAbsent::AsNull);
     }
 
     #[test]

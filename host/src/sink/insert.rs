@@ -33,7 +33,10 @@ impl Sink {
         if lists.len() < 2 {
             return self.insert_pieces(table, rows, origins, allowance, false, true).await;
         }
-        tracing::debug!(inserts = lists.len(), "JSON values that would change each other go apart");
+        tracing::debug!(
+            inserts = lists.len(),
+            "rows go apart: their JSON values would change each other, or they lack different columns"
+        );
         let mut inserted = Inserted::default();
         for mut list in lists {
             list.sort_unstable();

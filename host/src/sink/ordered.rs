@@ -1,7 +1,10 @@
-//! Rows in an order in which no value of a JSON column changes another (see `kinds`).
+//! What of some rows goes in one INSERT: rows in an order in which no value of a JSON column changes another
+//! (see `kinds`), and no column that none of them has a value for where the server takes no null.
 
-use arrow_array::{RecordBatch, UInt32Array};
-use arrow_schema::ArrowError;
+use std::collections::HashMap;
+
+use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt32Array};
+use arrow_schema::{ArrowError, FieldRef};
 use arrow_select::take::take_record_batch;
 
 use super::table::Table;
@@ -9,6 +12,8 @@ use super::{Body, Sink};
 use crate::blocking;
 use crate::kinds::{Objects, Order, order};
 use crate::record::Origin;
+use crate::schema::plan::{Rules, WhenNull, when_null};
+use crate::schema::table::Column;
 use crate::schema::types::{Kind, Type};
 
 impl Sink {
@@ -21,7 +26,7 @@ impl Sink {
     /// Dropped, the rows are held until the body is written, and nothing is sent.
     pub async fn body(&self, table: &Table, rows: &RecordBatch) -> Result<Body, String> {
         let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        blocking::run(move || Body::of(&table, &in_order(&table, &rows)?, compression)).await
+        blocking::run(move || Body::of(&table, &as_sent(&table, &rows)?, compression)).await
     }
 
     /// The same of rows that need no order.
@@ -37,10 +42,10 @@ impl Sink {
         rows: &RecordBatch,
     ) -> Result<Body, String> {
         let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        blocking::run(move || Body::of(&table, &rows, compression)).await
+        blocking::run(move || Body::of(&table, &projected(&table, &rows)?, compression)).await
     }
 
-    /// Whether some order of the rows keeps their JSON values in one INSERT.
+    /// Whether the rows go in one INSERT: in some order that keeps their JSON values, and with the same columns.
     pub async fn goes_as_one(&self, table: &Table, rows: &RecordBatch) -> bool {
         match order_of(table, rows, None).await {
             Order::AsTheyStand => true,
@@ -49,16 +54,73 @@ impl Sink {
     }
 }
 
-/// The order that keeps the JSON values of the rows, by their records or row by row.
+/// How the rows go: apart where they lack different columns, and in an order that keeps their JSON values; by
+/// their records or row by row.
 pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
-    if !table.schema.holds(Kind::is_json) {
+    if !table.schema.holds(Kind::is_json) && lacking(table, rows).is_empty() {
         return Order::AsTheyStand;
     }
     let (table, rows, origins) = (table.clone(), rows.clone(), origins.map(<[Origin]>::to_vec));
     blocking::run(move || ordered(&table, &rows, origins.as_deref())).await
 }
 
+/// The columns that some of the rows leave to the server, by their place: a null there would be refused, or
+/// stored as a zero. `check` leaves it only where the record had no such field.
+fn lacking(table: &Table, rows: &RecordBatch) -> Vec<usize> {
+    let fields = rows.schema();
+    let columns = fields.fields().iter().zip(rows.columns()).enumerate();
+    let is_lacking = |(_, (field, column)): &(usize, (&FieldRef, &ArrayRef))| {
+        let takes_no_null = |column: &&Column| {
+            *column.name == **field.name()
+                && when_null(column, &Rules::default()) == WhenNull::Reject
+        };
+        column.logical_null_count() > 0 && table.schema.columns.iter().any(|c| takes_no_null(&c))
+    };
+    columns.filter(is_lacking).map(|(at, _)| at).collect()
+}
+
 fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
+    let lacking = lacking(table, rows);
+    let key = |row: usize| -> Vec<bool> {
+        let is_null = |at: &usize| rows.columns().get(*at).map(|column| column.is_null(row));
+        lacking.iter().filter_map(is_null).collect()
+    };
+    // By their records, of which every row lacks the same.
+    let mut lists: Vec<Vec<usize>> = Vec::new();
+    let mut by_key: HashMap<Vec<bool>, usize> = HashMap::new();
+    if !lacking.is_empty() {
+        for row in 0..rows.num_rows() {
+            let at = *by_key.entry(key(row)).or_insert_with(|| {
+                lists.push(Vec::new());
+                lists.len() - 1
+            });
+            lists.get_mut(at).into_iter().for_each(|list| list.push(row));
+        }
+    }
+    if lists.len() < 2 {
+        return by_json(table, rows, origins);
+    }
+    let of_list = |list: Vec<usize>| -> Vec<Vec<usize>> {
+        let Ok(part) = taken(rows, list.iter().copied()) else { return vec![list] };
+        let origins: Option<Vec<Origin>> = origins
+            .map(|origins| list.iter().filter_map(|row| origins.get(*row).copied()).collect());
+        match by_json(table, &part, origins.as_deref()) {
+            Order::AsTheyStand => vec![list],
+            Order::Lists(parts) => {
+                let of = |part: Vec<usize>| -> Vec<usize> {
+                    part.into_iter().filter_map(|row| list.get(row).copied()).collect()
+                };
+                parts.into_iter().map(of).collect()
+            }
+        }
+    };
+    Order::Lists(lists.into_iter().flat_map(of_list).collect())
+}
+
+fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
+    if !table.schema.holds(Kind::is_json) {
+        return Order::AsTheyStand;
+    }
     let columns = &table.schema.columns;
     let type_of = |name: &str| -> Option<&Type> {
         columns.iter().find(|column| *column.name == *name).map(|column| &column.ty)
@@ -67,17 +129,32 @@ fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Ord
         .map_or(Order::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
 }
 
-/// The rows in the order in which they are written: the same for the same rows.
+/// The rows as they are written: the same for the same rows.
 ///
 /// # Errors
 /// Arrow cannot reorder them.
-pub fn in_order(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
-    match ordered(table, rows, None) {
-        Order::AsTheyStand => Ok(rows.clone()),
+pub fn as_sent(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
+    let rows = match ordered(table, rows, None) {
+        Order::AsTheyStand => rows.clone(),
         Order::Lists(lists) => {
-            taken(rows, lists.into_iter().flatten()).map_err(|error| error.to_string())
+            taken(rows, lists.into_iter().flatten()).map_err(|error| error.to_string())?
         }
+    };
+    projected(table, &rows)
+}
+
+/// The rows without the columns that all of them leave to the server.
+fn projected(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
+    let mut lacking = lacking(table, rows);
+    let is_all = |at: &usize| {
+        rows.columns().get(*at).is_some_and(|column| column.logical_null_count() == column.len())
+    };
+    lacking.retain(is_all);
+    if lacking.is_empty() || lacking.len() == rows.num_columns() {
+        return Ok(rows.clone());
     }
+    let kept: Vec<usize> = (0..rows.num_columns()).filter(|at| !lacking.contains(at)).collect();
+    rows.project(&kept).map_err(|error| error.to_string())
 }
 
 /// These rows, in this order.

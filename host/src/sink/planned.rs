@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 
 use super::body::{Body, print};
 use super::client::Sending;
-use super::ordered::in_order;
+use super::ordered::as_sent;
 use super::refusal::Refused;
 use super::table::{self, Table};
 use super::{Landed, Sink, until_read};
@@ -59,7 +59,7 @@ impl Sink {
     pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u64, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
-        blocking::run(move || print(&table, &in_order(&table, &rows)?, &settings)).await
+        blocking::run(move || print(&table, &as_sent(&table, &rows)?, &settings)).await
     }
 
     /// Why the server may have forgotten a token of when the window stood at `mark`, if it may.

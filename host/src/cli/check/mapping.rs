@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::decode::forms;
 use crate::schema::arrow::data_type;
-use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenNull};
+use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::{OnInvalid, Source};
 use crate::schema::table::{Column, TableSchema};
 
@@ -85,9 +85,14 @@ fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
         (WhenNull::Label(label), Some(_)) => format!("'{label}' (its DEFAULT)"),
         (WhenNull::ServerDefault, Some(default)) => format!("DEFAULT {default}"),
         (WhenNull::ServerDefault | WhenNull::Label(_), None) => "the type's zero".into(),
-        (WhenNull::Reject, None) => "rejected: it has no DEFAULT".into(),
-        (WhenNull::Reject, Some(_)) => {
-            "rejected: ClickHouse does not apply this DEFAULT to a null".into()
+        (WhenNull::Reject, default) => {
+            let absent = match (&plan.when_absent, default) {
+                (WhenAbsent::AsNull, _) => return "rejected".into(),
+                (WhenAbsent::Text(text), _) => format!("'{text}'"),
+                (WhenAbsent::LeftOut, Some(default)) => format!("DEFAULT {default}"),
+                (WhenAbsent::LeftOut, None) => "the type's zero".into(),
+            };
+            format!("{absent}; a null is rejected")
         }
     }
 }
@@ -168,9 +173,9 @@ mod tests {
         at | DateTime | Timestamp(s) | time as string (UTC, more layouts) | 1970-01-01 00:00:00 (DATETIME_COLUMNS)
         s | String | Utf8 | string | 'DEFAULT' (STRING_ENUM_COLUMNS)
         e | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | 'x' (its DEFAULT)
-        f | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | rejected: it has no DEFAULT
+        f | Enum8('x' = 1) | Dictionary(Int32, Utf8) | label as string | 'x'; a null is rejected
         u | LowCardinality(UUID) | Utf8 | UUID as string | the type's zero
-        a | Array(Int8) | List(Int8) | array of: integer | rejected: ClickHouse does not apply this DEFAULT to a null
+        a | Array(Int8) | List(Int8) | array of: integer | DEFAULT [1]; a null is rejected
         z | Float64 | Float64 | number | the type's zero
         m | Geometry | - | - | left out: type `Geometry` is not supported
         ");

@@ -1,7 +1,7 @@
 //! The shape of each type, and of a record.
 
 use super::super::pattern;
-use super::super::plan::{ColumnPlan, TablePlan, Unknown, ValueRules, WhenNull};
+use super::super::plan::{ColumnPlan, TablePlan, Unknown, ValueRules, WhenAbsent, WhenNull};
 use super::super::source::{OnInvalid, Source};
 use super::super::types::{Element, Kind, Type};
 use super::{Field, Fields, Items, Numbers, Shape, Texts, Underived, Unsaid};
@@ -41,9 +41,11 @@ impl Shape {
     fn of_fields(plan: &TablePlan) -> Self {
         let columns = plan.columns.iter().filter(|column| column.source == Source::Name);
         let fields = columns.map(|column| {
-            let is_required = column.is_required || column.when_null == WhenNull::Reject;
-            // A null of the record itself is the server's, or a rule's, to fill.
-            let shape = Self { is_nullable: !is_required, ..Self::of(&column.ty, column.values) };
+            // A null of the record itself is the server's, or a rule's, to fill; so is an absent field.
+            let takes_no_null = column.is_required || column.when_null == WhenNull::Reject;
+            let is_required =
+                takes_no_null && (column.is_required || column.when_absent == WhenAbsent::AsNull);
+            let shape = Self { is_nullable: !takes_no_null, ..Self::of(&column.ty, column.values) };
             Field { name: column.name.to_string(), shape, is_required }
         });
         let (fields, is_closed) = (fields.collect(), plan.unknown == Unknown::Reject);

@@ -37,7 +37,7 @@ fn plan(rules: Rules) -> TablePlan {
         default_kind: String::new(),
         default_expression: String::new(),
     });
-    let rules = Rules { required: vec!["i".into()], ..rules };
+    let rules = Rules { required: vec!["i".into(), "e".into()], ..rules };
     let table = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
     TablePlan::new(&table, &rules).unwrap()
 }

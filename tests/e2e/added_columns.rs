@@ -1,0 +1,122 @@
+//! A column that an ALTER adds while records flow is no record's fault.
+
+use serde_json::Value;
+use sluicegate_tests::{Job, TABLE};
+
+use crate::types::SETTINGS;
+
+/// Columns that take no null, or whose DEFAULT the server does not put in the place of one.
+const ADDED: &[&str] = &[
+    "e Enum8('b' = 2, 'a' = 1)",
+    "f Enum16('x' = 7, 'w' = -300) DEFAULT lower('X')",
+    "j JSON",
+    "k JSON(z UInt8, n.m Array(Int8))",
+    "l JSON DEFAULT toJSONString(map('id', id))",
+    "v Variant(Int64, String)",
+    "d Dynamic",
+    "a Array(Int8) DEFAULT [1, 2]",
+    "m Map(String, Int8) DEFAULT map('a', 1)",
+    "t Tuple(e Enum8('x' = 7, 'y' = 3), j JSON)",
+    "s Tuple(x Int8) DEFAULT tuple(5)",
+    "u LowCardinality(UUID) DEFAULT toUUID('123e4567-e89b-12d3-a456-426614174000')",
+    "i Int8",
+];
+
+fn record(id: u64, further: &str) -> String {
+    format!("{{\"id\":{id}{further}}}")
+}
+
+async fn add_columns(job: &Job) -> anyhow::Result<()> {
+    for column in ADDED {
+        job.query(&format!("ALTER TABLE {TABLE} ADD COLUMN {column}")).await?;
+    }
+    Ok(())
+}
+
+/// What an INSERT of ids alone stores of one row.
+async fn stored_by_the_server(job: &Job) -> anyhow::Result<Value> {
+    job.query(&format!("CREATE TABLE other AS {TABLE}")).await?;
+    job.query("INSERT INTO other (id) VALUES (1)").await?;
+    let row = job.query("SELECT * FROM other FORMAT JSONEachRow").await?;
+    Ok(serde_json::from_str(&row)?)
+}
+
+fn create() -> String {
+    format!("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id SETTINGS {SETTINGS}")
+}
+
+#[tokio::test]
+async fn records_without_a_field_for_an_added_column_land_with_what_the_server_puts()
+-> anyhow::Result<()> {
+    let mut job = Job::new(&create()).await?;
+    job.produce((0..50).map(|id| record(id, ""))).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    add_columns(&job).await?;
+    job.produce((50..100).map(|id| record(id, ""))).await?;
+    job.wait_until_committed(&host).await?;
+    // From here on some have some of the fields.
+    let further = |id: u64| match id % 4 {
+        0 => "",
+        1 => ",\"e\":\"b\",\"a\":[7]",
+        2 => ",\"j\":{\"p\":1},\"f\":\"w\",\"u\":\"00000000-0000-0000-0000-000000000001\"",
+        _ => ",\"t\":{\"e\":\"x\",\"j\":{}},\"l\":{\"q\":2},\"i\":3",
+    };
+    job.produce((100..200).map(|id| record(id, further(id)))).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (200, 0), "{:?}", job.dead_letters()?);
+
+    let by_server = stored_by_the_server(&job).await?;
+    let rows = job.query("SELECT * FROM t ORDER BY id FORMAT JSONEachRow").await?;
+    assert_eq!(rows.lines().count(), 200);
+    for line in rows.lines() {
+        let row: Value = serde_json::from_str(line)?;
+        let id = row["id"].as_u64().unwrap_or_default();
+        let mut expected = by_server.clone();
+        expected["id"] = id.into();
+        expected["l"] = serde_json::json!({ "id": id });
+        if id >= 100 {
+            let sent: Value = serde_json::from_str(&record(id, further(id)))?;
+            for (name, value) in sent.as_object().into_iter().flatten() {
+                expected[name.as_str()] = value.clone();
+            }
+        }
+        assert_eq!(row, expected, "record {id}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn exactly_once_leaves_added_columns_to_the_server_too() -> anyhow::Result<()> {
+    let mut job = Job::new(&create()).await?.exactly_once(1_000).await?;
+    add_columns(&job).await?;
+    let further = |id: u64| if id % 16 == 0 { ",\"a\":[7],\"e\":\"b\"" } else { "" };
+    job.produce((0..64).map(|id| record(id, further(id)))).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (64, 0), "{:?}", job.dead_letters()?);
+    let found =
+        job.query("SELECT countIf(a = [7] AND e = 'b'), countIf(a = [1, 2] AND e = 'a') FROM t");
+    assert_eq!(found.await?, "4\t60");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_null_and_an_absent_field_that_is_required_are_rejected_as_ever() -> anyhow::Result<()> {
+    let mut job = Job::new(&create()).await?.with("REQUIRED_COLUMNS", "j");
+    add_columns(&job).await?;
+    job.produce([
+        record(1, ",\"j\":{}"),
+        record(2, ""),
+        record(3, ",\"j\":{},\"e\":null"),
+        record(4, ",\"j\":{},\"a\":null"),
+    ])
+    .await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 3));
+    let letters = job.dead_letters()?;
+    let mut reasons: Vec<_> = letters.iter().map(|letter| letter.reason()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["missing_column", "null_not_allowed", "null_not_allowed"]);
+    Ok(())
+}
