@@ -56,10 +56,10 @@ pub(super) fn judge(
             found.extend(clocks(name, settings));
             found.extend(size(name, settings, facts.largest_source.as_ref(), format, on_too_large));
         }
-        Err(error) => found.push(Finding::NotKnown(format!(
-            "the settings of `{name}` could not be looked at ({error}); granted DESCRIBE_CONFIGS on it, \
-             they are"
-        ))),
+        Err(error) => {
+            let text = format!("the settings of `{name}` could not be looked at: {error}");
+            found.push(Finding::NotKnown(text));
+        }
     }
     found
 }

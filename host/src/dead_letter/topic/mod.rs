@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::{ClientConfig, ClientContext};
 
-use super::producer::Ear;
 use crate::config::{DlqFormat, OnTooLarge, SourceTopic};
 use crate::kafka::describe;
 use crate::observe::status::{Status, Waiter};
@@ -35,6 +36,9 @@ pub struct Topic {
     pub(super) status: Arc<Status>,
 }
 
+/// Why nothing is told.
+const DENIED: &str = "not authorized; grant DESCRIBE_CONFIGS on it to have them looked at";
+
 /// Settings of a topic, by name.
 type Settings = BTreeMap<String, String>;
 
@@ -51,6 +55,19 @@ struct Facts {
     may_write: Result<Option<bool>, String>,
 }
 
+/// The client that looks says nothing of brokers that do not answer: the source does.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, "look at the dead letter topic: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "look at the dead letter topic: {reason}");
+    }
+}
+
 /// What the metadata says.
 struct Seen {
     broker: i32,
@@ -64,10 +81,10 @@ impl Topic {
     /// # Errors
     /// No broker answers.
     pub async fn look(&self, timeout: Duration) -> Result<Vec<Finding>, String> {
-        let admin: AdminClient<Ear> = self
+        let admin: AdminClient<Quiet> = self
             .settings
-            .create_with_context(Ear::default())
-            .map_err(|error: rdkafka::error::KafkaError| error.to_string())?;
+            .create_with_context(Quiet)
+            .map_err(|error: KafkaError| error.to_string())?;
         let admin = Arc::new(admin);
         let (asked, name, sources) = (Arc::clone(&admin), self.name.clone(), self.sources.clone());
         let looked = crate::blocking::run(move || {
@@ -93,7 +110,7 @@ impl Topic {
 
     async fn facts(
         &self,
-        admin: &AdminClient<Ear>,
+        admin: &AdminClient<Quiet>,
         seen: Seen,
         may_write: Result<Option<bool>, String>,
         timeout: Duration,
@@ -117,7 +134,7 @@ impl Topic {
         };
         let settings = match told.next() {
             // Of a topic that this user may not ask about `rdkafka` tells no error, but no setting either.
-            Some(Ok(topic)) if topic.entries.is_empty() => Err("not authorized".to_owned()),
+            Some(Ok(topic)) if topic.entries.is_empty() => Err(DENIED.to_owned()),
             Some(Ok(topic)) => Ok(settings(topic)),
             Some(Err(code)) => Err(code.to_string()),
             None => Err("the broker tells nothing".to_owned()),
