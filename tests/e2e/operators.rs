@@ -56,9 +56,10 @@ async fn without_a_grant() -> anyhow::Result<Job> {
 /// What the log says of the INSERT's waits: each message up to its colon, and how long was waited.
 fn waits(host: &Host) -> Vec<(String, u64)> {
     let lines = host.log().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-    let waits = lines.filter(|line| line["who"] == "insert").filter_map(|line| {
-        let message = line["message"].as_str()?.split(':').next()?.to_owned();
-        Some((message, line["waited_s"].as_u64()?))
+    let waits = lines.filter_map(|line| {
+        let message = line.get("message")?.as_str()?.split(':').next()?.to_owned();
+        let waited_s = line.get("waited_s")?.as_u64()?;
+        (line.get("who")? == "insert").then_some((message, waited_s))
     });
     waits.collect()
 }

@@ -134,6 +134,8 @@ impl Judged {
         }
         let mut rejected = self.passed.clone();
         rejected.add(&Reasons::of(batch, rejections, self.brake.told));
+        // A record that a plugin dropped may be refused as well.
+        self.records = self.records.max(landed + rejected.total());
         let mut state = self.brake.state();
         let counts = Counts { records: self.records, rejected };
         let before = state.window.before(self.records, |batch| batch == self.batch, now);

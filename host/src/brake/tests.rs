@@ -171,6 +171,16 @@ fn what_clickhouse_refuses_is_judged_one_by_one_and_counts_once() {
 }
 
 #[test]
+fn records_that_are_rejected_are_judged_though_they_were_dropped_too() {
+    let (brake, now) = (brake(0.5), Instant::now());
+    let mut judged = brake.batch();
+    judged.set_records(0);
+    assert!(judged.judge(&batch(40, 0), &rejections(40), 0, now).is_none());
+    judged.settle(now);
+    assert!((brake.share(now) - 1.0).abs() < 1e-9);
+}
+
+#[test]
 fn a_share_of_0_lets_none_through_and_one_of_1_all() {
     let now = Instant::now();
     assert!(is_held(&brake(0.0), 10, 1, now));
