@@ -116,13 +116,13 @@ kinds! {
     /// A materialized view throws, after the rows are in the table; it is dropped at the mend.
     ViewThrows "view_throws" Answers Quick 1_000;
     /// A page with status 200 in ClickHouse's place: nothing is stored.
-    SuccessOfPage "success_of_page" Answers Quick 1_000;
+    SuccessOfPage "success_of_page" Answers Slow 1_000;
     /// ClickHouse's own success with no row written: nothing is stored.
     SuccessOfNothing "success_of_nothing" Answers Slow 1_000;
     /// The rows are stored, and the answer counts half of them.
     SuccessInPart "success_in_part" Answers Slow 1_000;
     /// The rows are stored, and the answer has lost ClickHouse's headers.
-    SuccessWithoutHeaders "success_without_headers" Answers Quick 1_000;
+    SuccessWithoutHeaders "success_without_headers" Answers Slow 1_000;
     /// Connections are reset, and the INSERTs run 22 seconds later.
     InsertsLate "inserts_late" Answers Slow 1_000;
     /// INSERTs take 17 seconds, longer than what is under way is waited for.
@@ -132,7 +132,7 @@ kinds! {
     /// Rows are looked for in 12 seconds, and answers to INSERTs are lost.
     RowsReadSlow "rows_read_slow" Answers Slow 2_000;
     /// A part cannot be published once its token is logged, by an error of the disk.
-    PublishFails "publish_fails" Answers Quick 1_000;
+    PublishFails "publish_fails" Answers Slow 1_000;
     /// The disk of the engine is full.
     DiskFull "disk_full" Answers Slow 1_000;
     /// A materialized view's table has too many parts; it has room again at the mend.

@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(exact.len(), Kind::ALL.len() - 3);
         let two = kinds(&["--only", "disk_full,host_killed"]);
         assert_eq!(two, [Kind::DiskFull, Kind::HostKilled]);
-        assert!(kinds(&["--only", "quick"]).len() > 29);
+        assert_eq!(kinds(&["--only", "quick"]).len(), 29);
         assert!(parse(&["--only", "success_in_part"]).unwrap().check().is_err());
         assert!(parse(&["--only", "nonsense"]).is_err());
     }

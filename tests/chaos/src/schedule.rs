@@ -140,6 +140,9 @@ impl Schedule {
         mut from: Duration,
         bag: fn(&mut Self) -> &mut Bag,
     ) {
+        if bag(self).all.is_empty() {
+            return;
+        }
         for _ in 0..count {
             let mut chance = self.chance.fork();
             let Some(kind) = bag(self).draw(&mut chance) else { return };
