@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::FieldRef;
 
 pub use order::{Order, order};
 pub use text::Clash;
@@ -45,15 +46,17 @@ impl<'a> Objects<'a> {
         (!columns.is_empty()).then_some(Self { columns })
     }
 
-    /// Those of a batch, whose types `type_of` knows by name.
+    /// Those of a batch, whose types `type_of` knows by place and name.
     pub fn of_batch(
         batch: &'a RecordBatch,
-        type_of: impl Fn(&str) -> Option<&'a Type>,
+        type_of: impl Fn(usize, &str) -> Option<&'a Type>,
     ) -> Option<Self> {
         let fields = batch.schema();
-        let columns = fields.fields().iter().zip(batch.columns());
-        let columns: Vec<_> =
-            columns.filter_map(|(field, column)| Some((column, type_of(field.name())?))).collect();
+        let columns = fields.fields().iter().zip(batch.columns()).enumerate();
+        let typed = |(at, (field, column)): (usize, (&FieldRef, &'a ArrayRef))| {
+            Some((column, type_of(at, field.name())?))
+        };
+        let columns: Vec<_> = columns.filter_map(typed).collect();
         Self::of(columns.into_iter())
     }
 

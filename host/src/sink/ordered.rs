@@ -14,7 +14,7 @@ use crate::kinds::{Objects, Order, order};
 use crate::record::Origin;
 use crate::schema::plan::{Rules, WhenNull, when_null};
 use crate::schema::table::Column;
-use crate::schema::types::{Kind, Type};
+use crate::schema::types::Kind;
 
 impl Sink {
     /// The rows as one INSERT into the table, in an order that keeps their JSON values.
@@ -69,14 +69,20 @@ pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origi
 fn lacking(table: &Table, rows: &RecordBatch) -> Vec<usize> {
     let fields = rows.schema();
     let columns = fields.fields().iter().zip(rows.columns()).enumerate();
-    let is_lacking = |(_, (field, column)): &(usize, (&FieldRef, &ArrayRef))| {
-        let takes_no_null = |column: &&Column| {
-            *column.name == **field.name()
-                && when_null(column, &Rules::default()) == WhenNull::Reject
-        };
-        column.logical_null_count() > 0 && table.schema.columns.iter().any(|c| takes_no_null(&c))
+    let is_lacking = |(at, (field, column)): &(usize, (&FieldRef, &ArrayRef))| {
+        let takes_no_null =
+            |column: &Column| when_null(column, &Rules::default()) == WhenNull::Reject;
+        column.logical_null_count() > 0
+            && column_of(table, *at, field.name()).is_some_and(takes_no_null)
     };
     columns.filter(is_lacking).map(|(at, _)| at).collect()
+}
+
+/// The table's column of this name; mostly the one at this place.
+fn column_of<'a>(table: &'a Table, at: usize, name: &str) -> Option<&'a Column> {
+    let columns = &table.schema.columns;
+    let is_it = |column: &&Column| *column.name == *name;
+    columns.get(at).filter(is_it).or_else(|| columns.iter().find(is_it))
 }
 
 fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
@@ -121,10 +127,7 @@ fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Ord
     if !table.schema.holds(Kind::is_json) {
         return Order::AsTheyStand;
     }
-    let columns = &table.schema.columns;
-    let type_of = |name: &str| -> Option<&Type> {
-        columns.iter().find(|column| *column.name == *name).map(|column| &column.ty)
-    };
+    let type_of = |at, name: &str| column_of(table, at, name).map(|column| &column.ty);
     Objects::of_batch(rows, type_of)
         .map_or(Order::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
 }
