@@ -41,7 +41,12 @@ pub fn judge(
     judge_text: JudgeText,
 ) -> Vec<(usize, Fault)> {
     let misfits = Judge { rules: plan.values, judge_text }.look(column, &plan.ty);
-    *column = match with_labels(column, &plan.ty) {
+    let rewritten =
+        with_labels(column, &plan.ty).and_then(|column| match plan.ty.holds(Kind::is_union) {
+            true => without_hidden_nulls(&column),
+            false => Ok(column),
+        });
+    *column = match rewritten {
         Ok(column) => column,
         // The column's type is the plan's, and so are its parts.
         Err(error) => unreachable!("column `{}`: {error}", plan.name),
@@ -238,6 +243,25 @@ fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
     Ok(make_array(whole))
 }
 
+/// The column with zeros for the nulls of parts that are told to have none: in a Variant, those of rows in which
+/// another member holds the value. The server refuses them whatever row they are of.
+fn without_hidden_nulls(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let data = array.to_data();
+    let told: Vec<bool> = match data.data_type() {
+        DataType::Struct(fields) => fields.iter().map(|field| field.is_nullable()).collect(),
+        _ => vec![true; data.child_data().len()],
+    };
+    let children = data.child_data().iter().zip(told).map(|(child, is_nullable)| {
+        let child = without_hidden_nulls(&make_array(child.clone()))?.to_data();
+        match is_nullable {
+            true => Ok(child),
+            false => child.into_builder().nulls(None).build(),
+        }
+    });
+    let children = children.collect::<Result<Vec<_>, ArrowError>>()?;
+    Ok(make_array(data.into_builder().child_data(children).build()?))
+}
+
 fn relabelled(array: &ArrayRef, labels: &[Box<str>]) -> ArrayRef {
     let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else {
         return Arc::clone(array);
@@ -283,6 +307,7 @@ mod tests {
         Date32Array, Float32Array, Int8Array, MapArray, NullArray, PrimitiveArray, StructArray,
         Time64MicrosecondArray, TimestampMillisecondArray,
     };
+    use arrow_buffer::NullBuffer;
     use arrow_schema::{Field, Fields};
 
     use super::*;
@@ -370,6 +395,31 @@ mod tests {
         let union = UnionArray::try_new(fields, vec![0, 0, 1, 2, 0].into(), None, parts).unwrap();
         let expected = [(1, Reason::BadDatetime), (4, Reason::NullNotAllowed)];
         assert_eq!(judged(ty, Arc::new(union)).0, expected);
+    }
+
+    #[test]
+    fn a_part_that_is_told_to_hold_no_null_has_none_in_rows_of_another_member() {
+        let ty = "Variant(Int8, Tuple(a Int8, b Nullable(Int8)))";
+        let DataType::Union(fields, _) = data_type(&crate::schema::types::parse(ty).unwrap())
+        else {
+            panic!("a variant is a union");
+        };
+        let (_, tuple) = fields.iter().nth(1).unwrap();
+        let DataType::Struct(elements) = tuple.data_type() else { panic!("a tuple is a struct") };
+        let part = || -> ArrayRef { Arc::new(Int8Array::from(vec![None, Some(1)])) };
+        let held = NullBuffer::from(vec![false, true]);
+        let tuples = StructArray::new(elements.clone(), vec![part(), part()], Some(held));
+        let parts: Vec<ArrayRef> = vec![
+            Arc::new(Int8Array::from(vec![Some(7), None])),
+            Arc::new(tuples),
+            Arc::new(NullArray::new(2)),
+        ];
+        let union = UnionArray::try_new(fields, vec![0, 1].into(), None, parts).unwrap();
+        let (found, column) = judged(ty, Arc::new(union));
+        assert_eq!(found, []);
+        let union = column.as_any().downcast_ref::<UnionArray>().unwrap();
+        let tuples = union.child(1).as_struct();
+        assert_eq!((tuples.column(0).null_count(), tuples.column(1).null_count()), (0, 1));
     }
 
     #[test]
