@@ -26,6 +26,7 @@ mod nested;
 mod operators;
 mod plugin_author;
 mod proof;
+mod publish;
 mod real_input;
 mod refused;
 mod rights;
