@@ -4,15 +4,16 @@
 mod cut;
 mod holds;
 mod letter;
+mod patience;
 mod producer;
 mod refusals;
 mod topic;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
 use crate::config::{Config, OnTooLarge, SourceTopic};
 use crate::observe::count::{self, Class as Retried, Step as Tried};
@@ -25,6 +26,7 @@ use crate::retry::Backoff;
 use cut::{Part, Step};
 use holds::Holds;
 use letter::{Letter, Provenance};
+use patience::Patience;
 use producer::{Company, Producer};
 use refusals::Class;
 pub use topic::{Finding, Topic};
@@ -32,8 +34,6 @@ pub use topic::{Finding, Topic};
 /// How many dead letters wait for their delivery report at a time: enough to fill a produce
 /// request, few enough that their copies stay small beside the batch.
 const IN_FLIGHT: usize = 1_000;
-/// How long what may pass soon is waited for before an operator is called.
-const GRACE: Duration = Duration::from_secs(10);
 /// How often a cut is logged, of each part.
 const CUTS_PER: Duration = Duration::from_secs(10);
 
@@ -107,7 +107,7 @@ impl DeadLetters {
         holds: &Holds,
     ) {
         let (mut step, mut company) = (Step::WHOLE, Company::Any);
-        let (mut backoff, mut lasting) = (Backoff::default(), Lasting::default());
+        let (mut backoff, mut patience) = (Backoff::default(), Patience::default());
         loop {
             let letter = Letter::new(&record, rejection, &self.from, failed_at_ms, step);
             let error = match self.producer.produce(&self.topic, &letter, company).await {
@@ -137,7 +137,10 @@ impl DeadLetters {
             if class == Class::Producer {
                 self.producer.renew();
             }
-            let hold = self.hold(class, error.as_ref(), &mut lasting, &record, &letter);
+            let hold = self.hold(class, error.as_ref(), &mut patience, &record, &letter);
+            if !matches!(class, Class::Silence(_)) {
+                patience.note(class.mend(), &hold);
+            }
             count::retried(Tried::DeadLetter, Retried::from(&hold));
             holds.hold(rejection.origin, hold);
             backoff.wait().await;
@@ -149,7 +152,7 @@ impl DeadLetters {
         &self,
         class: Class,
         error: Option<&KafkaError>,
-        lasting: &mut Lasting,
+        patience: &mut Patience,
         record: &Record<'_>,
         letter: &Letter<'_>,
     ) -> Hold {
@@ -158,7 +161,6 @@ impl DeadLetters {
             let text = "a letter is reported as written, but not where";
             return Hold::Transient(format!("{topic}: {text}"));
         };
-        let has_lasted = lasting.since(error.rdkafka_error_code()) >= GRACE;
         let of = || {
             let source = &record.source;
             format!(
@@ -169,10 +171,19 @@ impl DeadLetters {
             )
         };
         match class {
-            Class::Transient(_) if let Some(denial) = self.producer.denial() => denial,
+            Class::Transient(_) | Class::Silence(_)
+                if let Some(denial) = self.producer.denial() =>
+            {
+                denial
+            }
+            Class::Silence(_) if let Some(paused) = patience.paused() => paused.clone(),
             Class::Transient("") => Hold::Transient(format!("{topic}: {error}")),
-            Class::Transient(hint) => Hold::Transient(format!("{topic}: {error}: {hint}")),
-            Class::Lasting(mend) if has_lasted => Hold::Paused(format!("{topic}: {error}: {mend}")),
+            Class::Transient(hint) | Class::Silence(hint) => {
+                Hold::Transient(format!("{topic}: {error}: {hint}"))
+            }
+            Class::Lasting(mend) if patience.is_over(mend) => {
+                Hold::Paused(format!("{topic}: {error}: {mend}"))
+            }
             Class::Lasting(_) => Hold::Transient(format!("{topic}: {error}")),
             Class::Operator(mend) => Hold::Paused(format!("{topic}: {error}: {mend}")),
             Class::OfTheLetter(cause) => {
@@ -233,22 +244,4 @@ impl DeadLetters {
 fn class_of(error: Option<&KafkaError>) -> Class {
     let code = error.and_then(KafkaError::rdkafka_error_code);
     code.map_or(Class::Transient(""), refusals::class_of)
-}
-
-/// How long a letter has been refused for one reason.
-#[derive(Debug, Default)]
-struct Lasting(Option<(RDKafkaErrorCode, Instant)>);
-
-impl Lasting {
-    /// Notes a refusal, and says how long ago the first of its kind in a row was.
-    fn since(&mut self, code: Option<RDKafkaErrorCode>) -> Duration {
-        let Some(code) = code else { return Duration::ZERO };
-        match self.0 {
-            Some((before, since)) if before == code => since.elapsed(),
-            _ => {
-                self.0 = Some((code, Instant::now()));
-                Duration::ZERO
-            }
-        }
-    }
 }

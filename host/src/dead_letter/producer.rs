@@ -23,6 +23,9 @@ const MAX_MESSAGE_BYTES: &str = "100000000";
 /// How often librdkafka itself tries again what a broker refuses, in some 4 seconds. With its default, which
 /// is without end, NOT_ENOUGH_REPLICAS or a storage error would be told as a broker's silence.
 const RETRIES: &str = "6";
+/// How long librdkafka asks for a topic that the brokers do not know before it says so: sooner than the
+/// letter is given up, which would say nothing of the topic.
+const UNKNOWN_AFTER_MS: &str = "10000";
 /// Longest wait for room in librdkafka's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -165,6 +168,7 @@ fn settings(config: &Config) -> ClientConfig {
         .set("message.timeout.ms", DELIVERY_TIMEOUT_MS)
         .set("message.max.bytes", MAX_MESSAGE_BYTES)
         .set("message.send.max.retries", RETRIES)
+        .set("topic.metadata.propagation.max.ms", UNKNOWN_AFTER_MS)
         .set("compression.type", "lz4")
         .set("linger.ms", "5");
     crate::kafka::apply(&mut settings, &config.kafka, Role::Producer);

@@ -8,6 +8,9 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 pub enum Class {
     /// Time alone heals it; the text, if any, says what to look at meanwhile.
     Transient(&'static str),
+    /// Nothing was said in time, which takes nothing back that was said before; the text says what to
+    /// look at.
+    Silence(&'static str),
     /// Time heals it if it passes soon; otherwise an operator must mend what the text says.
     Lasting(&'static str),
     /// An operator must mend what the text says.
@@ -120,7 +123,7 @@ pub const REFUSALS: &[(Code, Class)] = &[
     // Damaged on the way.
     (Code::InvalidMessage, Class::Transient("")),
     (Code::BadMessage, Class::Transient("")),
-    (Code::MessageTimedOut, Class::Transient(SILENCE)),
+    (Code::MessageTimedOut, Class::Silence(SILENCE)),
     (Code::NotEnoughReplicas, Class::Transient(REPLICAS)),
     (Code::ISRInsufficient, Class::Transient(REPLICAS)),
     // Time heals, if it does so soon.
@@ -128,7 +131,8 @@ pub const REFUSALS: &[(Code, Class)] = &[
     (Code::LogDirNotFound, Class::Lasting(STORAGE)),
     (Code::UnknownTopicOrPartition, Class::Lasting(UNKNOWN_TOPIC)),
     (Code::UnknownTopicId, Class::Lasting(UNKNOWN_TOPIC)),
-    // An operator must mend it. librdkafka has asked for the topic for half a minute before it says so.
+    // An operator must mend it. librdkafka has asked for the topic for a while before it says so: see
+    // `producer::UNKNOWN_AFTER_MS`.
     (Code::UnknownTopic, Class::Operator(UNKNOWN_TOPIC)),
     (Code::InvalidTopic, Class::Operator("look at the name in KAFKA_DLQ_TOPIC")),
     (Code::TopicAuthorizationFailed, Class::Operator(GRANT)),
@@ -173,6 +177,16 @@ pub const REFUSALS: &[(Code, Class)] = &[
     (Code::InvalidTransactionalState, Class::Producer),
     (Code::TransactionalIdAuthorizationFailed, Class::Producer),
 ];
+
+impl Class {
+    /// What an operator would mend, by which refusals are alike; empty where nobody need.
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::Lasting(mend) | Self::Operator(mend) => mend,
+            _ => "",
+        }
+    }
+}
 
 /// The class of a code; of one that no letter is known to be refused by, that it may pass.
 pub fn class_of(code: Code) -> Class {

@@ -1,0 +1,64 @@
+//! How long one letter has been refused for what, so that what is told of it does not change with each try.
+
+use std::time::{Duration, Instant};
+
+use crate::outcome::Hold;
+
+/// How long what may pass soon is waited for before an operator is called.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a letter was refused for so far; `mend` is what would mend it, by which refusals are alike.
+#[derive(Debug, Default)]
+pub struct Patience {
+    since: Option<(&'static str, Instant)>,
+    paused: Option<(&'static str, Hold)>,
+}
+
+impl Patience {
+    /// Whether what may pass soon has not, and is an operator's from now on.
+    pub fn is_over(&mut self, mend: &'static str) -> bool {
+        self.is_over_at(mend, Instant::now())
+    }
+
+    fn is_over_at(&mut self, mend: &'static str, now: Instant) -> bool {
+        if self.paused.as_ref().is_some_and(|(of, _)| *of == mend) {
+            return true;
+        }
+        match self.since {
+            Some((of, since)) if of == mend => now.duration_since(since) >= GRACE,
+            _ => {
+                self.since = Some((mend, now));
+                false
+            }
+        }
+    }
+
+    /// What an operator was called for, which silence does not take back.
+    pub fn paused(&self) -> Option<&Hold> {
+        self.paused.as_ref().map(|(_, hold)| hold)
+    }
+
+    /// Notes what is told now.
+    pub fn note(&mut self, mend: &'static str, hold: &Hold) {
+        self.paused = matches!(hold, Hold::Paused(_)).then(|| (mend, hold.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_called_once_it_has_lasted_and_not_called_off_by_another_code_of_the_same() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        assert!(!patience.is_over_at("disk", start));
+        assert!(!patience.is_over_at("topic", start + GRACE), "another reason begins anew");
+        assert!(patience.is_over_at("topic", start + GRACE * 2));
+        patience.note("topic", &Hold::Paused("no topic".into()));
+        assert_eq!(patience.paused().map(Hold::text), Some("no topic"));
+        assert!(patience.is_over_at("topic", start));
+        assert!(!patience.is_over_at("disk", start));
+        patience.note("", &Hold::Transient("no broker".into()));
+        assert_eq!(patience.paused(), None);
+    }
+}
