@@ -204,7 +204,10 @@ fn a_row_that_the_table_does_not_take_is_rejected_as_a_host_would() -> anyhow::R
     let here = tempfile::tempdir()?;
     let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text);
     write("columns.txt", "id Int64\ndo String\nkind Enum8('a' = 1)\n")?;
-    write("x.ndjson", "{\"id\":1,\"do\":\"keep\",\"kind\":\"a\"}\n{\"id\":2,\"do\":\"keep\"}\n")?;
+    write(
+        "x.ndjson",
+        "{\"id\":1,\"do\":\"keep\",\"kind\":\"a\"}\n{\"id\":2,\"do\":\"keep\",\"kind\":null}\n",
+    )?;
     let file = built("misbehaving-arrow.wasm")?;
     let run = ["run", &file.to_string_lossy(), "--input", "x.ndjson", "--table", "columns.txt"];
     let verdicts = done(plugin(here.path(), &run))?;
