@@ -42,18 +42,38 @@ async fn a_part_that_is_not_published_is_missed_and_sent_again() -> anyhow::Resu
 }
 
 /// Half of the rows are there, and the token is used up: neither sending again nor a new token is right.
+/// Returns the job, paused and stopped, and the token.
+async fn half_landed(preload: &Preload) -> anyhow::Result<(Job, String)> {
+    let mut job = exactly_once(job(preload, "PARTITION BY id % 2").await?);
+    preload.ask(Ask::PublishFails)?;
+    job.produce(records()).await?;
+    let mut host = job.start()?;
+    let line = host.wait_for(&["paused", "cannot be told", "DELIVERY_ANSWERS="]).await?;
+    assert_eq!(job.committed()?, [0]);
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count() <= 50, count() = uniqExact(id) FROM t").await?, "1\t1");
+    let (_, asked) = line.split_once("DELIVERY_ANSWERS=").unwrap();
+    Ok((job, asked.chars().take_while(char::is_ascii_hexdigit).collect()))
+}
+
 #[tokio::test]
 async fn an_insert_of_which_one_partition_is_not_published_is_for_an_operator() -> anyhow::Result<()>
 {
     let preload = Preload::build()?;
-    let mut job = exactly_once(job(&preload, "PARTITION BY id % 2").await?);
-    preload.ask(Ask::PublishFails)?;
-    job.produce(records()).await?;
-    let mut host = job.start()?;
-    host.wait_for(&["paused", "cannot be told"]).await?;
-    assert_eq!(job.committed()?, [0]);
-    host.stop().await?;
-    assert_eq!(job.query("SELECT count() <= 50, count() = uniqExact(id) FROM t").await?, "1\t1");
+    half_landed(&preload).await.map(drop)
+}
+
+#[tokio::test]
+#[ignore = "a range that is read again is taken for landed where its token is known: lost"]
+async fn what_an_operator_says_has_not_landed_is_sent_under_another_token() -> anyhow::Result<()> {
+    let preload = Preload::build()?;
+    let (job, token) = half_landed(&preload).await?;
+    let delete =
+        format!("ALTER TABLE t DELETE WHERE token = '{token}' SETTINGS mutations_sync = 1");
+    job.query(&delete).await?;
+    let job = job.with("DELIVERY_ANSWERS", &format!("{token}=not_landed"));
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "100\t100");
     Ok(())
 }
 
