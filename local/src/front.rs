@@ -24,6 +24,7 @@ use crate::journal::Journal;
 use crate::kafka::Kafka;
 use crate::request::{Credentials, Request, multipart_boundary, multipart_fields};
 use crate::server::KillSwitch;
+use crate::sessions::Sessions;
 use crate::statement::{has_second, is_insert, split_format};
 
 /// The largest body of a statement that is not a streamed INSERT.
@@ -45,6 +46,10 @@ pub struct Front {
     pub credentials: Option<Credentials>,
     /// What goes wrong.
     pub faults: FaultPlane,
+    /// The sessions of its clients.
+    pub sessions: Sessions,
+    /// The server's UUID.
+    pub uuid: String,
     /// What was inserted.
     pub journal: Journal,
     /// The Kafka that the control plane steers.
@@ -90,10 +95,15 @@ async fn statement(
     let query_id = request.query_id.clone().unwrap_or_else(|| front.server.query_id());
     let allowed = request
         .authenticate(front.credentials.as_ref())
-        .and_then(|()| request.refuse_compression(&headers));
-    if let Err(error) = allowed {
-        discard(body).await;
-        return front.server.exception(&error, &query_id);
+        .and_then(|()| request.refuse_compression(&headers))
+        .and_then(|()| front.sessions.enter(&request));
+    match allowed {
+        // Used until the engine is done with the statement, whatever becomes of the connection.
+        Ok(in_use) => request.in_use = Some(Arc::new(in_use)),
+        Err(error) => {
+            discard(body).await;
+            return front.server.exception(&error, &query_id);
+        }
     }
     let exchange = Exchange { front, switch, query_id };
     if is_insert(&request.query)
@@ -277,6 +287,8 @@ impl Exchange {
         }
         let default = request.format.clone().unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
         let format = split_format(&sql).map_or_else(|| default.clone(), |(_, own)| own.to_owned());
+        // The engine has none of its own.
+        let sql = sql.replace("serverUUID()", &format!("toUUID('{}')", front.uuid));
         let result = front.executor.query(request, sql, default).await;
         if reset == Some(Reset::AfterCommit) {
             record(NO_CODE, result.map_or(0, |output| output.written_rows));

@@ -28,6 +28,7 @@ mod journal;
 mod kafka;
 mod request;
 mod server;
+mod sessions;
 mod statement;
 mod status;
 
@@ -121,6 +122,8 @@ fn run(options: Options) -> anyhow::Result<()> {
         server,
         credentials,
         faults: faults::FaultPlane::default(),
+        sessions: sessions::Sessions::default(),
+        uuid: uuid_of(&data),
         journal: journal::Journal::default(),
         kafka,
     });
@@ -163,6 +166,14 @@ async fn serve(front: &Arc<Front>, port: u16) -> anyhow::Result<()> {
         tracing::warn!("statements still run after {DRAIN_TIMEOUT:?} and are cut off");
     }
     Ok(())
+}
+
+/// The server's UUID, which the engine lacks: the same for the same data.
+fn uuid_of(data: &Path) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(data, &mut hasher);
+    let hash = std::hash::Hasher::finish(&hasher);
+    format!("00000000-0000-4000-{:04x}-{:012x}", hash >> 48, hash & 0xffff_ffff_ffff)
 }
 
 fn data_folder(given: Option<&Path>) -> anyhow::Result<(Option<tempfile::TempDir>, PathBuf)> {

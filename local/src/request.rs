@@ -1,6 +1,7 @@
 //! A request, taken apart: who asks, in which session, what.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -8,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::chdb::EngineError;
+use crate::sessions::InUse;
 
 /// URL parameters that are no settings.
 const NOT_SETTINGS: [&str; 18] = [
@@ -57,6 +59,8 @@ pub struct Request {
     pub parameters: Vec<(String, String)>,
     /// Every URL parameter but the statement, user and password: for the journal.
     pub shown: BTreeMap<String, String>,
+    /// The session and the query's id that it has in use.
+    pub in_use: Option<Arc<InUse>>,
     user: Option<String>,
     password: Option<String>,
 }
