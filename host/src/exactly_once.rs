@@ -10,12 +10,12 @@ use arrow_array::{RecordBatch, StringArray};
 use crate::config::Answers;
 use crate::observe::count::{self, Class, Step};
 use crate::outcome::Hold;
-use crate::plans::{Draft, Plans, Range, Taken};
+use crate::plans::{Draft, Planned, Plans, Range, Taken};
 use crate::record::{Batch, Origin, TopicPartition};
-use crate::schema::plan::ColumnPlan;
-use crate::schema::source::{Metadata, Source};
-use crate::sink::{Inserted, Landed, Left, Piece, Refusal, Refused, Sink, max_rows, rejection};
-use crate::tables::{Known, Tables};
+use crate::sink::{
+    Evidence, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows, rejection,
+};
+use crate::tables::{Known, Tables, token_column};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
 /// whole takes, and than a member that lost its partition goes on.
@@ -73,6 +73,8 @@ enum Found {
     NotLanded,
     /// The table is another than the rows were made for.
     Changed,
+    /// Another server may know, which may come back; or an operator.
+    Elsewhere(String),
 }
 
 impl PlannedBatch {
@@ -122,9 +124,20 @@ impl PlannedBatch {
             self.settle();
         }
         while let Some(open) = self.open.front() {
-            let piece = rows.of(open.first, open.end);
+            let (first, end) = (open.first, open.end);
+            let piece = rows.of(first, end);
             if piece.is_empty() {
                 self.settle();
+                continue;
+            }
+            if let Some(has_landed) = self.answered() {
+                match has_landed {
+                    true => {
+                        inserted.landed.extend(piece.origins(rows.origins));
+                        self.settle();
+                    }
+                    false => self.forget_plan(),
+                }
                 continue;
             }
             let refused = match self.send(sink, known, rows, &piece).await {
@@ -134,8 +147,9 @@ impl PlannedBatch {
                     continue;
                 }
                 Ok(_) => {
-                    let text = "a try without an answer may have left the token without the rows";
-                    Refused { refusal: Refusal::Aged(text.to_owned()), may_have_landed: true }
+                    let text =
+                        "an earlier INSERT may have left the token without the rows".to_owned();
+                    Refused { refusal: Refusal::Unproved(text), may_have_landed: true, view: None }
                 }
                 Err(refused) => refused,
             };
@@ -147,7 +161,21 @@ impl PlannedBatch {
             let found = self.find(sink, tables, known, rows, &piece, &refused).await;
             match found {
                 Found::Landed => {
-                    inserted.landed.extend(piece.origins(rows.origins));
+                    let landed = piece.origins(rows.origins);
+                    if let Some(view) = refused.view {
+                        count::found_without_view(piece.len());
+                        inserted.without_view.push((landed.clone(), view));
+                    } else if known.table.facts.has_views
+                        && !matches!(refused.refusal, Refusal::Unproved(_))
+                    {
+                        let place = known.table.place();
+                        tracing::warn!(
+                            source = %self.source, table = %place, first, end,
+                            "rows were found in the table; whether its materialized views have them is \
+                             not known"
+                        );
+                    }
+                    inserted.landed.extend(landed);
                     self.settle();
                     continue;
                 }
@@ -155,11 +183,15 @@ impl PlannedBatch {
                     inserted.left = Some(Left::SchemaChanged(refused.refusal.to_string()));
                     break;
                 }
+                Found::Elsewhere(text) => {
+                    inserted.left = Some(Left::Held(Hold::Paused(text)));
+                    break;
+                }
                 Found::NotLanded => {}
             }
-            match (refused.refusal, piece.split(rows.origins)) {
-                (Refusal::Aged(text), _) => {
-                    tracing::info!(source = %self.source, "range planned anew: {text}");
+            match (refused.refusal, piece.split_by_records(rows.origins)) {
+                (refusal, _) if refusal.is_of_token() => {
+                    tracing::info!(source = %self.source, "range planned anew: {refusal}");
                     self.forget_plan();
                 }
                 (refusal, Some((first, second))) => {
@@ -204,11 +236,12 @@ impl PlannedBatch {
         rows: &Rows<'_>,
         piece: &Piece,
     ) -> Result<Landed, Refused> {
-        let never = |refusal| Refused { refusal, may_have_landed: false };
+        let refused = |refusal, may_have_landed| Refused { refusal, may_have_landed, view: None };
+        let never = |refusal| refused(refusal, false);
         // What was sent once is sent as it is: the average row of another batch decided then.
         let is_sent = self.open.front().is_some_and(|open| open.is_sent);
         let is_bounded = is_sent || piece.len() <= max_rows(rows.rows);
-        if !is_bounded && piece.split(rows.origins).is_some() {
+        if !is_bounded && piece.split_by_records(rows.origins).is_some() {
             let text = "more rows than one INSERT takes".to_owned();
             return Err(never(Refusal::TooManyPartitions(text)));
         }
@@ -226,25 +259,31 @@ impl PlannedBatch {
         let Some(Open { end, planned, is_sent, .. }) = self.open.front() else {
             return Ok(Landed { is_proved: true, without_view: None });
         };
+        let (end, is_sent) = (*end, *is_sent);
         let range = match planned {
+            Some(range) if range.planned.print == print => *range,
+            // Tokens are remembered for each partition of the table.
+            Some(_) if is_sent && !table.facts.partition_columns.is_empty() => {
+                let text = "the rows that their records make now, the table or the settings are others than \
+                            when they were sent, and may go into other partitions of the table";
+                return Err(refused(Refusal::Altered(text.to_owned()), true));
+            }
+            Some(range) if is_sent => *range,
             // What was never sent may be planned anew, so that the plan tells what is sent.
-            Some(range) if *is_sent || range.planned.print == print => *range,
             _ => {
-                let draft = Draft { end: *end, print, mark: sink.mark(table).await };
+                let stand = sink.stand(table).await;
+                let draft = Draft { end, print, mark: stand.mark(), home: stand.home };
                 let planned =
-                    self.ours.plans.plan(&self.source, self.epoch, *end, vec![draft]).await;
+                    self.ours.plans.plan(&self.source, self.epoch, end, vec![draft]).await;
                 let Some(range) = planned.first() else { return std::future::pending().await };
                 *range
             }
         };
         let token = range.token(&self.ours.group, &self.source);
-        let slice = match token_column(known) {
-            Some((at, _)) => with_token(&slice, at, &token).map_err(schema)?,
-            None => slice,
-        };
+        let slice = with_token(known, &slice, &token).map_err(schema)?;
         let body = sink.body(table, &slice).await.map_err(schema)?;
         tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
-        let sent = sink.send_planned(table, &body, &token, range.planned.mark).await;
+        let sent = sink.send_planned(table, &body, &token, promised(known, &range, is_sent)).await;
         if let Some(open) = self.open.front_mut() {
             open.planned = Some(range);
             open.is_sent |= match &sent {
@@ -255,7 +294,18 @@ impl PlannedBatch {
         sent
     }
 
-    /// What became of the first range, of which the server has just refused rows.
+    /// What an operator says of the first range, if rows of it may be in the table.
+    fn answered(&self) -> Option<bool> {
+        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+            return None;
+        };
+        let token = range.token(&self.ours.group, &self.source);
+        let has_landed = self.ours.answers.has_landed(&token)?;
+        tracing::info!(source = %self.source, %range, token, has_landed, "answered by an operator");
+        Some(has_landed)
+    }
+
+    /// What became of the first range, which was refused or whose answer proves nothing.
     async fn find(
         &mut self,
         sink: &Sink,
@@ -270,44 +320,81 @@ impl PlannedBatch {
         };
         let range = *range;
         let token = range.token(&self.ours.group, &self.source);
-        tracing::info!(source = %self.source, %range, token, "{}; it may have landed before, and is \
-            looked at once nothing of it can be under way", refused.refusal);
-        tokio::time::sleep(UNDER_WAY).await;
-        let table = &known.table;
+        let refusal = &refused.refusal;
+        // It was taken, so that nothing of it need be under way: mostly its rows are there.
+        let is_taken = matches!(refusal, Refusal::Unproved(_));
+        if is_taken && self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows
+        {
+            return Found::Landed;
+        }
+        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
+            looked at once nothing of it can be under way");
+        if !matches!(refusal, Refusal::Elsewhere(_)) {
+            tokio::time::sleep(UNDER_WAY).await;
+        }
         if !tables.is_same_table(known).await {
             return Found::Changed;
         }
-        if let Some(has_landed) = self.ours.answers.has_landed(&token) {
-            tracing::info!(source = %self.source, %range, token, has_landed, "answered by an operator");
-            return if has_landed { Found::Landed } else { Found::NotLanded };
-        }
-        if let Some((_, column)) = token_column(known) {
-            let landed = sink.count_of_token(table, column, &token).await;
-            tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
-            // Another engine's merges may have taken its rows; of several partitions a server that
-            // died may have taken some.
-            let is_one_part = table.facts.partition_columns.is_empty();
-            match landed {
-                0 if table.facts.engine == "MergeTree" => return Found::NotLanded,
-                0 => {}
-                landed if is_one_part || landed == piece.len() as u64 => return Found::Landed,
-                _ => {}
-            }
-        }
-        let slice = rows.rows.slice(piece.start, piece.len());
-        let print = sink.print(table, &slice).await;
-        let is_for_data = matches!(refused.refusal, Refusal::Data(_));
-        if is_for_data && print == Ok(range.planned.print) {
-            // The server has refused the very same rows before: it is their values that decide.
-            return Found::NotLanded;
+        match self.look(sink, known, rows, piece, &range, refusal).await {
+            Evidence::Rows => return Found::Landed,
+            Evidence::NoRows => return Found::NotLanded,
+            Evidence::Unknown => {}
         }
         let text = format!(
-            "whether the rows of {} at the offsets {range} landed cannot be told ({}): look for them in \
-             the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
+            "whether the rows of {} at the offsets {range} landed cannot be told ({refusal}): look for them \
+             in the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
              {token}=not_landed if none is",
-            self.source, refused.refusal
+            self.source
         );
+        if matches!(refusal, Refusal::Elsewhere(_)) {
+            return Found::Elsewhere(text);
+        }
         tables.hold(Hold::Paused(text)).await
+    }
+
+    /// Whether the table has the rows of the first range.
+    async fn look(
+        &self,
+        sink: &Sink,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+        range: &Range,
+        refusal: &Refusal,
+    ) -> Evidence {
+        let (table, token) = (&known.table, range.token(&self.ours.group, &self.source));
+        // Another server's table tells nothing of what this one has.
+        if matches!(refusal, Refusal::Elsewhere(_)) {
+            return Evidence::Unknown;
+        }
+        let promised = promised(known, range, true);
+        // The blocks of another table are counted otherwise.
+        if !matches!(refusal, Refusal::Replaced(_)) {
+            let slice = rows.rows.slice(piece.start, piece.len());
+            if let Ok(slice) = with_token(known, &slice, &token) {
+                let evidence = sink.evidence(table, &slice, &promised).await;
+                if evidence != Evidence::Unknown {
+                    tracing::info!(source = %self.source, %range, token, ?evidence, "looked at the parts \
+                        that came since it was planned");
+                    return evidence;
+                }
+            }
+        }
+        let Some((_, column)) = token_column(&known.plan) else { return Evidence::Unknown };
+        let server = promised.home.map(|home| home.server);
+        let Some(landed) = sink.count_of_token(table, column, &token, server).await else {
+            return Evidence::Unknown;
+        };
+        tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
+        // Another engine's merges may have taken its rows; of several partitions a server that died may
+        // have taken some.
+        let is_one_part = table.facts.partition_columns.is_empty();
+        match landed {
+            0 if table.facts.engine == "MergeTree" => Evidence::NoRows,
+            0 => Evidence::Unknown,
+            landed if is_one_part || landed == piece.len() as u64 => Evidence::Rows,
+            _ => Evidence::Unknown,
+        }
     }
 
     /// Puts two halves in the place of the first range.
@@ -316,13 +403,13 @@ impl PlannedBatch {
         let (first, end) = (*first, *end);
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
         let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
-        let mark = sink.mark(&known.table).await;
+        let stand = sink.stand(&known.table).await;
         let mut drafts = Vec::new();
         for (piece, end) in halves.into_iter().zip([middle, end]) {
             let slice = rows.rows.slice(piece.start, piece.len());
             // Rows that cannot be written are refused when they are sent.
             let print = sink.print(&known.table, &slice).await.unwrap_or(0);
-            drafts.push(Draft { end, print, mark });
+            drafts.push(Draft { end, print, mark: stand.mark(), home: stand.home });
         }
         let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
         self.open.pop_front();
@@ -333,21 +420,21 @@ impl PlannedBatch {
     }
 }
 
-/// The column of METADATA_COLUMNS that tokens go into: its place and its name.
-fn token_column(known: &Known) -> Option<(usize, &str)> {
-    let is_token = |column: &ColumnPlan| column.source == Source::Metadata(Metadata::Token);
-    let at = known.plan.columns.iter().position(is_token)?;
-    Some((at, &known.plan.columns.get(at)?.name))
-}
-
-/// The rows with this token in that column.
-fn with_token(rows: &RecordBatch, at: usize, token: &str) -> Result<RecordBatch, String> {
+/// The rows with this token in its column, if the table has one.
+fn with_token(known: &Known, rows: &RecordBatch, token: &str) -> Result<RecordBatch, String> {
+    let Some((at, _)) = token_column(&known.plan) else { return Ok(rows.clone()) };
     let mut columns = rows.columns().to_vec();
     let tokens = StringArray::from_iter_values(std::iter::repeat_n(token, rows.num_rows()));
     if let Some(column) = columns.get_mut(at) {
         *column = Arc::new(tokens);
     }
     RecordBatch::try_new(rows.schema(), columns).map_err(|error| error.to_string())
+}
+
+fn promised(known: &Known, range: &Range, is_sent: bool) -> Promised {
+    let Planned { mark, home, .. } = range.planned;
+    let has_column = token_column(&known.plan).is_some();
+    Promised { mark, home, is_sent, has_column }
 }
 
 impl Rows<'_> {

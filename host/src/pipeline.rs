@@ -172,7 +172,7 @@ impl Pipeline {
                 }
                 // They were let through, since others landed meanwhile.
                 Err(NotInserted::Left(Left::TooManyRefused)) => None,
-                Err(NotInserted::Left(Left::TooLarge(hold))) => Some(hold),
+                Err(NotInserted::Left(Left::Held(hold))) => Some(hold),
                 Err(NotInserted::Left(Left::SchemaChanged(text))) => {
                     self.tables.refresh_after(&known, text).await
                 }

@@ -1,6 +1,7 @@
 //! The table as it is now, and the plan made from it. A plan is immutable; a new one takes its
 //! place between batches, never inside one.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,11 @@ use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::retry::Backoff;
 use crate::schema::diff::changes;
-use crate::schema::plan::{Rules, TablePlan};
+use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
+use crate::schema::source::{Metadata, Source};
 use crate::schema::table::TableSchema;
 use crate::sink::{
-    Look, Server, Table, Verdict, judge, planned_settings, read, why_not_exactly_once,
+    Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_not_exactly_once,
 };
 use crate::user_schema::UserSchema;
 
@@ -52,8 +54,8 @@ pub struct Tables {
     is_exactly_once: bool,
     status: Arc<Status>,
     current: Mutex<Option<Read>>,
-    /// What was last warned of.
-    warned: Mutex<Option<String>>,
+    /// What was warned of.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 /// What was read, and when it was last found to be so.
@@ -73,7 +75,7 @@ impl Tables {
         is_exactly_once: bool,
         status: Arc<Status>,
     ) -> Self {
-        let (current, warned) = (Mutex::new(None), Mutex::new(None));
+        let (current, warned) = (Mutex::new(None), Mutex::default());
         Self {
             server,
             database,
@@ -180,7 +182,9 @@ impl Tables {
             Verdict::Unfit(text) => return Err(Hold::Paused(text)),
         }
         if self.is_exactly_once {
-            if let Some(text) = why_not_exactly_once(&self.server, &table).await? {
+            if let Some(text) =
+                why_not_exactly_once(&self.server, &table.place(), &table.facts).await?
+            {
                 return Err(Hold::Paused(text));
             }
             table.settings.extend(planned_settings(&self.server).await?);
@@ -189,15 +193,23 @@ impl Tables {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
         })?;
+        let is_advised = !self.is_exactly_once
+            || self.lock().as_ref().is_some_and(|read| read.known.table == table);
+        if !is_advised {
+            let column = token_column(&plan).map(|(_, name)| name);
+            if let Some(text) = advice(&self.server, &table.place(), column).await? {
+                self.warn_once(text);
+            }
+        }
         Ok((table, plan))
     }
 
     /// Says what an operator has to know of the table, unless it was said of the table before.
     fn warn_once(&self, text: String) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.as_ref() != Some(&text) {
+        if !warned.contains(&text) {
             tracing::warn!("{text}");
-            *warned = Some(text);
+            warned.insert(text);
         }
     }
 
@@ -265,6 +277,13 @@ impl Look for Tables {
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool> {
         Box::pin(async { self.read().await.table.takes_rows_of(table) })
     }
+}
+
+/// The column of METADATA_COLUMNS that tokens go into: its place and its name.
+pub fn token_column(plan: &TablePlan) -> Option<(usize, &str)> {
+    let is_token = |column: &ColumnPlan| column.source == Source::Metadata(Metadata::Token);
+    let at = plan.columns.iter().position(is_token)?;
+    Some((at, &plan.columns.get(at)?.name))
 }
 
 /// Whether records have to be held against the schema, since the table takes what it refuses; says so.

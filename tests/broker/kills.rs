@@ -68,3 +68,30 @@ async fn engine_killed_five_times(job: Job) -> anyhow::Result<()> {
     host.stop().await?;
     records.audit(&job).await
 }
+
+/// A host before this one named no table in its plans.
+#[tokio::test]
+async fn a_plan_of_the_format_before_is_taken_over() -> anyhow::Result<()> {
+    let mut job =
+        Job::on_broker(Broker::start().await?, NUMBERED, 1).await?.exactly_once(1_000).await?;
+    let mut records = Numbered::default();
+    records.produce(&mut job, 500).await?;
+    let lost = json!({"match": "`t`", "times": null, "kind": "reset_after_commit"});
+    job.stack.fault(&serde_json::from_value(lost)?).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting"]).await?;
+    // A member that is gone may be spoken for; what it planned is left behind.
+    host.stop().await?;
+    job.stack.clear_faults().await?;
+    let plan = job.committed_metadata()?;
+    let fields: Vec<&str> = plan.split([';', ':']).collect();
+    let ["sg2", topic, "0", end, nonce, print, mark, _, _, _] = fields[..] else {
+        panic!("{plan}");
+    };
+    let mark = u64::from_str_radix(mark, 16)?;
+    let plan = format!("sg1;{topic};0;{end}:{nonce}:{print}00000000:{mark}");
+    job.commit_with(0, &plan)?;
+    records.produce(&mut job, 100).await?;
+    job.run_to_the_end().await?;
+    records.audit(&job).await
+}

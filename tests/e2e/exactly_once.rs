@@ -118,6 +118,7 @@ async fn what_cannot_be_told_pauses_with_the_range_until_an_operator_answers() -
     kill_before_the_answer(&job).await?;
     // The rows are in the table; a constraint refuses them all the same if they are sent again.
     job.stack.query("ALTER TABLE t ADD CONSTRAINT c CHECK id != 321").await?;
+    merge(&job).await?;
     let mut host = job.start()?;
     let paused = ["paused", "records[0] at the offsets 0..500", "DELIVERY_ANSWERS="];
     let text = host.wait_for(&paused).await?;
@@ -128,7 +129,7 @@ async fn what_cannot_be_told_pauses_with_the_range_until_an_operator_answers() -
     job = job.with("DELIVERY_ANSWERS", &format!("{token}=landed"));
     job.produce((500..600).map(record)).await?;
     job.run_to_the_end().await?;
-    assert_eq!(rows(&job).await?, "600\t600");
+    assert_eq!(job.query(OURS).await?, "600\t600");
     Ok(())
 }
 
@@ -142,6 +143,7 @@ async fn a_token_that_the_window_may_have_forgotten_is_not_sent() -> anyhow::Res
     for _ in 0..260 {
         job.stack.query(others).await?;
     }
+    merge(&job).await?;
     let mut host = job.start()?;
     host.wait_for(&["paused", "records[0] at the offsets 0..500", "cannot be told"]).await?;
     assert_eq!(job.committed()?, [0]);
@@ -246,6 +248,7 @@ async fn a_column_of_tokens_tells_what_landed_once_the_window_has_forgotten() ->
     job.produce((0..500).map(record)).await?;
     kill_before_the_answer(&job).await?;
     insert_beside(&job, 510).await?;
+    merge(&job).await?;
     job.produce((500..510).map(record)).await?;
     let mut host = job.start()?;
     host.wait_for(&["looked for its rows", r#""landed":500"#]).await?;
@@ -301,5 +304,279 @@ async fn a_part_of_a_range_in_the_table_is_no_proof_that_the_whole_landed() -> a
     host.wait_for(&["looked for its rows", r#""landed":250"#]).await?;
     host.wait_for(&["paused", "cannot be told"]).await?;
     host.kill().await?;
+    Ok(())
+}
+
+/// Has the parts of the table merged with another row, so that what landed cannot be told from them.
+async fn merge(job: &Job) -> anyhow::Result<()> {
+    job.stack.query("INSERT INTO t (id) VALUES (1000000)").await?;
+    job.stack.query("OPTIMIZE TABLE t FINAL").await?;
+    Ok(())
+}
+
+const OURS: &str = "SELECT count(), uniqExact(id) FROM t WHERE id < 1000000";
+
+#[tokio::test]
+async fn a_table_whose_place_a_copy_takes_pauses_where_rows_have_no_token() -> anyhow::Result<()> {
+    let mut job = job(TABLE).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    copy(&job).await?;
+    let mut host = job.start()?;
+    let paused = ["paused", "cannot be told", "`default.t` is another table", "DELIVERY_ANSWERS="];
+    let text = host.wait_for(&paused).await?;
+    host.kill().await?;
+    assert_eq!((rows(&job).await?.as_str(), job.committed()?), ("500\t500", vec![0]));
+    let (_, rest) = text.split_once("DELIVERY_ANSWERS=").unwrap();
+    let (token, _) = rest.split_once('=').unwrap();
+    job = job.with("DELIVERY_ANSWERS", &format!("{token}=landed"));
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
+    Ok(())
+}
+
+/// A copy of the table in its place, as of a migration.
+async fn copy(job: &Job) -> anyhow::Result<()> {
+    for sql in [
+        "CREATE TABLE t2 AS t",
+        "INSERT INTO t2 SELECT * FROM t",
+        "RENAME TABLE t TO t_old, t2 TO t",
+    ] {
+        job.stack.query(sql).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_whose_place_a_copy_takes_is_asked_where_rows_have_a_token() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    copy(&job).await?;
+    job.produce((500..600).map(record)).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "600\t600");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_window_that_got_smaller_has_what_it_may_have_forgotten_looked_up() -> anyhow::Result<()>
+{
+    let mut job = job_with_tokens().await?.exactly_once(5_000).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    let mut job = job.exactly_once(1_000).await?;
+    job.produce((500..600).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["another non_replicated_deduplication_window", "is looked at"]).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(rows(&job).await?, "600\t600");
+    Ok(())
+}
+
+/// One column of the table, with a partition for each value.
+async fn job_by_day(has_tokens: bool) -> anyhow::Result<Job> {
+    let table = "CREATE TABLE t (id UInt64, day Date, token LowCardinality(String)) \
+                 ENGINE = MergeTree PARTITION BY day ORDER BY id";
+    let mut job = job_of_window(table, 10_000).await?.with("COLUMN_FROM", "day=/a");
+    if has_tokens {
+        job = job.with("METADATA_COLUMNS", "token=token");
+    }
+    let record = |id| format!(r#"{{"id":{id},"a":"2026-01-01","b":"2026-02-01"}}"#);
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    Ok(job.with("COLUMN_FROM", "day=/b"))
+}
+
+async fn job_of_window(table: &str, window: u64) -> anyhow::Result<Job> {
+    Job::new(table).await?.exactly_once(window).await
+}
+
+#[tokio::test]
+async fn rows_that_would_go_into_another_partition_are_looked_up() -> anyhow::Result<()> {
+    let job = job_by_day(true).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_would_go_into_another_partition_pause_where_rows_have_no_token()
+-> anyhow::Result<()> {
+    let job = job_by_day(false).await?;
+    merge(&job).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "other partitions of the table"]).await?;
+    host.kill().await?;
+    assert_eq!(job.query(OURS).await?, "500\t500");
+    Ok(())
+}
+
+/// While they are as they were written, the newest parts tell what landed, whatever the token is worth.
+#[tokio::test]
+async fn rows_that_would_go_into_another_partition_are_found_in_parts_that_no_merge_took()
+-> anyhow::Result<()> {
+    let job = job_by_day(false).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_constraint_over_another_table_proves_nothing_of_an_earlier_insert() -> anyhow::Result<()>
+{
+    let job = Job::new("CREATE TABLE j (k UInt64, v UInt64) ENGINE = Join(ANY, LEFT, k)").await?;
+    let table = "CREATE TABLE t (id UInt64, name String, \
+                 CONSTRAINT c CHECK joinGet('default.j', 'v', id) = 0) \
+                 ENGINE = MergeTree ORDER BY id";
+    job.stack.query(table).await?;
+    let mut job = job.exactly_once(1_000).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    // The table, the rows and the settings are what they were, and are refused all the same.
+    job.stack.query("INSERT INTO j VALUES (321, 1)").await?;
+    merge(&job).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "DELIVERY_ANSWERS="]).await?;
+    host.kill().await?;
+    assert_eq!(job.query(OURS).await?, "500\t500");
+    Ok(())
+}
+
+/// The server took the token, and the rows are not in the table.
+#[tokio::test]
+async fn a_token_that_is_known_without_its_rows_is_no_proof() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    job.stack.query("ALTER TABLE t DELETE WHERE 1 SETTINGS mutations_sync = 1").await?;
+    let mut host = job.start()?;
+    host.wait_for(&["looked for its rows", r#""landed":0"#]).await?;
+    host.wait_for(&["range planned anew"]).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_search_for_a_token_may_take_its_time_and_is_asked_once() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    merge(&job).await?;
+    // Longer than any other answer is waited for.
+    let slow = json!({"match": "WHERE `token` = ", "applies_to": "query", "times": null, "kind": {"delay_ms": 12_000}});
+    fault(&job, slow).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query(OURS).await?, "500\t500");
+    let hits: Vec<u64> = job.stack.faults().await?.iter().map(|fault| fault.hits).collect();
+    assert_eq!(hits, [1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_are_found_without_the_view_that_threw_are_told() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    let window = "SETTINGS non_replicated_deduplication_window = 1000";
+    for sql in [
+        &format!("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id {window}"),
+        "CREATE MATERIALIZED VIEW v TO seen AS SELECT id FROM t WHERE NOT throwIf(id = 3, 'three')",
+    ] {
+        job.stack.query(sql).await?;
+    }
+    job.produce((0..500).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "default.v"]).await?;
+    insert_beside(&job, 510).await?;
+    let told = ["ERROR", "in the table but not in the view", "default.v", "records[0]"];
+    host.wait_for(&told).await?;
+    job.wait_until_committed(&host).await?;
+    let series = "sluicegate_rows_without_view_total";
+    let metrics = host.admin("GET", "/metrics").await?;
+    assert_eq!(metrics.metric(series), Some(500.0));
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count() FROM t WHERE id < 500").await?, "500");
+    assert_eq!(job.query("SELECT count() FROM seen WHERE id < 500").await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_never_taken_is_split_at_once() -> anyhow::Result<()> {
+    let mut job = job(TABLE).await?;
+    let denied = json!({"match": "`t`", "times": null, "kind": {"code": 497, "text": "denied"}});
+    fault(&job, denied).await?;
+    job.produce((0..500).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "denied"]).await?;
+    job.stack.query("ALTER TABLE t ADD CONSTRAINT c CHECK id != 321").await?;
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    assert!(!host.log().iter().any(|line| line.contains("may have landed before")));
+    host.stop().await?;
+    assert_eq!(rows(&job).await?, "499\t499");
+    Ok(())
+}
+
+/// A balancer that gives each new connection to the next server.
+async fn balance(urls: [String; 2]) -> anyhow::Result<(String, tokio::task::JoinHandle<()>)> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let task = tokio::spawn(async move {
+        for url in urls.iter().cycle() {
+            let Ok((mut from, _)) = listener.accept().await else { return };
+            let to = url.trim_start_matches("http://").to_owned();
+            tokio::spawn(async move {
+                if let Ok(mut to) = tokio::net::TcpStream::connect(to).await {
+                    let _ended = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                }
+            });
+        }
+    });
+    Ok((url, task))
+}
+
+#[tokio::test]
+async fn servers_that_are_no_replicas_do_not_each_take_a_try() -> anyhow::Result<()> {
+    let mut job = job(TABLE).await?;
+    let other = sluicegate_local::LocalStack::start(sluicegate_tests::stack_options()?).await?;
+    other.query(TABLE).await?;
+    let window = "ALTER TABLE t MODIFY SETTING non_replicated_deduplication_window = 1000";
+    other.query(window).await?;
+    let urls = [job.stack.clickhouse_url().to_owned(), other.clickhouse_url().to_owned()];
+    let (url, balancer) = balance(urls).await?;
+    job = job.with("CLICKHOUSE_HOST", &url).with("NUM_MESSAGES", "100");
+    let lost = json!({"match": "`t`", "times": 2, "kind": "reset_after_commit"});
+    fault(&job, lost.clone()).await?;
+    other.fault(&serde_json::from_value(lost)?).await?;
+    job.produce((0..500).map(record)).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    balancer.abort();
+    let counts = "SELECT count() FROM t";
+    let here: u64 = job.query(counts).await?.parse()?;
+    let there: u64 = other.query(counts).await?.trim().parse()?;
+    assert_eq!(here + there, 500, "{here} and {there}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_for_another_server_says_so() -> anyhow::Result<()> {
+    let mut job = job(TABLE).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    // Another server takes the place of the one that has the rows.
+    let other = Job::new(TABLE).await?.exactly_once(1_000).await?;
+    let here = job.stack.clickhouse_url().to_owned();
+    job = job.with("CLICKHOUSE_HOST", other.stack.clickhouse_url());
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "planned for another server"]).await?;
+    host.kill().await?;
+    assert_eq!(rows(&other).await?, "0\t0");
+    job = job.with("CLICKHOUSE_HOST", &here);
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
     Ok(())
 }

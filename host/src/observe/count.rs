@@ -232,6 +232,11 @@ pub fn landed_without_view(rows: usize) {
     ROWS_WITHOUT_VIEW.count(&[], rows as u64);
 }
 
+/// Rows were found in the table after an INSERT of theirs failed in a view.
+pub fn found_without_view(rows: usize) {
+    ROWS_WITHOUT_VIEW.count(&[], rows as u64);
+}
+
 /// An INSERT failed, or its answer did not come.
 pub fn insert_failed(took: Duration) {
     INSERT_SECONDS.measure(&["failed"], took.as_secs_f64());

@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::range::Range;
+use super::text::Home;
 use crate::record::TopicPartition;
 
 /// A range that is to be planned; its nonce is drawn when it is.
@@ -11,9 +12,11 @@ pub struct Draft {
     /// The offset after its last record, exclusive.
     pub end: i64,
     /// The fingerprint of what is inserted.
-    pub print: u64,
+    pub print: u32,
     /// How far the deduplication window has moved.
     pub mark: u64,
+    /// The table that it is to go into.
+    pub home: Home,
 }
 
 /// Ranges to put in the place of one, and to commit a plan of.

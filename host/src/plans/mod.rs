@@ -13,4 +13,4 @@ mod text;
 pub use ask::{Ask, Draft, Plans, Wish};
 pub use planner::{Planner, Taken};
 pub use range::Range;
-pub use text::{Beginning, MAX_PLANNED, Plan, Planned, begin};
+pub use text::{Beginning, Home, MAX_PLANNED, Plan, Planned, begin, short};

@@ -349,9 +349,11 @@ impl Partition {
                 state: State::Open,
                 planned: Some(Planned {
                     end: draft.end,
-                    nonce: rand::random(),
+                    // 48 bits, so that a full plan fits into the metadata.
+                    nonce: rand::random::<u64>() >> 16,
                     print: draft.print,
                     mark: draft.mark,
+                    home: Some(draft.home),
                 }),
                 is_asked: false,
                 is_told: false,
@@ -401,7 +403,7 @@ mod tests {
     use tokio::sync::oneshot::Receiver;
 
     use super::*;
-    use crate::plans::Draft;
+    use crate::plans::{Draft, Home};
 
     const EPOCH: u64 = 3;
 
@@ -422,7 +424,8 @@ mod tests {
     /// Wishes for ranges that end at `ends` in the place of the one that ends at the last of them.
     fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
-        let into = ends.iter().map(|end| Draft { end: *end, print: 7, mark: 1 }).collect();
+        let home = Home { server: 1, table: 2, started: 3 };
+        let into = ends.iter().map(|end| Draft { end: *end, print: 7, mark: 1, home }).collect();
         let end = *ends.last().unwrap();
         planner.wish(Wish { source: source(), epoch: EPOCH, end, into, reply });
         planned
@@ -534,7 +537,8 @@ mod tests {
 
     #[test]
     fn a_planned_range_without_records_is_passed_over() {
-        let planned = [5, 10].map(|end| Planned { end, nonce: 1, print: 2, mark: 3 }).to_vec();
+        let planned =
+            [5, 10].map(|end| Planned { end, nonce: 1, print: 2, mark: 3, home: None }).to_vec();
         let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
         assert_eq!(take(&mut planner, 7, 8).first, 5);
         assert_eq!(due(&mut planner, true), Some((5, vec![10])));

@@ -10,7 +10,28 @@ pub const MAX_PLANNED: usize = 48;
 /// What every format of ours begins with, so that metadata of other tools is told apart.
 const OURS: &str = "sg";
 /// This format.
-const FORMAT: &str = "sg1";
+const FORMAT: &str = "sg2";
+/// The format before it: its ranges do not say where they were to go.
+const BEFORE: &str = "sg1";
+
+/// The table that a range was planned for, and the server that has it, each as a fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    /// The server: one that is no replica of it knows none of its tokens.
+    pub server: u32,
+    /// The table and its deduplication window. Another table of the same name knows none of its tokens.
+    pub table: u32,
+    /// The second in which the server had started, modulo 2^16.
+    pub started: u16,
+}
+
+impl Home {
+    /// Whether the server has run from the one to the other: seconds are told to within two.
+    pub fn has_run_until(&self, now: &Self) -> bool {
+        let passed = now.started.wrapping_sub(self.started);
+        self.server == now.server && passed.min(passed.wrapping_neg()) <= 2
+    }
+}
 
 /// One range of offsets whose rows are one INSERT. It begins where the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +41,11 @@ pub struct Planned {
     /// Random, made once for this range in this plan: no other INSERT has the same token.
     pub nonce: u64,
     /// A fingerprint of what is inserted: the bytes of the body and the table's definition.
-    pub print: u64,
+    pub print: u32,
     /// Where the deduplication window stood when the range was planned.
     pub mark: u64,
+    /// Where it was to go; not known of a range that a host before this format planned.
+    pub home: Option<Home>,
 }
 
 /// What may have been inserted at and after the low watermark of one partition.
@@ -37,25 +60,32 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The text for the commit metadata: `sg1;<topic>;<low>;<end>:<nonce>:<print>:<mark>,...`, the
-    /// offsets and the mark in decimal, the rest in hexadecimal. At most 57 bytes and 75 for each
-    /// range.
+    /// The text for the commit metadata:
+    /// `sg2;<topic>;<low>;<end>:<nonce>:<print>:<mark>:<server>:<table>:<started>,...`, the offsets in
+    /// decimal, the rest in hexadecimal; the last three are missing where they are not known. At most 57
+    /// bytes and 82 for each range, of which a nonce has 48 bits.
     pub fn to_text(&self) -> String {
         let mut text = format!("{FORMAT};{:x};{};", self.topic, self.low);
-        for (at, Planned { end, nonce, print, mark }) in self.planned.iter().enumerate() {
+        for (at, Planned { end, nonce, print, mark, home }) in self.planned.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
             // Writing into a String never fails.
-            let _ = write!(text, "{comma}{end}:{nonce:x}:{print:x}:{mark}");
+            let _ = write!(text, "{comma}{end}:{nonce:x}:{print:x}:{mark:x}");
+            if let Some(Home { server, table, started }) = home {
+                let _ = write!(text, ":{server:x}:{table:x}:{started:x}");
+            }
         }
         text
     }
 
-    /// Reads what [`Plan::to_text`] wrote; `None` for anything else.
+    /// Reads what [`Plan::to_text`] wrote, or that of a host of the format before; `None` for anything
+    /// else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(';');
-        if fields.next()? != FORMAT {
-            return None;
-        }
+        let parse = match fields.next()? {
+            FORMAT => Planned::parse,
+            BEFORE => Planned::parse_before,
+            _ => return None,
+        };
         let topic = u128::from_str_radix(fields.next()?, 16).ok()?;
         let low = fields.next()?.parse().ok()?;
         let ranges = fields.next()?;
@@ -65,7 +95,7 @@ impl Plan {
         let planned = if ranges.is_empty() {
             Vec::new()
         } else {
-            ranges.split(',').map(Planned::parse).collect::<Option<Vec<_>>>()?
+            ranges.split(',').map(parse).collect::<Option<Vec<_>>>()?
         };
         let ends = || planned.iter().map(|range| range.end);
         let is_ascending = std::iter::once(low).chain(ends()).zip(ends()).all(|(a, b)| a < b);
@@ -76,14 +106,40 @@ impl Plan {
 impl Planned {
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(':');
+        let end = fields.next()?.parse().ok()?;
+        let nonce = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let print = u32::from_str_radix(fields.next()?, 16).ok()?;
+        let mark = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let home = match fields.next() {
+            Some(server) => Some(Home {
+                server: u32::from_str_radix(server, 16).ok()?,
+                table: u32::from_str_radix(fields.next()?, 16).ok()?,
+                started: u16::from_str_radix(fields.next()?, 16).ok()?,
+            }),
+            None => None,
+        };
+        fields.next().is_none().then_some(Self { end, nonce, print, mark, home })
+    }
+
+    /// Reads a range as `sg1` told it: `<end>:<nonce>:<print>:<mark>`, with a longer print, and the mark
+    /// in decimal.
+    fn parse_before(text: &str) -> Option<Self> {
+        let mut fields = text.split(':');
         let range = Self {
             end: fields.next()?.parse().ok()?,
             nonce: u64::from_str_radix(fields.next()?, 16).ok()?,
-            print: u64::from_str_radix(fields.next()?, 16).ok()?,
+            print: short(u64::from_str_radix(fields.next()?, 16).ok()?),
             mark: fields.next()?.parse().ok()?,
+            home: None,
         };
         fields.next().is_none().then_some(range)
     }
+}
+
+/// The half of a fingerprint that a plan holds.
+pub fn short(print: u64) -> u32 {
+    let [a, b, c, d, ..] = print.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 impl fmt::Display for Plan {
@@ -139,7 +195,8 @@ mod tests {
     use super::*;
 
     fn range(end: i64) -> Planned {
-        Planned { end, nonce: 0xfeed, print: 7, mark: 12 }
+        let home = Some(Home { server: 0xa, table: 0xb, started: 0xc });
+        Planned { end, nonce: 0xfeed, print: 7, mark: 12, home }
     }
 
     fn plan(low: i64, ends: &[i64]) -> Plan {
@@ -149,24 +206,50 @@ mod tests {
     #[test]
     fn a_plan_is_read_as_it_was_written() {
         let text = plan(5, &[8, 20]).to_text();
-        assert_eq!(text, "sg1;ab;5;8:feed:7:12,20:feed:7:12");
+        assert_eq!(text, "sg2;ab;5;8:feed:7:c:a:b:c,20:feed:7:c:a:b:c");
         assert_eq!(Plan::parse(&text), Some(plan(5, &[8, 20])));
         assert_eq!(Plan::parse(&plan(5, &[]).to_text()), Some(plan(5, &[])));
+    }
+
+    #[test]
+    fn a_plan_of_the_format_before_is_read_and_its_ranges_have_no_home() {
+        let text = "sg1;ab;5;8:feed:fedcba9876543210:12,20:feed:7:12";
+        let mut read = plan(5, &[8, 20]);
+        for (range, print) in read.planned.iter_mut().zip([0xfedc_ba98, 0]) {
+            (range.print, range.home) = (print, None);
+        }
+        assert_eq!(Plan::parse(text), Some(read.clone()));
+        // Told again, they still have none.
+        assert_eq!(read.to_text(), "sg2;ab;5;8:feed:fedcba98:c,20:feed:0:c");
+        assert_eq!(Plan::parse(&read.to_text()), Some(read));
+        assert_eq!(Plan::parse("sg1;ab;5;").map(|plan| plan.planned), Some(Vec::new()));
+        assert_eq!(Plan::parse("sg1;ab;5;8:feed:7:12:a:b"), None);
+    }
+
+    #[test]
+    fn a_server_that_was_started_again_has_not_run_since() {
+        let at = |started| Home { server: 1, table: 2, started };
+        assert!(at(7).has_run_until(&at(7)) && at(7).has_run_until(&at(9)));
+        assert!(at(0).has_run_until(&at(u16::MAX)));
+        assert!(!at(7).has_run_until(&at(10)));
+        assert!(!at(7).has_run_until(&Home { server: 3, ..at(7) }));
     }
 
     #[test]
     fn what_is_no_plan_is_not_read_as_one() {
         for text in [
             "",
-            "sg2;ab;5;",
-            "sg1;ab;5",
-            "sg1;ab;5;;",
-            "sg1;ab;five;",
-            "sg1;ab;5;8:feed:7",
-            "sg1;ab;5;8:feed:7:12:1",
-            "sg1;ab;5;8:feed:7:12,",
-            "sg1;ab;5;5:feed:7:12",
-            "sg1;ab;5;8:feed:7:12,8:feed:7:12",
+            "sg3;ab;5;",
+            "sg2;ab;5",
+            "sg2;ab;5;;",
+            "sg2;ab;five;",
+            "sg2;ab;5;8:feed:7",
+            "sg2;ab;5;8:feed:7:12:1",
+            "sg2;ab;5;8:feed:7:12:1:2",
+            "sg2;ab;5;8:feed:7:12:1:2:3:4",
+            "sg2;ab;5;8:feed:7:12,",
+            "sg2;ab;5;5:feed:7:12",
+            "sg2;ab;5;8:feed:7:12,8:feed:7:12",
         ] {
             assert_eq!(Plan::parse(text), None, "{text}");
         }
@@ -174,13 +257,15 @@ mod tests {
 
     #[test]
     fn the_longest_plan_fits_into_commit_metadata() {
-        let last = Planned { end: i64::MAX, nonce: u64::MAX, print: u64::MAX, mark: u64::MAX };
+        let home = Some(Home { server: u32::MAX, table: u32::MAX, started: u16::MAX });
+        let (nonce, print, mark) = (u64::MAX >> 16, u32::MAX, u64::MAX);
+        let last = Planned { end: i64::MAX, nonce, print, mark, home };
         let ends = (0..MAX_PLANNED as i64).map(|at| i64::MAX - 47 + at);
         let planned: Vec<_> = ends.map(|end| Planned { end, ..last }).collect();
         let longest = Plan { topic: u128::MAX, low: i64::MAX - 48, planned };
         let text = longest.to_text();
         assert_eq!(Plan::parse(&text), Some(longest.clone()));
-        assert!(text.len() <= 57 + 75 * MAX_PLANNED && text.len() < 4096, "{}", text.len());
+        assert!(text.len() <= 57 + 82 * MAX_PLANNED && text.len() < 4096, "{}", text.len());
         let mut longer = longest;
         longer.low -= 1;
         longer.planned.insert(0, Planned { end: i64::MAX - 48, ..last });
@@ -196,6 +281,6 @@ mod tests {
         assert_eq!(begin(Some((5, &text)), 0xac), Beginning::OfAnotherTopic);
         assert_eq!(begin(Some((5, "")), 0xab), Beginning::Unplanned(5));
         assert_eq!(begin(Some((5, "of another tool")), 0xab), Beginning::Unplanned(5));
-        assert_eq!(begin(Some((5, "sg2;something new")), 0xab), Beginning::Unreadable);
+        assert_eq!(begin(Some((5, "sg3;something new")), 0xab), Beginning::Unreadable);
     }
 }

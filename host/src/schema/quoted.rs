@@ -49,6 +49,11 @@ pub fn leading_identifier(text: &str) -> Option<(String, &str)> {
     (!name.is_empty()).then(|| (name.to_owned(), rest))
 }
 
+/// A text as a literal of a statement.
+pub fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
 /// A name in backticks, whatever it holds.
 pub fn identifier(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
+use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
 use crate::config::{ClickHouse, Compression};
@@ -18,6 +19,8 @@ use crate::outcome::Hold;
 
 /// Longest wait for the answer to a query: it reads a few rows of the system's tables.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many seconds a server keeps a session that is not used: one is opened right before its INSERT.
+const SESSION_TIMEOUT: (&str, &str) = ("session_timeout", "30");
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -39,13 +42,14 @@ const WHOLE: &[(&str, &str)] = &[
 pub struct Sending<'a> {
     /// Makes a server that deduplicates take the same body once.
     pub token: &'a str,
+    /// The session on the server that they are bound to, if they are to one.
+    pub session: Option<&'a str>,
     /// Whether they may go through the server's queue of async inserts.
     pub may_be_async: bool,
     /// Whether want of memory comes back after some tries, since they can be split.
     pub may_split_for_memory: bool,
-    /// How far the deduplication window had moved when the token was planned; `None` where it was
-    /// not, and nobody else sends under it.
-    pub mark: Option<u64>,
+    /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
+    pub planned: Option<Promised>,
 }
 
 /// The client for one server.
@@ -154,6 +158,40 @@ impl Server {
         answer.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
+    /// Asks a query by the way that INSERTs go; in the session of this name, which is opened if there is none.
+    ///
+    /// # Errors
+    /// Whatever is no answer of ClickHouse's in time.
+    pub async fn ask(&self, sql: &str, session: Option<&str>) -> Result<String, Failed> {
+        let session = session.map(|name| [("session_id", name), SESSION_TIMEOUT]);
+        let asked = self.poster.ask(sql, session.into_iter().flatten());
+        tokio::time::timeout(self.answer_timeout, asked).await.unwrap_or(Err(Failed::TimedOut))
+    }
+
+    /// Asks a query that may take as long as this. The server gives it up then, or when nobody waits for it.
+    ///
+    /// # Errors
+    /// Whatever is no answer of ClickHouse's in time.
+    pub async fn ask_at_length(
+        &self,
+        sql: &str,
+        query_id: &str,
+        at_most: Duration,
+    ) -> Result<String, Failed> {
+        let seconds = at_most.as_secs().to_string();
+        let settings = [
+            ("query_id", query_id),
+            ("max_execution_time", &seconds),
+            ("timeout_overflow_mode", "throw"),
+            // No guess of how long it is going to take ends it.
+            ("timeout_before_checking_execution_speed", "0"),
+            ("cancel_http_readonly_queries_on_client_close", "1"),
+        ];
+        let asked = self.poster.ask(sql, settings);
+        let at_most = at_most + self.answer_timeout;
+        tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
+    }
+
     /// Sends one body of so many rows as one INSERT and waits for its answer.
     ///
     /// # Errors
@@ -174,8 +212,14 @@ impl Server {
         ];
         // A table may have the queue on by a setting of its own.
         let waited = [("wait_for_async_insert", "1")];
-        let planned = if sending.mark.is_some() { PLANNED } else { &[] };
+        let planned = if sending.planned.is_some() { PLANNED } else { &[] };
+        // The server that the session was opened on, or none; and one at a time.
+        let session = sending.session.map(|session| {
+            let id = ("query_id", sending.token);
+            [("session_id", session), ("session_check", "1"), SESSION_TIMEOUT, id]
+        });
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
+        let settings = settings.chain(session.into_iter().flatten());
         let all = own.into_iter().chain(waited).chain(settings);
         let (rows, bytes) = (body.rows, body.bytes.clone());
         let sent = self.poster.insert(&body.sql, all, bytes, rows, is_async).await;

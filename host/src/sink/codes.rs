@@ -378,8 +378,8 @@ pub const CODES: &[Code] = &[
     entry(369, "ALL_REPLICAS_ARE_STALE", Transient, Unclear, Named),
     entry(370, "DATA_TYPE_CANNOT_BE_USED_IN_TABLES", Foreign, Unclear, Named),
     entry(371, "INCONSISTENT_CLUSTER_DEFINITION", Operator, Nothing, Named),
-    entry(372, "SESSION_NOT_FOUND", Foreign, Nothing, Named),
-    entry(373, "SESSION_IS_LOCKED", Transient, Nothing, Named),
+    entry(372, "SESSION_NOT_FOUND", Transient, Nothing, Read), // of a session that another server has
+    entry(373, "SESSION_IS_LOCKED", Transient, Nothing, Read),
     entry(374, "INVALID_SESSION_TIMEOUT", Operator, Nothing, Named),
     entry(375, "CANNOT_DLOPEN", Operator, Unclear, Named),
     entry(376, "CANNOT_PARSE_UUID", Data, Nothing, Measured),
@@ -833,7 +833,7 @@ mod tests {
         for code in CODES.iter().filter(|code| computed.contains(&code.class)) {
             assert_eq!(code.leaves, Nothing, "{} {}", code.number, code.name);
         }
-        for number in [115, 164, 201, 252, 285, 286, 497, 516, 774] {
+        for number in [62, 115, 164, 201, 252, 285, 286, 372, 373, 497, 516, 774] {
             assert_eq!(find(number).unwrap().leaves, Nothing, "{number}");
         }
     }

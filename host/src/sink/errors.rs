@@ -278,6 +278,11 @@ fn hint(code: u32) -> Option<&'static str> {
         242 => "a replica is read-only while it has no session with Keeper",
         243 => "a disk of ClickHouse is full: make room on it",
         252 => "the table gets parts faster than it merges them; raise BATCH_LINGER_MS",
+        372 => {
+            "servers that are no replicas answer at CLICKHOUSE_HOST in turn: the one that the rows are bound \
+             to is sought; let CLICKHOUSE_HOST lead to one"
+        }
+        216 => "an earlier INSERT of the same rows is still under way, and is waited for",
         _ => return None,
     })
 }

@@ -5,11 +5,12 @@
 //! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
 //! proof of rows; and a view may throw before the table has its part, or behind it.
 
+use arrow_array::RecordBatch;
 use clickhouse::sql::Identifier;
 
 use super::Sink;
-use super::body::Body;
 use super::engine::Keeping;
+use super::home::is_server;
 use super::sums::{Sum, sums};
 use super::table::{self, Facts, Table};
 use crate::blocking;
@@ -61,29 +62,32 @@ impl Sink {
         self.asked(waiter, || table::last_block(&self.server, table)).await
     }
 
-    /// Whether the rows of a body that was sent are in the table. `before` is where its parts stood.
+    /// Whether rows that were sent in one INSERT are in the table. `before` is where its parts stood, `server` the one that
+    /// is asked, where more than one may answer.
     pub(super) async fn look_for(
         &self,
         table: &Table,
-        body: &Body,
+        rows: &RecordBatch,
         before: Option<u64>,
+        server: Option<u32>,
         waiter: &Waiter,
     ) -> Evidence {
         if Keeping::of(&table.facts.engine) == Keeping::Nowhere {
             return Evidence::NoRows;
         }
         let Some(before) = before else { return Evidence::Unknown };
-        let Some(parts) = self.asked(waiter, || self.parts_behind(table, before)).await else {
+        let Some(parts) = self.asked(waiter, || self.parts_behind(table, before, server)).await
+        else {
             return Evidence::Unknown;
         };
-        let Some(candidates) = candidates(&parts, body.rows as u64, &table.facts) else {
+        let Some(candidates) = candidates(&parts, rows.num_rows() as u64, &table.facts) else {
             return if parts.is_empty() { Evidence::NoRows } else { Evidence::Unknown };
         };
-        let (of, rows) = (table.clone(), body.batch.clone());
+        let (of, rows) = (table.clone(), rows.clone());
         let Some(sums) = blocking::run(move || sums(&of, &rows)).await else {
             return Evidence::Unknown;
         };
-        match self.asked(waiter, || self.has_rows(table, &candidates, &sums)).await {
+        match self.asked(waiter, || self.has_rows(table, &candidates, &sums, server)).await {
             Some(true) => Evidence::Rows,
             Some(false) | None => Evidence::Unknown,
         }
@@ -106,23 +110,35 @@ impl Sink {
         None
     }
 
-    async fn parts_behind(&self, table: &Table, before: u64) -> Result<Vec<Part>, Hold> {
+    async fn parts_behind(
+        &self,
+        table: &Table,
+        before: u64,
+        server: Option<u32>,
+    ) -> Result<Vec<Part>, Hold> {
+        // One row more, so that a server without such parts tells who it is too.
         let query = self
             .server
             .query(
-                "SELECT name, rows, toBool(level = 0 AND min_block_number > ?), toBool(active) \
-                 FROM system.parts WHERE database = ? AND table = ? AND max_block_number > ? LIMIT ?",
+                "SELECT toString(serverUUID()), name, rows, toBool(level = 0 AND min_block_number > ?), \
+                 toBool(active) FROM system.parts \
+                 WHERE database = ? AND table = ? AND max_block_number > ? LIMIT ? \
+                 UNION ALL SELECT toString(serverUUID()), '', toUInt64(0), toBool(0), toBool(0)",
             )
             .bind(before)
             .bind(&table.schema.database)
             .bind(&table.schema.table)
             .bind(before)
             .bind(MAX_PARTS);
-        let found: Vec<(String, u64, bool, bool)> =
+        let found: Vec<(String, String, u64, bool, bool)> =
             table::answered(&self.server, query.fetch_all()).await?;
-        let part =
-            |(name, rows, is_inserted, is_active)| Part { name, rows, is_inserted, is_active };
-        Ok(found.into_iter().map(part).collect())
+        let mut parts = Vec::with_capacity(found.len());
+        for (by, name, rows, is_inserted, is_active) in found {
+            is_of(server, &by)?;
+            parts.push(Part { name, rows, is_inserted, is_active });
+        }
+        parts.retain(|part| !part.name.is_empty());
+        Ok(parts)
     }
 
     /// Whether the values of one of these sets of parts amount to the sums.
@@ -131,6 +147,7 @@ impl Sink {
         table: &Table,
         candidates: &Candidates,
         sums: &[Sum],
+        server: Option<u32>,
     ) -> Result<bool, Hold> {
         let one = |sum: &Sum| format!("assumeNotNull(sum({})) = toInt128(?)", sum.expression);
         let all: Vec<String> = sums.iter().map(one).collect();
@@ -139,7 +156,7 @@ impl Sink {
             Candidates::Alone(parts) => ("_part", parts),
         };
         let sql = format!(
-            "SELECT count() FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? GROUP BY k HAVING {})",
+            "SELECT count(), toString(serverUUID()) FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? GROUP BY k HAVING {})",
             all.join(" AND ")
         );
         let query = self.server.query(&sql);
@@ -150,8 +167,19 @@ impl Sink {
         for sum in sums {
             query = query.bind(Identifier(&sum.column)).bind(sum.sum.to_string());
         }
-        let found: u64 = table::answered(&self.server, query.fetch_one()).await?;
+        let (found, by): (u64, String) = table::answered(&self.server, query.fetch_one()).await?;
+        is_of(server, &by)?;
         Ok(found > 0)
+    }
+}
+
+/// Has another server's answer count as none.
+fn is_of(server: Option<u32>, by: &str) -> Result<(), Hold> {
+    match server {
+        Some(server) if !is_server(server, by) => {
+            Err(Hold::Transient("another server answers than the one that has the rows".to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

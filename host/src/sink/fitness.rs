@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 
 use super::client::Server;
-use super::table::{Facts, Table, targets};
+use super::planned::index_statements;
+use super::table::{Facts, answered, targets};
 use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
@@ -21,11 +22,15 @@ const MAX_TARGETS: usize = 100;
 ///
 /// # Errors
 /// What to wait for, as of [`super::read`].
-pub async fn why_not_exactly_once(server: &Server, table: &Table) -> Result<Option<String>, Hold> {
-    let place = Place { database: table.schema.database.clone(), name: table.schema.table.clone() };
-    if let Some(text) = why_not(&place, &table.facts) {
+pub async fn why_not_exactly_once(
+    server: &Server,
+    place: &Place,
+    facts: &Facts,
+) -> Result<Option<String>, Hold> {
+    if let Some(text) = why_not(place, facts) {
         return Ok(Some(text));
     }
+    let place = place.clone();
     let (mut seen, mut open) = (vec![place.clone()], VecDeque::from([place]));
     while let Some(from) = open.pop_front() {
         for (view, place, facts) in targets(server, &from).await? {
@@ -43,6 +48,42 @@ pub async fn why_not_exactly_once(server: &Server, table: &Table) -> Result<Opti
         }
     }
     Ok(None)
+}
+
+/// What would spare an operator questions, or the server a long search, once it has to be found out what
+/// landed: a column for tokens, of which this is the name, and an index on it. `None` if there is nothing.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn advice(
+    server: &Server,
+    place: &Place,
+    token_column: Option<&str>,
+) -> Result<Option<String>, Hold> {
+    let Some(column) = token_column else {
+        return Ok(Some(told(
+            "has no column for tokens: where what landed cannot be told from its newest parts, as after \
+             merges, the host pauses and asks. Add one, token LowCardinality(String), and name it: \
+             METADATA_COLUMNS=token=token",
+            place,
+        )));
+    };
+    let query = server
+        .query(
+            "SELECT count() FROM system.data_skipping_indices \
+             WHERE database = ? AND table = ? AND position(expr, ?) > 0",
+        )
+        .bind(&place.database)
+        .bind(&place.name)
+        .bind(column);
+    let indices: u64 = answered(server, query.fetch_one()).await?;
+    Ok((indices == 0).then(|| {
+        let what = format!(
+            "has no index on `{column}`, by which tokens are searched: a search reads the whole column. {}",
+            index_statements(place, column)
+        );
+        told(&what, place)
+    }))
 }
 
 fn told(what: &str, of: &Place) -> String {

@@ -95,9 +95,14 @@ impl Sink {
                     // Made once for these bytes and kept for every retry of them. Random: one derived
                     // from content or offsets would let the server drop new data after a replay.
                     let token = uuid::Uuid::new_v4().to_string();
-                    let (may_split_for_memory, mark) = (halves.is_some(), None);
-                    let sending =
-                        Sending { token: &token, may_be_async, may_split_for_memory, mark };
+                    let (may_split_for_memory, planned) = (halves.is_some(), None);
+                    let sending = Sending {
+                        token: &token,
+                        session: None,
+                        may_be_async,
+                        may_split_for_memory,
+                        planned,
+                    };
                     self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
                 }
                 Err(text) => Err(Refusal::Schema(text)),

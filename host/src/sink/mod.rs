@@ -11,6 +11,7 @@ mod engine;
 mod errors;
 mod evidence;
 mod fitness;
+mod home;
 mod insert;
 mod ordered;
 mod partitions;
@@ -25,15 +26,16 @@ mod table;
 mod text;
 mod views;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use body::{Body, max_rows};
 pub use client::Server;
 pub use engine::{Verdict, judge};
 pub use errors::hold_of_select;
-pub use fitness::why_not_exactly_once;
+pub use evidence::Evidence;
+pub use fitness::{advice, why_not_exactly_once};
+pub use home::{Promised, Stand};
 pub use pieces::Piece;
 pub use refusal::{Refusal, Refused, rejection};
 pub use send::Landed;
@@ -84,8 +86,8 @@ pub enum Left {
     SchemaChanged(String),
     /// More records were refused than the caller allowed.
     TooManyRefused,
-    /// One record alone is more than ClickHouse takes in an INSERT; no value of it is at fault.
-    TooLarge(Hold),
+    /// They wait until somebody acts: no value of them is at fault.
+    Held(Hold),
 }
 
 impl Left {
@@ -99,7 +101,7 @@ impl Left {
             Refusal::TooLarge(_) => "raise the size of bodies that the proxy takes",
             _ => "raise the memory of CLICKHOUSE_USER",
         };
-        Self::TooLarge(Hold::Paused(format!(
+        Self::Held(Hold::Paused(format!(
             "one record alone is more than an INSERT takes: {look}: {refusal}"
         )))
     }
@@ -116,8 +118,10 @@ pub struct Sink {
     server: Server,
     status: Arc<Status>,
     look: Arc<dyn Look>,
-    /// How far the deduplication window had moved when it was last looked at; 0 before.
-    last_mark: AtomicU64,
+    /// Where the table was and stood when it was last looked at for rows that are planned.
+    last_stand: Mutex<Option<Stand>>,
+    /// A search for a token reads the whole column: one at a time.
+    search: tokio::sync::Mutex<()>,
     /// When a table of which definition last took an INSERT without rows.
     took_none: Mutex<Option<(String, Instant)>>,
 }
@@ -125,8 +129,13 @@ pub struct Sink {
 impl Sink {
     /// A sink for the server.
     pub fn new(server: Server, status: Arc<Status>, look: Arc<dyn Look>) -> Self {
-        let (last_mark, took_none) = (AtomicU64::new(0), Mutex::default());
-        Self { server, status, look, last_mark, took_none }
+        let (last_stand, took_none) = (Mutex::default(), Mutex::default());
+        let search = tokio::sync::Mutex::new(());
+        Self { server, status, look, last_stand, search, took_none }
+    }
+
+    fn last_stand(&self) -> MutexGuard<'_, Option<Stand>> {
+        self.last_stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a body takes in memory at most while it is written, of columns that take so many bytes: their

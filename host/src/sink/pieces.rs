@@ -52,6 +52,16 @@ impl Piece {
         of
     }
 
+    /// Two halves of its records, whatever rows they have, so that as many halvings as the binary logarithm of
+    /// the records lead to one; `None` for one record.
+    pub fn split_by_records(&self, origins: &[Origin]) -> Option<(Self, Self)> {
+        let of = self.of(origins);
+        let is_border = |row: &usize| of.get(*row) != of.get(row.wrapping_sub(1));
+        let borders: Vec<usize> = (1..of.len()).filter(is_border).collect();
+        let border = self.start + borders.get(borders.len() / 2)?;
+        Some((Self { start: self.start, end: border }, Self { start: border, end: self.end }))
+    }
+
     /// Two halves, cut between records as near to the middle as may be; `None` for one record.
     pub fn split(&self, origins: &[Origin]) -> Option<(Self, Self)> {
         let middle = self.start + self.len() / 2;

@@ -1,25 +1,36 @@
-//! Rows that are sent under a token that a plan names.
+//! Rows that are sent under a token that a plan names, and what the table says of those that were.
 
-use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
 use super::body::{Body, print};
 use super::client::Sending;
+use super::evidence::Evidence;
+use super::home::{Promised, is_server};
 use super::ordered::as_sent;
+use super::post::Failed;
 use super::refusal::Refused;
-use super::table::{self, Table};
-use super::{Landed, Sink, until_read};
+use super::table::Table;
+use super::text::code_of;
+use super::{Landed, PAUSE, Place, Sink};
 use crate::blocking;
+use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
+use crate::outcome::Hold;
+use crate::plans::short;
+use crate::retry::Backoff;
+use crate::schema::quoted::{identifier, literal};
 
-/// The share of the deduplication window that may pass before a token counts as forgotten: the other
-/// half is for what is under way when the window is looked at.
-const WINDOW_SHARE: u64 = 2;
+/// How long the server may search for a token: it reads a whole column where no index spares it that.
+const SEARCH_TIMEOUT: Duration = Duration::from_mins(30);
+
+/// How often another server than the one that is sought may answer a search, before nothing is known.
+const MAX_ASTRAY: u32 = 10;
 
 impl Sink {
-    /// Sends one body under this token until it is in, or refused. Before each try the window is
-    /// looked at: a token that it may have forgotten since `mark` is not sent.
+    /// Sends one body under this token until it is in, or refused. Before each try the table is looked at:
+    /// a token that it may have forgotten, or never knew, is not sent.
     ///
     /// # Errors
     /// What the caller must act on.
@@ -31,22 +42,14 @@ impl Sink {
         table: &Table,
         body: &Body,
         token: &str,
-        mark: u64,
+        promised: Promised,
     ) -> Result<Landed, Refused> {
         // An INSERT into one partition is all or nothing; one into several that was refused for want
         // of memory may have landed in some of them.
         let may_split_for_memory = table.facts.partition_columns.is_empty();
-        let (may_be_async, mark) = (false, Some(mark));
-        let sending = Sending { token, may_be_async, may_split_for_memory, mark };
+        let (may_be_async, session, planned) = (false, None, Some(promised));
+        let sending = Sending { token, session, may_be_async, may_split_for_memory, planned };
         self.send(table, body, &sending).await
-    }
-
-    /// How far the deduplication window had moved when it was last looked at.
-    pub async fn mark(&self, table: &Table) -> u64 {
-        match self.last_mark.load(Ordering::Acquire) {
-            0 => self.look_at_window(table, &self.status.waiter("clickhouse")).await,
-            mark => mark,
-        }
     }
 
     /// A fingerprint of what decides whether the server takes an INSERT of the rows.
@@ -56,41 +59,125 @@ impl Sink {
     ///
     /// # Cancel safety
     /// Dropped, the rows are held until the fingerprint is taken.
-    pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u64, String> {
+    pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
-        blocking::run(move || print(&table, &as_sent(&table, &rows)?, &settings)).await
+        blocking::run(move || print(&table, &as_sent(&table, &rows)?, &settings)).await.map(short)
     }
 
-    /// Why the server may have forgotten a token of when the window stood at `mark`, if it may.
-    pub(super) async fn is_aged(
+    /// Whether parts that came since the rows were planned hold them.
+    pub async fn evidence(
         &self,
         table: &Table,
-        mark: u64,
-        waiter: &Waiter,
-    ) -> Option<String> {
-        let now = self.look_at_window(table, waiter).await;
-        let window = table.facts.window.unwrap_or(0);
-        let is_known = now.checked_sub(mark).is_some_and(|passed| passed <= window / WINDOW_SHARE);
-        (!is_known).then(|| {
-            format!(
-                "{} parts were inserted into `{}` since it was planned, and \
-                 non_replicated_deduplication_window is {window}",
-                now.saturating_sub(mark),
-                table.schema.table
-            )
-        })
-    }
-
-    async fn look_at_window(&self, table: &Table, waiter: &Waiter) -> u64 {
-        let mark = until_read(waiter, || table::highest_block(&self.server, table)).await;
-        self.last_mark.store(mark, Ordering::Release);
-        mark
-    }
-
-    /// How many rows of the table have this token in this column.
-    pub async fn count_of_token(&self, table: &Table, column: &str, token: &str) -> u64 {
+        rows: &RecordBatch,
+        promised: &Promised,
+    ) -> Evidence {
         let waiter = self.status.waiter("clickhouse");
-        until_read(&waiter, || table::count_of_token(&self.server, table, column, token)).await
+        let server = promised.home.map(|home| home.server);
+        self.look_for(table, rows, Some(promised.before()), server, &waiter).await
     }
+
+    /// How many rows of the table have this token in this column; `None` where the server of the plan is
+    /// not reached. One search at a time, and none while an earlier one may still run.
+    pub async fn count_of_token(
+        &self,
+        table: &Table,
+        column: &str,
+        token: &str,
+        server: Option<u32>,
+    ) -> Option<u64> {
+        let waiter = self.status.waiter("clickhouse");
+        let sql = format!(
+            "SELECT toString(count()), toString(serverUUID()) FROM {}.{} WHERE {} = {} \
+             FORMAT JSONCompactEachRow",
+            identifier(&table.schema.database),
+            identifier(&table.schema.table),
+            identifier(column),
+            literal(token)
+        );
+        let _one_at_a_time = self.search.lock().await;
+        let (mut backoff, mut astray) = (Backoff::default(), 0);
+        loop {
+            let (started, query_id) = (Instant::now(), uuid::Uuid::new_v4().to_string());
+            let answer = self.server.ask_at_length(&sql, &query_id, SEARCH_TIMEOUT).await;
+            let hold = match answer {
+                Ok(text) => match counted(&text) {
+                    Some((rows, by)) if server.is_none_or(|server| is_server(server, &by)) => {
+                        return Some(rows);
+                    }
+                    Some(_) if astray >= MAX_ASTRAY => return None,
+                    Some(_) => {
+                        astray += 1;
+                        let url = self.server.url();
+                        Hold::Transient(format!(
+                            "another server answers at CLICKHOUSE_HOST {url} than the one that is to be \
+                             searched for a token"
+                        ))
+                    }
+                    None => Hold::Transient("a search for a token has no count".to_owned()),
+                },
+                Err(failed) => {
+                    let hold = self.hold_of_search(&failed, table, column);
+                    waiter.hold(hold.clone());
+                    self.until_over(&failed, &query_id, started, &waiter).await;
+                    hold
+                }
+            };
+            let is_paused = matches!(hold, Hold::Paused(_));
+            count::retried(Step::Table, Class::from(&hold));
+            waiter.hold(hold);
+            match is_paused {
+                true => tokio::time::sleep(PAUSE).await,
+                false => backoff.wait().await,
+            }
+        }
+    }
+
+    fn hold_of_search(&self, failed: &Failed, table: &Table, column: &str) -> Hold {
+        let is_too_slow =
+            matches!(failed, Failed::Refused(text) if matches!(code_of(text), Some(159 | 160)));
+        if !is_too_slow && !matches!(failed, Failed::TimedOut) {
+            return self.hold_of_failed(failed, table);
+        }
+        Hold::Paused(format!(
+            "the search of `{}` for a token took longer than {} minutes. {}",
+            table.place(),
+            SEARCH_TIMEOUT.as_secs() / 60,
+            index_statements(&table.place(), column)
+        ))
+    }
+
+    /// Waits until a search of which no end was heard is over, at the latest when the server gives it up.
+    async fn until_over(&self, failed: &Failed, query_id: &str, started: Instant, waiter: &Waiter) {
+        if matches!(failed, Failed::Refused(_) | Failed::Unreached(_)) {
+            return;
+        }
+        let sql = format!(
+            "SELECT toString(count()) FROM system.processes WHERE query_id = {}",
+            literal(query_id)
+        );
+        while started.elapsed() < SEARCH_TIMEOUT {
+            let answer = self.server.ask(&sql, None).await;
+            if answer.is_ok_and(|text| text.trim() == "0") {
+                return;
+            }
+            waiter.hold(Hold::Transient("an earlier search for a token still runs".to_owned()));
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// What lets a server find a token without reading the whole column.
+pub(super) fn index_statements(of: &Place, column: &str) -> String {
+    let (database, name) = (identifier(&of.database), identifier(&of.name));
+    let (index, column) = (identifier(&format!("{column}_index")), identifier(column));
+    format!(
+        "Run ALTER TABLE {database}.{name} ADD INDEX {index} {column} TYPE bloom_filter GRANULARITY 1, and \
+         then ALTER TABLE {database}.{name} MATERIALIZE INDEX {index}"
+    )
+}
+
+fn counted(text: &str) -> Option<(u64, String)> {
+    let [rows, server]: [String; 2] = serde_json::from_str(text).ok()?;
+    Some((rows.parse().ok()?, server))
 }

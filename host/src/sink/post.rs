@@ -118,6 +118,32 @@ impl Poster {
         rows: usize,
         is_async: bool,
     ) -> Result<(), Failed> {
+        let (status, headers, text) = self.send(sql, settings, body).await?;
+        judge(status, &headers, &text, (!is_async).then_some(rows))
+    }
+
+    /// Asks a query by the way that INSERTs go, and returns the text of its answer.
+    ///
+    /// # Errors
+    /// Whatever is no answer of ClickHouse's.
+    ///
+    /// # Cancel safety
+    /// Dropped, the request is cut off; the server may still work at it.
+    pub async fn ask<'a>(
+        &self,
+        sql: &str,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<String, Failed> {
+        let (status, headers, text) = self.send(sql, settings, Bytes::new()).await?;
+        judge_text(status, &headers, text)
+    }
+
+    async fn send<'a>(
+        &self,
+        sql: &str,
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+        body: Bytes,
+    ) -> Result<(StatusCode, HeaderMap, String), Failed> {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("query", sql).extend_pairs(settings);
         let (length, taken) = (body.len(), Arc::new(AtomicUsize::new(0)));
@@ -150,8 +176,18 @@ impl Poster {
             true => Failed::Unreached(error),
             false => Failed::Broken(error.into()),
         })?;
-        let (status, headers, text) = read(response).await?;
-        judge(status, &headers, &text, (!is_async).then_some(rows))
+        read(response).await
+    }
+}
+
+/// The text of the answer to a query, if it is ClickHouse's and no error.
+fn judge_text(status: StatusCode, headers: &HeaderMap, text: String) -> Result<String, Failed> {
+    match judge(status, headers, "", None) {
+        Ok(()) if !text.starts_with("Code: ") => Ok(text),
+        Err(Failed::Foreign { status, .. }) if !text.starts_with("Code: ") => {
+            Err(Failed::Foreign { status, text })
+        }
+        _ => Err(Failed::Refused(text)),
     }
 }
 

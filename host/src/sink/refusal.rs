@@ -21,6 +21,14 @@ pub enum Refusal {
     Schema(String),
     /// The server may not know the token any more that the rows were to be sent under.
     Aged(String),
+    /// Another server answers than the one that the rows were planned for.
+    Elsewhere(String),
+    /// The table is another than the one that the rows were planned for.
+    Replaced(String),
+    /// Under the token of the rows others were sent, which may have gone into other partitions of the table.
+    Altered(String),
+    /// Under the token of the rows an earlier INSERT may have been written, and the table did not take them.
+    Unproved(String),
 }
 
 /// A refusal, and how it came.
@@ -30,6 +38,22 @@ pub struct Refused {
     pub refusal: Refusal,
     /// Whether an earlier try of the same may have landed. The refused one itself left nothing.
     pub may_have_landed: bool,
+    /// A materialized view that threw meanwhile, and may lack the rows if the table has them.
+    pub view: Option<String>,
+}
+
+impl Refusal {
+    /// Whether it is about the token, and says nothing of the rows.
+    pub fn is_of_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Aged(_)
+                | Self::Elsewhere(_)
+                | Self::Replaced(_)
+                | Self::Altered(_)
+                | Self::Unproved(_)
+        )
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -40,7 +64,11 @@ impl fmt::Display for Refusal {
             | Self::TooLarge(text)
             | Self::Memory(text)
             | Self::Schema(text)
-            | Self::Aged(text) => f.write_str(text),
+            | Self::Aged(text)
+            | Self::Elsewhere(text)
+            | Self::Replaced(text)
+            | Self::Altered(text)
+            | Self::Unproved(text) => f.write_str(text),
         }
     }
 }

@@ -59,12 +59,18 @@ pub(super) struct Attempt {
     pub backoff: Backoff,
     /// Where the table's parts stood before the first try.
     pub before: Option<u64>,
+    /// The server that the rows are bound to, if they are to one.
+    pub server: Option<u32>,
+    /// Whether the server's word is taken for what was sent before the first try.
+    pub is_believed: bool,
     /// Whether an earlier try may have left rows, or its token without rows.
     pub is_unclear: bool,
     /// Whether the rows were found in the table.
     pub has_rows: bool,
     /// How many tries may each have left rows.
     pub unclear_tries: u32,
+    /// The view that threw last.
+    pub view: Option<String>,
     memory_tries: u32,
     unproved_tries: u32,
     tokens: u32,
@@ -83,26 +89,43 @@ impl Sink {
         sending: &Sending<'_>,
     ) -> Result<Landed, Refused> {
         let waiter = self.status.waiter("insert");
-        let before = self.parts_before(table, &waiter).await;
-        let mut attempt = Attempt { before, ..Attempt::default() };
+        let mut attempt = match sending.planned {
+            // Where the table stands is looked at before each try.
+            Some(planned) => Attempt {
+                before: planned.is_sent.then(|| planned.before()),
+                is_unclear: planned.is_sent,
+                ..Attempt::default()
+            },
+            None => {
+                Attempt { before: self.parts_before(table, &waiter).await, ..Attempt::default() }
+            }
+        };
         let mut token = Cow::Borrowed(sending.token);
         let mut is_first = true;
         let outcome = loop {
-            if let Some(mark) = sending.mark
-                && let Some(text) = self.is_aged(table, mark, &waiter).await
-            {
-                break Err(Refusal::Aged(text));
+            let mut session = None;
+            if let Some(planned) = &sending.planned {
+                match self.open(table, planned, &waiter).await {
+                    Ok((stand, name)) => {
+                        attempt.server = Some(stand.home.server);
+                        attempt.is_believed = planned.is_believed(&stand);
+                        attempt.before.get_or_insert(stand.block);
+                        session = Some(name);
+                    }
+                    Err(refusal) => break Err(refusal),
+                }
             }
             if !std::mem::take(&mut is_first) && !self.look.is_as_read(table).await {
                 let text = format!("`{}` was altered while an INSERT was held", table.place());
                 break Err(Refusal::Schema(text));
             }
             let started = Instant::now();
-            let sending = Sending { token: &token, ..*sending };
+            let session = session.as_deref();
+            let sending = Sending { token: &token, session, ..*sending };
             let Err(failed) = self.server.insert(body, &table.settings, &sending).await else {
                 count::landed(body.rows, started.elapsed());
                 let is_proved = self.is_proved(table, body, &attempt, &waiter).await;
-                if is_proved || sending.mark.is_some() {
+                if is_proved || sending.planned.is_some() {
                     break Ok(Landed { is_proved, without_view: None });
                 }
                 tracing::warn!(
@@ -144,7 +167,7 @@ impl Sink {
                     // Where rows may be split for it, want of memory is known to leave none.
                     let is_memory = matches!(error, InsertError::Memory(_));
                     let leaves_none =
-                        is_memory && sending.mark.is_some() && sending.may_split_for_memory;
+                        is_memory && sending.planned.is_some() && sending.may_split_for_memory;
                     let is_unclear = leaves == Leaves::Unclear && !leaves_none;
                     attempt.is_unclear |= is_unclear;
                     attempt.unclear_tries += u32::from(is_unclear);
@@ -159,8 +182,8 @@ impl Sink {
         };
         self.status.clickhouse_answered();
         waiter.release();
-        let may_have_landed = attempt.is_unclear;
-        outcome.map_err(|refusal| Refused { refusal, may_have_landed })
+        let (may_have_landed, view) = (attempt.is_unclear || attempt.has_rows, attempt.view);
+        outcome.map_err(|refusal| Refused { refusal, may_have_landed, view })
     }
 
     /// Whether a success proves that the rows are in the table.
@@ -174,12 +197,14 @@ impl Sink {
         let facts = &table.facts;
         if !attempt.is_unclear
             || attempt.has_rows
+            || (attempt.is_believed && attempt.unclear_tries == 0)
             || !facts.is_deduplicating
             || facts.is_replicated()
         {
             return true;
         }
-        self.look_for(table, body, attempt.before, waiter).await == Evidence::Rows
+        self.look_for(table, &body.batch, attempt.before, attempt.server, waiter).await
+            == Evidence::Rows
     }
 
     /// Waits as the error asks; or says what the caller must act on.
@@ -231,7 +256,9 @@ impl Sink {
             InsertError::Memory(text) => {
                 if sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES {
                     let is_there = attempt.is_unclear
-                        && self.look_for(table, body, attempt.before, waiter).await
+                        && self
+                            .look_for(table, &body.batch, attempt.before, attempt.server, waiter)
+                            .await
                             == Evidence::Rows;
                     match (is_there, table.facts.has_views) {
                         (false, _) => return Step::Refused(Refusal::Memory(text)),
@@ -289,8 +316,9 @@ impl Sink {
         }
         let none = Body::of(table, &body.batch.slice(0, 0), Compression::None)?;
         let token = uuid::Uuid::new_v4().to_string();
-        let (may_be_async, may_split_for_memory, mark) = (false, false, None);
-        let sending = Sending { token: &token, may_be_async, may_split_for_memory, mark };
+        let (may_be_async, may_split_for_memory, planned) = (false, false, None);
+        let sending =
+            Sending { token: &token, session: None, may_be_async, may_split_for_memory, planned };
         let sent = self.server.insert(&none, &table.settings, &sending).await;
         if sent.is_ok() {
             *took_none() = Some((table.facts.definition.clone(), Instant::now()));

@@ -148,7 +148,8 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
     Ok(Description { facts, time_zone, columns })
 }
 
-/// A column of the partition key that the server fills with another value each time.
+/// A column that the server fills with another value each time, and that the partition key reads, be it by
+/// way of other columns that the server fills.
 fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<String> {
     const VOLATILE: &[&str] = &[
         "now",
@@ -161,24 +162,45 @@ fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<Strin
         "server",
         "current",
         "query",
+        // What they read changes.
+        "dictget",
+        "dicthas",
+        "dictis",
+        "joinget",
+        "file(",
+        "getsetting",
+        "getmacro",
+        "uptime",
     ];
-    let is_volatile = |column: &&ColumnRow| {
+    let mut open: Vec<&ColumnRow> = Vec::new();
+    let is_key = |column: &&ColumnRow| partition_columns.contains(&column.name);
+    open.extend(columns.iter().filter(is_key));
+    let mut seen = BTreeSet::new();
+    while let Some(column) = open.pop() {
+        if !seen.insert(&column.name) {
+            continue;
+        }
         let expression = column.default_expression.to_ascii_lowercase();
-        let calls = |name: &&str| expression.contains(*name);
-        partition_columns.contains(&column.name) && VOLATILE.iter().any(calls)
-    };
-    let column = columns.iter().find(is_volatile)?;
-    Some(format!("`{}` ({} {})", column.name, column.default_kind, column.default_expression))
+        if VOLATILE.iter().any(|name| expression.contains(name)) {
+            return Some(format!(
+                "`{}` ({} {})",
+                column.name, column.default_kind, column.default_expression
+            ));
+        }
+        let is_read = |other: &&ColumnRow| names(&column.default_expression, &other.name);
+        open.extend(columns.iter().filter(is_read));
+    }
+    None
 }
 
-/// How far the deduplication window of the table has moved: the highest number of a block. Each part
-/// that is inserted takes one at least, and the window counts parts (measured on 26.7).
-///
-/// # Errors
-/// What to wait for, as of [`read`].
-pub async fn highest_block(server: &Server, table: &Table) -> Result<u64, Hold> {
-    // A table without parts is at its first block, which is 1.
-    Ok(last_block(server, table).await?.max(1))
+/// Whether an expression holds this name, and not only as a part of another.
+fn names(expression: &str, name: &str) -> bool {
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    expression.match_indices(name).any(|(at, _)| {
+        let (before, after) = (expression.get(..at), expression.get(at + name.len()..));
+        !before.is_some_and(|text| text.ends_with(is_of_name))
+            && !after.is_some_and(|text| text.starts_with(is_of_name))
+    })
 }
 
 /// The highest number of a block among the table's parts; 0 where there is none.
@@ -193,25 +215,6 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
         )
         .bind(&table.schema.database)
         .bind(&table.schema.table);
-    answered(server, query.fetch_one()).await
-}
-
-/// How many rows of the table have this token in this column.
-///
-/// # Errors
-/// What to wait for, as of [`read`].
-pub async fn count_of_token(
-    server: &Server,
-    table: &Table,
-    column: &str,
-    token: &str,
-) -> Result<u64, Hold> {
-    let query = server
-        .query("SELECT count() FROM ?.? WHERE ? = ?")
-        .bind(Identifier(&table.schema.database))
-        .bind(Identifier(&table.schema.table))
-        .bind(Identifier(column))
-        .bind(token);
     answered(server, query.fetch_one()).await
 }
 
@@ -385,7 +388,7 @@ fn is_deduplicating(engine: &str, engine_full: &str) -> bool {
 }
 
 /// The window of a table that is not replicated.
-fn window(engine_full: &str) -> Option<u64> {
+pub fn window(engine_full: &str) -> Option<u64> {
     let rest = engine_full.split_once("non_replicated_deduplication_window = ")?.1;
     let window = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok();
     window.filter(|window| *window > 0)
@@ -394,6 +397,31 @@ fn window(engine_full: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_key_may_not_read_what_changes() {
+        let column = |name: &str, kind: &str, expression: &str| ColumnRow {
+            name: name.into(),
+            ty: "String".into(),
+            default_kind: kind.into(),
+            default_expression: expression.into(),
+        };
+        let columns = [
+            column("id", "", ""),
+            column("region", "MATERIALIZED", "dictGet('d', 'region', id)"),
+            column("zone", "MATERIALIZED", "upper(region)"),
+            column("half", "MATERIALIZED", "intDiv(id, 2)"),
+            column("at", "DEFAULT", "now()"),
+            column("i", "", ""),
+            column("d", "DEFAULT", "today()"),
+            column("day", "DEFAULT", "toDate(i)"),
+        ];
+        let of = |name: &str| volatile(&[name.to_owned()], &columns);
+        let region = Some("`region` (MATERIALIZED dictGet('d', 'region', id))".to_owned());
+        assert_eq!((of("region"), of("zone")), (region.clone(), region));
+        assert_eq!(of("at").as_deref(), Some("`at` (DEFAULT now())"));
+        assert_eq!((of("id"), of("half"), of("day")), (None, None, None));
+    }
 
     #[test]
     fn only_a_window_above_zero_deduplicates() {

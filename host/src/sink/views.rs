@@ -57,10 +57,13 @@ impl Sink {
         count::retried(Step::Insert, Class::View);
         let Thrown { views, said, cause } = thrown;
         let (view, is_transient) = (told(&views), is_transient(&cause));
+        attempt.view = Some(view.clone());
         let keeps_nothing = Keeping::of(&table.facts.engine) == Keeping::Nowhere;
         let evidence = match attempt.has_rows {
             true => Evidence::Rows,
-            false => self.look_for(table, body, attempt.before, waiter).await,
+            false => {
+                self.look_for(table, &body.batch, attempt.before, attempt.server, waiter).await
+            }
         };
         attempt.has_rows = evidence == Evidence::Rows;
         attempt.is_unclear |= evidence == Evidence::Unknown;

@@ -116,3 +116,21 @@ fn a_table_asked_for_positions_instead_of_tokens_loses() {
     };
     assert_eq!(broken_by(Variant::VerifiedByPosition, &setup), [NONE_LOST]);
 }
+
+#[test]
+fn a_plan_that_does_not_name_its_table_doubles() {
+    let setup = Setup { generations: 2, replacements: 1, ..Setup::new([Lands]) };
+    assert_eq!(broken_by(Variant::PlanWithoutTable, &setup), [NONE_DOUBLED]);
+}
+
+#[test]
+fn tries_that_reach_whichever_server_double() {
+    let setup = Setup { generations: 2, servers: 2, ..Setup::new([Lands]) };
+    assert_eq!(broken_by(Variant::AnyServer, &setup), [NONE_DOUBLED]);
+}
+
+#[test]
+fn a_success_that_proves_nothing_loses() {
+    let setup = Setup { generations: 2, failures: 1, ..Setup::new([Lands]) };
+    assert_eq!(broken_by(Variant::TrustedSuccess, &setup), [NONE_LOST]);
+}

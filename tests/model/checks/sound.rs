@@ -27,10 +27,12 @@ fn a_refused_record_is_found_by_splitting_and_dead_lettered_alone() {
 
 #[test]
 fn a_plan_older_than_the_window_pauses_where_the_table_cannot_be_asked() {
-    let setup = Setup { windows: 2, ..Setup::new([Lands]) };
-    assert_eq!(broken(&setup, 25_000), [NOTHING_PAUSES]);
-    let setup = Setup { generations: 2, windows: 1, ..Setup::new([Lands, Lands]) };
-    assert_eq!(broken(&setup, 30_000), [NOTHING_PAUSES]);
+    let mut setup = Setup { windows: 2, ..Setup::new([Lands]) };
+    setup.has_token_column = false;
+    assert_eq!(broken(&setup, 20_000), [NOTHING_PAUSES]);
+    let mut setup = Setup { generations: 2, windows: 1, ..Setup::new([Lands, Lands]) };
+    setup.has_token_column = false;
+    assert_eq!(broken(&setup, 20_000), [NOTHING_PAUSES]);
 }
 
 #[test]
@@ -45,10 +47,11 @@ fn a_plan_older_than_the_window_is_settled_where_rows_carry_their_token() {
 #[test]
 fn a_table_that_is_altered_in_the_middle_of_a_split_breaks_nothing() {
     let mut setup = Setup { generations: 2, alterations: 1, ..Setup::new([]) };
+    setup.has_token_column = false;
     setup.records = vec![[Lands, Lands], [Refused, Lands]];
-    assert_eq!(broken(&setup, 40_000), [NOTHING_PAUSES]);
+    assert_eq!(broken(&setup, 25_000), [NOTHING_PAUSES]);
     setup.records = vec![[Lands, Lands], [Lands, Refused]];
-    assert_eq!(broken(&setup, 30_000), [NOTHING_PAUSES]);
+    assert_eq!(broken(&setup, 25_000), [NOTHING_PAUSES]);
     setup.has_token_column = true;
     assert!(broken(&setup, 30_000).is_empty());
 }
@@ -83,4 +86,29 @@ fn an_altered_table_and_an_aged_plan_together_break_nothing() {
         ..Setup::new([])
     };
     assert!(broken(&setup, 40_000).is_empty());
+}
+
+/// A copy knows no token. What it holds can be asked.
+#[test]
+fn a_table_whose_place_a_copy_takes_is_asked_and_otherwise_pauses() {
+    let mut setup = Setup { generations: 2, replacements: 1, ..Setup::new([Lands, Rejected]) };
+    assert!(broken(&setup, 10_000).is_empty());
+    setup.has_token_column = false;
+    assert_eq!(broken(&setup, 5_000), [NOTHING_PAUSES]);
+}
+
+#[test]
+fn a_server_that_fails_between_a_token_and_its_rows_breaks_nothing() {
+    let mut setup = Setup { generations: 2, failures: 1, ..Setup::new([Lands, Lands]) };
+    assert!(broken(&setup, 10_000).is_empty());
+    setup.has_token_column = false;
+    assert_eq!(broken(&setup, 5_000), [NOTHING_PAUSES]);
+}
+
+#[test]
+fn two_servers_behind_one_address_break_nothing_where_each_range_is_bound_to_one() {
+    let setup = Setup { generations: 2, servers: 2, windows: 1, ..Setup::new([Lands, Rejected]) };
+    assert!(broken(&setup, 10_000).is_empty());
+    let setup = Setup { servers: 2, failures: 1, replacements: 1, ..Setup::new([Lands]) };
+    assert!(broken(&setup, 10_000).is_empty());
 }

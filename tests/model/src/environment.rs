@@ -98,25 +98,63 @@ impl Setup {
 
     fn deliver_inserts(&self, world: &World, steps: &mut Vec<(Step, World)>) {
         for insert in &world.clickhouse.inserts {
-            let mut arrived = world.clone();
-            arrived.clickhouse.inserts.remove(insert);
-            steps.push((Step::InsertLost(*insert), arrived.clone()));
-            let answer = if !self.refused(world, insert.rows).is_empty() {
-                Answer::Refused
-            } else if world.clickhouse.tokens.contains_key(&insert.token) {
-                Answer::Deduplicated
-            } else {
-                arrived.clickhouse.store(insert);
-                if self.has_token_column {
-                    arrived.clickhouse.column.insert(insert.token);
-                }
-                Answer::Stored
-            };
-            let heard = hear_insert(&arrived, insert, answer);
-            let arrives = |is_heard| Step::InsertArrives { insert: *insert, answer, is_heard };
-            steps.push((arrives(false), arrived));
-            steps.extend(heard.map(|heard| (arrives(true), heard)));
+            let mut lost = world.clone();
+            lost.clickhouse.inserts.remove(insert);
+            steps.push((Step::InsertLost(*insert), lost.clone()));
+            let any = self.is(Variant::AnyServer);
+            for server in (0..self.servers).filter(|server| any || *server == insert.server) {
+                self.deliver_insert(&lost, insert, server, steps);
+            }
         }
+    }
+
+    fn deliver_insert(
+        &self,
+        world: &World,
+        insert: &Insert,
+        server: u32,
+        steps: &mut Vec<(Step, World)>,
+    ) {
+        let mut arrived = world.clone();
+        let answer = if !self.refused(world, insert.rows).is_empty() {
+            Answer::Refused
+        } else if world.clickhouse.tokens.contains_key(&(server, insert.token)) {
+            Answer::Deduplicated
+        } else {
+            if world.clickhouse.failures < self.failures {
+                let mut failed = world.clone();
+                failed.clickhouse.failures += 1;
+                failed.clickhouse.tokens.insert((server, insert.token), insert.mark);
+                let answer = Answer::Logged;
+                let step = Step::InsertArrives { insert: *insert, answer, is_heard: false };
+                steps.push((step, failed));
+            }
+            arrived.clickhouse.store(insert, server);
+            if self.has_token_column {
+                arrived.clickhouse.column.insert((server, insert.token));
+            }
+            Answer::Stored
+        };
+        let heard = self.hear_insert(&arrived, insert, answer);
+        let arrives = |is_heard| Step::InsertArrives { insert: *insert, answer, is_heard };
+        steps.push((arrives(false), arrived));
+        steps.extend(heard.map(|heard| (arrives(true), heard)));
+    }
+
+    /// What the member knows that sent this INSERT, if it is there and still wants to know.
+    fn hear_insert(&self, world: &World, insert: &Insert, answer: Answer) -> Option<World> {
+        let member = world.members.iter().find(|member| member.generation == insert.generation)?;
+        let (at, _, batch) = member.tokens().find(|(_, token, _)| *token == insert.token)?;
+        let fate = match (batch.fate, answer) {
+            (Fate::Sent, Answer::Refused) => Fate::Refused { rows: insert.rows, is_definite: true },
+            (Fate::Unknown, Answer::Refused) => {
+                Fate::Refused { rows: insert.rows, is_definite: false }
+            }
+            (Fate::Unknown, _) if !self.is(Variant::TrustedSuccess) => Fate::Unproved,
+            (Fate::Sent | Fate::Unknown, _) => Fate::Settled,
+            _ => return None,
+        };
+        Some(world.with(member.with_batch(at, |batch| batch.fate = fate)))
     }
 
     fn pass_time(&self, world: &World, steps: &mut Vec<(Step, World)>) {
@@ -125,6 +163,14 @@ impl Setup {
             let mut next = world.clone();
             next.clickhouse.altered += 1;
             steps.push((Step::TableAltered, next));
+        }
+        // A copy holds what is there; what is under way then is an operator's to wait for.
+        let is_quiet = world.clickhouse.inserts.is_empty();
+        if world.clickhouse.table < self.replacements && is_quiet {
+            let mut next = world.clone();
+            next.clickhouse.table += 1;
+            next.clickhouse.tokens.clear();
+            steps.push((Step::TableReplaced, next));
         }
         if world.kafka.vanished.len() < self.vanishing {
             for offset in self.existing(world).iter() {
@@ -226,17 +272,4 @@ fn hear_commit(world: &World, commit: &Commit, is_taken: bool) -> Option<World> 
         batch.is_committed = true;
     }
     Some(world.with(member))
-}
-
-/// What the member knows that sent this INSERT, if it is there and still wants to know.
-fn hear_insert(world: &World, insert: &Insert, answer: Answer) -> Option<World> {
-    let member = world.members.iter().find(|member| member.generation == insert.generation)?;
-    let (at, _, batch) = member.tokens().find(|(_, token, _)| *token == insert.token)?;
-    let fate = match (batch.fate, answer) {
-        (Fate::Sent, Answer::Refused) => Fate::Refused { rows: insert.rows, is_definite: true },
-        (Fate::Unknown, Answer::Refused) => Fate::Refused { rows: insert.rows, is_definite: false },
-        (Fate::Sent | Fate::Unknown, _) => Fate::Settled,
-        _ => return None,
-    };
-    Some(world.with(member.with_batch(at, |batch| batch.fate = fate)))
 }

@@ -7,7 +7,7 @@ use crate::offsets::Offsets;
 use crate::setup::{Setup, Variant, Verdict};
 use crate::step::{Found, Step, Why};
 use crate::world::{Batch, Commit, Committed, Fate, Insert, Member, Token, World};
-use sluicegate::plans::{Plan, Planned};
+use sluicegate::plans::{Home, Plan, Planned};
 
 impl Setup {
     /// Everything that this member may do next.
@@ -27,6 +27,7 @@ impl Setup {
             self.dead_letter(&of, steps);
             self.insert(&of, steps);
             self.settle_refused(&of, steps);
+            self.prove(&of, steps);
             self.renew(&of, steps);
         }
     }
@@ -100,7 +101,7 @@ impl Setup {
         let is_late = self.is(Variant::LettersAfterInsert);
         if !self.may_send(of.batch)
             || !(rejected.is_empty() || is_late)
-            || !self.is_in_window(of.world, of.batch)
+            || !self.is_known(of.world, of.batch)
         {
             return;
         }
@@ -115,8 +116,8 @@ impl Setup {
             let step = Step::NothingToInsert { generation, token: of.token };
             return steps.push((step, of.world.with(member)));
         }
-        let mark = of.batch.planned.mark;
-        let insert = Insert { generation, token: of.token, rows, topic, mark };
+        let (mark, server) = (of.batch.planned.mark, of.batch.server());
+        let insert = Insert { generation, token: of.token, rows, topic, mark, server };
         let member = of.member.with_batch(of.at, |batch| {
             (batch.fate, batch.owed) = (fate, owed);
         });
@@ -162,13 +163,12 @@ impl Setup {
     }
 
     /// The batch may have landed by an INSERT whose answer was not heard, before whatever it is
-    /// refused for was there. If the table is what it was when it was planned, it has not.
+    /// refused for was there.
     fn judge_refusal(&self, of: &Of<'_>, rows: Offsets, steps: &mut Vec<(Step, World)>) {
         if !is_over(of) {
             return;
         }
-        let print = u64::from(of.world.clickhouse.altered);
-        let found = if of.batch.planned.print == print { Found::NotLanded } else { self.look(of) };
+        let found = self.look(of);
         let fate = match found {
             Found::Landed => Fate::Settled,
             Found::NotLanded => Fate::Refused { rows, is_definite: true },
@@ -179,10 +179,22 @@ impl Setup {
         steps.push((step, of.world.with(member)));
     }
 
-    /// Nothing is sent under a token that the window may have forgotten. What never landed is planned
-    /// anew; where that cannot be told, an operator is.
+    /// A server may have logged a token and lost its rows, and then takes the token for theirs. So what was
+    /// taken is settled only if it is found.
+    fn prove(&self, of: &Of<'_>, steps: &mut Vec<(Step, World)>) {
+        if of.batch.fate != Fate::Unproved {
+            return;
+        }
+        let found = self.look(of);
+        if found == Found::Landed || found == Found::Nothing || is_over(of) {
+            self.follow(of, found, steps);
+        }
+    }
+
+    /// Nothing is sent under a token that the window may have forgotten, or that another table was to know.
+    /// What never landed is planned anew; where that cannot be told, an operator is.
     fn renew(&self, of: &Of<'_>, steps: &mut Vec<(Step, World)>) {
-        if self.is_in_window(of.world, of.batch) || !self.may_send(of.batch) {
+        if self.is_known(of.world, of.batch) || !self.may_send(of.batch) {
             return;
         }
         let found = match of.batch.fate {
@@ -190,6 +202,11 @@ impl Setup {
             Fate::Sent | Fate::Unknown if is_over(of) => self.look(of),
             _ => return,
         };
+        self.follow(of, found, steps);
+    }
+
+    /// Settles what landed, and plans anew what did not.
+    fn follow(&self, of: &Of<'_>, found: Found, steps: &mut Vec<(Step, World)>) {
         let fate = match found {
             Found::NotLanded if of.member.awaits.is_some() => return,
             Found::NotLanded => {
@@ -214,7 +231,7 @@ impl Setup {
             let rows = clickhouse.rows.iter().fold(Offsets::default(), |all, of| all.or(of.landed));
             !rows.and(of.token.offsets()).is_empty()
         } else if self.has_token_column {
-            clickhouse.column.contains(&of.token)
+            clickhouse.column.contains(&(of.batch.server(), of.token))
         } else {
             return Found::Nothing;
         };
@@ -226,11 +243,15 @@ impl Setup {
         // Stands for a random number: no other is the same.
         let nonce = u64::from(member.generation) * 16 + member.nonces;
         member.nonces += 1;
+        // Whichever server answers.
+        let server = (member.nonces % u64::from(self.servers)) as u32;
+        let home = Home { server, table: world.clickhouse.table, started: 0 };
         Planned {
             end,
             nonce: if self.is(Variant::NoNonce) { 0 } else { nonce },
             print: world.clickhouse.altered.into(),
             mark: world.clickhouse.window,
+            home: Some(home),
         }
     }
 
@@ -260,6 +281,14 @@ impl Setup {
     fn may_send(&self, batch: &Batch) -> bool {
         let is_free = self.is(Variant::InsertBeforePlan) || self.is(Variant::AtLeastOnce);
         batch.is_committed || is_free
+    }
+
+    /// Whether the table knows the token if it was ever sent.
+    fn is_known(&self, world: &World, batch: &Batch) -> bool {
+        let is_there = batch.planned.home.is_none_or(|home| home.table == world.clickhouse.table);
+        let is_there =
+            is_there || self.is(Variant::PlanWithoutTable) || self.is(Variant::AtLeastOnce);
+        is_there && self.is_in_window(world, batch)
     }
 
     /// Whether the window cannot have forgotten the token, however early it was used.

@@ -44,6 +44,12 @@ pub enum Variant {
     VerifiedByPosition,
     /// The plan does not say which topic it is of.
     PlanWithoutTopic,
+    /// The plan does not say which table it is for.
+    PlanWithoutTable,
+    /// Tries of an INSERT reach whichever server.
+    AnyServer,
+    /// A success counts as landed, though an earlier try may have left the token without the rows.
+    TrustedSuccess,
 }
 
 /// The variant, the records and the bounds of one check.
@@ -59,6 +65,12 @@ pub struct Setup {
     pub alterations: u8,
     /// How often what was planned becomes too old for the deduplication window.
     pub windows: u64,
+    /// How often another table takes the place of the table, with its rows.
+    pub replacements: u32,
+    /// How many servers that are no replicas have a table of the name.
+    pub servers: u32,
+    /// How often a server fails after it has logged a token, and before it has stored the rows.
+    pub failures: u8,
     /// How often the topic is created again, at most once.
     pub recreations: u8,
     /// How many records retention or compaction takes.
@@ -67,7 +79,7 @@ pub struct Setup {
     pub in_flight: usize,
     /// Records of a batch.
     pub batch: usize,
-    /// Whether each row carries its token, so that the table can be asked for it.
+    /// Whether the table can be asked for a token: each row carries it, or the parts tell that came since.
     pub has_token_column: bool,
 }
 
@@ -80,11 +92,14 @@ impl Setup {
             generations: 3,
             alterations: 0,
             windows: 0,
+            replacements: 0,
+            servers: 1,
+            failures: 0,
             recreations: 0,
             vanishing: 0,
             in_flight: 2,
             batch: 2,
-            has_token_column: false,
+            has_token_column: true,
         }
     }
 

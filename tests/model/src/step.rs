@@ -44,6 +44,8 @@ pub enum Step {
     TokensForgotten,
     /// The table is altered.
     TableAltered,
+    /// A copy takes the place of the table.
+    TableReplaced,
     /// Retention or compaction takes a record.
     Vanishes(i64),
     /// The topic is created again. Its committed offset is gone with it, or is left behind.
@@ -72,6 +74,8 @@ pub enum Answer {
     Deduplicated,
     /// Its rows are refused, all of them.
     Refused,
+    /// The server fails once it has logged the token, and before it has stored the rows.
+    Logged,
 }
 
 /// What a member finds out about a batch whose INSERT may have landed.
@@ -131,6 +135,7 @@ impl fmt::Display for Step {
                     Answer::Stored => "stores",
                     Answer::Deduplicated => "drops as a repetition",
                     Answer::Refused => "refuses",
+                    Answer::Logged => "logs the token and loses the rows of",
                 };
                 let heard = heard(is_heard);
                 write!(f, "ClickHouse {done} the insert of member {generation}: {token}{heard}")
@@ -155,6 +160,7 @@ impl fmt::Display for Step {
             Self::PlansAge => f.write_str("what is planned becomes too old for the window"),
             Self::TokensForgotten => f.write_str("the window forgets the tokens of old plans"),
             Self::TableAltered => f.write_str("the table is altered"),
+            Self::TableReplaced => f.write_str("a copy takes the place of the table"),
             Self::Vanishes(offset) => write!(f, "record {offset} vanishes from the topic"),
             Self::TopicRecreated { keeps_offset } => {
                 let offset = if *keeps_offset { "left behind" } else { "gone with it" };

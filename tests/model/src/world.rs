@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::offsets::Offsets;
-use sluicegate::plans::{Plan, Planned};
+use sluicegate::plans::{Home, Plan, Planned};
 
 /// The whole state of the model: one partition of one topic, and one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -60,13 +60,17 @@ pub struct Commit {
 pub struct ClickHouse {
     /// How often the table was altered.
     pub altered: u8,
+    /// How often another table took the place of the table.
+    pub table: u32,
+    /// How often a server failed between a token and its rows.
+    pub failures: u8,
     /// How far the deduplication window has moved: what was planned at a lower mark is too old to be
     /// relied on, and may be forgotten.
     pub window: u64,
-    /// The tokens that are in the window, with the marks of their plans.
-    pub tokens: BTreeMap<Token, u64>,
-    /// The tokens that rows carry in a column of their own; empty where the table has none.
-    pub column: BTreeSet<Token>,
+    /// The tokens that are in each server's window, with the marks of their plans.
+    pub tokens: BTreeMap<(u32, Token), u64>,
+    /// The tokens whose rows each server has; empty where the table cannot be asked.
+    pub column: BTreeSet<(u32, Token)>,
     /// The rows of each topic's records, the first one's first.
     pub rows: [Rows; 2],
     /// INSERTs under way. They may arrive in any order, late, or never.
@@ -106,6 +110,8 @@ pub struct Insert {
     pub topic: u8,
     /// The mark of its plan.
     pub mark: u64,
+    /// The server that it is bound to.
+    pub server: u32,
 }
 
 /// What a member remembers of the partition. All of it is gone when it ends.
@@ -156,6 +162,8 @@ pub enum Fate {
     Sent,
     /// There is an INSERT under its token of which no answer was heard: it may have landed.
     Unknown,
+    /// Taken, where an earlier INSERT under its token may have left the token without the rows.
+    Unproved,
     /// ClickHouse refused these rows.
     Refused {
         /// The rows that were refused.
@@ -192,9 +200,9 @@ impl ClickHouse {
         self.rows.get(usize::from(topic)).copied().unwrap_or_default()
     }
 
-    /// Stores what an INSERT holds, unless its token is in the window.
-    pub fn store(&mut self, insert: &Insert) {
-        if self.tokens.insert(insert.token, insert.mark).is_none()
+    /// Stores what an INSERT holds, unless its token is in the server's window.
+    pub fn store(&mut self, insert: &Insert, server: u32) {
+        if self.tokens.insert((server, insert.token), insert.mark).is_none()
             && let Some(rows) = self.rows.get_mut(usize::from(insert.topic))
         {
             rows.doubled = rows.doubled.or(rows.landed.and(insert.rows));
@@ -239,6 +247,11 @@ impl Member {
 }
 
 impl Batch {
+    /// The server that it was planned for.
+    pub fn server(&self) -> u32 {
+        self.planned.home.map_or(0, |Home { server, .. }| server)
+    }
+
     /// A batch of which nothing was sent.
     pub fn new(planned: Planned) -> Self {
         Self {

@@ -9,19 +9,21 @@ use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::{rules, user_schema};
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
 use crate::schema::plan::{Rules, TablePlan};
+use crate::schema::source::Metadata;
 use crate::schema::table::TableSchema;
 use crate::sink::{
-    Description, Facts, Place, Server, Verdict, describe, judge, may_insert, needed_settings,
-    version,
+    Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
+    needed_settings, version, why_not_exactly_once,
 };
 
 const SERVER: &str = "clickhouse";
 const TABLE: &str = "table";
 const ENGINE: &str = "engine";
+const EXACTLY_ONCE: &str = "exactly once";
 const GRANT: &str = "grant";
 const COLUMNS: &str = "columns";
 const RULES: &str = "column rules";
@@ -76,6 +78,10 @@ pub async fn look(
         Ok(Verdict::Unfit(text)) => Check::problem(ENGINE, text),
         Err(hold) => Check::problem(ENGINE, hold.text()),
     });
+    if config.delivery == Delivery::ExactlyOnce {
+        let fit = timeout_at(ends, exactly_once(config, server, &place, &facts)).await;
+        checks.push(fit.unwrap_or_else(|_| Check::problem(EXACTLY_ONCE, late().text())));
+    }
     let (schema, mut errors) = TableSchema::survey(database, table, &time_zone, columns);
     let needed = timeout_at(ends, needed_settings(server, &schema, &facts)).await;
     if let Err(hold) = needed.unwrap_or_else(|_| Err(late())) {
@@ -96,6 +102,24 @@ pub async fn look(
     checks.extend(plan.as_ref().and_then(|plan| json_schema_of(config, hooks, plan)));
     let asks = fit.and_then(Result::ok).map(|fit| Arc::clone(&fit.decode));
     (checks, mappings(&schema, &rules, asks.as_deref()))
+}
+
+/// Whether the table can take each record once, and can be asked what it took.
+async fn exactly_once(config: &Config, server: &Server, place: &Place, facts: &Facts) -> Check {
+    let column = config.fields.metadata.iter().find(|(_, of)| *of == Metadata::Token);
+    let column = column.map(|(name, _)| &**name);
+    let unfit = match why_not_exactly_once(server, place, facts).await {
+        Ok(None) => advice(server, place, column).await,
+        Ok(Some(text)) => return Check::problem(EXACTLY_ONCE, text),
+        Err(hold) => Err(hold),
+    };
+    match unfit {
+        Ok(None) => {
+            Check::ok(EXACTLY_ONCE, format!("`{place}` remembers tokens, and has them indexed"))
+        }
+        Ok(Some(text)) => Check::warning(EXACTLY_ONCE, text),
+        Err(hold) => Check::problem(EXACTLY_ONCE, hold.text()),
+    }
 }
 
 /// Whether the plugins on decoded rows can work on the table.

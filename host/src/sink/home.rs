@@ -1,0 +1,247 @@
+//! Where planned rows go. A table that is not replicated remembers tokens by itself, so every try of an
+//! INSERT under one has to reach the same table of the same server. An HTTP session sees to that: it is
+//! opened by a query that tells who answers, and an INSERT that reaches another server is refused there
+//! before it begins, as one of a session that server does not know. Each has a name of its own, since one
+//! that was opened on another server in vain is known there. The id of the INSERT's query is its token: a
+//! server runs one of an id at a time, and refuses a try while an earlier one is still under way.
+
+use twox_hash::XxHash3_64;
+
+use super::errors::{self, InsertError};
+use super::post::Failed;
+use super::refusal::Refusal;
+use super::table::{Table, window};
+use super::{PAUSE, Sink};
+use crate::observe::count::{self, Class, Step};
+use crate::observe::status::Waiter;
+use crate::outcome::Hold;
+use crate::plans::{Home, short};
+use crate::retry::Backoff;
+use crate::schema::quoted::literal;
+
+/// How often a session is opened before the server that is sought counts as not reached: behind an address
+/// of several, each try may reach another.
+const MAX_OPENED: u32 = 8;
+
+/// The UUID of a table in a database that gives none, and is told by its paths then.
+const NONE: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What a server says of itself and of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stand {
+    /// Which table of which server answers.
+    pub home: Home,
+    /// The highest number of a block among the table's parts; 0 where it has none.
+    pub block: u64,
+    /// How many tokens the table remembers.
+    pub window: u64,
+}
+
+impl Stand {
+    /// How far the deduplication window has moved: the highest number of a block. Each part that is inserted
+    /// takes one at least, and the window counts parts (measured on 26.7). A table without parts is at its
+    /// first block, which is 1.
+    pub fn mark(&self) -> u64 {
+        self.block.max(1)
+    }
+}
+
+/// Rows that a plan names.
+#[derive(Debug, Clone, Copy)]
+pub struct Promised {
+    /// How far the deduplication window had moved when they were planned.
+    pub mark: u64,
+    /// Where they were to go, as far as that is known.
+    pub home: Option<Home>,
+    /// Whether they may have landed by an earlier INSERT under the same token.
+    pub is_sent: bool,
+    /// Whether the table can be asked for their token. Where it cannot, a server that has run since they
+    /// were planned is believed: one that dies may leave a token without its rows, and one that runs says
+    /// so in its answer.
+    pub has_column: bool,
+}
+
+impl Promised {
+    /// Whether a success under their token is taken for proof that they are in the table.
+    pub fn is_believed(&self, stand: &Stand) -> bool {
+        !self.has_column && self.home.is_none_or(|home| home.has_run_until(&stand.home))
+    }
+
+    /// The block behind which parts of theirs are.
+    pub fn before(&self) -> u64 {
+        // A table without parts has the same mark as one with a first part.
+        if self.mark <= 1 { 0 } else { self.mark }
+    }
+}
+
+impl Sink {
+    /// Where the table is and stands, as it was when it was last looked at.
+    pub async fn stand(&self, table: &Table) -> Stand {
+        let last = *self.last_stand();
+        match last {
+            Some(stand) => stand,
+            None => self.look_at_home(table, None, &self.status.waiter("clickhouse")).await,
+        }
+    }
+
+    /// Opens a session on the server that the rows were planned for, and looks whether it still knows their
+    /// token if it ever did. Returns how the table stands, and the session's name.
+    ///
+    /// # Errors
+    /// Why they may not be sent under it.
+    pub(super) async fn open(
+        &self,
+        table: &Table,
+        promised: &Promised,
+        waiter: &Waiter,
+    ) -> Result<(Stand, String), Refusal> {
+        let (mut backoff, place) = (Backoff::default(), table.place());
+        loop {
+            let session = uuid::Uuid::new_v4().to_string();
+            let stand = self.look_at_home(table, Some(&session), waiter).await;
+            let home = promised.home.unwrap_or(stand.home);
+            if home.server != stand.home.server {
+                if backoff.attempts() >= MAX_OPENED {
+                    return Err(Refusal::Elsewhere(format!(
+                        "they were planned for another server than the one that answers at CLICKHOUSE_HOST \
+                         {}, and the tokens of `{place}` are known where it was inserted only: let \
+                         CLICKHOUSE_HOST lead to one server, or to that one again",
+                        self.server.url()
+                    )));
+                }
+                waiter.hold(Hold::Transient(format!(
+                    "another server answers at CLICKHOUSE_HOST {} than the one that rows of `{place}` were \
+                     planned for: that one is sought",
+                    self.server.url()
+                )));
+                backoff.wait().await;
+                continue;
+            }
+            if home.table != stand.home.table {
+                return Err(Refusal::Replaced(format!(
+                    "`{place}` is another table than the one that they were planned for, or has another \
+                     non_replicated_deduplication_window: it need not know their token"
+                )));
+            }
+            return match aged(&place, promised.mark, &stand) {
+                Some(text) => Err(Refusal::Aged(text)),
+                None => Ok((stand, session)),
+            };
+        }
+    }
+
+    /// Asks until a server says who it is and how the table stands; in the session of this name, where one is
+    /// given.
+    async fn look_at_home(&self, table: &Table, session: Option<&str>, waiter: &Waiter) -> Stand {
+        let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
+        let sql = format!(
+            "SELECT toString(serverUUID()), toString(toUnixTimestamp(now()) - uptime()), if(uuid = toUUID('{NONE}'), \
+             arrayStringConcat(data_paths), toString(uuid)), engine_full, (SELECT \
+             toString(max(max_block_number)) FROM system.parts WHERE database = {database} AND table = \
+             {name}) FROM system.tables WHERE database = {database} AND name = {name} \
+             FORMAT JSONCompactEachRow"
+        );
+        let mut backoff = Backoff::default();
+        loop {
+            let answer = self.server.ask(&sql, session).await;
+            let hold = match answer {
+                Ok(text) => match stand(&text) {
+                    Some(stand) => {
+                        *self.last_stand() = Some(stand);
+                        return stand;
+                    }
+                    None => Hold::Paused(format!(
+                        "table `{}` is unknown to CLICKHOUSE_HOST {}",
+                        table.place(),
+                        self.server.url()
+                    )),
+                },
+                Err(failed) => self.hold_of_failed(&failed, table),
+            };
+            let is_paused = matches!(hold, Hold::Paused(_));
+            count::retried(Step::Table, Class::from(&hold));
+            waiter.hold(hold);
+            match is_paused {
+                true => tokio::time::sleep(PAUSE).await,
+                false => backoff.wait().await,
+            }
+        }
+    }
+
+    /// What a failed query means, by which no rows are at stake.
+    pub(super) fn hold_of_failed(&self, failed: &Failed, table: &Table) -> Hold {
+        let judged = errors::judge(failed, self.server.url(), &table.place());
+        match judged.error {
+            // Neither came to anything.
+            InsertError::Unknown(text) | InsertError::Unproved(text) => Hold::Transient(text),
+            error => errors::hold_of_query(error, ToString::to_string),
+        }
+    }
+}
+
+/// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is
+/// for what is under way when it is looked at.
+fn aged(place: &super::Place, mark: u64, stand: &Stand) -> Option<String> {
+    let (now, window) = (stand.mark(), stand.window);
+    let is_known = now.checked_sub(mark).is_some_and(|passed| passed <= window / 2);
+    (!is_known).then(|| {
+        format!(
+            "{} parts were inserted into `{place}` since it was planned, and \
+             non_replicated_deduplication_window is {window}",
+            now.saturating_sub(mark)
+        )
+    })
+}
+
+/// Whether a server of this UUID is the one with this fingerprint.
+pub(super) fn is_server(server: u32, uuid: &str) -> bool {
+    server == fingerprint(uuid)
+}
+
+fn fingerprint(text: &str) -> u32 {
+    short(XxHash3_64::oneshot(text.as_bytes()))
+}
+
+fn stand(text: &str) -> Option<Stand> {
+    let [server, started, uuid, engine_full, block]: [String; 5] =
+        serde_json::from_str(text).ok()?;
+    let window = window(&engine_full).unwrap_or(0);
+    let started = u16::try_from(started.parse::<u64>().ok()? % (1 << 16)).ok()?;
+    let table = fingerprint(&format!("{uuid} {window}"));
+    let home = Home { server: fingerprint(&server), table, started };
+    Some(Stand { home, block: block.parse().ok()?, window })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Place;
+
+    fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
+        let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");
+        stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "{block}"]"#)).unwrap()
+    }
+
+    #[test]
+    fn a_home_changes_with_server_table_and_window_and_with_nothing_else() {
+        let here = told("s", "t", 100, 7);
+        assert_eq!((here.block, here.window, here.home.started), (7, 100, 4_464));
+        assert_eq!(told("s", "t", 100, 8).home, here.home);
+        let (server, table) = (here.home.server, here.home.table);
+        let there = told("s2", "t", 100, 7).home;
+        assert!(there.server != server && there.table == table);
+        for home in [told("s", "t2", 100, 7).home, told("s", "t", 99, 7).home] {
+            assert!(home.server == server && home.table != table);
+        }
+        assert_eq!(stand(""), None);
+    }
+
+    #[test]
+    fn a_token_is_known_for_half_of_the_window() {
+        let place = Place { database: "d".into(), name: "t".into() };
+        let is_aged = |mark, block| aged(&place, mark, &told("s", "t", 100, block)).is_some();
+        assert!(!is_aged(1, 0) && !is_aged(7, 7) && !is_aged(7, 57));
+        assert!(is_aged(7, 58), "more than half of it passed");
+        assert!(is_aged(7, 6), "its parts are gone, or it is another table");
+    }
+}
