@@ -1,7 +1,7 @@
 //! A column that an ALTER adds while records flow is no record's fault.
 
 use serde_json::Value;
-use sluicegate_tests::{Job, TABLE};
+use sluicegate_tests::{DeadLetter, Job, TABLE};
 
 use crate::types::SETTINGS;
 
@@ -91,7 +91,7 @@ async fn records_without_a_field_for_an_added_column_land_with_what_the_server_p
 async fn exactly_once_leaves_added_columns_to_the_server_too() -> anyhow::Result<()> {
     let mut job = Job::new(&create()).await?.exactly_once(1_000).await?;
     add_columns(&job).await?;
-    let further = |id: u64| if id % 16 == 0 { ",\"a\":[7],\"e\":\"b\"" } else { "" };
+    let further = |id: u64| if id.is_multiple_of(16) { ",\"a\":[7],\"e\":\"b\"" } else { "" };
     job.produce((0..64).map(|id| record(id, further(id)))).await?;
     let ledger = job.run_to_the_end().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (64, 0), "{:?}", job.dead_letters()?);
@@ -115,7 +115,7 @@ async fn a_null_and_an_absent_field_that_is_required_are_rejected_as_ever() -> a
     let ledger = job.run_to_the_end().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 3));
     let letters = job.dead_letters()?;
-    let mut reasons: Vec<_> = letters.iter().map(|letter| letter.reason()).collect();
+    let mut reasons: Vec<_> = letters.iter().map(DeadLetter::reason).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["missing_column", "null_not_allowed", "null_not_allowed"]);
     Ok(())

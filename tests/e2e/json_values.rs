@@ -19,7 +19,8 @@ impl Random {
     }
 
     fn one_of<'a>(&mut self, values: &[&'a str]) -> &'a str {
-        values[usize::try_from(self.below(values.len() as u64)).unwrap()]
+        let at = usize::try_from(self.below(values.len() as u64)).unwrap();
+        values.get(at).copied().unwrap()
     }
 
     fn value(&mut self, scalars: &[&str], depth: u32) -> String {
@@ -134,19 +135,20 @@ async fn all_come_back(mut job: Job, records: &[String], batch: usize) -> anyhow
         assert!(["out_of_range", "type_mismatch"].contains(&reason), "{reason}: {text}");
     }
     let selected = job.query("SELECT * FROM t ORDER BY id FORMAT JSONEachRow").await?;
+    let id = |row: &Value| row.get("id").and_then(Value::as_u64).context("an id");
     let sent: BTreeMap<u64, Value> = records
         .iter()
         .map(|record| {
             let record: Value = serde_json::from_str(record)?;
-            Ok((record["id"].as_u64().context("an id")?, record))
+            Ok((id(&record)?, record))
         })
         .collect::<anyhow::Result<_>>()?;
     let mut landed = 0;
     for line in selected.lines() {
         let found: Value = serde_json::from_str(line)?;
-        let sent = &sent[&found["id"].as_u64().context("an id")?];
+        let sent = sent.get(&id(&found)?).context("a record")?;
         for (column, sent) in sent.as_object().into_iter().flatten() {
-            let found = &found[column];
+            let found = found.get(column).context("a column")?;
             assert!(is_same(&stored(sent), &stored(found)), "sent {sent}\nfound {found}");
         }
         landed += 1;
@@ -194,7 +196,8 @@ async fn six_thousand_generated_objects_come_back_as_they_were_sent() -> anyhow:
 async fn all_come_back_typed(job: Job, records: &[String], batch: usize) -> anyhow::Result<u64> {
     let with_zero = |record: &String| {
         let mut record: Value = serde_json::from_str(record).unwrap();
-        record["typed"]["z"] = 0.into();
+        let typed = record.get_mut("typed").and_then(Value::as_object_mut).unwrap();
+        typed.insert("z".to_owned(), 0.into());
         record.to_string()
     };
     let records: Vec<String> = records.iter().map(with_zero).collect();
@@ -277,8 +280,11 @@ async fn records_that_must_go_apart_go_in_few_inserts() -> anyhow::Result<()> {
     let mut job = Job::new(TABLE).await?.with("NUM_MESSAGES", "400");
     job = job.with("BATCH_LINGER_MS", "20000");
     let record = |id: u64| {
-        let (p, q) =
-            if id % 2 == 0 { ("9007199254740993", "0.5") } else { ("0.5", "9007199254740993") };
+        let (p, q) = if id.is_multiple_of(2) {
+            ("9007199254740993", "0.5")
+        } else {
+            ("0.5", "9007199254740993")
+        };
         format!("{{\"id\":{id},\"j\":{{\"p\":[{p}],\"q\":[{q}]}}}}")
     };
     job.produce((0..400).map(record)).await?;

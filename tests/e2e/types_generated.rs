@@ -474,7 +474,7 @@ fn nested(choice: &mut impl FnMut(usize) -> usize, depth: u32) -> (String, Boxed
             (format!("Tuple({a}, {b})"), pair.boxed())
         }
         leaf => {
-            let name = MEMBERS[choice(MEMBERS.len())];
+            let name = MEMBERS.get(choice(MEMBERS.len())).copied().unwrap();
             let values = scalars().into_iter().find(|scalar| scalar.ty == name).unwrap().values;
             match leaf {
                 4 => (name.to_owned(), values),
