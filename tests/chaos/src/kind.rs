@@ -164,7 +164,7 @@ kinds! {
     HostSuspendedLong "host_suspended_long" Hosts Slow 26_000;
     /// SIGTERM for one host, whose successor has other batches, settings and plugins.
     HostReconfigured "host_reconfigured" Hosts Slow 2_000;
-    /// The wall clock of every host jumps by hours, and back at the mend.
+    /// The wall clock of every host jumps back by hours, and forward again at the mend.
     ClockJumps "clock_jumps" Hosts Slow 1_000;
     /// One host has no memory left, ends as it may, and is replaced at the mend.
     HostOutOfMemory "host_out_of_memory" Hosts Slow 3_000;
