@@ -321,14 +321,12 @@ impl PlannedBatch {
         let range = *range;
         let token = range.token(&self.ours.group, &self.source);
         let refusal = &refused.refusal;
-        // It was taken, so that nothing of it need be under way: mostly its rows are there.
-        let is_taken = matches!(refusal, Refusal::Unproved(_));
-        if is_taken && self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows
-        {
+        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
+            looked up");
+        // What is there is there, whatever may be under way.
+        if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
             return Found::Landed;
         }
-        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
-            looked at once nothing of it can be under way");
         if !matches!(refusal, Refusal::Elsewhere(_)) {
             tokio::time::sleep(UNDER_WAY).await;
         }

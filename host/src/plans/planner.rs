@@ -517,6 +517,24 @@ mod tests {
         assert_eq!(later.try_recv().unwrap()[1].first, 6);
     }
 
+    /// Halves of 2^20 records, one after another, beside as many batches as may join.
+    #[test]
+    fn a_plan_has_room_for_the_halves_of_its_first_batch() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        let first = 1 << 20;
+        take(&mut planner, 0, first - 1);
+        plan(&mut planner, &[first]);
+        for at in 1..i64::try_from(MAX_JOINED).unwrap() {
+            take(&mut planner, first + at - 1, first + at - 1);
+            plan(&mut planner, &[first + at]);
+        }
+        let mut end = first;
+        while end > 1 {
+            assert_eq!(plan(&mut planner, &[end / 2, end]).len(), 2, "{end}");
+            end /= 2;
+        }
+    }
+
     #[test]
     fn a_plan_that_is_found_is_read_again_before_anything_new() {
         let mut before = planner(Beginning::Unplanned(0));

@@ -84,6 +84,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn records_are_halved_whatever_rows_they_make() {
+        // Each has twice the rows of the one before it.
+        let origins: Vec<Origin> = (0..16_u32).flat_map(|at| vec![at; 1 << at]).collect();
+        let (mut open, mut depth) = (vec![Piece::whole(origins.len())], 0);
+        while open.iter().any(|piece| piece.split_by_records(&origins).is_some()) {
+            let halves = |piece: &Piece| {
+                let (first, second) = piece.split_by_records(&origins).unwrap();
+                [first, second]
+            };
+            open = open.iter().flat_map(halves).collect();
+            depth += 1;
+        }
+        assert_eq!((depth, open.len()), (4, 16));
+        assert!(open.iter().all(|piece| piece.origins(&origins).len() == 1));
+    }
+
+    #[test]
     fn one_record_is_never_cut() {
         assert_eq!(Piece::whole(4).split(&[7, 7, 7, 7]), None);
         assert_eq!(Piece::whole(1).split(&[7]), None);

@@ -244,7 +244,8 @@ impl Setup {
         let nonce = u64::from(member.generation) * 16 + member.nonces;
         member.nonces += 1;
         // Whichever server answers.
-        let server = (member.nonces % u64::from(self.servers)) as u32;
+        let servers = u64::from(self.servers.max(1));
+        let server = u32::try_from(member.nonces % servers).unwrap_or_default();
         let home = Home { server, table: world.clickhouse.table, started: 0 };
         Planned {
             end,
