@@ -1,9 +1,10 @@
 //! The INSERTs of one batch where each record lands exactly once: range by range, none of them sent
 //! before a committed plan names it. docs/exactly-once.md tells the protocol.
 
+mod found;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::{RecordBatch, StringArray};
 
@@ -13,13 +14,10 @@ use crate::outcome::Hold;
 use crate::plans::{Draft, Planned, Plans, Range, Taken};
 use crate::record::{Batch, Origin, TopicPartition};
 use crate::sink::{
-    Evidence, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows, rejection,
+    Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows, rejection,
 };
 use crate::tables::{Known, Tables, token_column};
-
-/// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
-/// whole takes, and than a member that lost its partition goes on.
-const UNDER_WAY: Duration = Duration::from_secs(15);
+use found::Found;
 
 /// The rows of a batch, each with its record.
 #[derive(Debug, Clone, Copy)]
@@ -65,16 +63,6 @@ struct Open {
     planned: Option<Range>,
     /// Whether rows may have landed under its token, or may still.
     is_sent: bool,
-}
-
-/// What is known of rows that were refused and may have been sent before.
-enum Found {
-    Landed,
-    NotLanded,
-    /// The table is another than the rows were made for.
-    Changed,
-    /// Another server may know, which may come back; or an operator.
-    Elsewhere(String),
 }
 
 impl PlannedBatch {
@@ -303,96 +291,6 @@ impl PlannedBatch {
         let has_landed = self.ours.answers.has_landed(&token)?;
         tracing::info!(source = %self.source, %range, token, has_landed, "answered by an operator");
         Some(has_landed)
-    }
-
-    /// What became of the first range, which was refused or whose answer proves nothing.
-    async fn find(
-        &mut self,
-        sink: &Sink,
-        tables: &Tables,
-        known: &Known,
-        rows: &Rows<'_>,
-        piece: &Piece,
-        refused: &Refused,
-    ) -> Found {
-        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
-            return Found::NotLanded;
-        };
-        let range = *range;
-        let token = range.token(&self.ours.group, &self.source);
-        let refusal = &refused.refusal;
-        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
-            looked up");
-        // What is there is there, whatever may be under way.
-        if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
-            return Found::Landed;
-        }
-        if !matches!(refusal, Refusal::Elsewhere(_)) {
-            tokio::time::sleep(UNDER_WAY).await;
-        }
-        if !tables.is_same_table(known).await {
-            return Found::Changed;
-        }
-        match self.look(sink, known, rows, piece, &range, refusal).await {
-            Evidence::Rows => return Found::Landed,
-            Evidence::NoRows => return Found::NotLanded,
-            Evidence::Unknown => {}
-        }
-        let text = format!(
-            "whether the rows of {} at the offsets {range} landed cannot be told ({refusal}): look for them \
-             in the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
-             {token}=not_landed if none is",
-            self.source
-        );
-        if matches!(refusal, Refusal::Elsewhere(_)) {
-            return Found::Elsewhere(text);
-        }
-        tables.hold(Hold::Paused(text)).await
-    }
-
-    /// Whether the table has the rows of the first range.
-    async fn look(
-        &self,
-        sink: &Sink,
-        known: &Known,
-        rows: &Rows<'_>,
-        piece: &Piece,
-        range: &Range,
-        refusal: &Refusal,
-    ) -> Evidence {
-        let (table, token) = (&known.table, range.token(&self.ours.group, &self.source));
-        // Another server's table tells nothing of what this one has.
-        if matches!(refusal, Refusal::Elsewhere(_)) {
-            return Evidence::Unknown;
-        }
-        let promised = promised(known, range, true);
-        // The blocks of another table are counted otherwise.
-        if !matches!(refusal, Refusal::Replaced(_)) {
-            let slice = rows.rows.slice(piece.start, piece.len());
-            if let Ok(slice) = with_token(known, &slice, &token) {
-                let evidence = sink.evidence(table, &slice, &promised).await;
-                if evidence != Evidence::Unknown {
-                    tracing::info!(source = %self.source, %range, token, ?evidence, "looked at the parts \
-                        that came since it was planned");
-                    return evidence;
-                }
-            }
-        }
-        let Some((_, column)) = token_column(&known.plan) else { return Evidence::Unknown };
-        let server = promised.home.map(|home| home.server);
-        let Some(landed) = sink.count_of_token(table, column, &token, server).await else {
-            return Evidence::Unknown;
-        };
-        tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
-        // Another engine's merges may have taken its rows; of several partitions a server that died may
-        // have taken some.
-        let is_one_part = table.facts.partition_columns.is_empty();
-        match landed {
-            0 if table.facts.engine == "MergeTree" => Evidence::NoRows,
-            0 => Evidence::Unknown,
-            landed if is_one_part || landed == piece.len() as u64 => Evidence::Rows,
-            _ => Evidence::Unknown,
-        }
     }
 
     /// Puts two halves in the place of the first range.
