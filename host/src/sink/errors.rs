@@ -226,6 +226,15 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         // The database of the request itself.
         81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
+        // A call of the disk that failed: what it says behind the type is no value of a row.
+        1001 if message
+            .split(", e.what()")
+            .next()
+            .is_some_and(|of| of.contains("filesystem_error")) =>
+        {
+            let text = format!("{short}; look at the server's disk, its free space and its rights");
+            return InsertError::Hold(Hold::Paused(text));
+        }
         117 if head.contains("Arrow IPC") || head.contains("stream is empty") => return unknown(),
         252 if message.starts_with("Too many partitions") => {
             return InsertError::TooManyPartitions(short);
@@ -444,6 +453,11 @@ mod tests {
         let not_arrow = "Code: 117. DB::Exception: Not an Arrow IPC stream";
         assert!(matches!(class(not_arrow), InsertError::Unknown(_)));
         assert!(matches!(class("Code: 117. DB::Exception: x"), InsertError::Data(_)));
+        let disk = "Code: 1001. DB::Exception: std::exception. Code: 1001, type: \
+                    std::__1::filesystem::filesystem_error, e.what() = filesystem error: in rename: x";
+        assert!(
+            matches!(class(disk), InsertError::Hold(Hold::Paused(text)) if text.contains("disk"))
+        );
     }
 
     #[test]
