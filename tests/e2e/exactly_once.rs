@@ -5,6 +5,9 @@ use sluicegate_tests::{Host, Job};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
 
+/// For a member that is to keep its partition, however busy the machine is.
+const PATIENT: &str = "fetch.wait.max.ms=20,session.timeout.ms=45000,heartbeat.interval.ms=500";
+
 fn record(id: u64) -> String {
     format!(r#"{{"id":{id},"name":"n{id}"}}"#)
 }
@@ -478,7 +481,7 @@ async fn a_search_for_a_token_may_take_its_time_and_is_asked_once() -> anyhow::R
 
 #[tokio::test]
 async fn rows_that_are_found_without_the_view_that_threw_are_told() -> anyhow::Result<()> {
-    let mut job = job_with_tokens().await?;
+    let mut job = job_with_tokens().await?.with("KAFKA_PROPERTIES", PATIENT);
     let window = "SETTINGS non_replicated_deduplication_window = 1000";
     for sql in [
         &format!("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id {window}"),
@@ -504,9 +507,7 @@ async fn rows_that_are_found_without_the_view_that_threw_are_told() -> anyhow::R
 
 #[tokio::test]
 async fn what_was_never_taken_is_split_at_once() -> anyhow::Result<()> {
-    // A member that loses its partition by a busy machine would find what it planned.
-    let properties = "fetch.wait.max.ms=20,session.timeout.ms=45000,heartbeat.interval.ms=500";
-    let mut job = job(TABLE).await?.with("KAFKA_PROPERTIES", properties);
+    let mut job = job(TABLE).await?.with("KAFKA_PROPERTIES", PATIENT);
     let denied = json!({"match": "`t`", "times": null, "kind": {"code": 497, "text": "denied"}});
     fault(&job, denied).await?;
     job.produce((0..500).map(record)).await?;
