@@ -1,5 +1,7 @@
 //! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
 
+use std::collections::HashMap;
+
 use arrow_array::RecordBatch;
 
 use super::client::Sending;
@@ -38,6 +40,7 @@ impl Sink {
             "rows go apart: their JSON values would change each other, or they lack different columns"
         );
         let mut inserted = Inserted::default();
+        let mut left = lists_left(&lists, origins);
         for mut list in lists {
             list.sort_unstable();
             let origins: Vec<Origin> =
@@ -47,7 +50,9 @@ impl Sink {
                 Err(error) => unreachable!("no more rows than were read: {error}"),
             };
             let allowance = allowance.saturating_sub(inserted.refused.len());
-            let rest = self.insert_pieces(table, &rows, &origins, allowance, false, true).await;
+            let mut rest = self.insert_pieces(table, &rows, &origins, allowance, false, true).await;
+            // A record has landed once all of its rows have.
+            rest.landed.retain(|origin| is_last(&mut left, *origin));
             inserted.add(rest);
             if inserted.left.is_some() {
                 break;
@@ -168,5 +173,44 @@ impl Sink {
             }
         }
         inserted
+    }
+}
+
+/// In how many lists of rows each record has some.
+fn lists_left(lists: &[Vec<usize>], origins: &[Origin]) -> HashMap<Origin, usize> {
+    let mut left = HashMap::new();
+    for list in lists {
+        let mut of: Vec<Origin> =
+            list.iter().filter_map(|row| origins.get(*row).copied()).collect();
+        of.sort_unstable();
+        of.dedup();
+        for origin in of {
+            *left.entry(origin).or_default() += 1;
+        }
+    }
+    left
+}
+
+/// Whether the rows of a record that landed with this list were its last ones.
+fn is_last(left: &mut HashMap<Origin, usize>, origin: Origin) -> bool {
+    left.get_mut(&origin).is_none_or(|left| {
+        *left = left.saturating_sub(1);
+        *left == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_whose_rows_go_apart_has_landed_with_the_last_of_them() {
+        // Record 7 has rows in both lists, twice in the first.
+        let (lists, origins) = (vec![vec![0, 1, 3], vec![2, 4]], [6, 7, 7, 7, 8]);
+        let mut left = lists_left(&lists, &origins);
+        let first: Vec<Origin> = [6, 7].into_iter().filter(|of| is_last(&mut left, *of)).collect();
+        assert_eq!(first, [6]);
+        let second: Vec<Origin> = [7, 8].into_iter().filter(|of| is_last(&mut left, *of)).collect();
+        assert_eq!(second, [7, 8]);
     }
 }
