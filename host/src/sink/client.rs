@@ -164,7 +164,8 @@ impl Server {
     /// Whatever is no answer of ClickHouse's in time.
     pub async fn ask(&self, sql: &str, session: Option<&str>) -> Result<String, Failed> {
         let session = session.map(|name| [("session_id", name), SESSION_TIMEOUT]);
-        let asked = self.poster.ask(sql, session.into_iter().flatten());
+        let settings = WHOLE.iter().copied().chain(session.into_iter().flatten());
+        let asked = self.poster.ask(sql, settings);
         tokio::time::timeout(self.answer_timeout, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
 
@@ -182,12 +183,11 @@ impl Server {
         let settings = [
             ("query_id", query_id),
             ("max_execution_time", &seconds),
-            ("timeout_overflow_mode", "throw"),
             // No guess of how long it is going to take ends it.
             ("timeout_before_checking_execution_speed", "0"),
             ("cancel_http_readonly_queries_on_client_close", "1"),
         ];
-        let asked = self.poster.ask(sql, settings);
+        let asked = self.poster.ask(sql, WHOLE.iter().copied().chain(settings));
         let at_most = at_most + self.answer_timeout;
         tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
