@@ -48,6 +48,7 @@ impl PlannedBatch {
         }
         if !matches!(refusal, Refusal::Elsewhere(_)) {
             tokio::time::sleep(UNDER_WAY).await;
+            sink.until_no_insert_runs(&token).await;
         }
         if !tables.is_same_table(known).await {
             return Found::Changed;
@@ -86,7 +87,11 @@ impl PlannedBatch {
         }
         let promised = promised(known, range, true);
         // The blocks of another table are counted otherwise.
-        if !matches!(refusal, Refusal::Replaced(_)) {
+        let is_theirs = match promised.home {
+            Some(home) => sink.stand_now(table).await.home.table == home.table,
+            None => !matches!(refusal, Refusal::Replaced(_)),
+        };
+        if is_theirs {
             let slice = rows.rows.slice(piece.start, piece.len());
             if let Ok(slice) = with_token(known, &slice, &token) {
                 let evidence = sink.evidence(table, &slice, &promised).await;

@@ -63,6 +63,8 @@ struct Open {
     planned: Option<Range>,
     /// Whether rows may have landed under its token, or may still.
     is_sent: bool,
+    /// Whether an INSERT of this member under its token had no clear answer.
+    is_unclear: bool,
 }
 
 impl PlannedBatch {
@@ -73,7 +75,8 @@ impl PlannedBatch {
         epoch: u64,
         Taken { first, end, recovered }: Taken,
     ) -> Self {
-        let open = Open { first, end, planned: recovered, is_sent: recovered.is_some() };
+        let is_sent = recovered.is_some();
+        let open = Open { first, end, planned: recovered, is_sent, is_unclear: false };
         let (ours, source) = (Arc::clone(ours), source.clone());
         let open = VecDeque::from([open]);
         Self { ours, source, epoch, range: (first, end), open, is_refused: false }
@@ -212,7 +215,7 @@ impl PlannedBatch {
     /// Nothing landed under the token of the first range: it is to have another.
     fn forget_plan(&mut self) {
         if let Some(open) = self.open.front_mut() {
-            (open.planned, open.is_sent) = (None, false);
+            (open.planned, open.is_sent, open.is_unclear) = (None, false, false);
         }
     }
 
@@ -244,10 +247,10 @@ impl PlannedBatch {
         }
         let schema = |text| never(Refusal::Schema(text));
         let print = sink.print(table, &slice).await.map_err(schema)?;
-        let Some(Open { end, planned, is_sent, .. }) = self.open.front() else {
+        let Some(Open { end, planned, is_sent, is_unclear, .. }) = self.open.front() else {
             return Ok(Landed { is_proved: true, without_view: None });
         };
-        let (end, is_sent) = (*end, *is_sent);
+        let (end, is_sent, is_unclear) = (*end, *is_sent, *is_unclear);
         let range = match planned {
             Some(range) if range.planned.print == print => *range,
             // Tokens are remembered for each partition of the table.
@@ -271,13 +274,16 @@ impl PlannedBatch {
         let slice = with_token(known, &slice, &token).map_err(schema)?;
         let body = sink.body(table, &slice).await.map_err(schema)?;
         tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
-        let sent = sink.send_planned(table, &body, &token, promised(known, &range, is_sent)).await;
+        let promised = Promised { is_unclear, ..promised(known, &range, is_sent) };
+        let sent = sink.send_planned(table, &body, &token, promised).await;
         if let Some(open) = self.open.front_mut() {
             open.planned = Some(range);
-            open.is_sent |= match &sent {
+            let may_have_landed = match &sent {
                 Ok(landed) => !landed.is_proved,
                 Err(refused) => refused.may_have_landed,
             };
+            open.is_sent |= may_have_landed;
+            open.is_unclear |= may_have_landed;
         }
         sent
     }
@@ -311,7 +317,13 @@ impl PlannedBatch {
         self.open.pop_front();
         for (range, first) in planned.into_iter().zip([first, middle]).rev() {
             let end = range.planned.end;
-            self.open.push_front(Open { first, end, planned: Some(range), is_sent: false });
+            self.open.push_front(Open {
+                first,
+                end,
+                planned: Some(range),
+                is_sent: false,
+                is_unclear: false,
+            });
         }
     }
 }
@@ -330,7 +342,7 @@ fn with_token(known: &Known, rows: &RecordBatch, token: &str) -> Result<RecordBa
 fn promised(known: &Known, range: &Range, is_sent: bool) -> Promised {
     let Planned { mark, home, .. } = range.planned;
     let has_column = token_column(&known.plan).is_some();
-    Promised { mark, home, is_sent, has_column }
+    Promised { mark, home, is_sent, is_unclear: false, has_column }
 }
 
 impl Rows<'_> {

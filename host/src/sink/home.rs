@@ -55,16 +55,20 @@ pub struct Promised {
     pub home: Option<Home>,
     /// Whether they may have landed by an earlier INSERT under the same token.
     pub is_sent: bool,
+    /// Whether such an INSERT was this member's, and its answer unclear.
+    pub is_unclear: bool,
     /// Whether the table can be asked for their token. Where it cannot, a server that has run since they
     /// were planned is believed: one that dies may leave a token without its rows, and one that runs says
-    /// so in its answer.
+    /// so in its answer, which whoever asked heard or did not live to hear.
     pub has_column: bool,
 }
 
 impl Promised {
     /// Whether a success under their token is taken for proof that they are in the table.
     pub fn is_believed(&self, stand: &Stand) -> bool {
-        !self.has_column && self.home.is_none_or(|home| home.has_run_until(&stand.home))
+        !self.has_column
+            && !self.is_unclear
+            && self.home.is_none_or(|home| home.has_run_until(&stand.home))
     }
 
     /// The block behind which parts of theirs are.
@@ -80,8 +84,13 @@ impl Sink {
         let last = *self.last_stand();
         match last {
             Some(stand) => stand,
-            None => self.look_at_home(table, None, &self.status.waiter("clickhouse")).await,
+            None => self.stand_now(table).await,
         }
+    }
+
+    /// Where the table is and stands now.
+    pub async fn stand_now(&self, table: &Table) -> Stand {
+        self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.0
     }
 
     /// Opens a session on the server that the rows were planned for, and looks whether it still knows their
@@ -97,8 +106,7 @@ impl Sink {
     ) -> Result<(Stand, String), Refusal> {
         let (mut backoff, place) = (Backoff::default(), table.place());
         loop {
-            let session = uuid::Uuid::new_v4().to_string();
-            let stand = self.look_at_home(table, Some(&session), waiter).await;
+            let (stand, session) = self.look_at_home(table, true, waiter).await;
             let home = promised.home.unwrap_or(stand.home);
             if home.server != stand.home.server {
                 if backoff.attempts() >= MAX_OPENED {
@@ -130,9 +138,9 @@ impl Sink {
         }
     }
 
-    /// Asks until a server says who it is and how the table stands; in the session of this name, where one is
-    /// given.
-    async fn look_at_home(&self, table: &Table, session: Option<&str>, waiter: &Waiter) -> Stand {
+    /// Asks until a server says who it is and how the table stands; `opens` a session with that. Each query
+    /// has a session of its own, since one whose answer was lost may have reached another server.
+    async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> (Stand, String) {
         let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
         let sql = format!(
             "SELECT toString(serverUUID()), toString(toUnixTimestamp(now()) - uptime()), if(uuid = toUUID('{NONE}'), \
@@ -143,12 +151,13 @@ impl Sink {
         );
         let mut backoff = Backoff::default();
         loop {
-            let answer = self.server.ask(&sql, session).await;
+            let session = uuid::Uuid::new_v4().to_string();
+            let answer = self.server.ask(&sql, opens.then_some(session.as_str())).await;
             let hold = match answer {
                 Ok(text) => match stand(&text) {
                     Some(stand) => {
                         *self.last_stand() = Some(stand);
-                        return stand;
+                        return (stand, session);
                     }
                     None => Hold::Paused(format!(
                         "table `{}` is unknown to CLICKHOUSE_HOST {}",

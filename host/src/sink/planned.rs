@@ -147,15 +147,32 @@ impl Sink {
         ))
     }
 
+    /// Waits until no INSERT under this token runs, as far as the server tells: its query goes by that id.
+    pub async fn until_no_insert_runs(&self, token: &str) {
+        let waiter = self.status.waiter("clickhouse");
+        let sql = running(token);
+        let mut backoff = Backoff::default();
+        loop {
+            let hold = match self.server.ask(&sql, None).await {
+                Ok(text) if text.trim() == "0" => return,
+                Ok(_) => {
+                    Hold::Transient("an earlier INSERT under the same token still runs".into())
+                }
+                // A server may keep to itself what it runs.
+                Err(Failed::Refused(_)) => return,
+                Err(_) => Hold::Transient("whether an earlier INSERT still runs is asked".into()),
+            };
+            waiter.hold(hold);
+            backoff.wait().await;
+        }
+    }
+
     /// Waits until a search of which no end was heard is over, at the latest when the server gives it up.
     async fn until_over(&self, failed: &Failed, query_id: &str, started: Instant, waiter: &Waiter) {
         if matches!(failed, Failed::Refused(_) | Failed::Unreached(_)) {
             return;
         }
-        let sql = format!(
-            "SELECT toString(count()) FROM system.processes WHERE query_id = {}",
-            literal(query_id)
-        );
+        let sql = running(query_id);
         while started.elapsed() < SEARCH_TIMEOUT {
             let answer = self.server.ask(&sql, None).await;
             if answer.is_ok_and(|text| text.trim() == "0") {
@@ -175,6 +192,11 @@ pub(super) fn index_statements(of: &Place, column: &str) -> String {
         "Run ALTER TABLE {database}.{name} ADD INDEX {index} {column} TYPE bloom_filter GRANULARITY 1, and \
          then ALTER TABLE {database}.{name} MATERIALIZE INDEX {index}"
     )
+}
+
+/// How many queries of this id a server runs.
+fn running(query_id: &str) -> String {
+    format!("SELECT toString(count()) FROM system.processes WHERE query_id = {}", literal(query_id))
 }
 
 fn counted(text: &str) -> Option<(u64, String)> {
