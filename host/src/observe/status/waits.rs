@@ -110,7 +110,12 @@ impl Waits {
                 .count()
                 >= MAX_LINES
             {
-                self.lines.retain(|(of, _), _| *of != who);
+                // Those that are waited for stay: they would be logged anew with each call.
+                let held = &self.held;
+                let is_held = |of: &'static str, key: &str| {
+                    held.iter().any(|((who, _), held)| *who == of && held.key == key)
+                };
+                self.lines.retain(|(of, key), _| *of != who || is_held(of, key));
             }
             self.lines.insert((who, key), line);
         }
@@ -232,5 +237,23 @@ mod tests {
         assert_ne!(key_of("insert", "view `v1` throws"), key_of("insert", "view `v2` throws"));
         let partition = |number| format!("topic `t`, partition {number}");
         assert_ne!(key_of("kafka", &partition(3)), key_of("kafka", &partition(4)));
+    }
+
+    #[test]
+    fn what_many_wait_for_is_logged_once_each() {
+        let (mut waits, now) = (Waits::default(), Instant::now());
+        for partition in 0..150 {
+            let hold = Hold::Transient(format!("`t`[{partition}] cannot be read"));
+            waits.hold("kafka", partition, None, hold, None, now);
+        }
+        assert_eq!(waits.lines.len(), 150, "none of them is logged anew");
+        for partition in 1..150 {
+            waits.release("kafka", partition, true, now);
+        }
+        for offset in 0..150 {
+            let hold = Hold::Transient(format!("`t`[0] at {offset} cannot be read"));
+            waits.hold("kafka", 0, None, hold, None, now);
+        }
+        assert!(waits.lines.len() <= MAX_LINES, "{}", waits.lines.len());
     }
 }
