@@ -95,9 +95,12 @@ fn words(rejection: &Rejection, told: fn(&str) -> String) -> String {
         // The column and the words that a plugin gives are its own.
         (Some(plugin), ..) => format!("{reason} (plugin `{plugin}`)"),
         (None, Reason::InsertRefused, _) => format!("{reason} ({})", told(got)),
+        // Its column may be a field of the record's own, and the place in the schema is told.
+        (None, Reason::SchemaViolation, _) | (None, _, None) => {
+            format!("{reason} (expected {})", cut(expected))
+        }
         (None, _, Some(column)) => {
             format!("{reason} in column `{column}` (expected {})", cut(expected))
         }
-        (None, _, None) => format!("{reason} (expected {})", cut(expected)),
     }
 }

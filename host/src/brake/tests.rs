@@ -262,3 +262,10 @@ fn the_share_is_told_as_it_was_set() {
     }
     assert!(!is_held(&brake(0.29), 1_000, 290, Instant::now()), "0.29 * 1000 is 290 less a bit");
 }
+
+#[test]
+fn a_name_that_a_record_made_up_is_not_told() {
+    let rejections = [rejection(0, Reason::SchemaViolation, Some("somebody@example.org"))];
+    let top = Reasons::of(&batch(1, 0), &rejections, told).top();
+    assert!(top.contains("schema_violation") && !top.contains("example.org"), "{top}");
+}
