@@ -48,7 +48,7 @@ impl Model for Setup {
     }
 }
 
-fn none_doubled(world: &World) -> bool {
+pub(crate) fn none_doubled(world: &World) -> bool {
     world.clickhouse.rows.iter().all(|rows| rows.doubled.is_empty())
 }
 
