@@ -16,6 +16,9 @@ pub struct Options {
     /// How long rounds of faults begin; the last one is finished, and all is caught up.
     #[arg(long, default_value_t = 5.0, value_parser = minutes)]
     pub minutes: f64,
+    /// At least so many rounds begin, however long they take.
+    #[arg(long, default_value_t = 0)]
+    pub rounds: usize,
     /// Chooses the faults and their order.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -90,7 +90,8 @@ async fn play(
     }
     let started = Instant::now();
     for round in Schedule::new(options.seed, &options.kinds()) {
-        if started.elapsed() >= options.duration() || stream.is_broken() {
+        let is_over = started.elapsed() >= options.duration() && rounds >= options.rounds;
+        if is_over || stream.is_broken() {
             break;
         }
         rounds += 1;
