@@ -328,7 +328,7 @@ pub(super) const LONGEST_WAIT: Metric = metric(
     Kind::Gauge,
     "seconds",
     &["waiter"],
-    "How long the host waits by now, be it paused or not, by who waits: `kafka`, `commit`, `plan` (what \
+    "How long the host has waited so far, paused or not, by who waits: `kafka`, `commit`, `plan` (what \
      exactly_once has to know), `table`, `clickhouse`, `insert`, `brake`, `plugins`, `dead_letters`, `lookups`; 0 for \
      those that do not wait",
 );
