@@ -167,13 +167,7 @@ impl Sink {
                 },
                 Err(failed) => self.hold_of_failed(&failed, table),
             };
-            let is_paused = matches!(hold, Hold::Paused(_));
-            count::retried(Step::Table, Class::from(&hold));
-            waiter.hold(hold);
-            match is_paused {
-                true => tokio::time::sleep(PAUSE).await,
-                false => backoff.wait().await,
-            }
+            wait_out(hold, waiter, &mut backoff).await;
         }
     }
 
@@ -185,6 +179,17 @@ impl Sink {
             InsertError::Unknown(text) | InsertError::Unproved(text) => Hold::Transient(text),
             error => errors::hold_of_query(error, ToString::to_string),
         }
+    }
+}
+
+/// Waits before a query is asked again that failed for this.
+pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff) {
+    let is_paused = matches!(hold, Hold::Paused(_));
+    count::retried(Step::Table, Class::from(&hold));
+    waiter.hold(hold);
+    match is_paused {
+        true => tokio::time::sleep(PAUSE).await,
+        false => backoff.wait().await,
     }
 }
 

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use super::body::{Body, print};
 use super::client::Sending;
 use super::evidence::Evidence;
-use super::home::{Promised, is_server};
+use super::home::{Promised, is_server, wait_out};
 use super::ordered::as_sent;
 use super::post::Failed;
 use super::refusal::Refused;
@@ -15,7 +15,6 @@ use super::table::Table;
 use super::text::code_of;
 use super::{Landed, PAUSE, Place, Sink};
 use crate::blocking;
-use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 use crate::plans::short;
@@ -123,13 +122,7 @@ impl Sink {
                     hold
                 }
             };
-            let is_paused = matches!(hold, Hold::Paused(_));
-            count::retried(Step::Table, Class::from(&hold));
-            waiter.hold(hold);
-            match is_paused {
-                true => tokio::time::sleep(PAUSE).await,
-                false => backoff.wait().await,
-            }
+            wait_out(hold, &waiter, &mut backoff).await;
         }
     }
 
