@@ -89,10 +89,11 @@ async fn a_plan_of_the_format_before_is_taken_over() -> anyhow::Result<()> {
     job.stack.clear_faults().await?;
     let plan = job.committed_metadata()?;
     let fields: Vec<&str> = plan.split([';', ':']).collect();
-    let ["sg2", topic, "0", end, nonce, print, mark, _, _, _] = fields[..] else {
+    let ["sg2", topic, "0", end, nonce, print, mark, _, _, _, _] = fields[..] else {
         panic!("{plan}");
     };
-    let mark = u64::from_str_radix(mark, 16)?;
+    let [end, mark] = [end, mark].map(|field| u64::from_str_radix(field, 16));
+    let (end, mark) = (end?, mark?);
     let plan = format!("sg1;{topic};0;{end}:{nonce}:{print}00000000:{mark}");
     job.commit_with(0, &plan)?;
     records.produce(&mut job, 100).await?;

@@ -102,6 +102,23 @@ async fn exactly_once_leaves_added_columns_to_the_server_too() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn records_that_leave_every_column_to_the_server_get_their_defaults() -> anyhow::Result<()> {
+    let create = "CREATE TABLE t (a Array(Int8) DEFAULT [1, 2], m Map(String, Int8) DEFAULT map('a', 1)) \
+                  ENGINE = MergeTree ORDER BY tuple()";
+    for is_exact in [false, true] {
+        let mut job = Job::new(create).await?;
+        if is_exact {
+            job = job.exactly_once(1_000).await?;
+        }
+        job.produce(["{}", "{\"a\":[7]}", "{}", "{\"m\":{\"b\":2}}"]).await?;
+        job.run_to_the_end().await?;
+        let found = "SELECT countIf(a = [1, 2]), countIf(m = map('a', 1)), countIf(a = [7]), count() FROM t";
+        assert_eq!(job.query(found).await?, "3\t3\t1\t4", "exactly once: {is_exact}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_null_and_an_absent_field_that_is_required_are_rejected_as_ever() -> anyhow::Result<()> {
     let mut job = Job::new(&create()).await?.with("REQUIRED_COLUMNS", "j");
     add_columns(&job).await?;

@@ -3,30 +3,30 @@
 use serde_json::{Value, json};
 use sluicegate_tests::{Host, Job};
 
-const TABLE: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
+pub const TABLE: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
 
 /// For a member that is to keep its partition, however busy the machine is.
 const PATIENT: &str = "fetch.wait.max.ms=20,session.timeout.ms=45000,heartbeat.interval.ms=500";
 
-fn record(id: u64) -> String {
+pub fn record(id: u64) -> String {
     format!(r#"{{"id":{id},"name":"n{id}"}}"#)
 }
 
-async fn job(create_table: &str) -> anyhow::Result<Job> {
+pub async fn job(create_table: &str) -> anyhow::Result<Job> {
     Job::new(create_table).await?.exactly_once(1_000).await
 }
 
-async fn fault(job: &Job, fault: Value) -> anyhow::Result<()> {
+pub async fn fault(job: &Job, fault: Value) -> anyhow::Result<()> {
     job.stack.fault(&serde_json::from_value(fault)?).await?;
     Ok(())
 }
 
-async fn rows(job: &Job) -> anyhow::Result<String> {
+pub async fn rows(job: &Job) -> anyhow::Result<String> {
     job.query("SELECT count(), uniqExact(id) FROM t").await
 }
 
 /// A host that is killed once ClickHouse has the rows and before it hears of it.
-async fn kill_before_the_answer(job: &Job) -> anyhow::Result<()> {
+pub async fn kill_before_the_answer(job: &Job) -> anyhow::Result<()> {
     fault(job, json!({"match": "`t`", "times": null, "kind": "reset_after_commit"})).await?;
     let mut host = job.start()?;
     host.wait_for(&["waiting"]).await?;
@@ -231,13 +231,13 @@ async fn a_plan_that_is_open_is_told_to_who_takes_over_at_least_once() -> anyhow
 }
 
 /// A table that has a column for tokens.
-async fn job_with_tokens() -> anyhow::Result<Job> {
+pub async fn job_with_tokens() -> anyhow::Result<Job> {
     let table = "CREATE TABLE t (id UInt64, name String, token LowCardinality(String)) \
                  ENGINE = MergeTree ORDER BY id";
     Ok(job(table).await?.with("METADATA_COLUMNS", "token=token"))
 }
 
-async fn insert_beside(job: &Job, inserts: u64) -> anyhow::Result<()> {
+pub async fn insert_beside(job: &Job, inserts: u64) -> anyhow::Result<()> {
     for id in 1_000..1_000 + inserts {
         job.stack.query(&format!("INSERT INTO t (id) VALUES ({id})")).await?;
     }
@@ -311,13 +311,13 @@ async fn a_part_of_a_range_in_the_table_is_no_proof_that_the_whole_landed() -> a
 }
 
 /// Has the parts of the table merged with another row, so that what landed cannot be told from them.
-async fn merge(job: &Job) -> anyhow::Result<()> {
+pub async fn merge(job: &Job) -> anyhow::Result<()> {
     job.stack.query("INSERT INTO t (id) VALUES (1000000)").await?;
     job.stack.query("OPTIMIZE TABLE t FINAL").await?;
     Ok(())
 }
 
-const OURS: &str = "SELECT count(), uniqExact(id) FROM t WHERE id < 1000000";
+pub const OURS: &str = "SELECT count(), uniqExact(id) FROM t WHERE id < 1000000";
 
 #[tokio::test]
 async fn a_table_whose_place_a_copy_takes_pauses_where_rows_have_no_token() -> anyhow::Result<()> {
@@ -379,7 +379,7 @@ async fn a_window_that_got_smaller_has_what_it_may_have_forgotten_looked_up() ->
 }
 
 /// One column of the table, with a partition for each value.
-async fn job_by_day(has_tokens: bool) -> anyhow::Result<Job> {
+pub async fn job_by_day(has_tokens: bool) -> anyhow::Result<Job> {
     let table = "CREATE TABLE t (id UInt64, day Date, token LowCardinality(String)) \
                  ENGINE = MergeTree PARTITION BY day ORDER BY id";
     let mut job = job_of_window(table, 10_000).await?.with("COLUMN_FROM", "day=/a");

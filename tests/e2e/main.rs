@@ -20,6 +20,7 @@ mod imports;
 mod infer;
 mod json_schema;
 mod json_values;
+mod looked_up;
 mod lookups;
 mod main_job;
 mod nested;

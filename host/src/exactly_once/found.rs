@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Open, PlannedBatch, Rows, promised, with_token};
+use super::{Open, PlannedBatch, Rows, named, promised};
 use crate::outcome::Hold;
 use crate::plans::Range;
 use crate::sink::{Evidence, Piece, Refusal, Refused, Sink};
-use crate::tables::{Known, Tables, token_column};
+use crate::tables::{Known, Tables};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
 /// whole takes, and than a member that lost its partition goes on.
@@ -42,14 +42,22 @@ impl PlannedBatch {
         let refusal = &refused.refusal;
         tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
             looked up");
+        let table = &known.table;
+        // Another server tells nothing of what the one that they are bound to has.
+        let is_elsewhere = match range.planned.home {
+            _ if matches!(refusal, Refusal::Elsewhere(_)) => true,
+            Some(home) => sink.stand_on(table, home.server).await.is_none(),
+            None => false,
+        };
+        if is_elsewhere {
+            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+        }
         // What is there is there, whatever may be under way.
         if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
             return Found::Landed;
         }
-        if !matches!(refusal, Refusal::Elsewhere(_)) {
-            tokio::time::sleep(UNDER_WAY).await;
-            sink.until_no_insert_runs(&token).await;
-        }
+        tokio::time::sleep(UNDER_WAY).await;
+        sink.until_no_insert_runs(&token, range.planned.home.map(|home| home.server)).await;
         if !tables.is_same_table(known).await {
             return Found::Changed;
         }
@@ -58,16 +66,24 @@ impl PlannedBatch {
             Evidence::NoRows => return Found::NotLanded,
             Evidence::Unknown => {}
         }
-        let text = format!(
+        // It may have gone meanwhile, and may come back.
+        if let Some(home) = range.planned.home
+            && sink.stand_on(table, home.server).await.is_none()
+        {
+            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+        }
+        tables.hold(Hold::Paused(self.question(&range, refusal))).await
+    }
+
+    /// What an operator is asked.
+    fn question(&self, range: &Range, refusal: &Refusal) -> String {
+        let token = range.token(&self.ours.group, &self.source);
+        format!(
             "whether the rows of {} at the offsets {range} landed cannot be told ({refusal}): look for them \
              in the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
              {token}=not_landed if none is",
             self.source
-        );
-        if matches!(refusal, Refusal::Elsewhere(_)) {
-            return Found::Elsewhere(text);
-        }
-        tables.hold(Hold::Paused(text)).await
+        )
     }
 
     /// Whether the table has the rows of the first range.
@@ -81,20 +97,23 @@ impl PlannedBatch {
         refusal: &Refusal,
     ) -> Evidence {
         let (table, token) = (&known.table, range.token(&self.ours.group, &self.source));
-        // Another server's table tells nothing of what this one has.
-        if matches!(refusal, Refusal::Elsewhere(_)) {
-            return Evidence::Unknown;
-        }
-        let promised = promised(known, range, true);
+        let named = named(known);
+        let promised = promised(range, named);
+        let carried = promised.carried;
+        let server = promised.home.map(|home| home.server);
         // The blocks of another table are counted otherwise.
         let is_theirs = match promised.home {
-            Some(home) => sink.stand_now(table).await.home.table == home.table,
+            Some(home) => {
+                let stand = sink.stand_on(table, home.server).await;
+                stand.is_some_and(|stand| stand.home.table == home.table)
+            }
             None => !matches!(refusal, Refusal::Replaced(_)),
         };
         if is_theirs {
             let slice = rows.rows.slice(piece.start, piece.len());
-            if let Ok(slice) = with_token(known, &slice, &token) {
-                let evidence = sink.evidence(table, &slice, &promised).await;
+            let sought = carried.put(&slice, named, &token).and_then(|sent| carried.sought(&sent));
+            if let Ok(sought) = sought {
+                let evidence = sink.evidence(table, &sought, &promised).await;
                 if evidence != Evidence::Unknown {
                     tracing::info!(source = %self.source, %range, token, ?evidence, "looked at the parts \
                         that came since it was planned");
@@ -102,20 +121,26 @@ impl PlannedBatch {
                 }
             }
         }
-        let Some((_, column)) = token_column(&known.plan) else { return Evidence::Unknown };
-        let server = promised.home.map(|home| home.server);
+        let Some(column) = carried.searched() else { return Evidence::Unknown };
         let Some(landed) = sink.count_of_token(table, column, &token, server).await else {
             return Evidence::Unknown;
         };
         tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
-        // Another engine's merges may have taken its rows; of several partitions a server that died may
-        // have taken some.
-        let is_one_part = table.facts.partition_columns.is_empty();
+        let facts = &table.facts;
         match landed {
-            0 if table.facts.engine == "MergeTree" => Evidence::NoRows,
+            // Of several partitions a server that died may have taken some.
+            1.. if facts.partition_columns.is_empty() || landed == piece.len() as u64 => {
+                Evidence::Rows
+            }
+            1.. => Evidence::Unknown,
+            // The plan says that they carry it, no merge takes rows, and none is hidden.
+            0 if carried.is_known()
+                && facts.engine == "MergeTree"
+                && sink.sees_all(table, column, server).await =>
+            {
+                Evidence::NoRows
+            }
             0 => Evidence::Unknown,
-            landed if is_one_part || landed == piece.len() as u64 => Evidence::Rows,
-            _ => Evidence::Unknown,
         }
     }
 }

@@ -6,15 +6,16 @@ mod found;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, StringArray};
+use arrow_array::RecordBatch;
 
 use crate::config::Answers;
 use crate::observe::count::{self, Class, Step};
 use crate::outcome::Hold;
-use crate::plans::{Draft, Planned, Plans, Range, Taken};
+use crate::plans::{Draft, Planned, Plans, Range, Taken, column_print};
 use crate::record::{Batch, Origin, TopicPartition};
 use crate::sink::{
-    Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows, rejection,
+    APART, Carried, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows,
+    rejection,
 };
 use crate::tables::{Known, Tables, token_column};
 use found::Found;
@@ -54,7 +55,7 @@ pub struct PlannedBatch {
     is_refused: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Open {
     /// Where it begins, inclusive.
     first: i64,
@@ -190,9 +191,13 @@ impl PlannedBatch {
                     count::retried(Step::Insert, Class::Data);
                     self.split(sink, known, rows, [&first, &second]).await;
                 }
-                (Refusal::Data(said), None) => {
+                (refusal @ (Refusal::Data(_) | Refusal::Apart), None) => {
+                    let why = match &refusal {
+                        Refusal::Data(said) => said.whole(),
+                        _ => APART,
+                    };
                     let origin = rows.origins.get(piece.start);
-                    inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, why)));
                     self.is_refused = true;
                     break;
                 }
@@ -227,43 +232,51 @@ impl PlannedBatch {
         rows: &Rows<'_>,
         piece: &Piece,
     ) -> Result<Landed, Refused> {
-        let refused = |refusal, may_have_landed| Refused { refusal, may_have_landed, view: None };
-        let never = |refusal| refused(refusal, false);
+        let Some(open) = self.open.front().copied() else {
+            return Ok(Landed { is_proved: true, without_view: None });
+        };
+        let Open { end, planned, is_sent, is_unclear, .. } = open;
+        let refused = |refusal| Refused { refusal, may_have_landed: is_sent, view: None };
+        let schema = |text| refused(Refusal::Schema(text));
+        let altered = |text: &str| refused(Refusal::Altered(text.to_owned()));
         // What was sent once is sent as it is: the average row of another batch decided then.
-        let is_sent = self.open.front().is_some_and(|open| open.is_sent);
         let is_bounded = is_sent || piece.len() <= max_rows(rows.rows);
         if !is_bounded && piece.split_by_records(rows.origins).is_some() {
             let text = "more rows than one INSERT takes".to_owned();
-            return Err(never(Refusal::TooManyPartitions(text)));
+            return Err(refused(Refusal::TooManyPartitions(text)));
         }
         let slice = rows.rows.slice(piece.start, piece.len());
         let table = &known.table;
-        if !is_sent && piece.split(rows.origins).is_some() && !sink.goes_as_one(table, &slice).await
-        {
-            let text =
-                "JSON values that would change each other in one INSERT, or different columns"
-                    .to_owned();
-            return Err(never(Refusal::TooManyPartitions(text)));
-        }
-        let schema = |text| never(Refusal::Schema(text));
-        let print = sink.print(table, &slice).await.map_err(schema)?;
-        let Some(Open { end, planned, is_sent, is_unclear, .. }) = self.open.front() else {
-            return Ok(Landed { is_proved: true, without_view: None });
+        let Some(slice) = sink.as_one(table, &slice).await.map_err(schema)? else {
+            // One INSERT took what the plan names, so that was another.
+            return Err(if is_sent { altered(APART) } else { refused(Refusal::Apart) });
         };
-        let (end, is_sent, is_unclear) = (*end, *is_sent, *is_unclear);
+        let print = sink.print(table, &slice).await.map_err(schema)?;
+        let named = named(known);
+        let column = column_print(named);
         let range = match planned {
-            Some(range) if range.planned.print == print => *range,
-            // Tokens are remembered for each partition of the table.
-            Some(_) if is_sent && !table.facts.partition_columns.is_empty() => {
-                let text = "the rows that their records make now, the table or the settings are others than \
-                            when they were sent, and may go into other partitions of the table";
-                return Err(refused(Refusal::Altered(text.to_owned()), true));
+            Some(range) if is_sent => {
+                if Carried::of(&range.planned, named) == Carried::Elsewhere {
+                    return Err(altered(
+                        "its rows carry their token in a column that METADATA_COLUMNS does not name any more: \
+                         name it again, at least until they are told",
+                    ));
+                }
+                // Tokens are remembered for each partition of the table.
+                if range.planned.print != print && !table.facts.partition_columns.is_empty() {
+                    return Err(altered(
+                        "the rows that their records make now, the table or the settings are others than \
+                         when they were sent, and may go into other partitions of the table",
+                    ));
+                }
+                range
             }
-            Some(range) if is_sent => *range,
+            Some(range) if range.planned.print == print && range.planned.column == column => range,
             // What was never sent may be planned anew, so that the plan tells what is sent.
             _ => {
                 let stand = sink.stand(table).await;
-                let draft = Draft { end, print, mark: stand.mark(), home: stand.home };
+                let (mark, home) = (stand.mark(), stand.home);
+                let draft = Draft { end, print, mark, home, column };
                 let planned =
                     self.ours.plans.plan(&self.source, self.epoch, end, vec![draft]).await;
                 let Some(range) = planned.first() else { return std::future::pending().await };
@@ -271,10 +284,11 @@ impl PlannedBatch {
             }
         };
         let token = range.token(&self.ours.group, &self.source);
-        let slice = with_token(known, &slice, &token).map_err(schema)?;
-        let body = sink.body(table, &slice).await.map_err(schema)?;
+        let carried = Carried::of(&range.planned, named);
+        let sent = carried.put(&slice, named, &token).map_err(schema)?;
+        let body = sink.body(table, &sent, carried).await.map_err(schema)?;
         tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
-        let promised = Promised { is_unclear, ..promised(known, &range, is_sent) };
+        let promised = Promised { is_sent, is_unclear, ..promised(&range, named) };
         let sent = sink.send_planned(table, &body, &token, promised).await;
         if let Some(open) = self.open.front_mut() {
             open.planned = Some(range);
@@ -306,12 +320,16 @@ impl PlannedBatch {
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
         let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
         let stand = sink.stand(&known.table).await;
+        let (mark, home, column) = (stand.mark(), stand.home, column_print(named(known)));
         let mut drafts = Vec::new();
         for (piece, end) in halves.into_iter().zip([middle, end]) {
             let slice = rows.rows.slice(piece.start, piece.len());
-            // Rows that cannot be written are refused when they are sent.
-            let print = sink.print(&known.table, &slice).await.unwrap_or(0);
-            drafts.push(Draft { end, print, mark: stand.mark(), home: stand.home });
+            // Rows that do not go as they are, are planned anew when they are sent.
+            let print = match sink.as_one(&known.table, &slice).await {
+                Ok(Some(slice)) => sink.print(&known.table, &slice).await.unwrap_or(0),
+                Ok(None) | Err(_) => 0,
+            };
+            drafts.push(Draft { end, print, mark, home, column });
         }
         let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
         self.open.pop_front();
@@ -328,21 +346,16 @@ impl PlannedBatch {
     }
 }
 
-/// The rows with this token in its column, if the table has one.
-fn with_token(known: &Known, rows: &RecordBatch, token: &str) -> Result<RecordBatch, String> {
-    let Some((at, _)) = token_column(&known.plan) else { return Ok(rows.clone()) };
-    let mut columns = rows.columns().to_vec();
-    let tokens = StringArray::from_iter_values(std::iter::repeat_n(token, rows.num_rows()));
-    if let Some(column) = columns.get_mut(at) {
-        *column = Arc::new(tokens);
-    }
-    RecordBatch::try_new(rows.schema(), columns).map_err(|error| error.to_string())
+/// The column that METADATA_COLUMNS names for tokens.
+fn named(known: &Known) -> Option<&str> {
+    token_column(&known.plan).map(|(_, name)| name)
 }
 
-fn promised(known: &Known, range: &Range, is_sent: bool) -> Promised {
+/// What a plan says of a range that may have been sent.
+fn promised<'a>(range: &Range, named: Option<&'a str>) -> Promised<'a> {
     let Planned { mark, home, .. } = range.planned;
-    let has_column = token_column(&known.plan).is_some();
-    Promised { mark, home, is_sent, is_unclear: false, has_column }
+    let carried = Carried::of(&range.planned, named);
+    Promised { mark, home, is_sent: true, is_unclear: false, carried }
 }
 
 impl Rows<'_> {

@@ -17,6 +17,8 @@ pub struct Draft {
     pub mark: u64,
     /// The table that it is to go into.
     pub home: Home,
+    /// The column that its rows carry their token in: see [`super::column_print`].
+    pub column: u16,
 }
 
 /// Ranges to put in the place of one, and to commit a plan of.

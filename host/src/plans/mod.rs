@@ -13,4 +13,4 @@ mod text;
 pub use ask::{Ask, Draft, Plans, Wish};
 pub use planner::{Planner, Taken};
 pub use range::Range;
-pub use text::{Beginning, Home, MAX_PLANNED, Plan, Planned, begin, short};
+pub use text::{Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_print, short};

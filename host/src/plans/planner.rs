@@ -354,6 +354,7 @@ impl Partition {
                     print: draft.print,
                     mark: draft.mark,
                     home: Some(draft.home),
+                    column: draft.column,
                 }),
                 is_asked: false,
                 is_told: false,
@@ -425,7 +426,8 @@ mod tests {
     fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
         let home = Home { server: 1, table: 2, started: 3 };
-        let into = ends.iter().map(|end| Draft { end: *end, print: 7, mark: 1, home }).collect();
+        let draft = |end: &i64| Draft { end: *end, print: 7, mark: 1, home, column: 5 };
+        let into = ends.iter().map(draft).collect();
         let end = *ends.last().unwrap();
         planner.wish(Wish { source: source(), epoch: EPOCH, end, into, reply });
         planned

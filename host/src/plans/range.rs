@@ -49,8 +49,8 @@ mod tests {
     fn a_token_changes_with_everything_that_makes_a_range_another() {
         let source = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
         let range = |first, end, nonce| {
-            let (print, mark, home) = (1, 2, None);
-            Range { first, planned: Planned { end, nonce, print, mark, home } }
+            let (print, mark, home, column) = (1, 2, None, 0);
+            Range { first, planned: Planned { end, nonce, print, mark, home, column } }
         };
         let token = |group: &str, topic: &str, partition, range: Range| {
             range.token(group, &source(topic, partition))

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write as _};
 
+use twox_hash::XxHash3_64;
+
 /// How many ranges a plan may hold. Its text then stays under Kafka's bound for commit metadata
 /// (`offset.metadata.max.bytes`, 4,096 unless the broker says otherwise): see [`Plan::to_text`].
 pub const MAX_PLANNED: usize = 48;
@@ -46,6 +48,9 @@ pub struct Planned {
     pub mark: u64,
     /// Where it was to go; not known of a range that a host before this format planned.
     pub home: Option<Home>,
+    /// The column that its rows carry their token in, as a fingerprint of its name: see [`column_print`]. 0
+    /// where they carry none, or where that is not known, as of a range without a home.
+    pub column: u16,
 }
 
 /// What may have been inserted at and after the low watermark of one partition.
@@ -61,17 +66,18 @@ pub struct Plan {
 
 impl Plan {
     /// The text for the commit metadata:
-    /// `sg2;<topic>;<low>;<end>:<nonce>:<print>:<mark>:<server>:<table>:<started>,...`, the offsets in
-    /// decimal, the rest in hexadecimal; the last three are missing where they are not known. At most 57
-    /// bytes and 82 for each range, of which a nonce has 48 bits.
+    /// `sg2;<topic>;<low>;<end>:<nonce>:<print>:<mark>:<server>:<table>:<started>:<column>,...`, the low
+    /// watermark in decimal, the rest in hexadecimal; the last four are missing where they are not known. At
+    /// most 57 bytes and 84 for each range, of which a nonce has 48 bits.
     pub fn to_text(&self) -> String {
         let mut text = format!("{FORMAT};{:x};{};", self.topic, self.low);
-        for (at, Planned { end, nonce, print, mark, home }) in self.planned.iter().enumerate() {
+        for (at, planned) in self.planned.iter().enumerate() {
+            let Planned { end, nonce, print, mark, home, column } = planned;
             let comma = if at == 0 { "" } else { "," };
             // Writing into a String never fails.
-            let _ = write!(text, "{comma}{end}:{nonce:x}:{print:x}:{mark:x}");
+            let _ = write!(text, "{comma}{end:x}:{nonce:x}:{print:x}:{mark:x}");
             if let Some(Home { server, table, started }) = home {
-                let _ = write!(text, ":{server:x}:{table:x}:{started:x}");
+                let _ = write!(text, ":{server:x}:{table:x}:{started:x}:{column:x}");
             }
         }
         text
@@ -106,23 +112,26 @@ impl Plan {
 impl Planned {
     fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(':');
-        let end = fields.next()?.parse().ok()?;
+        let end = i64::from_str_radix(fields.next()?, 16).ok()?;
         let nonce = u64::from_str_radix(fields.next()?, 16).ok()?;
         let print = u32::from_str_radix(fields.next()?, 16).ok()?;
         let mark = u64::from_str_radix(fields.next()?, 16).ok()?;
-        let home = match fields.next() {
-            Some(server) => Some(Home {
-                server: u32::from_str_radix(server, 16).ok()?,
-                table: u32::from_str_radix(fields.next()?, 16).ok()?,
-                started: u16::from_str_radix(fields.next()?, 16).ok()?,
-            }),
-            None => None,
+        let (home, column) = match fields.next() {
+            Some(server) => {
+                let home = Home {
+                    server: u32::from_str_radix(server, 16).ok()?,
+                    table: u32::from_str_radix(fields.next()?, 16).ok()?,
+                    started: u16::from_str_radix(fields.next()?, 16).ok()?,
+                };
+                (Some(home), u16::from_str_radix(fields.next()?, 16).ok()?)
+            }
+            None => (None, 0),
         };
-        fields.next().is_none().then_some(Self { end, nonce, print, mark, home })
+        fields.next().is_none().then_some(Self { end, nonce, print, mark, home, column })
     }
 
     /// Reads a range as `sg1` told it: `<end>:<nonce>:<print>:<mark>`, with a longer print, and the mark
-    /// in decimal.
+    /// and the offset in decimal.
     fn parse_before(text: &str) -> Option<Self> {
         let mut fields = text.split(':');
         let range = Self {
@@ -131,9 +140,19 @@ impl Planned {
             print: short(u64::from_str_radix(fields.next()?, 16).ok()?),
             mark: fields.next()?.parse().ok()?,
             home: None,
+            column: 0,
         };
         fields.next().is_none().then_some(range)
     }
+}
+
+/// The fingerprint of the column that rows carry their token in, by its name; 0 for none.
+pub fn column_print(name: Option<&str>) -> u16 {
+    let print = |name: &str| {
+        let [a, b, ..] = XxHash3_64::oneshot(name.as_bytes()).to_be_bytes();
+        u16::from_be_bytes([a, b]).max(1)
+    };
+    name.map_or(0, print)
 }
 
 /// The half of a fingerprint that a plan holds.
@@ -196,7 +215,7 @@ mod tests {
 
     fn range(end: i64) -> Planned {
         let home = Some(Home { server: 0xa, table: 0xb, started: 0xc });
-        Planned { end, nonce: 0xfeed, print: 7, mark: 12, home }
+        Planned { end, nonce: 0xfeed, print: 7, mark: 12, home, column: 0xd }
     }
 
     fn plan(low: i64, ends: &[i64]) -> Plan {
@@ -206,7 +225,7 @@ mod tests {
     #[test]
     fn a_plan_is_read_as_it_was_written() {
         let text = plan(5, &[8, 20]).to_text();
-        assert_eq!(text, "sg2;ab;5;8:feed:7:c:a:b:c,20:feed:7:c:a:b:c");
+        assert_eq!(text, "sg2;ab;5;8:feed:7:c:a:b:c:d,14:feed:7:c:a:b:c:d");
         assert_eq!(Plan::parse(&text), Some(plan(5, &[8, 20])));
         assert_eq!(Plan::parse(&plan(5, &[]).to_text()), Some(plan(5, &[])));
     }
@@ -216,14 +235,22 @@ mod tests {
         let text = "sg1;ab;5;8:feed:fedcba9876543210:12,20:feed:7:12";
         let mut read = plan(5, &[8, 20]);
         for (range, print) in read.planned.iter_mut().zip([0xfedc_ba98, 0]) {
-            (range.print, range.home) = (print, None);
+            (range.print, range.home, range.column) = (print, None, 0);
         }
         assert_eq!(Plan::parse(text), Some(read.clone()));
         // Told again, they still have none.
-        assert_eq!(read.to_text(), "sg2;ab;5;8:feed:fedcba98:c,20:feed:0:c");
+        assert_eq!(read.to_text(), "sg2;ab;5;8:feed:fedcba98:c,14:feed:0:c");
         assert_eq!(Plan::parse(&read.to_text()), Some(read));
         assert_eq!(Plan::parse("sg1;ab;5;").map(|plan| plan.planned), Some(Vec::new()));
         assert_eq!(Plan::parse("sg1;ab;5;8:feed:7:12:a:b"), None);
+    }
+
+    #[test]
+    fn a_column_for_tokens_is_told_from_none_and_from_another() {
+        let of = |name| column_print(Some(name));
+        assert_eq!(column_print(None), 0);
+        assert_ne!(of("token"), of("tokens"));
+        assert!((0..100_000).all(|at| of(&at.to_string()) != 0));
     }
 
     #[test]
@@ -246,7 +273,9 @@ mod tests {
             "sg2;ab;5;8:feed:7",
             "sg2;ab;5;8:feed:7:12:1",
             "sg2;ab;5;8:feed:7:12:1:2",
-            "sg2;ab;5;8:feed:7:12:1:2:3:4",
+            "sg2;ab;5;8:feed:7:12:1:2:3",
+            "sg2;ab;5;8:feed:7:12:1:2:3:12345",
+            "sg2;ab;5;8:feed:7:12:1:2:3:4:5",
             "sg2;ab;5;8:feed:7:12,",
             "sg2;ab;5;5:feed:7:12",
             "sg2;ab;5;8:feed:7:12,8:feed:7:12",
@@ -259,13 +288,13 @@ mod tests {
     fn the_longest_plan_fits_into_commit_metadata() {
         let home = Some(Home { server: u32::MAX, table: u32::MAX, started: u16::MAX });
         let (nonce, print, mark) = (u64::MAX >> 16, u32::MAX, u64::MAX);
-        let last = Planned { end: i64::MAX, nonce, print, mark, home };
+        let last = Planned { end: i64::MAX, nonce, print, mark, home, column: u16::MAX };
         let ends = (0..MAX_PLANNED as i64).map(|at| i64::MAX - 47 + at);
         let planned: Vec<_> = ends.map(|end| Planned { end, ..last }).collect();
         let longest = Plan { topic: u128::MAX, low: i64::MAX - 48, planned };
         let text = longest.to_text();
         assert_eq!(Plan::parse(&text), Some(longest.clone()));
-        assert!(text.len() <= 57 + 82 * MAX_PLANNED && text.len() < 4096, "{}", text.len());
+        assert!(text.len() <= 57 + 84 * MAX_PLANNED && text.len() < 4096, "{}", text.len());
         let mut longer = longest;
         longer.low -= 1;
         longer.planned.insert(0, Planned { end: i64::MAX - 48, ..last });

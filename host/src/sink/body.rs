@@ -11,6 +11,7 @@ use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
 use super::table::Table;
+use super::tokens::Sought;
 use crate::config::Compression;
 use crate::observe::cpu::CpuOf;
 use crate::schema::quoted::identifier;
@@ -29,12 +30,13 @@ pub fn max_rows(rows: &RecordBatch) -> usize {
 pub struct Body {
     /// The statement.
     pub sql: String,
-    /// One record batch as an Arrow IPC stream.
+    /// One record batch as an Arrow IPC stream; an empty JSON object for each row where the server puts all of
+    /// them.
     pub bytes: Bytes,
     /// How many rows.
     pub rows: usize,
     /// The rows themselves: what an unclear answer is held against.
-    pub batch: RecordBatch,
+    pub sought: Sought,
 }
 
 impl Body {
@@ -43,10 +45,15 @@ impl Body {
     /// # Errors
     /// Arrow cannot write them.
     pub fn of(table: &Table, rows: &RecordBatch, compression: Compression) -> Result<Self, String> {
+        let sought = Sought { rows: rows.clone(), token_column: None };
+        if rows.num_columns() == 0 {
+            let (sql, bytes) = (insert_of_defaults(table)?, "{}\n".repeat(rows.num_rows()).into());
+            return Ok(Self { sql, bytes, rows: rows.num_rows(), sought });
+        }
         let mut body = Vec::with_capacity(rows.get_array_memory_size() / 2 + 4096);
         CpuOf::Ipc.run(|| write(&mut body, rows, compression))?;
         let (sql, bytes) = (insert_sql(table, rows), Bytes::from(body));
-        Ok(Self { sql, bytes, rows: rows.num_rows(), batch: rows.clone() })
+        Ok(Self { sql, bytes, rows: rows.num_rows(), sought })
     }
 }
 
@@ -94,6 +101,15 @@ fn write(to: impl Write, rows: &RecordBatch, compression: Compression) -> Result
         writer.finish()
     };
     written().map_err(|error: ArrowError| format!("arrow ipc: {error}"))
+}
+
+/// An INSERT of rows that have no value of their own. Arrow has no rows without columns, and a JSON object may
+/// omit every field, of which the server then puts the DEFAULT.
+fn insert_of_defaults(table: &Table) -> Result<String, String> {
+    let column = table.schema.columns.first().ok_or("the table has no column to fill")?;
+    let (database, name) = (identifier(&table.schema.database), identifier(&table.schema.table));
+    let column = identifier(&column.name);
+    Ok(format!("INSERT INTO {database}.{name} ({column}) FORMAT JSONEachRow"))
 }
 
 fn insert_sql(table: &Table, rows: &RecordBatch) -> String {
@@ -154,6 +170,15 @@ mod tests {
             let read = StreamReader::try_new(&*body.bytes, None).unwrap();
             assert_eq!(read.map(Result::unwrap).collect::<Vec<_>>(), [rows(1_000)]);
         }
+    }
+
+    #[test]
+    fn rows_that_the_server_puts_all_of_are_as_many() {
+        let none = rows(2).project(&[]).unwrap();
+        let body = Body::of(&table(), &none, Compression::Lz4).unwrap();
+        assert_eq!(body.sql, "INSERT INTO `d`.`t` (`id`) FORMAT JSONEachRow");
+        assert_eq!((&*body.bytes, body.rows), (&b"{}\n{}\n"[..], 2));
+        assert_ne!(print(&table(), &none, ""), print(&table(), &none.slice(0, 1), ""));
     }
 
     #[test]

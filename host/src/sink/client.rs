@@ -49,7 +49,7 @@ pub struct Sending<'a> {
     /// Whether want of memory comes back after some tries, since they can be split.
     pub may_split_for_memory: bool,
     /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
-    pub planned: Option<Promised>,
+    pub planned: Option<Promised<'a>>,
 }
 
 /// The client for one server.
@@ -140,6 +140,14 @@ impl Server {
         whole(self.client.query(sql))
     }
 
+    /// The same with further settings.
+    pub fn query_with(&self, sql: &str, settings: &Settings) -> clickhouse::query::Query {
+        let set = |query: clickhouse::query::Query, (name, value): &(&str, &str)| {
+            query.with_setting(*name, *value)
+        };
+        settings.iter().fold(self.query(sql), set)
+    }
+
     /// A query that somebody else wrote: a `?` in it is no place for a value.
     pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
         whole(self.client.query_raw(sql))
@@ -176,18 +184,20 @@ impl Server {
     pub async fn ask_at_length(
         &self,
         sql: &str,
+        settings: &Settings,
         query_id: &str,
         at_most: Duration,
     ) -> Result<String, Failed> {
         let seconds = at_most.as_secs().to_string();
-        let settings = [
+        let own = [
             ("query_id", query_id),
             ("max_execution_time", &seconds),
             // No guess of how long it is going to take ends it.
             ("timeout_before_checking_execution_speed", "0"),
             ("cancel_http_readonly_queries_on_client_close", "1"),
         ];
-        let asked = self.poster.ask(sql, WHOLE.iter().copied().chain(settings));
+        let settings = WHOLE.iter().chain(settings).copied().chain(own);
+        let asked = self.poster.ask(sql, settings);
         let at_most = at_most + self.answer_timeout;
         tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
     }

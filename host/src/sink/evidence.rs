@@ -5,14 +5,14 @@
 //! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
 //! proof of rows; and a view may throw before the table has its part, or behind it.
 
-use arrow_array::RecordBatch;
 use clickhouse::sql::Identifier;
 
 use super::Sink;
 use super::engine::Keeping;
 use super::home::is_server;
-use super::sums::{Sum, sums};
+use super::sums::{Sum, sum};
 use super::table::{self, Facts, Table};
+use super::tokens::Sought;
 use crate::blocking;
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
@@ -67,7 +67,7 @@ impl Sink {
     pub(super) async fn look_for(
         &self,
         table: &Table,
-        rows: &RecordBatch,
+        sought: &Sought,
         before: Option<u64>,
         server: Option<u32>,
         waiter: &Waiter,
@@ -80,14 +80,15 @@ impl Sink {
         else {
             return Evidence::Unknown;
         };
-        let Some(candidates) = candidates(&parts, rows.num_rows() as u64, &table.facts) else {
+        let Some(candidates) = candidates(&parts, sought.rows.num_rows() as u64, &table.facts)
+        else {
             return if parts.is_empty() { Evidence::NoRows } else { Evidence::Unknown };
         };
-        let (of, rows) = (table.clone(), rows.clone());
-        let Some(sums) = blocking::run(move || sums(&of, &rows)).await else {
+        let (of, rows, column) = (table.clone(), sought.rows.clone(), sought.token_column.clone());
+        let Some(sum) = blocking::run(move || sum(&of, &rows, column.as_deref())).await else {
             return Evidence::Unknown;
         };
-        match self.asked(waiter, || self.has_rows(table, &candidates, &sums, server)).await {
+        match self.asked(waiter, || self.has_rows(table, &candidates, &sum, server)).await {
             Some(true) => Evidence::Rows,
             Some(false) | None => Evidence::Unknown,
         }
@@ -141,32 +142,33 @@ impl Sink {
         Ok(parts)
     }
 
-    /// Whether the values of one of these sets of parts amount to the sums.
+    /// Whether one of these sets of parts amounts to the sum.
     async fn has_rows(
         &self,
         table: &Table,
         candidates: &Candidates,
-        sums: &[Sum],
+        sum: &Sum,
         server: Option<u32>,
     ) -> Result<bool, Hold> {
-        let one = |sum: &Sum| format!("assumeNotNull(sum({})) = toInt128(?)", sum.expression);
-        let all: Vec<String> = sums.iter().map(one).collect();
         let (grouped, parts) = match candidates {
             Candidates::Together(parts) => ("tuple()", parts),
             Candidates::Alone(parts) => ("_part", parts),
         };
         let sql = format!(
-            "SELECT count(), toString(serverUUID()) FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? GROUP BY k HAVING {})",
-            all.join(" AND ")
+            "SELECT count(), toString(serverUUID()) FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? \
+             GROUP BY k HAVING sum({}) = toInt128(?))",
+            sum.expression
         );
-        let query = self.server.query(&sql);
+        let settings = self.seeing_settings().await?;
+        let query = self.server.query_with(&sql, &settings);
         let mut query = query
             .bind(Identifier(&table.schema.database))
             .bind(Identifier(&table.schema.table))
             .bind(parts);
-        for sum in sums {
-            query = query.bind(Identifier(&sum.column)).bind(sum.sum.to_string());
+        for column in &sum.columns {
+            query = query.bind(Identifier(column));
         }
+        let query = query.bind(sum.sum.to_string());
         let (found, by): (u64, String) = table::answered(&self.server, query.fetch_one()).await?;
         is_of(server, &by)?;
         Ok(found > 0)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::client::Server;
 use super::planned::index_statements;
+use super::sight::row_policies;
 use super::table::{Facts, answered, targets};
 use super::text::Place;
 use crate::outcome::Hold;
@@ -51,7 +52,8 @@ pub async fn why_not_exactly_once(
 }
 
 /// What would spare an operator questions, or the server a long search, once it has to be found out what
-/// landed: a column for tokens, of which this is the name, and an index on it. `None` if there is nothing.
+/// landed: rights to see every row, a column for tokens, of which this is the name, and an index on it.
+/// `None` if there is nothing.
 ///
 /// # Errors
 /// What to wait for, as of [`super::read`].
@@ -60,14 +62,32 @@ pub async fn advice(
     place: &Place,
     token_column: Option<&str>,
 ) -> Result<Option<String>, Hold> {
-    let Some(column) = token_column else {
-        return Ok(Some(told(
+    let policies = row_policies(server, place).await?;
+    let mut advice = Vec::new();
+    if !policies.is_empty() {
+        advice.push(format!(
+            "has a row policy that holds for CLICKHOUSE_USER (`{}`): where rows are hidden, a search that \
+             finds none proves nothing, so that the host pauses and asks. Leave CLICKHOUSE_USER out of it",
+            policies.join("`, `")
+        ));
+    }
+    match token_column {
+        None => advice.push(
             "has no column for tokens: where what landed cannot be told from its newest parts, as after \
              merges, the host pauses and asks. Add one, token LowCardinality(String), and name it: \
-             METADATA_COLUMNS=token=token",
-            place,
-        )));
-    };
+             METADATA_COLUMNS=token=token"
+                .to_owned(),
+        ),
+        Some(column) if !has_index(server, place, column).await? => advice.push(format!(
+            "has no index on `{column}`, by which tokens are searched: a search reads the whole column. {}",
+            index_statements(place, column)
+        )),
+        Some(_) => {}
+    }
+    Ok((!advice.is_empty()).then(|| told(&advice.join(". It "), place)))
+}
+
+async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool, Hold> {
     let query = server
         .query(
             "SELECT count() FROM system.data_skipping_indices \
@@ -77,13 +97,7 @@ pub async fn advice(
         .bind(&place.name)
         .bind(column);
     let indices: u64 = answered(server, query.fetch_one()).await?;
-    Ok((indices == 0).then(|| {
-        let what = format!(
-            "has no index on `{column}`, by which tokens are searched: a search reads the whole column. {}",
-            index_statements(place, column)
-        );
-        told(&what, place)
-    }))
+    Ok(indices > 0)
 }
 
 fn told(what: &str, of: &Place) -> String {

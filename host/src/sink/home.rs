@@ -11,7 +11,7 @@ use super::errors::{self, InsertError};
 use super::post::Failed;
 use super::refusal::Refusal;
 use super::table::{Table, window};
-use super::{PAUSE, Sink};
+use super::{Carried, PAUSE, Sink};
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
@@ -48,7 +48,7 @@ impl Stand {
 
 /// Rows that a plan names.
 #[derive(Debug, Clone, Copy)]
-pub struct Promised {
+pub struct Promised<'a> {
     /// How far the deduplication window had moved when they were planned.
     pub mark: u64,
     /// Where they were to go, as far as that is known.
@@ -57,16 +57,16 @@ pub struct Promised {
     pub is_sent: bool,
     /// Whether such an INSERT was this member's, and its answer unclear.
     pub is_unclear: bool,
-    /// Whether the table can be asked for their token. Where it cannot, a server that has run since they
+    /// Where they carry their token. Where the table cannot be asked for it, a server that has run since they
     /// were planned is believed: one that dies may leave a token without its rows, and one that runs says
     /// so in its answer, which whoever asked heard or did not live to hear.
-    pub has_column: bool,
+    pub carried: Carried<'a>,
 }
 
-impl Promised {
+impl Promised<'_> {
     /// Whether a success under their token is taken for proof that they are in the table.
     pub fn is_believed(&self, stand: &Stand) -> bool {
-        !self.has_column
+        self.carried.searched().is_none()
             && !self.is_unclear
             && self.home.is_none_or(|home| home.has_run_until(&stand.home))
     }
@@ -89,8 +89,34 @@ impl Sink {
     }
 
     /// Where the table is and stands now.
-    pub async fn stand_now(&self, table: &Table) -> Stand {
+    async fn stand_now(&self, table: &Table) -> Stand {
         self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.0
+    }
+
+    /// How the table stands now on this server, if that one answers: behind an address of several, each try may
+    /// reach another.
+    pub async fn stand_on(&self, table: &Table, server: u32) -> Option<Stand> {
+        let mut backoff = Backoff::default();
+        loop {
+            let stand = self.stand_now(table).await;
+            if stand.home.server == server {
+                return Some(stand);
+            }
+            if backoff.attempts() >= MAX_OPENED {
+                return None;
+            }
+            backoff.wait().await;
+        }
+    }
+
+    /// Why nothing is told of rows while the server that they were planned for does not answer.
+    pub fn elsewhere(&self, table: &Table) -> Refusal {
+        let (url, place) = (self.server.url(), table.place());
+        Refusal::Elsewhere(format!(
+            "they were planned for another server than the one that answers at CLICKHOUSE_HOST {url}, and the \
+             tokens of `{place}` are known where it was inserted only: let CLICKHOUSE_HOST lead to one \
+             server, or to that one again"
+        ))
     }
 
     /// Opens a session on the server that the rows were planned for, and looks whether it still knows their
@@ -101,7 +127,7 @@ impl Sink {
     pub(super) async fn open(
         &self,
         table: &Table,
-        promised: &Promised,
+        promised: &Promised<'_>,
         waiter: &Waiter,
     ) -> Result<(Stand, String), Refusal> {
         let (mut backoff, place) = (Backoff::default(), table.place());
@@ -110,12 +136,7 @@ impl Sink {
             let home = promised.home.unwrap_or(stand.home);
             if home.server != stand.home.server {
                 if backoff.attempts() >= MAX_OPENED {
-                    return Err(Refusal::Elsewhere(format!(
-                        "they were planned for another server than the one that answers at CLICKHOUSE_HOST \
-                         {}, and the tokens of `{place}` are known where it was inserted only: let \
-                         CLICKHOUSE_HOST lead to one server, or to that one again",
-                        self.server.url()
-                    )));
+                    return Err(self.elsewhere(table));
                 }
                 waiter.hold(Hold::Transient(format!(
                     "another server answers at CLICKHOUSE_HOST {} than the one that rows of `{place}` were \

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use arrow_array::RecordBatch;
 
 use super::client::Sending;
-use super::ordered::{order_of, taken};
+use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
-use super::{Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
+use super::{Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
 use crate::blocking;
 use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
@@ -26,15 +26,26 @@ impl Sink {
         origins: &[Origin],
         allowance: usize,
     ) -> Inserted {
-        let lists = match order_of(table, rows, Some(origins)).await {
+        match order_of(table, rows, Some(origins)).await {
             Order::AsTheyStand => {
-                return self.insert_pieces(table, rows, origins, allowance, false, false).await;
+                self.insert_pieces(table, rows, origins, allowance, false, false).await
             }
-            Order::Lists(lists) => lists,
-        };
-        if lists.len() < 2 {
-            return self.insert_pieces(table, rows, origins, allowance, false, true).await;
+            Order::Lists(lists) if lists.len() < 2 => {
+                self.insert_pieces(table, rows, origins, allowance, false, true).await
+            }
+            Order::Lists(lists) => self.insert_lists(table, rows, origins, allowance, lists).await,
         }
+    }
+
+    /// The same, of rows that go in an INSERT for each of these lists at least.
+    async fn insert_lists(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+        lists: Vec<Vec<usize>>,
+    ) -> Inserted {
         tracing::debug!(
             inserts = lists.len(),
             "rows go apart: their JSON values would change each other, or they lack different columns"
@@ -91,9 +102,16 @@ impl Sink {
             }
             let halves = piece.split(origins);
             let slice = rows.slice(piece.start, piece.len());
-            let body = match is_ordered {
-                true => self.body(table, &slice).await,
-                false => self.body_as_it_stands(table, &slice).await,
+            let one = match is_ordered {
+                true => self.as_one(table, &slice).await,
+                false => projected(table, &slice).map(Some),
+            };
+            let body = match one {
+                Ok(Some(one)) => {
+                    self.body(table, &one, Carried::Not).await.map_err(Refusal::Schema)
+                }
+                Ok(None) => Err(Refusal::Apart),
+                Err(text) => Err(Refusal::Schema(text)),
             };
             let sent = match body {
                 Ok(body) => {
@@ -110,7 +128,7 @@ impl Sink {
                     };
                     self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
                 }
-                Err(text) => Err(Refusal::Schema(text)),
+                Err(refusal) => Err(refusal),
             };
             match (sent, halves) {
                 (Ok(Landed { without_view, .. }), _) => {
@@ -127,6 +145,19 @@ impl Sink {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
                     count::retried(Step::Insert, Class::Data);
                     open.extend([second, first]);
+                }
+                (Err(Refusal::Apart), Some((first, second))) => open.extend([second, first]),
+                // The rows of one record, which land with the last INSERT of them.
+                (Err(Refusal::Apart), None) => {
+                    let origins = piece.of(origins);
+                    let Order::Lists(lists) = order_of(table, &slice, None).await else {
+                        unreachable!("rows that no INSERT takes together are in several lists");
+                    };
+                    let rest = self.insert_lists(table, &slice, origins, allowance, lists);
+                    inserted.add(Box::pin(rest).await);
+                    if inserted.left.is_some() {
+                        break;
+                    }
                 }
                 (Err(_), _) if may_be_async => {
                     may_be_async = false;
@@ -159,7 +190,7 @@ impl Sink {
                 }
                 (Err(Refusal::Data(said)), None) => {
                     let origin = origins.get(piece.start);
-                    inserted.refused.extend(origin.map(|origin| rejection(*origin, &said)));
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, said.whole())));
                     if inserted.refused.len() > allowance {
                         inserted.left = Some(Left::TooManyRefused);
                         break;

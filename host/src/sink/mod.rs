@@ -21,9 +21,11 @@ mod post;
 mod refusal;
 mod send;
 mod settings;
+mod sight;
 mod sums;
 mod table;
 mod text;
+mod tokens;
 mod views;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,11 +39,12 @@ pub use evidence::Evidence;
 pub use fitness::{advice, why_not_exactly_once};
 pub use home::{Promised, Stand};
 pub use pieces::Piece;
-pub use refusal::{Refusal, Refused, rejection};
+pub use refusal::{APART, Refusal, Refused, rejection};
 pub use send::Landed;
 pub use settings::{needed_settings, planned_settings};
 pub use table::{Description, Facts, Table, describe, may_insert, read, version};
 pub use text::{Place, told};
+pub use tokens::{Carried, Sought};
 
 use futures_util::future::BoxFuture;
 

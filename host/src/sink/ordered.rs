@@ -8,6 +8,7 @@ use arrow_schema::{ArrowError, FieldRef};
 use arrow_select::take::take_record_batch;
 
 use super::table::Table;
+use super::tokens::Carried;
 use super::{Body, Sink};
 use crate::blocking;
 use crate::kinds::{Objects, Order, order};
@@ -17,40 +18,49 @@ use crate::schema::table::Column;
 use crate::schema::types::Kind;
 
 impl Sink {
-    /// The rows as one INSERT into the table, in an order that keeps their JSON values.
+    /// The rows as one INSERT takes them: in an order that keeps their JSON values, and without the columns that
+    /// all of them leave to the server. `None` where no INSERT takes them together.
+    ///
+    /// # Errors
+    /// Arrow cannot reorder them.
+    ///
+    /// # Cancel safety
+    /// Dropped, the rows are held until they are in order.
+    pub async fn as_one(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+    ) -> Result<Option<RecordBatch>, String> {
+        let lists = match order_of(table, rows, None).await {
+            Order::AsTheyStand => return projected(table, rows).map(Some),
+            Order::Lists(lists) => lists,
+        };
+        let ([] | [_]) = lists.as_slice() else { return Ok(None) };
+        let (table, rows) = (table.clone(), rows.clone());
+        blocking::run(move || {
+            let rows = taken(&rows, lists.into_iter().flatten());
+            projected(&table, &rows.map_err(|error| error.to_string())?).map(Some)
+        })
+        .await
+    }
+
+    /// The body of an INSERT of these rows, as they stand. `carried`: where they carry their token.
     ///
     /// # Errors
     /// Arrow cannot write them.
     ///
     /// # Cancel safety
     /// Dropped, the rows are held until the body is written, and nothing is sent.
-    pub async fn body(&self, table: &Table, rows: &RecordBatch) -> Result<Body, String> {
-        let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        blocking::run(move || Body::of(&table, &as_sent(&table, &rows)?, compression)).await
-    }
-
-    /// The same of rows that need no order.
-    ///
-    /// # Errors
-    /// As of [`Sink::body`].
-    ///
-    /// # Cancel safety
-    /// As of [`Sink::body`].
-    pub(super) async fn body_as_it_stands(
+    pub async fn body(
         &self,
         table: &Table,
         rows: &RecordBatch,
+        carried: Carried<'_>,
     ) -> Result<Body, String> {
         let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        blocking::run(move || Body::of(&table, &projected(&table, &rows)?, compression)).await
-    }
-
-    /// Whether the rows go in one INSERT: in some order that keeps their JSON values, and with the same columns.
-    pub async fn goes_as_one(&self, table: &Table, rows: &RecordBatch) -> bool {
-        match order_of(table, rows, None).await {
-            Order::AsTheyStand => true,
-            Order::Lists(lists) => lists.len() < 2,
-        }
+        let mut body = blocking::run(move || Body::of(&table, &rows, compression)).await?;
+        body.sought = carried.sought(&body.sought.rows)?;
+        Ok(body)
     }
 }
 
@@ -132,28 +142,17 @@ fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Ord
         .map_or(Order::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
 }
 
-/// The rows as they are written: the same for the same rows.
+/// The rows without the columns that all of them leave to the server; without any where these are all.
 ///
 /// # Errors
-/// Arrow cannot reorder them.
-pub fn as_sent(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
-    let rows = match ordered(table, rows, None) {
-        Order::AsTheyStand => rows.clone(),
-        Order::Lists(lists) => {
-            taken(rows, lists.into_iter().flatten()).map_err(|error| error.to_string())?
-        }
-    };
-    projected(table, &rows)
-}
-
-/// The rows without the columns that all of them leave to the server.
-fn projected(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
+/// Arrow cannot project them.
+pub fn projected(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, String> {
     let mut lacking = lacking(table, rows);
     let is_all = |at: &usize| {
         rows.columns().get(*at).is_some_and(|column| column.logical_null_count() == column.len())
     };
     lacking.retain(is_all);
-    if lacking.is_empty() || lacking.len() == rows.num_columns() {
+    if lacking.is_empty() {
         return Ok(rows.clone());
     }
     let kept: Vec<usize> = (0..rows.num_columns()).filter(|at| !lacking.contains(at)).collect();

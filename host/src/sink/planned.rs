@@ -8,11 +8,12 @@ use super::body::{Body, print};
 use super::client::Sending;
 use super::evidence::Evidence;
 use super::home::{Promised, is_server, wait_out};
-use super::ordered::as_sent;
 use super::post::Failed;
 use super::refusal::Refused;
+use super::sight::hidden_sql;
 use super::table::Table;
 use super::text::code_of;
+use super::tokens::Sought;
 use super::{Landed, PAUSE, Place, Sink};
 use crate::blocking;
 use crate::observe::status::Waiter;
@@ -26,6 +27,9 @@ const SEARCH_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// How often another server than the one that is sought may answer a search, before nothing is known.
 const MAX_ASTRAY: u32 = 10;
+
+/// How often it is looked whether a search sees every row, before it counts as not seeing all.
+const MAX_LOOKS: u32 = 8;
 
 impl Sink {
     /// Sends one body under this token until it is in, or refused. Before each try the table is looked at:
@@ -41,7 +45,7 @@ impl Sink {
         table: &Table,
         body: &Body,
         token: &str,
-        promised: Promised,
+        promised: Promised<'_>,
     ) -> Result<Landed, Refused> {
         // An INSERT into one partition is all or nothing; one into several that was refused for want
         // of memory may have landed in some of them.
@@ -51,7 +55,7 @@ impl Sink {
         self.send(table, body, &sending).await
     }
 
-    /// A fingerprint of what decides whether the server takes an INSERT of the rows.
+    /// A fingerprint of what decides whether the server takes an INSERT of the rows, as they are sent.
     ///
     /// # Errors
     /// Arrow cannot write them.
@@ -61,19 +65,19 @@ impl Sink {
     pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
-        blocking::run(move || print(&table, &as_sent(&table, &rows)?, &settings)).await.map(short)
+        blocking::run(move || print(&table, &rows, &settings)).await.map(short)
     }
 
     /// Whether parts that came since the rows were planned hold them.
     pub async fn evidence(
         &self,
         table: &Table,
-        rows: &RecordBatch,
-        promised: &Promised,
+        sought: &Sought,
+        promised: &Promised<'_>,
     ) -> Evidence {
         let waiter = self.status.waiter("clickhouse");
         let server = promised.home.map(|home| home.server);
-        self.look_for(table, rows, Some(promised.before()), server, &waiter).await
+        self.look_for(table, sought, Some(promised.before()), server, &waiter).await
     }
 
     /// How many rows of the table have this token in this column; `None` where the server of the plan is
@@ -85,7 +89,6 @@ impl Sink {
         token: &str,
         server: Option<u32>,
     ) -> Option<u64> {
-        let waiter = self.status.waiter("clickhouse");
         let sql = format!(
             "SELECT toString(count()), toString(serverUUID()) FROM {}.{} WHERE {} = {} \
              FORMAT JSONCompactEachRow",
@@ -94,12 +97,53 @@ impl Sink {
             identifier(column),
             literal(token)
         );
+        self.ask_count(table, column, &sql, server).await
+    }
+
+    /// Whether a search sees every row of the table: a count of 0 proves nothing otherwise.
+    pub async fn sees_all(&self, table: &Table, column: &str, server: Option<u32>) -> bool {
+        let (sql, mut backoff) = (hidden_sql(table), Backoff::default());
+        loop {
+            match self.ask_count(table, column, &sql, server).await {
+                Some(0) => return true,
+                // Parts come and go between the look at them and at their rows.
+                Some(_) if backoff.attempts() < MAX_LOOKS => backoff.wait().await,
+                Some(parts) => {
+                    tracing::warn!(
+                        table = %table.place(),
+                        parts,
+                        "a search of the table does not see every row: let CLICKHOUSE_USER see all of them, \
+                         and look at its row policies and the settings of its profile"
+                    );
+                    return false;
+                }
+                None => return false,
+            }
+        }
+    }
+
+    /// The count that this query tells, asked for as long as the server takes.
+    async fn ask_count(
+        &self,
+        table: &Table,
+        column: &str,
+        sql: &str,
+        server: Option<u32>,
+    ) -> Option<u64> {
+        let waiter = self.status.waiter("clickhouse");
         let _one_at_a_time = self.search.lock().await;
         let (mut backoff, mut astray) = (Backoff::default(), 0);
         loop {
+            let settings = match self.seeing_settings().await {
+                Ok(settings) => settings,
+                Err(hold) => {
+                    wait_out(hold, &waiter, &mut backoff).await;
+                    continue;
+                }
+            };
             let (started, query_id) = (Instant::now(), uuid::Uuid::new_v4().to_string());
-            let answer = self.server.ask_at_length(&sql, &query_id, SEARCH_TIMEOUT).await;
-            let hold = match answer {
+            let asked = self.server.ask_at_length(sql, &settings, &query_id, SEARCH_TIMEOUT);
+            let hold = match asked.await {
                 Ok(text) => match counted(&text) {
                     Some((rows, by)) if server.is_none_or(|server| is_server(server, &by)) => {
                         return Some(rows);
@@ -140,17 +184,27 @@ impl Sink {
         ))
     }
 
-    /// Waits until no INSERT under this token runs, as far as the server tells: its query goes by that id.
-    pub async fn until_no_insert_runs(&self, token: &str) {
+    /// Waits until this server runs no INSERT under this token, as far as it tells: its query goes by that id.
+    pub async fn until_no_insert_runs(&self, token: &str, server: Option<u32>) {
         let waiter = self.status.waiter("clickhouse");
         let sql = running(token);
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut astray) = (Backoff::default(), 0);
         loop {
             let hold = match self.server.ask(&sql, None).await {
-                Ok(text) if text.trim() == "0" => return,
-                Ok(_) => {
-                    Hold::Transient("an earlier INSERT under the same token still runs".into())
-                }
+                Ok(text) => match counted(&text) {
+                    Some((_, by)) if server.is_some_and(|server| !is_server(server, &by)) => {
+                        // The searches that follow do not reach it either.
+                        if astray >= MAX_ASTRAY {
+                            return;
+                        }
+                        astray += 1;
+                        Hold::Transient("whether an earlier INSERT still runs is asked".into())
+                    }
+                    Some((0, _)) => return,
+                    _ => {
+                        Hold::Transient("an earlier INSERT under the same token still runs".into())
+                    }
+                },
                 // A server may keep to itself what it runs.
                 Err(Failed::Refused(_)) => return,
                 Err(_) => Hold::Transient("whether an earlier INSERT still runs is asked".into()),
@@ -168,7 +222,7 @@ impl Sink {
         let sql = running(query_id);
         while started.elapsed() < SEARCH_TIMEOUT {
             let answer = self.server.ask(&sql, None).await;
-            if answer.is_ok_and(|text| text.trim() == "0") {
+            if answer.is_ok_and(|text| counted(&text).is_some_and(|(running, _)| running == 0)) {
                 return;
             }
             waiter.hold(Hold::Transient("an earlier search for a token still runs".to_owned()));
@@ -189,7 +243,11 @@ pub(super) fn index_statements(of: &Place, column: &str) -> String {
 
 /// How many queries of this id a server runs.
 fn running(query_id: &str) -> String {
-    format!("SELECT toString(count()) FROM system.processes WHERE query_id = {}", literal(query_id))
+    format!(
+        "SELECT toString(count()), toString(serverUUID()) FROM system.processes WHERE query_id = {} \
+         FORMAT JSONCompactEachRow",
+        literal(query_id)
+    )
 }
 
 fn counted(text: &str) -> Option<(u64, String)> {

@@ -13,6 +13,9 @@ pub enum Refusal {
     Data(Said),
     /// The rows go into more partitions of the table than one INSERT may.
     TooManyPartitions(String),
+    /// No INSERT takes the rows together: JSON values of some would change those of others, or they lack
+    /// different columns.
+    Apart,
     /// Something on the way takes no body of that size.
     TooLarge(String),
     /// The server has no memory for as many rows.
@@ -30,6 +33,10 @@ pub enum Refusal {
     /// Under the token of the rows an earlier INSERT may have been written, and the table did not take them.
     Unproved(String),
 }
+
+/// Why rows do not go in one INSERT.
+pub const APART: &str = "JSON values of some rows would change those of others in one INSERT, or some rows lack \
+    columns that others have";
 
 /// A refusal, and how it came.
 #[derive(Debug)]
@@ -60,6 +67,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(said) => said.fmt(f),
+            Self::Apart => f.write_str(APART),
             Self::TooManyPartitions(text)
             | Self::TooLarge(text)
             | Self::Memory(text)
@@ -73,15 +81,15 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The rejection of a record whose rows are refused alone.
-pub fn rejection(origin: Origin, said: &Said) -> Rejection {
+/// The rejection of a record whose rows are refused alone, for this.
+pub fn rejection(origin: Origin, why: &str) -> Rejection {
     let fault = Fault {
         reason: Reason::InsertRefused,
         column: None,
         pointer: String::new(),
         expected: "a record that ClickHouse takes".into(),
         got_kind: "",
-        got: said.whole().to_owned(),
+        got: why.to_owned(),
     };
     Rejection { origin, stage: Stage::Insert, fault }
 }

@@ -203,7 +203,7 @@ impl Sink {
         {
             return true;
         }
-        self.look_for(table, &body.batch, attempt.before, attempt.server, waiter).await
+        self.look_for(table, &body.sought, attempt.before, attempt.server, waiter).await
             == Evidence::Rows
     }
 
@@ -257,7 +257,7 @@ impl Sink {
                 if sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES {
                     let is_there = attempt.is_unclear
                         && self
-                            .look_for(table, &body.batch, attempt.before, attempt.server, waiter)
+                            .look_for(table, &body.sought, attempt.before, attempt.server, waiter)
                             .await
                             == Evidence::Rows;
                     match (is_there, table.facts.has_views) {
@@ -314,7 +314,7 @@ impl Sink {
         if is_known {
             return Ok(());
         }
-        let none = Body::of(table, &body.batch.slice(0, 0), Compression::None)?;
+        let none = Body::of(table, &body.sought.rows.slice(0, 0), Compression::None)?;
         let token = uuid::Uuid::new_v4().to_string();
         let (may_be_async, may_split_for_memory, planned) = (false, false, None);
         let sending =

@@ -1,5 +1,5 @@
-//! What the values of rows amount to, column by column, told alike by the host and by ClickHouse: two sets
-//! of rows with the same sums are taken for the same.
+//! What rows amount to, told alike by the host and by ClickHouse: the sum of a hash of each row. Two sets of
+//! rows with the same sum are taken for the same.
 
 use std::collections::HashSet;
 
@@ -11,46 +11,68 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
+use twox_hash::XxHash64;
 
 use super::table::Table;
 
-/// Most columns that are summed.
+/// Most columns that are hashed.
 const MAX_COLUMNS: usize = 64;
 
-/// The sum of one column.
+/// The sum of a hash of each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {
-    /// The column.
-    pub column: String,
-    /// ClickHouse's expression for it, with a `?` for the column.
-    pub expression: &'static str,
+    /// The columns, in their order in the expression.
+    pub columns: Vec<String>,
+    /// ClickHouse's expression for the hash of a row, with a `?` for each column.
+    pub expression: String,
     /// What the host has.
     pub sum: i128,
 }
 
-/// The sums by which rows are told from others; `None` where too few of their values differ.
-pub fn sums(table: &Table, rows: &RecordBatch) -> Option<Vec<Sum>> {
-    let (mut sums, mut is_distinct) = (Vec::new(), false);
-    for column in &table.schema.columns {
+/// The sum by which rows are told from others; `None` where too few of their values differ. `token_column` has
+/// the token of their INSERT, if they carry it.
+pub fn sum(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -> Option<Sum> {
+    let is_token = |name: &str| token_column == Some(name);
+    // Tables may have more columns than are hashed, and a token alone tells rows from others.
+    let mut columns: Vec<_> = table.schema.columns.iter().collect();
+    columns.sort_by_key(|column| !is_token(&column.name));
+    let (mut of, mut expressions, mut is_distinct) = (Vec::new(), Vec::new(), false);
+    let mut texts = vec![String::new(); rows.num_rows()];
+    for column in columns {
         let Some(values) = rows.column_by_name(&column.name) else { continue };
-        let Some((expression, values)) = summands(&column.type_text, values) else { continue };
-        let different: HashSet<i128> = values.iter().copied().collect();
-        is_distinct |= different.len() >= 2.max(values.len() / 2);
-        let (column, sum) = (column.name.to_string(), values.iter().sum());
-        sums.push(Sum { column, expression, sum });
-        if sums.len() == MAX_COLUMNS {
+        let Some(hashed) = hashed(&column.type_text, values) else { continue };
+        let different: HashSet<&str> = hashed.values.iter().map(String::as_str).collect();
+        is_distinct |= different.len() >= 2.max(hashed.values.len() / 2) || is_token(&column.name);
+        for (text, value) in texts.iter_mut().zip(&hashed.values) {
+            text.push_str(value);
+            text.push(',');
+        }
+        of.push(column.name.to_string());
+        expressions.push(format!("{}, ','", hashed.expression));
+        if of.len() == MAX_COLUMNS {
             break;
         }
     }
     // A row alone has nothing to differ from.
-    is_distinct |= rows.num_rows() == 1 && sums.len() > 1;
-    is_distinct.then_some(sums)
+    is_distinct |= rows.num_rows() == 1 && of.len() > 1;
+    let sum = texts.iter().map(|text| i128::from(XxHash64::oneshot(0, text.as_bytes()))).sum();
+    let expression = format!("toInt128(xxHash64(concat({})))", expressions.join(", "));
+    is_distinct.then_some(Sum { columns: of, expression, sum })
 }
 
-/// The values of a column as both systems count them; `None` for a type that they count otherwise, and
+/// The values of a column as texts.
+#[derive(Debug, PartialEq, Eq)]
+struct Hashed {
+    /// ClickHouse's expression for one of them, with a `?` for the column.
+    expression: &'static str,
+    /// What the host has.
+    values: Vec<String>,
+}
+
+/// The values of a column as both systems write them; `None` for a type that they write otherwise, and
 /// where a null may have become a default.
-fn summands(ty: &str, column: &dyn Array) -> Option<(&'static str, Vec<i128>)> {
-    const NUMBER: &str = "toInt128(?)";
+fn hashed(ty: &str, column: &dyn Array) -> Option<Hashed> {
+    const NUMBER: &str = "assumeNotNull(toString(toInt128(?)))";
     let inner = |ty: &str, wrapper: &str| {
         ty.strip_prefix(wrapper).and_then(|ty| ty.strip_suffix(')')).map(str::to_owned)
     };
@@ -61,13 +83,10 @@ fn summands(ty: &str, column: &dyn Array) -> Option<(&'static str, Vec<i128>)> {
     }
     let is_integer = ty.strip_prefix('U').unwrap_or(&ty).starts_with("Int");
     let is_time64 = ty.starts_with("DateTime64(");
-    Some(match column.data_type() {
+    let (expression, values) = match column.data_type() {
         DataType::Utf8 if ty == "String" => {
-            let texts = column.as_string::<i32>().iter().flatten();
-            (
-                "toInt128(CRC32(?))",
-                texts.map(|text| crc32fast::hash(text.as_bytes()).into()).collect(),
-            )
+            let values = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+            return Some(Hashed { expression: "assumeNotNull(toString(?))", values });
         }
         DataType::Int8 if is_integer => (NUMBER, numbers::<Int8Type>(column)),
         DataType::Int16 if is_integer => (NUMBER, numbers::<Int16Type>(column)),
@@ -79,14 +98,20 @@ fn summands(ty: &str, column: &dyn Array) -> Option<(&'static str, Vec<i128>)> {
         DataType::UInt64 if is_integer => (NUMBER, numbers::<UInt64Type>(column)),
         DataType::Float32 if ty == "Float32" => {
             let bits = column.as_primitive::<Float32Type>().values().iter();
-            ("toInt128(reinterpretAsUInt32(?))", bits.map(|value| value.to_bits().into()).collect())
+            (
+                "assumeNotNull(toString(reinterpretAsUInt32(?)))",
+                bits.map(|value| value.to_bits().into()).collect(),
+            )
         }
         DataType::Float64 if ty == "Float64" => {
             let bits = column.as_primitive::<Float64Type>().values().iter();
-            ("toInt128(reinterpretAsUInt64(?))", bits.map(|value| value.to_bits().into()).collect())
+            (
+                "assumeNotNull(toString(reinterpretAsUInt64(?)))",
+                bits.map(|value| value.to_bits().into()).collect(),
+            )
         }
         DataType::Timestamp(TimeUnit::Second, _) if ty.starts_with("DateTime") && !is_time64 => {
-            ("toInt128(toUInt32(?))", numbers::<TimestampSecondType>(column))
+            ("assumeNotNull(toString(toUInt32(?)))", numbers::<TimestampSecondType>(column))
         }
         DataType::Timestamp(unit, _) if is_time64 => {
             let (values, nanoseconds) = match unit {
@@ -96,10 +121,12 @@ fn summands(ty: &str, column: &dyn Array) -> Option<(&'static str, Vec<i128>)> {
                 TimeUnit::Nanosecond => (numbers::<TimestampNanosecondType>(column), 1),
             };
             let values = values.into_iter().map(|value| value * nanoseconds).collect();
-            ("toInt128(toUnixTimestamp64Nano(?))", values)
+            ("assumeNotNull(toString(toUnixTimestamp64Nano(?)))", values)
         }
         _ => return None,
-    })
+    };
+    let values = values.into_iter().map(|value: i128| value.to_string()).collect();
+    Some(Hashed { expression, values })
 }
 
 fn numbers<T: ArrowPrimitiveType>(column: &dyn Array) -> Vec<i128>
@@ -113,24 +140,87 @@ where
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{Int16Array, StringArray, TimestampMillisecondArray};
+    use arrow_array::{ArrayRef, Int16Array, Int64Array, StringArray, TimestampMillisecondArray};
 
     use super::*;
+    use crate::schema::table::{ColumnRow, TableSchema};
+    use crate::sink::Facts;
 
     #[test]
-    fn a_column_is_summed_only_where_both_systems_count_it_alike() {
+    fn a_column_is_hashed_only_where_both_systems_write_it_alike() {
+        let of = |ty: &str, column: &dyn Array| {
+            let hashed = hashed(ty, column)?;
+            let expression = hashed.expression.strip_prefix("assumeNotNull(toString(")?;
+            Some((expression.strip_suffix("))")?.to_owned(), hashed.values.join(" ")))
+        };
+        let told = |expression: &str, values: &str| Some((expression.into(), values.into()));
         let text = StringArray::from(vec![Some("x"), None]);
-        assert_eq!(summands("Nullable(String)", &text), None, "the server may put a default");
-        let text = StringArray::from(vec!["123456789"]);
-        // The check value of CRC-32.
-        let sum = Some(("toInt128(CRC32(?))", vec![0xcbf4_3926]));
-        assert_eq!(summands("LowCardinality(String)", &text), sum);
-        assert_eq!(summands("FixedString(9)", &text), None);
-        let number: Arc<dyn Array> = Arc::new(Int16Array::from(vec![-3, 5]));
-        assert_eq!(summands("Int16", &number), Some(("toInt128(?)", vec![-3, 5])));
-        assert_eq!(summands("Enum16('a' = -3)", &number), None);
+        assert_eq!(of("Nullable(String)", &text), None, "the server may put a default");
+        let text = StringArray::from(vec!["x"]);
+        assert_eq!(of("LowCardinality(String)", &text), told("?", "x"));
+        assert_eq!(of("FixedString(9)", &text), None);
+        let number: ArrayRef = Arc::new(Int16Array::from(vec![-3, 5]));
+        assert_eq!(of("Int16", &number), told("toInt128(?)", "-3 5"));
+        assert_eq!(of("Enum16('a' = -3)", &number), None);
         let time = TimestampMillisecondArray::from(vec![7]);
-        let sum = Some(("toInt128(toUnixTimestamp64Nano(?))", vec![7_000_000]));
-        assert_eq!(summands("DateTime64(3, 'UTC')", &time), sum);
+        assert_eq!(of("DateTime64(3, 'UTC')", &time), told("toUnixTimestamp64Nano(?)", "7000000"));
+    }
+
+    fn table(columns: &[(&str, &str)]) -> Table {
+        let columns = columns.iter().map(|(name, ty)| ColumnRow {
+            name: (*name).into(),
+            ty: (*ty).into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        });
+        let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
+        let facts = Facts {
+            engine: "MergeTree".into(),
+            is_deduplicating: true,
+            has_views: false,
+            is_queued: false,
+            window: Some(100),
+            partition_columns: Vec::new(),
+            volatile_partition: None,
+            definition: String::new(),
+        };
+        Table { schema: Arc::new(schema), settings: Vec::new(), facts }
+    }
+
+    fn pairs(pairs: &[(i64, i64)]) -> RecordBatch {
+        let of = |values: Vec<i64>| -> ArrayRef { Arc::new(Int64Array::from(values)) };
+        let (a, b) = pairs.iter().copied().unzip();
+        RecordBatch::try_from_iter([("a", of(a)), ("b", of(b))]).unwrap()
+    }
+
+    #[test]
+    fn rows_are_told_from_others_whose_columns_amount_to_the_same() {
+        let table = table(&[("a", "Int64"), ("b", "Int64")]);
+        let of = |rows: &[(i64, i64)]| sum(&table, &pairs(rows), None).unwrap().sum;
+        assert_eq!(of(&[(1, 2), (3, 4)]), of(&[(3, 4), (1, 2)]), "a part may sort its rows");
+        assert_ne!(of(&[(1, 2), (4, 3)]), of(&[(2, 1), (3, 4)]), "each column adds up to 5");
+        assert_ne!(of(&[(1, 2), (3, 4)]), of(&[(1, 4), (3, 2)]), "each column has the same values");
+        assert_ne!(of(&[(1, 12), (3, 4)]), of(&[(11, 2), (3, 4)]));
+    }
+
+    #[test]
+    fn a_token_comes_first_and_tells_rows_that_are_alike() {
+        let columns: Vec<(String, &str)> =
+            (0..99).map(|at| (format!("c{at}"), "Int64")).chain([("t".into(), "String")]).collect();
+        let named: Vec<(&str, &str)> = columns.iter().map(|(name, ty)| (&**name, *ty)).collect();
+        let of = |token: &str| {
+            let numbers = (0..99).map(|at| -> (String, ArrayRef) {
+                (format!("c{at}"), Arc::new(Int64Array::from(vec![7, 7, 7])))
+            });
+            let tokens: ArrayRef = Arc::new(StringArray::from(vec![token; 3]));
+            RecordBatch::try_from_iter(numbers.chain([("t".to_owned(), tokens)])).unwrap()
+        };
+        let table = table(&named);
+        assert_eq!(sum(&table, &of("x"), None), None, "nothing tells them from others");
+        let [x, y] = ["x", "y"].map(|token| sum(&table, &of(token), Some("t")).unwrap());
+        assert_eq!((x.columns.len(), &*x.columns[0]), (MAX_COLUMNS, "t"));
+        assert_ne!(x.sum, y.sum);
+        let expression = "toInt128(xxHash64(concat(assumeNotNull(toString(?)), ',', ";
+        assert!(x.expression.starts_with(expression), "{}", x.expression);
     }
 }

@@ -62,7 +62,7 @@ impl Sink {
         let evidence = match attempt.has_rows {
             true => Evidence::Rows,
             false => {
-                self.look_for(table, &body.batch, attempt.before, attempt.server, waiter).await
+                self.look_for(table, &body.sought, attempt.before, attempt.server, waiter).await
             }
         };
         attempt.has_rows = evidence == Evidence::Rows;

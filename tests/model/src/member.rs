@@ -253,6 +253,7 @@ impl Setup {
             print: world.clickhouse.altered.into(),
             mark: world.clickhouse.window,
             home: Some(home),
+            column: 0,
         }
     }
 

@@ -1,0 +1,175 @@
+//! The column that rows carry the token of their INSERT in, and what its absence proves.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+
+use crate::plans::{Planned, column_print};
+
+/// Where rows that a plan names carry their token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried<'a> {
+    /// In no column.
+    Not,
+    /// Perhaps in this one: the host that planned them does not say.
+    Perhaps(&'a str),
+    /// In this one.
+    In(&'a str),
+    /// In one that METADATA_COLUMNS does not name any more. A body without it is not the one that was sent.
+    Elsewhere,
+}
+
+/// Rows that are looked for in the table.
+#[derive(Debug)]
+pub struct Sought {
+    /// The rows, without a column that the table need not have as they have it.
+    pub rows: RecordBatch,
+    /// The column of theirs that holds the token of their INSERT.
+    pub token_column: Option<String>,
+}
+
+impl<'a> Carried<'a> {
+    /// Where the rows of a range carry their token. `named` is the column that METADATA_COLUMNS names for it.
+    pub fn of(planned: &Planned, named: Option<&'a str>) -> Self {
+        match (planned.column, named) {
+            (0, Some(named)) if planned.home.is_none() => Self::Perhaps(named),
+            (0, _) => Self::Not,
+            (print, Some(named)) if print == column_print(Some(named)) => Self::In(named),
+            _ => Self::Elsewhere,
+        }
+    }
+
+    /// The column that is worth a search for the token.
+    pub fn searched(self) -> Option<&'a str> {
+        match self {
+            Self::In(column) | Self::Perhaps(column) => Some(column),
+            Self::Not | Self::Elsewhere => None,
+        }
+    }
+
+    /// Whether rows that a search for the token does not find are not there.
+    pub fn is_known(self) -> bool {
+        matches!(self, Self::In(_))
+    }
+
+    /// The rows as they are sent under the token. The column that METADATA_COLUMNS names is left out of rows that
+    /// do not carry it: what the plan says of them stays true.
+    ///
+    /// # Errors
+    /// Arrow cannot write them.
+    pub fn put(
+        self,
+        rows: &RecordBatch,
+        named: Option<&str>,
+        token: &str,
+    ) -> Result<RecordBatch, String> {
+        let Some(named) = named else { return Ok(rows.clone()) };
+        if self.searched() != Some(named) {
+            return without(rows, named);
+        }
+        let tokens = std::iter::repeat_n(token, rows.num_rows());
+        let tokens: ArrayRef = Arc::new(StringArray::from_iter_values(tokens));
+        replaced(rows, named, Some(&tokens))
+    }
+
+    /// What is looked for of rows that were sent so.
+    ///
+    /// # Errors
+    /// Arrow cannot project them.
+    pub fn sought(self, sent: &RecordBatch) -> Result<Sought, String> {
+        Ok(match self {
+            Self::Perhaps(column) => Sought { rows: without(sent, column)?, token_column: None },
+            Self::In(column) => Sought { rows: sent.clone(), token_column: Some(column.into()) },
+            Self::Not | Self::Elsewhere => Sought { rows: sent.clone(), token_column: None },
+        })
+    }
+}
+
+fn without(rows: &RecordBatch, column: &str) -> Result<RecordBatch, String> {
+    replaced(rows, column, None)
+}
+
+/// The rows with other texts in a column, or without it.
+fn replaced(
+    rows: &RecordBatch,
+    column: &str,
+    texts: Option<&ArrayRef>,
+) -> Result<RecordBatch, String> {
+    let (schema, mut fields, mut columns) = (rows.schema(), Vec::new(), Vec::new());
+    for (field, values) in schema.fields().iter().zip(rows.columns()) {
+        if field.name() != column {
+            fields.push(Arc::clone(field));
+            columns.push(Arc::clone(values));
+        } else if let Some(texts) = texts {
+            fields.push(Arc::new(Field::new(column, DataType::Utf8, field.is_nullable())));
+            columns.push(Arc::clone(texts));
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::UInt64Array;
+
+    use super::*;
+    use crate::plans::Home;
+
+    fn planned(column: Option<&str>, is_of_format_before: bool) -> Planned {
+        let home = (!is_of_format_before).then_some(Home { server: 1, table: 2, started: 3 });
+        Planned { end: 9, nonce: 1, print: 2, mark: 3, home, column: column_print(column) }
+    }
+
+    fn rows() -> RecordBatch {
+        let ids: ArrayRef = Arc::new(UInt64Array::from(vec![1, 2]));
+        let empty: ArrayRef = Arc::new(StringArray::from(vec!["", ""]));
+        RecordBatch::try_from_iter([("id", ids), ("token", empty)]).unwrap()
+    }
+
+    #[test]
+    fn a_range_says_where_its_rows_carry_their_token() {
+        let of = |column, named| Carried::of(&planned(column, false), named);
+        assert_eq!(of(Some("token"), Some("token")), Carried::In("token"));
+        assert_eq!(of(None, Some("token")), Carried::Not, "it was named since");
+        assert_eq!(of(Some("token"), None), Carried::Elsewhere);
+        assert_eq!(of(Some("token"), Some("other")), Carried::Elsewhere);
+        let before = planned(None, true);
+        assert_eq!(Carried::of(&before, Some("token")), Carried::Perhaps("token"));
+        assert_eq!(Carried::of(&before, None), Carried::Not);
+        let known = |carried: Carried<'_>| (carried.searched().is_some(), carried.is_known());
+        assert_eq!(known(Carried::In("t")), (true, true));
+        assert_eq!(known(Carried::Perhaps("t")), (true, false));
+        assert_eq!(
+            (known(Carried::Not), known(Carried::Elsewhere)),
+            ((false, false), (false, false))
+        );
+    }
+
+    #[test]
+    fn rows_carry_the_token_where_the_plan_says_so_and_nowhere_else() {
+        let names = |rows: &RecordBatch| -> Vec<String> {
+            rows.schema().fields().iter().map(|field| field.name().clone()).collect()
+        };
+        for carried in [Carried::In("token"), Carried::Perhaps("token")] {
+            let sent = carried.put(&rows(), Some("token"), "t1").unwrap();
+            let tokens: ArrayRef = Arc::new(StringArray::from(vec!["t1", "t1"]));
+            assert_eq!(sent.column_by_name("token"), Some(&tokens), "{carried:?}");
+            let sought = carried.sought(&sent).unwrap();
+            let is_in = carried.is_known();
+            assert_eq!(
+                (sought.token_column.is_some(), sought.rows.num_columns() == 2),
+                (is_in, is_in)
+            );
+        }
+        for carried in [Carried::Not, Carried::Elsewhere] {
+            assert_eq!(names(&carried.put(&rows(), Some("token"), "t1").unwrap()), ["id"]);
+            assert_eq!(carried.put(&rows(), None, "t1").unwrap(), rows());
+        }
+        let tokens_alone = rows().project(&[1]).unwrap();
+        let none = Carried::Not.put(&tokens_alone, Some("token"), "t1").unwrap();
+        assert_eq!((none.num_rows(), none.num_columns()), (2, 0));
+    }
+}

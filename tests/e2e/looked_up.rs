@@ -1,0 +1,251 @@
+//! DELIVERY=exactly_once: what a look at the table proves of rows that may have landed, and what it does not.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use sluicegate_tests::Job;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::exactly_once::{
+    OURS, fault, insert_beside, job, job_by_day, job_with_tokens, kill_before_the_answer, merge,
+    record, rows,
+};
+
+const WITH_TOKENS: &str = "CREATE TABLE t (id UInt64, name String, token LowCardinality(String)) \
+                           ENGINE = MergeTree ORDER BY id";
+
+/// A host that is killed while it sends its rows, of which none lands.
+async fn kill_before_the_rows(job: &Job) -> anyhow::Result<()> {
+    fault(job, json!({"match": "`t`", "times": null, "kind": "reset_during"})).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting"]).await?;
+    host.kill().await?;
+    job.stack.clear_faults().await
+}
+
+#[tokio::test]
+async fn a_column_for_tokens_that_is_named_later_proves_nothing_of_rows_without_it()
+-> anyhow::Result<()> {
+    let mut job = job(WITH_TOKENS).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    insert_beside(&job, 510).await?;
+    merge(&job).await?;
+    job = job.with("METADATA_COLUMNS", "token=token");
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "records[0] at the offsets 0..500"]).await?;
+    host.kill().await?;
+    assert_eq!(job.query("SELECT count() FROM t WHERE id < 500").await?, "500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_for_tokens_that_is_named_later_is_left_out_of_what_was_sent_without_it()
+-> anyhow::Result<()> {
+    let table = WITH_TOKENS.replace("token LowCardinality(String)", "token String DEFAULT 'none'");
+    let mut job = job(&table).await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_rows(&job).await?;
+    job.produce((500..600).map(record)).await?;
+    job = job.with("METADATA_COLUMNS", "token=token");
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "600\t600");
+    let tokens = "SELECT countIf(token = 'none' AND id < 500), countIf(length(token) = 32) FROM t";
+    assert_eq!(job.query(tokens).await?, "500\t100");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_for_tokens_that_is_not_named_any_more_is_asked_for_by_name() -> anyhow::Result<()>
+{
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    merge(&job).await?;
+    let named = job.environment.remove("METADATA_COLUMNS").unwrap_or_default();
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "METADATA_COLUMNS does not name any more"]).await?;
+    host.kill().await?;
+    job = job.with("METADATA_COLUMNS", &named);
+    job.run_to_the_end().await?;
+    assert_eq!(job.query(OURS).await?, "500\t500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn parts_tell_rows_whose_column_for_tokens_is_not_named_any_more() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    job.environment.remove("METADATA_COLUMNS");
+    job.produce((500..600).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["looked at the parts", "Rows"]).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(rows(&job).await?, "600\t600");
+    Ok(())
+}
+
+/// Some records have a field that the table has no column for until a host was killed.
+async fn column_is_added(landed: bool) -> anyhow::Result<String> {
+    let mut job = job("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    let further = |id: u64| if id.is_multiple_of(16) { ",\"a\":[7]" } else { "" };
+    job.produce((0..64).map(|id| format!("{{\"id\":{id}{}}}", further(id)))).await?;
+    match landed {
+        true => kill_before_the_answer(&job).await?,
+        false => kill_before_the_rows(&job).await?,
+    }
+    job.query("ALTER TABLE t ADD COLUMN a Array(Int8) DEFAULT [1, 2]").await?;
+    job.run_to_the_end().await?;
+    job.query("SELECT count(), uniqExact(id), countIf(a = [7]), countIf(a = [1, 2]) FROM t").await
+}
+
+#[tokio::test]
+async fn rows_of_a_range_that_no_insert_takes_together_any_more_get_the_default()
+-> anyhow::Result<()> {
+    assert_eq!(column_is_added(false).await?, "64\t64\t4\t60");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_range_that_landed_before_a_column_came_does_not_land_again() -> anyhow::Result<()> {
+    assert_eq!(column_is_added(true).await?, "64\t64\t0\t64");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_of_another_insert_with_the_same_sums_are_not_taken_for_those_of_a_range()
+-> anyhow::Result<()> {
+    let mut job =
+        job("CREATE TABLE t (id UInt64, of UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.produce((0..100).map(|id| format!(r#"{{"id":{id},"of":{id}}}"#))).await?;
+    kill_before_the_rows(&job).await?;
+    // As many rows, and each column adds up to the same.
+    job.query("INSERT INTO t SELECT number, 99 - number FROM numbers(100)").await?;
+    job.query("ALTER TABLE t ADD CONSTRAINT c CHECK id != 50 OR of != 50").await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "cannot be told", "records[0] at the offsets 0..100"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    host.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_a_setting_of_the_profile_hides_are_found() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    insert_beside(&job, 510).await?;
+    merge(&job).await?;
+    job = job.with("CLICKHOUSE_SETTINGS", "additional_table_filters={'default.t':'id >= 1000'}");
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count() FROM t WHERE id < 1000").await?, "500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_were_deleted_had_landed() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    insert_beside(&job, 510).await?;
+    merge(&job).await?;
+    job.query("DELETE FROM t WHERE id < 1000").await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count() FROM t WHERE id < 1000").await?, "0");
+    Ok(())
+}
+
+/// What stands between a host and ClickHouse.
+struct Between {
+    url: String,
+    /// The server that is behind it.
+    to: Arc<Mutex<String>>,
+    task: JoinHandle<()>,
+}
+
+impl Between {
+    /// Each request goes on as `edit` has it.
+    async fn new(to: &str, edit: fn(String) -> String) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let to = Arc::new(Mutex::new(to.trim_start_matches("http://").to_owned()));
+        let now = Arc::clone(&to);
+        let task = tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                let to = now.lock().unwrap().clone();
+                tokio::spawn(async move {
+                    let Ok(to) = TcpStream::connect(to).await else { return };
+                    let _ended = pass(from, to, edit).await;
+                });
+            }
+        });
+        Ok(Self { url, to, task })
+    }
+}
+
+async fn pass(from: TcpStream, to: TcpStream, edit: fn(String) -> String) -> std::io::Result<()> {
+    let ((mut from, mut back), (mut answers, mut to)) = (from.into_split(), to.into_split());
+    let answering = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut bytes).await?;
+        let Some(request) = bytes.get(..read).filter(|request| !request.is_empty()) else { break };
+        // The body of an INSERT is no text, and needs no edit.
+        match std::str::from_utf8(request) {
+            Ok(text) => to.write_all(edit(text.to_owned()).as_bytes()).await?,
+            Err(_) => to.write_all(request).await?,
+        }
+    }
+    answering.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_search_that_finds_no_row_proves_nothing_where_rows_are_hidden() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    insert_beside(&job, 510).await?;
+    merge(&job).await?;
+    // Hides what a row policy would hide, which the engine of the tests does not have.
+    let between = Between::new(job.stack.clickhouse_url(), |request| {
+        let policy = "additional_table_filters=%7B%27default.t%27%3A%27id%3E%3D1000%27%7D";
+        request.replace("additional_table_filters=%7B%7D", policy)
+    });
+    let between = between.await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
+    let mut host = job.start()?;
+    host.wait_for(&["looked for its rows", r#""landed":0"#]).await?;
+    host.wait_for(&["WARN", "does not see every row", "row policies"]).await?;
+    host.wait_for(&["paused", "cannot be told", "DELIVERY_ANSWERS="]).await?;
+    host.kill().await?;
+    between.task.abort();
+    assert_eq!(job.query("SELECT count() FROM t WHERE id < 1000").await?, "500");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_may_go_into_other_partitions_wait_for_the_server_that_has_them()
+-> anyhow::Result<()> {
+    let mut job = job_by_day(false).await?;
+    let other = Job::new(
+        "CREATE TABLE t (id UInt64, day Date, token LowCardinality(String)) \
+         ENGINE = MergeTree PARTITION BY day ORDER BY id",
+    );
+    let other = other.await?.exactly_once(10_000).await?;
+    let between = Between::new(other.stack.clickhouse_url(), |request| request).await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "planned for another server"]).await?;
+    let here = job.stack.clickhouse_url().trim_start_matches("http://").to_owned();
+    *between.to.lock().unwrap() = here;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    between.task.abort();
+    assert_eq!((rows(&job).await?, rows(&other).await?), ("500\t500".into(), "0\t0".into()));
+    Ok(())
+}
