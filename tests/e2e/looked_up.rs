@@ -140,8 +140,15 @@ async fn rows_that_a_setting_of_the_profile_hides_are_found() -> anyhow::Result<
     kill_before_the_answer(&job).await?;
     insert_beside(&job, 510).await?;
     merge(&job).await?;
-    job = job.with("CLICKHOUSE_SETTINGS", "additional_table_filters={'default.t':'id >= 1000'}");
+    // Parameters that come first stand for the user's profile.
+    let between = Between::new(job.stack.clickhouse_url(), |request| {
+        let profile = "POST /?additional_table_filters=%7B%27default.t%27%3A%27id%3E%3D1000%27%7D&";
+        request.replace("POST /?", profile)
+    });
+    let between = between.await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
     job.run_to_the_end().await?;
+    between.task.abort();
     assert_eq!(job.query("SELECT count() FROM t WHERE id < 1000").await?, "500");
     Ok(())
 }

@@ -557,8 +557,9 @@ mod tests {
 
     #[test]
     fn a_planned_range_without_records_is_passed_over() {
-        let planned =
-            [5, 10].map(|end| Planned { end, nonce: 1, print: 2, mark: 3, home: None }).to_vec();
+        let planned = [5, 10]
+            .map(|end| Planned { end, nonce: 1, print: 2, mark: 3, home: None, column: 0 })
+            .to_vec();
         let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
         assert_eq!(take(&mut planner, 7, 8).first, 5);
         assert_eq!(due(&mut planner, true), Some((5, vec![10])));

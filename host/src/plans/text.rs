@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_column_for_tokens_is_told_from_none_and_from_another() {
-        let of = |name| column_print(Some(name));
+        let of = |name: &str| column_print(Some(name));
         assert_eq!(column_print(None), 0);
         assert_ne!(of("token"), of("tokens"));
         assert!((0..100_000).all(|at| of(&at.to_string()) != 0));

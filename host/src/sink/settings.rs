@@ -35,6 +35,8 @@ const SAFE: &[(&str, &str)] = &[
     ("transfer_overflow_mode", "throw"),
     ("limit", "0"),
     ("offset", "0"),
+    ("additional_table_filters", "{}"),
+    ("additional_result_filter", ""),
     ("input_format_allow_errors_num", "0"),
     ("input_format_allow_errors_ratio", "0"),
     ("materialized_views_ignore_errors", "0"),
