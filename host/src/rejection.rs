@@ -34,6 +34,8 @@ pub enum Reason {
     BadUuid,
     /// A number that does not fit the column's precision or scale.
     BadDecimal,
+    /// Arrays of one Nested structure that have different lengths.
+    UnequalLengths,
     /// A field that fills no column, where UNKNOWN_FIELDS rejects such.
     UnknownField,
     /// A required column is absent from the record.
@@ -52,7 +54,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedJson,
         Self::InvalidUtf8,
         Self::DuplicateKey,
@@ -64,6 +66,7 @@ impl Reason {
         Self::BadDatetime,
         Self::BadUuid,
         Self::BadDecimal,
+        Self::UnequalLengths,
         Self::UnknownField,
         Self::MissingColumn,
         Self::NullNotAllowed,
@@ -87,6 +90,7 @@ impl Reason {
             Self::BadDatetime => "bad_datetime",
             Self::BadUuid => "bad_uuid",
             Self::BadDecimal => "bad_decimal",
+            Self::UnequalLengths => "unequal_lengths",
             Self::UnknownField => "unknown_field",
             Self::MissingColumn => "missing_column",
             Self::NullNotAllowed => "null_not_allowed",

@@ -21,9 +21,9 @@ pub struct Rows {
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
-    /// Columns that a record did not hold at all, of those where that is not the same as a null, as
-    /// column and record, sorted by record.
-    pub absent: Vec<(usize, Origin)>,
+    /// Columns that a row's payload did not hold at all, of those where that is not the same as a null, as
+    /// column and row.
+    pub absent: Vec<(usize, usize)>,
     /// The records that gave no row.
     pub rejections: Vec<Rejection>,
     /// The records that hooks left nothing of; some of them may be refused as well.

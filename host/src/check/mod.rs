@@ -1,6 +1,7 @@
 //! Check: the rules on absent and null fields, over columns of whoever made them; and those on
 //! values, over columns that hooks wrote.
 
+mod nested;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -64,8 +65,9 @@ pub fn check(
             let plugin = written.get(&at);
             let may_be_absent = !plan.is_required && plugin.is_none();
             let mut left = 0;
-            for origin in null_origins(&nulls, &origins) {
-                let is_absent = absent.binary_search(&(at, origin)).is_ok();
+            for row in (!nulls.inner()).set_indices() {
+                let Some(origin) = origins.get(row).copied() else { continue };
+                let is_absent = absent.binary_search(&(at, row)).is_ok();
                 if is_absent && may_be_absent {
                     left += 1;
                     continue;
@@ -87,6 +89,17 @@ pub fn check(
         }
         *column = filled(column, &nulls, &plan.when_null, plan);
     }
+    for structure in &plan.nested {
+        let is_absent = |at: usize, row: usize| {
+            !written.contains_key(&at) && absent.binary_search(&(at, row)).is_ok()
+        };
+        for (row, fault) in nested::settle(plan, &mut columns, structure, is_absent) {
+            let Some(origin) = origins.get(row).copied() else { continue };
+            let plugin = structure.iter().find_map(|at| written.get(at).cloned());
+            let stage = Stage::Check(plugin);
+            refused.entry(origin).or_insert(Rejection { origin, stage, fault });
+        }
+    }
     let gone: HashSet<Origin> = dropped.iter().copied().collect();
     for violation in violations.into_iter().filter(|violation| !gone.contains(&violation.origin)) {
         refused.entry(violation.origin).or_insert(violation);
@@ -101,11 +114,6 @@ pub fn check(
     rejections.sort_by_key(|rejection| rejection.origin);
     dropped.retain(|origin| rejections.binary_search_by_key(origin, |r| r.origin).is_err());
     Checked { batch, origins, rejections, dropped, defaulted, noticed }
-}
-
-fn null_origins(nulls: &NullBuffer, origins: &[Origin]) -> Vec<Origin> {
-    let is_null = !nulls.inner();
-    is_null.set_indices().filter_map(|row| origins.get(row).copied()).collect()
 }
 
 /// Takes out every row of the refused records.
@@ -133,6 +141,16 @@ fn withdraw(
     Ok((filter_record_batch(&batch, &keep)?, kept))
 }
 
+/// Puts what is empty in a column's type in the place of the rows that are `true`.
+fn emptied(column: &ArrayRef, rows: &BooleanArray, plan: &ColumnPlan) -> ArrayRef {
+    let filled = empty(column)
+        .and_then(|one| arrow_select::zip::zip(rows, &arrow_array::Scalar::new(one), column));
+    match filled {
+        Ok(filled) => filled,
+        Err(error) => unreachable!("column `{}`: {error}", plan.name),
+    }
+}
+
 /// As [`fill`], of a column of the plan.
 fn filled(
     column: &ArrayRef,
@@ -154,7 +172,7 @@ fn fill(
     when_null: &WhenNull,
 ) -> Result<ArrayRef, ArrowError> {
     let fill = match when_null {
-        WhenNull::Epoch => epoch(column)?,
+        WhenNull::Epoch => empty(column)?,
         WhenNull::Label(label) => text(column, label)?,
         WhenNull::Keep | WhenNull::ServerDefault | WhenNull::Reject => {
             return Ok(Arc::clone(column));
@@ -164,8 +182,8 @@ fn fill(
     arrow_select::zip::zip(&is_valid, column, &arrow_array::Scalar::new(fill))
 }
 
-/// 1970-01-01 00:00:00 in the column's own type: a zero.
-fn epoch(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+/// A zero in the column's own type, such as 1970-01-01 00:00:00 or an array without elements.
+fn empty(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let zero = new_null_array(column.data_type(), 1).to_data().into_builder().nulls(None);
     Ok(arrow_array::make_array(zero.build()?))
 }
@@ -394,6 +412,97 @@ mod tests {
         let (plan, mut absent) = rows(ty, "", &rules, column);
         absent.absent = vec![(0, 2)];
         assert_eq!(check_read(&plan, absent).origins, [0]);
+    }
+
+    #[test]
+    fn a_null_of_one_row_is_no_absent_field_of_another_row_of_its_record() {
+        let labels: ArrayRef = Arc::new(StringArray::from(vec!["x", "y"]));
+        let keys = arrow_array::Int32Array::from(vec![None, None, None]);
+        let column: ArrayRef =
+            Arc::new(arrow_array::DictionaryArray::try_new(keys, labels).unwrap());
+        let ty = "Enum8('x' = 1, 'y' = 2)";
+        let (plan, mut rows) = rows(ty, "", &Rules::default(), column);
+        rows.origins = vec![4, 4, 5];
+        rows.absent = vec![(0, 0), (0, 2)];
+        let checked = check_read(&plan, rows);
+        assert_eq!((checked.rejections.len(), checked.origins), (1, vec![5]));
+        let rejection = &checked.rejections[0];
+        assert_eq!((rejection.origin, rejection.fault.reason), (4, Reason::NullNotAllowed));
+    }
+
+    /// The lengths of each array row by row; `None` is a null.
+    type Lengths = Vec<Vec<Option<usize>>>;
+
+    /// The lengths of two arrays of one structure row by row, and what is absent; `None` is a null.
+    fn siblings(
+        lengths: [&[Option<usize>]; 2],
+        default: &str,
+        absent: &[(usize, usize)],
+    ) -> (Vec<(Origin, String)>, Lengths) {
+        let row = |name: &str, default: &str| ColumnRow {
+            name: name.into(),
+            ty: "Array(Int8)".into(),
+            default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+            default_expression: default.into(),
+        };
+        let columns = [row("n.a", ""), row("n.b", default)];
+        let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
+        let plan = TablePlan::new(&schema, &Rules::default()).unwrap();
+        let list = |lengths: &&[Option<usize>]| -> ArrayRef {
+            let one = |length: &Option<usize>| length.map(|length| vec![Some(1); length]);
+            let lists = lengths.iter().map(one);
+            Arc::new(arrow_array::ListArray::from_iter_primitive::<
+                arrow_array::types::Int8Type,
+                _,
+                _,
+            >(lists))
+        };
+        let arrays: Vec<ArrayRef> = lengths.iter().map(list).collect();
+        let cast = |(array, field): (&ArrayRef, &arrow_schema::FieldRef)| {
+            let data = array.to_data().into_builder().data_type(field.data_type().clone());
+            arrow_array::make_array(data.build().unwrap())
+        };
+        let arrays = arrays.iter().zip(plan.arrow.fields()).map(cast).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&plan.arrow), arrays).unwrap();
+        let (origins, absent) = ((0..).take(batch.num_rows()).collect(), absent.to_vec());
+        let (written, noticed) = (Arc::default(), Noticed::default());
+        let (rejections, dropped) = (vec![], vec![]);
+        let rows = Rows { batch, origins, absent, rejections, dropped, written, noticed };
+        let checked = check_read(&plan, rows);
+        let told = |rejection: &Rejection| (rejection.origin, rejection.fault.to_string());
+        let lengths = |column: &ArrayRef| {
+            let lists = column.as_list::<i32>().iter();
+            lists.map(|list| list.map(|list| list.len())).collect()
+        };
+        let columns = checked.batch.columns().iter().map(lengths).collect();
+        (checked.rejections.iter().map(told).collect(), columns)
+    }
+
+    #[test]
+    fn arrays_of_one_structure_have_equal_lengths_or_reject_the_record() {
+        let (rejections, lengths) =
+            siblings([&[Some(2), Some(2), None], &[Some(2), Some(3), Some(1)]], "", &[]);
+        let text = |length, other: usize| {
+            format!("column `n.b`: expected as many elements as `n.a` has, {other}, got {length}")
+        };
+        assert_eq!(rejections, [(1, text(3, 2)), (2, text(1, 0))]);
+        assert_eq!(lengths, [[Some(2)], [Some(2)]]);
+    }
+
+    #[test]
+    fn what_is_absent_beside_elements_is_left_to_the_server_and_is_empty_otherwise() {
+        let a = [Some(2), Some(0), None, None, None, None];
+        let b = [None, None, None, None, Some(0), Some(3)];
+        let absent = [(1, 0), (1, 1), (0, 2), (1, 2), (1, 3), (0, 4), (0, 5)];
+        let (rejections, lengths) = siblings([&a, &b], "", &absent);
+        assert_eq!(rejections, []);
+        let (none, empty) = (None, Some(0));
+        assert_eq!(lengths[0], [Some(2), empty, empty, empty, empty, none]);
+        assert_eq!(lengths[1], [none, empty, empty, empty, empty, Some(3)]);
+        // A DEFAULT is the server's to compute.
+        let (rejections, lengths) = siblings([&a, &b], "arrayMap(x -> 7, `n.a`)", &absent);
+        assert_eq!(rejections, []);
+        assert_eq!(lengths[1], [none, none, none, none, empty, Some(3)]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::{Noticed, Rows};
 use crate::schema::plan::{TablePlan, WhenAbsent};
+use crate::schema::source::OnInvalid;
 use columns::Column;
 use fault::fault;
 pub use fault::kind_of;
@@ -80,7 +81,8 @@ fn decode_by<'a>(
         let (row, replaced) = (origins.len(), noticed.replaced.len());
         match read(plan, &mut columns, row, payload, (&mut order, &mut noticed)) {
             Ok(()) => {
-                complete(plan, &mut columns, row, origin, &mut absent);
+                let replaced = noticed.replaced.get(replaced..).unwrap_or_default();
+                complete(plan, &mut columns, row, replaced, &mut absent);
                 origins.push(origin);
             }
             Err(fault) => {
@@ -157,20 +159,27 @@ fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
     })
 }
 
-/// Puts a null in every column that the record did not fill.
+/// Puts a null in every column that the record did not fill. `replaced` are those of which the value was
+/// replaced.
 fn complete(
     plan: &TablePlan,
     columns: &mut [Column],
     row: usize,
-    origin: Origin,
-    absent: &mut Vec<(usize, Origin)>,
+    replaced: &[usize],
+    absent: &mut Vec<(usize, usize)>,
 ) {
+    let is_left = |at: &usize| {
+        plan.columns.get(*at).is_some_and(|column| {
+            column.on_invalid == OnInvalid::Default && column.when_absent == WhenAbsent::LeftOut
+        })
+    };
+    absent.extend(replaced.iter().copied().filter(is_left).map(|at| (at, row)));
     for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
         if column.len() == row {
             column.put_null();
             let is_told = plan.is_required || plan.when_absent != WhenAbsent::AsNull;
             if is_told && plan.source.is_field() {
-                absent.push((at, origin));
+                absent.push((at, row));
             }
         }
     }

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod json_schema;
 pub mod literal;
 pub mod names;
+pub mod nested;
 mod pattern;
 pub mod plan;
 pub mod quoted;

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use super::arrow::field;
 use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal};
 use super::names::Names;
+use super::nested::structures;
 pub use super::rules::{PlanError, Rules, TimestampUnit};
 use super::source::{OnInvalid, Source, UnknownFields};
 use super::table::{Column, TableSchema};
@@ -107,6 +108,8 @@ pub struct TablePlan {
     pub names: Names,
     /// What becomes of those that fill none.
     pub unknown: Unknown,
+    /// The columns that are of one Nested structure, by their places, for each that has several.
+    pub nested: Vec<Vec<usize>>,
     fingerprint: String,
     ignores_case: bool,
     /// How fields beside the columns are read.
@@ -154,7 +157,8 @@ impl TablePlan {
             }
         }
         let arrow = Arc::new(Schema::new(fields));
-        Self { columns, arrow, names, unknown, fingerprint, ignores_case, values }
+        let nested = structures(columns.iter().map(|column| (&*column.name, &column.ty.kind)));
+        Self { columns, arrow, names, unknown, nested, fingerprint, ignores_case, values }
     }
 
     /// A field of records that is no column of the table, to be decoded to a ClickHouse type.
@@ -258,6 +262,8 @@ impl ColumnPlan {
         let is_wide = is_in(&rules.datetime);
         let when_null = when_null(column, rules);
         let when_absent = match when_absent(column, &when_null) {
+            // As many elements as the others of its structure have.
+            _ if schema.has_sibling(column) => WhenAbsent::LeftOut,
             // An INSERT names at least one column.
             WhenAbsent::LeftOut if schema.columns.len() == 1 => WhenAbsent::AsNull,
             when_absent => when_absent,
@@ -434,6 +440,9 @@ mod tests {
             ("f", "Tuple(j JSON)", "", WhenAbsent::LeftOut),
             ("g", "Enum8('x' = 1)", "'x'", WhenAbsent::AsNull),
             ("h", "Int8", "", WhenAbsent::AsNull),
+            ("n.a", "Array(Int8)", "", WhenAbsent::LeftOut),
+            ("n.b", "Array(Int8)", "", WhenAbsent::LeftOut),
+            ("m.a", "Array(Int8)", "", WhenAbsent::AsNull),
         ];
         let columns: Vec<_> = table.iter().map(|(name, ty, d, _)| (*name, *ty, *d)).collect();
         let several = plan(&columns, &Rules::default()).unwrap();

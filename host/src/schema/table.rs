@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
+use super::nested::structure;
 use super::types::{self, Kind, Type, TypeError};
 
 /// A row of `system.columns`.
@@ -56,6 +57,12 @@ pub struct LeftOut {
     pub type_text: String,
     /// Why.
     pub why: String,
+}
+
+impl Column {
+    fn structure(&self) -> Option<&str> {
+        structure(&self.name, &self.ty.kind)
+    }
 }
 
 /// Everything that keeps a table from being filled, at once.
@@ -131,6 +138,14 @@ impl TableSchema {
     /// Whether a column, or anything within one, is of such a kind.
     pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
         self.columns.iter().any(|column| column.ty.holds(is_wanted))
+    }
+
+    /// Whether the column is an array of a Nested structure of which the table has another to fill.
+    pub fn has_sibling(&self, column: &Column) -> bool {
+        let is_other = |other: &Column| other.name != column.name;
+        let structure = column.structure();
+        let is_sibling = |other: &Column| is_other(other) && other.structure() == structure;
+        structure.is_some() && self.columns.iter().any(is_sibling)
     }
 
     /// Why no record fills a column of the table; `None` where one does, or there is no such column.

@@ -75,15 +75,17 @@ pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origi
 }
 
 /// The columns that some of the rows leave to the server, by their place: a null there would be refused, or
-/// stored as a zero. `check` leaves it only where the record had no such field.
+/// stored as a zero, or as an array without the elements that its siblings have. `check` leaves it only where
+/// the record had no such field.
 fn lacking(table: &Table, rows: &RecordBatch) -> Vec<usize> {
     let fields = rows.schema();
     let columns = fields.fields().iter().zip(rows.columns()).enumerate();
     let is_lacking = |(at, (field, column)): &(usize, (&FieldRef, &ArrayRef))| {
-        let takes_no_null =
-            |column: &Column| when_null(column, &Rules::default()) == WhenNull::Reject;
-        column.logical_null_count() > 0
-            && column_of(table, *at, field.name()).is_some_and(takes_no_null)
+        let is_left = |column: &Column| {
+            when_null(column, &Rules::default()) == WhenNull::Reject
+                || table.schema.has_sibling(column)
+        };
+        column.logical_null_count() > 0 && column_of(table, *at, field.name()).is_some_and(is_left)
     };
     columns.filter(is_lacking).map(|(at, _)| at).collect()
 }

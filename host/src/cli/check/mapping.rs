@@ -83,6 +83,9 @@ fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
             format!("'{label}' (STRING_ENUM_COLUMNS)")
         }
         (WhenNull::Label(label), Some(_)) => format!("'{label}' (its DEFAULT)"),
+        (WhenNull::ServerDefault, _) if plan.when_absent == WhenAbsent::LeftOut => {
+            "as many elements as the others of its structure have".into()
+        }
         (WhenNull::ServerDefault, Some(default)) => format!("DEFAULT {default}"),
         (WhenNull::ServerDefault | WhenNull::Label(_), None) => "the type's zero".into(),
         (WhenNull::Reject, default) => {

@@ -1,6 +1,6 @@
 //! What a plugin gave, call by call, and the rows that come of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
@@ -26,6 +26,21 @@ pub struct Onward {
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
+    /// The row before that each comes from.
+    pub from: Vec<u32>,
+}
+
+impl Onward {
+    /// What is absent of these rows, of what was before.
+    pub fn absent(&self, before: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+        let mut by_row: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (at, row) in before {
+            by_row.entry(row).or_default().push(at);
+        }
+        let of = |from: &u32| by_row.get(&(*from as usize)).into_iter().flatten().copied();
+        let rows = self.from.iter().enumerate();
+        rows.flat_map(|(row, from)| of(from).map(move |at| (at, row))).collect()
+    }
 }
 
 impl Given {
@@ -68,12 +83,13 @@ impl Given {
         let of = |row: &u32| origins.get(*row as usize).copied().unwrap_or(Origin::MAX);
         let origins: Vec<Origin> = rows.values().iter().map(of).collect();
         if is_out.is_empty() {
-            return Ok(Onward { batch, origins });
+            return Ok(Onward { batch, origins, from: rows.values().to_vec() });
         }
         let stays = origins.iter().map(|origin| Some(!is_out.contains(origin))).collect();
         let batch = filter_record_batch(&batch, &stays)?;
-        let origins = origins.into_iter().filter(|origin| !is_out.contains(origin)).collect();
-        Ok(Onward { batch, origins })
+        let rows = origins.into_iter().zip(rows.values().iter().copied());
+        let (origins, from) = rows.filter(|(origin, _)| !is_out.contains(origin)).unzip();
+        Ok(Onward { batch, origins, from })
     }
 }
 
@@ -127,5 +143,6 @@ mod tests {
         let (_, onward) = joined(&[0, 0, 2], &[7, 8, 9], &[8]);
         assert_eq!(onward.batch.columns(), [numbers(&[1, 1]), numbers(&[7, 8])]);
         assert_eq!(onward.origins, [7, 7]);
+        assert_eq!(onward.absent(vec![(5, 0), (3, 2), (9, 0)]), [(5, 0), (9, 0), (5, 1), (9, 1)]);
     }
 }

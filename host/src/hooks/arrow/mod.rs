@@ -181,6 +181,7 @@ fn onward(
         }
     }
     rejections.extend(refused);
+    let absent = if absent.is_empty() { absent } else { onward.absent(absent) };
     let (batch, origins) = (onward.batch, onward.origins);
     Ok(Rows { batch, origins, absent, rejections, dropped, written, noticed })
 }
