@@ -197,7 +197,7 @@ impl Tables {
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
         if !is_advised {
             let column = token_column(&plan).map(|(_, name)| name);
-            if let Some(text) = advice(&self.server, &table.place(), column).await? {
+            if let Some(text) = advice(&self.server, &table.place(), column).await {
                 self.warn_once(text);
             }
         }

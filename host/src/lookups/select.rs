@@ -47,14 +47,18 @@ pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, 
         .with_setting("output_format_json_quote_64bit_integers", "0")
         .with_setting("output_format_json_quote_denormals", "1")
         .with_setting("readonly", "1");
-    let hold = |error: Error| hold_of_select(&error, server);
-    let answer = query.fetch_bytes(FORMAT).map_err(hold)?;
+    let answer = match query.fetch_bytes(FORMAT) {
+        Ok(answer) => answer,
+        Err(error) => return Err(hold_of_select(&error, server).await),
+    };
     let (parts, received) = mpsc::channel(PARTS);
     let builder = Builder::new(lookup);
     let parsing = crate::blocking::run(move || json::rows(Parts::new(received), builder));
     let (passed_on, table) = tokio::join!(pass_on(answer, parts), parsing);
     // First, since an answer that is cut short is at fault, too.
-    passed_on.map_err(hold)?;
+    if let Err(error) = passed_on {
+        return Err(hold_of_select(&error, server).await);
+    }
     table.map_err(|fault| Hold::Paused(format!("the answer: {fault}")))
 }
 

@@ -248,15 +248,15 @@ impl Server {
 pub async fn prove(server: &Server) -> Result<(), Hold> {
     const SETTING: &str = "insert_deduplication_token";
     let token = uuid::Uuid::new_v4().to_string();
-    let asked = async {
-        let query = server.query("SELECT getSetting(?)").bind(SETTING);
-        let mut answer = query.with_setting(SETTING, &token).fetch_bytes("TSV")?;
+    let query = server.query("SELECT getSetting(?)").bind(SETTING).with_setting(SETTING, &token);
+    let fetch = async |query: clickhouse::query::Query| {
+        let mut answer = query.fetch_bytes("TSV")?;
         let told = answer.collect().await?;
         // Some servers of 2025 leave counts of 0 out; that of the rows read is 1.
         let has_counts = answer.summary().and_then(clickhouse::QuerySummary::read_rows) > Some(0);
         Ok((has_counts, told))
     };
-    let (has_counts, told) = super::table::answered(server, asked).await?;
+    let (has_counts, told) = super::table::answered(server, query, fetch).await?;
     let url = server.url();
     if !has_counts {
         return Err(Hold::Paused(format!(

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use clickhouse::query::Query;
+
 use super::client::Server;
 use super::table::{Facts, answered, target_of};
 use super::text::Place;
@@ -148,7 +150,7 @@ async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold
         )
         .bind(&of.database)
         .bind(&of.name);
-    let views: Vec<(String, String, String)> = answered(server, query.fetch_all()).await?;
+    let views: Vec<(String, String, String)> = answered(server, query, Query::fetch_all).await?;
     let view = |(database, name, statement): (String, String, String)| {
         let inner = || {
             let engine = statement.split_once(" ENGINE = ").map_or("", |(_, rest)| rest);
@@ -167,7 +169,7 @@ async fn engine_of(server: &Server, of: &Place) -> Result<Option<String>, Hold> 
         .query("SELECT engine FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
         .bind(&of.name);
-    answered(server, query.fetch_optional()).await
+    answered(server, query, Query::fetch_optional).await
 }
 
 #[cfg(test)]

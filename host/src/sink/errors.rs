@@ -6,10 +6,9 @@
 
 use std::error::Error as StdError;
 
-use hyper::StatusCode;
-
 use super::client::Server;
 use super::codes::{self, Class, Leaves};
+use super::foreign::{by_another, foreign};
 use super::post::Failed;
 use super::text::{
     Place, Said, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
@@ -92,36 +91,6 @@ fn judge_refused(text: &str, into: &Place) -> Judged {
         _ => codes::find(code).map_or(Leaves::Unclear, |code| code.leaves),
     };
     Judged { error, leaves }
-}
-
-/// What the answer of something else than ClickHouse means.
-fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leaves) {
-    let said = format!(
-        "something else than ClickHouse answers at CLICKHOUSE_HOST {url} with status {}: {}",
-        status.as_u16(),
-        loggable(text)
-    );
-    let paused = |look: &str| InsertError::Hold(Hold::Paused(format!("{said}; {look}")));
-    match status.as_u16() {
-        413 => {
-            let text = format!("{said}; raise the size of bodies that the proxy takes");
-            (InsertError::TooLarge(text), Leaves::Nothing)
-        }
-        414 | 431 => (
-            paused("raise the length of request lines and headers that the proxy takes"),
-            Leaves::Nothing,
-        ),
-        408 | 425 | 429 | 499 | 500..=599 => {
-            (InsertError::Hold(Hold::Transient(said)), Leaves::Unclear)
-        }
-        300..=499 => (paused("look at CLICKHOUSE_HOST and the proxy's rules"), Leaves::Nothing),
-        // A page, or a proxy that drops the headers which prove that the rows are written.
-        _ => {
-            let look =
-                "an answer without ClickHouse's headers proves nothing; look at CLICKHOUSE_HOST";
-            (InsertError::Unproved(format!("{said}; {look}")), Leaves::Unclear)
-        }
-    }
 }
 
 /// Classes an error of a query, by which no rows are at stake.
@@ -273,6 +242,7 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
 fn operator(code: u32, text: &str) -> InsertError {
     let look = match code {
         243 => "free space on the server's disk",
+        497 if text.contains("necessary to have the grant") => "grant it to CLICKHOUSE_USER",
         497 => "grant INSERT and SELECT on the table to CLICKHOUSE_USER",
         164 => "the server or the user is read-only; look at CLICKHOUSE_USER's profile",
         _ => login(code).unwrap_or("look at CLICKHOUSE_HOST and the server's version"),
@@ -312,7 +282,11 @@ fn login(code: u32) -> Option<&'static str> {
 
 /// What an error of a SELECT of the operator's means: whatever heals by itself is transient, all
 /// else is the operator's to mend, unknown codes too. It runs with `readonly=1`.
-pub fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold {
+pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold {
+    // Not the SELECT itself: here it would run without its bounds.
+    if let Some(hold) = by_another(server, "SELECT 1", error).await {
+        return hold;
+    }
     if let clickhouse::error::Error::BadResponse(text) = error
         && let Some(code) = code_of(text)
     {
@@ -378,32 +352,6 @@ mod tests {
 
     fn class(text: &str) -> InsertError {
         judge(&Failed::Refused(text.into()), "http://db:8123", &into()).error
-    }
-
-    fn answered(status: u16) -> Judged {
-        let status = StatusCode::from_u16(status).unwrap();
-        let failed = Failed::Foreign { status, text: "<html>no</html>".into() };
-        judge(&failed, "http://db:8123", &into())
-    }
-
-    #[test]
-    fn what_a_proxy_answers_is_told_apart_by_whether_time_heals_it() {
-        for status in [302, 401, 403, 404, 414, 431] {
-            let Judged { error, leaves } = answered(status);
-            assert!(matches!(error, InsertError::Hold(Hold::Paused(_))), "{status}");
-            assert_eq!(leaves, Leaves::Nothing, "{status}");
-        }
-        for status in [408, 429, 500, 502, 503, 504] {
-            let Judged { error, leaves } = answered(status);
-            assert!(matches!(error, InsertError::Hold(Hold::Transient(_))), "{status}");
-            assert_eq!(leaves, Leaves::Unclear, "{status}");
-        }
-        assert!(matches!(answered(413).error, InsertError::TooLarge(_)));
-        for status in [200, 202, 204] {
-            let Judged { error, leaves } = answered(status);
-            assert!(matches!(error, InsertError::Unproved(_)), "{status}");
-            assert_eq!(leaves, Leaves::Unclear, "{status}");
-        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
 //! proof of rows; and a view may throw before the table has its part, or behind it.
 
+use clickhouse::query::Query;
 use clickhouse::sql::Identifier;
 
 use super::Sink;
@@ -132,7 +133,7 @@ impl Sink {
             .bind(before)
             .bind(MAX_PARTS);
         let found: Vec<(String, String, u64, bool, bool)> =
-            table::answered(&self.server, query.fetch_all()).await?;
+            table::answered(&self.server, query, Query::fetch_all).await?;
         let mut parts = Vec::with_capacity(found.len());
         for (by, name, rows, is_inserted, is_active) in found {
             is_of(server, &by)?;
@@ -169,7 +170,8 @@ impl Sink {
             query = query.bind(Identifier(column));
         }
         let query = query.bind(sum.sum.to_string());
-        let (found, by): (u64, String) = table::answered(&self.server, query.fetch_one()).await?;
+        let (found, by): (u64, String) =
+            table::answered(&self.server, query, Query::fetch_one).await?;
         is_of(server, &by)?;
         Ok(found > 0)
     }
@@ -221,6 +223,7 @@ mod tests {
             has_views: false,
             is_queued: false,
             window: Some(100),
+            is_window_of_server: false,
             partition_columns: partition_columns.iter().map(|name| (*name).to_owned()).collect(),
             volatile_partition: None,
             definition: String::new(),

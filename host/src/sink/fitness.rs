@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
+use clickhouse::query::Query;
+
 use super::client::Server;
 use super::planned::index_statements;
 use super::sight::row_policies;
-use super::table::{Facts, answered, targets};
+use super::table::{Facts, answered, hidden_views, targets};
 use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
@@ -34,6 +36,14 @@ pub async fn why_not_exactly_once(
     let place = place.clone();
     let (mut seen, mut open) = (vec![place.clone()], VecDeque::from([place]));
     while let Some(from) = open.pop_front() {
+        let hidden = hidden_views(server, &from).await?;
+        if let Some(view) = hidden.first() {
+            let what = format!(
+                "has a view `{view}` that CLICKHOUSE_USER may not see, so that what it fills cannot be looked at: \
+                 grant SHOW TABLES on the view and on what it fills"
+            );
+            return Ok(Some(told(&what, &from)));
+        }
         for (view, place, facts) in targets(server, &from).await? {
             if seen.contains(&place) || facts.engine == "Null" {
                 continue;
@@ -53,23 +63,21 @@ pub async fn why_not_exactly_once(
 
 /// What would spare an operator questions, or the server a long search, once it has to be found out what
 /// landed: rights to see every row, a column for tokens, of which this is the name, and an index on it.
-/// `None` if there is nothing.
-///
-/// # Errors
-/// What to wait for, as of [`super::read`].
-pub async fn advice(
-    server: &Server,
-    place: &Place,
-    token_column: Option<&str>,
-) -> Result<Option<String>, Hold> {
-    let policies = row_policies(server, place).await?;
+/// `None` if there is nothing. Advice is all that it is: where the server does not tell, that is said, and
+/// nothing waits for it.
+pub async fn advice(server: &Server, place: &Place, token_column: Option<&str>) -> Option<String> {
     let mut advice = Vec::new();
-    if !policies.is_empty() {
-        advice.push(format!(
+    match row_policies(server, place).await {
+        Ok(policies) if policies.is_empty() => {}
+        Ok(policies) => advice.push(format!(
             "has a row policy that holds for CLICKHOUSE_USER (`{}`): where rows are hidden, a search that \
              finds none proves nothing, so that the host pauses and asks. Leave CLICKHOUSE_USER out of it",
             policies.join("`, `")
-        ));
+        )),
+        Err(hold) => advice.push(format!(
+            "may have a row policy that hides rows from CLICKHOUSE_USER: the server does not tell ({})",
+            hold.text()
+        )),
     }
     match token_column {
         None => advice.push(
@@ -78,13 +86,20 @@ pub async fn advice(
              METADATA_COLUMNS=token=token"
                 .to_owned(),
         ),
-        Some(column) if !has_index(server, place, column).await? => advice.push(format!(
-            "has no index on `{column}`, by which tokens are searched: a search reads the whole column. {}",
-            index_statements(place, column)
-        )),
-        Some(_) => {}
+        Some(column) => match has_index(server, place, column).await {
+            Ok(true) => {}
+            Ok(false) => advice.push(format!(
+                "has no index on `{column}`, by which tokens are searched: a search reads the whole column. {}",
+                index_statements(place, column)
+            )),
+            Err(hold) => advice.push(format!(
+                "may have no index on `{column}`, by which tokens are searched: system.data_skipping_indices \
+                 does not tell ({})",
+                hold.text()
+            )),
+        },
     }
-    Ok((!advice.is_empty()).then(|| told(&advice.join(". It "), place)))
+    (!advice.is_empty()).then(|| told(&advice.join(". It "), place))
 }
 
 async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool, Hold> {
@@ -96,7 +111,7 @@ async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool,
         .bind(&place.database)
         .bind(&place.name)
         .bind(column);
-    let indices: u64 = answered(server, query.fetch_one()).await?;
+    let indices: u64 = answered(server, query, Query::fetch_one).await?;
     Ok(indices > 0)
 }
 
@@ -109,7 +124,7 @@ fn why_not(of: &Place, facts: &Facts) -> Option<String> {
     if !engine.ends_with("MergeTree") {
         return Some(told(&format!("is of the engine {engine}, which remembers no tokens"), of));
     }
-    if engine.starts_with("Replicated") || engine.starts_with("Shared") {
+    if facts.is_replicated() {
         let what = format!(
             "is of the engine {engine}, for which it is not proved: use DELIVERY=at_least_once"
         );
@@ -118,9 +133,10 @@ fn why_not(of: &Place, facts: &Facts) -> Option<String> {
     let min = if partition_columns.is_empty() { MIN_WINDOW } else { MIN_WINDOW_PARTITIONED };
     if window.unwrap_or(0) < min {
         let what = format!(
-            "remembers {} tokens, and {min} are needed: run ALTER TABLE {}.{} MODIFY SETTING \
+            "remembers {} tokens by {}, and {min} are needed: run ALTER TABLE {}.{} MODIFY SETTING \
              non_replicated_deduplication_window = {min}",
             window.unwrap_or(0),
+            facts.window_from(),
             identifier(&of.database),
             identifier(&of.name)
         );
@@ -146,6 +162,7 @@ mod tests {
             has_views: false,
             is_queued: false,
             window: Some(window),
+            is_window_of_server: false,
             partition_columns: Vec::new(),
             volatile_partition: None,
             definition: String::new(),

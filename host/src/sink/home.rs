@@ -8,9 +8,10 @@
 use twox_hash::XxHash3_64;
 
 use super::errors::{self, InsertError};
+use super::merge_tree::{WINDOW, window};
 use super::post::Failed;
 use super::refusal::Refusal;
-use super::table::{Table, window};
+use super::table::Table;
 use super::{Carried, PAUSE, Sink};
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
@@ -163,9 +164,18 @@ impl Sink {
     /// has a session of its own, since one whose answer was lost may have reached another server.
     async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> (Stand, String) {
         let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
+        // A user who may not ask for it inserts into tables that have a window of their own.
+        let of_server = match table.facts.is_window_of_server {
+            true => {
+                format!(
+                    "(SELECT any(value) FROM system.merge_tree_settings WHERE name = '{WINDOW}')"
+                )
+            }
+            false => "''".to_owned(),
+        };
         let sql = format!(
             "SELECT toString(serverUUID()), toString(toUnixTimestamp(now()) - uptime()), if(uuid = toUUID('{NONE}'), \
-             arrayStringConcat(data_paths), toString(uuid)), engine_full, (SELECT \
+             arrayStringConcat(data_paths), toString(uuid)), engine_full, {of_server}, (SELECT \
              toString(max(max_block_number)) FROM system.parts WHERE database = {database} AND table = \
              {name}) FROM system.tables WHERE database = {database} AND name = {name} \
              FORMAT JSONCompactEachRow"
@@ -238,9 +248,9 @@ fn fingerprint(text: &str) -> u32 {
 }
 
 fn stand(text: &str) -> Option<Stand> {
-    let [server, started, uuid, engine_full, block]: [String; 5] =
+    let [server, started, uuid, engine_full, of_server, block]: [String; 6] =
         serde_json::from_str(text).ok()?;
-    let window = window(&engine_full).unwrap_or(0);
+    let window = window(&engine_full, &of_server);
     let started = u16::try_from(started.parse::<u64>().ok()? % (1 << 16)).ok()?;
     let table = fingerprint(&format!("{uuid} {window}"));
     let home = Home { server: fingerprint(&server), table, started };
@@ -254,7 +264,7 @@ mod tests {
 
     fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
         let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");
-        stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "{block}"]"#)).unwrap()
+        stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "", "{block}"]"#)).unwrap()
     }
 
     #[test]
@@ -269,6 +279,8 @@ mod tests {
             assert!(home.server == server && home.table != table);
         }
         assert_eq!(stand(""), None);
+        let of_server = r#"["s", "70000", "t", "MergeTree ORDER BY id", "100", "7"]"#;
+        assert_eq!(stand(of_server).unwrap(), here);
     }
 
     #[test]

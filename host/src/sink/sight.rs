@@ -1,6 +1,8 @@
 //! Whether the host sees every row of a table. That a search finds no row proves nothing where a row policy, a
 //! setting of the user's profile or a lightweight DELETE hides rows.
 
+use clickhouse::query::Query;
+
 use super::Sink;
 use super::client::Server;
 use super::settings::Settings;
@@ -82,7 +84,7 @@ pub(super) async fn row_policies(server: &Server, of: &Place) -> Result<Vec<Stri
         )
         .bind(&of.database)
         .bind(&of.name);
-    match answered(server, query.fetch_all()).await {
+    match answered(server, query, Query::fetch_all).await {
         // A search that finds nothing is held against the table's parts all the same.
         Err(Hold::Paused(_)) => Ok(Vec::new()),
         answer => answer,

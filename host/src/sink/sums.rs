@@ -180,6 +180,7 @@ mod tests {
             has_views: false,
             is_queued: false,
             window: Some(100),
+            is_window_of_server: false,
             partition_columns: Vec::new(),
             volatile_partition: None,
             definition: String::new(),

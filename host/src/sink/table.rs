@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use clickhouse::query::Query;
 use clickhouse::sql::Identifier;
 
 use super::client::{Server, prove};
 use super::errors::{InsertError, classify, hold_of_query};
+use super::foreign::by_another;
+use super::merge_tree::{MergeTreeSettings, QUEUED, WINDOW, is_replicated};
 use super::settings::{Settings, needed_settings};
 use super::text::Place;
 use crate::outcome::Hold;
+use crate::schema::quoted::identifier;
 use crate::schema::table::{ColumnRow, TableSchema};
 
 /// A table as it stood when it was read.
@@ -42,6 +46,7 @@ impl Table {
 }
 
 /// What the server says of a table beside its columns.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The engine's name.
@@ -54,7 +59,9 @@ pub struct Facts {
     pub has_views: bool,
     /// How many tokens a table that is not replicated remembers; `None` where it remembers none.
     pub window: Option<u64>,
-    /// The columns that the partition key reads, in the table's order.
+    /// Whether how many it remembers is the server's to say, since the table has no such setting of its own.
+    pub is_window_of_server: bool,
+    /// The columns that the partition key reads, of some a part alone, in the table's order.
     pub partition_columns: Vec<String>,
     /// One of them that the server fills with another value each time, with its expression.
     pub volatile_partition: Option<String>,
@@ -64,9 +71,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Who says how many tokens it remembers.
+    pub fn window_from(&self) -> &'static str {
+        match self.is_window_of_server {
+            true => "the server's configuration",
+            false => "a setting of its own",
+        }
+    }
+
     /// Whether Keeper, or the cloud's like, keeps its parts and tokens: both come to be in one step.
     pub fn is_replicated(&self) -> bool {
-        self.engine.starts_with("Replicated") || self.engine.starts_with("Shared")
+        is_replicated(&self.engine)
     }
 }
 
@@ -102,24 +117,36 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
 /// # Errors
 /// What to wait for, as of [`read`], but for the columns: they are not judged.
 pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
+    describe_if_seen(server, database, table).await?.ok_or_else(|| {
+        Hold::Paused(format!(
+            "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, grant INSERT on it to \
+             CLICKHOUSE_USER, or look at CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
+            server.url()
+        ))
+    })
+}
+
+/// The same; `None` where there is no such table, or the user may not see it.
+async fn describe_if_seen(
+    server: &Server,
+    database: &str,
+    table: &str,
+) -> Result<Option<Description>, Hold> {
     let query = server
         .query(
             "SELECT engine, engine_full, timezone(), \
              concat(create_table_query, toString(uuid), version()), \
-             toBool(notEmpty(dependencies_table)) FROM system.tables \
+             toBool(notEmpty(dependencies_table)), partition_key FROM system.tables \
              WHERE database = ? AND name = ?",
         )
         .bind(database)
         .bind(table);
-    let found: Option<(String, String, String, String, bool)> =
-        answered(server, query.fetch_optional()).await?;
-    let Some((engine, engine_full, time_zone, definition, has_views)) = found else {
-        return Err(Hold::Paused(format!(
-            "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, or look at \
-             CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
-            server.url()
-        )));
+    let found: Option<(String, String, String, String, bool, String)> =
+        answered(server, query, Query::fetch_optional).await?;
+    let Some((engine, engine_full, time_zone, definition, has_views, partition_key)) = found else {
+        return Ok(None);
     };
+    let of_table = MergeTreeSettings::new(server, &engine, engine_full).await?;
     let query = server
         .query(
             "SELECT name, type, default_kind, default_expression, is_in_partition_key = 1 \
@@ -129,23 +156,25 @@ pub async fn describe(server: &Server, database: &str, table: &str) -> Result<De
         .bind(database)
         .bind(table);
     let found: Vec<(String, String, String, String, bool)> =
-        answered(server, query.fetch_all()).await?;
+        answered(server, query, Query::fetch_all).await?;
     let (mut columns, mut partition_columns) = (Vec::new(), Vec::new());
     for (name, ty, default_kind, default_expression, is_in_partition_key) in found {
-        partition_columns.extend(is_in_partition_key.then(|| name.clone()));
+        let is_read = is_in_partition_key || reads_part(&partition_key, &name);
+        partition_columns.extend(is_read.then(|| name.clone()));
         columns.push(ColumnRow { name, ty, default_kind, default_expression });
     }
     let facts = Facts {
-        is_deduplicating: is_deduplicating(&engine, &engine_full),
+        is_deduplicating: of_table.is_deduplicating(&engine),
         has_views,
-        is_queued: engine_full.contains(" async_insert = 1"),
-        window: window(&engine_full),
+        is_queued: of_table.value(QUEUED) == Some(1),
+        window: of_table.value(WINDOW).filter(|window| *window > 0),
+        is_window_of_server: !of_table.has_own(WINDOW),
         volatile_partition: volatile(&partition_columns, &columns),
         engine,
         partition_columns,
         definition,
     };
-    Ok(Description { facts, time_zone, columns })
+    Ok(Some(Description { facts, time_zone, columns }))
 }
 
 /// A column that the server fills with another value each time, and that the partition key reads, be it by
@@ -195,11 +224,21 @@ fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<Strin
 
 /// Whether an expression holds this name, and not only as a part of another.
 fn names(expression: &str, name: &str) -> bool {
+    behind(expression, name).next().is_some()
+}
+
+/// Whether a key reads a part of the column alone, such as `tup.a`: the server tells of whole columns.
+fn reads_part(key: &str, column: &str) -> bool {
+    behind(key, column).any(|rest| rest.starts_with('.'))
+        || key.contains(&format!("{}.", identifier(column)))
+}
+
+/// What follows this name wherever an expression holds it, and not only as a part of another.
+fn behind<'a>(expression: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
-    expression.match_indices(name).any(|(at, _)| {
-        let (before, after) = (expression.get(..at), expression.get(at + name.len()..));
-        !before.is_some_and(|text| text.ends_with(is_of_name))
-            && !after.is_some_and(|text| text.starts_with(is_of_name))
+    expression.match_indices(name).filter_map(move |(at, name)| {
+        let (before, after) = (expression.get(..at)?, expression.get(at + name.len()..)?);
+        (!before.ends_with(is_of_name) && !after.starts_with(is_of_name)).then_some(after)
     })
 }
 
@@ -215,7 +254,7 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
         )
         .bind(&table.schema.database)
         .bind(&table.schema.table);
-    answered(server, query.fetch_one()).await
+    answered(server, query, Query::fetch_one).await
 }
 
 /// The server's version: that it answers, with the headers that prove an INSERT, and takes the user.
@@ -224,7 +263,7 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
     prove(server).await?;
-    answered(server, server.query("SELECT version()").fetch_one()).await
+    answered(server, server.query("SELECT version()"), Query::fetch_one).await
 }
 
 /// Which of these settings the server has.
@@ -233,7 +272,7 @@ pub async fn version(server: &Server) -> Result<String, Hold> {
 /// What to wait for, as of [`read`].
 pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<String>, Hold> {
     let query = server.query("SELECT name FROM system.settings WHERE name IN ?").bind(names);
-    let found: Vec<String> = answered(server, query.fetch_all()).await?;
+    let found: Vec<String> = answered(server, query, Query::fetch_all).await?;
     Ok(found.into_iter().collect())
 }
 
@@ -243,7 +282,7 @@ pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<
 /// What to wait for, as of [`read`].
 pub async fn knows_setting(server: &Server, name: &str) -> Result<bool, Hold> {
     let query = server.query("SELECT count() FROM system.settings WHERE name = ?").bind(name);
-    let found: u64 = answered(server, query.fetch_one()).await?;
+    let found: u64 = answered(server, query, Query::fetch_one).await?;
     Ok(found > 0)
 }
 
@@ -272,11 +311,22 @@ pub async fn may_insert(
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn answered<T>(
+pub async fn answered<T, F>(
     server: &Server,
-    query: impl Future<Output = clickhouse::error::Result<T>>,
-) -> Result<T, Hold> {
-    server.answer(query).await.map_err(|error| hold_of(&error, server))
+    query: Query,
+    fetch: impl FnOnce(Query) -> F,
+) -> Result<T, Hold>
+where
+    F: Future<Output = clickhouse::error::Result<T>>,
+{
+    let sql = query.sql_display().to_string();
+    match server.answer(fetch(query)).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(match by_another(server, &sql, &error).await {
+            Some(hold) => hold,
+            None => hold_of(&error, server),
+        }),
+    }
 }
 
 /// What an error of a query means: no rows are at stake, so it is transient or an operator's.
@@ -304,7 +354,7 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
         .bind(&table.name)
         .bind(&view.database)
         .bind(&view.name);
-    let found: u64 = answered(server, query.fetch_one()).await?;
+    let found: u64 = answered(server, query, Query::fetch_one).await?;
     Ok(found > 0)
 }
 
@@ -320,8 +370,25 @@ pub async fn is_listed(server: &Server, view: &Place) -> Result<bool, Hold> {
         )
         .bind(&view.database)
         .bind(&view.name);
-    let found: u64 = answered(server, query.fetch_one()).await?;
+    let found: u64 = answered(server, query, Query::fetch_one).await?;
     Ok(found > 0)
+}
+
+/// What reads from a table and is kept from the user: tables list such views too.
+///
+/// # Errors
+/// What to wait for, as of [`read`].
+pub async fn hidden_views(server: &Server, of: &Place) -> Result<Vec<Place>, Hold> {
+    let query = server
+        .query(
+            "SELECT view.1, view.2 FROM (SELECT \
+             arrayJoin(arrayZip(dependencies_database, dependencies_table)) AS view FROM system.tables \
+             WHERE database = ? AND name = ?) WHERE view NOT IN (SELECT database, name FROM system.tables)",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    let found: Vec<(String, String)> = answered(server, query, Query::fetch_all).await?;
+    Ok(found.into_iter().map(|(database, name)| Place { database, name }).collect())
 }
 
 /// The tables that views of this one fill, each with the view's name.
@@ -338,12 +405,20 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, 
         )
         .bind(&of.database)
         .bind(&of.name);
-    let views: Vec<(String, String, String, String)> = answered(server, query.fetch_all()).await?;
+    let views: Vec<(String, String, String, String)> =
+        answered(server, query, Query::fetch_all).await?;
     let mut targets = Vec::with_capacity(views.len());
     for (database, name, uuid, statement) in views {
         let inner = Place { database: database.clone(), name: format!(".inner_id.{uuid}") };
         let place = target_of(&statement).unwrap_or(inner);
-        let Description { facts, .. } = describe(server, &place.database, &place.name).await?;
+        let Some(Description { facts, .. }) =
+            describe_if_seen(server, &place.database, &place.name).await?
+        else {
+            return Err(Hold::Paused(format!(
+                "the view `{database}.{name}` fills `{place}`, which is dropped or kept from CLICKHOUSE_USER: \
+                 grant SHOW TABLES on it"
+            )));
+        };
         targets.push((format!("{database}.{name}"), place, facts));
     }
     Ok(targets)
@@ -373,25 +448,6 @@ fn name(text: &str) -> Option<(String, &str)> {
         }
     }
     None
-}
-
-/// A plain MergeTree keeps tokens only where `non_replicated_deduplication_window` is above 0; a
-/// replicated one keeps them unless its window is set to 0.
-fn is_deduplicating(engine: &str, engine_full: &str) -> bool {
-    if engine.starts_with("Replicated") || engine.starts_with("Shared") {
-        engine_full
-            .split_once(" replicated_deduplication_window = ")
-            .is_none_or(|(_, rest)| !rest.starts_with('0'))
-    } else {
-        window(engine_full).is_some()
-    }
-}
-
-/// The window of a table that is not replicated.
-pub fn window(engine_full: &str) -> Option<u64> {
-    let rest = engine_full.split_once("non_replicated_deduplication_window = ")?.1;
-    let window = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok();
-    window.filter(|window| *window > 0)
 }
 
 #[cfg(test)]
@@ -424,12 +480,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_window_above_zero_deduplicates() {
-        let with = "MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100";
-        assert!(is_deduplicating("MergeTree", with));
-        assert!(!is_deduplicating("MergeTree", "MergeTree ORDER BY id"));
-        assert!(is_deduplicating("ReplicatedMergeTree", "ReplicatedMergeTree('/p', 'r')"));
-        let off = "ReplicatedMergeTree('/p', 'r') SETTINGS replicated_deduplication_window = 0";
-        assert!(!is_deduplicating("ReplicatedMergeTree", off));
+    fn a_key_may_read_a_part_of_a_column() {
+        let key = "(tup.a, j.`k k`, length(arr), `a b`.`x y`, `n.a`, upper(plain))";
+        let read = ["tup", "j", "a b", "up", "arr", "a", "plain", "n.a", "x"];
+        let read: Vec<&str> = read.into_iter().filter(|name| reads_part(key, name)).collect();
+        assert_eq!(read, ["tup", "j", "a b"]);
     }
 }

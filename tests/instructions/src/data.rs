@@ -150,6 +150,7 @@ impl DataSet {
             has_views: false,
             is_queued: false,
             window: None,
+            is_window_of_server: false,
             partition_columns: Vec::new(),
             volatile_partition: None,
             definition: String::new(),

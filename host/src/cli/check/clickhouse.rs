@@ -108,16 +108,14 @@ pub async fn look(
 async fn exactly_once(config: &Config, server: &Server, place: &Place, facts: &Facts) -> Check {
     let column = config.fields.metadata.iter().find(|(_, of)| *of == Metadata::Token);
     let column = column.map(|(name, _)| &**name);
-    let unfit = match why_not_exactly_once(server, place, facts).await {
-        Ok(None) => advice(server, place, column).await,
-        Ok(Some(text)) => return Check::problem(EXACTLY_ONCE, text),
-        Err(hold) => Err(hold),
-    };
-    match unfit {
-        Ok(None) => {
-            Check::ok(EXACTLY_ONCE, format!("`{place}` remembers tokens, and has them indexed"))
-        }
-        Ok(Some(text)) => Check::warning(EXACTLY_ONCE, text),
+    match why_not_exactly_once(server, place, facts).await {
+        Ok(None) => match advice(server, place, column).await {
+            None => {
+                Check::ok(EXACTLY_ONCE, format!("`{place}` remembers tokens, and has them indexed"))
+            }
+            Some(text) => Check::warning(EXACTLY_ONCE, text),
+        },
+        Ok(Some(text)) => Check::problem(EXACTLY_ONCE, text),
         Err(hold) => Check::problem(EXACTLY_ONCE, hold.text()),
     }
 }
@@ -131,10 +129,15 @@ fn plugins_of(fit: &Result<Arc<Fit>, Hold>) -> Check {
 }
 
 fn about(database: &str, table: &str, description: &Description) -> String {
-    let Description { facts: Facts { engine, is_deduplicating, .. }, time_zone, .. } = description;
-    let repeated = match is_deduplicating {
-        true => "a repeated INSERT is recognised",
-        false => "a repeated INSERT is not recognised and may double its rows",
+    let Description { facts, time_zone, .. } = description;
+    let Facts { engine, is_deduplicating, window, .. } = facts;
+    let repeated = match (is_deduplicating, window) {
+        (true, Some(window)) => {
+            let from = facts.window_from();
+            format!("a repeated INSERT is recognised: it remembers {window} tokens by {from}")
+        }
+        (true, None) => "a repeated INSERT is recognised".to_owned(),
+        (false, _) => "a repeated INSERT is not recognised and may double its rows".to_owned(),
     };
     format!("`{database}`.`{table}`: engine {engine}, time zone {time_zone}; {repeated}")
 }
