@@ -134,15 +134,15 @@ symbols! {
 #[derive(Clone)]
 pub struct Engine {
     symbols: Arc<Symbols>,
-    path_argument: CString,
+    arguments: Vec<CString>,
 }
 
 impl Engine {
-    /// Loads the library and binds it to the folder `data`, which must exist.
+    /// Loads the library and binds it to the folder `data`, which must exist; `config` is the server's configuration.
     ///
     /// # Errors
     /// The library is missing, is not loadable here, or lacks a function.
-    pub fn open(library: &Path, data: &Path) -> anyhow::Result<Self> {
+    pub fn open(library: &Path, data: &Path, config: Option<&Path>) -> anyhow::Result<Self> {
         anyhow::ensure!(
             library.is_file(),
             "engine library {}: no such file; run cargo xtask setup, or name another with \
@@ -163,8 +163,10 @@ impl Engine {
         std::mem::forget(loaded);
         // SAFETY: takes a plain int, and no connection is open yet.
         unsafe { (symbols.chdb_set_signal_handlers_enabled)(0) };
-        let path_argument = CString::new(format!("--path={}", data.display()))?;
-        Ok(Self { symbols: Arc::new(symbols), path_argument })
+        let config = config.map(|file| format!("--config-file={}", file.display()));
+        let arguments = [format!("--path={}", data.display())].into_iter().chain(config);
+        let arguments = arguments.map(CString::new).collect::<Result<_, _>>()?;
+        Ok(Self { symbols: Arc::new(symbols), arguments })
     }
 
     /// The library's own version, such as `26.7.3`.
@@ -180,14 +182,17 @@ impl Engine {
     /// the data folder.
     pub fn connect(&self) -> Result<Connection, EngineError> {
         let program = c"sluicegate-local";
-        let mut arguments = [program.as_ptr().cast_mut(), self.path_argument.as_ptr().cast_mut()];
-        // SAFETY: two NUL-terminated texts that outlive the call; the engine copies them and
+        let given = self.arguments.iter().map(|argument| argument.as_ptr().cast_mut());
+        let mut arguments: Vec<_> =
+            std::iter::once(program.as_ptr().cast_mut()).chain(given).collect();
+        let count = c_int::try_from(arguments.len()).unwrap_or(c_int::MAX);
+        // SAFETY: as many NUL-terminated texts, which outlive the call; the engine copies them and
         // does not write to them.
-        let handle = unsafe { (self.symbols.chdb_connect)(2, arguments.as_mut_ptr()) };
+        let handle = unsafe { (self.symbols.chdb_connect)(count, arguments.as_mut_ptr()) };
         if handle.is_null() {
             return Err(EngineError::from_text(format!(
                 "the engine refused a connection ({}); is another process using this folder?",
-                self.path_argument.to_string_lossy(),
+                self.arguments.first().map(|path| path.to_string_lossy()).unwrap_or_default(),
             )));
         }
         Ok(Connection { symbols: Arc::clone(&self.symbols), handle })
@@ -410,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_missing_library_names_the_way_out() {
-        let error = Engine::open(Path::new("no/such/libchdb.so"), Path::new(".")).err();
+        let error = Engine::open(Path::new("no/such/libchdb.so"), Path::new("."), None).err();
         let text = format!("{:#}", error.expect("must fail"));
         for part in ["no/such/libchdb.so", "cargo xtask setup", "SLUICEGATE_CHDB_LIB"] {
             assert!(text.contains(part), "{text}");

@@ -64,6 +64,9 @@ struct Options {
     /// Folder of ClickHouse's data; else a temporary one, removed at exit.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// ClickHouse's own configuration, such as its settings of tables.
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
     /// ClickHouse's HTTP port; 0 takes a free one.
     #[arg(long, value_name = "N", default_value_t = 0)]
     clickhouse_port: u16,
@@ -107,7 +110,7 @@ fn main() {
 fn run(options: Options) -> anyhow::Result<()> {
     let library = options.chdb_lib.clone().unwrap_or_else(sluicegate_local::engine_library);
     let (temporary, data) = data_folder(options.data.as_deref())?;
-    let engine = Engine::open(&library, &data)?;
+    let engine = Engine::open(&library, &data, options.config_file.as_deref())?;
     // Held open to the end: the engine lives while a connection does.
     let mut anchor = engine.connect().map_err(|error| anyhow::anyhow!(error.text))?;
     let server = identify(&engine, &mut anchor)?;

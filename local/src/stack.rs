@@ -28,6 +28,7 @@ pub struct StackOptions {
     binary: PathBuf,
     chdb_lib: Option<PathBuf>,
     data: Option<PathBuf>,
+    config_file: Option<PathBuf>,
     clickhouse_port: u16,
     brokers: u16,
     group_join_delay_ms: u16,
@@ -45,6 +46,7 @@ impl StackOptions {
             binary: binary.into(),
             chdb_lib: None,
             data: None,
+            config_file: None,
             clickhouse_port: 0,
             brokers: 1,
             group_join_delay_ms: 100,
@@ -66,6 +68,13 @@ impl StackOptions {
     #[must_use]
     pub fn with_data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data = Some(folder.into());
+        self
+    }
+
+    /// ClickHouse's own configuration.
+    #[must_use]
+    pub fn with_config_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(file.into());
         self
     }
 
@@ -134,6 +143,9 @@ impl StackOptions {
         }
         if let Some(folder) = &self.data {
             command.arg("--data").arg(folder);
+        }
+        if let Some(file) = &self.config_file {
+            command.arg("--config-file").arg(file);
         }
         if let Some((user, password)) = &self.credentials {
             command.args(["--user", user, "--password", password]);

@@ -137,3 +137,110 @@ async fn a_null_and_an_absent_field_that_is_required_are_rejected_as_ever() -> a
     assert_eq!(reasons, ["missing_column", "null_not_allowed", "null_not_allowed"]);
     Ok(())
 }
+
+const NESTED: &str =
+    "CREATE TABLE t (id UInt64, n Nested(a UInt8, b String)) ENGINE = MergeTree ORDER BY id";
+
+/// A sibling of columns that records fill: each kind of element that takes no null, and a DEFAULT.
+const SIBLINGS: &[&str] = &[
+    "n.c Array(UInt8)",
+    "n.d Array(Nullable(String))",
+    "n.e Array(Enum8('y' = 5, 'x' = 2))",
+    "n.f Array(JSON)",
+    "n.g Array(Tuple(x UInt8, y Array(String)))",
+    "n.h Array(UInt8) DEFAULT arrayMap(x -> 7, n.a)",
+];
+
+/// As many elements as an id says, of both columns or of one.
+fn elements(id: u64) -> String {
+    let list = |element: &str| vec![element; usize::try_from(id % 4).unwrap_or(0)].join(",");
+    match id % 8 {
+        0..4 => format!(r#","n.a":[{}],"n.b":[{}]"#, list("1"), list(r#""x""#)),
+        _ => format!(r#","n.a":[{}]"#, list("2")),
+    }
+}
+
+async fn siblings(mut job: Job) -> anyhow::Result<()> {
+    job.produce((0..20).map(|id| record(id, &elements(id)))).await?;
+    let host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    for column in SIBLINGS {
+        job.query(&format!("ALTER TABLE t ADD COLUMN {column}")).await?;
+    }
+    job.produce((20..60).map(|id| record(id, &elements(id)))).await?;
+    job.produce([record(60, ""), record(61, r#","n.c":[1,2]"#)]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (62, 0), "{:?}", job.dead_letters()?);
+
+    // What ClickHouse itself puts for what an INSERT does not name.
+    job.query("CREATE TABLE other AS t").await?;
+    for (ids, columns, values) in [
+        (
+            "number % 8 < 4",
+            "id, n.a, n.b",
+            "number, arrayResize([], l, 1), arrayResize([], l, 'x')",
+        ),
+        ("number % 8 > 3", "id, n.a", "number, arrayResize([], l, 2)"),
+    ] {
+        let rows = format!("SELECT number, number % 4 AS l FROM numbers(60) WHERE {ids}");
+        job.query(&format!("INSERT INTO other ({columns}) SELECT {values} FROM ({rows})")).await?;
+    }
+    job.query("INSERT INTO other (id) VALUES (60)").await?;
+    job.query("INSERT INTO other (id, n.c) VALUES (61, [1, 2])").await?;
+    let rows = |table: &str| format!("SELECT * FROM {table} ORDER BY id FORMAT JSONEachRow");
+    assert_eq!(job.query(&rows("t")).await?, job.query(&rows("other")).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_added_sibling_of_a_nested_structure_has_as_many_elements() -> anyhow::Result<()> {
+    siblings(Job::new(NESTED).await?).await
+}
+
+#[tokio::test]
+async fn an_added_sibling_has_so_exactly_once_too() -> anyhow::Result<()> {
+    siblings(Job::new(NESTED).await?.exactly_once(1_000).await?).await
+}
+
+#[tokio::test]
+async fn arrays_of_unequal_length_cost_their_record_alone_and_are_named() -> anyhow::Result<()> {
+    let mut job = Job::new(NESTED).await?;
+    job.produce([
+        record(1, r#","n.a":[1],"n.b":["x"]"#),
+        record(2, r#","n.a":[1,2],"n.b":["x"]"#),
+        record(3, r#","n.a":[1],"n.b":null"#),
+        record(4, r#","n.a":[],"n.b":null"#),
+        record(5, r#","n.a":null,"n.b":null"#),
+    ])
+    .await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (3, 2));
+    assert_eq!(
+        job.query("SELECT groupArray(id) FROM (SELECT id FROM t ORDER BY id)").await?,
+        "[1,4,5]"
+    );
+    for (letter, expected) in job.dead_letters()?.iter().zip(["2, got 1", "1, got 0"]) {
+        assert_eq!(
+            (letter.reason(), letter.header("sluicegate.column")),
+            ("unequal_lengths", "n.b")
+        );
+        let message = letter.header("__connect.errors.exception.message");
+        assert!(
+            message.contains(&format!("as many elements as `n.a` has, {expected}")),
+            "{message}"
+        );
+    }
+    assert_eq!(job.stack.inserts("`t`").await?.len(), 1, "no INSERT is refused for them");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_value_of_a_sibling_that_is_replaced_has_as_many_elements() -> anyhow::Result<()> {
+    let mut job = Job::new(NESTED).await?.with("COLUMN_ON_INVALID", "n.b=default");
+    job.produce([record(1, r#","n.a":[1,2],"n.b":["x",3]"#)]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 0), "{:?}", job.dead_letters()?);
+    assert_eq!(job.query("SELECT n.a, n.b FROM t").await?, "[1,2]\t['','']");
+    Ok(())
+}

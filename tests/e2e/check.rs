@@ -2,7 +2,7 @@
 //! changed by looking.
 
 use serde_json::Value;
-use sluicegate_tests::{Job, once, path_of};
+use sluicegate_tests::{Job, once, path_of, stack_options};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, at DateTime64(3, 'Europe/Berlin'), note Nullable(String), \
      n Int8 DEFAULT 5, twice UInt64 MATERIALIZED id * 2) ENGINE = MergeTree ORDER BY id";
@@ -263,4 +263,30 @@ async fn a_port_that_another_has_is_a_problem_and_that_of_a_host_which_runs_is_n
     let checked = check(&job, &[]).await?;
     checked.assert_says("warning", &["configuration", "ADMIN_ADDR", &address]);
     host.stop().await.map(drop)
+}
+
+#[tokio::test]
+async fn a_window_of_the_server_s_configuration_counts_and_is_said_to_be_its() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("config.xml");
+    let setting = "<non_replicated_deduplication_window>1500</non_replicated_deduplication_window>";
+    let config = format!("<clickhouse><merge_tree>{setting}</merge_tree></clickhouse>");
+    std::fs::write(&file, config)?;
+    let options = stack_options()?.with_config_file(&file);
+    let mut job = Job::on(options, TABLE, 1).await?.with("DELIVERY", "exactly_once");
+    let checked = check(&job, &[]).await?;
+    let by = "it remembers 1500 tokens by the server's configuration";
+    checked.assert_says("ok", &["table", "a repeated INSERT is recognised", by]);
+    assert!(!checked.says("problem", &["exactly once"]), "{}", checked.stdout);
+    let fault = serde_json::json!({"match": "`t`", "times": 1, "kind": "reset_after_commit"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..10).map(|id| format!(r#"{{"id":{id},"at":"2026-03-01"}}"#))).await?;
+    assert_eq!(job.run_to_the_end().await?.landed, 10);
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "10\t10");
+
+    job.query("ALTER TABLE t MODIFY SETTING non_replicated_deduplication_window = 7").await?;
+    let checked = check(&job, &[]).await?;
+    checked.assert_says("problem", &["exactly once", "remembers 7 tokens by a setting of its own"]);
+    Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod added_columns;
 mod admin;
+mod altered;
 mod arrow_hooks;
 mod bad_input;
 mod brake;

@@ -130,3 +130,48 @@ async fn an_alter_while_an_insert_is_held_cuts_no_value() -> anyhow::Result<()> 
     assert_eq!(job.query("SELECT count(), sum(v) FROM t").await?, "9\t42");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_proxy_forbids_of_a_query_is_paused_by_name_and_what_passes_is_waited_out()
+-> anyhow::Result<()> {
+    let mut job = Job::new(PLAIN).await?;
+    job.produce((0..5).map(record)).await?;
+    let fault = |status: u16| {
+        let kind = json!({"http_status": status, "body": "<html>no</html>"});
+        json!({"match": "", "times": null, "kind": kind, "applies_to": "query"})
+    };
+    job.stack.fault(&serde_json::from_value(fault(503))?).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["waiting", "with status 503", "CLICKHOUSE_HOST"]).await?;
+    job.stack.clear_faults().await?;
+    job.stack.fault(&serde_json::from_value(fault(403))?).await?;
+    host.wait_for(&["paused", "with status 403: <html>no</html>; a rule of the proxy"]).await?;
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (5, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_is_partitioned_by_a_part_of_a_column_is_known_to_be_partitioned()
+-> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, at Tuple(day Int32, name String)) ENGINE = MergeTree \
+                 PARTITION BY at.day ORDER BY id";
+    let mut job = Job::new(table).await?.exactly_once(1_000).await?;
+    job.produce((0..400).map(|id| format!(r#"{{"id":{id},"at":{{"day":{},"name":""}}}}"#, id % 4)))
+        .await?;
+    let mut host = job.start()?;
+    let alter =
+        "ALTER TABLE `default`.`t` MODIFY SETTING non_replicated_deduplication_window = 10000";
+    host.wait_for(&["paused", "1000 tokens by a setting of its own", alter]).await?;
+    host.kill().await?;
+    let job = job.with("DELIVERY", "at_least_once");
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (400, 0));
+    for insert in job.stack.inserts("`t`").await? {
+        let setting = insert.settings.get("max_insert_delayed_streams_for_parallel_write");
+        assert_eq!(setting.map(String::as_str), Some("1000000"));
+    }
+    Ok(())
+}

@@ -61,3 +61,38 @@ async fn the_grant_to_insert_is_revoked_and_given_again() -> anyhow::Result<()> 
     assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "180\t180");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_index_that_may_not_be_looked_at_holds_nothing_up() -> anyhow::Result<()> {
+    let table =
+        "CREATE TABLE t (id UInt64, token LowCardinality(String)) ENGINE = MergeTree ORDER BY id";
+    let mut job =
+        Job::new(table).await?.exactly_once(1_000).await?.with("METADATA_COLUMNS", "token=token");
+    let text = "default: Not enough privileges. To execute this query, it's necessary to have the grant \
+                SELECT ON system.data_skipping_indices";
+    let kind = json!({"code": 497, "text": text});
+    let fault = json!({"match": "data_skipping_indices", "times": null, "kind": kind, "applies_to": "query"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce(records()).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["WARN", "may have no index on `token`", "grant it to CLICKHOUSE_USER"]).await?;
+    job.wait_until_committed(&host).await?;
+    let told = host.log().iter().filter(|line| line.contains("may have no index")).count();
+    assert_eq!(told, 1);
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (180, 20));
+    Ok(())
+}
+
+#[tokio::test]
+async fn settings_of_the_server_that_may_not_be_looked_at_hold_nothing_up() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.exactly_once(1_000).await?;
+    let kind = json!({"code": 497, "text": "default: Not enough privileges"});
+    let fault =
+        json!({"match": "merge_tree_settings", "times": null, "kind": kind, "applies_to": "query"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce(records()).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (180, 20));
+    Ok(())
+}

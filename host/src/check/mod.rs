@@ -491,18 +491,22 @@ mod tests {
 
     #[test]
     fn what_is_absent_beside_elements_is_left_to_the_server_and_is_empty_otherwise() {
-        let a = [Some(2), Some(0), None, None, None, None];
-        let b = [None, None, None, None, Some(0), Some(3)];
-        let absent = [(1, 0), (1, 1), (0, 2), (1, 2), (1, 3), (0, 4), (0, 5)];
+        let (none, empty) = (None, Some(0));
+        let a = [Some(2), empty, none, none, none];
+        let b = [none, none, none, none, empty];
+        let absent = [(1, 0), (1, 1), (0, 2), (1, 2), (1, 3), (0, 4)];
         let (rejections, lengths) = siblings([&a, &b], "", &absent);
         assert_eq!(rejections, []);
-        let (none, empty) = (None, Some(0));
-        assert_eq!(lengths[0], [Some(2), empty, empty, empty, empty, none]);
-        assert_eq!(lengths[1], [none, empty, empty, empty, empty, Some(3)]);
+        assert_eq!(lengths[0], [Some(2), empty, empty, empty, empty]);
+        assert_eq!(lengths[1], [none, none, none, none, empty], "for all rows that lack it");
+        let (_, lengths) = siblings([&a[1..], &b[1..]], "", &[(1, 0), (0, 1), (1, 1), (1, 2)]);
+        assert_eq!(lengths, [[empty; 4]; 2]);
         // A DEFAULT is the server's to compute.
-        let (rejections, lengths) = siblings([&a, &b], "arrayMap(x -> 7, `n.a`)", &absent);
+        let default = "arrayMap(x -> 7, `n.a`)";
+        let (rejections, lengths) =
+            siblings([&a[1..3], &b[1..3]], default, &[(1, 0), (1, 1), (0, 1)]);
         assert_eq!(rejections, []);
-        assert_eq!(lengths[1], [none, none, none, none, empty, Some(3)]);
+        assert_eq!(lengths, [[empty, empty], [none, none]]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Arrays of one Nested structure: ClickHouse takes those of equal length alone, and refuses the whole INSERT
 //! for others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -12,9 +12,9 @@ use crate::rejection::{Fault, Reason};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 use crate::schema::source::escaped;
 
-/// The faults of rows of which the arrays have different lengths. A null becomes an empty array, and so does what
-/// is absent where the others are empty; what is absent beside elements stays a null, and is left to the server,
-/// which puts as many.
+/// The faults of rows of which the arrays have different lengths. A null becomes an empty array. What is absent
+/// beside elements stays a null, and is left to the server, which puts as many. What is absent otherwise becomes an
+/// empty array, unless its column is left to the server for other rows: then one INSERT takes them all.
 pub fn settle(
     plan: &TablePlan,
     columns: &mut [ArrayRef],
@@ -24,18 +24,22 @@ pub fn settle(
     let of = |at: &usize| Some((*at, plan.columns.get(*at)?, columns.get(*at)?.as_list_opt()?));
     let lists: Vec<(usize, &ColumnPlan, &ListArray)> = structure.iter().filter_map(of).collect();
     let rows = lists.first().map_or(0, |(.., list)| list.len());
-    let (mut faults, mut empty): (Vec<_>, BTreeMap<usize, Vec<bool>>) = Default::default();
+    let mut faults = Vec::new();
+    let (mut empty, mut left): (BTreeMap<usize, Vec<bool>>, BTreeSet<usize>) = Default::default();
+    let mut absent = empty.clone();
     for row in 0..rows {
         let mut known: Option<(&ColumnPlan, i32)> = None;
-        let mut nulls = Vec::new();
+        let mut missing = Vec::new();
         for (at, plan, list) in &lists {
             let length = if list.is_valid(row) { list.value_length(row) } else { 0 };
-            let is_absent = list.is_null(row) && is_absent(*at, row);
-            if list.is_null(row) {
-                nulls.push((*at, *plan, is_absent));
+            let is_missing = list.is_null(row) && is_absent(*at, row);
+            if is_missing {
+                missing.push((*at, plan.when_null == WhenNull::Reject));
+            } else if list.is_null(row) {
+                note(&mut empty, *at, row, rows);
             }
             match known {
-                _ if is_absent => {}
+                _ if is_missing => {}
                 None => known = Some((plan, length)),
                 Some((_, other)) if other == length => {}
                 Some((other, expected)) => {
@@ -45,21 +49,26 @@ pub fn settle(
             }
         }
         let has_elements = known.is_some_and(|(_, length)| length > 0);
-        for (at, plan, is_absent) in nulls {
-            // What has a DEFAULT is the server's to compute, and a null there is refused.
-            let is_left = is_absent && (has_elements || plan.when_null == WhenNull::Reject);
-            if !is_left {
-                let empty = empty.entry(at).or_insert_with(|| vec![false; rows]);
-                empty.get_mut(row).into_iter().for_each(|is_empty| *is_empty = true);
+        for (at, has_default) in missing {
+            note(&mut absent, at, row, rows);
+            // A DEFAULT is the server's to compute.
+            if has_elements || has_default {
+                left.insert(at);
             }
         }
     }
-    for (at, is_empty) in empty {
+    absent.retain(|at, _| !left.contains(at));
+    for (at, is_empty) in empty.into_iter().chain(absent) {
         if let (Some(column), Some(plan)) = (columns.get_mut(at), plan.columns.get(at)) {
             *column = emptied(column, &BooleanArray::from(is_empty), plan);
         }
     }
     faults
+}
+
+fn note(rows_of: &mut BTreeMap<usize, Vec<bool>>, at: usize, row: usize, rows: usize) {
+    let noted = rows_of.entry(at).or_insert_with(|| vec![false; rows]);
+    noted.get_mut(row).into_iter().for_each(|is_noted| *is_noted = true);
 }
 
 fn fault(plan: &ColumnPlan, length: i32, other: &ColumnPlan, expected: i32) -> Fault {

@@ -442,6 +442,13 @@ mod tests {
     }
 
     #[test]
+    fn what_a_shard_of_a_distributed_table_refuses_is_its_rows() {
+        let of_shard = "Code: 469. DB::Exception: Received from shard-2:9000. DB::Exception: Constraint \
+                        `c` for table d.local (6f1d) is violated at row 1. Column values: id = 4";
+        assert!(matches!(class(of_shard), InsertError::Data(_)));
+    }
+
+    #[test]
     fn a_constraint_of_a_views_target_is_the_views_and_one_of_the_table_is_the_rows() {
         let violated = |table: &str| {
             class(&format!(

@@ -182,6 +182,7 @@ mod tests {
         let partitioned = Facts { partition_columns, ..facts("MergeTree", 9_999) };
         assert!(why_not(&partitioned).unwrap().ends_with("= 10000"));
         assert!(why_not(&facts("Memory", 1_000)).unwrap().contains("the engine Memory"));
+        assert!(why_not(&facts("Distributed", 1_000)).unwrap().contains("the engine Distributed"));
         assert!(why_not(&facts("ReplicatedMergeTree", 1_000)).unwrap().contains("not proved"));
         let volatile_partition = Some("`day` (DEFAULT today())".to_owned());
         let moving = Facts { volatile_partition, ..facts("MergeTree", 1_000) };
