@@ -14,6 +14,7 @@ mod fitness;
 mod foreign;
 mod home;
 mod insert;
+mod key;
 mod merge_tree;
 mod ordered;
 mod partitions;
