@@ -1,6 +1,6 @@
 //! Who waits for what, and which of it was logged. Those who wait for the same thing are told as one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,12 +37,14 @@ struct Line {
     next: Instant,
     repeats: u32,
     is_paused: bool,
+    /// When somebody waited for it last: it may take turns with another.
+    held: Instant,
 }
 
 #[derive(Debug, Default)]
 pub struct Waits {
     pub held: BTreeMap<(&'static str, u64), Held>,
-    /// While somebody of that name waits.
+    /// While somebody waits for it, and [`REPEAT`] longer if others of that name wait.
     lines: BTreeMap<(&'static str, String), Line>,
     /// Since when somebody of that name waits.
     since: BTreeMap<&'static str, Instant>,
@@ -57,6 +59,8 @@ pub struct Group<'a> {
     /// The one whose text is the newest.
     newest: &'a Held,
     is_paused: bool,
+    /// Since when one of them waits.
+    since: Instant,
     /// The batches that it holds up, and their records.
     batches: u64,
     records: u64,
@@ -85,6 +89,14 @@ impl Waits {
     /// Logs what is new, and again what goes on for long.
     pub fn log(&mut self, now: Instant) {
         let mut told = Vec::new();
+        let held: BTreeSet<(&str, &str)> =
+            self.held.iter().map(|((who, _), held)| (*who, &*held.key)).collect();
+        self.lines.retain(|(who, key), line| {
+            if held.contains(&(*who, key)) {
+                line.held = now;
+            }
+            now.saturating_duration_since(line.held) < REPEAT
+        });
         for group in self.groups() {
             let line = self.lines.get(&(group.who, group.key.to_owned()));
             let repeats = match line {
@@ -96,9 +108,9 @@ impl Waits {
                 }
                 _ => 0,
             };
-            self.write(&group, now);
+            write(&group, now);
             let next = now + REPEAT.saturating_mul(1 << repeats.min(16)).min(LONGEST_REPEAT);
-            let line = Line { next, repeats, is_paused: group.is_paused };
+            let line = Line { next, repeats, is_paused: group.is_paused, held: now };
             told.push(((group.who, group.key.to_owned()), line));
         }
         for ((who, key), line) in told {
@@ -118,19 +130,6 @@ impl Waits {
                 self.lines.retain(|(of, key), _| *of != who || is_held(of, key));
             }
             self.lines.insert((who, key), line);
-        }
-    }
-
-    fn write(&self, group: &Group<'_>, now: Instant) {
-        let Group { who, newest, batches, records, first, .. } = *group;
-        let since = self.since.get(who).copied().unwrap_or(now);
-        let waited_s = now.saturating_duration_since(since).as_secs();
-        let (batches, records) =
-            (Some(batches).filter(|of| *of > 0), Some(records).filter(|of| *of > 0));
-        let (at, text) = (first.map(Concern::place), newest.hold.text());
-        match group.is_paused {
-            false => tracing::warn!(who, waited_s, batches, records, at, "waiting: {text}"),
-            true => tracing::error!(who, waited_s, batches, records, at, "paused: {text}"),
         }
     }
 
@@ -159,11 +158,13 @@ impl Waits {
                 key: &held.key,
                 newest: held,
                 is_paused: false,
+                since: held.since,
                 batches: 0,
                 records: 0,
                 first: of,
             });
             group.first = group.first.or(of);
+            group.since = group.since.min(held.since);
             group.is_paused |= matches!(held.hold, Hold::Paused(_));
             if held.turn > group.newest.turn {
                 group.newest = held;
@@ -178,6 +179,18 @@ impl Waits {
             }
         }
         groups.into_values()
+    }
+}
+
+fn write(group: &Group<'_>, now: Instant) {
+    let Group { who, newest, since, batches, records, first, .. } = *group;
+    let waited_s = now.saturating_duration_since(since).as_secs();
+    let (batches, records) =
+        (Some(batches).filter(|of| *of > 0), Some(records).filter(|of| *of > 0));
+    let (at, text) = (first.map(Concern::place), newest.hold.text());
+    match group.is_paused {
+        false => tracing::warn!(who, waited_s, batches, records, at, "waiting: {text}"),
+        true => tracing::error!(who, waited_s, batches, records, at, "paused: {text}"),
     }
 }
 
@@ -255,5 +268,30 @@ mod tests {
             waits.hold("kafka", 0, None, hold, None, now);
         }
         assert!(waits.lines.len() <= MAX_LINES, "{}", waits.lines.len());
+    }
+    #[test]
+    fn what_is_over_is_new_when_it_comes_again_though_others_wait() {
+        let (mut waits, start) = (Waits::default(), Instant::now());
+        let hold = |text: &str| Hold::Paused(text.to_owned());
+        let line =
+            |waits: &Waits| waits.lines.get(&("insert", "b".to_owned())).map(|of| of.repeats);
+        waits.hold("insert", 1, None, hold("a"), None, start);
+        waits.hold("insert", 2, None, hold("b"), None, start);
+        let mut now = start;
+        for _ in 0..20 {
+            now += REPEAT;
+            waits.log(now);
+        }
+        assert!(line(&waits) > Some(2));
+        waits.release("insert", 2, true, now);
+        waits.log(now + REPEAT / 2);
+        assert!(line(&waits) > Some(2), "it may take turns with another");
+        now += REPEAT;
+        waits.log(now);
+        assert_eq!(line(&waits), None);
+        waits.hold("insert", 2, None, hold("b"), None, now);
+        assert_eq!(line(&waits), Some(0));
+        let group = waits.groups().find(|group| group.key == "b").unwrap();
+        assert_eq!(group.since, now, "the other one's wait is not its own");
     }
 }
