@@ -196,7 +196,12 @@ const GOT_BYTES: usize = 128;
 
 /// At most 128 bytes of a text, cut between characters.
 pub fn cut(text: &str) -> Cow<'_, str> {
-    match text.get(..text.floor_char_boundary(GOT_BYTES)) {
+    cut_to(text, GOT_BYTES)
+}
+
+/// At most so many bytes of a text, cut between characters, and dots where some are missing.
+pub fn cut_to(text: &str, bytes: usize) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(bytes)) {
         Some(start) if start.len() < text.len() => format!("{start}...").into(),
         _ => text.into(),
     }

@@ -2,31 +2,34 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::letter::{is_ours, kept_headers};
+use super::earlier::Earlier;
 use crate::record::Record;
 
 /// How much is kept of a record, in bytes.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     payload: usize,
-    /// Names and values together; of each value at most [`HEADER_BYTES`].
+    /// Names and values together, and [`HEADER_OVERHEAD`] each; of each value at most [`HEADER_BYTES`].
     headers: usize,
     key: usize,
 }
 
 const ALL: usize = usize::MAX;
 
-/// The whole, and what is tried one after the other where the topic refuses it. The last leaves some 16 kB
-/// with the facts.
-const STEPS: [Bounds; 5] = [
+/// The whole, and what is tried one after the other where the topic refuses it. The last leaves at most
+/// 16 kB with the facts, in an envelope too, whatever the record holds.
+const STEPS: [Bounds; 6] = [
     Bounds { payload: ALL, headers: ALL, key: ALL },
     Bounds { payload: 64_000, headers: ALL, key: ALL },
     Bounds { payload: 64_000, headers: 16_000, key: ALL },
     Bounds { payload: 64_000, headers: 16_000, key: 1_000 },
     Bounds { payload: 4_000, headers: 4_000, key: 1_000 },
+    Bounds { payload: 500, headers: 0, key: 100 },
 ];
 /// How much is kept of a name and of a value where headers are cut.
 const HEADER_BYTES: usize = 1_000;
+/// What a header takes beside its name and value, in bytes at most.
+pub(super) const HEADER_OVERHEAD: usize = 10;
 
 /// How far a letter is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,9 +41,16 @@ impl Step {
 
     /// The next one that leaves less of this record than this one, if any does.
     pub fn next(self, record: &Record<'_>) -> Option<Self> {
-        let of = |step: usize| STEPS.get(step).map(|bounds| size(record, bounds));
+        let kept = Kept::whole(record);
+        let of = |step: usize| STEPS.get(step).map(|bounds| kept.size(bounds));
         let now = of(self.0)?;
         (self.0 + 1..STEPS.len()).find(|step| of(*step).is_some_and(|size| size < now)).map(Self)
+    }
+
+    /// How many bytes of this record are kept, at most, and how many headers it has.
+    pub fn size(self, record: &Record<'_>) -> usize {
+        let bounds = STEPS.get(self.0).unwrap_or(&STEPS[0]);
+        size(record.payload(), record.headers(), record.key(), bounds)
     }
 
     /// What is kept of this record.
@@ -102,7 +112,7 @@ pub struct Cut {
     /// Which.
     pub part: Part,
     /// How many bytes it had: of headers, those of names and values.
-    pub from: String,
+    pub from: u64,
     /// How many are left; `None` if it was cut before this record came.
     pub left: Option<usize>,
     /// The SHA-256 of what it was, in hexadecimal; of headers, see [`digest_of_headers`].
@@ -119,6 +129,10 @@ pub struct Kept<'a> {
     pub payload: Option<&'a [u8]>,
     /// The record's headers without those of an earlier letter.
     pub headers: Vec<KeptHeader<'a>>,
+    /// How many headers are missing.
+    pub left_out: u64,
+    /// How often the record failed before.
+    pub attempts: u32,
     /// The key, if any.
     pub key: Option<&'a [u8]>,
     /// What is missing, at most one of each part.
@@ -128,22 +142,14 @@ pub struct Kept<'a> {
 impl<'a> Kept<'a> {
     /// A record that was cut for an earlier letter goes on saying so.
     fn whole(record: &Record<'a>) -> Self {
-        let text = |name: &str| {
-            let mut headers = record.headers().filter(|(of, _)| *of == name.as_bytes());
-            Some(std::str::from_utf8(headers.next()?.1?).ok()?.to_owned())
-        };
-        // Most records have no header of ours, and are not searched for each.
-        let was_letter = record.headers().any(|(name, _)| is_ours(name));
-        let earlier = Part::ALL.into_iter().filter(|_| was_letter).filter_map(|part| {
-            let [from, sha256] = part.headers();
-            Some(Cut { part, from: text(from)?, left: None, sha256: text(sha256)? })
-        });
-        Self {
-            payload: record.payload(),
-            headers: kept_headers(record).collect(),
-            key: record.key(),
-            cuts: earlier.collect(),
-        }
+        let Earlier { own, attempts, cuts, left_out } = Earlier::of(record);
+        let (payload, key) = (record.payload(), record.key());
+        Self { payload, headers: own, key, cuts, left_out, attempts }
+    }
+
+    /// How many bytes within these bounds are kept, at most.
+    fn size(&self, bounds: &Bounds) -> usize {
+        size(self.payload, self.headers.iter().copied(), self.key, bounds)
     }
 
     fn within(mut self, bounds: &Bounds) -> Self {
@@ -152,20 +158,21 @@ impl<'a> Kept<'a> {
             self.note(Part::Payload, payload.len(), left.len(), || digest(payload));
             self.payload = Some(left);
         }
-        let size = size_of_headers(self.headers.iter().copied());
-        if size > bounds.headers {
+        if room_of_headers(self.headers.iter().copied()) > bounds.headers {
             let whole = std::mem::take(&mut self.headers);
-            let mut left = 0;
+            let mut room = bounds.headers;
             for (name, value) in &whole {
-                let value = value.map(|value| start(value, HEADER_BYTES));
-                left += name.len() + value.map_or(0, <[u8]>::len);
-                if left > bounds.headers || name.len() > HEADER_BYTES {
-                    left -= name.len() + value.map_or(0, <[u8]>::len);
+                let header = (*name, value.map(|value| start(value, HEADER_BYTES)));
+                let needed = room_of(header);
+                if name.len() > HEADER_BYTES || needed > room {
+                    self.left_out = self.left_out.saturating_add(1);
                     continue;
                 }
-                self.headers.push((name, value));
+                room -= needed;
+                self.headers.push(header);
             }
-            self.note(Part::Headers, size, left, || digest_of_headers(&whole));
+            let [from, left] = [&whole, &self.headers].map(|of| bytes_of_headers(of));
+            self.note(Part::Headers, from, left, || digest_of_headers(&whole));
         }
         if let Some(key) = self.key.filter(|key| key.len() > bounds.key) {
             let left = start(key, bounds.key);
@@ -180,23 +187,37 @@ impl<'a> Kept<'a> {
         match self.cuts.iter_mut().find(|cut| cut.part == part) {
             Some(earlier) => earlier.left = Some(left),
             None => {
-                let (from, sha256) = (from.to_string(), digest());
+                let (from, sha256) = (from as u64, digest());
                 self.cuts.push(Cut { part, from, left: Some(left), sha256 });
             }
         }
     }
 }
 
-/// How many bytes within these bounds are kept, at most.
-fn size(record: &Record<'_>, bounds: &Bounds) -> usize {
+/// How many bytes of a record within these bounds are kept, at most.
+fn size<'a>(
+    payload: Option<&[u8]>,
+    headers: impl Iterator<Item = KeptHeader<'a>>,
+    key: Option<&[u8]>,
+    bounds: &Bounds,
+) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    length(record.payload()).min(bounds.payload)
-        + size_of_headers(kept_headers(record)).min(bounds.headers)
-        + length(record.key()).min(bounds.key)
+    length(payload).min(bounds.payload)
+        + room_of_headers(headers).min(bounds.headers)
+        + length(key).min(bounds.key)
 }
 
-fn size_of_headers<'a>(headers: impl Iterator<Item = KeptHeader<'a>>) -> usize {
-    headers.map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len)).sum()
+fn room_of_headers<'a>(headers: impl Iterator<Item = KeptHeader<'a>>) -> usize {
+    headers.map(room_of).sum()
+}
+
+fn room_of((name, value): KeptHeader<'_>) -> usize {
+    name.len() + value.map_or(0, <[u8]>::len) + HEADER_OVERHEAD
+}
+
+/// The bytes of names and values.
+fn bytes_of_headers(headers: &[KeptHeader<'_>]) -> usize {
+    headers.iter().map(|header| room_of(*header) - HEADER_OVERHEAD).sum()
 }
 
 /// At most so many bytes from the start; of a text, whole characters.
@@ -230,6 +251,7 @@ fn digest_of_headers(headers: &[KeptHeader<'_>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::earlier::{ALWAYS, LEFT_OUT};
     use super::*;
     use crate::record::{Batch, RawRecord, TopicPartition};
 
@@ -251,7 +273,7 @@ mod tests {
         std::iter::from_fn(|| {
             step = step.next(&record)?;
             let kept = step.keep(&record);
-            let headers = size_of_headers(kept.headers.iter().copied());
+            let headers = bytes_of_headers(&kept.headers);
             Some((kept.payload.unwrap().len(), headers, kept.key.unwrap().len()))
         })
         .collect()
@@ -260,10 +282,13 @@ mod tests {
     #[test]
     fn payload_goes_first_then_headers_then_key_each_where_it_is_large() {
         let large = vec![b'x'; 2_000_000];
-        assert_eq!(steps(&batch(b"k", b"p", &[("h", b"v")])), []);
-        assert_eq!(steps(&batch(b"k", &large, &[])), [(64_000, 0, 1), (4_000, 0, 1)]);
-        assert_eq!(steps(&batch(b"k", b"p", &[("h", &large)])), [(1, 1_001, 1), (1, 1_001, 1)]);
-        assert_eq!(steps(&batch(&large, b"p", &[])), [(1, 0, 1_000)]);
+        assert_eq!(steps(&batch(b"k", b"p", &[])), []);
+        assert_eq!(steps(&batch(b"k", b"p", &[("h", b"v")])), [(1, 0, 1)]);
+        let of_payload = [(64_000, 0, 1), (4_000, 0, 1), (500, 0, 1)];
+        assert_eq!(steps(&batch(b"k", &large, &[])), of_payload);
+        let of_headers = [(1, 1_001, 1), (1, 1_001, 1), (1, 0, 1)];
+        assert_eq!(steps(&batch(b"k", b"p", &[("h", &large)])), of_headers);
+        assert_eq!(steps(&batch(&large, b"p", &[])), [(1, 0, 1_000), (1, 0, 100)]);
         let all = steps(&batch(&large, &large, &[("h", &large), ("small", b"v")]));
         let (of_all, key) = (2_000_007, 2_000_000);
         let expected = [
@@ -271,8 +296,20 @@ mod tests {
             (64_000, 1_007, key),
             (64_000, 1_007, 1_000),
             (4_000, 1_007, 1_000),
+            (500, 0, 100),
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn headers_count_though_they_are_empty_and_those_left_out_are_told() {
+        let batch = batch(b"k", b"p", &vec![("", b"".as_slice()); 100_000]);
+        let record = batch.record(0).unwrap();
+        let step = Step::WHOLE.next(&record).unwrap();
+        let kept = step.keep(&record);
+        assert_eq!((kept.headers.len(), kept.left_out), (1_600, 98_400));
+        let last = std::iter::successors(Some(step), |step| step.next(&record)).last().unwrap();
+        assert_eq!(last.keep(&record).left_out, 100_000);
     }
 
     #[test]
@@ -281,11 +318,11 @@ mod tests {
         let batch = batch(&[7; 5_000], &payload, &[("a", &vec![1; 20_000])]);
         let record = batch.record(0).unwrap();
         let kept = Step(3).keep(&record);
-        let told = |cut: &Cut| (cut.part, cut.from.clone(), cut.left);
+        let told = |cut: &Cut| (cut.part, cut.from, cut.left);
         let expected = [
-            (Part::Payload, "70000".to_owned(), Some(64_000)),
-            (Part::Headers, "20001".to_owned(), Some(1_001)),
-            (Part::Key, "5000".to_owned(), Some(1_000)),
+            (Part::Payload, 70_000, Some(64_000)),
+            (Part::Headers, 20_001, Some(1_001)),
+            (Part::Key, 5_000, Some(1_000)),
         ];
         assert_eq!(kept.cuts.iter().map(told).collect::<Vec<_>>(), expected);
         assert_eq!(kept.cuts[0].sha256, digest(&payload));
@@ -305,18 +342,19 @@ mod tests {
 
     #[test]
     fn a_letter_of_a_record_that_was_cut_before_goes_on_saying_so() {
-        let from: &[(&str, &[u8])] =
-            &[("sluicegate.truncated-from", b"900000"), ("sluicegate.sha256", b"abc")];
-        let batch = batch(b"k", &vec![b'x'; 64_000], from);
+        let sha256 = "0f".repeat(32);
+        let mut headers: Vec<(&str, &[u8])> = ALWAYS.map(|name| (name, b"1".as_slice())).to_vec();
+        headers.push(("sluicegate.truncated-from", b"900000"));
+        headers.push(("sluicegate.sha256", sha256.as_bytes()));
+        headers.push((LEFT_OUT, b"7"));
+        headers.push(("own", b"x"));
+        let batch = batch(b"k", &vec![b'x'; 64_000], &headers);
         let record = batch.record(0).unwrap();
-        for (step, left) in [(Step::WHOLE, None), (Step(4), Some(4_000))] {
-            let expected = Cut {
-                part: Part::Payload,
-                from: "900000".to_owned(),
-                left,
-                sha256: "abc".to_owned(),
-            };
-            assert_eq!(step.keep(&record).cuts, [expected]);
+        for (step, left, left_out) in [(Step::WHOLE, None, 7), (Step(5), Some(500), 8)] {
+            let kept = step.keep(&record);
+            let cut = Cut { part: Part::Payload, from: 900_000, left, sha256: sha256.clone() };
+            assert_eq!(kept.cuts[0], cut);
+            assert_eq!(kept.left_out, left_out);
         }
     }
 }

@@ -7,17 +7,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use super::cut::{Cut, Kept, KeptHeader, Part, Step};
+use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Step};
+use super::earlier::LEFT_OUT;
 use crate::config::DlqFormat;
 use crate::record::Record;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, cut_to};
 
 /// Most characters of the message header, so that headers stay small beside the payload.
 const MESSAGE_CHARS: usize = 1_000;
-/// What Kafka keeps of a message beside key, payload and headers, and of each header beside its name and
-/// value, in bytes at most.
+/// Most bytes of the name of a column or a plugin: it may be a text of the record or of a plugin.
+const NAME_BYTES: usize = 256;
+/// What the facts of a letter mostly take in memory.
+const FACTS_BYTES: usize = 4_000;
+/// What Kafka keeps of a message beside key, payload and headers, in bytes at most.
 const MESSAGE_OVERHEAD: usize = 100;
-const HEADER_OVERHEAD: usize = 10;
 
 /// What every dead letter of this host says of where it comes from.
 #[derive(Debug, Clone)]
@@ -62,6 +65,17 @@ impl<'a> Letter<'a> {
         }
     }
 
+    /// What it takes in memory while it is under way, about: itself, and librdkafka's copy.
+    pub fn room_bytes(record: &Record<'_>, from: &Provenance, step: Step) -> usize {
+        let copies = match from.format {
+            // The payload is lent; headers are not.
+            DlqFormat::Headers => 2,
+            // Its parts, the text, and what quotes and bytes that are no text add to it.
+            DlqFormat::Envelope => 5,
+        };
+        step.size(record).saturating_mul(copies) + FACTS_BYTES
+    }
+
     /// What it takes in the topic at most, in bytes: Kafka counts what it is compressed to.
     pub fn size_bytes(&self) -> usize {
         let value = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
@@ -95,19 +109,19 @@ fn with_headers<'a>(
     fact("__connect.errors.exception.message", message(rejection).into());
     fact("sluicegate.group", from.group.as_str().into());
     fact("sluicegate.table", from.table.as_str().into());
-    fact("sluicegate.attempt", owned(&attempt(record)));
+    fact("sluicegate.attempt", owned(&kept.attempts.saturating_add(1)));
     fact("sluicegate.failed-at-ms", owned(&failed_at_ms));
     fact("sluicegate.version", env!("CARGO_PKG_VERSION").into());
     if let Some(plugin) = rejection.stage.plugin() {
-        fact("sluicegate.plugin", plugin.into());
+        fact("sluicegate.plugin", name(plugin));
     }
     if let Some(column) = &fault.column {
-        fact("sluicegate.column", Cow::from(&**column));
+        fact("sluicegate.column", name(column));
     }
     if let Some(timestamp_ms) = record.timestamp_ms() {
         fact("sluicegate.timestamp-ms", owned(&timestamp_ms));
     }
-    headers.extend(of_cuts(&kept.cuts));
+    headers.extend(of_cuts(&kept));
     let payload = kept.payload.map(Cow::Borrowed);
     Letter { key: kept.key, payload, headers, cuts: kept.cuts }
 }
@@ -138,8 +152,8 @@ fn envelope<'a>(
         "failure_reason": fault.reason.code(),
         "message": message(rejection),
         "stage": rejection.stage.name(),
-        "plugin": rejection.stage.plugin(),
-        "column": fault.column.as_deref(),
+        "plugin": rejection.stage.plugin().map(name),
+        "column": fault.column.as_deref().map(name),
         "record": payload,
         "record_encoding": encoding,
         "key": key,
@@ -151,15 +165,16 @@ fn envelope<'a>(
         "timestamp_ms": record.timestamp_ms(),
         "group": from.group,
         "table": from.table,
-        "attempt": attempt(record),
+        "attempt": kept.attempts.saturating_add(1),
         "failed_at_ms": u64::try_from(failed_at_ms).unwrap_or(u64::MAX),
         "version": env!("CARGO_PKG_VERSION"),
     });
     if let Some(body) = body.as_object_mut() {
         body.extend(kept.cuts.iter().flat_map(fields));
+        body.extend((kept.left_out > 0).then(|| ("headers_left_out".into(), kept.left_out.into())));
     }
     let mut headers = vec![self::header("failure_reason", fault.reason.code().into())];
-    headers.extend(of_cuts(&kept.cuts));
+    headers.extend(of_cuts(&kept));
     let payload = Some(body.to_string().into_bytes().into());
     Letter { key: kept.key, payload, headers, cuts: kept.cuts }
 }
@@ -177,61 +192,24 @@ fn owned<'a>(value: &impl ToString) -> Cow<'a, str> {
 }
 
 /// The headers that tell what is missing.
-fn of_cuts<'a>(cuts: &[Cut]) -> impl Iterator<Item = Head<'a>> {
-    cuts.iter().flat_map(|cut| {
+fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = Head<'a>> {
+    let left_out = (kept.left_out > 0).then(|| header(LEFT_OUT, owned(&kept.left_out)));
+    let cuts = kept.cuts.iter().flat_map(|cut| {
         let [from, sha256] = cut.part.headers();
-        [header(from, cut.from.clone().into()), header(sha256, cut.sha256.clone().into())]
-    })
+        [header(from, owned(&cut.from)), header(sha256, cut.sha256.clone().into())]
+    });
+    cuts.chain(left_out)
 }
 
 /// The same as fields of an envelope.
 fn fields(cut: &Cut) -> Map<String, Value> {
-    let [from, sha256] = cut.part.fields();
-    // A number as far as it is one: an earlier letter may have been written by somebody else.
-    let size = cut.from.parse::<u64>().map_or_else(|_| cut.from.clone().into(), Value::from);
-    [(from.to_owned(), size), (sha256.to_owned(), cut.sha256.clone().into())].into_iter().collect()
+    let [from, sha256] = cut.part.fields().map(str::to_owned);
+    [(from, cut.from.into()), (sha256, cut.sha256.clone().into())].into_iter().collect()
 }
 
-/// The headers that a letter adds to those of its record, without those of what is cut.
-const OURS: [&str; 16] = [
-    "failure_reason",
-    "__connect.errors.topic",
-    "__connect.errors.partition",
-    "__connect.errors.offset",
-    "__connect.errors.connector.name",
-    "__connect.errors.stage",
-    "__connect.errors.exception.class.name",
-    "__connect.errors.exception.message",
-    "sluicegate.group",
-    "sluicegate.table",
-    "sluicegate.attempt",
-    "sluicegate.failed-at-ms",
-    "sluicegate.version",
-    "sluicegate.plugin",
-    "sluicegate.column",
-    "sluicegate.timestamp-ms",
-];
-
-/// Whether a header is one of a letter, not of its record.
-pub(super) fn is_ours(name: &[u8]) -> bool {
-    let of_cuts = || Part::ALL.into_iter().flat_map(Part::headers);
-    // Few headers begin like these.
-    [b'f', b'_', b's'].contains(name.first().unwrap_or(&0))
-        && OURS.into_iter().chain(of_cuts()).any(|ours| ours.as_bytes() == name)
-}
-
-/// The record's headers without those of an earlier failure, which this one replaces.
-pub(super) fn kept_headers<'a>(
-    record: &Record<'a>,
-) -> impl Iterator<Item = KeptHeader<'a>> + use<'a> {
-    record.headers().filter(|(name, _)| !is_ours(name))
-}
-
-/// How often this record failed, this time included.
-fn attempt(record: &Record<'_>) -> u32 {
-    let before = record.headers().find(|(name, _)| *name == b"sluicegate.attempt");
-    let before = before.and_then(|(_, value)| std::str::from_utf8(value?).ok()?.parse().ok());
-    before.unwrap_or(0_u32).saturating_add(1)
+/// The name of a column or a plugin.
+fn name(text: &str) -> Cow<'_, str> {
+    cut_to(text, NAME_BYTES)
 }
 
 fn message(rejection: &Rejection) -> String {
@@ -240,6 +218,8 @@ fn message(rejection: &Rejection) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cut::Part;
+    use super::super::earlier::{ALWAYS, SOMETIMES};
     use super::*;
     use crate::record::{Batch, RawRecord, TopicPartition};
     use crate::rejection::{Fault, Reason, Stage};
@@ -287,6 +267,16 @@ mod tests {
         (headers.collect(), letter.payload.unwrap().into_owned())
     }
 
+    /// A record with the headers of this letter, as if it was produced again.
+    fn replayed(headers: &[(String, String)]) -> (Batch, Rejection) {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        rejected(b"{}", &headers)
+    }
+
+    fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+        headers.iter().filter(|(of, _)| of == name).map(|(_, value)| &**value).collect()
+    }
+
     fn last(batch: &Batch) -> Step {
         let record = batch.record(0).unwrap();
         std::iter::successors(Some(Step::WHOLE), |step| step.next(&record)).last().unwrap()
@@ -327,18 +317,92 @@ mod tests {
     #[test]
     fn a_second_failure_replaces_the_first_and_counts_on() {
         let of_another = ("__connect.errors.task.id", "3");
-        let old =
-            [("failure_reason", "bad_uuid"), ("sluicegate.attempt", "4"), ("own", "x"), of_another];
-        let (batch, rejection) = rejected(b"{}", &old);
-        let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
-        let of = |name: &str| {
-            let found = headers.iter().filter(|(found, _)| found == name);
-            found.map(|(_, value)| value.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(of("failure_reason"), ["out_of_range"]);
-        assert_eq!(of("sluicegate.attempt"), ["5"]);
-        assert_eq!(of("own"), ["x"]);
-        assert_eq!(of(of_another.0), [of_another.1]);
+        let first = rejected(b"{}", &[("own", "x"), of_another]);
+        let (first, _) = told(&first, DlqFormat::Headers, Step::WHOLE);
+        let mut sorted = first.clone();
+        sorted.sort();
+        for first in [first, sorted] {
+            let (mut batch, rejection) = replayed(&first);
+            batch.push_header(b"later", Some(b"y"));
+            let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+            assert_eq!(headers.len(), first.len() + 1);
+            assert_eq!(values(&headers, "sluicegate.attempt"), ["2"]);
+            for (name, value) in [("own", "x"), of_another, ("later", "y")] {
+                assert_eq!(values(&headers, name), [value]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_record_stays_whatever_its_name() {
+        let of_cuts = Part::ALL.map(Part::headers).concat();
+        let names = [&ALWAYS[..], &SOMETIMES, &of_cuts, &[LEFT_OUT]].concat();
+        for missing in ALWAYS {
+            let own: Vec<_> =
+                names.iter().filter(|name| **name != missing).map(|name| (*name, "7")).collect();
+            let (first, _) = told(&rejected(b"{}", &own), DlqFormat::Headers, Step::WHOLE);
+            let (again, _) = told(&replayed(&first), DlqFormat::Headers, Step::WHOLE);
+            for (headers, attempt) in [(first, "1"), (again, "2")] {
+                let names = headers.iter().map(|(name, value)| (&**name, &**value));
+                assert_eq!(names.take(own.len()).collect::<Vec<_>>(), own);
+                assert_eq!(headers.len(), own.len() + ALWAYS.len() + 2, "column and timestamp");
+                assert_eq!(values(&headers, "sluicegate.attempt").last(), Some(&attempt));
+            }
+        }
+    }
+
+    #[test]
+    fn headers_of_any_bytes_stand_in_the_letter_as_they_were() {
+        let (mut batch, rejection) = rejected(b"{}", &[]);
+        let own: [(&[u8], Option<&[u8]>); 6] = [
+            (b"b", None),
+            (b"a", Some(b"\xff\0")),
+            (b"b", Some(b"")),
+            (b"\xfe", None),
+            (b"a", Some(b"2")),
+            (b"", Some(b"1")),
+        ];
+        for (name, value) in own {
+            batch.push_header(name, value);
+        }
+        let (record, from) = (batch.record(0).unwrap(), from(DlqFormat::Headers));
+        let letter = Letter::new(&record, &rejection, &from, 99, Step::WHOLE);
+        let headers = letter.headers.iter().map(|(name, value)| (*name, value.as_deref()));
+        assert_eq!(headers.take(own.len()).collect::<Vec<_>>(), own);
+    }
+
+    #[test]
+    fn the_last_step_leaves_a_letter_of_16_kb_whatever_the_record_holds() {
+        let hostile = "\u{1}".repeat(2_000_000);
+        let unreadable = vec![0xff; 2_000_000];
+        let forged: Vec<_> = ALWAYS.map(|name| (name, "1")).to_vec();
+        let of_cuts =
+            Part::ALL.map(Part::headers).concat().into_iter().map(|name| (name, &*hostile));
+        let forged = [forged, of_cuts.collect()].concat();
+        for (headers, payload) in [
+            (vec![("", ""); 100_000], hostile.as_bytes()),
+            (forged, &unreadable),
+            (vec![("sluicegate.sha256", &*hostile)], b"{}".as_slice()),
+        ] {
+            let (_, mut rejection) = rejected(b"", &[]);
+            let source = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
+            let mut batch = Batch::default();
+            let (key, payload) = (Some(hostile.as_bytes()), Some(payload));
+            let record = RawRecord { offset: i64::MAX, timestamp_ms: Some(7), key, payload };
+            batch.push(&source, 1, &record);
+            for (name, value) in headers {
+                batch.push_header(name.as_bytes(), Some(value.as_bytes()));
+            }
+            rejection.stage = Stage::ArrowHook(hostile.as_str().into());
+            rejection.fault.column = Some(hostile.as_str().into());
+            rejection.fault.pointer.clone_from(&hostile);
+            let record = batch.record(0).unwrap();
+            for format in [DlqFormat::Headers, DlqFormat::Envelope] {
+                let from = from(format);
+                let letter = Letter::new(&record, &rejection, &from, 99, last(&batch));
+                assert!(letter.size_bytes() <= 16_000, "{} bytes", letter.size_bytes());
+            }
+        }
     }
 
     #[test]
@@ -417,9 +481,8 @@ mod tests {
         let letter = Letter::new(&record, &rejection, &from, 99, step);
         let names =
             letter.headers.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
-        let mut names: Vec<String> = names.filter(|name| name != "h").collect();
-        assert!(names.iter().all(|name| is_ours(name.as_bytes())), "a later letter replaces them");
-        assert_eq!(names.len(), OURS.len() + 2 * Part::ALL.len());
+        let mut names: Vec<String> = names.collect();
+        assert_eq!(names.len(), ALWAYS.len() + SOMETIMES.len() + 2 * Part::ALL.len() + 1);
         names.sort();
         assert_eq!(documented("Headers"), names);
     }

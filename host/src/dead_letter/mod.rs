@@ -2,6 +2,7 @@
 //! docs/dead-letters.md is for those who read them.
 
 mod cut;
+mod earlier;
 mod holds;
 mod letter;
 mod patience;

@@ -1,0 +1,90 @@
+//! What a record carries of an earlier letter, where it is one that was produced to the source topic again.
+//! Its headers may have been sorted on the way, and names may stand twice: the record may have one of
+//! ours of its own, which stands before that of the letter.
+
+use super::cut::{Cut, KeptHeader, Part};
+use crate::record::Record;
+
+/// The headers that every letter has, beside those of its record.
+pub(super) const ALWAYS: [&str; 13] = [
+    "failure_reason",
+    "__connect.errors.topic",
+    "__connect.errors.partition",
+    "__connect.errors.offset",
+    "__connect.errors.connector.name",
+    "__connect.errors.stage",
+    "__connect.errors.exception.class.name",
+    "__connect.errors.exception.message",
+    "sluicegate.group",
+    "sluicegate.table",
+    ATTEMPT,
+    "sluicegate.failed-at-ms",
+    "sluicegate.version",
+];
+/// Those that some letters have, without those of what is cut.
+pub(super) const SOMETIMES: [&str; 3] =
+    ["sluicegate.plugin", "sluicegate.column", "sluicegate.timestamp-ms"];
+const ATTEMPT: &str = "sluicegate.attempt";
+/// Of a letter without some of its record's headers: how many.
+pub(super) const LEFT_OUT: &str = "sluicegate.headers-left-out";
+/// How many characters a SHA-256 has.
+const DIGEST_CHARS: usize = 64;
+
+/// A record's own headers, and what an earlier letter says of it.
+#[derive(Debug, Default)]
+pub(super) struct Earlier<'a> {
+    /// All headers but those of the letter.
+    pub own: Vec<KeptHeader<'a>>,
+    /// How often the record failed.
+    pub attempts: u32,
+    /// What was cut.
+    pub cuts: Vec<Cut>,
+    /// How many headers were left out.
+    pub left_out: u64,
+}
+
+impl<'a> Earlier<'a> {
+    /// What this record carries. It counts as a letter if it has every header that each letter has;
+    /// otherwise all headers are its own, whatever their names.
+    pub fn of(record: &Record<'a>) -> Self {
+        let all = || record.headers().enumerate();
+        let last = |name: &str| all().filter(|(_, (of, _))| *of == name.as_bytes()).last();
+        let text = |name: &str| {
+            let (at, (_, value)) = last(name)?;
+            Some((at, std::str::from_utf8(value?).ok()?))
+        };
+        let mut earlier = Self::default();
+        // Most records have no header of ours, and are not searched for each.
+        let attempts = text(ATTEMPT).and_then(|(_, attempts)| attempts.parse().ok());
+        let always = || ALWAYS.iter().map(|name| Some(last(name)?.0)).collect::<Option<Vec<_>>>();
+        let Some((attempts, mut of_letter)) = attempts.and_then(|of| Some((of, always()?))) else {
+            earlier.own = record.headers().collect();
+            return earlier;
+        };
+        earlier.attempts = attempts;
+        // What stands before the letter's own headers is the record's, as long as nobody sorted them.
+        let begin = of_letter.first().filter(|_| of_letter.is_sorted()).copied().unwrap_or(0);
+        let text = |name: &str| text(name).filter(|(at, _)| *at >= begin);
+        of_letter.extend(SOMETIMES.into_iter().filter_map(|name| Some(text(name)?.0)));
+        for part in Part::ALL {
+            let [from, sha256] = part.headers().map(text);
+            let Some(((of_from, from), (of_sha256, sha256))) = from.zip(sha256) else { continue };
+            let is_digest =
+                sha256.len() == DIGEST_CHARS && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+            // What no letter says is the record's own.
+            if let Some(from) = from.parse().ok().filter(|_| is_digest) {
+                of_letter.extend([of_from, of_sha256]);
+                earlier.cuts.push(Cut { part, from, left: None, sha256: sha256.to_owned() });
+            }
+        }
+        if let Some((at, text)) = text(LEFT_OUT)
+            && let Ok(left_out) = text.parse()
+        {
+            of_letter.push(at);
+            earlier.left_out = left_out;
+        }
+        earlier.own =
+            all().filter(|(at, _)| !of_letter.contains(at)).map(|(_, header)| header).collect();
+        earlier
+    }
+}
