@@ -122,6 +122,11 @@ impl Lease {
         // The closure always gives a value.
         let _learnt = budget.percent.try_update(Ordering::AcqRel, Ordering::Acquire, learn);
     }
+
+    /// The batch takes only so many bytes from now on; nothing is learnt of it.
+    pub fn lower(&mut self, bytes: usize) {
+        self.held.set(bytes.min(self.held.bytes));
+    }
 }
 
 impl Drop for Lease {
@@ -153,6 +158,10 @@ mod tests {
         wide.measure(500);
         assert_eq!(budget.used_bytes(), 500);
         assert!(budget.has_bytes(9) && !budget.has_bytes(10));
+        wide.lower(20);
+        assert_eq!((budget.used_bytes(), budget.expected_bytes(10)), (20, 500));
+        wide.lower(30);
+        assert_eq!(budget.used_bytes(), 20);
         drop(wide);
         for _ in 0..40 {
             budget.lease(10).measure(15);

@@ -2,12 +2,16 @@
 //! stages are functions of a batch, they meet here and nowhere else.
 //!
 //! Order within a batch: rows hooks, once; decode, arrow hooks and check; where there are faults, confirm that the plan
-//! is still the table's; judge the brake; dead-letter and await the reports; insert; settle. The
-//! commit follows in `run`. So a record is never in neither place, and nothing is dead-lettered
-//! for a stale plan.
+//! is still the table's; judge the brake; dead-letter and insert side by side, or one after the other where
+//! each record lands exactly once; await the reports of both; settle. The commit follows in `run`. So a
+//! record is never in neither place, and nothing is dead-lettered for a stale plan.
+
+mod waits;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::admit::Admission;
 use crate::blocking;
@@ -22,7 +26,7 @@ use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
-use crate::observe::status::{Status, Waiter};
+use crate::observe::status::Status;
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
@@ -33,6 +37,7 @@ use crate::schema::plan::TablePlan;
 use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
 use crate::user_schema::UserSchema;
+use waits::{At, Waits};
 
 /// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
 /// to find that out again takes an INSERT for each record.
@@ -60,6 +65,13 @@ pub struct Pipeline {
     pub unknown: UnknownNames,
     /// What is waited for.
     pub status: Arc<Status>,
+}
+
+/// What rejections go through: the brake, and then the way to their letters.
+struct Gate<'a> {
+    judged: &'a mut Judged,
+    /// Takes rejections while rows land; `None` where each record lands exactly once, and settles in turn.
+    letters: Option<UnboundedSender<Vec<Rejection>>>,
 }
 
 /// Why rows of a batch are not inserted.
@@ -96,7 +108,8 @@ impl Pipeline {
         fates
     }
 
-    /// Takes a batch all the way: when it returns, every record of it is settled.
+    /// Takes a batch all the way: when it returns, every record of it is settled. A letter that waits
+    /// holds up no row of its batch, except where each record lands exactly once.
     ///
     /// # Cancel safety
     /// Dropped, nothing of the batch is committed; what was inserted or dead-lettered so far
@@ -105,10 +118,27 @@ impl Pipeline {
         &self,
         batch: &Arc<Batch>,
         lease: &mut Lease,
+        planned: Option<PlannedBatch>,
+    ) -> Fates {
+        let mut judged = self.brake.batch();
+        let (letters, rejected) = unbounded_channel();
+        let letters = planned.is_none().then_some(letters);
+        let gate = Gate { judged: &mut judged, letters };
+        let (fates, ()) =
+            tokio::join!(self.land(batch, lease, planned, gate), self.write_all(batch, rejected),);
+        judged.settle(Instant::now());
+        fates
+    }
+
+    /// Has every record of a batch landed, dropped, skipped, or handed over for its letter.
+    async fn land(
+        &self,
+        batch: &Arc<Batch>,
+        lease: &mut Lease,
         mut planned: Option<PlannedBatch>,
+        mut gate: Gate<'_>,
     ) -> Fates {
         let mut fates = Fates::new(batch.len());
-        let mut judged = self.brake.batch();
         let mut waits = Waits::new(&self.status);
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, &mut fates, &mut refused).await;
@@ -121,31 +151,30 @@ impl Pipeline {
             let (checked, tally) = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
-                    waits.plugins.hold(hold);
+                    waits.hold(At::Plugins, hold, gate.judged);
                     self.tables.wait_for_change(&known, Duration::ZERO).await;
                     continue;
                 }
             };
-            waits.plugins.release();
+            waits.let_through(At::Plugins, gate.judged);
             lease.measure(self.working_bytes(batch, hooked.as_deref(), &checked));
             let landed = fates.count(Fate::Landed);
             let settled = landed + fates.count(Fate::DeadLettered);
-            judged.set_records((settled + open).saturating_sub(checked.dropped.len() as u64));
+            gate.judged.set_records((settled + open).saturating_sub(checked.dropped.len() as u64));
             let rejections = [refused.as_slice(), &checked.rejections].concat();
             if !rejections.is_empty() {
                 if !self.tables.is_unchanged(&known).await {
                     continue;
                 }
-                if let Some(hold) = judged.judge(batch, &rejections, landed, Instant::now()) {
-                    waits.brake(At::Decode, hold);
+                if let Some(hold) = gate.judged.judge(batch, &rejections, landed, Instant::now()) {
+                    waits.hold(At::Decode, hold, gate.judged);
                     self.tables.wait_for_change(&known, Duration::ZERO).await;
                     continue;
                 }
-                waits.let_through(At::Decode, &judged);
-                self.dead_letter(batch, &rejections, &mut fates).await;
-                refused.clear();
             }
-            waits.let_through(At::Decode, &judged);
+            waits.let_through(At::Decode, gate.judged);
+            self.dead_letter(batch, rejections, &mut fates, &gate).await;
+            refused.clear();
             // Once a batch, however often it is computed.
             if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
                 hooks.note(&tally);
@@ -153,7 +182,7 @@ impl Pipeline {
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
             let hold = match self
-                .insert(&known, batch, &checked, &mut planned, &mut fates, &mut judged)
+                .insert(&known, batch, &checked, &mut planned, &mut fates, &mut gate)
                 .await
             {
                 Ok(()) => {
@@ -161,7 +190,7 @@ impl Pipeline {
                     None
                 }
                 Err(NotInserted::Braked(hold)) => {
-                    waits.brake(At::Insert, hold);
+                    waits.hold(At::Refused, hold, gate.judged);
                     let pause = match &planned {
                         None => tried.elapsed().saturating_mul(PAUSE_TRIES).min(LONGEST_PAUSE),
                         // It goes on with the record that was refused last.
@@ -177,16 +206,17 @@ impl Pipeline {
                     self.tables.refresh_after(&known, text).await
                 }
             };
-            waits.let_through(At::Insert, &judged);
+            waits.let_through(At::Refused, gate.judged);
             match hold {
                 Some(hold) => {
-                    waits.insert.hold(hold);
+                    waits.hold(At::Insert, hold, gate.judged);
                     self.tables.wait_for_change(&known, Duration::ZERO).await;
                 }
-                None => waits.insert.release(),
+                None => waits.let_through(At::Insert, gate.judged),
             }
         }
-        judged.settle(Instant::now());
+        // Columns are gone; letters may wait for long.
+        lease.lower(batch.held_bytes());
         fates
     }
 
@@ -254,13 +284,13 @@ impl Pipeline {
         checked: &Checked,
         planned: &mut Option<PlannedBatch>,
         fates: &mut Fates,
-        judged: &mut Judged,
+        gate: &mut Gate<'_>,
     ) -> Result<(), NotInserted> {
         let (rows, origins) = (&checked.batch, checked.origins.as_slice());
         loop {
             let inserted = match planned {
                 None => {
-                    let allowance = judged.allowance(Instant::now());
+                    let allowance = gate.judged.allowance(Instant::now());
                     self.sink.insert(&known.table, rows, origins, allowance).await
                 }
                 Some(planned) => {
@@ -273,11 +303,12 @@ impl Pipeline {
                 self.log.note_without_view(batch, origins, view);
             }
             let landed = fates.count(Fate::Landed);
-            if let Some(hold) = judged.judge(batch, &inserted.refused, landed, Instant::now()) {
+            if let Some(hold) = gate.judged.judge(batch, &inserted.refused, landed, Instant::now())
+            {
                 planned.iter_mut().for_each(PlannedBatch::keep_refused);
                 return Err(NotInserted::Braked(hold));
             }
-            self.dead_letter(batch, &inserted.refused, fates).await;
+            self.dead_letter(batch, inserted.refused, fates, gate).await;
             if let Some(left) = inserted.left {
                 return Err(NotInserted::Left(left));
             }
@@ -313,57 +344,37 @@ impl Pipeline {
         batch.held_bytes() + written + columns + self.sink.body_bytes(columns)
     }
 
-    async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
+    /// Hands the rejections over, or writes their letters, so that their records are settled as soon as all
+    /// letters are.
+    async fn dead_letter(
+        &self,
+        batch: &Batch,
+        rejections: Vec<Rejection>,
+        fates: &mut Fates,
+        gate: &Gate<'_>,
+    ) {
         if rejections.is_empty() {
             return;
         }
+        fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
+        match &gate.letters {
+            // Whoever takes them ends after this.
+            Some(letters) => drop(letters.send(rejections)),
+            None => self.write(batch, &rejections).await,
+        }
+    }
+
+    /// Writes the letters that are handed over until there are no more to come.
+    async fn write_all(&self, batch: &Batch, mut rejected: UnboundedReceiver<Vec<Rejection>>) {
+        while let Some(rejections) = rejected.recv().await {
+            self.write(batch, &rejections).await;
+        }
+    }
+
+    async fn write(&self, batch: &Batch, rejections: &[Rejection]) {
         CpuOf::DeadLetters.run_async(self.dead_letters.send(batch, rejections)).await;
         self.log.note(batch, rejections);
         count::rejected(rejections);
-        fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
-    }
-}
-
-/// Where the brake is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// Before the INSERT.
-    Decode,
-    /// Of what ClickHouse refuses.
-    Insert,
-}
-
-/// What a batch waits for outside of a stage: one wait for as long as it lasts, however often the batch is
-/// tried.
-struct Waits {
-    plugins: Waiter,
-    brake: Waiter,
-    insert: Waiter,
-    /// Where the brake holds the batch, if it does.
-    braked: Option<At>,
-}
-
-impl Waits {
-    fn new(status: &Arc<Status>) -> Self {
-        let waiter = |who| status.waiter(who);
-        let (plugins, brake, insert) = (waiter("plugins"), waiter("brake"), waiter("insert"));
-        Self { plugins, brake, insert, braked: None }
-    }
-
-    /// The brake holds the batch.
-    fn brake(&mut self, at: At, hold: Hold) {
-        // How many records it is of changes from batch to batch.
-        self.brake.hold_as("brake", hold);
-        self.braked = Some(at);
-    }
-
-    /// The brake holds nothing of the batch here.
-    fn let_through(&mut self, at: At, judged: &Judged) {
-        if self.braked == Some(at) {
-            self.brake.release();
-            judged.release();
-            self.braked = None;
-        }
     }
 }
 

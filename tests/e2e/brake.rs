@@ -128,3 +128,19 @@ async fn what_clickhouse_refuses_pulls_it_with_exactly_once_too() -> anyhow::Res
     assert!(ledger.dead_lettered <= 50, "{ledger:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_stop_while_it_holds_a_batch_commits_nothing_of_it() -> anyhow::Result<()> {
+    let job = Job::new(TABLE).await?.with("SHUTDOWN_TIMEOUT_MS", "1000");
+    let mut job = job.with("BATCH_LINGER_MS", "500");
+    job.produce((0..60).map(large)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "DLQ_MAX_SHARE"]).await?;
+    let ledger = host.stop().await?;
+    assert_eq!(ledger.landed, 0);
+    assert_eq!(ledger.consumed, ledger.dead_lettered + ledger.in_flight);
+    assert!(ledger.in_flight > 0, "{ledger:?}");
+    assert_eq!(job.dead_letters()?.len() as u64, ledger.dead_lettered);
+    assert_eq!(job.committed()?, [i64::try_from(ledger.dead_lettered)?]);
+    Ok(())
+}

@@ -1,7 +1,10 @@
 //! The dead letter topic when it does not take what it is given.
 
+use std::time::Duration;
+
 use serde_json::Value;
-use sluicegate_tests::{Job, Message};
+use sluicegate_tests::{Host, Job, Message, PATIENCE};
+use tokio::time::{Instant, sleep};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
 
@@ -199,5 +202,85 @@ async fn a_replayed_letter_that_fails_again_carries_its_new_facts_alone() -> any
     assert_eq!(second.reason(), "out_of_range");
     assert_eq!(second.header("__connect.errors.offset"), "1");
     assert_eq!(second.headers.len(), first.headers.len());
+    Ok(())
+}
+
+/// Waits until the table has so many rows.
+async fn wait_for_rows(job: &Job, host: &Host, rows: &str) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while job.query("SELECT count() FROM t").await? != rows {
+        anyhow::ensure!(Instant::now() < deadline, "no {rows} rows:\n{}", host.log().join("\n"));
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_letter_that_waits_holds_up_no_row_and_a_stop_commits_nothing_of_its_batch()
+-> anyhow::Result<()> {
+    let mut job = Job::with_partitions(TABLE, 2).await?.with("SHUTDOWN_TIMEOUT_MS", "1000");
+    job.produce([r#"{"id":1}"#, r#"{"id":"x"}"#, r#"{"id":2}"#, r#"{"id":3}"#]).await?;
+    job.stack.kafka_errors("produce", &["POLICY_VIOLATION"; 200]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "dead letters", "policy of the cluster"]).await?;
+    wait_for_rows(&job, &host, "3").await?;
+    // Both partitions may be in one batch; the one with the letter stays where it is in any case.
+    assert_eq!(job.committed()?[0], 0);
+    let told = host.admin("GET", "/readyz").await?;
+    assert!(told.status == 503 && told.body.contains("dead letters: "), "{}", told.body);
+    let ledger = host.stop().await?;
+    assert_eq!(ledger.dead_lettered, 0, "{ledger:?}");
+    assert!(ledger.in_flight >= 2, "{ledger:?}");
+    assert_eq!(job.committed()?[0], 0);
+    assert_eq!(job.dead_letters()?.len(), 0);
+
+    job.stack.kafka_errors("produce", &[]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!(ledger.dead_lettered, 1);
+    assert_eq!(job.dead_letters()?.len(), 1);
+    let rows: u64 = job.query("SELECT count() FROM t").await?.parse()?;
+    assert!((4..=6).contains(&rows), "{rows}: those beside the letter land again");
+    assert_eq!(job.query("SELECT uniqExact(id) FROM t").await?, "3");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_clickhouse_takes_land_while_the_letter_of_one_that_it_refuses_waits()
+-> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    job.query("ALTER TABLE t ADD CONSTRAINT c CHECK id != 2").await?;
+    job.produce([r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#]).await?;
+    job.stack.kafka_errors("produce", &["POLICY_VIOLATION"; 200]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "dead letters", "policy of the cluster"]).await?;
+    wait_for_rows(&job, &host, "2").await?;
+    assert_eq!(job.committed()?, [0]);
+    job.stack.kafka_errors("produce", &[]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_exactly_once_a_row_lands_after_the_letters_before_it() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.exactly_once(1_000).await?;
+    job.produce([r#"{"id":1}"#, r#"{"id":"x"}"#, r#"{"id":3}"#]).await?;
+    job.stack.kafka_errors("produce", &["POLICY_VIOLATION"; 200]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "dead letters", "policy of the cluster"]).await?;
+    // It was tried for some seconds by then.
+    host.wait_for_answer("/metrics", |metrics| {
+        let retries = r#"sluicegate_retries_total{step="dead_letter",class="paused"}"#;
+        metrics.metric(retries) >= Some(6.0)
+    })
+    .await?;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "0");
+    job.stack.kafka_errors("produce", &[]).await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 1));
+    assert_eq!(job.query("SELECT count() FROM t").await?, "2");
     Ok(())
 }
