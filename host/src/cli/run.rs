@@ -118,7 +118,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         Arc::clone(status),
     ));
     let look: Arc<dyn Look> = tables.clone();
-    let dead_letters = DeadLetters::new(config, Arc::clone(status))?;
+    let dead_letters = DeadLetters::new(config, Arc::clone(status), Arc::clone(&observed.budget))?;
     tokio::spawn(dead_letters.topic().watch());
     let pipeline = Pipeline {
         admission: Admission {

@@ -8,14 +8,17 @@ mod letter;
 mod patience;
 mod producer;
 mod refusals;
+mod room;
 mod topic;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use rdkafka::error::KafkaError;
 
+use crate::budget::Budget;
 use crate::config::{Config, OnTooLarge, SourceTopic};
 use crate::observe::count::{self, Class as Retried, Step as Tried};
 use crate::observe::status::Status;
@@ -30,10 +33,11 @@ use letter::{Letter, Provenance};
 use patience::Patience;
 use producer::{Company, Producer};
 use refusals::Class;
+use room::Room;
 pub use topic::{Finding, Topic};
 
-/// How many dead letters wait for their delivery report at a time: enough to fill a produce
-/// request, few enough that their copies stay small beside the batch.
+/// How many letters of a batch are seen to at a time: enough to fill a produce request. What those take that
+/// are under way is bounded by their [`Room`].
 const IN_FLIGHT: usize = 1_000;
 /// How often a cut is logged, of each part.
 const CUTS_PER: Duration = Duration::from_secs(10);
@@ -45,6 +49,7 @@ pub struct DeadLetters {
     from: Provenance,
     on_too_large: OnTooLarge,
     producer: Producer,
+    room: Room,
     status: Arc<Status>,
     cuts: Throttle<Part>,
 }
@@ -54,7 +59,7 @@ impl DeadLetters {
     ///
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
-    pub fn new(config: &Config, status: Arc<Status>) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, status: Arc<Status>, budget: Arc<Budget>) -> anyhow::Result<Self> {
         Ok(Self {
             topic: config.kafka.dlq_topic.clone(),
             sources: config.kafka.source.clone(),
@@ -65,6 +70,7 @@ impl DeadLetters {
             },
             on_too_large: config.dlq.on_too_large,
             producer: Producer::new(config)?,
+            room: Room::new(budget),
             status,
             cuts: Throttle::new(CUTS_PER),
         })
@@ -91,12 +97,13 @@ impl DeadLetters {
         let failed_at_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let holds = Holds::new(self.status.waiter("dead letters"));
-        for chunk in rejections.chunks(IN_FLIGHT) {
-            let letters = chunk.iter().filter_map(|rejection| {
-                let record = batch.record(rejection.origin)?;
-                Some(self.deliver(record, rejection, failed_at_ms, &holds))
-            });
-            join_all(letters).await;
+        let mut letters = rejections.iter().filter_map(|rejection| {
+            let record = batch.record(rejection.origin)?;
+            Some(self.deliver(record, rejection, failed_at_ms, &holds))
+        });
+        let mut seen_to: FuturesUnordered<_> = letters.by_ref().take(IN_FLIGHT).collect();
+        while seen_to.next().await.is_some() {
+            seen_to.extend(letters.next());
         }
     }
 
@@ -110,6 +117,7 @@ impl DeadLetters {
         let (mut step, mut company) = (Step::WHOLE, Company::Any);
         let (mut backoff, mut patience) = (Backoff::default(), Patience::default());
         loop {
+            let room = self.room.take(Letter::room_bytes(&record, &self.from, step)).await;
             let letter = Letter::new(&record, rejection, &self.from, failed_at_ms, step);
             let error = match self.producer.produce(&self.topic, &letter, company).await {
                 Ok(report) if report.offset >= 0 => {
@@ -135,12 +143,14 @@ impl DeadLetters {
                 step = next;
                 continue;
             }
-            if class == Class::Producer {
-                self.producer.renew();
-            }
             let hold = self.hold(class, error.as_ref(), &mut patience, &record, &letter);
+            drop((letter, room));
             if !matches!(class, Class::Silence(_)) {
                 patience.note(class.mend(), &hold);
+            }
+            if class == Class::TooLarge {
+                // The topic may take more by then.
+                step = Step::WHOLE;
             }
             count::retried(Tried::DeadLetter, Retried::from(&hold));
             holds.hold(rejection.origin, hold);
@@ -205,7 +215,7 @@ impl DeadLetters {
         let bytes = letter.size_bytes();
         let what = if letter.cuts.iter().any(|cut| cut.left.is_some()) { "cut, " } else { "" };
         let limit = match self.producer.own_limit_bytes().filter(|limit| bytes > *limit) {
-            Some(limit) => format!("message.max.bytes={limit} of KAFKA_PROPERTIES"),
+            Some(limit) => format!("producer.message.max.bytes in KAFKA_PROPERTIES, now {limit}"),
             None => {
                 "max.message.bytes of the topic (where it is not set, message.max.bytes of the \
                      brokers), which must be below segment.bytes"

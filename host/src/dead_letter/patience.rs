@@ -7,11 +7,22 @@ use crate::outcome::Hold;
 /// How long what may pass soon is waited for before an operator is called.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long another answer may come between two of the same, and they count as one wait: a broker that fails may
+/// be away, or silent, in between.
+const LAPSE: Duration = Duration::from_mins(1);
+
 /// What a letter was refused for so far; `mend` is what would mend it, by which refusals are alike.
 #[derive(Debug, Default)]
 pub struct Patience {
-    since: Option<(&'static str, Instant)>,
+    refused: Option<Refused>,
     paused: Option<(&'static str, Hold)>,
+}
+
+#[derive(Debug)]
+struct Refused {
+    mend: &'static str,
+    first: Instant,
+    last: Instant,
 }
 
 impl Patience {
@@ -21,14 +32,16 @@ impl Patience {
     }
 
     fn is_over_at(&mut self, mend: &'static str, now: Instant) -> bool {
-        if self.paused.as_ref().is_some_and(|(of, _)| *of == mend) {
-            return true;
-        }
-        match self.since {
-            Some((of, since)) if of == mend => now.duration_since(since) >= GRACE,
-            _ => {
-                self.since = Some((mend, now));
-                false
+        let is_paused = self.paused.as_ref().is_some_and(|(of, _)| *of == mend);
+        let goes_on = |of: &&mut Refused| of.mend == mend && now.duration_since(of.last) < LAPSE;
+        match self.refused.as_mut().filter(goes_on) {
+            Some(refused) => {
+                refused.last = now;
+                is_paused || now.duration_since(refused.first) >= GRACE
+            }
+            None => {
+                self.refused = Some(Refused { mend, first: now, last: now });
+                is_paused
             }
         }
     }
@@ -56,9 +69,23 @@ mod tests {
         assert!(patience.is_over_at("topic", start + GRACE * 2));
         patience.note("topic", &Hold::Paused("no topic".into()));
         assert_eq!(patience.paused().map(Hold::text), Some("no topic"));
-        assert!(patience.is_over_at("topic", start));
-        assert!(!patience.is_over_at("disk", start));
+        assert!(patience.is_over_at("topic", start + GRACE * 3));
+        assert!(!patience.is_over_at("disk", start + GRACE * 3));
         patience.note("", &Hold::Transient("no broker".into()));
         assert_eq!(patience.paused(), None);
+    }
+    #[test]
+    fn a_refusal_of_long_ago_calls_no_operator_and_one_that_is_broken_off_shortly_does() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        let away = Hold::Transient("no broker".into());
+        assert!(!patience.is_over_at("topic", start));
+        patience.note("", &away);
+        assert!(patience.is_over_at("topic", start + GRACE * 2));
+        patience.note("topic", &Hold::Paused("no topic".into()));
+        patience.note("", &away);
+        let later = start + GRACE * 2 + LAPSE;
+        assert!(!patience.is_over_at("topic", later), "it has lasted for no time yet");
+        assert!(!patience.is_over_at("topic", later + GRACE / 2));
+        assert!(patience.is_over_at("topic", later + GRACE));
     }
 }

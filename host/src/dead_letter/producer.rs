@@ -1,7 +1,7 @@
 //! The producer of dead letters, and a second one for those that are to be judged alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rdkafka::ClientConfig;
@@ -12,13 +12,15 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use super::letter::Letter;
+use super::refusals::{self, Class};
 use crate::config::Config;
 use crate::kafka::{Role, denial_of, headers};
 use crate::outcome::Hold;
 
 /// After this the broker's silence is said, and the letter is sent again.
 const DELIVERY_TIMEOUT_MS: &str = "30000";
-/// The largest message that the producer hands to the broker, which has a limit of its own.
+/// The largest message that the producer hands to the broker, which has a limit of its own; KAFKA_PROPERTIES may
+/// set another.
 const MAX_MESSAGE_BYTES: &str = "100000000";
 /// How often librdkafka itself tries again what a broker refuses, in some 4 seconds. With its default, which
 /// is without end, NOT_ENOUGH_REPLICAS or a storage error would be told as a broker's silence.
@@ -28,6 +30,10 @@ const RETRIES: &str = "6";
 const UNKNOWN_AFTER_MS: &str = "10000";
 /// Longest wait for room in librdkafka's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long what a broker said of this client explains that letters fail. While it goes on, librdkafka hears it
+/// with each new connection, some seconds apart.
+const DENIAL_LASTS: Duration = Duration::from_mins(1);
 
 /// In whose company a letter is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +47,17 @@ pub enum Company {
 /// What librdkafka has to say of the connection, beside the reports.
 #[derive(Debug, Clone, Default)]
 pub struct Ear {
-    denial: Arc<Mutex<Option<Hold>>>,
+    /// Why no broker takes this client, and when that was said last.
+    denial: Arc<Mutex<Option<(Hold, Instant)>>>,
 }
 
 impl Ear {
-    fn denial(&self) -> MutexGuard<'_, Option<Hold>> {
+    fn denial_at(&self, now: Instant) -> Option<Hold> {
+        let is_new = |said: Instant| now.saturating_duration_since(said) < DENIAL_LASTS;
+        self.denial().as_ref().filter(|(_, said)| is_new(*said)).map(|(hold, _)| hold.clone())
+    }
+
+    fn denial(&self) -> MutexGuard<'_, Option<(Hold, Instant)>> {
         // A panic of another thread cannot leave it half changed.
         self.denial.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,7 +66,7 @@ impl Ear {
 impl ClientContext for Ear {
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(denial) = denial_of(&error, reason) {
-            *self.denial() = Some(denial);
+            *self.denial() = Some((denial, Instant::now()));
         }
         tracing::debug!("dead letter producer: {error}: {reason}");
     }
@@ -66,8 +78,15 @@ type Client = FutureProducer<Ear>;
 pub struct Producer {
     settings: ClientConfig,
     ear: Ear,
-    /// For each [`Company`]; the second is made when it is first needed.
-    clients: Mutex<[Option<Client>; 2]>,
+    clients: Mutex<Clients>,
+}
+
+/// One for each [`Company`]; the second is made when it is first needed.
+#[derive(Default)]
+struct Clients {
+    of: [Option<Client>; 2],
+    /// How often they were renewed.
+    renewed: u64,
 }
 
 impl Producer {
@@ -80,7 +99,8 @@ impl Producer {
         let client = settings
             .create_with_context(ear.clone())
             .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
-        Ok(Self { settings, ear, clients: Mutex::new([Some(client), None]) })
+        let clients = Mutex::new(Clients { of: [Some(client), None], renewed: 0 });
+        Ok(Self { settings, ear, clients })
     }
 
     /// The settings, for whoever looks at the topic with this user's rights.
@@ -88,14 +108,13 @@ impl Producer {
         &self.settings
     }
 
-    /// The largest message that librdkafka takes, in bytes, where KAFKA_PROPERTIES says so.
+    /// The largest message that librdkafka takes, in bytes.
     pub fn own_limit_bytes(&self) -> Option<usize> {
-        let limit =
-            self.settings.get("message.max.bytes").filter(|limit| *limit != MAX_MESSAGE_BYTES);
-        limit?.parse().ok()
+        self.settings.get("message.max.bytes")?.parse().ok()
     }
 
-    /// Sends a letter and waits for its report, which says where it stands.
+    /// Sends a letter and waits for its report, which says where it stands. A client that can write no more
+    /// is replaced, for the next try.
     ///
     /// # Errors
     /// Why it is not known to be written.
@@ -116,27 +135,45 @@ impl Producer {
         }
         // Its timestamp is now: with the record's own, the topic's retention would count from when the
         // record was produced, and delete the letters of an old backlog as soon as they are written.
-        let client = self.client(company)?;
+        let (client, renewed) = self.client(company)?;
         let written = client.send(record, Timeout::After(QUEUE_TIMEOUT)).await;
-        if written.is_ok() {
-            *self.ear.denial() = None;
+        let error = match written {
+            Ok(delivery) => {
+                *self.ear.denial() = None;
+                return Ok(delivery);
+            }
+            Err((error, _)) => error,
+        };
+        if error.rdkafka_error_code().map(refusals::class_of) == Some(Class::Producer) {
+            self.renew(renewed);
         }
-        written.map_err(|(error, _)| error)
+        Err(error)
     }
 
-    /// Why no broker takes this client, if one has said so and none has taken a letter since.
+    /// Why no broker takes this client, if one has said so of late and none has taken a letter since.
     pub fn denial(&self) -> Option<Hold> {
-        self.ear.denial().clone()
+        self.ear.denial_at(Instant::now())
     }
 
-    /// Puts new clients in the place of those that can write no more.
-    pub fn renew(&self) {
-        *self.clients() = [None, None];
-    }
-
-    fn client(&self, company: Company) -> Result<Client, KafkaError> {
+    /// Puts new clients in the place of those that can write no more, unless another letter has done so:
+    /// all that such a client has are refused together.
+    fn renew(&self, renewed: u64) {
         let mut clients = self.clients();
-        let [any, alone] = &mut *clients;
+        if clients.renewed != renewed {
+            return;
+        }
+        let old =
+            std::mem::replace(&mut *clients, Clients { renewed: renewed + 1, of: [None, None] });
+        // They take a while to end.
+        drop(clients);
+        drop(old);
+    }
+
+    /// The client, and how often clients were renewed before.
+    fn client(&self, company: Company) -> Result<(Client, u64), KafkaError> {
+        let mut clients = self.clients();
+        let renewed = clients.renewed;
+        let [any, alone] = &mut clients.of;
         let (client, settings) = match company {
             Company::Any => (any, self.settings.clone()),
             Company::None => {
@@ -148,10 +185,10 @@ impl Producer {
         if client.is_none() {
             *client = Some(settings.create_with_context(self.ear.clone())?);
         }
-        client.clone().ok_or(KafkaError::Canceled)
+        Ok((client.clone().ok_or(KafkaError::Canceled)?, renewed))
     }
 
-    fn clients(&self) -> MutexGuard<'_, [Option<Client>; 2]> {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         // A panic of another thread cannot leave them half changed.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -202,8 +239,33 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_librdkafkas_own_is_told_where_it_is_the_users() {
-        assert_eq!(Producer::new(&config("")).unwrap().own_limit_bytes(), None);
+    fn what_a_broker_said_long_ago_explains_nothing() {
+        let (ear, now) = (Ear::default(), Instant::now());
+        let denial = KafkaError::Global(rdkafka::error::RDKafkaErrorCode::Authentication);
+        ear.error(denial, "wrong password (after 3ms in state AUTH_REQ)");
+        assert!(
+            ear.denial_at(now).unwrap().text().starts_with("wrong password: look at KAFKA_SASL")
+        );
+        assert_eq!(ear.denial_at(Instant::now() + DENIAL_LASTS), None);
+    }
+
+    #[test]
+    fn clients_that_many_letters_found_dead_are_renewed_once() {
+        let producer = Producer::new(&config("")).unwrap();
+        let renewed = |company| producer.client(company).unwrap().1;
+        assert_eq!((renewed(Company::Any), renewed(Company::None)), (0, 0));
+        for _ in 0..50 {
+            producer.renew(0);
+        }
+        assert_eq!((renewed(Company::Any), renewed(Company::None)), (1, 1));
+        assert!(producer.clients().of.iter().all(Option::is_some), "those that are new stay");
+        producer.renew(0);
+        assert!(producer.clients().of.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn the_limit_of_librdkafkas_own_is_told() {
+        assert_eq!(Producer::new(&config("")).unwrap().own_limit_bytes(), Some(100_000_000));
         let producer = Producer::new(&config("producer.message.max.bytes=2000")).unwrap();
         assert_eq!(producer.own_limit_bytes(), Some(2_000));
     }

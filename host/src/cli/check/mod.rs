@@ -90,7 +90,9 @@ async fn look(timeout: Duration) -> Report {
     let probe =
         Probe::new(&config.kafka, config.batch.memory_budget_bytes, timeout).map_err(broken);
     let server = Server::new(&config.clickhouse).map_err(broken);
-    let dead_letters = DeadLetters::new(&config, Arc::new(Status::default())).map_err(broken);
+    let budget = Budget::new(1, usize::MAX);
+    let dead_letters = DeadLetters::new(&config, Arc::new(Status::default()), Arc::clone(&budget));
+    let dead_letters = dead_letters.map_err(broken);
     let dead_letters = dead_letters.map_err(|broken| report.checks.push(broken)).ok();
     report.checks.extend(admin::look(config.admin.address).await);
     let (checks, lookups) = look_up(&config, server.as_ref().ok(), timeout).await;
@@ -99,7 +101,6 @@ async fn look(timeout: Duration) -> Report {
         None => Err(Check::not_known(PLUGINS, "a lookup is not there")),
         Some(lookups) => {
             let status = Arc::new(Status::default());
-            let budget = Budget::new(1, usize::MAX);
             Hooks::load(&config.plugins, Arc::new(lookups), budget, status).await.map_err(broken)
         }
     };

@@ -1,0 +1,68 @@
+//! The memory of letters that are under way, whichever batches they are of: a letter is made when there is
+//! room for it, and one that waits for another try takes none.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::budget::{Budget, Held};
+
+/// Most bytes of letters at a time.
+const BYTES: u32 = 16 * 1024 * 1024;
+
+/// Room for letters, which counts in the budget as far as it is taken.
+#[derive(Debug)]
+pub struct Room {
+    free: Semaphore,
+    budget: Arc<Budget>,
+}
+
+/// The room of one letter, given back when dropped.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    _free: Option<SemaphorePermit<'a>>,
+    _held: Held,
+}
+
+impl Room {
+    /// All of it is free.
+    pub fn new(budget: Arc<Budget>) -> Self {
+        Self { free: Semaphore::new(BYTES as usize), budget }
+    }
+
+    /// Waits until there is room for so many bytes, in the order of those who ask. A letter that is larger
+    /// than all of the room is under way alone. Cancel safe.
+    pub async fn take(&self, bytes: usize) -> Taken<'_> {
+        let most = u32::try_from(bytes).unwrap_or(BYTES).min(BYTES);
+        // Nobody closes it.
+        let free = self.free.acquire_many(most).await.ok();
+        let mut held = self.budget.hold();
+        held.set(bytes);
+        Taken { _free: free, _held: held }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn letters_wait_for_room_and_one_that_is_larger_than_all_of_it_goes_alone() {
+        let budget = Budget::new(1, usize::MAX);
+        let room = Room::new(Arc::clone(&budget));
+        let most = BYTES as usize;
+        let (small, large) = (room.take(10).await, room.take(most - 10).await);
+        assert_eq!(budget.used_bytes(), most);
+        assert!(room.take(1).now_or_never().is_none());
+        drop(small);
+        let small = room.take(10).now_or_never().unwrap();
+        drop((small, large));
+        let alone = room.take(10 * most).now_or_never().unwrap();
+        assert_eq!(budget.used_bytes(), 10 * most);
+        assert!(room.take(1).now_or_never().is_none());
+        drop(alone);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+}
