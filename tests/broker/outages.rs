@@ -90,11 +90,15 @@ async fn the_dead_letter_topic_is_away_and_comes_back() -> anyhow::Result<()> {
     let mut host = job.start()?;
     host.wait_for(&["partitions assigned"]).await?;
     job.broker()?.delete_topic("dead-letters").await?;
+    // The broker takes letters until it has heard of it from the controller.
+    while job.broker()?.knows_topic("dead-letters")? {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let load = Load::start(&job, RECORDS_PER_SECOND)?;
     says_that_it_waits(&mut host, &["dead-letters", "KAFKA_DLQ_TOPIC"]).await?;
     tokio::time::sleep(outage()).await;
     is_within_its_budget(&mut host).await?;
     assert_eq!(job.committed()?.iter().sum::<i64>(), 0);
-    job.broker()?.create_topic("dead-letters", 1).await?;
+    job.broker()?.create_topic("dead-letters", 3).await?;
     is_caught_up(job, host, load).await
 }

@@ -138,7 +138,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "DLQ_ON_TOO_LARGE",
         "pause",
-        "a dead letter that is larger than its topic takes: `pause` its batch, or `cut` payload, headers and key: docs/dead-letters.md",
+        "a dead letter that is larger than its topic takes: `pause` the commit of its batch, or `cut` payload, headers and key: docs/dead-letters.md",
     ),
     optional(
         "DLQ_MAX_SHARE",
