@@ -28,6 +28,7 @@ pub mod offsets;
 pub mod outcome;
 pub mod payloads;
 pub mod pipeline;
+pub mod plain;
 pub mod plans;
 pub mod record;
 pub mod rejection;

@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sluicegate::cli::{Cli, Exit};
+use sluicegate::cli::Cli;
 
 fn main() -> ExitCode {
     sluicegate::allocator::share_arenas();
     match Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Exit { code, error }) => {
+        Err(exit) => {
             // Printed once, here, with every cause.
-            eprintln!("sluicegate: {error:#}");
-            ExitCode::from(code)
+            eprintln!("sluicegate: {exit}");
+            ExitCode::from(exit.code)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["allocator", "arenas"],
+    &["allocator", "arenas", "plain"],
     &["record", "retry", "blocking", "budget", "schema"],
     &["rejection", "fates", "offsets", "kinds"],
     &["outcome", "rows", "payloads", "admit", "user_schema"],

@@ -15,10 +15,16 @@ mod demo;
 mod input;
 #[cfg(feature = "hooks")]
 mod plugin;
+mod print;
 mod run;
 mod schema;
 
+use std::fmt;
+
 use clap::{Parser, Subcommand};
+
+use crate::config::ConfigErrors;
+use crate::plain::{Lines, Plain};
 
 #[cfg(feature = "demo")]
 pub use demo::telemetry;
@@ -60,6 +66,17 @@ pub struct Exit {
     pub code: u8,
     /// What happened, with its causes.
     pub error: anyhow::Error,
+}
+
+impl fmt::Display for Exit {
+    /// One line, unless the lines are our own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:#}", self.error);
+        match self.error.is::<ConfigErrors>() || self.error.is::<Lines<String>>() {
+            true => Lines(text).fmt(f),
+            false => Plain(text).fmt(f),
+        }
+    }
 }
 
 impl From<anyhow::Error> for Exit {

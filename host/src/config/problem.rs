@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::variables::{self, VARIABLES};
+use crate::plain::Plain;
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.variable)?;
-        writeln!(f, "  expected: {}", self.expected)?;
-        writeln!(f, "  found:    {}", self.found)?;
-        write!(f, "  hint:     {}", self.hint)
+        writeln!(f, "{}", Plain(&self.variable))?;
+        writeln!(f, "  expected: {}", Plain(&self.expected))?;
+        writeln!(f, "  found:    {}", Plain(&self.found))?;
+        write!(f, "  hint:     {}", Plain(&self.hint))
     }
 }
 
@@ -70,7 +71,7 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable, self.text)
+        write!(f, "{}: {}", Plain(&self.variable), Plain(&self.text))
     }
 }
 

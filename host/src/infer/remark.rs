@@ -1,23 +1,13 @@
 //! Texts of records within comments of SQL.
 
-use std::fmt::Write as _;
+use crate::plain::Plain;
 
-/// A text for a comment to the end of its line: it is cut after `most` characters, and what is not
-/// to be seen, or moves what is, stands as an escape.
+/// A text for a comment to the end of its line, cut after `most` characters.
 pub fn remark(text: &str, most: usize) -> String {
-    let mut shown = String::new();
-    let mut chars = text.chars();
-    for c in chars.by_ref().take(most) {
-        let is_seen = c == ' ' || matches!(c, '"' | '\'' | '\\') || c.escape_debug().count() == 1;
-        match is_seen {
-            true => shown.push(c),
-            false => drop(write!(shown, "{}", c.escape_debug())),
-        }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", Plain(text.get(..end).unwrap_or(text))),
+        None => Plain(text).to_string(),
     }
-    if chars.next().is_some() {
-        shown.push_str("...");
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
 //! Sets the log up: to stderr, with the time in UTC after RFC 3339.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
 
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use crate::config::LogFormat;
+use crate::plain::{Escaping, Json};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +49,38 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(level)?;
-    let lines = fmt::layer().with_writer(writer).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    // The message and every field pass here: whatever they quote stays on its line.
+    let fields = debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(Escaping(writer), "{value:?}"),
+        name => write!(Escaping(writer), "{name}={value:?}"),
+    });
     let layer = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.fmt_fields(fields.delimited(" ")).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).map_event_format(PlainJson).boxed(),
     };
     Ok(layer.with_filter(filter.and(filter_fn(quotes_no_rows))))
+}
+
+/// JSON lines whose texts hold nothing that a terminal would obey; they read the same.
+struct PlainJson<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for PlainJson<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        write!(writer, "{}", Json(line))
+    }
 }
 
 /// The client of ClickHouse logs what the server answers in full below WARN, and an error may quote
@@ -88,6 +119,43 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// The lines that an event with a hostile message and fields makes.
+    fn hostile(format: LogFormat, text: &str) -> String {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let writer = move || Line(Arc::clone(&sink));
+        let subscriber = Registry::default().with(layer(format, "info", false, writer).unwrap());
+        tracing::subscriber::with_default(subscriber, || {
+            let error = io::Error::other(text.to_owned());
+            let text_of: &dyn std::error::Error = &error;
+            tracing::info!(string = text, display = %text, debug = ?text, cause = text_of, "{text}");
+        });
+        let lines = lines.lock().unwrap();
+        String::from_utf8(lines.clone()).unwrap()
+    }
+
+    #[test]
+    fn no_text_makes_a_line_of_its_own_or_reaches_the_terminal() {
+        for text in [
+            "x\n2026-11-29T00:00:00Z  INFO sluicegate::run: offsets committed",
+            "x\r\n2026",
+            "\u{1b}[2J\u{1b}]0;title\u{7}",
+            "\u{9b}31m\u{85}\u{7f}\0\u{8}",
+            "a\u{202e}b\u{2066}c\u{2069}\u{2028}d\u{2029}\u{200b}",
+        ] {
+            let line = hostile(LogFormat::Text, text);
+            let line = line.strip_suffix('\n').unwrap();
+            assert!(!line.contains(crate::plain::is_hidden), "{line:?}");
+            let line = hostile(LogFormat::Json, text);
+            let line = line.strip_suffix('\n').unwrap();
+            assert!(!line.contains(crate::plain::is_hidden), "{line:?}");
+            let fields: serde_json::Value = serde_json::from_str(line).unwrap();
+            for name in ["message", "string", "display", "cause"] {
+                assert_eq!(fields[name], text, "{name}");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::mapping::Mapping;
 use super::table;
+use crate::plain::Json;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +100,10 @@ impl Report {
     /// # Errors
     /// Stdout cannot be written to.
     pub fn print(&self, as_json: bool) -> std::io::Result<()> {
-        let text = if as_json { format!("{:#}\n", self.json()) } else { self.text() };
+        let text = match as_json {
+            true => format!("{}\n", Json(format_args!("{:#}", self.json()))),
+            false => self.text(),
+        };
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
         stdout.flush()

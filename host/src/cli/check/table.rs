@@ -1,5 +1,7 @@
 //! Aligned plain text: columns of words with two blanks between them.
 
+use crate::plain::Plain;
+
 /// Widest cell but the last of a row; a longer one, such as the type of an Enum, is cut.
 const MAX_CELL: usize = 48;
 
@@ -23,7 +25,7 @@ pub fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String
 fn plain(mut row: Vec<String>) -> Vec<String> {
     let last = row.len().saturating_sub(1);
     for (at, cell) in row.iter_mut().enumerate() {
-        let shown = cell.replace(|c: char| c.is_control(), " ");
+        let shown = Plain(&cell).to_string();
         let is_cut = at < last && shown.chars().count() > MAX_CELL;
         *cell = match is_cut {
             true => shown.chars().take(MAX_CELL - 3).collect::<String>() + "...",
@@ -50,6 +52,6 @@ mod tests {
         let row = text.lines().nth(1).unwrap();
         assert_eq!(row.len(), MAX_CELL + 2 + 100);
         let text = aligned(&["a"], std::iter::once(vec!["red\u{1b}[31m\nx".to_owned()]));
-        assert_eq!(text, "a\nred [31m x\n");
+        assert_eq!(text, "a\nred\\u{1b}[31m\\nx\n");
     }
 }

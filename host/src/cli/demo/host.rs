@@ -18,6 +18,7 @@ use sluicegate_local::LocalStack;
 
 use super::plugins::{self, Cost};
 use super::{DEAD_LETTER_TOPIC, TOPIC};
+use crate::plain::Lines;
 
 /// How much of the log is shown when the host ends too early.
 const LOG_TAIL: usize = 20;
@@ -99,7 +100,7 @@ impl DemoHost {
     /// Fails with the end of the log once the host has ended by itself.
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            anyhow::bail!("the host ended early ({status}):\n{}", self.tail());
+            return Err(Lines(format!("the host ended early ({status}):\n{}", self.tail())).into());
         }
         Ok(())
     }
@@ -121,14 +122,17 @@ impl DemoHost {
             (status, self.told)
         })
         .await;
-        anyhow::ensure!(status?.success(), "the host failed:\n{}", tail(&told));
+        if !status?.success() {
+            return Err(Lines(format!("the host failed:\n{}", tail(&told))).into());
+        }
         // Only children that were waited for are counted, and the host is the only one so far.
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         let (first, last) = *told.times.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = first.zip(last).map(|(first, last)| last - first).unwrap_or_default();
         let ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ledger = ledger.with_context(|| format!("no ledger in the log:\n{}", tail(&told)))?;
+        let ledger =
+            ledger.ok_or_else(|| Lines(format!("no ledger in the log:\n{}", tail(&told))))?;
         Ok(Run { ledger, elapsed, cpu_seconds: cpu as f64 / 1e6 })
     }
 

@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sluicegate_local::{LocalStack, StackOptions};
 
 use super::input::{Bounds, each_record};
+use super::print::{say, say_json, say_lines};
 use feed::{Feed, Records};
 use host::DemoHost;
 use report::Report;
@@ -95,13 +96,17 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let report = Report::gather(&stack, &job.table, job.questions, run, costs).await?;
     report.print();
     if args.serve {
-        println!("\nClickHouse answers at {} until Ctrl-C", stack.clickhouse_url());
-        println!("  curl '{}' --data 'SELECT count() FROM {}'", stack.clickhouse_url(), job.table);
+        say_lines(format_args!("\nClickHouse answers at {} until Ctrl-C", stack.clickhouse_url()));
+        say(format_args!(
+            "  curl '{}' --data 'SELECT count() FROM {}'",
+            stack.clickhouse_url(),
+            job.table
+        ));
         tokio::signal::ctrl_c().await?;
     }
     stack.stop().await?;
     if args.json {
-        println!("{}", report.json());
+        say_json(report.json());
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use sluicegate_local::LocalStack;
 use super::host::Run;
 use super::plugins::Cost;
 use super::{DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC};
+use crate::cli::print::{say, say_lines};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of an example's payload that are shown.
@@ -88,18 +89,18 @@ impl Report {
 
     /// Prints it all.
     pub fn print(&self) {
-        println!("ledger (records)");
+        say("ledger (records)");
         for name in ["consumed", "landed", "dead_lettered", "dropped", "skipped", "in_flight"] {
-            println!("  {name:<14}{:>12}", self.count(name));
+            say(format_args!("  {name:<14}{:>12}", self.count(name)));
         }
         if !self.letters.is_empty() {
-            println!("\ndead letters by reason, with an example of each");
+            say_lines("\ndead letters by reason, with an example of each");
         }
         for (reason, letters) in &self.letters {
-            println!("  {reason:<18}{:>8}  {}", letters.count, letters.message);
-            println!("  {:<28}{}", "", letters.payload);
+            say(format_args!("  {reason:<18}{:>8}  {}", letters.count, letters.message));
+            say(format_args!("  {:<28}{}", "", letters.payload));
         }
-        println!(
+        say_lines(format_args!(
             "\n{:.0} rows/s over {:.1} s; {:.2} CPU-seconds of the host ({:.2} for a million \
              records). Broker, engine and host share this machine; the engine runs async inserts \
              synchronously.",
@@ -107,16 +108,16 @@ impl Report {
             self.run.elapsed.as_secs_f64(),
             self.run.cpu_seconds,
             self.run.cpu_seconds * 1e6 / self.count("consumed").max(1) as f64,
-        );
+        ));
         for Cost { name, seconds } in &self.costs {
             let records = self.count("consumed").max(1) as f64;
-            println!(
+            say(format_args!(
                 "plugin {name}: {:.0} ns a record, {seconds:.2} of those seconds",
                 seconds / records * 1e9
-            );
+            ));
         }
         for (question, answer) in &self.answers {
-            println!("\n{question}\n{}", answer.trim_end());
+            say_lines(format_args!("\n{question}\n{}", answer.trim_end()));
         }
     }
 }

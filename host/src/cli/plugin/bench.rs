@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::trial::{self, Loaded, Trial};
+use crate::cli::print::say;
 use crate::record::Batch;
 
 /// Options of `sluicegate plugin bench`.
@@ -41,26 +42,26 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let variants = runtime.block_on(measure(args, &batch))?;
     let bytes = batch.size_bytes() / batch.len() as usize;
-    println!(
+    say(format_args!(
         "{} rounds of {} records of {bytes} bytes; medians on one core",
         args.rounds,
         batch.len()
-    );
-    println!("{:<24}{:>12}{:>16}{:>14}", "", "ns a record", "beside no hook", "memory");
+    ));
+    say(format_args!("{:<24}{:>12}{:>16}{:>14}", "", "ns a record", "beside no hook", "memory"));
     let none = variants.first().map_or(0.0, Variant::median);
     for variant in &variants {
         let memory = variant.plugin.as_ref().map_or(0, Loaded::memory_bytes);
-        println!(
+        say(format_args!(
             "{:<24}{:>12.0}{:>16.0}{:>10.1} MiB",
             variant.name,
             variant.median(),
             variant.median() - none,
             memory as f64 / 1_048_576.0
-        );
+        ));
     }
     if let [_, baseline, plugin] = &*variants {
         let ratio = plugin.median() / baseline.median();
-        println!("{} takes {ratio:.2} times what {} takes", plugin.name, baseline.name);
+        say(format_args!("{} takes {ratio:.2} times what {} takes", plugin.name, baseline.name));
     }
     Ok(())
 }

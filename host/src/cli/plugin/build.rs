@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::print::{note, say};
 use crate::hooks::{File, Manifest, engine};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     std::fs::write(&output, component).with_context(|| format!("writing {}", output.display()))?;
     let file = read(&output)?;
-    println!("{}: {}", output.display(), super::inspect::line(&file));
+    say(format_args!("{}: {}", output.display(), super::inspect::line(&file)));
     Ok(())
 }
 
@@ -65,7 +66,7 @@ fn read(path: &Path) -> anyhow::Result<File> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let file = File::of(&engine, &bytes).with_context(|| path.display().to_string())?;
     for refused in file.imports.iter().flat_map(|import| &import.refused) {
-        eprintln!("warning: a host refuses it, since it imports {refused}");
+        note(format_args!("warning: a host refuses it, since it imports {refused}"));
     }
     Ok(file)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 
+use crate::cli::print::say;
 use crate::hooks::{File, engine};
 
 /// Options of `sluicegate plugin inspect`.
@@ -22,16 +23,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let engine = engine(None)?;
     let bytes = std::fs::read(&args.file).with_context(place)?;
     let file = File::of(&engine, &bytes).with_context(place)?;
-    println!("{}: {}", args.file.display(), line(&file));
-    println!("sha256: {}", file.sha256);
+    say(format_args!("{}: {}", args.file.display(), line(&file)));
+    say(format_args!("sha256: {}", file.sha256));
     let schema = file.manifest.as_ref().and_then(|manifest| manifest.config_schema.as_ref());
     match schema {
-        Some(schema) => println!("config: {schema}"),
-        None => println!("config: no schema"),
+        Some(schema) => say(format_args!("config: {schema}")),
+        None => say("config: no schema"),
     }
     for import in &file.imports {
         let refused = if import.refused.is_empty() { "" } else { "  REFUSED" };
-        println!("import: {}{refused}", import.name);
+        say(format_args!("import: {}{refused}", import.name));
     }
     let is_refused = file.imports.iter().any(|import| !import.refused.is_empty());
     ensure!(!is_refused, "{}: a host refuses it for what it imports", place());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use crate::cli::print::say_lines;
 use crate::config::as_part;
 
 /// The files of a new plugin, with NAME, VARIABLE, TYPE and SDK to be filled in.
@@ -88,10 +89,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .replace("SDK", &sdk.to_string_lossy());
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
     }
-    println!(
+    say_lines(format_args!(
         "{name}/ is a plugin. Next:\n  cd {name}\n  cargo test\n  sluicegate plugin build\n  \
          sluicegate plugin run target/{name}.wasm{table} --input sample.ndjson"
-    );
+    ));
     Ok(())
 }
 

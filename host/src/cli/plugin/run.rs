@@ -9,8 +9,10 @@ use anyhow::{Context as _, ensure};
 use super::trial::{self, Loaded, Trial};
 use super::verdict::{self, Line};
 use crate::check::check;
+use crate::cli::print::{say, say_json};
 use crate::config::LogFormat;
 use crate::decode::judge_text;
+use crate::plain::Json;
 
 /// Options of `sluicegate plugin run`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.expect {
         None => {
             let mut out = std::io::stdout().lock();
-            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            lines.iter().try_for_each(|line| writeln!(out, "{}", Json(line)))?;
             Ok(())
         }
         Some(path) => compare(&lines, &expected(path)?),
@@ -72,10 +74,10 @@ fn compare(found: &[Line], expected: &[Line]) -> anyhow::Result<()> {
         let (found, expected) = (text(found.get(at)), text(expected.get(at)));
         if found != expected {
             differ += 1;
-            println!("expected {expected}\nfound    {found}\n");
+            say_json(format_args!("expected {expected}\nfound    {found}\n"));
         }
     }
     ensure!(differ == 0, "{differ} of {} lines differ from the expectation", expected.len());
-    println!("{} records as expected", found.len());
+    say(format_args!("{} records as expected", found.len()));
     Ok(())
 }

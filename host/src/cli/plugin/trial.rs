@@ -8,12 +8,13 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use super::lookup::LookupFile;
 use super::table;
 use crate::budget::Budget;
-use crate::config::{Environment, Plugins};
+use crate::config::{ConfigErrors, Environment, Plugins};
 use crate::decode::decode;
 use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
+use crate::plain::Lines;
 use crate::record::{Batch, RawRecord, TopicPartition};
 use crate::rows::Rows;
 use crate::schema::plan::TablePlan;
@@ -63,7 +64,13 @@ impl Trial {
     /// # Errors
     /// What is wrong with the plugin, its configuration, a lookup or the table.
     pub async fn load(&self) -> anyhow::Result<Loaded> {
-        self.begin().await.map_err(|error| anyhow!(in_options(format!("{error:#}"))))
+        self.begin().await.map_err(|error| {
+            let text = in_options(format!("{error:#}"));
+            match error.is::<ConfigErrors>() {
+                true => Lines(text).into(),
+                false => anyhow!(text),
+            }
+        })
     }
 
     async fn begin(&self) -> anyhow::Result<Loaded> {

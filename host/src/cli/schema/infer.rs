@@ -10,6 +10,7 @@ use clap::ArgGroup;
 use super::against::against;
 use super::sample::Sample;
 use super::{Exit, misconfigured, print, read, table, warn};
+use crate::cli::print::note;
 use crate::config::{Kafka, TableConfig, TableName, Warning};
 use crate::infer::{Column, Survey, create_table, records, remark};
 use crate::schema::quoted::identifier;
@@ -116,15 +117,15 @@ fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit>
 /// Says which records do not count.
 fn tell_unusable(sample: &Sample, survey: &Survey) {
     if survey.tombstones > 0 {
-        eprintln!("left out: {} without a payload", records(survey.tombstones));
+        note(format_args!("left out: {} without a payload", records(survey.tombstones)));
     }
     for (origin, fault) in &survey.told {
         let text = remark(&fault.to_string(), SHOWN);
-        eprintln!("left out: {}: {}: {text}", sample.place(*origin), fault.reason);
+        note(format_args!("left out: {}: {}: {text}", sample.place(*origin), fault.reason));
     }
     let more = survey.unusable.saturating_sub(survey.told.len() as u64);
     if more > 0 {
-        eprintln!("left out: {more} more that no table takes");
+        note(format_args!("left out: {more} more that no table takes"));
     }
 }
 
@@ -134,10 +135,10 @@ fn tell_cases(columns: &[Column]) {
     for column in columns.iter().filter(|column| column.type_text().is_some()) {
         if let Some(other) = known.insert(column.name().to_lowercase(), column.name()) {
             let (one, two) = (remark(other, SHOWN), remark(column.name(), SHOWN));
-            eprintln!(
+            note(format_args!(
                 "warning: columns \"{one}\" and \"{two}\" differ only by case, which \
                  FIELD_CASE=insensitive refuses"
-            );
+            ));
         }
     }
 }

@@ -11,9 +11,11 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::print::note;
 use super::run::rules;
 use super::{EXIT_CONFIG, Exit};
 use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
+use crate::plain::{Json, Lines};
 use crate::schema::json_schema::json_schema;
 use crate::schema::plan::TablePlan;
 use crate::schema::table::TableSchema;
@@ -52,7 +54,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 
 fn print(text: &str) -> Result<(), Exit> {
     let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{}", Lines(text)).and_then(|()| stdout.flush());
     Ok(written.context("writing to stdout")?)
 }
 
@@ -69,7 +71,7 @@ fn of_table(timeout: Duration) -> Result<String, Exit> {
             format!("a record for {}.{}", config.clickhouse.database, config.clickhouse.table);
         keywords.insert("title".to_owned(), title.into());
     }
-    Ok(format!("{schema:#}\n"))
+    Ok(format!("{}\n", Json(format_args!("{schema:#}"))))
 }
 
 /// Reads some of the variables.
@@ -114,6 +116,6 @@ fn misconfigured(error: anyhow::Error) -> Exit {
 
 fn warn(warnings: &[Warning]) {
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        note(format_args!("warning: {warning}"));
     }
 }

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::{Exit, misconfigured};
 use crate::cli::input::{Bounds, each_record};
+use crate::cli::print::note;
 use crate::config::Kafka;
 use crate::infer::{records, remark};
 use crate::record::{Batch, Origin, RawRecord, TopicPartition};
@@ -72,7 +73,7 @@ impl Sample {
             None => format!("the newest {read}"),
             Some(_) => format!("{read}, the oldest of the newest {most}"),
         };
-        eprintln!("{origin}: {read}, of {partitions} {noun}{end}");
+        note(format_args!("{origin}: {read}, of {partitions} {noun}{end}"));
         Ok(Self { batch: sample.batch, origin, name: topic.to_owned(), unit: "" })
     }
 
@@ -98,8 +99,10 @@ impl Sample {
         }
         let read = records(batch.len().into());
         match is_cut {
-            true => eprintln!("{origin}: the first {read}; --sample reads more, to 256 MiB"),
-            false => eprintln!("{origin}: {read}"),
+            true => {
+                note(format_args!("{origin}: the first {read}; --sample reads more, to 256 MiB"))
+            }
+            false => note(format_args!("{origin}: {read}")),
         }
         let is_array = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let unit = if is_array { "element" } else { "line" };
