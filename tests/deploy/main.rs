@@ -81,6 +81,8 @@ fn the_image_is_small_runs_as_nobody_and_holds_no_demo() {
     let user: u32 = all("USER").next_back().unwrap().split(':').next().unwrap().parse().unwrap();
     assert!(user != 0 && at("USER") < at("ENTRYPOINT"));
     assert!(all("ENTRYPOINT").chain(all("CMD")).all(|command| command.starts_with('[')));
+    let port = all("EXPOSE").next().unwrap();
+    assert!(all("ENV").any(|set| set == format!("ADMIN_ADDR=0.0.0.0:{port}")), "nobody reaches it");
     let build = all("RUN").find(|run| run.starts_with("cargo build")).unwrap();
     for flag in ["--locked", "--release", "--no-default-features", "--features hooks"] {
         assert!(build.contains(flag), "{build} without {flag}");
@@ -133,12 +135,23 @@ fn the_manifests_read_strictly_and_fit_the_host() {
     let port = container["ports"][0]["containerPort"].to_string();
     assert!(environment["ADMIN_ADDR"].as_str().unwrap().ends_with(&format!(":{port}")));
 
+    // Nothing but the admin port is reached, and not by everybody.
+    let policy = &of("NetworkPolicy")["spec"];
+    let selected = &of("Deployment")["spec"]["selector"]["matchLabels"];
+    assert_eq!(&policy["podSelector"]["matchLabels"], selected);
+    assert_eq!(policy["policyTypes"], serde_json::json!(["Ingress"]));
+    let ingress = policy["ingress"].as_array().unwrap();
+    assert_eq!(ingress.len(), 1);
+    assert_eq!(ingress[0]["ports"][0]["port"], container["ports"][0]["name"]);
+    assert!(!ingress[0]["from"].as_array().unwrap().is_empty(), "nobody is everybody");
+
     let limit = container["resources"]["limits"]["memory"].as_str().unwrap();
     let limit_mib: u64 = limit.strip_suffix("Mi").unwrap().parse().unwrap();
     let budget: u64 = environment["MEMORY_BUDGET_BYTES"].as_str().unwrap().parse().unwrap();
     assert!(limit_mib >= 3 * (budget >> 20) + 128, "{limit} for a budget of {budget} bytes");
 
-    // The password comes by a file of the Secret.
+    // The password comes by a file of the Secret, and goes out encrypted.
+    assert!(environment["CLICKHOUSE_HOST"].as_str().unwrap().starts_with("https://"));
     let file = environment["CLICKHOUSE_PASSWORD_FILE"].as_str().unwrap();
     let (folder, key) = file.rsplit_once('/').unwrap();
     assert_eq!(container["volumeMounts"][0]["mountPath"], folder);

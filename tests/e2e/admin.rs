@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use serde_json::json;
-use sluicegate_tests::{Answer, Job, Message};
+use sluicegate_tests::{Answer, Host, Job, Message};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const TABLE: &str =
     "CREATE TABLE t (id UInt64, kind String DEFAULT 'none') ENGINE = MergeTree ORDER BY id";
@@ -139,7 +142,7 @@ async fn metrics_equal_the_ledger_and_are_those_of_the_docs() -> anyhow::Result<
     equal("sluicegate_batch_rows_sum", ledger.landed);
     equal("sluicegate_values_defaulted_total{column=\"kind\"}", ledger.landed);
     equal("sluicegate_values_replaced_total{column=\"kind\"}", 1);
-    equal("sluicegate_unknown_fields_total{field=\"colour\"}", 1);
+    equal("sluicegate_unknown_fields_total{field=\"(not named)\"}", 1);
     equal("sluicegate_retries_total{step=\"insert\",class=\"transient\"}", 2);
     equal("sluicegate_insert_seconds_count{outcome=\"failed\"}", 2);
     equal("sluicegate_partitions_assigned", 2);
@@ -216,5 +219,35 @@ async fn a_port_that_is_taken_is_laid_to_its_variable_and_none_is_taken_when_off
     let mut host = job.start()?;
     host.wait_for(&["partitions assigned"]).await?;
     assert!(!host.log().join("\n").contains("admin server listens"));
+    host.stop().await.map(drop)
+}
+
+#[tokio::test]
+async fn connections_that_others_hold_open_keep_no_probe_out() -> anyhow::Result<()> {
+    let job = Job::new(TABLE).await?;
+    let mut host = job.start()?;
+    host.wait_for_answer("/readyz", |ready| ready.status == 200).await?;
+    let descriptors = |host: &Host| -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", host.pid()?))?.count())
+    };
+    let before = descriptors(&host)?;
+    let line = host.wait_for(&["admin server listens"]).await?;
+    let fields: serde_json::Value = serde_json::from_str(&line)?;
+    let address = fields["address"].as_str().context("no address")?.to_owned();
+    let mut held = Vec::new();
+    for _ in 0..361 {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n").await?;
+        held.push(stream);
+    }
+    assert_eq!(host.admin("GET", "/livez").await?.status, 200);
+    let most = before + 64 + 16;
+    assert!(descriptors(&host)? <= most, "{before} before, {} now", descriptors(&host)?);
+    // Those that were left are closed too, when their time is over.
+    for mut stream in held {
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty());
+    }
     host.stop().await.map(drop)
 }

@@ -76,9 +76,23 @@ async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_r
     for series in [
         "sluicegate_values_replaced_total{column=\"speed\"}",
         "sluicegate_values_replaced_total{column=\"zone\"}",
-        "sluicegate_unknown_fields_total{field=\"colour\"}",
+        "sluicegate_unknown_fields_total{field=\"(not named)\"}",
     ] {
         assert_eq!(page.metric(series), Some(1.0), "{series}");
+    }
+    host.wait_for(&["fields that fill no column", "UNKNOWN_FIELD_NAMES", "schema infer"]).await?;
+    // The name of a field may be a value.
+    assert!(!host.log().join("\n").contains("colour") && !page.body.contains("colour"));
+    host.stop().await?;
+
+    let mut named = Job::new(table).await?.with("UNKNOWN_FIELD_NAMES", "1");
+    named.produce([r#"{"id":1,"colour":"red","\u001b[2J\u202e\n":1}"#]).await?;
+    let mut host = named.start()?;
+    named.wait_until_committed(&host).await?;
+    let page = host.admin("GET", "/metrics").await?;
+    let series = |name: &str| format!("sluicegate_unknown_fields_total{{field=\"{name}\"}}");
+    for name in ["colour", r"\\u{1b}[2J\\u{202e}\\n"] {
+        assert_eq!(page.metric(&series(name)), Some(1.0), "{}", page.body);
     }
     host.wait_for(&["fields that fill no column", "colour", "schema infer"]).await?;
     host.stop().await?;

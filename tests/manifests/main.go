@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -37,10 +38,11 @@ func kubernetes(path string) ([]any, error) {
 			return nil, err
 		}
 		kinds := map[string]any{
-			"v1/ConfigMap":                  &corev1.ConfigMap{},
-			"v1/Secret":                     &corev1.Secret{},
-			"apps/v1/Deployment":            &appsv1.Deployment{},
-			"policy/v1/PodDisruptionBudget": &policyv1.PodDisruptionBudget{},
+			"v1/ConfigMap":                       &corev1.ConfigMap{},
+			"v1/Secret":                          &corev1.Secret{},
+			"apps/v1/Deployment":                 &appsv1.Deployment{},
+			"networking.k8s.io/v1/NetworkPolicy": &networkingv1.NetworkPolicy{},
+			"policy/v1/PodDisruptionBudget":      &policyv1.PodDisruptionBudget{},
 		}
 		kind := meta.APIVersion + "/" + meta.Kind
 		object, known := kinds[kind]

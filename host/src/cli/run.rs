@@ -131,7 +131,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         dead_letters,
         sink: Sink::new(server, Arc::clone(status), look),
         log: RejectionLog::new(config.log.with_payloads),
-        unknown: UnknownNames::default(),
+        unknown: UnknownNames::new(config.log.with_field_names),
         status: Arc::clone(status),
     };
     let source = Source::start(config, observed)?;

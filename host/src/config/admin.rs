@@ -10,7 +10,7 @@ const OFF: &str = "off";
 /// The admin server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it listens, default `0.0.0.0:9464`; port 0 takes a free one. `None`: nowhere.
+    /// Where it listens, default `127.0.0.1:9464`; port 0 takes a free one. `None`: nowhere.
     pub address: Option<SocketAddr>,
 }
 
@@ -29,7 +29,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Admin {
     let address = text.parse().ok();
     if address.is_none() {
         let hint = match text.trim_start_matches(':').parse::<u16>() {
-            Ok(port) => format!("write 0.0.0.0:{port} for every address of the machine"),
+            Ok(port) => format!(
+                "write 127.0.0.1:{port}, or 0.0.0.0:{port} for every address of the machine"
+            ),
             Err(_) => "write the address in numbers, such as 127.0.0.1:9464 or [::]:9464".into(),
         };
         reader.refuse("ADMIN_ADDR", "address:port of this machine, or off", &text, &hint);

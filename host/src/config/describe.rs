@@ -90,6 +90,7 @@ impl Config {
             ("LOG_FORMAT", log.format.as_str().to_owned()),
             ("LOG_LEVEL", log.level.clone()),
             ("LOG_PAYLOADS", u8::from(log.with_payloads).to_string()),
+            ("UNKNOWN_FIELD_NAMES", u8::from(log.with_field_names).to_string()),
         ];
         described.extend(rest.map(owned));
         described

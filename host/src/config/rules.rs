@@ -106,6 +106,8 @@ pub struct Log {
     pub level: String,
     /// Whether lines about rejected records hold a part of the payload.
     pub with_payloads: bool,
+    /// Whether fields that fill no column are logged and counted by name.
+    pub with_field_names: bool,
 }
 
 /// The form of the log.
@@ -169,7 +171,8 @@ pub(super) fn read_log(reader: &mut Reader<'_>) -> Log {
         reader.refuse("LOG_LEVEL", expected, &level, "check the spelling of the level");
     }
     let with_payloads = reader.choice("LOG_PAYLOADS", SWITCH).unwrap_or_default();
-    Log { format, level, with_payloads }
+    let with_field_names = reader.choice("UNKNOWN_FIELD_NAMES", SWITCH).unwrap_or_default();
+    Log { format, level, with_payloads, with_field_names }
 }
 
 /// Whether the text is a filter. A lone word that is no level would be one too, but of a module by

@@ -180,7 +180,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "UNKNOWN_FIELDS",
         "ignore",
-        "fields that fill no column: `ignore` them and count their names, `reject` the record, or `column:NAME` puts them into a String or JSON column as one object",
+        "fields that fill no column: `ignore` and count them, `reject` the record, or `column:NAME` puts them into a String or JSON column as one object",
     ),
     optional(
         "METADATA_COLUMNS",
@@ -254,8 +254,8 @@ pub static VARIABLES: &[Variable] = &[
     ),
     optional(
         "ADMIN_ADDR",
-        "0.0.0.0:9464",
-        "serves `/livez`, `/readyz` and `/metrics` at this address and port; `off`: nowhere",
+        "127.0.0.1:9464",
+        "serves `/livez`, `/readyz` and `/metrics` at this address and port; `off`: nowhere; in a container `0.0.0.0:9464`",
     ),
     optional("LOG_FORMAT", "text", "`text` or `json`"),
     optional(
@@ -267,6 +267,11 @@ pub static VARIABLES: &[Variable] = &[
         "LOG_PAYLOADS",
         "0",
         "`1`: log lines about rejected records hold the pointer to the fault and the first 1000 bytes of the payload",
+    ),
+    optional(
+        "UNKNOWN_FIELD_NAMES",
+        "0",
+        "`1`: fields that fill no column are logged and counted by name, the first 100 names; a name may be a value, such as a mail address",
     ),
 ];
 
@@ -290,6 +295,11 @@ impl Variable {
             "LOOKUP_" => Some(Kind::Lookup),
             _ => None,
         }
+    }
+
+    /// Whether its value is a secret by itself; what configures a plugin or a lookup may hold one.
+    pub fn is_credential(&self) -> bool {
+        self.is_secret && self.kind().is_none()
     }
 
     /// Whether it is called so, the name of a plugin or lookup filled in.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,10 +13,16 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::connections::{Bounds, serve};
 use super::exposition::{Exposition, UPKEEP};
+use crate::plain::Plain;
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A scrape takes a few dozen milliseconds, and the headers of a probe or scraper some hundred bytes.
+const BOUNDS: Bounds =
+    Bounds { connections: 64, life: Duration::from_secs(10), head_bytes: 16 << 10 };
 
 /// The server, listening and not answering yet.
 #[derive(Debug)]
@@ -51,9 +58,7 @@ impl Admin {
                 exposition.upkeep();
             }
         });
-        if let Err(error) = axum::serve(self.listener, routes).await {
-            tracing::error!(%error, "admin server ended");
-        }
+        serve(self.listener, routes, BOUNDS).await;
     }
 }
 
@@ -72,7 +77,9 @@ async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
+    // What a server answered stays within its line.
+    let lines = reasons.iter().map(|reason| format!("{}\n", Plain(reason)));
+    (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
 }
 
 async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {

@@ -3,6 +3,8 @@
 
 use metrics::{Label, counter, gauge, histogram};
 
+use crate::plain::Plain;
+
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -132,7 +134,7 @@ pub(super) const UNKNOWN_FIELDS: Metric = metric(
     Kind::Counter,
     "fields",
     &["field"],
-    "Fields that fill no column, by the first 100 names; the rest as `(others)`",
+    "Fields that fill no column, by the first 100 names and the rest as `(others)` with UNKNOWN_FIELD_NAMES=1, else as `(not named)`",
 );
 pub(super) const RETRIES: Metric = metric(
     "sluicegate_retries_total",
@@ -395,7 +397,7 @@ pub static METRICS: &[Metric] = &[
 impl Metric {
     fn labels(&self, values: &[&str]) -> Vec<Label> {
         let pairs = self.labels.iter().zip(values);
-        pairs.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+        pairs.map(|(name, value)| Label::new(*name, Plain(value).to_string())).collect()
     }
 
     pub(super) fn count(&self, values: &[&str], more: u64) {

@@ -1,6 +1,7 @@
 //! What an operator sees: the log, the probes, the metrics, and what the host waits for.
 
 pub mod admin;
+mod connections;
 pub mod count;
 pub mod cpu;
 pub mod exposition;

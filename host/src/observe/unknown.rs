@@ -1,7 +1,8 @@
-//! Fields that fill no column, counted by name: as many names as a scrape can bear. A name that is new is
-//! told once.
+//! Fields that fill no column. A name may be a value, such as an address by which an object is keyed, so
+//! names are told only by choice (UNKNOWN_FIELD_NAMES), and then as many as a scrape can bear.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::count;
@@ -13,14 +14,47 @@ const MAX_NAMES: usize = 100;
 const MAX_NAME_CHARS: usize = 64;
 /// The name of all others.
 const OTHERS: &str = "(others)";
+/// The name of all of them where none is told.
+const NOT_NAMED: &str = "(not named)";
 
 /// The names that were seen so far.
-#[derive(Debug, Default)]
-pub struct UnknownNames(Mutex<BTreeSet<String>>);
+#[derive(Debug)]
+pub struct UnknownNames {
+    with_names: bool,
+    was_told: AtomicBool,
+    names: Mutex<BTreeSet<String>>,
+}
 
 impl UnknownNames {
-    /// Counts what decoding a batch noticed.
+    /// Counts fields by their names, or all of them as one.
+    pub fn new(with_names: bool) -> Self {
+        Self { with_names, was_told: AtomicBool::new(false), names: Mutex::default() }
+    }
+
+    /// Counts what decoding a batch noticed, and logs what is new.
     pub fn count(&self, noticed: &Noticed) {
+        match self.with_names {
+            true => self.count_by_name(noticed),
+            false => self.count_all(noticed),
+        }
+    }
+
+    fn count_all(&self, noticed: &Noticed) {
+        let named: u64 = noticed.unknown.iter().map(|(_, fields)| *fields).sum();
+        let fields = named + noticed.other_unknown;
+        if fields == 0 {
+            return;
+        }
+        count::unknown_field(NOT_NAMED, fields);
+        if !self.was_told.swap(true, Ordering::Relaxed) {
+            tracing::info!(
+                "records have fields that fill no column; `sluicegate schema infer --topic <topic> \
+                 --against-table` names them, and UNKNOWN_FIELD_NAMES=1 has them counted by name"
+            );
+        }
+    }
+
+    fn count_by_name(&self, noticed: &Noticed) {
         let mut others = noticed.other_unknown;
         let mut new = Vec::new();
         for (name, fields) in &noticed.unknown {
@@ -46,7 +80,7 @@ impl UnknownNames {
     /// The name as it is counted, if it is one of the first.
     fn known(&self, name: &str) -> Option<Known> {
         let name: String = name.chars().take(MAX_NAME_CHARS).collect();
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.contains(&name) {
             return Some(Known { name, is_new: false });
         }
@@ -68,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_first_names_are_told_apart_and_no_more() {
-        let names = UnknownNames::default();
+        let names = UnknownNames::new(true);
         for n in 0..MAX_NAMES {
             let name = format!("n{n}");
             assert_eq!(names.known(&name), Some(Known { name: name.clone(), is_new: true }));

@@ -87,10 +87,15 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(rules.timestamp_unit, None);
     assert_eq!(rules.tombstones, Tombstones::Skip);
     assert_eq!((plugins.list, plugins.on_breaker), (vec![], OnBreaker::Pause));
-    assert_eq!(admin.as_text(), "0.0.0.0:9464");
+    assert_eq!(admin.as_text(), "127.0.0.1:9464");
     assert_eq!(
         log,
-        Log { format: LogFormat::Text, level: "info".to_owned(), with_payloads: false }
+        Log {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+            with_payloads: false,
+            with_field_names: false,
+        }
     );
 }
 
@@ -183,6 +188,7 @@ fn no_secret_is_shown_by_debug_describe_or_errors() {
         ("KAFKA_SASL_USERNAME", "me"),
         ("KAFKA_SASL_PASSWORD", "hunter2"),
         ("KAFKA_PROPERTIES", "ssl.key.password=hunter2"),
+        ("CLICKHOUSE_HOST", "https://db"),
         ("CLICKHOUSE_PASSWORD", "hunter2"),
         ("CLICKHOUSE_SETTINGS", "s3_secret=hunter2"),
     ];

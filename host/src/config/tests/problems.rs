@@ -284,7 +284,7 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     ADMIN_ADDR
       expected: address:port of this machine, or off
       found:    "9464"
-      hint:     write 0.0.0.0:9464 for every address of the machine
+      hint:     write 127.0.0.1:9464, or 0.0.0.0:9464 for every address of the machine
 
     LOG_FORMAT
       expected: one of text, json
