@@ -1,5 +1,6 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
+use super::exposed;
 use super::reader::{Reader, Refused, SWITCH};
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
@@ -67,6 +68,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
         }
     }
     let password = reader.secret("CLICKHOUSE_PASSWORD").unwrap_or_default();
+    if let Some(url) = url.as_deref().filter(|_| !password.is_empty()) {
+        exposed::warn_of_http(reader, url);
+    }
     let table = read_table(reader);
     let settings = reader.pairs("CLICKHOUSE_SETTINGS", |name, _| refusal(name).map(Refused::name));
     let ca_location = reader.path("CLICKHOUSE_SSL_CA_LOCATION");

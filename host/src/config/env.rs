@@ -5,8 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::exposed;
 use super::names;
 use super::problem::{Problem, Warning, shown};
+use super::variables::{self, Variable};
+
+/// The file below the process environment.
+const DOTENV: &str = ".env";
 
 /// Longest value read by `NAME_FILE`, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -18,6 +23,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub struct Environment {
     values: BTreeMap<String, String>,
     problems: Vec<Problem>,
+    warnings: Vec<Warning>,
 }
 
 impl Environment {
@@ -25,7 +31,7 @@ impl Environment {
     /// there is one. What cannot be read is reported by `Config::from_env` with everything else.
     pub fn read() -> Self {
         let mut problems = Vec::new();
-        let file = read_dotenv(Path::new(".env"), &mut problems);
+        let file = read_dotenv(Path::new(DOTENV), &mut problems);
         let mut process = BTreeMap::new();
         for (name, value) in std::env::vars_os() {
             let Some(name) = name.to_str() else { continue };
@@ -42,7 +48,14 @@ impl Environment {
                 Err(_) => {}
             }
         }
-        Self { values: layered(process, file), problems }
+        let mut warnings = Vec::new();
+        let is_secret = |name: &String| variables::find(name).is_some_and(Variable::is_credential);
+        if file.keys().any(is_secret)
+            && let Some(text) = exposed::open_to_others(Path::new(DOTENV))
+        {
+            warnings.push(Warning { variable: DOTENV.to_owned(), text });
+        }
+        Self { values: layered(process, file), problems, warnings }
     }
 
     /// An environment of exactly these variables, as tests and the demo need it.
@@ -50,7 +63,8 @@ impl Environment {
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values: layered(values, BTreeMap::new()), problems: Vec::new() }
+        let values = layered(values, BTreeMap::new());
+        Self { values, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// The names that are set.
@@ -63,9 +77,23 @@ impl Environment {
         &self.problems
     }
 
-    /// Warnings about names that no one reads.
+    /// Warnings about names that no one reads, and about secrets in files that others may read.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        self.values.iter().filter_map(|(name, value)| names::judge(name, value)).collect()
+        let odd = self.values.iter().filter_map(|(name, value)| names::judge(name, value));
+        let secrets = self.values.keys().filter_map(|name| {
+            let name = name.strip_suffix("_FILE")?;
+            variables::find(name).filter(|variable| variable.is_credential())?;
+            self.warning_of_file(name)
+        });
+        self.warnings.iter().cloned().chain(odd).chain(secrets).collect()
+    }
+
+    /// A warning about the file that holds the value of `name`, a secret, if others may read it.
+    pub(super) fn warning_of_file(&self, name: &str) -> Option<Warning> {
+        let variable = format!("{name}_FILE");
+        let path = self.values.get(&variable)?.trim();
+        let text = exposed::open_to_others(Path::new(path))?;
+        Some(Warning { variable, text })
     }
 
     /// A name that is set, is not known, and comes near to `wanted`.

@@ -10,6 +10,7 @@ mod clickhouse;
 mod delivery;
 mod describe;
 mod env;
+mod exposed;
 mod fields;
 mod kafka;
 mod lookups;

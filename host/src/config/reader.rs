@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::env::Environment;
 use super::problem::{ConfigErrors, Problem, Warning, shown};
-use super::redact::{KeyValues, Secret};
+use super::redact::{KeyValues, Secret, is_secret_key};
 use super::variables::{self, Kind, Variable};
 
 /// The words of a variable that is on or off.
@@ -227,6 +227,9 @@ impl<'a> Reader<'a> {
             } else {
                 pairs.push((key.to_owned(), value.to_owned()));
             }
+        }
+        if pairs.iter().any(|(key, _)| is_secret_key(key)) {
+            self.warnings.extend(self.env.warning_of_file(name));
         }
         KeyValues::from(pairs)
     }

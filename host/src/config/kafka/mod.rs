@@ -5,8 +5,10 @@ mod properties;
 
 use regex_lite::Regex;
 
+pub(super) use properties::taken;
 pub use properties::{Role, names_of as names_of_property, split as split_property};
 
+use super::exposed;
 use super::reader::Reader;
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
@@ -151,6 +153,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
         .filter(|name| reader.is_set(name))
         .collect::<Vec<_>>();
     let properties = reader.pairs("KAFKA_PROPERTIES", |key, value| judge(key, value, &typed));
+    let security = read_security(reader, &brokers, &properties);
     Kafka {
         brokers,
         group_id: reader.optional("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default(),
@@ -158,7 +161,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
         source: Vec::new(),
         dlq_topic: String::new(),
         auto_offset_reset: AutoOffsetReset::Earliest,
-        security: read_security(reader, &properties),
+        security,
         properties,
     }
 }
@@ -255,7 +258,7 @@ fn check_source_leaves_out(reader: &mut Reader<'_>, source: &[SourceTopic], dlq_
     }
 }
 
-fn read_security(reader: &mut Reader<'_>, properties: &KeyValues) -> Security {
+fn read_security(reader: &mut Reader<'_>, brokers: &str, properties: &KeyValues) -> Security {
     let mechanisms =
         ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].map(|mechanism| (mechanism, mechanism));
     let protocol_is_set = reader.is_set("KAFKA_SECURITY_PROTOCOL");
@@ -271,10 +274,11 @@ fn read_security(reader: &mut Reader<'_>, properties: &KeyValues) -> Security {
     if protocol.is_none() {
         return security;
     }
-    let effective = match value_of(properties, "security.protocol") {
-        Some(text) if !protocol_is_set => text.to_ascii_lowercase(),
-        _ => security.protocol.as_str().to_owned(),
+    let (set_by, effective) = match value_of(properties, "security.protocol") {
+        Some(text) if !protocol_is_set => ("KAFKA_PROPERTIES", text.to_ascii_lowercase()),
+        _ => ("KAFKA_SECURITY_PROTOCOL", security.protocol.as_str().to_owned()),
     };
+    exposed::warn_of_brokers(reader, brokers, (set_by, &effective), properties);
     if effective.starts_with("sasl") {
         let has = |name| value_of(properties, name).is_some();
         let has_mechanism = mechanism_is_set || has("sasl.mechanism");

@@ -48,6 +48,12 @@ pub(super) fn value_of<'a>(properties: &'a KeyValues, name: &str) -> Option<&'a 
     properties.iter().rev().find(|(key, _)| is_it(key)).map(|(_, value)| value.as_str())
 }
 
+/// A value as librdkafka reads it, which takes more than one form of a number or a truth value.
+pub fn taken(name: &str, value: &str) -> String {
+    let config = ClientConfig::new().set(name, value).create_native_config();
+    config.and_then(|config| config.get(name)).unwrap_or_else(|_| value.to_owned())
+}
+
 /// Why a property is refused; `typed` are the variables of security that are set.
 pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<Refused> {
     let (_, name) = split(key);
@@ -57,11 +63,7 @@ pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<Refused> {
     }
     match ClientConfig::new().set(name, value).create_native_config() {
         Err(error) => Some(not_taken(key, error)),
-        // As librdkafka reads it, which takes more than one form of a number or a truth value.
-        Ok(taken) => {
-            let value = taken.get(name).unwrap_or_else(|_| value.to_owned());
-            breaks(first, &value).map(Refused::name)
-        }
+        Ok(_) => breaks(first, &taken(name, value)).map(Refused::name),
     }
 }
 
