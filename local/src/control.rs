@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -13,11 +14,12 @@ use sluicegate_local::{Fault, FaultKind, KafkaErrors};
 
 use crate::front::Front;
 use crate::kafka::{ALL_BROKERS, Kafka};
+use crate::request;
 
 type Shared = State<Arc<Front>>;
 
-/// Every route of the control plane.
-pub fn routes() -> Router<Arc<Front>> {
+/// Every route of the control plane, for those who know the password.
+pub fn routes(front: &Arc<Front>) -> Router<Arc<Front>> {
     Router::new()
         .route("/_fault", post(add_fault).get(list_faults).delete(clear_faults))
         .route("/_inserts", get(list_inserts))
@@ -25,6 +27,20 @@ pub fn routes() -> Router<Arc<Front>> {
         .route("/_kafka/broker_down", post(broker_down))
         .route("/_kafka/broker_up", post(broker_up))
         .route("/_kafka/errors", post(kafka_errors))
+        .route_layer(from_fn_with_state(Arc::clone(front), guard))
+}
+
+async fn guard(
+    State(front): Shared,
+    Query(parameters): Query<Vec<(String, String)>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let asked = request::Request::new(parameters, request.headers());
+    match asked.authenticate(&front.credentials) {
+        Ok(()) => next.run(request).await,
+        Err(error) => front.server.exception(&error, ""),
+    }
 }
 
 async fn add_fault(State(front): Shared, body: Bytes) -> Response {

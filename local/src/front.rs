@@ -25,7 +25,7 @@ use crate::kafka::Kafka;
 use crate::request::{Credentials, Request, multipart_boundary, multipart_fields};
 use crate::server::KillSwitch;
 use crate::sessions::Sessions;
-use crate::statement::{has_second, is_insert, split_format};
+use crate::statement::{has_second, is_insert, reaches_out, split_format};
 
 /// The largest body of a statement that is not a streamed INSERT.
 const MAX_STATEMENT_BYTES: usize = 1 << 30;
@@ -42,8 +42,8 @@ pub struct Front {
     pub executor: Executor,
     /// Words the answers.
     pub server: Server,
-    /// Demanded of every statement, where given.
-    pub credentials: Option<Credentials>,
+    /// Demanded of every statement, and by the control plane.
+    pub credentials: Credentials,
     /// What goes wrong.
     pub faults: FaultPlane,
     /// The sessions of its clients.
@@ -60,7 +60,7 @@ pub struct Front {
 pub fn router(front: Arc<Front>) -> Router {
     Router::new()
         .route("/ping", get(ping))
-        .merge(control::routes())
+        .merge(control::routes(&front))
         .fallback(statement)
         // Of the encodings that the server takes, the one that the bench measures.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
@@ -94,7 +94,7 @@ async fn statement(
     }
     let query_id = request.query_id.clone().unwrap_or_else(|| front.server.query_id());
     let allowed = request
-        .authenticate(front.credentials.as_ref())
+        .authenticate(&front.credentials)
         .and_then(|()| request.refuse_compression(&headers))
         .and_then(|()| front.sessions.enter(&request));
     match allowed {
@@ -110,10 +110,15 @@ async fn statement(
         && request.parameters.is_empty()
         && let Some((sql, format)) = split_format(&request.query)
     {
+        if let Err(error) = stays_inside(&request.query) {
+            discard(body).await;
+            return exchange.front.server.exception(&error, &exchange.query_id);
+        }
         let (sql, format) = (sql.to_owned(), format.to_owned());
         return exchange.streamed_insert(request, sql, format, body).await;
     }
-    match whole_statement(&mut request, &headers, body).await {
+    let sql = whole_statement(&mut request, &headers, body).await;
+    match sql.and_then(|sql| stays_inside(&sql).map(|()| sql)) {
         Ok(sql) if sql.trim().is_empty() => "Ok.\n".into_response(),
         // The engine would run them all; the server runs none.
         Ok(sql) if !is_insert(&sql) && has_second(&sql) => {
@@ -124,6 +129,14 @@ async fn statement(
         Ok(sql) => exchange.whole_statement(request, sql).await,
         Err(error) => exchange.front.server.exception(&error, &exchange.query_id),
     }
+}
+
+/// Refuses a statement that reads files or asks other servers: it would do so as whoever started the
+/// stack.
+fn stays_inside(sql: &str) -> Result<(), EngineError> {
+    let Some(name) = reaches_out(sql) else { return Ok(()) };
+    let text = format!("{name}: the local stack reads no files and asks no other server");
+    Err(EngineError::new(497, "ACCESS_DENIED", &text))
 }
 
 /// The statement of URL and body together; a multipart body adds parameters too.

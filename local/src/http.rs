@@ -8,6 +8,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use crate::protocol::ReadyLine;
+
 /// The largest answer that is read: a test's result, not a table.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
@@ -44,10 +46,10 @@ pub(crate) struct HttpClient {
 }
 
 impl HttpClient {
-    pub(crate) fn new(base: &str, credentials: Option<&(String, String)>) -> Self {
-        let headers = credentials.map_or_else(Vec::new, |(user, password)| {
-            vec![("X-ClickHouse-User", user.clone()), ("X-ClickHouse-Key", password.clone())]
-        });
+    pub(crate) fn new(ready: &ReadyLine) -> Self {
+        let ReadyLine { clickhouse: base, user, password, .. } = ready;
+        let headers =
+            vec![("X-ClickHouse-User", user.clone()), ("X-ClickHouse-Key", password.clone())];
         let inner = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
         Self { base: base.trim_end_matches('/').to_owned(), headers, inner }
     }

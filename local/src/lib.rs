@@ -9,6 +9,7 @@ mod protocol;
 mod stack;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 pub use http::Answer;
 pub use protocol::{
@@ -19,6 +20,19 @@ pub use stack::{LocalStack, StackOptions};
 
 /// The environment variable that names the engine library.
 pub const CHDB_LIB_VARIABLE: &str = "SLUICEGATE_CHDB_LIB";
+
+/// The user of a stack that is given no other.
+pub const USER: &str = "default";
+
+/// The environment variable by which the binary is given its password: arguments can be read by every
+/// user of the machine.
+pub const PASSWORD_VARIABLE: &str = "SLUICEGATE_LOCAL_PASSWORD";
+
+/// The password of the stacks that this process starts, known to nobody else.
+pub fn password() -> &'static str {
+    static PASSWORD: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().simple().to_string());
+    &PASSWORD
+}
 
 /// The engine's pinned version: of the npm package `@chdb/lib-<platform>`.
 pub const CHDB_VERSION: &str = "26.7.3-stable.1";

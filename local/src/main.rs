@@ -3,8 +3,9 @@
 //! It prints one JSON line when both answer, and ends when its stdin does, so that it never
 //! outlives the demo, test or bench that started it.
 //!
-//! Besides ClickHouse's own interface, its HTTP port has a control plane, which asks for no
-//! password (the JSON is that of the library's types):
+//! Besides ClickHouse's own interface, its HTTP port has a control plane (the JSON is that of the
+//! library's types). Both ask for the user and password of the ready line, and no statement leaves the
+//! engine: what reads files or asks other servers is refused.
 //!
 //! | request | effect |
 //! |---|---|
@@ -80,12 +81,10 @@ struct Options {
     /// Starts no Kafka.
     #[arg(long)]
     no_kafka: bool,
-    /// The user that ClickHouse demands, together with --password.
-    #[arg(long, default_value = "default")]
+    /// The user that ClickHouse demands, with the password of `SLUICEGATE_LOCAL_PASSWORD`, or one
+    /// that the ready line tells.
+    #[arg(long, default_value = sluicegate_local::USER)]
     user: String,
-    /// The password that ClickHouse demands; without it none is asked for.
-    #[arg(long)]
-    password: Option<String>,
 }
 
 fn main() {
@@ -119,7 +118,11 @@ fn run(options: Options) -> anyhow::Result<()> {
     } else {
         Some(Kafka::start(options.brokers, options.group_join_delay_ms)?)
     };
-    let credentials = options.password.map(|password| Credentials { user: options.user, password });
+    let password = std::env::var(sluicegate_local::PASSWORD_VARIABLE)
+        .ok()
+        .filter(|password| !password.is_empty())
+        .unwrap_or_else(|| sluicegate_local::password().to_owned());
+    let credentials = Credentials { user: options.user, password };
     let front = Arc::new(Front {
         executor: Executor::new(engine),
         server,
@@ -155,6 +158,8 @@ async fn serve(front: &Arc<Front>, port: u16) -> anyhow::Result<()> {
     announce(&ReadyLine {
         clickhouse: format!("http://{address}"),
         kafka: front.kafka.as_ref().map(|kafka| kafka.bootstrap_servers().to_owned()),
+        user: front.credentials.user.clone(),
+        password: front.credentials.password.clone(),
     })?;
     let shutdown = async {
         let reason = tokio::select! {

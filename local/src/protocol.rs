@@ -11,6 +11,10 @@ pub struct ReadyLine {
     pub clickhouse: String,
     /// Bootstrap servers, comma-separated; None with `--no-kafka`.
     pub kafka: Option<String>,
+    /// The user that ClickHouse and the control plane ask for.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
 }
 
 /// A fault to show to the requests that match it (`POST /_fault`).

@@ -106,8 +106,7 @@ impl Request {
     }
 
     /// Checks user and password; the text of a refusal is the server's.
-    pub fn authenticate(&self, demanded: Option<&Credentials>) -> Result<(), EngineError> {
-        let Some(demanded) = demanded else { return Ok(()) };
+    pub fn authenticate(&self, demanded: &Credentials) -> Result<(), EngineError> {
         let user = self.user.as_deref().unwrap_or("default");
         let password = self.password.as_deref().unwrap_or_default();
         if user == demanded.user && password == demanded.password {
@@ -215,7 +214,7 @@ mod tests {
     #[test]
     fn takes_the_password_from_url_basic_or_headers() {
         let demanded = Credentials { user: "default".into(), password: "p:w".into() };
-        let check = |parsed: &Request| parsed.authenticate(Some(&demanded));
+        let check = |parsed: &Request| parsed.authenticate(&demanded);
         assert!(check(&request(&[("password", "p:w")], &HeaderMap::new())).is_ok());
         let basic = headers(&[("authorization", "Basic ZGVmYXVsdDpwOnc=")]);
         assert!(check(&request(&[], &basic)).is_ok());
@@ -224,7 +223,6 @@ mod tests {
         let error = check(&request(&[], &HeaderMap::new())).expect_err("refused");
         assert_eq!(error.code, 516);
         assert!(error.text.starts_with("Code: 516. DB::Exception: default: Authentication failed"));
-        assert!(request(&[], &HeaderMap::new()).authenticate(None).is_ok());
     }
 
     #[test]

@@ -32,15 +32,15 @@ pub struct StackOptions {
     clickhouse_port: u16,
     brokers: u16,
     group_join_delay_ms: u16,
-    credentials: Option<(String, String)>,
+    credentials: (String, String),
     quiet: bool,
     ready_timeout: Duration,
     variables: Vec<(String, String)>,
 }
 
 impl StackOptions {
-    /// One broker and one ClickHouse on free ports, on a folder removed at exit, with no
-    /// password; 60 s to become ready. `binary` is the path of `sluicegate-local`.
+    /// One broker and one ClickHouse on free ports, on a folder removed at exit, with a
+    /// password of this process ([`crate::password`]); 60 s to become ready. `binary` is the path of `sluicegate-local`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
@@ -50,7 +50,7 @@ impl StackOptions {
             clickhouse_port: 0,
             brokers: 1,
             group_join_delay_ms: 100,
-            credentials: None,
+            credentials: (crate::USER.to_owned(), crate::password().to_owned()),
             quiet: false,
             ready_timeout: Duration::from_mins(1),
             variables: Vec::new(),
@@ -103,7 +103,7 @@ impl StackOptions {
     /// The user and password that ClickHouse demands; the handle's own calls send them.
     #[must_use]
     pub fn with_credentials(mut self, user: &str, password: &str) -> Self {
-        self.credentials = Some((user.to_owned(), password.to_owned()));
+        self.credentials = (user.to_owned(), password.to_owned());
         self
     }
 
@@ -147,9 +147,8 @@ impl StackOptions {
         if let Some(file) = &self.config_file {
             command.arg("--config-file").arg(file);
         }
-        if let Some((user, password)) = &self.credentials {
-            command.args(["--user", user, "--password", password]);
-        }
+        let (user, password) = &self.credentials;
+        command.args(["--user", user]).env(crate::PASSWORD_VARIABLE, password);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         command.stderr(if self.quiet { Stdio::null() } else { Stdio::inherit() });
         command
@@ -199,13 +198,23 @@ impl LocalStack {
         }
         let ready: ReadyLine = serde_json::from_str(&line)
             .with_context(|| format!("local stack: {name} printed a bad ready line: {line:?}"))?;
-        let http = HttpClient::new(&ready.clickhouse, options.credentials.as_ref());
+        let http = HttpClient::new(&ready);
         Ok(Self { child, stdin, pid, ready, http })
     }
 
     /// `http://127.0.0.1:PORT` of ClickHouse.
     pub fn clickhouse_url(&self) -> &str {
         &self.ready.clickhouse
+    }
+
+    /// The user that ClickHouse demands.
+    pub fn user(&self) -> &str {
+        &self.ready.user
+    }
+
+    /// The password that ClickHouse demands.
+    pub fn password(&self) -> &str {
+        &self.ready.password
     }
 
     /// Kafka's bootstrap servers; empty where none was asked for.

@@ -79,6 +79,77 @@ pub fn has_second(sql: &str) -> bool {
     tokens(sql).skip_while(|token| token.text != ";").any(|token| token.text != ";")
 }
 
+/// Table functions, engines and sources that read files, run programs or ask other servers.
+const OUTSIDE: [&str; 22] = [
+    "catboostevaluate",
+    "cluster",
+    "clusterallreplicas",
+    "disk",
+    "file",
+    "filecluster",
+    "filelog",
+    "filesystem",
+    "gcs",
+    "hive",
+    "http",
+    "jdbc",
+    "kafka",
+    "library",
+    "nats",
+    "odbc",
+    "oss",
+    "python",
+    "redis",
+    "sqlite",
+    "url",
+    "urlcluster",
+];
+
+/// The same, where the beginning tells.
+const OUTSIDE_FAMILIES: [&str; 16] = [
+    "arrowflight",
+    "azure",
+    "cosn",
+    "deltalake",
+    "executable",
+    "hdfs",
+    "hudi",
+    "iceberg",
+    "materialized",
+    "mongodb",
+    "mysql",
+    "paimon",
+    "postgresql",
+    "remote",
+    "s3",
+    "ytsaurus",
+];
+
+/// What of a statement reads files, runs programs or asks other servers, as it stands there.
+pub fn reaches_out(sql: &str) -> Option<&str> {
+    let texts: Vec<&str> = tokens(sql).map(|token| token.text).collect();
+    let at = |at: Option<usize>| at.and_then(|at| texts.get(at)).copied().unwrap_or_default();
+    texts.iter().enumerate().find_map(|(number, &text)| {
+        let (last, next) = (at(number.checked_sub(1)), at(Some(number + 1)));
+        let behind = if last == "=" { at(number.checked_sub(2)) } else { last };
+        let is_named = next == "(" || behind.eq_ignore_ascii_case("engine");
+        let is_clause = ["infile", "outfile"].iter().any(|word| text.eq_ignore_ascii_case(word))
+            && next.starts_with('\'');
+        (is_clause || is_named && is_outside(text)).then_some(text)
+    })
+}
+
+fn is_outside(text: &str) -> bool {
+    let is_quoted = text.starts_with(['`', '"']);
+    // A letter that is written as its code could make any name.
+    let is_letter = |after: &str| after.starts_with(['4', '5', '6', '7']);
+    if is_quoted && text.split("\\x").skip(1).any(is_letter) {
+        return true;
+    }
+    let name = text.trim_matches(['`', '"']).to_ascii_lowercase();
+    OUTSIDE.contains(&&*name) || OUTSIDE_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
 /// Quotes a text as a SQL string.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
@@ -129,6 +200,40 @@ mod tests {
         assert!(has_second("SELECT 1; SELECT 2"));
         for sql in ["SELECT 1", "SELECT 1;\n", "SELECT ';' ; -- done", ""] {
             assert!(!has_second(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_engine_is_seen_and_names_alike_are_not() {
+        for (sql, found) in [
+            ("SELECT * FROM file('/etc/passwd', 'LineAsString')", "file"),
+            ("SELECT * FROM /* a */ FILE /* b */ ('/etc/passwd')", "FILE"),
+            ("SELECT * FROM `file`('/etc/passwd')", "`file`"),
+            (r"SELECT * FROM `\x66ile`('/etc/passwd')", r"`\x66ile`"),
+            ("INSERT INTO FUNCTION url('http://a/', 'CSV') SELECT 1", "url"),
+            ("SELECT * FROM s3Cluster('c', 'http://a/')", "s3Cluster"),
+            ("SELECT * FROM remoteSecure('a:9440', d.t)", "remoteSecure"),
+            ("SELECT * FROM executable('a.sh', 'CSV', 'a Int8')", "executable"),
+            ("CREATE TABLE t (a Int8) ENGINE = PostgreSQL('a:1', 'd', 't')", "PostgreSQL"),
+            ("CREATE TABLE t (a Int8) engine MySQL('a:1')", "MySQL"),
+            ("CREATE TABLE t (a Int8) ENGINE = Kafka SETTINGS kafka_broker_list = 'a'", "Kafka"),
+            ("CREATE DICTIONARY d (a Int8) PRIMARY KEY a SOURCE(FILE(path '/a'))", "FILE"),
+            ("BACKUP TABLE t TO Disk('d', 'a')", "Disk"),
+            ("SELECT 1 INTO OUTFILE '/tmp/a'", "OUTFILE"),
+            ("INSERT INTO t FROM INFILE '/etc/passwd' FORMAT CSV", "INFILE"),
+        ] {
+            assert_eq!(reaches_out(sql), Some(found), "{sql}");
+        }
+        for sql in [
+            "CREATE TABLE t (url String, file UInt8, s3 Int8) ENGINE = MergeTree ORDER BY (url)",
+            "INSERT INTO t (`url`, file) FORMAT ArrowStream",
+            r"INSERT INTO `d`.`t ?\\x` (`we\`ird`) FORMAT ArrowStream",
+            r"INSERT INTO `\x1B\xE2\x80\xAE` (a) FORMAT ArrowStream",
+            "SELECT 'file(1)', \"url\" FROM t -- file(",
+            "CREATE TABLE r (a Int8) ENGINE = ReplicatedMergeTree ORDER BY a",
+            "SELECT filesystemAvailable(), outfile FROM t",
+        ] {
+            assert_eq!(reaches_out(sql), None, "{sql}");
         }
     }
 

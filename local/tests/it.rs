@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sluicegate_local::{
     AppliesTo, FalseSuccess, Fault, FaultKind, LocalStack, Reset, StackOptions,
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -77,6 +77,8 @@ async fn serves_the_official_client() {
     let stack = with_table().await;
     let client = clickhouse::Client::default()
         .with_url(stack.clickhouse_url())
+        .with_user(stack.user())
+        .with_password(stack.password())
         .with_database("default")
         .with_compression(clickhouse::Compression::None);
     let mut insert = client
@@ -150,6 +152,56 @@ async fn demands_the_password_it_was_given() {
     let error = stranger.query("SELECT 1").execute().await.expect_err("refused").to_string();
     assert!(error.contains("Code: 516. DB::Exception: default: Authentication failed"), "{error}");
     assert!(!error.contains("s3cret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_without_the_password_runs_statements_or_steers_the_stack() {
+    let stack = start(options()).await;
+    let address = stack.clickhouse_url().strip_prefix("http://").expect("a url");
+    let key = format!("X-ClickHouse-Key: {}\r\n", stack.password());
+    let ask = async |request: &str, header: &str| {
+        let mut socket = tokio::net::TcpStream::connect(address).await.expect("connected");
+        let head = format!("{request} HTTP/1.0\r\nContent-Length: 0\r\n{header}\r\n");
+        socket.write_all(head.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    for request in [
+        "POST /?query=SELECT+1",
+        "GET /_fault",
+        "DELETE /_fault",
+        "GET /_inserts",
+        "POST /_kafka/topic?name=t",
+        "POST /_kafka/broker_up",
+    ] {
+        for header in ["", "X-ClickHouse-Key: wrong\r\n"] {
+            let answer = ask(request, header).await;
+            assert!(answer.contains("Code: 516"), "{request}: {answer}");
+        }
+        let answer = ask(request, &key).await;
+        assert!(answer.starts_with("HTTP/1.0 200"), "{request}: {answer}");
+    }
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", stack.pid())).expect("arguments");
+    assert!(!String::from_utf8_lossy(&arguments).contains(stack.password()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_would_read_files_or_ask_other_servers_are_refused() {
+    let stack = with_table().await;
+    for sql in [
+        "SELECT * FROM file('/etc/passwd', 'LineAsString', 'line String')",
+        "INSERT INTO FUNCTION file('/tmp/never-written', 'TSV', 'a String') SELECT 'x'",
+        "CREATE TABLE u (a Int8) ENGINE = URL('http://127.0.0.1:1/', 'CSV')",
+    ] {
+        let answer = stack.post(sql, &[], "").await.expect("an answer");
+        assert_eq!(answer.exception_code, Some(497), "{sql}: {}", answer.body);
+    }
+    let sql =
+        "INSERT INTO FUNCTION file('/tmp/never-written', 'TSV', 'a String') FORMAT JSONEachRow";
+    let answer = stack.post(sql, &[], r#"{"a":"x"}"#).await.expect("an answer");
+    assert_eq!(answer.exception_code, Some(497), "{}", answer.body);
+    assert_eq!(count(&stack).await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,8 +300,11 @@ async fn an_upload_that_the_client_breaks_off_leaves_no_row() {
     let stack = with_table().await;
     let address = stack.clickhouse_url().strip_prefix("http://").expect("a url");
     let mut socket = tokio::net::TcpStream::connect(address).await.expect("connected");
-    let head = "POST /?query=INSERT+INTO+t+FORMAT+JSONEachRow HTTP/1.1\r\nHost: x\r\n\
-                Content-Length: 1000\r\n\r\n";
+    let head = format!(
+        "POST /?query=INSERT+INTO+t+FORMAT+JSONEachRow HTTP/1.1\r\nHost: x\r\n\
+         X-ClickHouse-Key: {}\r\nContent-Length: 1000\r\n\r\n",
+        stack.password()
+    );
     let part = format!("{head}{{\"id\":1,\"name\":\"x\"}}\n");
     socket.write_all(part.as_bytes()).await.expect("written");
     socket.flush().await.expect("flushed");
@@ -278,8 +333,11 @@ async fn ends_when_its_stdin_does_even_under_load() {
     let stack = start(options()).await;
     let pid = stack.pid();
     let url = stack.clickhouse_url().to_owned();
-    let client =
-        clickhouse::Client::default().with_url(url).with_compression(clickhouse::Compression::None);
+    let client = clickhouse::Client::default()
+        .with_url(url)
+        .with_user(stack.user())
+        .with_password(stack.password())
+        .with_compression(clickhouse::Compression::None);
     let busy = tokio::spawn(async move { client.query("SELECT sleep(1)").execute().await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(stack.stop().await.expect("an end").success());

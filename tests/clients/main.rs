@@ -66,7 +66,9 @@ async fn kcat_writes_by_every_codec_and_reads_the_dead_letters() -> anyhow::Resu
         print(client.query('SELECT codec, count(), sum(price), any(at), any(tags) FROM t \
         GROUP BY codec ORDER BY min(id)').result_rows)";
     let mut python = Command::new(path_of("SLUICEGATE_PYTHON")?);
-    let rows = run(python.args(["-c", script, job.stack.clickhouse_url()]), "")?;
+    let login = format!("http://{}:{}@", job.stack.user(), job.stack.password());
+    let dsn = job.stack.clickhouse_url().replacen("http://", &login, 1);
+    let rows = run(python.args(["-c", script, &dsn]), "")?;
     let at = "datetime.datetime(2026, 3, 1, 10, 0, 0, 500000)";
     let expected: Vec<String> = (0_u64..)
         .zip(codecs)

@@ -93,17 +93,26 @@ async fn an_input_that_is_no_json_is_named() -> anyhow::Result<()> {
 async fn the_engine_answers_queries_until_it_is_told_to_stop() -> anyhow::Result<()> {
     let mut child = demo(&["--records", "1000", "--serve"])?.stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
-    let url = loop {
+    let curl = loop {
         let line = lines.next_line().await?.context("the demo ended before it served")?;
-        if let Some(rest) = line.strip_prefix("ClickHouse answers at ") {
-            break rest.split(' ').next().unwrap_or_default().to_owned();
+        if line.starts_with("  curl ") {
+            break line;
         }
     };
-    let mut server = TcpStream::connect(url.trim_start_matches("http://")).await?;
-    server.write_all(b"GET /?query=SELECT+17 HTTP/1.0\r\n\r\n").await?;
-    let mut answer = String::new();
-    server.read_to_string(&mut answer).await?;
+    let quoted: Vec<&str> = curl.split('\'').skip(1).step_by(2).collect();
+    let ask = async |header: &str| {
+        let mut server = TcpStream::connect(quoted[0].trim_start_matches("http://")).await?;
+        let request = format!("GET /?query=SELECT+17 HTTP/1.0\r\n{header}\r\n");
+        server.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = ask(&format!("{}\r\n", quoted[1])).await?;
     assert!(answer.ends_with("\r\n\r\n17\n"), "{answer}");
+    // Another user of the machine, or a page in a browser, does not know the password.
+    let answer = ask("").await?;
+    assert!(answer.contains("Code: 516") && !answer.ends_with("17\n"), "{answer}");
     kill(Pid::from_raw(i32::try_from(child.id().context("it has ended")?)?), Signal::SIGINT)?;
     let status = tokio::time::timeout(PATIENCE, child.wait()).await??;
     assert!(status.success(), "{status}");

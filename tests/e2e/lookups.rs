@@ -41,7 +41,7 @@ impl Rig {
             url: stack.clickhouse_url().to_owned(),
             database: "default".into(),
             user: "default".into(),
-            password: Secret::default(),
+            password: Secret::new(stack.password()),
             table: "t".into(),
             settings: KeyValues::default(),
             ca_location: None,

@@ -108,6 +108,8 @@ impl Job {
             ("KAFKA_DLQ_TOPIC", DEAD_LETTERS),
             ("KAFKA_PROPERTIES", PROPERTIES),
             ("CLICKHOUSE_HOST", stack.clickhouse_url()),
+            ("CLICKHOUSE_USER", stack.user()),
+            ("CLICKHOUSE_PASSWORD", stack.password()),
             ("CLICKHOUSE_TABLE", TABLE),
             // A port of its own for each host, told in the log.
             ("ADMIN_ADDR", "127.0.0.1:0"),

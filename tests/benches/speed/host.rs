@@ -120,6 +120,7 @@ impl Servers {
             ("KAFKA_SOURCE_TOPIC", set.name),
             ("KAFKA_DLQ_TOPIC", DEAD_LETTERS),
             ("CLICKHOUSE_HOST", self.clickhouse.clickhouse_url()),
+            ("CLICKHOUSE_PASSWORD", self.clickhouse.password()),
             ("CLICKHOUSE_TABLE", table),
             // The local engine has no queue of async inserts.
             ("CLICKHOUSE_ASYNC_INSERT", "0"),

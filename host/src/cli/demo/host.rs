@@ -70,6 +70,7 @@ impl DemoHost {
                 // The mock broker answers an empty fetch only after its whole wait.
                 ("KAFKA_PROPERTIES", "fetch.wait.max.ms=20"),
                 ("CLICKHOUSE_HOST", stack.clickhouse_url()),
+                ("CLICKHOUSE_PASSWORD", stack.password()),
                 ("CLICKHOUSE_TABLE", table),
                 ("REQUIRED_COLUMNS", required),
                 // Any free port: another host may run on this machine.

@@ -96,11 +96,10 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let report = Report::gather(&stack, &job.table, job.questions, run, costs).await?;
     report.print();
     if args.serve {
-        say_lines(format_args!("\nClickHouse answers at {} until Ctrl-C", stack.clickhouse_url()));
+        let (url, key, table) = (stack.clickhouse_url(), stack.password(), job.table);
+        say_lines(format_args!("\nClickHouse answers at {url} until Ctrl-C"));
         say(format_args!(
-            "  curl '{}' --data 'SELECT count() FROM {}'",
-            stack.clickhouse_url(),
-            job.table
+            "  curl '{url}' --header 'X-ClickHouse-Key: {key}' --data 'SELECT count() FROM {table}'"
         ));
         tokio::signal::ctrl_c().await?;
     }
