@@ -26,6 +26,7 @@ mod lookups;
 mod main_job;
 mod nested;
 mod operators;
+mod outside_words;
 mod plugin_author;
 mod proof;
 mod publish;

@@ -1,5 +1,7 @@
 //! Quoted texts within types and expressions, as ClickHouse prints them.
 
+use crate::plain::is_hidden;
+
 /// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
 pub fn split(inner: &str) -> Option<Vec<&str>> {
     let (mut args, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
@@ -54,7 +56,7 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// A name in backticks, whatever it holds.
+/// A name in backticks, whatever it holds: what ends a line or moves a terminal stands as its bytes.
 pub fn identifier(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
     quoted.push('`');
@@ -67,11 +69,20 @@ pub fn identifier(name: &str) -> String {
             '\0' => quoted.push_str("\\0"),
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
+            _ if is_hidden(c) => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    quoted.extend(['\\', 'x', hex(byte >> 4), hex(byte & 15)]);
+                }
+            }
             _ => quoted.push(c),
         }
     }
     quoted.push('`');
     quoted
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
 /// The quoted text that `text` begins with, quotes included.
@@ -95,10 +106,15 @@ fn closing_quote(quote: char, text: &str) -> Option<usize> {
 
 fn unquote_by(quote: char, quoted: &str) -> Option<String> {
     let inner = quoted.strip_prefix(quote)?.strip_suffix(quote)?;
-    let (mut text, mut chars) = (String::with_capacity(inner.len()), inner.chars());
+    let (mut text, mut chars) = (Vec::with_capacity(inner.len()), inner.chars());
     while let Some(c) = chars.next() {
-        text.push(match c {
+        let c = match c {
             '\\' => match chars.next()? {
+                'x' => {
+                    let byte = chars.next()?.to_digit(16)? * 16 + chars.next()?.to_digit(16)?;
+                    text.push(u8::try_from(byte).ok()?);
+                    continue;
+                }
                 'n' => '\n',
                 't' => '\t',
                 'r' => '\r',
@@ -110,9 +126,10 @@ fn unquote_by(quote: char, quoted: &str) -> Option<String> {
             // Two quotes are one; one alone would have ended the text.
             _ if c == quote => (chars.next()? == quote).then_some(quote)?,
             other => other,
-        });
+        };
+        text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
-    Some(text)
+    String::from_utf8(text).ok()
 }
 
 #[cfg(test)]
@@ -162,9 +179,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_quoted_name_is_read_back_and_stands_on_one_line(name in ".*|[`\\\\\n\t\0\u{8}a]*") {
+        fn a_quoted_name_is_read_back_and_stands_on_one_line(
+            name in ".*|[`\\\\\n\t\0\u{8}ax\u{1b}\u{85}\u{202e}\u{2028}\u{e0041}]*",
+        ) {
             let quoted = identifier(&name);
-            prop_assert!(!quoted.contains('\n'));
+            prop_assert!(!quoted.contains(is_hidden));
             let rest = format!("{quoted} Int8");
             prop_assert_eq!(leading_identifier(&rest), Some((name, " Int8")));
         }
