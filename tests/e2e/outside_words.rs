@@ -8,7 +8,7 @@ use serde_json::json;
 use sluicegate::hooks::Manifest;
 use sluicegate::plain::is_hidden;
 use sluicegate::schema::quoted::identifier;
-use sluicegate_tests::{Job, once, path_of};
+use sluicegate_tests::{Answer, Job, once, path_of};
 
 /// A line of its own, a screen that is cleared, and an order that is turned.
 const HOSTILE: &str =
@@ -59,14 +59,14 @@ async fn commands_print_what_files_say_on_one_line() -> anyhow::Result<()> {
         &["plugin", "inspect", &at(&format!("{HOSTILE}.wasm"))],
         &["plugin", "run", &at("refuses.wasm"), "--input", &at("records.ndjson")],
         &["plugin", "run", &at("named.wasm"), "--input", &at(&format!("{HOSTILE}.none"))],
-        &["schema", "infer", "--input", &at("records.ndjson")],
-        &["schema", "infer", "--input", &hostile_input],
+        &["schema", "infer", "--file", &at("records.ndjson")],
+        &["schema", "infer", "--file", &hostile_input],
     ] {
         let output = once(&none, arguments).await?;
         assert_shown_plain(&output, &format!("{arguments:?}"))?;
     }
     // The table that is printed has the name as the records have it.
-    let output = once(&none, &["schema", "infer", "--input", &at("records.ndjson")]).await?;
+    let output = once(&none, &["schema", "infer", "--file", &at("records.ndjson")]).await?;
     assert!(String::from_utf8(output.stdout)?.contains(&identifier(HOSTILE)));
     let redact = path_of("SLUICEGATE_PLUGINS")?.join("redact.wasm").display().to_string();
     let config = r#"{"fields":["b"]}"#;
@@ -112,30 +112,26 @@ async fn logs_and_pages_hold_what_servers_and_records_say_on_one_line() -> anyho
         let mut host = job.start()?;
         host.wait_for(&["waiting", "FORGED"]).await?;
         host.wait_for(&["dead-lettered", "FORGED"]).await?;
+        if format == "json" {
+            let is_told = |page: &Answer| page.body.contains("FORGED");
+            assert_plain(&host.wait_for_answer("/readyz", is_told).await?.body, "/readyz");
+        }
+        job.stack.clear_faults().await?;
+        job.wait_until_committed(&host).await?;
         host.wait_for(&["fields that fill no column", "FORGED"]).await?;
         if format == "json" {
-            for path in ["/readyz", "/metrics"] {
-                let page = host.wait_for_answer(path, |page| page.body.contains("FORGED")).await?;
-                assert_plain(&page.body, path);
-            }
+            let page = host.admin("GET", "/metrics").await?.body;
+            assert!(page.contains("FORGED"), "{page}");
+            assert_plain(&page, "/metrics");
         }
-        host.kill().await?;
-        let log = host_log(&job, &mut job.start()?).await?;
-        for line in &log {
-            assert_plain(line, format);
-            let is_json = serde_json::from_str::<serde_json::Value>(line).is_ok();
+        for line in host.log() {
+            assert_plain(&line, format);
+            let is_json = serde_json::from_str::<serde_json::Value>(&line).is_ok();
             assert_eq!(is_json, format == "json", "{line}");
         }
+        host.kill().await?;
     }
     Ok(())
-}
-
-/// The lines of a host that meets the same again.
-async fn host_log(job: &Job, host: &mut sluicegate_tests::Host) -> anyhow::Result<Vec<String>> {
-    host.wait_for(&["waiting", "FORGED"]).await?;
-    job.stack.clear_faults().await?;
-    job.wait_until_committed(host).await?;
-    Ok(host.log())
 }
 
 #[tokio::test]
