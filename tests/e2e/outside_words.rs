@@ -83,7 +83,8 @@ async fn a_column_of_any_name_is_filled_and_checked() -> anyhow::Result<()> {
         format!("CREATE TABLE t (id UInt64, {column} Int64) ENGINE = MergeTree ORDER BY id");
     let mut job = Job::new(&table).await?;
     let names = "SELECT count() FROM system.columns WHERE table = 't' AND name = unhex";
-    let hex: String = HOSTILE.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let bytes: Vec<String> = HOSTILE.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.concat();
     assert_eq!(job.query(&format!("{names}('{hex}')")).await?, "1");
     for options in [&["check"][..], &["check", "--json"], &["schema"]] {
         let output = once(&job.environment, options).await?;

@@ -98,12 +98,9 @@ impl Sample {
             return Err(anyhow!("{origin} holds no record").into());
         }
         let read = records(batch.len().into());
-        match is_cut {
-            true => {
-                note(format_args!("{origin}: the first {read}; --sample reads more, to 256 MiB"))
-            }
-            false => note(format_args!("{origin}: {read}")),
-        }
+        let cut = if is_cut { "; --sample reads more, to 256 MiB" } else { "" };
+        let first = if is_cut { "the first " } else { "" };
+        note(format_args!("{origin}: {first}{read}{cut}"));
         let is_array = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let unit = if is_array { "element" } else { "line" };
         Ok(Self { batch, origin, name, unit })
