@@ -132,7 +132,6 @@ impl PlannedBatch {
             1.. if facts.partition_columns.is_empty() || landed == piece.len() as u64 => {
                 Evidence::Rows
             }
-            1.. => Evidence::Unknown,
             // The plan says that they carry it, no merge takes rows, and none is hidden.
             0 if carried.is_known()
                 && facts.engine == "MergeTree"
@@ -140,7 +139,7 @@ impl PlannedBatch {
             {
                 Evidence::NoRows
             }
-            0 => Evidence::Unknown,
+            _ => Evidence::Unknown,
         }
     }
 }

@@ -7,7 +7,9 @@ use arrow_array::RecordBatch;
 use super::client::Sending;
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
-use super::{Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
+use super::{
+    Body, Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection,
+};
 use crate::blocking;
 use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
@@ -72,6 +74,37 @@ impl Sink {
         inserted
     }
 
+    /// The same, of one record, whose rows go in several INSERTs.
+    async fn insert_apart(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        origins: &[Origin],
+        allowance: usize,
+    ) -> Inserted {
+        let Order::Lists(lists) = order_of(table, rows, None).await else {
+            unreachable!("rows that no INSERT takes together are in several lists");
+        };
+        self.insert_lists(table, rows, origins, allowance, lists).await
+    }
+
+    /// The body of one INSERT of the rows. `is_ordered`: they are put in an order that keeps their JSON values.
+    async fn body_of(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        is_ordered: bool,
+    ) -> Result<Body, Refusal> {
+        let one = match is_ordered {
+            true => self.as_one(table, rows).await,
+            false => projected(table, rows).map(Some),
+        };
+        match one.map_err(Refusal::Schema)? {
+            Some(one) => self.body(table, &one, Carried::Not).await.map_err(Refusal::Schema),
+            None => Err(Refusal::Apart),
+        }
+    }
+
     /// The same, of rows that one INSERT may hold: as they were read; or those that one INSERT did not take
     /// for their partitions, ordered [`by_partition`]. `is_ordered`: each INSERT's rows are put in an order
     /// that keeps their JSON values.
@@ -102,18 +135,7 @@ impl Sink {
             }
             let halves = piece.split(origins);
             let slice = rows.slice(piece.start, piece.len());
-            let one = match is_ordered {
-                true => self.as_one(table, &slice).await,
-                false => projected(table, &slice).map(Some),
-            };
-            let body = match one {
-                Ok(Some(one)) => {
-                    self.body(table, &one, Carried::Not).await.map_err(Refusal::Schema)
-                }
-                Ok(None) => Err(Refusal::Apart),
-                Err(text) => Err(Refusal::Schema(text)),
-            };
-            let sent = match body {
+            let sent = match self.body_of(table, &slice, is_ordered).await {
                 Ok(body) => {
                     // Made once for these bytes and kept for every retry of them. Random: one derived
                     // from content or offsets would let the server drop new data after a replay.
@@ -149,11 +171,7 @@ impl Sink {
                 (Err(Refusal::Apart), Some((first, second))) => open.extend([second, first]),
                 // The rows of one record, which land with the last INSERT of them.
                 (Err(Refusal::Apart), None) => {
-                    let origins = piece.of(origins);
-                    let Order::Lists(lists) = order_of(table, &slice, None).await else {
-                        unreachable!("rows that no INSERT takes together are in several lists");
-                    };
-                    let rest = self.insert_lists(table, &slice, origins, allowance, lists);
+                    let rest = self.insert_apart(table, &slice, piece.of(origins), allowance);
                     inserted.add(Box::pin(rest).await);
                     if inserted.left.is_some() {
                         break;
