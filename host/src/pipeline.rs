@@ -6,6 +6,8 @@
 //! commit follows in `run`. So a record is never in neither place, and nothing is dead-lettered
 //! for a stale plan.
 
+mod waits;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,14 +17,17 @@ use crate::brake::{Brake, Judged};
 use crate::budget::Lease;
 use crate::check::check;
 use crate::dead_letter::DeadLetters;
-use crate::decode::{decode, judge_text, with_metadata};
+use crate::decode::{
+    Bounds, MOST_RECORD_BYTES, RowBytes, decode_within, has_metadata, judge_text, metadata_bytes,
+    with_metadata,
+};
 use crate::exactly_once::{self, PlannedBatch};
 use crate::fates::{Fate, Fates};
 use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
-use crate::observe::status::{Status, Waiter};
+use crate::observe::status::Status;
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
@@ -33,10 +38,13 @@ use crate::schema::plan::TablePlan;
 use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
 use crate::user_schema::UserSchema;
+use waits::{At, Waits};
 
 /// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
 /// to find that out again takes an INSERT for each record.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// The part of what batches may take that one record may: a quarter of MEMORY_BUDGET_BYTES.
+const RECORD_SHARE: usize = 3;
 /// How many times as long as such a try took it pauses.
 const PAUSE_TRIES: u32 = 4;
 
@@ -117,8 +125,10 @@ impl Pipeline {
             let known = self.tables.current().await;
             let pending = pending(batch, &fates, &refused);
             let (tried, open) = (Instant::now(), (pending.len() + refused.len()) as u64);
-            let computed = self.compute(&known, batch, hooked.as_ref(), pending).await;
-            let (checked, tally) = match computed {
+            let computed = self
+                .compute(&known, batch, hooked.as_ref(), pending, (lease, planned.is_some()))
+                .await;
+            let Computed { checked, tally, records, of } = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
                     waits.plugins.hold(hold);
@@ -127,7 +137,7 @@ impl Pipeline {
                 }
             };
             waits.plugins.release();
-            lease.measure(self.working_bytes(batch, hooked.as_deref(), &checked));
+            self.measure(lease, batch, hooked.as_deref(), &checked, (records, of));
             let landed = fates.count(Fate::Landed);
             let settled = landed + fates.count(Fate::DeadLettered);
             judged.set_records((settled + open).saturating_sub(checked.dropped.len() as u64));
@@ -146,7 +156,7 @@ impl Pipeline {
                 refused.clear();
             }
             waits.let_through(At::Decode, &judged);
-            // Once a batch, however often it is computed.
+            // Once a record, however often it is computed.
             if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
                 hooks.note(&tally);
                 is_tallied = true;
@@ -158,6 +168,7 @@ impl Pipeline {
             {
                 Ok(()) => {
                     self.count(&known, &checked);
+                    is_tallied = is_tallied && records == of;
                     None
                 }
                 Err(NotInserted::Braked(hold)) => {
@@ -205,8 +216,8 @@ impl Pipeline {
         Some(Arc::new(hooked.payloads))
     }
 
-    /// The stages that are all computation, off the threads that serve the network; and what the
-    /// plugins on decoded rows are to be told of the batch, if there are any.
+    /// The stages that are all computation, off the threads that serve the network. Of records whose columns
+    /// would take more than there is room for, only the first are taken: the others come in another turn.
     ///
     /// # Errors
     /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
@@ -216,19 +227,33 @@ impl Pipeline {
         batch: &Arc<Batch>,
         hooked: Option<&Arc<Payloads>>,
         pending: Vec<Origin>,
-    ) -> Result<(Checked, Option<(&ArrowHooks, Tally)>), Hold> {
+        (lease, is_planned): (&mut Lease, bool),
+    ) -> Result<Computed<'_>, Hold> {
         let fit = match &self.hooks.arrow {
             Some(hooks) => Some((hooks, hooks.fit(&known.plan).await?)),
             None => None,
         };
         let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
+        let expected = hooked.map_or(pending.len(), |hooked| hooked.len());
+        let row_bytes = RowBytes::of(&plan).fixed();
+        let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_bytes());
+        let copies = 1 + self.sink.body_bytes(1);
+        let room = lease.room(held, row_bytes, expected, copies);
+        // A plan names the whole range.
+        let room = if is_planned { usize::MAX } else { room };
+        let of_record = (lease.max_bytes() / RECORD_SHARE).min(MOST_RECORD_BYTES);
         let (held, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
-        let (mut rows, violations) = blocking::run(move || {
+        let (mut rows, violations, records, of) = blocking::run(move || {
             let payloads = || payloads(&batch, hooked.as_deref(), &pending);
+            let (rows, rest) = decoded(&plan, &batch, payloads(), (room, of_record));
+            let is_taken = |(origin, _): &(Origin, &[u8])| rest.is_none_or(|rest| *origin < rest);
             let schema = held.user_schema.as_ref();
-            let judge = |schema: &UserSchema| schema.violations(&held.plan, payloads());
+            let judge = |schema: &UserSchema| {
+                schema.violations(&held.plan, payloads().take_while(is_taken))
+            };
             let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
-            (decoded(&plan, &batch, payloads()), violations.unwrap_or_default())
+            let records = rest.map_or(pending.len(), |rest| pending.partition_point(|o| *o < rest));
+            (rows, violations.unwrap_or_default(), records, pending.len())
         })
         .await;
         let mut tally = None;
@@ -239,7 +264,7 @@ impl Pipeline {
         let plan = Arc::clone(&known.plan);
         let check = move || check(&plan, rows, violations, judge_text);
         let checked = blocking::run(move || CpuOf::Check.run(check)).await;
-        Ok((checked, tally))
+        Ok(Computed { checked, tally, records, of })
     }
 
     /// Inserts the rows, and dead-letters those that the server refuses alone, if the brake lets them
@@ -305,12 +330,20 @@ impl Pipeline {
         self.unknown.count(&checked.noticed);
     }
 
-    /// What a batch takes in memory: its records, what plugins made of them, its columns, and the body
-    /// of the INSERT.
-    fn working_bytes(&self, batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
-        let written = hooked.map_or(0, Payloads::written_bytes);
+    /// Measures what a batch takes in memory: its records, what plugins made of them, its columns, and the body
+    /// of the INSERT. The columns are of so many of its records.
+    fn measure(
+        &self,
+        lease: &mut Lease,
+        batch: &Batch,
+        hooked: Option<&Payloads>,
+        checked: &Checked,
+        (records, of): (usize, usize),
+    ) {
+        let held = batch.held_bytes() + hooked.map_or(0, Payloads::held_bytes);
         let columns = checked.batch.get_array_memory_size();
-        batch.held_bytes() + written + columns + self.sink.body_bytes(columns)
+        let columns = columns + self.sink.body_bytes(columns);
+        lease.measure(held + columns, held + columns.saturating_mul(of) / records.max(1));
     }
 
     async fn dead_letter(&self, batch: &Batch, rejections: &[Rejection], fates: &mut Fates) {
@@ -324,59 +357,34 @@ impl Pipeline {
     }
 }
 
-/// Where the brake is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// Before the INSERT.
-    Decode,
-    /// Of what ClickHouse refuses.
-    Insert,
+/// Rows that may be inserted, of the first records of those that wait.
+struct Computed<'a> {
+    checked: Checked,
+    /// What the plugins on decoded rows are to be told, if there are any.
+    tally: Option<(&'a ArrowHooks, Tally)>,
+    /// Of how many records.
+    records: usize,
+    /// Of so many that wait.
+    of: usize,
 }
 
-/// What a batch waits for outside of a stage: one wait for as long as it lasts, however often the batch is
-/// tried.
-struct Waits {
-    plugins: Waiter,
-    brake: Waiter,
-    insert: Waiter,
-    /// Where the brake holds the batch, if it does.
-    braked: Option<At>,
-}
-
-impl Waits {
-    fn new(status: &Arc<Status>) -> Self {
-        let waiter = |who| status.waiter(who);
-        let (plugins, brake, insert) = (waiter("plugins"), waiter("brake"), waiter("insert"));
-        Self { plugins, brake, insert, braked: None }
-    }
-
-    /// The brake holds the batch.
-    fn brake(&mut self, at: At, hold: Hold) {
-        // How many records it is of changes from batch to batch.
-        self.brake.hold_as("brake", hold);
-        self.braked = Some(at);
-    }
-
-    /// The brake holds nothing of the batch here.
-    fn let_through(&mut self, at: At, judged: &Judged) {
-        if self.braked == Some(at) {
-            self.brake.release();
-            judged.release();
-            self.braked = None;
-        }
-    }
-}
-
-/// Payloads of a batch as columns.
+/// Payloads of a batch as columns, and with which record to go on where these are as large as they may be.
 fn decoded<'a>(
     plan: &TablePlan,
     batch: &Batch,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
-) -> Rows {
+    (batch_bytes, record_bytes): (usize, usize),
+) -> (Rows, Option<Origin>) {
     let started = Instant::now();
-    let rows = CpuOf::Decode.run(|| with_metadata(plan, batch, decode(plan, payloads)));
+    let has_metadata = has_metadata(plan);
+    let beside = |origin| if has_metadata { metadata_bytes(plan, batch, origin) } else { 0 };
+    let bounds = Bounds { batch_bytes, record_bytes, beside: &beside };
+    let decoded = CpuOf::Decode.run(|| {
+        let (rows, rest) = decode_within(plan, payloads, &bounds);
+        (with_metadata(plan, batch, rows), rest)
+    });
     count::decoded(started.elapsed());
-    rows
+    decoded
 }
 
 /// The records that wait for their fate and are not refused, ascending.

@@ -22,6 +22,7 @@ mod json_schema;
 mod json_values;
 mod lookups;
 mod main_job;
+mod memory;
 mod nested;
 mod operators;
 mod plugin_author;

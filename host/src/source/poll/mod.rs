@@ -112,6 +112,7 @@ impl Poller {
             max_records: config.batch.max_records,
             max_records_with_lag: config.batch.max_records_with_lag,
             max_bytes: config.batch.max_bytes,
+            row_bytes: 0,
             linger: config.batch.linger,
         };
         Ok(Self {
@@ -190,7 +191,8 @@ impl Poller {
         {
             self.send(batch);
         }
-        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.size_bytes());
+        self.builder.set_row_bytes(self.budget.row_bytes());
+        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.held_bytes());
         if self.is_stopped || is_full {
             // Backpressure: the data queue is left alone, the consumer is served all the same.
             std::thread::sleep(POLL_INTERVAL);
@@ -317,7 +319,7 @@ impl Poller {
 
     fn send(&mut self, batch: crate::record::Batch) {
         self.laps.count(CpuOf::Consume);
-        let lease = self.budget.lease(batch.size_bytes());
+        let lease = self.budget.lease(batch.held_bytes());
         self.tell(SourceEvent::Batch(batch, lease));
     }
 
