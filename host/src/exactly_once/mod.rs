@@ -181,6 +181,12 @@ impl PlannedBatch {
                 Found::NotLanded => {}
             }
             match (refused.refusal, piece.split_by_records(rows.origins)) {
+                (Refusal::Data(said), Some(_)) if crate::bite("split") => {
+                    let all = piece.origins(rows.origins);
+                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, &said)));
+                    self.is_refused = true;
+                    break;
+                }
                 (refusal, _) if refusal.is_of_token() => {
                     tracing::info!(source = %self.source, "range planned anew: {refusal}");
                     self.forget_plan();
@@ -254,7 +260,7 @@ impl PlannedBatch {
         let range = match planned {
             Some(range) if range.planned.print == print => *range,
             // Tokens are remembered for each partition of the table.
-            Some(_) if is_sent && !table.facts.partition_columns.is_empty() => {
+            Some(_) if is_sent && !crate::bite("window") && !table.facts.partition_columns.is_empty() => {
                 let text = "the rows that their records make now, the table or the settings are others than \
                             when they were sent, and may go into other partitions of the table";
                 return Err(refused(Refusal::Altered(text.to_owned()), true));

@@ -78,7 +78,7 @@ impl Sink {
         let Some(before) = before else { return Evidence::Unknown };
         let Some(parts) = self.asked(waiter, || self.parts_behind(table, before, server)).await
         else {
-            return Evidence::Unknown;
+            return if crate::bite("silence") { Evidence::Rows } else { Evidence::Unknown };
         };
         let Some(candidates) = candidates(&parts, rows.num_rows() as u64, &table.facts) else {
             return if parts.is_empty() { Evidence::NoRows } else { Evidence::Unknown };
@@ -89,6 +89,7 @@ impl Sink {
         };
         match self.asked(waiter, || self.has_rows(table, &candidates, &sums, server)).await {
             Some(true) => Evidence::Rows,
+            None if crate::bite("silence") => Evidence::Rows,
             Some(false) | None => Evidence::Unknown,
         }
     }
@@ -99,7 +100,7 @@ impl Sink {
         F: Future<Output = Result<T, Hold>>,
     {
         let mut backoff = Backoff::default();
-        while backoff.attempts() < MAX_TRIES {
+        while backoff.attempts() < if crate::bite("silence") { 1 } else { MAX_TRIES } {
             match ask().await {
                 Ok(answer) => return Some(answer),
                 Err(Hold::Paused(_)) => return None,

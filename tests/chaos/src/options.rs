@@ -154,11 +154,7 @@ impl Options {
         let is_in = |named: &[Named], kind: &Kind| named.iter().any(|named| named.0.contains(kind));
         let is_wanted = |kind: &&Kind| {
             self.suits(**kind)
-                && if self.only.is_empty() {
-                    !is_on_demand(**kind)
-                } else {
-                    is_in(&self.only, kind)
-                }
+                && (self.only.is_empty() || is_in(&self.only, kind))
                 && !is_in(&self.without, kind)
         };
         Kind::ALL.iter().filter(is_wanted).copied().collect()
@@ -212,12 +208,6 @@ impl Options {
     }
 }
 
-/// Whether a kind strikes only where it is asked for by name: hosts that were starting as their clock
-/// jumped did not end when they were told to, for a reason that is not known.
-fn is_on_demand(kind: Kind) -> bool {
-    kind == Kind::ClockJumps
-}
-
 fn minutes(text: &str) -> Result<f64, String> {
     let minutes: f64 = text.parse().map_err(|error| format!("{error}"))?;
     let is_sound = minutes > 0.0 && minutes <= 24.0 * 60.0;
@@ -250,7 +240,7 @@ mod tests {
         assert!(all.contains(&Kind::TablesExchanged) && !all.contains(&Kind::SuccessOfNothing));
         assert!(kinds(&["--window"]).contains(&Kind::SuccessOfNothing));
         let exact = kinds(&["--mode", "exactly_once", "--without", "disk_full,host_killed"]);
-        assert_eq!(exact.len(), Kind::ALL.len() - 4);
+        assert_eq!(exact.len(), Kind::ALL.len() - 3);
         let two = kinds(&["--only", "disk_full,host_killed"]);
         assert_eq!(two, [Kind::DiskFull, Kind::HostKilled]);
         assert_eq!(kinds(&["--only", "quick"]).len(), 29);
