@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -90,6 +91,16 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     if (result == 0 && clock_off && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         now->tv_sec += (time_t)*clock_off;
     return result;
+}
+
+// A wait until a moment of the wall clock: the kernel's own clock does not jump, so it is told the moment as
+// that one has it.
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static int (*real)(cnd_t *, mtx_t *, const struct timespec *);
+    if (!real) real = (int (*)(cnd_t *, mtx_t *, const struct timespec *))dlsym(RTLD_NEXT, "cnd_timedwait");
+    struct timespec moment = *until;
+    if (clock_off) moment.tv_sec -= (time_t)*clock_off;
+    return real(condition, mutex, &moment);
 }
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone) {

@@ -88,3 +88,54 @@ impl Preload {
         self.folder.path().join(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    /// Tells the seconds since 1970, and waits until a moment of that clock a tenth of a second later. Fails where
+    /// less has passed by then.
+    const WAITS: &str = r#"
+        #include <stdio.h>
+        #include <sys/time.h>
+        #include <threads.h>
+        #include <time.h>
+        int main(void) {
+            struct timeval now;
+            struct timespec before, after;
+            cnd_t condition;
+            mtx_t mutex;
+            cnd_init(&condition);
+            mtx_init(&mutex, mtx_timed);
+            mtx_lock(&mutex);
+            clock_gettime(CLOCK_MONOTONIC, &before);
+            gettimeofday(&now, NULL);
+            printf("%lld", (long long)now.tv_sec);
+            long nanoseconds = now.tv_usec * 1000 + 100000000;
+            struct timespec until = {now.tv_sec + nanoseconds / 1000000000, nanoseconds % 1000000000};
+            while (cnd_timedwait(&condition, &mutex, &until) != thrd_timedout) {}
+            clock_gettime(CLOCK_MONOTONIC, &after);
+            long long passed = (after.tv_sec - before.tv_sec) * 1000000000LL + after.tv_nsec - before.tv_nsec;
+            return passed < 90000000;
+        }"#;
+
+    #[test]
+    fn a_wait_until_a_moment_lasts_as_long_on_a_clock_that_is_off() {
+        let preload = Preload::build().unwrap();
+        let (source, program) = (preload.path("waits.c"), preload.path("waits"));
+        std::fs::write(&source, WAITS).unwrap();
+        assert!(Command::new("cc").arg("-o").args([&program, &source]).status().unwrap().success());
+        for seconds in [-864_000, 0, 864_000] {
+            preload.set_clock(seconds).unwrap();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            let mut waits = Command::new("timeout");
+            let waited = waits.arg("60").arg(&program).envs(preload.variables()).output().unwrap();
+            assert!(waited.status.success(), "{seconds}: {waited:?}");
+            let told: u64 = String::from_utf8(waited.stdout).unwrap().parse().unwrap();
+            let off = i64::try_from(told).unwrap() - i64::try_from(now).unwrap();
+            assert!((seconds..seconds + 60).contains(&off), "{seconds}: {off}");
+        }
+    }
+}

@@ -9,8 +9,7 @@ use crate::fleet::Fleet;
 use crate::kind::Kind;
 use crate::schedule::Outage;
 
-/// By how many seconds clocks jump: back, and forward again at the mend. The kernel does not jump with
-/// them, so that a wait until a moment of a clock that is ahead would last as much longer.
+/// By how many seconds clocks jump: back, and forward again at the mend.
 const JUMPS_S: &[i64] = &[-864_000, -21_600, -3_600, -90];
 
 /// Variables of hosts that are configured otherwise than the rest of their group.

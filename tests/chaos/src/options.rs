@@ -212,8 +212,8 @@ impl Options {
     }
 }
 
-/// Whether a kind strikes only where it is asked for by name: hosts that were starting as their clock
-/// jumped did not end when they were told to, for a reason that is not known.
+/// Whether a kind strikes only where it is asked for by name: one run alone was made of it since waits of
+/// librdkafka last as long as they should on a clock that is off.
 fn is_on_demand(kind: Kind) -> bool {
     kind == Kind::ClockJumps
 }
