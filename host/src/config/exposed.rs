@@ -41,7 +41,7 @@ pub(super) fn warn_of_http(reader: &mut Reader<'_>, url: &str) {
     }
 }
 
-/// What of the connection to the brokers others may read or answer.
+/// Warns of a connection to the brokers that others can read, or can answer in their place.
 pub(super) fn warn_of_brokers(
     reader: &mut Reader<'_>,
     brokers: &str,

@@ -1,5 +1,5 @@
 //! Fields that fill no column. A name may be a value, such as an address by which an object is keyed, so
-//! names are told only by choice (UNKNOWN_FIELD_NAMES), and then as many as a scrape can bear.
+//! names are logged and counted only with UNKNOWN_FIELD_NAMES=1, and at most 100 of them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ const MAX_NAMES: usize = 100;
 const MAX_NAME_CHARS: usize = 64;
 /// The name of all others.
 const OTHERS: &str = "(others)";
-/// The name of all of them where none is told.
+/// The label of all fields without UNKNOWN_FIELD_NAMES.
 const NOT_NAMED: &str = "(not named)";
 
 /// The names that were seen so far.

@@ -139,17 +139,7 @@ mod tests {
         };
         let columns = [column("id", "UInt64"), column("city", "String")];
         let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
-        let facts = Facts {
-            engine: "MergeTree".into(),
-            is_deduplicating: true,
-            has_views: false,
-            is_queued: false,
-            window: Some(100),
-            is_window_of_server: false,
-            partition_columns: Vec::new(),
-            volatile_partition: None,
-            definition: "CREATE TABLE".into(),
-        };
+        let facts = Facts { definition: "CREATE TABLE".into(), ..Facts::of_merge_tree() };
         Table { schema: Arc::new(schema), settings: Vec::new(), facts }
     }
 

@@ -217,17 +217,8 @@ mod tests {
     use super::*;
 
     fn facts(partition_columns: &[&str]) -> Facts {
-        Facts {
-            engine: "MergeTree".into(),
-            is_deduplicating: true,
-            has_views: false,
-            is_queued: false,
-            window: Some(100),
-            is_window_of_server: false,
-            partition_columns: partition_columns.iter().map(|name| (*name).to_owned()).collect(),
-            volatile_partition: None,
-            definition: String::new(),
-        }
+        let partition_columns = partition_columns.iter().map(|name| (*name).to_owned()).collect();
+        Facts { partition_columns, ..Facts::of_merge_tree() }
     }
 
     fn part(name: &str, rows: u64, is_inserted: bool) -> Part {

@@ -156,17 +156,7 @@ mod tests {
     use super::*;
 
     fn facts(engine: &str, window: u64) -> Facts {
-        Facts {
-            engine: engine.into(),
-            is_deduplicating: true,
-            has_views: false,
-            is_queued: false,
-            window: Some(window),
-            is_window_of_server: false,
-            partition_columns: Vec::new(),
-            volatile_partition: None,
-            definition: String::new(),
-        }
+        Facts { engine: engine.into(), window: Some(window), ..Facts::of_merge_tree() }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What is meant by an answer of something else than ClickHouse: a proxy, a load balancer, another server. Whatever
-//! heals by time alone is transient; the rest waits for an operator, who is told what to look at.
+//! Classes the answers of a proxy, a load balancer or another server that is not ClickHouse. An answer that time
+//! alone heals is transient. Any other pauses, and its text names what to look at.
 
 use clickhouse::error::Error;
 use hyper::StatusCode;

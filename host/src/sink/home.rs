@@ -110,7 +110,7 @@ impl Sink {
         }
     }
 
-    /// Why nothing is told of rows while the server that they were planned for does not answer.
+    /// The refusal of a planned INSERT while another server than the plan's answers.
     pub fn elsewhere(&self, table: &Table) -> Refusal {
         let (url, place) = (self.server.url(), table.place());
         Refusal::Elsewhere(format!(

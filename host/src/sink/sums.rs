@@ -174,18 +174,7 @@ mod tests {
             default_expression: String::new(),
         });
         let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
-        let facts = Facts {
-            engine: "MergeTree".into(),
-            is_deduplicating: true,
-            has_views: false,
-            is_queued: false,
-            window: Some(100),
-            is_window_of_server: false,
-            partition_columns: Vec::new(),
-            volatile_partition: None,
-            definition: String::new(),
-        };
-        Table { schema: Arc::new(schema), settings: Vec::new(), facts }
+        Table { schema: Arc::new(schema), settings: Vec::new(), facts: Facts::of_merge_tree() }
     }
 
     fn pairs(pairs: &[(i64, i64)]) -> RecordBatch {

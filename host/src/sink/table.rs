@@ -71,6 +71,22 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// A plain `MergeTree` that remembers 100 tokens.
+    #[cfg(test)]
+    pub fn of_merge_tree() -> Self {
+        Self {
+            engine: "MergeTree".into(),
+            is_deduplicating: true,
+            is_queued: false,
+            has_views: false,
+            window: Some(100),
+            is_window_of_server: false,
+            partition_columns: Vec::new(),
+            volatile_partition: None,
+            definition: String::new(),
+        }
+    }
+
     /// Who says how many tokens it remembers.
     pub fn window_from(&self) -> &'static str {
         match self.is_window_of_server {
