@@ -13,6 +13,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use sluicegate_local::{FalseSuccess, FaultKind, Reset, SeenInsert};
+use tokio::task::JoinHandle;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::answer::Server;
@@ -182,7 +183,11 @@ impl Exchange {
     ) -> Response {
         let front = &self.front;
         let mut seen = seen(&request.query, &request);
-        let fault = self.judge(Target::Insert, &request.query).await;
+        let Verdict { delay, fault } = front.faults.judge(Target::Insert, &request.query);
+        if fault.is_none() && !delay.is_zero() {
+            return self.slow_insert(delay, request, (sql, format), body, seen).await;
+        }
+        tokio::time::sleep(delay).await;
         let feed = match fault {
             None
             | Some(
@@ -232,25 +237,63 @@ impl Exchange {
         &self,
         late: Duration,
         request: Request,
-        (sql, format): (String, String),
+        statement: (String, String),
         body: Body,
-        mut seen: SeenInsert,
+        seen: SeenInsert,
+    ) -> Response {
+        match axum::body::to_bytes(body, MAX_STATEMENT_BYTES).await {
+            Ok(body) => {
+                let _runs = self.insert_later(late, request, statement, body, seen);
+                self.switch.kill_and_hang().await
+            }
+            Err(_) => self.drop_insert(seen).await,
+        }
+    }
+
+    /// Reads an INSERT to its end, runs it later, even if its connection is gone by then, and answers.
+    async fn slow_insert(
+        &self,
+        delay: Duration,
+        request: Request,
+        statement: (String, String),
+        body: Body,
+        seen: SeenInsert,
     ) -> Response {
         let Ok(body) = axum::body::to_bytes(body, MAX_STATEMENT_BYTES).await else {
             return self.drop_insert(seen).await;
         };
+        match self.insert_later(delay, request, statement, body, seen).await {
+            Ok(Some(Ok(output))) => self.success(output, None),
+            Ok(Some(Err(error))) => self.front.server.exception(&error, &self.query_id),
+            Ok(None) | Err(_) => self.switch.kill_and_hang().await,
+        }
+    }
+
+    /// Runs an INSERT after a while, in a task of its own.
+    fn insert_later(
+        &self,
+        after: Duration,
+        request: Request,
+        (sql, format): (String, String),
+        body: Bytes,
+        mut seen: SeenInsert,
+    ) -> JoinHandle<Option<Result<QueryOutput, EngineError>>> {
         let front = Arc::clone(&self.front);
         tokio::spawn(async move {
-            tokio::time::sleep(late).await;
+            tokio::time::sleep(after).await;
             let body = Body::from(body);
             let outcome = front.executor.insert(request, sql, format, body, Feed::Whole).await;
             seen.body_bytes = outcome.body_bytes;
-            if let Some(Ok(output)) = outcome.result {
-                seen.written_rows = output.written_rows;
+            match &outcome.result {
+                Some(Ok(output)) => {
+                    (seen.outcome_code, seen.written_rows) = (0, output.written_rows)
+                }
+                Some(Err(error)) => seen.outcome_code = error.code,
+                None => {}
             }
             front.journal.add(seen);
-        });
-        self.switch.kill_and_hang().await
+            outcome.result
+        })
     }
 
     /// The answer to an INSERT whose rows are stored.

@@ -288,11 +288,27 @@ async fn says_yes_wrongly_and_runs_late_on_demand() {
     stack.fault(&late).await.expect("a fault");
     stack.post(INSERT, &[], rows).await.expect_err("no answer");
     assert_eq!(count(&stack).await, "4");
+    wait_for_count(&stack, "6").await;
+}
+
+async fn wait_for_count(stack: &LocalStack, rows: &str) {
     let deadline = Instant::now() + WAIT;
-    while count(&stack).await != "6" {
-        assert!(Instant::now() < deadline, "the late rows do not come");
+    while count(stack).await != rows {
+        assert!(Instant::now() < deadline, "the rows do not come");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_insert_runs_though_its_client_has_gone() {
+    let stack = with_table().await;
+    let delay = Fault::on_insert("INTO t", FaultKind::Delay { delay_ms: 1_000 });
+    stack.fault(&delay).await.expect("a fault");
+    let insert = stack.post(INSERT, &[], r#"{"id":1,"name":"x"}"#);
+    let answer = tokio::time::timeout(Duration::from_millis(500), insert).await;
+    assert!(answer.is_err(), "{answer:?}");
+    assert_eq!(count(&stack).await, "0");
+    wait_for_count(&stack, "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
