@@ -59,7 +59,7 @@ const TABLE_READ: &str = "system.columns";
 
 /// What stands in the statements that the host looks at parts by, and looks for rows by.
 const PARTS_READ: &str = "FROM system.parts";
-const ROWS_READ: &str = "WHERE _part IN";
+const ROWS_READ: &str = "WHERE `token` = ";
 /// Longer than the host waits for an answer that is no INSERT's.
 const SLOW_READ_MS: u64 = 12_000;
 /// Longer than exactly_once waits for what may be under way.

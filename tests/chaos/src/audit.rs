@@ -19,7 +19,7 @@ const MOST_NOT_THERE: usize = 100_000;
 /// Kafka gave it, and the token that its row came under where that was planned. An expression, a
 /// constraint and an index refuse some values. What it is partitioned by follows.
 pub const COLUMNS: &str = "(p Int32, n Int64, note String, amount String, size Int64, \
-                           value Float64 MATERIALIZED toFloat64(amount), \
+                           spare String, value Float64 MATERIALIZED toFloat64(amount), \
                            kafka_partition Int32, kafka_offset Int64, \
                            landed_at DateTime64(3, 'UTC') MATERIALIZED now64(3), \
                            token LowCardinality(String), \

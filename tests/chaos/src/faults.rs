@@ -50,7 +50,8 @@ pub struct Field {
     /// How often the table was exchanged.
     exchanged: u64,
     consulted: Consulted,
-    /// How many tokens the table remembers.
+    /// How many tokens the table remembers; one more with each change, since a window that was changed and
+    /// changed back while no host looked is none that hosts promise anything for.
     window: u32,
     /// What the engine's disk does.
     disk: Preload,
@@ -256,6 +257,9 @@ impl Field {
         }
         if kind == Kind::InsertsLate {
             self.late_until = Instant::now() + Duration::from_millis(answers::LATE_MS + 2_000);
+        }
+        if kind == Kind::WindowChanged && self.window > 0 {
+            self.window += 1;
         }
         let mut is_answer = false;
         for number in self.answers.remove(&kind).unwrap_or_default() {

@@ -9,8 +9,9 @@ use crate::fleet::Fleet;
 use crate::kind::Kind;
 use crate::schedule::Outage;
 
-/// By how many seconds clocks jump: back, and forward again at the mend.
-const JUMPS_S: &[i64] = &[-864_000, -21_600, -3_600, -90];
+/// By how many seconds clocks jump, and back again at the mend; less than Kafka keeps dead letters by their
+/// timestamps.
+const JUMPS_S: &[i64] = &[-432_000, 432_000, -3_600, 21_600, -90];
 
 /// Variables of hosts that are configured otherwise than the rest of their group.
 const OTHERS: &[&[(&str, &str)]] = &[
@@ -61,10 +62,11 @@ pub async fn begin(fleet: &mut Fleet, clocks: &Preload, outage: &Outage) -> anyh
             Begun { told: name.clone(), concerned: Some(name) }
         }
         Kind::HostReconfigured => {
-            let stopped = fleet.stop(host)?;
+            // Without warning, so that it leaves batches behind that its own configuration cut.
+            let killed = fleet.kill(host).await?;
             let variables = outage.pick(OTHERS).copied().unwrap_or_default();
             let started = fleet.start_with(variables)?;
-            let told = format!("{stopped}, and {started} starts with {variables:?}");
+            let told = format!("{killed}, and {started} starts with {variables:?}");
             Begun { told, concerned: Some(started) }
         }
         Kind::HostOutOfMemory => {

@@ -139,9 +139,9 @@ kinds! {
     ViewTargetFull "view_target_full" Answers Slow 1_000;
     /// A materialized view's table is dropped; so is the view at the mend.
     ViewTargetDropped "view_target_dropped" Answers Slow 1_000;
-    /// The table is exchanged for another, to which its rows are moved.
+    /// The table is exchanged for another, without one of its columns, to which its rows are moved.
     TablesExchanged "tables_exchanged" Answers Slow 1_000;
-    /// The table's deduplication window is changed, and set back at the mend.
+    /// The table's deduplication window forgets all tokens but one, and has room again at the mend.
     WindowChanged "window_changed" Answers Slow 1_000;
     /// A column is narrowed while INSERTs are held whose values do not fit any more.
     ColumnNarrowed "column_narrowed" Answers Slow 3_000;
@@ -162,9 +162,9 @@ kinds! {
     HostSuspended "host_suspended" Hosts Quick 4_500;
     /// The same for longer than anything that is under way is waited for.
     HostSuspendedLong "host_suspended_long" Hosts Slow 26_000;
-    /// SIGTERM for one host, whose successor has other batches, settings and plugins.
+    /// SIGKILL for one host, whose successor has other batches and settings.
     HostReconfigured "host_reconfigured" Hosts Slow 2_000;
-    /// The wall clock of every host jumps back by hours, and forward again at the mend.
+    /// The wall clock of every host jumps by seconds to days, and back again at the mend.
     ClockJumps "clock_jumps" Hosts Slow 1_000;
     /// One host has no memory left, ends as it may, and is replaced at the mend.
     HostOutOfMemory "host_out_of_memory" Hosts Slow 3_000;

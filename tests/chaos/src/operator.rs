@@ -14,6 +14,8 @@ const VIEW: &str = "CREATE MATERIALIZED VIEW broken TO thrown AS \
 /// What a view that takes all writes to.
 const SEEN: &str = "(p Int32, n Int64) ENGINE = MergeTree ORDER BY n SETTINGS parts_to_delay_insert = 1, \
                     parts_to_throw_insert = 1, max_delay_to_insert = 1";
+/// What a table that takes the table's place lacks.
+const DROP_SPARE: &str = "DROP COLUMN spare";
 /// How long INSERTs that found the old table may take.
 const UNDER_WAY: Duration = Duration::from_secs(3);
 /// How long rows may take to come to rest.
@@ -58,8 +60,8 @@ pub async fn raised(job: &Job, code: u32) -> anyhow::Result<u64> {
 /// Does it. `window` is how many tokens the table remembers.
 pub async fn begin(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
     match kind {
-        Kind::ColumnAdded => alter(job, "ADD COLUMN further UInt64 DEFAULT 3").await,
-        Kind::ColumnDropped => alter(job, "DROP COLUMN note").await,
+        Kind::ColumnAdded => alter(job, TABLE, "ADD COLUMN further UInt64 DEFAULT 3").await,
+        Kind::ColumnDropped => alter(job, TABLE, "DROP COLUMN note").await,
         Kind::ViewThrows => job.query(&format!("{VIEW}{TABLE}")).await.map(drop),
         Kind::ViewTargetFull => {
             make_target(job, "full", window).await?;
@@ -72,17 +74,18 @@ pub async fn begin(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
             make_view(job, "gone").await?;
             drop_target(job, "gone").await
         }
-        Kind::WindowChanged => set_window(job, if window > 0 { window / 5 } else { 1_000 }).await,
+        // All tokens but the last are forgotten.
+        Kind::WindowChanged => set_window(job, if window > 0 { 1 } else { 1_000 }).await,
         Kind::TablesExchanged => exchange(job).await,
         _ => Ok(()),
     }
 }
 
-/// Undoes it.
+/// Undoes it. `window` is how many tokens the table is to remember from now on.
 pub async fn end(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
     match kind {
-        Kind::ColumnAdded => alter(job, "DROP COLUMN further").await,
-        Kind::ColumnDropped => alter(job, "ADD COLUMN note String AFTER n").await,
+        Kind::ColumnAdded => alter(job, TABLE, "DROP COLUMN further").await,
+        Kind::ColumnDropped => alter(job, TABLE, "ADD COLUMN note String AFTER n").await,
         Kind::ViewThrows => job.query("DROP VIEW broken").await.map(drop),
         Kind::ViewTargetFull => {
             let room = "parts_to_delay_insert = 1000, parts_to_throw_insert = 3000";
@@ -101,7 +104,7 @@ pub async fn end(job: &Job, kind: Kind, window: u32) -> anyhow::Result<()> {
 
 /// Narrows the column `size`, cutting what does not fit, and says when, in milliseconds since 1970.
 pub async fn narrow(job: &Job) -> anyhow::Result<i64> {
-    alter(job, "MODIFY COLUMN size Int8").await?;
+    alter(job, TABLE, "MODIFY COLUMN size Int8").await?;
     Ok(job.query("SELECT toUnixTimestamp64Milli(now64(3))").await?.parse()?)
 }
 
@@ -116,15 +119,16 @@ pub async fn cut_since(job: &Job, since_ms: i64) -> anyhow::Result<i64> {
 
 /// Widens it again.
 pub async fn widen(job: &Job) -> anyhow::Result<()> {
-    alter(job, "MODIFY COLUMN size Int64").await
+    alter(job, TABLE, "MODIFY COLUMN size Int64").await
 }
 
-async fn alter(job: &Job, change: &str) -> anyhow::Result<()> {
-    job.query(&format!("ALTER TABLE {TABLE} {change}")).await.map(drop)
+async fn alter(job: &Job, table: &str, change: &str) -> anyhow::Result<()> {
+    job.query(&format!("ALTER TABLE {table} {change}")).await.map(drop)
 }
 
 async fn set_window(job: &Job, tokens: u32) -> anyhow::Result<()> {
-    alter(job, &format!("MODIFY SETTING non_replicated_deduplication_window = {tokens}")).await
+    alter(job, TABLE, &format!("MODIFY SETTING non_replicated_deduplication_window = {tokens}"))
+        .await
 }
 
 async fn make_target(job: &Job, name: &str, window: u32) -> anyhow::Result<()> {
@@ -144,9 +148,18 @@ async fn drop_target(job: &Job, name: &str) -> anyhow::Result<()> {
     job.query(&format!("DROP TABLE {name} SYNC SETTINGS {settings}")).await.map(drop)
 }
 
-/// Puts an empty table of the same definition in the table's place, and then its rows.
+/// Puts an empty table in the table's place, and then its rows. The first time it lacks a column: whoever goes
+/// on with what was read of the other one is refused for ever.
 async fn exchange(job: &Job) -> anyhow::Result<()> {
+    let columns = format!(
+        "SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}' AND \
+         name = 'spare'"
+    );
+    let has_spare = job.query(&columns).await? != "0";
     job.query(&format!("CREATE TABLE other AS {TABLE}")).await?;
+    if has_spare {
+        alter(job, "other", DROP_SPARE).await?;
+    }
     job.query(&format!("EXCHANGE TABLES {TABLE} AND other")).await?;
     let count =
         || async { anyhow::Ok(job.query("SELECT count() FROM other").await?.parse::<u64>()?) };
@@ -161,10 +174,14 @@ async fn exchange(job: &Job) -> anyhow::Result<()> {
         ensure!(Instant::now() < deadline, "rows still come to the table that was exchanged");
         before = now;
     }
+    // As the table is that they go to.
+    if has_spare {
+        alter(job, "other", DROP_SPARE).await?;
+    }
     let ids = "SELECT DISTINCT partition_id FROM system.parts WHERE active AND table = 'other' AND \
                database = currentDatabase()";
     for id in job.query(ids).await?.lines() {
-        alter(job, &format!("ATTACH PARTITION ID '{id}' FROM other")).await?;
+        alter(job, TABLE, &format!("ATTACH PARTITION ID '{id}' FROM other")).await?;
     }
     ensure!(
         count().await? == before,

@@ -40,10 +40,10 @@ pub struct Options {
     /// In at_least_once too, the table remembers deduplication tokens.
     #[arg(long)]
     pub window: bool,
-    /// In exactly_once too, each INSERT goes into two partitions of the table. One of them that cannot
+    /// In exactly_once too, each INSERT goes into three partitions of the table. One of them that cannot
     /// be published then makes the hosts pause, so such kinds are left out.
     #[arg(long)]
-    pub two_partitions: bool,
+    pub several_partitions: bool,
     /// In exactly_once: the table has no column for tokens, so that the hosts pause where they
     /// cannot tell whether rows landed.
     #[arg(long)]
@@ -135,16 +135,15 @@ impl Options {
         match kind {
             // A table that takes another's place has not seen its tokens.
             Kind::TablesExchanged => self.mode == Mode::AtLeastOnce,
-            // Half of an INSERT has landed, and its token is used up: the hosts pause.
+            // A part of an INSERT has landed, and its token is used up: the hosts pause.
             Kind::PublishKilled | Kind::PublishFails => {
-                self.mode == Mode::AtLeastOnce || !self.two_partitions
+                self.mode == Mode::AtLeastOnce || !self.several_partitions
             }
             // Without tokens INSERTs go through the server's queue, whose answers count no rows, and
             // nothing is looked up.
-            Kind::SuccessOfNothing
-            | Kind::SuccessInPart
-            | Kind::PartsReadSlow
-            | Kind::RowsReadSlow => self.window() > 0,
+            Kind::SuccessOfNothing | Kind::SuccessInPart | Kind::PartsReadSlow => self.window() > 0,
+            // What other hosts insert meanwhile leaves the search for a token alone to tell.
+            Kind::RowsReadSlow => self.mode == Mode::ExactlyOnce && !self.no_token_column,
             _ => true,
         }
     }
@@ -154,11 +153,7 @@ impl Options {
         let is_in = |named: &[Named], kind: &Kind| named.iter().any(|named| named.0.contains(kind));
         let is_wanted = |kind: &&Kind| {
             self.suits(**kind)
-                && if self.only.is_empty() {
-                    !is_on_demand(**kind)
-                } else {
-                    is_in(&self.only, kind)
-                }
+                && (self.only.is_empty() || is_in(&self.only, kind))
                 && !is_in(&self.without, kind)
         };
         Kind::ALL.iter().filter(is_wanted).copied().collect()
@@ -185,11 +180,11 @@ impl Options {
     /// What the table is partitioned by: where it is by more than Kafka's partition, an INSERT goes
     /// into several partitions.
     pub fn partition_key(&self) -> &'static str {
-        if self.has_two_partitions() { "(kafka_partition, n % 2)" } else { "kafka_partition" }
+        if self.has_several_partitions() { "(kafka_partition, n % 3)" } else { "kafka_partition" }
     }
 
-    fn has_two_partitions(&self) -> bool {
-        self.two_partitions || self.mode == Mode::AtLeastOnce
+    fn has_several_partitions(&self) -> bool {
+        self.several_partitions || self.mode == Mode::AtLeastOnce
     }
 
     /// The settings that the table must have for it.
@@ -210,12 +205,6 @@ impl Options {
     pub fn forbids_doubles(&self) -> bool {
         self.mode == Mode::ExactlyOnce
     }
-}
-
-/// Whether a kind strikes only where it is asked for by name: one run alone was made of it since waits of
-/// librdkafka last as long as they should on a clock that is off.
-fn is_on_demand(kind: Kind) -> bool {
-    kind == Kind::ClockJumps
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
@@ -250,7 +239,7 @@ mod tests {
         assert!(all.contains(&Kind::TablesExchanged) && !all.contains(&Kind::SuccessOfNothing));
         assert!(kinds(&["--window"]).contains(&Kind::SuccessOfNothing));
         let exact = kinds(&["--mode", "exactly_once", "--without", "disk_full,host_killed"]);
-        assert_eq!(exact.len(), Kind::ALL.len() - 4);
+        assert_eq!(exact.len(), Kind::ALL.len() - 3);
         let two = kinds(&["--only", "disk_full,host_killed"]);
         assert_eq!(two, [Kind::DiskFull, Kind::HostKilled]);
         assert_eq!(kinds(&["--only", "quick"]).len(), 29);

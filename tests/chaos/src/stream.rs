@@ -304,7 +304,7 @@ fn record(partition: i32, number: i64, mark: Mark) -> String {
     let act = if mark == Mark::Trap { "panic" } else { "" };
     let number = if is_bad(number) { "\"bad\"".to_owned() } else { number.to_string() };
     format!(
-        r#"{{"p":{partition},"n":{number},"note":"a note","amount":"{amount}","size":{size},"further":7,"do":"{act}","unwanted":"{noise}"}}"#
+        r#"{{"p":{partition},"n":{number},"note":"a note","amount":"{amount}","size":{size},"spare":"-","further":7,"do":"{act}","unwanted":"{noise}"}}"#
     )
 }
 
