@@ -458,6 +458,8 @@ async fn a_token_that_is_known_without_its_rows_is_no_proof() -> anyhow::Result<
     host.wait_for(&["looked for its rows", r#""landed":0"#]).await?;
     host.wait_for(&["range planned anew"]).await?;
     job.wait_until_committed(&host).await?;
+    // A table without rows tells which server it is on, too.
+    assert!(!host.log().iter().any(|line| line.contains("another server answers")));
     host.stop().await?;
     assert_eq!(rows(&job).await?, "500\t500");
     Ok(())

@@ -59,7 +59,7 @@ pub(super) fn hidden_sql(table: &Table) -> String {
     let (database, name) = (&table.schema.database, &table.schema.table);
     // The parts are read first, so that few come or go in between.
     format!(
-        "SELECT toString(countIf(seen.rows != stored.rows)), toString(any(serverUUID())) FROM \
+        "SELECT toString(countIf(seen.rows != stored.rows)), toString(serverUUID()) FROM \
          (SELECT toString(_part) AS part, count() AS rows FROM {}.{} GROUP BY part) AS seen RIGHT JOIN \
          (SELECT name AS part, rows FROM system.parts WHERE database = {} AND table = {} AND active AND \
          rows > 0 AND NOT startsWith(partition_id, 'patch-')) AS stored ON seen.part = stored.part \
