@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use nix::unistd::Uid;
-use wasmtime::{Cache, CacheConfig, Config, Engine, EngineWeak};
+use wasmtime::{Cache, CacheConfig, Config, Engine, EngineWeak, WasmFeatures};
 
 /// How often the clock of deadlines ticks: the unit that a deadline is rounded up to.
 pub const TICK: Duration = Duration::from_millis(10);
 /// Most bytes of a guest's call stack.
 const MAX_STACK_BYTES: usize = 512 * 1024;
+/// What the components of Rust, JavaScript, Python and C use. A component that uses more is refused
+/// when it is loaded: a proposal that nobody needs can only add faults.
+const FEATURES: WasmFeatures =
+    WasmFeatures::WASM2.union(WasmFeatures::EXTENDED_CONST).union(WasmFeatures::COMPONENT_MODEL);
 
 /// An engine with its clock. `cache` is a folder for compiled plugins, made if it is not there.
 ///
@@ -24,6 +28,7 @@ const MAX_STACK_BYTES: usize = 512 * 1024;
 pub fn engine(cache: Option<&Path>) -> anyhow::Result<Engine> {
     let mut config = Config::new();
     config.epoch_interruption(true).max_wasm_stack(MAX_STACK_BYTES).concurrency_support(false);
+    config.wasm_features(FEATURES.complement(), false);
     // A guest's addresses mean nothing to anybody who reads the dead letter.
     config.wasm_backtrace_max_frames(None);
     if let Some(folder) = cache {
@@ -60,4 +65,56 @@ fn private(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
          in it is run"
     );
     Ok(folder.canonicalize()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Component;
+
+    use super::*;
+
+    fn loads(core: &str) -> bool {
+        let bytes = wat::parse_str(format!("(component (core module {core}))")).unwrap();
+        Component::from_binary(&engine(None).unwrap(), &bytes).is_ok()
+    }
+
+    #[test]
+    fn a_component_may_use_what_the_supported_toolchains_use() {
+        for core in [
+            "(func (param v128) (result v128) (i32x4.neg (local.get 0)))",
+            "(func (param i32) (result i32) (i32.extend8_s (local.get 0)))",
+            "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))",
+            "(func (result i32 i32) i32.const 1 i32.const 2)",
+            "(memory 1) (func (memory.copy (i32.const 0) (i32.const 1) (i32.const 2)))",
+            "(table 1 funcref) (table 1 funcref)",
+            "(global (mut i32) (i32.add (i32.const 1) (i32.const 2)))",
+        ] {
+            assert!(loads(core), "{core}");
+        }
+    }
+
+    #[test]
+    fn proposals_that_no_supported_toolchain_needs_are_refused() {
+        for core in [
+            "(type (struct))",
+            "(table 1 externref)",
+            // Calls a part of the runtime that a build without garbage collection does not have.
+            "(type $a (sub (func))) (type $b (sub $a (func))) (table $t 1 funcref)
+             (func $f (type $b)) (elem (table $t) (i32.const 0) func $f)
+             (func (call_indirect $t (type $a) (i32.const 0)))",
+            "(type $f (func)) (func (param (ref $f)))",
+            "(func $f (return_call $f))",
+            "(tag)",
+            "(memory i64 1)",
+            "(memory 1) (memory 1)",
+            "(memory 1 1 shared)",
+            "(memory 1 (pagesize 1))",
+            "(func (param v128) (result v128)
+               (i32x4.relaxed_trunc_f32x4_s (local.get 0)))",
+            "(func (param i64 i64 i64 i64) (result i64 i64)
+               (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))",
+        ] {
+            assert!(!loads(core), "{core}");
+        }
+    }
 }
