@@ -195,6 +195,16 @@ impl Fleet {
         String::from_utf8_lossy(&log).lines().any(|line| line.contains(what))
     }
 
+    /// How many lines of all logs have this, those of hosts that have ended included.
+    pub fn lines_with(&self, what: &str) -> anyhow::Result<u64> {
+        let mut lines = 0;
+        for log in std::fs::read_dir(&self.folder)? {
+            let log = std::fs::read(log?.path()).unwrap_or_default();
+            lines += String::from_utf8_lossy(&log).lines().filter(|l| l.contains(what)).count();
+        }
+        Ok(lines as u64)
+    }
+
     fn index(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| member.name == name)
     }
