@@ -176,6 +176,15 @@ impl Tables {
 
     async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
         let mut table = read(&self.server, &self.database, &self.table).await?;
+        if let Some(column) =
+            self.lock().as_ref().and_then(|read| hidden(&read.known.table, &table))
+        {
+            return Err(Hold::Paused(format!(
+                "column `{column}` of table `{}` is not shown to CLICKHOUSE_USER any more, though the table is defined \
+                 as before: its values would be left out; grant INSERT on the whole table",
+                table.place()
+            )));
+        }
         match judge(&self.server, &table.place(), &table.facts).await? {
             Verdict::Sound => {}
             Verdict::Risky(text) => self.warn_once(text),
@@ -279,6 +288,21 @@ impl Look for Tables {
     }
 }
 
+/// A column of the table that is not shown any more, though nobody altered the table: a right was taken back.
+fn hidden<'a>(before: &'a Table, after: &Table) -> Option<&'a str> {
+    if before.facts.definition != after.facts.definition {
+        return None;
+    }
+    let mut before = names(&before.schema);
+    before.find(|name| !names(&after.schema).any(|shown| shown == *name))
+}
+
+/// The names of all columns.
+fn names(schema: &TableSchema) -> impl Iterator<Item = &str> {
+    let left_out = schema.left_out.iter().map(|column| &*column.name);
+    schema.columns.iter().map(|column| &*column.name).chain(left_out)
+}
+
 /// The column of METADATA_COLUMNS that tokens go into: its place and its name.
 pub fn token_column(plan: &TablePlan) -> Option<(usize, &str)> {
     let is_token = |column: &ColumnPlan| column.source == Source::Metadata(Metadata::Token);
@@ -298,5 +322,35 @@ fn is_run(schema: &UserSchema, plan: &TablePlan) -> bool {
             tracing::info!(draft, %not_covered, "JSON_SCHEMA is run on every record");
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::table::ColumnRow;
+    use crate::sink::Facts;
+
+    fn table(definition: &str, columns: &[&str]) -> Table {
+        let row = |name: &&str| ColumnRow {
+            name: (*name).to_owned(),
+            ty: "UInt64".into(),
+            default_kind: if *name == "computed" { "MATERIALIZED".into() } else { String::new() },
+            default_expression: String::new(),
+        };
+        let rows: Vec<ColumnRow> = columns.iter().map(row).collect();
+        let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+        let facts = Facts { definition: definition.into(), ..Facts::of_merge_tree() };
+        Table { schema: Arc::new(schema), settings: Vec::new(), facts }
+    }
+
+    #[test]
+    fn a_column_that_is_gone_while_the_table_is_the_same_is_hidden() {
+        let whole = table("one", &["id", "v", "computed"]);
+        assert_eq!(hidden(&whole, &table("one", &["id", "computed"])), Some("v"));
+        assert_eq!(hidden(&whole, &table("one", &["id", "v"])), Some("computed"));
+        assert_eq!(hidden(&whole, &table("one", &["id", "v", "computed"])), None);
+        assert_eq!(hidden(&whole, &table("two", &["id"])), None, "it was altered");
+        assert_eq!(hidden(&table("one", &["id"]), &whole), None, "a right was given");
     }
 }
