@@ -47,6 +47,15 @@ impl Stand {
     }
 }
 
+/// What a server says when it is asked how the table stands.
+struct Told {
+    stand: Stand,
+    /// The table's CREATE statement.
+    statement: String,
+    /// The name of the session that it was asked in.
+    session: String,
+}
+
 /// Rows that a plan names.
 #[derive(Debug, Clone, Copy)]
 pub struct Promised<'a> {
@@ -91,7 +100,7 @@ impl Sink {
 
     /// Where the table is and stands now.
     async fn stand_now(&self, table: &Table) -> Stand {
-        self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.0
+        self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.stand
     }
 
     /// How the table stands now on this server, if that one answers: behind an address of several, each try may
@@ -133,7 +142,7 @@ impl Sink {
     ) -> Result<(Stand, String), Refusal> {
         let (mut backoff, place) = (Backoff::default(), table.place());
         loop {
-            let (stand, session) = self.look_at_home(table, true, waiter).await;
+            let Told { stand, statement, session } = self.look_at_home(table, true, waiter).await;
             let home = promised.home.unwrap_or(stand.home);
             if home.server != stand.home.server {
                 if backoff.attempts() >= MAX_OPENED {
@@ -153,16 +162,22 @@ impl Sink {
                      non_replicated_deduplication_window: it need not know their token"
                 )));
             }
-            return match aged(&place, promised.mark, &stand) {
-                Some(text) => Err(Refusal::Aged(text)),
-                None => Ok((stand, session)),
-            };
+            if let Some(text) = aged(&place, promised.mark, &stand) {
+                return Err(Refusal::Aged(text));
+            }
+            // Of several servers an ALTER may have reached this one last.
+            if !table.facts.is_of(&statement) {
+                let text =
+                    format!("`{place}` is defined otherwise on the server that is to get the rows");
+                return Err(Refusal::Schema(text));
+            }
+            return Ok((stand, session));
         }
     }
 
     /// Asks until a server says who it is and how the table stands; `opens` a session with that. Each query
     /// has a session of its own, since one whose answer was lost may have reached another server.
-    async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> (Stand, String) {
+    async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> Told {
         let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
         // A user who may not ask for it inserts into tables that have a window of their own.
         let of_server = match table.facts.is_window_of_server {
@@ -177,7 +192,8 @@ impl Sink {
             "SELECT toString(serverUUID()), toString(toUnixTimestamp(now()) - uptime()), if(uuid = toUUID('{NONE}'), \
              arrayStringConcat(data_paths), toString(uuid)), engine_full, {of_server}, (SELECT \
              toString(max(max_block_number)) FROM system.parts WHERE database = {database} AND table = \
-             {name}) FROM system.tables WHERE database = {database} AND name = {name} \
+             {name}), create_table_query FROM system.tables WHERE \
+             database = {database} AND name = {name} \
              FORMAT JSONCompactEachRow"
         );
         let mut backoff = Backoff::default();
@@ -186,9 +202,9 @@ impl Sink {
             let answer = self.server.ask(&sql, opens.then_some(session.as_str())).await;
             let hold = match answer {
                 Ok(text) => match stand(&text) {
-                    Some(stand) => {
+                    Some((stand, statement)) => {
                         *self.last_stand() = Some(stand);
-                        return (stand, session);
+                        return Told { stand, statement, session };
                     }
                     None => Hold::Paused(format!(
                         "table `{}` is unknown to CLICKHOUSE_HOST {}",
@@ -247,14 +263,15 @@ fn fingerprint(text: &str) -> u32 {
     short(XxHash3_64::oneshot(text.as_bytes()))
 }
 
-fn stand(text: &str) -> Option<Stand> {
-    let [server, started, uuid, engine_full, of_server, block]: [String; 6] =
+/// What an answer says of how the table stands, and its CREATE statement.
+fn stand(text: &str) -> Option<(Stand, String)> {
+    let [server, started, uuid, engine_full, of_server, block, statement]: [String; 7] =
         serde_json::from_str(text).ok()?;
     let window = window(&engine_full, &of_server);
     let started = u16::try_from(started.parse::<u64>().ok()? % (1 << 16)).ok()?;
     let table = fingerprint(&format!("{uuid} {window}"));
     let home = Home { server: fingerprint(&server), table, started };
-    Some(Stand { home, block: block.parse().ok()?, window })
+    Some((Stand { home, block: block.parse().ok()?, window }, statement))
 }
 
 #[cfg(test)]
@@ -264,7 +281,9 @@ mod tests {
 
     fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
         let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");
-        stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "", "{block}"]"#)).unwrap()
+        stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "", "{block}", "d"]"#))
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -279,8 +298,8 @@ mod tests {
             assert!(home.server == server && home.table != table);
         }
         assert_eq!(stand(""), None);
-        let of_server = r#"["s", "70000", "t", "MergeTree ORDER BY id", "100", "7"]"#;
-        assert_eq!(stand(of_server).unwrap(), here);
+        let of_server = r#"["s", "70000", "t", "MergeTree ORDER BY id", "100", "7", "d"]"#;
+        assert_eq!(stand(of_server).unwrap(), (here, "d".to_owned()));
     }
 
     #[test]

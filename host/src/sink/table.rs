@@ -87,6 +87,12 @@ impl Facts {
         }
     }
 
+    /// Whether the table was read with this CREATE statement. Replicas may have it under other UUIDs.
+    pub fn is_of(&self, statement: &str) -> bool {
+        let behind = self.definition.strip_prefix(statement);
+        behind.is_some_and(|uuid| uuid.get(8..9) == Some("-") && uuid.get(13..14) == Some("-"))
+    }
+
     /// Who says how many tokens it remembers.
     pub fn window_from(&self) -> &'static str {
         match self.is_window_of_server {
