@@ -301,7 +301,8 @@ impl Exchange {
         match success {
             Some(FalseSuccess::WithoutHeaders) => return StatusCode::OK.into_response(),
             Some(FalseSuccess::InPart | FalseSuccess::OfNothing) => output.written_rows /= 2,
-            None => {}
+            // Those that run nothing are answered by `Front::refusal`.
+            Some(FalseSuccess::OfAnother) | None => {}
         }
         self.front.server.success(output, DEFAULT_FORMAT, &self.query_id)
     }
@@ -409,6 +410,10 @@ impl Front {
                 let status =
                     StatusCode::from_u16(*http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 ((status, body.clone()).into_response(), NO_CODE)
+            }
+            FaultKind::Success(FalseSuccess::OfAnother) => {
+                let output = QueryOutput { written_rows: 1_000_000, ..QueryOutput::default() };
+                (self.server.success(output, DEFAULT_FORMAT, &self.server.query_id()), 0)
             }
             FaultKind::Success(FalseSuccess::WithoutHeaders) => {
                 (StatusCode::OK.into_response(), NO_CODE)

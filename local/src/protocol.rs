@@ -115,6 +115,9 @@ pub enum FalseSuccess {
     /// The rows are stored, and something on the way has removed ClickHouse's headers.
     #[serde(rename = "success_without_headers")]
     WithoutHeaders,
+    /// The answer to another INSERT, which had more rows: nothing is run.
+    #[serde(rename = "success_of_another")]
+    OfAnother,
 }
 
 /// When a connection is dropped, seen from the statement.
@@ -219,6 +222,7 @@ mod tests {
             ("success_of_nothing", FalseSuccess::OfNothing),
             ("success_in_part", FalseSuccess::InPart),
             ("success_without_headers", FalseSuccess::WithoutHeaders),
+            ("success_of_another", FalseSuccess::OfAnother),
         ] {
             let fault = parse(&format!(r#"{{"kind":"{name}"}}"#));
             assert_eq!(fault.kind, FaultKind::Success(success));

@@ -272,6 +272,7 @@ async fn says_yes_wrongly_and_runs_late_on_demand() {
         (FalseSuccess::OfNothing, Some("0"), "0"),
         (FalseSuccess::InPart, Some("1"), "2"),
         (FalseSuccess::WithoutHeaders, None, "4"),
+        (FalseSuccess::OfAnother, Some("1000000"), "4"),
     ] {
         let fault = Fault::on_insert("INTO t", FaultKind::Success(success));
         stack.fault(&fault).await.expect("a fault");

@@ -26,6 +26,23 @@ async fn a_page_with_status_200_is_no_proof_of_an_insert() -> anyhow::Result<()>
 }
 
 #[tokio::test]
+async fn the_answer_to_another_insert_is_no_proof() -> anyhow::Result<()> {
+    for delivery in ["at_least_once", "exactly_once"] {
+        let table = format!("{PLAIN} SETTINGS non_replicated_deduplication_window = 1000");
+        let mut job = Job::new(&table).await?.with("DELIVERY", delivery);
+        let fault = json!({"match": "`t`", "times": 2, "kind": "success_of_another"});
+        job.stack.fault(&serde_json::from_value(fault)?).await?;
+        job.produce((0..5).map(record)).await?;
+        let mut host = job.start()?;
+        host.wait_for(&["the answer is to another query"]).await?;
+        job.wait_until_committed(&host).await?;
+        host.stop().await?;
+        assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t").await?, "5\t5", "{delivery}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_body_that_a_proxy_finds_too_large_is_split() -> anyhow::Result<()> {
     let mut job = Job::new(PLAIN).await?;
     let kind = json!({"http_status": 413, "body": "<html>413</html>"});

@@ -11,9 +11,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
+use super::errors;
 use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
+use super::text::Place;
 use crate::config::{ClickHouse, Compression};
 use crate::outcome::Hold;
 
@@ -130,6 +132,11 @@ impl Server {
         self.is_proved.load(Ordering::Relaxed)
     }
 
+    /// Whether queries keep the ids that requests give them, as far as is known.
+    pub fn keeps_ids(&self) -> bool {
+        self.poster.keeps_ids()
+    }
+
     /// Notes whether they do.
     pub fn set_proved(&self, is_proved: bool) {
         self.is_proved.store(is_proved, Ordering::Relaxed);
@@ -173,7 +180,8 @@ impl Server {
     pub async fn ask(&self, sql: &str, session: Option<&str>) -> Result<String, Failed> {
         let session = session.map(|name| [("session_id", name), SESSION_TIMEOUT]);
         let settings = WHOLE.iter().copied().chain(session.into_iter().flatten());
-        let asked = self.poster.ask(sql, settings);
+        let id = uuid::Uuid::new_v4().to_string();
+        let asked = self.poster.ask(sql, settings, &id);
         tokio::time::timeout(self.answer_timeout, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
 
@@ -190,14 +198,13 @@ impl Server {
     ) -> Result<String, Failed> {
         let seconds = at_most.as_secs().to_string();
         let own = [
-            ("query_id", query_id),
-            ("max_execution_time", &seconds),
+            ("max_execution_time", seconds.as_str()),
             // No guess of how long it is going to take ends it.
             ("timeout_before_checking_execution_speed", "0"),
             ("cancel_http_readonly_queries_on_client_close", "1"),
         ];
         let settings = WHOLE.iter().chain(settings).copied().chain(own);
-        let asked = self.poster.ask(sql, settings);
+        let asked = self.poster.ask(sql, settings, query_id);
         let at_most = at_most + self.answer_timeout;
         tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
@@ -223,16 +230,18 @@ impl Server {
         // A table may have the queue on by a setting of its own.
         let waited = [("wait_for_async_insert", "1")];
         let planned = if sending.planned.is_some() { PLANNED } else { &[] };
-        // The server that the session was opened on, or none; and one at a time.
-        let session = sending.session.map(|session| {
-            let id = ("query_id", sending.token);
-            [("session_id", session), ("session_check", "1"), SESSION_TIMEOUT, id]
-        });
+        // The server that the session was opened on, or none.
+        let session = sending
+            .session
+            .map(|session| [("session_id", session), ("session_check", "1"), SESSION_TIMEOUT]);
+        // Of those under one token, one at a time.
+        let own_id = uuid::Uuid::new_v4().to_string();
+        let id = if session.is_some() { sending.token } else { &own_id };
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
         let settings = settings.chain(session.into_iter().flatten());
         let all = own.into_iter().chain(waited).chain(settings);
         let (rows, bytes) = (body.rows, body.bytes.clone());
-        let sent = self.poster.insert(&body.sql, all, bytes, rows, is_async).await;
+        let sent = self.poster.insert(&body.sql, all, bytes, (rows, is_async), id).await;
         if let Err(Failed::Foreign { .. } | Failed::Unproved(_)) = &sent {
             self.set_proved(false);
         }
@@ -270,6 +279,16 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
             "ClickHouse at CLICKHOUSE_HOST {url} does not get the settings of a request ({SETTING}): a proxy \
              drops them; let it pass every parameter, or connect to ClickHouse itself"
         )));
+    }
+    if let Err(failed) = server.poster.look_at_ids().await {
+        let one = Place { database: "system".to_owned(), name: "one".to_owned() };
+        let error = errors::judge(&failed, url, &one).error;
+        return Err(errors::hold_of_query(error, ToString::to_string));
+    }
+    if !server.keeps_ids() {
+        tracing::warn!(
+            "a proxy at CLICKHOUSE_HOST {url} gives queries ids of its own: an answer that belongs to an earlier              INSERT is not told from the right one"
+        );
     }
     server.set_proved(true);
     Ok(())

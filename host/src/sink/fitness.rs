@@ -30,6 +30,13 @@ pub async fn why_not_exactly_once(
     place: &Place,
     facts: &Facts,
 ) -> Result<Option<String>, Hold> {
+    if !server.keeps_ids() {
+        return Ok(Some(format!(
+            "a proxy at CLICKHOUSE_HOST {} gives queries ids of its own, so that an INSERT which still runs cannot be \
+             told by its token: connect to ClickHouse itself",
+            server.url()
+        )));
+    }
     if let Some(text) = why_not(place, facts) {
         return Ok(Some(text));
     }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -40,9 +40,11 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 /// is not sent into a connection that is being closed.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The id of the query that an answer is to: the one that the request gave it.
+const QUERY_ID: &str = "X-ClickHouse-Query-Id";
 /// Headers that only ClickHouse sends. The first two stand in every answer since 20.x.
 const OWN_HEADERS: [&str; 3] =
-    ["X-ClickHouse-Query-Id", "X-ClickHouse-Server-Display-Name", "X-ClickHouse-Exception-Code"];
+    [QUERY_ID, "X-ClickHouse-Server-Display-Name", "X-ClickHouse-Exception-Code"];
 /// Counts of a statement, as JSON: `{"written_rows":"3",...}`. Rows written to views count too.
 const SUMMARY: &str = "X-ClickHouse-Summary";
 
@@ -75,6 +77,15 @@ pub struct Poster {
     url: Url,
     user: HeaderValue,
     password: HeaderValue,
+    /// Whether queries keep the ids that requests give them.
+    keeps_ids: Arc<AtomicBool>,
+}
+
+/// An answer as it came.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
 }
 
 impl Poster {
@@ -99,11 +110,31 @@ impl Poster {
         let password = HeaderValue::from_bytes(config.password.expose().as_bytes());
         let mut password = password.context("CLICKHOUSE_PASSWORD")?;
         password.set_sensitive(true);
-        Ok(Self { http, url, user, password })
+        Ok(Self { http, url, user, password, keeps_ids: Arc::new(AtomicBool::new(true)) })
     }
 
-    /// Sends one INSERT of so many rows and waits for its answer. `is_async`: it goes through the server's
-    /// queue, whose answers need not count rows.
+    /// Whether queries keep the ids that requests give them, as far as it was looked at: a proxy may give them
+    /// ids of its own.
+    pub fn keeps_ids(&self) -> bool {
+        self.keeps_ids.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether they do.
+    ///
+    /// # Errors
+    /// Whatever is no answer of ClickHouse's.
+    pub async fn look_at_ids(&self) -> Result<(), Failed> {
+        let id = uuid::Uuid::new_v4().to_string();
+        let Answer { status, headers, text } =
+            self.send("SELECT 1 FORMAT TSV", [], Bytes::new(), &id).await?;
+        let keeps_ids = told(&headers) == Some(&id);
+        judge_text(status, &headers, text)?;
+        self.keeps_ids.store(keeps_ids, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends one INSERT of so many rows as the query of this id, and waits for its answer. `is_async`: it goes
+    /// through the server's queue, whose answers need not count rows.
     ///
     /// # Errors
     /// Whatever is no proof that every row landed.
@@ -115,14 +146,15 @@ impl Poster {
         sql: &str,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: Bytes,
-        rows: usize,
-        is_async: bool,
+        (rows, is_async): (usize, bool),
+        query_id: &str,
     ) -> Result<(), Failed> {
-        let (status, headers, text) = self.send(sql, settings, body).await?;
-        judge(status, &headers, &text, (!is_async).then_some(rows))
+        let Answer { status, headers, text } = self.send(sql, settings, body, query_id).await?;
+        let bound = self.keeps_ids().then_some(query_id);
+        judge_bound(status, &headers, &text, (!is_async).then_some(rows), bound)
     }
 
-    /// Asks a query by the way that INSERTs go, and returns the text of its answer.
+    /// Asks a query of this id by the way that INSERTs go, and returns the text of its answer.
     ///
     /// # Errors
     /// Whatever is no answer of ClickHouse's.
@@ -133,8 +165,13 @@ impl Poster {
         &self,
         sql: &str,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+        query_id: &str,
     ) -> Result<String, Failed> {
-        let (status, headers, text) = self.send(sql, settings, Bytes::new()).await?;
+        let Answer { status, headers, text } =
+            self.send(sql, settings, Bytes::new(), query_id).await?;
+        if self.keeps_ids() {
+            is_to(&headers, query_id)?;
+        }
         judge_text(status, &headers, text)
     }
 
@@ -143,9 +180,11 @@ impl Poster {
         sql: &str,
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: Bytes,
-    ) -> Result<(StatusCode, HeaderMap, String), Failed> {
+        query_id: &str,
+    ) -> Result<Answer, Failed> {
         let mut url = self.url.clone();
-        url.query_pairs_mut().append_pair("query", sql).extend_pairs(settings);
+        let id = [("query", sql), ("query_id", query_id)];
+        url.query_pairs_mut().extend_pairs(id).extend_pairs(settings);
         let (length, taken) = (body.len(), Arc::new(AtomicUsize::new(0)));
         let body = Paced { left: body, taken: Arc::clone(&taken) };
         let request = Request::post(url.as_str())
@@ -192,7 +231,7 @@ fn judge_text(status: StatusCode, headers: &HeaderMap, text: String) -> Result<S
 }
 
 /// Reads an answer up to its bound; what comes behind is left.
-async fn read(response: Response<Incoming>) -> Result<(StatusCode, HeaderMap, String), Failed> {
+async fn read(response: Response<Incoming>) -> Result<Answer, Failed> {
     let (parts, mut body) = response.into_parts();
     let (mut bytes, until) = (Vec::new(), Instant::now() + END_TIMEOUT);
     while bytes.len() < MAX_ANSWER_BYTES {
@@ -204,7 +243,41 @@ async fn read(response: Response<Incoming>) -> Result<(StatusCode, HeaderMap, St
             bytes.extend_from_slice(data.get(..room).unwrap_or(data));
         }
     }
-    Ok((parts.status, parts.headers, String::from_utf8_lossy(&bytes).trim().to_owned()))
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    Ok(Answer { status: parts.status, headers: parts.headers, text })
+}
+
+/// The id of the query that an answer is to, as it says.
+fn told(headers: &HeaderMap) -> Option<&str> {
+    headers.get(QUERY_ID)?.to_str().ok()
+}
+
+/// Refuses an answer that is to another query than this one, as that of a cache, or one that a connection still
+/// held of an earlier request.
+fn is_to(headers: &HeaderMap, query_id: &str) -> Result<(), Failed> {
+    match told(headers) {
+        Some(told) if told != query_id => Err(unproved(
+            "the answer is to another query: something in between answers for ClickHouse",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What an answer proves of the query with the id `bound`, if the server keeps ids.
+fn judge_bound(
+    status: StatusCode,
+    headers: &HeaderMap,
+    text: &str,
+    rows: Option<usize>,
+    bound: Option<&str>,
+) -> Result<(), Failed> {
+    let Some(id) = bound else { return judge(status, headers, text, rows) };
+    is_to(headers, id)?;
+    judge(status, headers, text, rows)?;
+    match told(headers) {
+        Some(_) => Ok(()),
+        None => Err(unproved(format!("the answer has no {QUERY_ID}"))),
+    }
 }
 
 /// What an answer proves. `rows` are those that it has to count.
@@ -290,6 +363,29 @@ impl Body for Paced {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_counts_by_the_id_of_its_query_where_ids_are_kept() {
+        let of = |headers: &[(&'static str, &str)], text: &str, bound| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            judge_bound(StatusCode::OK, &map, text, Some(3), bound)
+        };
+        let summary = (SUMMARY, r#"{"written_rows":"3"}"#);
+        let (own, other) = ((QUERY_ID, "own"), (QUERY_ID, "other"));
+        let display = ("X-ClickHouse-Server-Display-Name", "s");
+        of(&[own, summary], "", Some("own")).unwrap();
+        of(&[other, summary], "", None).unwrap();
+        let unproved = |answer| matches!(answer, Err(Failed::Unproved(_)));
+        assert!(unproved(of(&[other, summary], "", Some("own"))));
+        assert!(unproved(of(&[other], "Code: 469. DB::Exception: no", Some("own"))));
+        assert!(unproved(of(&[display, summary], "", Some("own"))), "no id");
+        // What is refused before it is a query has no id.
+        let refused = of(&[display], "Code: 516. DB::Exception: no", Some("own"));
+        assert!(matches!(refused, Err(Failed::Refused(_))));
+    }
 
     fn answer(status: u16, headers: &[(&'static str, &str)], text: &str) -> Result<(), Failed> {
         let mut map = HeaderMap::new();

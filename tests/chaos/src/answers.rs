@@ -126,6 +126,7 @@ fn fault(outage: &Outage) -> Option<Fault> {
             until_mended(FaultKind::Status { http_status: 200, body })
         }
         Kind::SuccessOfNothing => until_mended(FaultKind::Success(FalseSuccess::OfNothing)),
+        Kind::SuccessOfAnother => until_mended(FaultKind::Success(FalseSuccess::OfAnother)),
         Kind::SuccessInPart => until_mended(FaultKind::Success(FalseSuccess::InPart)),
         Kind::SuccessWithoutHeaders => {
             until_mended(FaultKind::Success(FalseSuccess::WithoutHeaders))

@@ -123,6 +123,8 @@ kinds! {
     SuccessInPart "success_in_part" Answers Slow 1_000;
     /// The rows are stored, and the answer has lost ClickHouse's headers.
     SuccessWithoutHeaders "success_without_headers" Answers Slow 1_000;
+    /// Something answers an INSERT with the answer to another one.
+    SuccessOfAnother "success_of_another" Answers Slow 1_000;
     /// Connections are reset, and the INSERTs run 22 seconds later.
     InsertsLate "inserts_late" Answers Slow 1_000;
     /// INSERTs take 17 seconds, longer than what is under way is waited for.
