@@ -128,10 +128,8 @@ impl PlannedBatch {
         tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
         let facts = &table.facts;
         match landed {
-            // Of several partitions a server that died may have taken some.
-            1.. if facts.partition_columns.is_empty() || landed == piece.len() as u64 => {
-                Evidence::Rows
-            }
+            // Of several partitions a server that died may have taken some; and a merge may have taken rows.
+            _ if landed > 0 && landed == piece.len() as u64 => Evidence::Rows,
             // The plan says that they carry it, no merge takes rows, and none is hidden.
             0 if carried.is_known()
                 && facts.engine == "MergeTree"
