@@ -154,6 +154,27 @@ async fn rows_that_a_setting_of_the_profile_hides_are_found() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_profile_that_cuts_an_insert_into_blocks_loses_no_record() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, token LowCardinality(String), CONSTRAINT c CHECK id != 55) \
+                 ENGINE = MergeTree ORDER BY id";
+    let mut job = job(table).await?.with("METADATA_COLUMNS", "token=token");
+    job.produce((0..100).map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+    // A try that may have left rows, so that they are looked up once the constraint refuses them.
+    fault(&job, json!({"match": "`t`", "times": 1, "kind": "reset_before"})).await?;
+    let between = Between::new(job.stack.clickhouse_url(), |request| {
+        let profile = "POST /?use_strict_insert_block_limits=1&max_insert_block_size=10&";
+        request.replace("POST /?", profile)
+    });
+    let between = between.await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
+    let ledger = job.run_to_the_end().await?;
+    between.task.abort();
+    assert_eq!((ledger.landed, ledger.dead_lettered), (99, 1));
+    assert_eq!(rows(&job).await?, "99\t99");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_part_of_the_rows_is_no_proof_of_the_whole_in_one_partition_either() -> anyhow::Result<()>
 {
     let mut job = job_with_tokens().await?;

@@ -3,6 +3,8 @@
 use serde_json::json;
 use sluicegate_tests::Job;
 
+use crate::looked_up::Between;
+
 fn record(id: u64) -> String {
     format!(r#"{{"id":{id},"name":"n{id}"}}"#)
 }
@@ -192,3 +194,20 @@ async fn a_table_that_is_partitioned_by_a_part_of_a_column_is_known_to_be_partit
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_profile_that_finds_columns_by_other_names_changes_no_value() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, a Int64, A Int64) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?;
+    job.produce((0..5).map(|id| format!(r#"{{"id":{id},"a":1,"A":2}}"#))).await?;
+    let between = Between::new(job.stack.clickhouse_url(), |request| {
+        request.replace("POST /?", "POST /?input_format_arrow_case_insensitive_column_matching=1&")
+    });
+    let between = between.await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
+    job.run_to_the_end().await?;
+    between.task.abort();
+    assert_eq!(job.query("SELECT a, A, count() FROM t GROUP BY a, A").await?, "1\t2\t5");
+    Ok(())
+}
+

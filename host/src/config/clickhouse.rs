@@ -183,7 +183,7 @@ pub(super) fn read_table(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// Why a setting is not the user's to set.
-fn refusal(name: &str) -> Option<String> {
+pub fn refusal(name: &str) -> Option<String> {
     let reason = match name {
         "async_insert" | "wait_for_async_insert" => {
             return Some("use CLICKHOUSE_ASYNC_INSERT instead".to_owned());
@@ -219,11 +219,21 @@ fn refusal(name: &str) -> Option<String> {
         _ if name.contains("dedup") => "retries rest on the host's deduplication",
         _ if name.starts_with("input_format_arrow_")
             || name.ends_with("null_as_default")
-            || name == "input_format_defaults_for_omitted_fields" =>
+            || matches!(
+                name,
+                "input_format_defaults_for_omitted_fields"
+                    | "input_format_column_name_matching_mode"
+            ) =>
         {
             "the host's checks rest on how the server reads Arrow"
         }
-        _ if name.contains("insert_block_size") || name == "max_block_size" => {
+        _ if name.contains("insert_block_size")
+            || name == "max_block_size"
+            || matches!(
+                name,
+                "use_strict_insert_block_limits" | "input_format_max_block_size_bytes"
+            ) =>
+        {
             "a batch has to stay one block, so that it lands whole or not at all"
         }
         _ => return None,

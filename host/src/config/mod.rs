@@ -29,7 +29,7 @@ mod tests;
 
 pub use admin::Admin;
 pub use batch::Batch;
-pub use clickhouse::{ClickHouse, Compression};
+pub use clickhouse::{ClickHouse, Compression, refusal as refusal_of_setting};
 pub use delivery::{Answers, Delivery};
 pub use env::Environment;
 pub use fields::Fields;

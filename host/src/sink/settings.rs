@@ -39,18 +39,37 @@ const SAFE: &[(&str, &str)] = &[
     ("additional_result_filter", ""),
     ("input_format_allow_errors_num", "0"),
     ("input_format_allow_errors_ratio", "0"),
+    // A column is found by its name as it is written.
+    ("input_format_arrow_case_insensitive_column_matching", "0"),
+    ("input_format_column_name_matching_mode", "auto"),
+    ("input_format_arrow_import_nested", "0"),
     ("materialized_views_ignore_errors", "0"),
     ("ignore_materialized_views_with_dropped_target_table", "0"),
     ("insert_deduplicate", "1"),
     (DEDUPLICATE, "enable"),
+    ("async_insert_deduplicate", "0"),
     // A Distributed table answers once its shards have the rows; the second name is that of older servers.
     ("distributed_foreground_insert", "1"),
     ("insert_distributed_sync", "1"),
+    // An INSERT, and what a view makes of it, is one block, so that a constraint or an expression that refuses
+    // a row leaves none. Other blocks than those of `super::body::max_rows` are cut or put together otherwise.
+    ("use_strict_insert_block_limits", "0"),
+    ("max_block_size", "65409"),
+    ("max_insert_block_size", "1048449"),
+    ("max_insert_block_size_rows", "1048449"),
+    ("max_insert_block_size_bytes", "0"),
+    ("min_insert_block_size_rows", "1048449"),
+    ("min_insert_block_size_bytes", "268402944"),
+    ("min_insert_block_size_rows_for_materialized_views", "0"),
+    ("min_insert_block_size_bytes_for_materialized_views", "0"),
+    ("input_format_max_block_size_bytes", "0"),
 ];
 
 /// Of a table that deduplicates: its views drop what they have already, and get what they lack, which is no
 /// server's default before 26.2. Not of others, since it excludes async inserts on some servers.
-const WITH_VIEWS: (&str, &str) = ("deduplicate_blocks_in_dependent_materialized_views", "1");
+const WITH_VIEWS: &[(&str, &str)] = &[
+    ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+];
 
 /// Of a table with partitions: the parts of all are written before the first is committed, so that rows which
 /// cannot be written leave nothing (measured on 26.7: by default each is committed before the next is written).
@@ -102,14 +121,14 @@ pub async fn needed_settings(
     facts: &Facts,
 ) -> Result<Settings, Hold> {
     let names: Vec<&str> =
-        SAFE.iter().chain([&WITH_VIEWS]).map(|(name, _)| *name).chain([READER]).collect();
+        SAFE.iter().chain(WITH_VIEWS).map(|(name, _)| *name).chain([READER]).collect();
     needed(&known_settings(server, &names).await?, schema, facts)
 }
 
 fn needed(known: &BTreeSet<String>, schema: &TableSchema, facts: &Facts) -> Result<Settings, Hold> {
     let is_known = |(name, _): &(&'static str, &'static str)| known.contains(*name);
-    let views = facts.is_deduplicating.then_some(WITH_VIEWS);
-    let mut settings: Settings = SAFE.iter().copied().chain(views).filter(is_known).collect();
+    let views = if facts.is_deduplicating { WITH_VIEWS } else { &[] };
+    let mut settings: Settings = SAFE.iter().chain(views).copied().filter(is_known).collect();
     if known.contains("distributed_foreground_insert") {
         settings.retain(|(name, _)| *name != "insert_distributed_sync");
     }
@@ -134,4 +153,127 @@ fn needed(known: &BTreeSet<String>, schema: &TableSchema, facts: &Facts) -> Resu
         None => {}
     }
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::refusal_of_setting;
+
+    /// What 26.7 has of settings that CLICKHOUSE_SETTINGS may not name.
+    const REFUSED: &[&str] = &[
+        "additional_result_filter",
+        "additional_table_filters",
+        "allow_experimental_query_deduplication",
+        "async_insert",
+        "async_insert_deduplicate",
+        "deduplicate_blocks_in_dependent_materialized_views",
+        "deduplicate_insert",
+        "deduplicate_insert_select",
+        "distinct_overflow_mode",
+        "distributed_foreground_insert",
+        "group_by_overflow_mode",
+        "ignore_materialized_views_with_dropped_target_table",
+        "input_format_allow_errors_num",
+        "input_format_allow_errors_ratio",
+        "input_format_arrow_allow_missing_columns",
+        "input_format_arrow_case_insensitive_column_matching",
+        "input_format_arrow_import_nested",
+        "input_format_arrow_skip_columns_with_unsupported_types_in_schema_inference",
+        "input_format_arrow_use_native_reader",
+        "input_format_avro_null_as_default",
+        "input_format_column_name_matching_mode",
+        "input_format_defaults_for_omitted_fields",
+        "input_format_max_block_size_bytes",
+        "input_format_null_as_default",
+        "insert_deduplicate",
+        "insert_deduplication_token",
+        "insert_distributed_sync",
+        "insert_null_as_default",
+        "insert_select_deduplicate",
+        "join_overflow_mode",
+        "limit",
+        "materialized_views_ignore_errors",
+        "max_block_size",
+        "max_insert_block_size",
+        "max_insert_block_size_bytes",
+        "max_insert_block_size_rows",
+        "min_insert_block_size_bytes",
+        "min_insert_block_size_bytes_for_materialized_views",
+        "min_insert_block_size_rows",
+        "min_insert_block_size_rows_for_materialized_views",
+        "offset",
+        "read_overflow_mode",
+        "read_overflow_mode_leaf",
+        "readonly",
+        "result_overflow_mode",
+        "send_progress_in_http_headers",
+        "set_overflow_mode",
+        "sort_overflow_mode",
+        "throw_if_deduplication_in_dependent_materialized_views_enabled_with_async_insert",
+        "timeout_overflow_mode",
+        "timeout_overflow_mode_leaf",
+        "transfer_overflow_mode",
+        "use_strict_insert_block_limits",
+        "wait_for_async_insert",
+    ];
+
+    /// Those of them that no profile can break an INSERT of the host with, and why.
+    const HARMLESS: &[(&str, &str)] = &[
+        ("readonly", "the server refuses the INSERT"),
+        ("allow_experimental_query_deduplication", "obsolete, and of SELECTs before"),
+        ("deduplicate_insert_select", "of INSERT ... SELECT alone"),
+        ("insert_select_deduplicate", "of INSERT ... SELECT alone"),
+        ("insert_null_as_default", "a view that makes a null throws instead"),
+        ("input_format_avro_null_as_default", "of another format"),
+        (
+            "input_format_arrow_skip_columns_with_unsupported_types_in_schema_inference",
+            "the statement names the columns, so nothing is inferred",
+        ),
+        (
+            "throw_if_deduplication_in_dependent_materialized_views_enabled_with_async_insert",
+            "an INSERT that it refuses leaves nothing",
+        ),
+        // Sent by `super::super::client` and `super::super::post` with each INSERT.
+        ("async_insert", "sent"),
+        ("wait_for_async_insert", "sent"),
+        ("insert_deduplication_token", "sent"),
+        ("send_progress_in_http_headers", "sent"),
+    ];
+
+    #[test]
+    fn what_clickhouse_settings_may_not_name_is_kept_from_the_profile_too() {
+        let everywhere = || ALWAYS.iter().chain(SAFE).chain(WITH_VIEWS).map(|(name, _)| *name);
+        let is_harmless = |name: &str| HARMLESS.iter().any(|(harmless, _)| *harmless == name);
+        for name in REFUSED.iter().copied() {
+            assert!(refusal_of_setting(name).is_some(), "{name} is taken");
+            let is_pinned = everywhere().any(|pinned| pinned == name) || name == READER;
+            assert!(is_pinned != is_harmless(name), "{name}: pinned is {is_pinned}");
+        }
+        for name in everywhere() {
+            assert!(
+                REFUSED.contains(&name),
+                "{name} is pinned, so CLICKHOUSE_SETTINGS may not name it"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_gets_the_settings_that_it_has() {
+        let columns = [crate::schema::table::ColumnRow {
+            name: "id".into(),
+            ty: "UInt64".into(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        }];
+        let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
+        let facts = Facts::of_merge_tree();
+        let names = |known: &[&str], facts: &Facts| -> Vec<&str> {
+            let known = known.iter().map(|name| (*name).to_owned()).collect();
+            needed(&known, &schema, facts).unwrap().iter().map(|(name, _)| *name).collect()
+        };
+        let strict = "use_strict_insert_block_limits";
+        assert_eq!(names(&[strict], &facts), [strict]);
+        assert_eq!(names(&[], &facts), [""; 0]);
+    }
 }

@@ -302,6 +302,7 @@ fn settings_that_the_guarantees_rest_on_are_refused_with_the_reason() {
         "max_insert_block_size",
         "min_insert_block_size_rows",
         "max_block_size",
+        "use_strict_insert_block_limits",
         "materialized_views_ignore_errors",
         "readonly",
         "query",
@@ -321,6 +322,7 @@ fn settings_that_the_guarantees_rest_on_are_refused_with_the_reason() {
     "max_insert_block_size": leave it out: a batch has to stay one block, so that it lands whole or not at all
     "min_insert_block_size_rows": leave it out: a batch has to stay one block, so that it lands whole or not at all
     "max_block_size": leave it out: a batch has to stay one block, so that it lands whole or not at all
+    "use_strict_insert_block_limits": leave it out: a batch has to stay one block, so that it lands whole or not at all
     "materialized_views_ignore_errors": leave it out: rows would go missing from views without a word
     "readonly": leave it out: with it the server takes no INSERT
     "query": leave it out: it is a part of the request, not a setting
