@@ -15,7 +15,7 @@ use super::errors;
 use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
-use super::text::Place;
+use super::text::{Place, code_of};
 use crate::config::{ClickHouse, Compression};
 use crate::outcome::Hold;
 
@@ -38,6 +38,14 @@ const WHOLE: &[(&str, &str)] = &[
     ("join_overflow_mode", "throw"),
     ("distinct_overflow_mode", "throw"),
 ];
+
+/// Of each query that the host wrote itself: with other values an alias may mean a column, and an answer has
+/// rows more.
+const OWN: [(&str, &str); 2] = [("prefer_column_name_to_alias", "0"), ("extremes", "0")];
+
+/// Of each query, where the server has it: an answer of before says nothing of now, and with the cache on a
+/// server refuses to read what tells of itself.
+const CACHE: (&str, &str) = ("use_query_cache", "0");
 
 /// How rows are sent.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +74,8 @@ pub struct Server {
     answer_timeout: Duration,
     /// Whether ClickHouse itself answered since something else did.
     is_proved: Arc<AtomicBool>,
+    /// Whether it is known to have no query cache, as servers before 23.1.
+    lacks_cache: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -103,8 +113,17 @@ impl Server {
             config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let (settings, answer_timeout) = (settings.join(","), ANSWER_TIMEOUT);
         let compression = config.compression;
-        let is_proved = Arc::default();
-        Ok(Self { client, poster, url, settings, is_async, compression, answer_timeout, is_proved })
+        Ok(Self {
+            client,
+            poster,
+            url,
+            settings,
+            is_async,
+            compression,
+            answer_timeout,
+            is_proved: Arc::default(),
+            lacks_cache: Arc::default(),
+        })
     }
 
     /// Where it is, as `http(s)://host:port`.
@@ -142,9 +161,42 @@ impl Server {
         self.is_proved.store(is_proved, Ordering::Relaxed);
     }
 
+    /// What a query needs whose answer is to be whole and of now.
+    fn whole<'a>(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let cache = (!self.lacks_cache.load(Ordering::Relaxed)).then_some(CACHE);
+        WHOLE.iter().copied().chain(cache)
+    }
+
+    /// Notes that the server has no query cache, if this is what it says.
+    pub fn note_cache(&self, error: &clickhouse::error::Error) {
+        if let clickhouse::error::Error::BadResponse(text) = error
+            && code_of(text) == Some(115)
+            && text.contains(CACHE.0)
+        {
+            self.lacks_cache.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks the first query of a server; once more where it was refused for the lack of a query cache.
+    ///
+    /// # Errors
+    /// The query's own.
+    pub async fn with_or_without_cache<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Hold>
+    where
+        F: Future<Output = Result<T, Hold>>,
+    {
+        let lacked = self.lacks_cache.load(Ordering::Relaxed);
+        let answer = ask().await;
+        match self.lacks_cache.load(Ordering::Relaxed) != lacked {
+            true => ask().await,
+            false => answer,
+        }
+    }
+
     /// A query whose answer is read, whole or not at all.
     pub fn query(&self, sql: &str) -> clickhouse::query::Query {
-        whole(self.client.query(sql))
+        let query = self.client.query(sql);
+        self.whole().chain(OWN).fold(query, |query, (name, value)| query.with_setting(name, value))
     }
 
     /// The same with further settings.
@@ -157,7 +209,8 @@ impl Server {
 
     /// A query that somebody else wrote: a `?` in it is no place for a value.
     pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
-        whole(self.client.query_raw(sql))
+        let query = self.client.query_raw(sql);
+        self.whole().fold(query, |query, (name, value)| query.with_setting(name, value))
     }
 
     /// Waits for the answer to a query, but not for ever: a server may take a connection and then
@@ -179,7 +232,7 @@ impl Server {
     /// Whatever is no answer of ClickHouse's in time.
     pub async fn ask(&self, sql: &str, session: Option<&str>) -> Result<String, Failed> {
         let session = session.map(|name| [("session_id", name), SESSION_TIMEOUT]);
-        let settings = WHOLE.iter().copied().chain(session.into_iter().flatten());
+        let settings = self.whole().chain(OWN).chain(session.into_iter().flatten());
         let id = uuid::Uuid::new_v4().to_string();
         let asked = self.poster.ask(sql, settings, &id);
         tokio::time::timeout(self.answer_timeout, asked).await.unwrap_or(Err(Failed::TimedOut))
@@ -203,7 +256,7 @@ impl Server {
             ("timeout_before_checking_execution_speed", "0"),
             ("cancel_http_readonly_queries_on_client_close", "1"),
         ];
-        let settings = WHOLE.iter().chain(settings).copied().chain(own);
+        let settings = self.whole().chain(OWN).chain(settings.iter().copied()).chain(own);
         let asked = self.poster.ask(sql, settings, query_id);
         let at_most = at_most + self.answer_timeout;
         tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
@@ -257,7 +310,7 @@ impl Server {
 pub async fn prove(server: &Server) -> Result<(), Hold> {
     const SETTING: &str = "insert_deduplication_token";
     let token = uuid::Uuid::new_v4().to_string();
-    let query = server.query("SELECT getSetting(?)").bind(SETTING).with_setting(SETTING, &token);
+    let query = || server.query("SELECT getSetting(?)").bind(SETTING).with_setting(SETTING, &token);
     let fetch = async |query: clickhouse::query::Query| {
         let mut answer = query.fetch_bytes("TSV")?;
         let told = answer.collect().await?;
@@ -265,7 +318,8 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
         let has_counts = answer.summary().and_then(clickhouse::QuerySummary::read_rows) > Some(0);
         Ok((has_counts, told))
     };
-    let (has_counts, told) = super::table::answered(server, query, fetch).await?;
+    let asked = || super::table::answered(server, query(), fetch);
+    let (has_counts, told) = server.with_or_without_cache(asked).await?;
     let url = server.url();
     if !has_counts {
         return Err(Hold::Paused(format!(
@@ -292,10 +346,6 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     }
     server.set_proved(true);
     Ok(())
-}
-
-fn whole(query: clickhouse::query::Query) -> clickhouse::query::Query {
-    WHOLE.iter().fold(query, |query, (name, value)| query.with_setting(*name, *value))
 }
 
 fn tls(config: &ClickHouse) -> anyhow::Result<rustls::ClientConfig> {
@@ -376,11 +426,35 @@ mod tests {
             let mut request = vec![0; 4096];
             let read = connection.read(&mut request).await.unwrap();
             let head = String::from_utf8_lossy(&request[..read]).into_owned();
-            for (name, value) in WHOLE {
+            for (name, value) in WHOLE.iter().chain([&CACHE]) {
                 assert!(head.contains(&format!("{name}={value}")), "{name}: {head}");
             }
             asked.abort();
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_query_cache_is_asked_without_its_setting() {
+        let server = Server::new(&config("http://127.0.0.1:1".into())).unwrap();
+        let has = |server: &Server| server.whole().any(|setting| setting == CACHE);
+        let said = |text: &str| clickhouse::error::Error::BadResponse(text.to_owned());
+        let other = said("Code: 115. DB::Exception: Unknown setting other. (UNKNOWN_SETTING)");
+        server.note_cache(&other);
+        assert!(has(&server));
+        let asked = std::cell::Cell::new(0);
+        let ask = async || {
+            asked.set(asked.get() + 1);
+            match has(&server) {
+                true => {
+                    let unknown = "Code: 115. DB::Exception: Unknown setting use_query_cache.";
+                    server.note_cache(&said(unknown));
+                    Err(Hold::Transient(unknown.to_owned()))
+                }
+                false => Ok(()),
+            }
+        };
+        assert_eq!(server.with_or_without_cache(ask).await, Ok(()));
+        assert_eq!((asked.get(), has(&server)), (2, false));
     }
 
     #[tokio::test]

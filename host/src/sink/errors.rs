@@ -283,6 +283,7 @@ fn login(code: u32) -> Option<&'static str> {
 /// What an error of a SELECT of the operator's means: whatever heals by itself is transient, all
 /// else is the operator's to mend, unknown codes too. It runs with `readonly=1`.
 pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold {
+    server.note_cache(error);
     // Not the SELECT itself: here it would run without its bounds.
     if let Some(hold) = by_another(server, "SELECT 1", error).await {
         return hold;

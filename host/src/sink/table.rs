@@ -139,7 +139,8 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
 /// # Errors
 /// What to wait for, as of [`read`], but for the columns: they are not judged.
 pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
-    describe_if_seen(server, database, table).await?.ok_or_else(|| {
+    let described = || describe_if_seen(server, database, table);
+    server.with_or_without_cache(described).await?.ok_or_else(|| {
         Hold::Paused(format!(
             "table `{database}`.`{table}` is unknown to CLICKHOUSE_HOST {}: create it, grant INSERT on it to \
              CLICKHOUSE_USER, or look at CLICKHOUSE_DATABASE and CLICKHOUSE_TABLE",
@@ -279,10 +280,13 @@ where
     let sql = query.sql_display().to_string();
     match server.answer(fetch(query)).await {
         Ok(answer) => Ok(answer),
-        Err(error) => Err(match by_another(server, &sql, &error).await {
-            Some(hold) => hold,
-            None => hold_of(&error, server),
-        }),
+        Err(error) => {
+            server.note_cache(&error);
+            Err(match by_another(server, &sql, &error).await {
+                Some(hold) => hold,
+                None => hold_of(&error, server),
+            })
+        }
     }
 }
 
