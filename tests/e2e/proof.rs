@@ -211,3 +211,17 @@ async fn a_profile_that_finds_columns_by_other_names_changes_no_value() -> anyho
     Ok(())
 }
 
+/// The names are those that the host's own queries might use.
+#[tokio::test]
+async fn rows_are_found_whatever_their_columns_are_called() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (k UInt64, part UInt64, rows UInt64, seen UInt64) ENGINE = MergeTree ORDER BY k \
+                 SETTINGS non_replicated_deduplication_window = 1000";
+    let mut job = Job::new(table).await?;
+    let fault = json!({"match": "`t`", "times": 1, "kind": "reset_after_commit"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    let of = |id: u64| format!(r#"{{"k":{id},"part":{id},"rows":{id},"seen":{id}}}"#);
+    job.produce((0..500).map(of)).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count(), uniqExact(k) FROM t").await?, "500\t500");
+    Ok(())
+}

@@ -155,9 +155,10 @@ impl Sink {
             Candidates::Together(parts) => ("tuple()", parts),
             Candidates::Alone(parts) => ("_part", parts),
         };
+        // No alias stands where columns of the table do: one of the same name would take its place.
         let sql = format!(
-            "SELECT count(), toString(serverUUID()) FROM (SELECT {grouped} AS k FROM ?.? WHERE _part IN ? \
-             GROUP BY k HAVING sum({}) = toInt128(?))",
+            "SELECT count(), toString(serverUUID()) FROM (SELECT 1 FROM ?.? WHERE _part IN ? \
+             GROUP BY {grouped} HAVING sum({}) = toInt128(?))",
             sum.expression
         );
         let settings = self.seeing_settings().await?;

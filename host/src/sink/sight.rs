@@ -57,10 +57,11 @@ impl Sink {
 /// How many parts of a table hold rows that a SELECT with [`SEEING`] does not read, and the server that says so.
 pub(super) fn hidden_sql(table: &Table) -> String {
     let (database, name) = (&table.schema.database, &table.schema.table);
-    // The parts are read first, so that few come or go in between.
+    // The parts are read first, so that few come or go in between. Columns may have any name, so nothing is
+    // read by an alias where they stand.
     format!(
         "SELECT toString(countIf(seen.rows != stored.rows)), toString(serverUUID()) FROM \
-         (SELECT toString(_part) AS part, count() AS rows FROM {}.{} GROUP BY part) AS seen RIGHT JOIN \
+         (SELECT toString(_part) AS part, count() AS rows FROM {}.{} GROUP BY _part) AS seen RIGHT JOIN \
          (SELECT name AS part, rows FROM system.parts WHERE database = {} AND table = {} AND active AND \
          rows > 0 AND NOT startsWith(partition_id, 'patch-')) AS stored ON seen.part = stored.part \
          FORMAT JSONCompactEachRow",
