@@ -215,6 +215,23 @@ async fn a_profile_with_other_rules_for_queries_changes_no_answer() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_look_at_what_runs_that_is_refused_is_asked_again() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_rows(&job).await?;
+    job.query("ALTER TABLE t ADD CONSTRAINT c CHECK id != 321").await?;
+    let busy = json!({"code": 202, "text": "Too many simultaneous queries"});
+    let busy =
+        json!({"match": "system.processes", "applies_to": "query", "times": 2, "kind": busy});
+    fault(&job, busy).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query(OURS).await?, "499\t499");
+    let hits: Vec<u64> = job.stack.faults().await?.iter().map(|fault| fault.hits).collect();
+    assert_eq!(hits, [2]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn rows_that_were_deleted_had_landed() -> anyhow::Result<()> {
     let mut job = job_with_tokens().await?;
     job.produce((0..500).map(record)).await?;

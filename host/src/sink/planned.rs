@@ -12,7 +12,7 @@ use super::post::Failed;
 use super::refusal::Refused;
 use super::sight::hidden_sql;
 use super::table::Table;
-use super::text::code_of;
+use super::text::{code_of, loggable};
 use super::tokens::Sought;
 use super::{Landed, PAUSE, Place, Sink};
 use crate::blocking;
@@ -205,8 +205,11 @@ impl Sink {
                         Hold::Transient("an earlier INSERT under the same token still runs".into())
                     }
                 },
-                // A server may keep to itself what it runs.
-                Err(Failed::Refused(_)) => return,
+                Err(Failed::Refused(text)) if keeps_to_itself(&text) => return,
+                Err(Failed::Refused(text)) => Hold::Transient(format!(
+                    "whether an earlier INSERT still runs is asked again: {}",
+                    loggable(&text)
+                )),
                 Err(_) => Hold::Transient("whether an earlier INSERT still runs is asked".into()),
             };
             waiter.hold(hold);
@@ -241,6 +244,11 @@ pub(super) fn index_statements(of: &Place, column: &str) -> String {
     )
 }
 
+/// Whether a refusal says that the user may not see what a server runs: no later try tells it then.
+fn keeps_to_itself(text: &str) -> bool {
+    code_of(text) == Some(497)
+}
+
 /// How many queries of this id a server runs.
 fn running(query_id: &str) -> String {
     format!(
@@ -253,4 +261,20 @@ fn running(query_id: &str) -> String {
 fn counted(text: &str) -> Option<(u64, String)> {
     let [rows, server]: [String; 2] = serde_json::from_str(text).ok()?;
     Some((rows.parse().ok()?, server))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_right_is_why_a_server_does_not_tell_what_it_runs() {
+        assert!(keeps_to_itself(
+            "Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)"
+        ));
+        for code in [60, 159, 201, 202, 241, 439, 452] {
+            assert!(!keeps_to_itself(&format!("Code: {code}. DB::Exception: x")), "{code}");
+        }
+        assert!(!keeps_to_itself("an error without a code"));
+    }
 }
