@@ -56,6 +56,28 @@ async fn where_the_table_deduplicates_a_mended_view_gets_its_rows() -> anyhow::R
     Ok(())
 }
 
+#[tokio::test]
+async fn two_views_into_one_target_each_keep_their_rows_and_double_none() -> anyhow::Result<()> {
+    let window = "SETTINGS non_replicated_deduplication_window = 100";
+    let table = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(&format!("{table} {window}")).await?;
+    let seen = "CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id";
+    job.stack.query(&format!("{seen} {window}")).await?;
+    for view in ["one", "two"] {
+        let view = format!("CREATE MATERIALIZED VIEW {view} TO seen AS SELECT id FROM t");
+        job.stack.query(&view).await?;
+    }
+    let fault = serde_json::json!({"match": "`t`", "times": 1, "kind": "reset_after_commit"});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..5).map(record)).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(job.query("SELECT count(), (SELECT count() FROM seen) FROM t").await?, "5\t10");
+    let inserts = job.stack.inserts("`t`").await?;
+    let setting = "update_insert_deduplication_token_in_dependent_materialized_views";
+    assert!(inserts.iter().all(|insert| insert.settings[setting] == "1"));
+    Ok(())
+}
+
 /// The table that the view fills refuses the rows: the view itself is not what has to be mended.
 #[tokio::test]
 async fn a_view_whose_target_is_mended_goes_on() -> anyhow::Result<()> {
