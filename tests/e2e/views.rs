@@ -78,6 +78,31 @@ async fn two_views_into_one_target_each_keep_their_rows_and_double_none() -> any
     Ok(())
 }
 
+#[tokio::test]
+async fn a_view_that_throws_for_longer_than_the_table_remembers_tokens_doubles_no_row()
+-> anyhow::Result<()> {
+    let mut job = Job::new(
+        "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 10",
+    )
+    .await?;
+    job.stack.query("CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    let view = |thrown: u64| format!("SELECT id FROM t WHERE NOT throwIf(id = {thrown}, 'no')");
+    job.stack.query(&format!("CREATE MATERIALIZED VIEW broken TO seen AS {}", view(3))).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "broken"]).await?;
+    for id in 0..12 {
+        job.stack.query(&format!("INSERT INTO t VALUES ({}, 'theirs')", 1_000 + id)).await?;
+    }
+    job.stack.query(&format!("ALTER TABLE broken MODIFY QUERY {}", view(999))).await?;
+    host.wait_for(&["ERROR", "in the table but not in the view", "broken"]).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM t WHERE id < 1000").await?, "5\t5");
+    Ok(())
+}
+
 /// The table that the view fills refuses the rows: the view itself is not what has to be mended.
 #[tokio::test]
 async fn a_view_whose_target_is_mended_goes_on() -> anyhow::Result<()> {

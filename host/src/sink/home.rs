@@ -244,14 +244,18 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
 /// for what is under way when it is looked at.
 fn aged(place: &super::Place, mark: u64, stand: &Stand) -> Option<String> {
     let (now, window) = (stand.mark(), stand.window);
-    let is_known = now.checked_sub(mark).is_some_and(|passed| passed <= window / 2);
-    (!is_known).then(|| {
+    (!is_remembered(mark, now, window)).then(|| {
         format!(
             "{} parts were inserted into `{place}` since it was planned, and \
              non_replicated_deduplication_window is {window}",
             now.saturating_sub(mark)
         )
     })
+}
+
+/// Whether a table of this window surely knows a token of when it stood at `mark`, now that it stands at `now`.
+pub(super) fn is_remembered(mark: u64, now: u64, window: u64) -> bool {
+    now.checked_sub(mark).is_some_and(|passed| passed <= window / 2)
 }
 
 /// Whether a server of this UUID is the one with this fingerprint.

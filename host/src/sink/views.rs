@@ -8,6 +8,7 @@ use super::body::Body;
 use super::engine::Keeping;
 use super::errors::InsertError;
 use super::evidence::Evidence;
+use super::home::is_remembered;
 use super::send::Attempt;
 use super::table::{self, Table};
 use super::text::{Place, Said};
@@ -68,6 +69,7 @@ impl Sink {
         };
         attempt.has_rows = evidence == Evidence::Rows;
         attempt.is_unclear |= evidence == Evidence::Unknown;
+        let mut is_touched = false;
         if table.facts.is_deduplicating {
             // The same token lands once in the table, and the views get what they lack.
             let text = format!(
@@ -76,9 +78,14 @@ impl Sink {
             // Other views without a window get the rows with each try.
             let is_new = is_transient && attempt.backoff.attempts() < VIEW_TRIES;
             let at_most = if is_new { attempt.backoff.next_delay() } else { UNTOUCHED };
-            self.wait(&table.place(), &views, hold(is_transient, text), Some(at_most), waiter)
-                .await;
-            return Next::Again;
+            if !self.may_be_forgotten(table, attempt, waiter).await {
+                let hold = hold(is_transient, text);
+                is_touched = self.wait(&table.place(), &views, hold, Some(at_most), waiter).await;
+            }
+            // It may have come to that while it was waited.
+            if !self.may_be_forgotten(table, attempt, waiter).await {
+                return Next::Again;
+            }
         }
         match evidence {
             // Nothing is stored in front of the view: the record is at fault, or time or an operator heals it.
@@ -105,11 +112,15 @@ impl Sink {
                 let text = format!(
                     "{view} threw; `{}` has the rows and the view does not, and sending them again would \
                      double them. Mend or drop the view: the host goes on when its definition changes. With \
-                     non_replicated_deduplication_window the table would not need that: {said}",
-                    table.place()
+                     {} non_replicated_deduplication_window the table would not need that: {said}",
+                    table.place(),
+                    if table.facts.is_deduplicating { "a larger" } else { "a" }
                 );
                 let at_most = is_transient.then_some(PAUSE);
-                self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter).await;
+                if !is_touched {
+                    self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter)
+                        .await;
+                }
                 count::landed_without_view(body.rows);
                 Next::WithoutView(view)
             }
@@ -120,13 +131,30 @@ impl Sink {
                     table.place()
                 );
                 let at_most = is_transient.then_some(UNTOUCHED);
-                self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter).await;
+                if !is_touched {
+                    self.wait(&table.place(), &views, hold(is_transient, text), at_most, waiter)
+                        .await;
+                }
                 Next::Again
             }
         }
     }
 
-    /// Waits until somebody touches a view or the table that it fills, for `at_most` so long.
+    /// Whether the table may have forgotten the token of the first try, so that another would double the rows.
+    /// Rows of a plan are not sent again then, and replicated tables do not tell.
+    async fn may_be_forgotten(&self, table: &Table, attempt: &Attempt, waiter: &Waiter) -> bool {
+        let (Some(window), Some(before), None) =
+            (table.facts.window, attempt.before, attempt.server)
+        else {
+            return false;
+        };
+        match self.parts_before(table, waiter).await {
+            Some(now) => !is_remembered(before.max(1), now.max(1), window),
+            None => false,
+        }
+    }
+
+    /// Waits until somebody touches a view or the table that it fills, for `at_most` so long; whether somebody did.
     async fn wait(
         &self,
         table: &Place,
@@ -134,7 +162,7 @@ impl Sink {
         hold: Hold,
         at_most: Option<Duration>,
         waiter: &Waiter,
-    ) {
+    ) -> bool {
         let until = at_most.map(|at_most| Instant::now() + at_most);
         let look = || self.definitions(views);
         // Before it is told: somebody may act at once.
@@ -145,12 +173,13 @@ impl Sink {
         while !is_touched {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return;
+                return false;
             }
             sleep(left.unwrap_or(PAUSE).min(PAUSE)).await;
             is_touched = look().await.is_ok_and(|now| now != before);
         }
         tracing::info!(%table, "a materialized view of the table was changed");
+        true
     }
 
     /// What the views and the tables that they fill are made of, to see whether somebody touched one; nothing
