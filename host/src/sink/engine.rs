@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use clickhouse::query::Query;
 
 use super::client::Server;
-use super::table::{Facts, answered, target_of};
+use super::table::{Facts, answered};
 use super::text::Place;
+use super::view_head::{inner_engine_of, target_of};
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
 
@@ -152,11 +153,7 @@ async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold
         .bind(&of.name);
     let views: Vec<(String, String, String)> = answered(server, query, Query::fetch_all).await?;
     let view = |(database, name, statement): (String, String, String)| {
-        let inner = || {
-            let engine = statement.split_once(" ENGINE = ").map_or("", |(_, rest)| rest);
-            let end = engine.find(|c: char| !c.is_alphanumeric()).unwrap_or(engine.len());
-            Target::Inner(engine.get(..end).unwrap_or_default().to_owned())
-        };
+        let inner = || Target::Inner(inner_engine_of(&statement).unwrap_or_default());
         let target = target_of(&statement).map_or_else(inner, Target::Named);
         (Place { database, name }, target)
     };

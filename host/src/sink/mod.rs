@@ -29,6 +29,7 @@ mod sums;
 mod table;
 mod text;
 mod tokens;
+mod view_head;
 mod views;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -13,6 +13,7 @@ use super::key::{reads_part, volatile};
 use super::merge_tree::{MergeTreeSettings, QUEUED, WINDOW, is_replicated};
 use super::settings::{Settings, needed_settings};
 use super::text::Place;
+use super::view_head::target_of;
 use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
 
@@ -383,30 +384,4 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, 
         targets.push((format!("{database}.{name}"), place, facts));
     }
     Ok(targets)
-}
-
-/// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.
-pub fn target_of(statement: &str) -> Option<Place> {
-    let (_, rest) = statement.split_once(" TO ")?;
-    let (database, rest) = name(rest)?;
-    let (name, _) = name(rest.strip_prefix('.')?)?;
-    Some(Place { database, name })
-}
-
-/// A name at the start of a text, and what follows it.
-fn name(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('`') else {
-        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-        let (name, rest) = text.split_at_checked(end)?;
-        return (!name.is_empty()).then(|| (name.to_owned(), rest));
-    };
-    let (mut name, mut characters) = (String::new(), quoted.char_indices());
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '`' => return Some((name, quoted.get(at + 1..)?)),
-            '\\' => name.push(characters.next()?.1),
-            _ => name.push(character),
-        }
-    }
-    None
 }

@@ -12,6 +12,7 @@ use super::home::is_remembered;
 use super::send::Attempt;
 use super::table::{self, Table};
 use super::text::{Place, Said};
+use super::view_head::target_of;
 use super::{PAUSE, Sink, until_read};
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
@@ -189,7 +190,7 @@ impl Sink {
         let mut definitions = Vec::with_capacity(views.len());
         for view in views {
             let own = self.definition(view).await?;
-            let target = match own.as_deref().and_then(table::target_of) {
+            let target = match own.as_deref().and_then(target_of) {
                 Some(target) => self.definition(&target).await?.unwrap_or_default(),
                 None => String::new(),
             };
