@@ -585,3 +585,76 @@ async fn what_waits_for_another_server_says_so() -> anyhow::Result<()> {
     assert_eq!(rows(&job).await?, "500\t500");
     Ok(())
 }
+
+/// What the server calls its own clock, or has no fixed answer for, has more names than a list holds.
+#[tokio::test]
+async fn a_partition_key_that_a_function_without_a_fixed_answer_fills_is_refused()
+-> anyhow::Result<()> {
+    for (default, names) in [
+        ("UTCTimestamp()", "`at` (DEFAULT UTCTimestamp())"),
+        ("CURRENT_TIMESTAMP", "`at` (DEFAULT CURRENT_TIMESTAMP)"),
+        ("toDateTime(arrayShuffle(range(1, 9))[1])", "`at` (DEFAULT toDateTime(arrayShuffle("),
+    ] {
+        let table = format!(
+            "CREATE TABLE t (id UInt64, at DateTime DEFAULT {default}) ENGINE = MergeTree \
+             PARTITION BY toUnixTimestamp(at) % 1000 ORDER BY id"
+        );
+        let mut job = Job::new(&table).await?.exactly_once(10_000).await?;
+        job.produce((0..5).map(record)).await?;
+        let mut host = job.start()?;
+        host.wait_for(&["paused", names, "remembers tokens for each partition"]).await?;
+        assert_eq!(job.committed()?, [0]);
+        job.query("DROP TABLE t").await?;
+        let sound = table.replace(&format!("DEFAULT {default}"), "DEFAULT toDateTime(id)");
+        let window = "SETTINGS non_replicated_deduplication_window = 10000";
+        job.query(&format!("{sound} {window}")).await?;
+        job.wait_until_committed(&host).await?;
+        host.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_that_moves_rows_between_partitions_of_its_target_is_refused() -> anyhow::Result<()>
+{
+    let mut job = job(TABLE).await?;
+    job.query(
+        "CREATE TABLE target (id UInt64, seen DateTime, at DateTime) ENGINE = MergeTree \
+         PARTITION BY toUnixTimestamp(at) % 1000 ORDER BY id \
+         SETTINGS non_replicated_deduplication_window = 10000",
+    )
+    .await?;
+    let view = "CREATE MATERIALIZED VIEW v TO target AS WITH now() AS n SELECT id";
+    job.query(&format!("{view}, n AS at FROM t")).await?;
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "`default.target` is partitioned by column `at` (by now())"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    job.query("DROP TABLE v").await?;
+    job.query(&format!("{view}, n AS seen, toDateTime(id) AS at FROM t")).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT count(), sum(toUnixTimestamp(at)) FROM target").await?, "5\t10");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_behind_a_table_without_rows_needs_a_window_too() -> anyhow::Result<()> {
+    let mut job = job(TABLE).await?;
+    job.query("CREATE TABLE passing (id UInt64) ENGINE = Null").await?;
+    job.query("CREATE TABLE target (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.query("CREATE MATERIALIZED VIEW v TO passing AS SELECT id FROM t").await?;
+    job.query("CREATE MATERIALIZED VIEW w TO target AS SELECT id FROM passing").await?;
+    job.produce((0..500).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "`default.target` remembers 0 tokens", "view `default.w`"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    host.kill().await?;
+    job.query("ALTER TABLE target MODIFY SETTING non_replicated_deduplication_window = 1000")
+        .await?;
+    kill_before_the_answer(&job).await?;
+    job.run_to_the_end().await?;
+    assert_eq!(rows(&job).await?, "500\t500");
+    assert_eq!(job.query("SELECT count(), uniqExact(id) FROM target").await?, "500\t500");
+    Ok(())
+}

@@ -9,7 +9,7 @@ use super::nested::structure;
 use super::types::{self, Kind, Type, TypeError};
 
 /// A row of `system.columns`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ColumnRow {
     pub name: String,

@@ -6,9 +6,11 @@ use std::collections::VecDeque;
 use clickhouse::query::Query;
 
 use super::client::Server;
+use super::engine::Keeping;
+use super::key::{Changing, changing_behind, changing_columns};
 use super::planned::index_statements;
 use super::sight::row_policies;
-use super::table::{Facts, answered, hidden_views, targets};
+use super::table::{Facts, Fed, answered, hidden_views, targets};
 use super::text::Place;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
@@ -37,12 +39,14 @@ pub async fn why_not_exactly_once(
             server.url()
         )));
     }
-    if let Some(text) = why_not(place, facts) {
+    let own = changing_columns(server, facts).await?;
+    if let Some(text) = why_not(place, facts, &own) {
         return Ok(Some(text));
     }
-    let place = place.clone();
-    let (mut seen, mut open) = (vec![place.clone()], VecDeque::from([place]));
-    while let Some(from) = open.pop_front() {
+    // A table is looked at once for each set of columns of it that change.
+    let mut seen = vec![(place.clone(), own.clone())];
+    let mut open = VecDeque::from([(place.clone(), facts.clone(), own)]);
+    while let Some((from, facts, changing)) = open.pop_front() {
         let hidden = hidden_views(server, &from).await?;
         if let Some(view) = hidden.first() {
             let what = format!(
@@ -51,15 +55,19 @@ pub async fn why_not_exactly_once(
             );
             return Ok(Some(told(&what, &from)));
         }
-        for (view, place, facts) in targets(server, &from).await? {
-            if seen.contains(&place) || facts.engine == "Null" {
+        for fed in targets(server, &from).await? {
+            let behind = changing_behind(server, (&facts, &changing), &fed).await?;
+            let Fed { view, place, facts, .. } = fed;
+            if seen.contains(&(place.clone(), behind.clone())) {
                 continue;
             }
-            if let Some(text) = why_not(&place, &facts) {
+            // What keeps no row needs no window; what its views fill does.
+            let keeps_rows = Keeping::of(&facts.engine) != Keeping::Nowhere;
+            if keeps_rows && let Some(text) = why_not(&place, &facts, &behind) {
                 return Ok(Some(format!("{text}; it is filled by the view `{view}`")));
             }
-            seen.push(place.clone());
-            open.push_back(place);
+            seen.push((place.clone(), behind.clone()));
+            open.push_back((place, facts, behind));
         }
         if seen.len() > MAX_TARGETS {
             return Ok(Some(told(&format!("has more than {MAX_TARGETS} tables behind it"), &from)));
@@ -126,8 +134,8 @@ fn told(what: &str, of: &Place) -> String {
     format!("DELIVERY=exactly_once: table `{of}` {what}")
 }
 
-fn why_not(of: &Place, facts: &Facts) -> Option<String> {
-    let Facts { engine, window, partition_columns, volatile_partition, .. } = facts;
+fn why_not(of: &Place, facts: &Facts, changing: &Changing) -> Option<String> {
+    let Facts { engine, window, partition_columns, .. } = facts;
     if !engine.ends_with("MergeTree") {
         return Some(told(&format!("is of the engine {engine}, which remembers no tokens"), of));
     }
@@ -149,7 +157,7 @@ fn why_not(of: &Place, facts: &Facts) -> Option<String> {
         );
         return Some(told(&what, of));
     }
-    volatile_partition.as_ref().map(|column| {
+    partition_columns.iter().find_map(|column| changing.get(column)).map(|column| {
         let what = format!(
             "is partitioned by column {column}, which has another value when the same record is sent \
              again: ClickHouse remembers tokens for each partition"
@@ -169,7 +177,7 @@ mod tests {
     #[test]
     fn a_table_is_refused_with_what_to_do_about_it() {
         let place = Place { database: "d".into(), name: "t".into() };
-        let why_not = |facts: &Facts| super::why_not(&place, facts);
+        let why_not = |facts: &Facts| super::why_not(&place, facts, &Changing::new());
         assert_eq!(why_not(&facts("MergeTree", 1_000)), None);
         let small = why_not(&facts("ReplacingMergeTree", 999)).unwrap();
         assert!(small.ends_with(
@@ -181,8 +189,10 @@ mod tests {
         assert!(why_not(&facts("Memory", 1_000)).unwrap().contains("the engine Memory"));
         assert!(why_not(&facts("Distributed", 1_000)).unwrap().contains("the engine Distributed"));
         assert!(why_not(&facts("ReplicatedMergeTree", 1_000)).unwrap().contains("not proved"));
-        let volatile_partition = Some("`day` (DEFAULT today())".to_owned());
-        let moving = Facts { volatile_partition, ..facts("MergeTree", 1_000) };
-        assert!(why_not(&moving).unwrap().contains("`day` (DEFAULT today())"));
+        let day = ("day".to_owned(), "`day` (DEFAULT today())".to_owned());
+        let partition_columns = vec!["day".to_owned()];
+        let moving = Facts { partition_columns, ..facts("MergeTree", 10_000) };
+        let text = super::why_not(&place, &moving, &Changing::from([day])).unwrap();
+        assert!(text.contains("`day` (DEFAULT today())"));
     }
 }

@@ -1,58 +1,112 @@
 //! What the partition key of a table reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::client::Server;
+use super::functions::{Token, called, changing, tokens};
+use super::select::deciding;
+use super::table::{Facts, Fed};
+use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
-use crate::schema::table::ColumnRow;
 
-/// A column that the server fills with another value each time, and that the partition key reads, be it by
-/// way of other columns that the server fills.
-pub fn volatile(partition_columns: &[String], columns: &[ColumnRow]) -> Option<String> {
-    const VOLATILE: &[&str] = &[
-        "now",
-        "today",
-        "yesterday",
-        "rand",
-        "generate",
-        "uuid",
-        "host",
-        "server",
-        "current",
-        "query",
-        // What they read changes.
-        "dictget",
-        "dicthas",
-        "dictis",
-        "joinget",
-        "file(",
-        "getsetting",
-        "getmacro",
-        "uptime",
-    ];
-    let mut open: Vec<&ColumnRow> = Vec::new();
-    let is_key = |column: &&ColumnRow| partition_columns.contains(&column.name);
-    open.extend(columns.iter().filter(is_key));
-    let mut seen = BTreeSet::new();
-    while let Some(column) = open.pop() {
-        if !seen.insert(&column.name) {
-            continue;
-        }
-        let expression = column.default_expression.to_ascii_lowercase();
-        if VOLATILE.iter().any(|name| expression.contains(name)) {
-            return Some(format!(
-                "`{}` ({} {})",
-                column.name, column.default_kind, column.default_expression
-            ));
-        }
-        let is_read = |other: &&ColumnRow| names(&column.default_expression, &other.name);
-        open.extend(columns.iter().filter(is_read));
-    }
-    None
+/// Columns that have another value when the same record is sent again, each with what makes it so.
+pub type Changing = BTreeMap<String, String>;
+
+/// Those of a table that the server fills, be it by way of others.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn changing_columns(server: &Server, facts: &Facts) -> Result<Changing, Hold> {
+    let functions = changing(server, called_by_defaults(facts)).await?;
+    Ok(by_defaults(facts, Changing::new(), &functions))
 }
 
-/// Whether an expression holds this name, and not only as a part of another.
-fn names(expression: &str, name: &str) -> bool {
-    behind(expression, name).next().is_some()
+/// Those of a table that a view fills from one with such columns.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn changing_behind(
+    server: &Server,
+    from: (&Facts, &Changing),
+    fed: &Fed,
+) -> Result<Changing, Hold> {
+    let select = tokens(&fed.select);
+    let mut names = called_by_defaults(&fed.facts);
+    names.extend(called(&select, |name| has_column(from.0, name)));
+    let functions = changing(server, names).await?;
+    Ok(by_defaults(&fed.facts, by_view(from, fed, &select, &functions), &functions))
+}
+
+fn has_column(facts: &Facts, name: &str) -> bool {
+    facts.columns.iter().any(|column| column.name == name)
+}
+
+fn called_by_defaults(facts: &Facts) -> BTreeSet<String> {
+    let of = |expression| called(&tokens(expression), |name| has_column(facts, name));
+    facts.columns.iter().flat_map(|column| of(&column.default_expression)).collect()
+}
+
+/// Adds those whose expression calls one of the functions, or reads such a column.
+fn by_defaults(facts: &Facts, mut found: Changing, functions: &BTreeSet<String>) -> Changing {
+    loop {
+        let before = found.len();
+        for column in &facts.columns {
+            let tokens = tokens(&column.default_expression);
+            let is_called =
+                || !called(&tokens, |name| has_column(facts, name)).is_disjoint(functions);
+            let why = match read(&tokens, &found) {
+                _ if found.contains_key(&column.name) => None,
+                Some(why) => Some(why.clone()),
+                None => is_called().then(|| {
+                    let (name, kind) = (&column.name, &column.default_kind);
+                    format!("`{name}` ({kind} {})", column.default_expression)
+                }),
+            };
+            found.extend(why.map(|why| (column.name.clone(), why)));
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}
+
+/// Those whose part of the view's SELECT calls one of the functions, or reads such a column.
+fn by_view(
+    (from, changing): (&Facts, &Changing),
+    fed: &Fed,
+    select: &[Token<'_>],
+    functions: &BTreeSet<String>,
+) -> Changing {
+    let mut found = Changing::new();
+    for column in &fed.facts.columns {
+        let parts = deciding(select, &column.name);
+        let why = parts.iter().find_map(|part| {
+            let called = called(part, |name| has_column(from, name));
+            match called.intersection(functions).next() {
+                Some(function) => Some(format!("`{}` (by {function}())", column.name)),
+                None => read(part, changing)
+                    .or_else(|| read_unnamed(part, changing, &column.name))
+                    .cloned(),
+            }
+        });
+        found.extend(why.map(|why| (column.name.clone(), why)));
+    }
+    found
+}
+
+/// Why the tokens read a column that changes.
+fn read<'a>(tokens: &[Token<'_>], changing: &'a Changing) -> Option<&'a String> {
+    tokens.iter().filter(|token| token.is_name()).find_map(|token| changing.get(&*token.text))
+}
+
+/// The same where they read columns without naming them, each under its own name.
+fn read_unnamed<'a>(
+    tokens: &[Token<'_>],
+    changing: &'a Changing,
+    column: &str,
+) -> Option<&'a String> {
+    let is_many = tokens.iter().any(|token| token.is_sign("*") || token.is("COLUMNS"));
+    changing.get(column).filter(|_| is_many)
 }
 
 /// Whether a key reads a part of the column alone, such as `tup.a`: the server tells of whole columns.
@@ -73,30 +127,62 @@ fn behind<'a>(expression: &'a str, name: &str) -> impl Iterator<Item = &'a str> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::table::ColumnRow;
+    use crate::sink::Place;
+
+    fn facts(columns: &[(&str, &str, &str)]) -> Facts {
+        let column = |(name, kind, expression): &(&str, &str, &str)| ColumnRow {
+            name: (*name).into(),
+            ty: "String".into(),
+            default_kind: (*kind).into(),
+            default_expression: (*expression).into(),
+        };
+        Facts { columns: columns.iter().map(column).collect(), ..Facts::of_merge_tree() }
+    }
+
+    fn functions(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
 
     #[test]
     fn a_partition_key_may_not_read_what_changes() {
-        let column = |name: &str, kind: &str, expression: &str| ColumnRow {
-            name: name.into(),
-            ty: "String".into(),
-            default_kind: kind.into(),
-            default_expression: expression.into(),
+        let facts = facts(&[
+            ("id", "", ""),
+            ("zone", "MATERIALIZED", "upper(region)"),
+            ("region", "MATERIALIZED", "dictGet('d', 'region', id)"),
+            ("half", "MATERIALIZED", "intDiv(id, 2)"),
+            ("at", "DEFAULT", "now()"),
+            ("i", "", ""),
+            ("d", "DEFAULT", "today()"),
+            ("day", "DEFAULT", "toDate(i)"),
+        ]);
+        let functions = functions(&["dictget", "now", "today"]);
+        let found = by_defaults(&facts, Changing::new(), &functions);
+        let names: Vec<&String> = found.keys().collect();
+        assert_eq!(names, ["at", "d", "region", "zone"]);
+        let region = "`region` (MATERIALIZED dictGet('d', 'region', id))";
+        assert_eq!((&*found["region"], &*found["zone"]), (region, region));
+        assert_eq!(found["at"], "`at` (DEFAULT now())");
+    }
+
+    #[test]
+    fn a_view_fills_a_column_by_what_changes_or_from_what_does() {
+        let source = facts(&[("id", "", ""), ("at", "DEFAULT", "now()"), ("user", "", "")]);
+        let changing = by_defaults(&source, Changing::new(), &functions(&["now"]));
+        let found = |select: &str| {
+            let target =
+                facts(&[("id", "", ""), ("at", "", ""), ("day", "MATERIALIZED", "toDate(at)")]);
+            let place = Place { database: "d".into(), name: "t".into() };
+            let fed = Fed { view: "d.v".into(), place, facts: target, select: select.into() };
+            let functions = functions(&["now", "user"]);
+            let by_view = by_view((&source, &changing), &fed, &tokens(select), &functions);
+            by_defaults(&fed.facts, by_view, &functions).into_keys().collect::<Vec<_>>()
         };
-        let columns = [
-            column("id", "", ""),
-            column("region", "MATERIALIZED", "dictGet('d', 'region', id)"),
-            column("zone", "MATERIALIZED", "upper(region)"),
-            column("half", "MATERIALIZED", "intDiv(id, 2)"),
-            column("at", "DEFAULT", "now()"),
-            column("i", "", ""),
-            column("d", "DEFAULT", "today()"),
-            column("day", "DEFAULT", "toDate(i)"),
-        ];
-        let of = |name: &str| volatile(&[name.to_owned()], &columns);
-        let region = Some("`region` (MATERIALIZED dictGet('d', 'region', id))".to_owned());
-        assert_eq!((of("region"), of("zone")), (region.clone(), region));
-        assert_eq!(of("at").as_deref(), Some("`at` (DEFAULT now())"));
-        assert_eq!((of("id"), of("half"), of("day")), (None, None, None));
+        assert_eq!(found("SELECT id, now() AS at FROM d.s"), ["at", "day"]);
+        assert_eq!(found("SELECT id, s.at FROM d.s"), ["at", "day"]);
+        assert_eq!(found("SELECT * FROM d.s"), ["at", "day"]);
+        assert_eq!(found("SELECT id, at FROM (SELECT * FROM d.s)"), ["at", "day"]);
+        assert_eq!(found("SELECT user AS id, now() AS seen, 1 AS at FROM d.s"), [""; 0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use clickhouse::sql::Identifier;
 use super::client::{Server, prove};
 use super::errors::{InsertError, classify, hold_of_query};
 use super::foreign::by_another;
-use super::key::{reads_part, volatile};
+use super::key::reads_part;
 use super::merge_tree::{MergeTreeSettings, QUEUED, WINDOW, is_replicated};
 use super::settings::{Settings, needed_settings};
 use super::text::Place;
@@ -64,8 +64,8 @@ pub struct Facts {
     pub is_window_of_server: bool,
     /// The columns that the partition key reads, of some a part alone, in the table's order.
     pub partition_columns: Vec<String>,
-    /// One of them that the server fills with another value each time, with its expression.
-    pub volatile_partition: Option<String>,
+    /// Every column, in the table's order.
+    pub columns: Vec<ColumnRow>,
     /// Changes with everything of the table that may make the server refuse rows: its statement, its
     /// id and the server's version.
     pub definition: String,
@@ -83,7 +83,7 @@ impl Facts {
             window: Some(100),
             is_window_of_server: false,
             partition_columns: Vec::new(),
-            volatile_partition: None,
+            columns: Vec::new(),
             definition: String::new(),
         }
     }
@@ -193,7 +193,7 @@ async fn describe_if_seen(
         is_queued: of_table.value(QUEUED) == Some(1),
         window: of_table.value(WINDOW).filter(|window| *window > 0),
         is_window_of_server: !of_table.has_own(WINDOW),
-        volatile_partition: volatile(&partition_columns, &columns),
+        columns: columns.clone(),
         engine,
         partition_columns,
         definition,
@@ -353,24 +353,38 @@ pub async fn hidden_views(server: &Server, of: &Place) -> Result<Vec<Place>, Hol
     Ok(found.into_iter().map(|(database, name)| Place { database, name }).collect())
 }
 
-/// The tables that views of this one fill, each with the view's name.
+/// A table that a view fills.
+#[derive(Debug)]
+pub struct Fed {
+    /// The view's name.
+    pub view: String,
+    /// Where the table is.
+    pub place: Place,
+    /// What the server says of it.
+    pub facts: Facts,
+    /// The view's SELECT.
+    pub select: String,
+}
+
+/// The tables that views of this one fill.
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, Facts)>, Hold> {
+pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
     let query = server
         .query(
-            "SELECT v.database, v.name, toString(v.uuid), v.create_table_query FROM system.tables v \
+            "SELECT v.database, v.name, toString(v.uuid), v.create_table_query, v.as_select \
+             FROM system.tables v \
              WHERE v.engine = 'MaterializedView' AND has((SELECT \
              arrayZip(dependencies_database, dependencies_table) FROM system.tables \
              WHERE database = ? AND name = ?), (v.database, v.name))",
         )
         .bind(&of.database)
         .bind(&of.name);
-    let views: Vec<(String, String, String, String)> =
+    let views: Vec<(String, String, String, String, String)> =
         answered(server, query, Query::fetch_all).await?;
     let mut targets = Vec::with_capacity(views.len());
-    for (database, name, uuid, statement) in views {
+    for (database, name, uuid, statement, select) in views {
         let inner = Place { database: database.clone(), name: format!(".inner_id.{uuid}") };
         let place = target_of(&statement).unwrap_or(inner);
         let Some(Description { facts, .. }) =
@@ -381,7 +395,7 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<(String, Place, 
                  grant SHOW TABLES on it"
             )));
         };
-        targets.push((format!("{database}.{name}"), place, facts));
+        targets.push(Fed { view: format!("{database}.{name}"), place, facts, select });
     }
     Ok(targets)
 }

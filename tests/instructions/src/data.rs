@@ -152,7 +152,7 @@ impl DataSet {
             window: None,
             is_window_of_server: false,
             partition_columns: Vec::new(),
-            volatile_partition: None,
+            columns: Vec::new(),
             definition: String::new(),
         };
         Ok(Table { schema: self.schema()?, settings: Vec::new(), facts })
