@@ -1,5 +1,8 @@
 //! An INSERT counts as landed only by an answer that proves it.
 
+use std::time::Duration;
+
+use anyhow::ensure;
 use serde_json::json;
 use sluicegate_tests::Job;
 
@@ -68,6 +71,101 @@ async fn a_table_that_keeps_nothing_is_refused_until_a_view_does() -> anyhow::Re
     job.wait_until_committed(&host).await?;
     host.stop().await?;
     assert_eq!(job.query("SELECT count() FROM v").await?, "5");
+    Ok(())
+}
+
+/// A job whose INSERT waits in the server, in front of a view that is gone once it runs.
+async fn without_its_view(view: &str) -> anyhow::Result<(Job, sluicegate_tests::Host)> {
+    let mut job = Job::new("CREATE TABLE t (id UInt64, name String) ENGINE = Null").await?;
+    job.query("CREATE DATABASE ids ENGINE = Atomic").await?;
+    job.query("CREATE TABLE stored (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+    job.query(view).await?;
+    let fault = json!({"match": "`t`", "times": 1, "kind": {"delay_ms": 3_000}});
+    let fault = job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..5).map(record)).await?;
+    let host = job.start()?;
+    for _ in 0..600 {
+        let faults = job.stack.faults().await?;
+        if faults.iter().any(|status| status.id == fault && status.hits == 1) {
+            job.query("DROP TABLE ids.v SYNC").await?;
+            return Ok((job, host));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("no INSERT came")
+}
+
+const VIEW: &str = "CREATE MATERIALIZED VIEW ids.v TO stored AS SELECT id FROM default.t";
+
+#[tokio::test]
+async fn rows_that_came_while_the_view_was_away_are_sent_again() -> anyhow::Result<()> {
+    let (job, mut host) = without_its_view(VIEW).await?;
+    host.wait_for(&["paused", "engine Null, which keeps no row"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    job.query(VIEW).await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT uniqExact(id) FROM stored").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_that_was_made_again_in_time_is_another_one() -> anyhow::Result<()> {
+    let (job, mut host) = without_its_view(VIEW).await?;
+    let kind = json!({"delay_ms": 8_000});
+    let look = json!({"match": "v.uuid", "times": null, "kind": kind, "applies_to": "query"});
+    job.stack.fault(&serde_json::from_value(look)?).await?;
+    for _ in 0..600 {
+        let inserts = job.stack.inserts("`t`").await?;
+        if let Some(insert) = inserts.first() {
+            ensure!(insert.outcome_code == 0, "{insert:?}");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    job.query(VIEW).await?;
+    host.wait_for(&["WARN", "dropped or made again"]).await?;
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(job.query("SELECT uniqExact(id) FROM stored").await?, "5");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_view_is_judged_by_what_it_stores_in() -> anyhow::Result<()> {
+    let kept = "CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id";
+    let buffer = "CREATE TABLE target AS kept ENGINE = \
+                  Buffer(currentDatabase(), kept, 1, 1, 2, 1, 2, 1, 2)";
+    let view = "CREATE MATERIALIZED VIEW t TO target AS SELECT id FROM source";
+    for (target, behind, said) in [
+        (
+            "CREATE TABLE target (id UInt64) ENGINE = Null",
+            view,
+            "`default.target` is of the engine Null",
+        ),
+        (buffer, view, "`default.target` is of the engine Buffer"),
+        (
+            "CREATE TABLE target (id UInt64) ENGINE = Null",
+            "CREATE TABLE t ENGINE = Alias('default', 'target')",
+            "`default.target` is of the engine Null",
+        ),
+    ] {
+        let mut job =
+            Job::new("CREATE TABLE source (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+        for statement in [kept, target, behind] {
+            job.query(statement).await?;
+        }
+        job.produce((0..5).map(record)).await?;
+        let mut host = job.start()?;
+        host.wait_for(&["paused", said, "`default.t`"]).await?;
+        assert_eq!(job.committed()?, [0]);
+        job.query("DROP TABLE target").await?;
+        job.query("CREATE TABLE target (id UInt64) ENGINE = MergeTree ORDER BY id").await?;
+        job.wait_until_committed(&host).await?;
+        host.stop().await?;
+        assert_eq!(job.query("SELECT count() FROM target").await?, "5");
+    }
     Ok(())
 }
 

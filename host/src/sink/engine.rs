@@ -1,14 +1,18 @@
 //! What an engine does with the rows of an INSERT that it acknowledges: that decides what an answer is
 //! worth, and what an error of a view means.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use clickhouse::query::Query;
+use tokio::time::sleep;
 
 use super::client::Server;
-use super::table::{Facts, answered};
+use super::functions::{Kind, tokens};
+use super::table::{Facts, Table, answered, hidden_views};
 use super::text::Place;
 use super::view_head::{inner_engine_of, target_of};
+use super::{PAUSE, Sink, until_read};
+use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
 
@@ -39,7 +43,7 @@ impl Keeping {
             "Memory" => Self::InMemory,
             "Buffer" => Self::Buffered,
             "Distributed" | "Log" | "TinyLog" | "StripeLog" | "EmbeddedRocksDB" | "Join"
-            | "Set" | "MaterializedView" => Self::Stored,
+            | "Set" => Self::Stored,
             _ if engine.ends_with("MergeTree") => Self::Stored,
             _ => Self::Elsewhere,
         }
@@ -57,6 +61,15 @@ pub enum Verdict {
     Unfit(String),
 }
 
+/// What a table stores its rows in where it keeps none itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// What becomes of the rows.
+    pub verdict: Verdict,
+    /// The views that they go through, each with its id: one that is made again has another.
+    pub views: BTreeSet<String>,
+}
+
 /// Judges the engine of a table, and of what is behind it where it keeps nothing itself.
 ///
 /// # Errors
@@ -71,47 +84,151 @@ pub async fn judge(server: &Server, place: &Place, facts: &Facts) -> Result<Verd
             identifier(&place.name)
         )));
     }
-    if Keeping::of(&facts.engine) != Keeping::Nowhere {
-        return Ok(own(place, &facts.engine));
-    }
-    let (mut seen, mut open) = (vec![place.clone()], VecDeque::from([place.clone()]));
-    let mut found = None;
-    while let Some(from) = open.pop_front() {
-        for (view, target) in views(server, &from).await? {
-            let (place, engine) = match target {
-                Target::Inner(engine) => (view.clone(), engine),
-                Target::Named(place) => {
-                    let Some(engine) = engine_of(server, &place).await? else { continue };
-                    (place, engine)
+    Ok(behind(server, place, &facts.engine).await?.verdict)
+}
+
+/// A table that rows come to.
+struct Reached {
+    place: Place,
+    engine: String,
+    /// By which way.
+    by: String,
+    /// Whether the rows certainly come to it.
+    is_certain: bool,
+}
+
+/// Looks behind a table of this engine, for as long as it keeps nothing itself.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub async fn behind(server: &Server, place: &Place, engine: &str) -> Result<Behind, Hold> {
+    let (engine, by) = (engine.to_owned(), String::new());
+    let mut open = VecDeque::from([Reached { place: place.clone(), engine, by, is_certain: true }]);
+    let (mut seen, mut views, mut found) = (vec![place.clone()], BTreeSet::new(), None);
+    // The first that keeps nothing, and whether views of such a table are kept from the user.
+    let (mut keeps_nothing, mut is_hidden) = (None, false);
+    while let Some(reached) = open.pop_front() {
+        let next = if Keeping::of(&reached.engine) == Keeping::Nowhere {
+            let hidden = hidden_views(server, &reached.place).await?;
+            is_hidden |= !hidden.is_empty();
+            views.extend(hidden.iter().map(ToString::to_string));
+            let (more, next) = behind_views(server, &reached).await?;
+            views.extend(more);
+            keeps_nothing = keeps_nothing.or(Some(reached));
+            next
+        } else if let Some(next) = passed_on(server, &reached).await? {
+            vec![next]
+        } else {
+            let told = |text: String| format!("{text}{}", reached.by);
+            match own(&reached.place, &reached.engine) {
+                Verdict::Unfit(text) if reached.is_certain => {
+                    return Ok(Behind { verdict: Verdict::Unfit(told(text)), views });
                 }
-            };
-            if seen.contains(&place) || seen.len() > MAX_TARGETS {
-                continue;
-            }
-            seen.push(place.clone());
-            if Keeping::of(&engine) == Keeping::Nowhere {
-                open.push_back(place);
-                continue;
-            }
-            let filled = |text: String| format!("{text}; it is filled by the view `{view}`");
-            match own(&place, &engine) {
-                Verdict::Unfit(text) => return Ok(Verdict::Unfit(filled(text))),
-                Verdict::Risky(text) => found = Some(Verdict::Risky(filled(text))),
+                Verdict::Unfit(text) | Verdict::Risky(text) => {
+                    found = Some(Verdict::Risky(told(text)));
+                }
                 Verdict::Sound => found = found.or(Some(Verdict::Sound)),
+            }
+            continue;
+        };
+        for reached in next {
+            if !seen.contains(&reached.place) && seen.len() <= MAX_TARGETS {
+                seen.push(reached.place.clone());
+                open.push_back(reached);
             }
         }
     }
+    let verdict = found.unwrap_or_else(|| match keeps_nothing {
+        Some(reached) => no_view(&reached, is_hidden),
+        None => Verdict::Sound,
+    });
+    Ok(Behind { verdict, views })
+}
+
+/// Nothing that keeps rows is found behind this one, which does not.
+fn no_view(of: &Reached, is_hidden: bool) -> Verdict {
+    let Reached { place, by, is_certain, .. } = of;
     // Views that the user may not see are listed as dependencies all the same.
-    Ok(found.unwrap_or_else(|| match facts.has_views {
-        true => Verdict::Risky(format!(
+    let text = match is_hidden {
+        true => format!(
             "table `{place}` is of the engine Null, and CLICKHOUSE_USER may not see the tables that its \
-             views fill: grant SHOW on them"
-        )),
-        false => Verdict::Unfit(format!(
+             views fill: grant SHOW on them{by}"
+        ),
+        false => format!(
             "table `{place}` is of the engine Null, which keeps no row, and no view of it keeps one: \
-             create a materialized view, or look at CLICKHOUSE_TABLE"
-        )),
-    }))
+             create a materialized view, or look at CLICKHOUSE_TABLE{by}"
+        ),
+    };
+    if *is_certain && !is_hidden { Verdict::Unfit(text) } else { Verdict::Risky(text) }
+}
+
+/// The views that read from a table, each with its id, and what they fill.
+async fn behind_views(server: &Server, of: &Reached) -> Result<(Vec<String>, Vec<Reached>), Hold> {
+    let (mut ids, mut next) = (Vec::new(), Vec::new());
+    for View { place: view, id, target } in views(server, &of.place).await? {
+        ids.push(format!("{view} {id}"));
+        let (place, engine) = match target {
+            Target::Inner(engine) => (view.clone(), engine),
+            Target::Named(place) => {
+                let Some((engine, _)) = engine_of(server, &place).await? else { continue };
+                (place, engine)
+            }
+        };
+        let by = format!("; it is filled by the view `{view}`");
+        next.push(Reached { place, engine, by, is_certain: of.is_certain });
+    }
+    Ok((ids, next))
+}
+
+/// The table that gets what is sent to this one; `None` where it is stored here, or where it goes is not told.
+async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, Hold> {
+    let Reached { place, engine, is_certain, .. } = from;
+    let Some((_, engine_full)) = (match passes_on(engine) || engine == "Distributed" {
+        true => engine_of(server, place).await?,
+        false => None,
+    }) else {
+        return Ok(None);
+    };
+    let (to, is_certain) = match &**engine {
+        "MaterializedView" => match view_target(server, place).await? {
+            Some(Target::Named(to)) => (to, *is_certain),
+            Some(Target::Inner(engine)) if !passes_on(&engine) => {
+                let by = format!("; `{place}` stores in it");
+                let place = Place { name: format!("{} (inner)", place.name), ..place.clone() };
+                return Ok(Some(Reached { place, engine, by, is_certain: *is_certain }));
+            }
+            _ => return Ok(None),
+        },
+        engine => match destination(engine, &engine_full, &place.database) {
+            // Its shards need not be this server.
+            Some(to) => (to, *is_certain && engine != "Distributed"),
+            None => return Ok(None),
+        },
+    };
+    let Some((engine, _)) = engine_of(server, &to).await? else { return Ok(None) };
+    let by = format!("; `{place}` passes rows on to it");
+    Ok(Some(Reached { place: to, engine, by, is_certain }))
+}
+
+/// Whether a table of this engine keeps rows elsewhere than in itself, on the same server.
+pub fn passes_on(engine: &str) -> bool {
+    matches!(engine, "Null" | "MaterializedView" | "Alias")
+}
+
+/// The table that an Alias stands for, or that a Distributed table has on its shards.
+fn destination(engine: &str, engine_full: &str, database: &str) -> Option<Place> {
+    let tokens = tokens(engine_full);
+    let mut names = tokens.iter().filter(|token| token.depth == 1 && token.kind != Kind::Sign);
+    if engine == "Distributed" {
+        names.next()?;
+    }
+    let first = names.next()?.text.to_string();
+    let place = match names.next() {
+        Some(name) => Place { database: first, name: name.text.to_string() },
+        None if engine == "Alias" => Place { database: database.to_owned(), name: first },
+        None => return None,
+    };
+    Some(place)
 }
 
 fn own(of: &Place, engine: &str) -> Verdict {
@@ -140,33 +257,76 @@ enum Target {
     Named(Place),
 }
 
+/// A view, as far as the user may see it.
+struct View {
+    place: Place,
+    id: String,
+    target: Target,
+}
+
 /// The views that read from a table, as far as the user may see them, with where they store.
-async fn views(server: &Server, of: &Place) -> Result<Vec<(Place, Target)>, Hold> {
+async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
     let query = server
         .query(
-            "SELECT v.database, v.name, v.create_table_query FROM system.tables v \
+            "SELECT v.database, v.name, toString(v.uuid), v.create_table_query FROM system.tables v \
              WHERE v.engine = 'MaterializedView' AND has((SELECT \
              arrayZip(dependencies_database, dependencies_table) FROM system.tables \
              WHERE database = ? AND name = ?), (v.database, v.name))",
         )
         .bind(&of.database)
         .bind(&of.name);
-    let views: Vec<(String, String, String)> = answered(server, query, Query::fetch_all).await?;
-    let view = |(database, name, statement): (String, String, String)| {
-        let inner = || Target::Inner(inner_engine_of(&statement).unwrap_or_default());
-        let target = target_of(&statement).map_or_else(inner, Target::Named);
-        (Place { database, name }, target)
+    let views: Vec<(String, String, String, String)> =
+        answered(server, query, Query::fetch_all).await?;
+    let view = |(database, name, id, statement): (String, String, String, String)| View {
+        place: Place { database, name },
+        id,
+        target: stored_in(&statement),
     };
     Ok(views.into_iter().map(view).collect())
 }
 
-/// The engine of a table; `None` where there is none, or the user may not see it.
-async fn engine_of(server: &Server, of: &Place) -> Result<Option<String>, Hold> {
+/// Where a view stores, by the statement that made it.
+fn stored_in(statement: &str) -> Target {
+    let inner = || Target::Inner(inner_engine_of(statement).unwrap_or_default());
+    target_of(statement).map_or_else(inner, Target::Named)
+}
+
+async fn view_target(server: &Server, of: &Place) -> Result<Option<Target>, Hold> {
     let query = server
-        .query("SELECT engine FROM system.tables WHERE database = ? AND name = ?")
+        .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
+        .bind(&of.database)
+        .bind(&of.name);
+    let statement: Option<String> = answered(server, query, Query::fetch_optional).await?;
+    Ok(statement.as_deref().map(stored_in))
+}
+
+/// The engine of a table, and how it is printed; `None` where there is none, or the user may not see it.
+async fn engine_of(server: &Server, of: &Place) -> Result<Option<(String, String)>, Hold> {
+    let query = server
+        .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
         .bind(&of.name);
     answered(server, query, Query::fetch_optional).await
+}
+
+impl Sink {
+    /// The views that rows of the table go through to where they are kept; none where it, or the table that it stands
+    /// for, keeps them. Waits until they are kept somewhere.
+    ///
+    /// # Cancel safety
+    /// Nothing is held.
+    pub(super) async fn views_behind(&self, table: &Table, waiter: &Waiter) -> BTreeSet<String> {
+        let (place, engine) = (table.place(), &*table.facts.engine);
+        if !passes_on(engine) {
+            return BTreeSet::new();
+        }
+        loop {
+            let behind = until_read(waiter, || behind(&self.server, &place, engine)).await;
+            let Verdict::Unfit(text) = behind.verdict else { return behind.views };
+            waiter.hold(Hold::Paused(text));
+            sleep(PAUSE).await;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,5 +344,27 @@ mod tests {
         for engine in ["Kafka", "URL", "S3", "MySQL", "an engine of tomorrow"] {
             assert_eq!(Keeping::of(engine), Keeping::Elsewhere, "{engine}");
         }
+    }
+
+    #[test]
+    fn what_stands_for_another_table_names_it() {
+        let of = |engine: &str, full: &str| {
+            destination(engine, full, "here").map(|place| place.to_string())
+        };
+        assert_eq!(of("Alias", "Alias('d', 'a b')").as_deref(), Some("d.a b"));
+        assert_eq!(of("Alias", "Alias('t')").as_deref(), Some("here.t"));
+        let distributed = "Distributed('c', 'd', 't', cityHash64(id))";
+        assert_eq!(of("Distributed", distributed).as_deref(), Some("d.t"));
+        assert_eq!(of("Distributed", "Distributed('c', 'd')"), None);
+    }
+
+    #[test]
+    fn a_view_stores_in_its_target_or_in_a_table_of_its_own() {
+        let inner =
+            "CREATE MATERIALIZED VIEW d.v (`id` UInt64) ENGINE = Memory AS SELECT id FROM d.t";
+        assert_eq!(stored_in(inner), Target::Inner("Memory".into()));
+        let named = "CREATE MATERIALIZED VIEW d.v TO d.n (`id` UInt64) AS SELECT id FROM d.t";
+        let place = Place { database: "d".into(), name: "n".into() };
+        assert_eq!(stored_in(named), Target::Named(place));
     }
 }

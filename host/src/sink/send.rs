@@ -119,10 +119,22 @@ impl Sink {
                 let text = format!("`{}` was altered while an INSERT was held", table.place());
                 break Err(Refusal::Schema(text));
             }
+            let views = self.views_behind(table, &waiter).await;
             let started = Instant::now();
             let session = session.as_deref();
             let sending = Sending { token: &token, session, ..*sending };
             let Err(failed) = self.server.insert(body, &table.settings, &sending).await else {
+                // A view that was away meanwhile has not got what nothing else keeps.
+                if !views.is_empty() && !views.is_subset(&self.views_behind(table, &waiter).await) {
+                    count::retried(count::Step::Insert, Class::View);
+                    tracing::warn!(
+                        table = %table.place(),
+                        rows = body.rows,
+                        "a view of a table that keeps no rows was dropped or made again while an INSERT was \
+                         under way: its rows are sent again, and may be doubled"
+                    );
+                    continue;
+                }
                 count::landed(body.rows, started.elapsed());
                 let is_proved = self.is_proved(table, body, &attempt, &waiter).await;
                 if is_proved || sending.planned.is_some() {
