@@ -16,7 +16,8 @@ use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
 use crate::schema::source::{Metadata, Source};
 use crate::schema::table::TableSchema;
 use crate::sink::{
-    Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_not_exactly_once,
+    Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_no_tokens,
+    why_not_exactly_once,
 };
 use crate::user_schema::UserSchema;
 
@@ -202,11 +203,16 @@ impl Tables {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Hold::Paused(format!("table `{}`: {}", self.table, texts.join("; ")))
         })?;
+        let column = token_column(&plan).map(|(_, name)| name);
+        if self.is_exactly_once
+            && let Some(text) = why_no_tokens(&table.place(), &table.facts, column)
+        {
+            return Err(Hold::Paused(text));
+        }
         let is_advised = !self.is_exactly_once
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
         if !is_advised {
-            let column = token_column(&plan).map(|(_, name)| name);
-            if let Some(text) = advice(&self.server, &table.place(), column).await {
+            if let Some(text) = advice(&self.server, &table.place(), &table.facts, column).await {
                 self.warn_once(text);
             }
         }

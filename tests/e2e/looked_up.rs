@@ -337,3 +337,68 @@ async fn rows_that_may_go_into_other_partitions_wait_for_the_server_that_has_the
     assert_eq!((rows(&job).await?, rows(&other).await?), ("500\t500".into(), "0\t0".into()));
     Ok(())
 }
+
+/// A column for tokens that loses them has none to be found, though the rows are there.
+#[tokio::test]
+async fn tokens_that_went_away_prove_nothing() -> anyhow::Result<()> {
+    let with_ttl = "CREATE TABLE t (id UInt64, name String, at DateTime DEFAULT '2020-01-01 00:00:00', \
+                    token LowCardinality(String) TTL at + INTERVAL 1 DAY) ENGINE = MergeTree ORDER BY id \
+                    SETTINGS merge_with_ttl_timeout = 0";
+    let clear = "ALTER TABLE t CLEAR COLUMN token SETTINGS mutations_sync = 2";
+    for (table, alter, said) in [
+        (with_ttl, None, "its column `token` has a TTL"),
+        (WITH_TOKENS, Some(clear), "the column `token` was altered since"),
+    ] {
+        let mut job = job(table).await?.with("METADATA_COLUMNS", "token=token");
+        job.produce((0..500).map(record)).await?;
+        kill_before_the_answer(&job).await?;
+        if let Some(alter) = alter {
+            job.query(alter).await?;
+        }
+        insert_beside(&job, 1).await?;
+        merge(&job).await?;
+        assert_eq!(job.query("SELECT countIf(token != '') FROM t").await?, "0");
+        let mut host = job.start()?;
+        host.wait_for(&["looked for its rows", r#""landed":0"#]).await?;
+        host.wait_for(&["WARN", said]).await?;
+        host.wait_for(&["paused", "cannot be told", "DELIVERY_ANSWERS="]).await?;
+        host.kill().await?;
+        let counts = "SELECT count(), uniqExact(id) FROM t WHERE id < 1000";
+        assert_eq!(job.query(counts).await?, "500\t500");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_search_that_no_waiting_mends_is_an_operator_s_question() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    insert_beside(&job, 1).await?;
+    merge(&job).await?;
+    let kind = json!({"code": 47, "text": "Unknown expression identifier `token`"});
+    let matched = "FROM `default`.`t` WHERE `token` =";
+    fault(&job, json!({"match": matched, "times": null, "kind": kind, "applies_to": "query"}))
+        .await?;
+    let mut host = job.start()?;
+    host.wait_for(&["WARN", "a search for a token is refused", "Unknown expression"]).await?;
+    host.wait_for(&["paused", "cannot be told", "DELIVERY_ANSWERS="]).await?;
+    host.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_for_tokens_that_is_not_stored_is_refused() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, name String, token String EPHEMERAL) ENGINE = MergeTree ORDER BY id";
+    let mut job = job(table).await?.with("METADATA_COLUMNS", "token=token");
+    job.produce((0..5).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "does not store the column `token`", "EPHEMERAL"]).await?;
+    assert_eq!(job.committed()?, [0]);
+    job.query("ALTER TABLE t DROP COLUMN token").await?;
+    job.query("ALTER TABLE t ADD COLUMN token String").await?;
+    job.wait_until_committed(&host).await?;
+    host.stop().await?;
+    assert_eq!(rows(&job).await?, "5\t5");
+    Ok(())
+}

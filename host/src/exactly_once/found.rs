@@ -127,12 +127,14 @@ impl PlannedBatch {
         };
         tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
         let facts = &table.facts;
+        let before = if is_theirs { promised.before() } else { 0 };
         match landed {
             // Of several partitions a server that died may have taken some; and a merge may have taken rows.
             _ if landed > 0 && landed == piece.len() as u64 => Evidence::Rows,
-            // The plan says that they carry it, no merge takes rows, and none is hidden.
+            // The plan says that they carry it, no merge takes rows, no token goes away, and no row is hidden.
             0 if carried.is_known()
                 && facts.engine == "MergeTree"
+                && sink.keeps_tokens(table, column, before, server).await
                 && sink.sees_all(table, column, server).await =>
             {
                 Evidence::NoRows

@@ -12,6 +12,7 @@ use super::planned::index_statements;
 use super::sight::row_policies;
 use super::table::{Facts, Fed, answered, hidden_views, targets};
 use super::text::Place;
+use super::tokens::losing_ttl;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
 
@@ -80,8 +81,18 @@ pub async fn why_not_exactly_once(
 /// landed: rights to see every row, a column for tokens, of which this is the name, and an index on it.
 /// `None` if there is nothing. Advice is all that it is: where the server does not tell, that is said, and
 /// nothing waits for it.
-pub async fn advice(server: &Server, place: &Place, token_column: Option<&str>) -> Option<String> {
+pub async fn advice(
+    server: &Server,
+    place: &Place,
+    facts: &Facts,
+    token_column: Option<&str>,
+) -> Option<String> {
     let mut advice = Vec::new();
+    if let Some(what) = token_column.and_then(|column| losing_ttl(&facts.definition, column)) {
+        advice.push(format!(
+            "cannot be asked for tokens, so that the host pauses and asks an operator: {what}. Remove it by ALTER TABLE"
+        ));
+    }
     match row_policies(server, place).await {
         Ok(policies) if policies.is_empty() => {}
         Ok(policies) => advice.push(format!(
@@ -115,6 +126,23 @@ pub async fn advice(server: &Server, place: &Place, token_column: Option<&str>) 
         },
     }
     (!advice.is_empty()).then(|| told(&advice.join(". It "), place))
+}
+
+/// Why the column cannot hold tokens, with what to do about it; `None` if it can.
+pub fn why_no_tokens(place: &Place, facts: &Facts, token_column: Option<&str>) -> Option<String> {
+    let name = token_column?;
+    let column = facts.columns.iter().find(|column| column.name == name)?;
+    let is_stored = !matches!(&*column.default_kind, "EPHEMERAL" | "ALIAS");
+    (!is_stored).then(|| {
+        let kind = &column.default_kind;
+        told(
+            &format!(
+                "does not store the column `{name}`, which METADATA_COLUMNS names for tokens: it is {kind}. Make it \
+                 an ordinary column, token LowCardinality(String)"
+            ),
+            place,
+        )
+    })
 }
 
 async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool, Hold> {
@@ -169,6 +197,7 @@ fn why_not(of: &Place, facts: &Facts, changing: &Changing) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::table::ColumnRow;
 
     fn facts(engine: &str, window: u64) -> Facts {
         Facts { engine: engine.into(), window: Some(window), ..Facts::of_merge_tree() }
@@ -194,5 +223,19 @@ mod tests {
         let moving = Facts { partition_columns, ..facts("MergeTree", 10_000) };
         let text = super::why_not(&place, &moving, &Changing::from([day])).unwrap();
         assert!(text.contains("`day` (DEFAULT today())"));
+    }
+
+    #[test]
+    fn a_column_for_tokens_is_one_that_is_stored() {
+        let place = Place { database: "d".into(), name: "t".into() };
+        let why = |kind: &str| {
+            let (name, ty) = ("token".to_owned(), "String".to_owned());
+            let (default_kind, default_expression) = (kind.to_owned(), String::new());
+            let columns = vec![ColumnRow { name, ty, default_kind, default_expression }];
+            let facts = Facts { columns, ..facts("MergeTree", 1_000) };
+            why_no_tokens(&place, &facts, Some("token"))
+        };
+        assert_eq!((why(""), why("DEFAULT")), (None, None));
+        assert!(why("EPHEMERAL").unwrap().contains("does not store the column `token`"));
     }
 }

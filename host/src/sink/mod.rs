@@ -42,7 +42,7 @@ pub use client::Server;
 pub use engine::{Verdict, judge};
 pub use errors::hold_of_select;
 pub use evidence::Evidence;
-pub use fitness::{advice, why_not_exactly_once};
+pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
 pub use home::{Promised, Stand};
 pub use pieces::Piece;
 pub use refusal::{APART, Refusal, Refused, rejection};

@@ -13,7 +13,7 @@ use super::refusal::Refused;
 use super::sight::hidden_sql;
 use super::table::Table;
 use super::text::{code_of, loggable};
-use super::tokens::Sought;
+use super::tokens::{Sought, losing_ttl};
 use super::{Landed, PAUSE, Place, Sink};
 use crate::blocking;
 use crate::observe::status::Waiter;
@@ -27,6 +27,9 @@ const SEARCH_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// How often another server than the one that is sought may answer a search, before nothing is known.
 const MAX_ASTRAY: u32 = 10;
+
+/// How often a search may be refused for what an operator has to mend, before nothing is known.
+const MAX_REFUSED: u32 = 10;
 
 /// How often it is looked whether a search sees every row, before it counts as not seeing all.
 const MAX_LOOKS: u32 = 8;
@@ -122,7 +125,34 @@ impl Sink {
         }
     }
 
-    /// The count that this query tells, asked for as long as the server takes.
+    /// Whether rows that carried their token when they landed carry it still, as far as the table tells: those of the
+    /// blocks behind this one.
+    pub async fn keeps_tokens(
+        &self,
+        table: &Table,
+        column: &str,
+        before: u64,
+        server: Option<u32>,
+    ) -> bool {
+        if let Some(what) = losing_ttl(&table.facts.definition, column) {
+            tracing::warn!(table = %table.place(), "a search for a token proves nothing: {what}");
+            return false;
+        }
+        let sql = lost_sql(&table.place(), column, before);
+        let found = self.ask_count(table, column, &sql, server).await;
+        if let Some(mutations @ 1..) = found {
+            tracing::warn!(
+                table = %table.place(),
+                mutations,
+                "a search for a token proves nothing: the column `{column}` was altered since the rows were \
+                 planned (system.mutations)"
+            );
+        }
+        found == Some(0)
+    }
+
+    /// The count that this query tells, asked for as long as the server takes; `None` also where it is refused for
+    /// what no waiting mends.
     async fn ask_count(
         &self,
         table: &Table,
@@ -132,7 +162,7 @@ impl Sink {
     ) -> Option<u64> {
         let waiter = self.status.waiter("clickhouse");
         let _one_at_a_time = self.search.lock().await;
-        let (mut backoff, mut astray) = (Backoff::default(), 0);
+        let (mut backoff, mut astray, mut refused) = (Backoff::default(), 0, 0);
         loop {
             let settings = match self.seeing_settings().await {
                 Ok(settings) => settings,
@@ -161,6 +191,11 @@ impl Sink {
                 },
                 Err(failed) => {
                     let hold = self.hold_of_search(&failed, table, column);
+                    refused += refusals(&failed, &hold);
+                    if refused >= MAX_REFUSED {
+                        tracing::warn!("a search for a token is refused: {}", hold.text());
+                        return None;
+                    }
                     waiter.hold(hold.clone());
                     self.until_over(&failed, &query_id, started, &waiter).await;
                     hold
@@ -232,6 +267,30 @@ impl Sink {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// How much the refusal of a search counts: for as many as are allowed where the column is none that it can read.
+fn refusals(failed: &Failed, hold: &Hold) -> u32 {
+    let (Failed::Refused(text), Hold::Paused(_)) = (failed, hold) else { return 0 };
+    match code_of(text) {
+        // It is missing, or known by its name alone.
+        Some(10 | 16 | 47) => MAX_REFUSED,
+        // It took too long, which an index mends.
+        Some(159 | 160) => 0,
+        _ => 1,
+    }
+}
+
+/// How many mutations behind this block name the column, and the server that says so.
+fn lost_sql(of: &Place, column: &str, before: u64) -> String {
+    format!(
+        "SELECT toString(count()), toString(serverUUID()) FROM system.mutations WHERE database = {} AND \
+         table = {} AND arrayMax(block_numbers.number) > {before} AND position(command, {}) > 0 \
+         FORMAT JSONCompactEachRow",
+        literal(&of.database),
+        literal(&of.name),
+        literal(column)
+    )
 }
 
 /// What lets a server find a token without reading the whole column.

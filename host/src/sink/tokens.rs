@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
+use super::functions::{Kind, tokens};
 use crate::plans::{Planned, column_print};
 
 /// Where rows that a plan names carry their token.
@@ -84,6 +85,27 @@ impl<'a> Carried<'a> {
             Self::Not | Self::Elsewhere => Sought { rows: sent.clone(), token_column: None },
         })
     }
+}
+
+/// Why a column does not keep the tokens that rows carry, by the statement that made the table: a TTL of the column, or
+/// one of the table that puts others in their place.
+pub fn losing_ttl(statement: &str, column: &str) -> Option<String> {
+    let tokens = tokens(statement);
+    let mut parts = tokens.split(|token| token.depth == 1 && token.is_sign(","));
+    let has_ttl = parts.any(|part| {
+        let mut within = part.iter().filter(|token| token.depth == 1 && !token.is_sign("("));
+        let is_column =
+            within.next().is_some_and(|name| name.kind == Kind::Name && name.text == column);
+        is_column && within.any(|token| token.is("TTL"))
+    });
+    if has_ttl {
+        return Some(format!("its column `{column}` has a TTL, by which tokens go away"));
+    }
+    let ttl = tokens.iter().position(|token| token.depth == 0 && token.is("TTL"))?;
+    let mut behind = tokens.iter().skip(ttl).filter(|token| token.depth == 0);
+    let is_grouped = behind.any(|token| token.is("GROUP"));
+    is_grouped
+        .then(|| "its TTL has a GROUP BY, by which rows and their tokens are merged".to_owned())
 }
 
 fn without(rows: &RecordBatch, column: &str) -> Result<RecordBatch, String> {
@@ -171,5 +193,24 @@ mod tests {
         let tokens_alone = rows().project(&[1]).unwrap();
         let none = Carried::Not.put(&tokens_alone, Some("token"), "t1").unwrap();
         assert_eq!((none.num_rows(), none.num_columns()), (2, 0));
+    }
+
+    #[test]
+    fn a_ttl_of_the_column_or_one_that_merges_rows_loses_tokens() {
+        let of = |column: &str, ttl: &str| {
+            let statement = format!(
+                "CREATE TABLE d.t (`id` UInt64, `token` LowCardinality(String){column}, `n` String TTL at + \
+                 toIntervalDay(1)) ENGINE = MergeTree ORDER BY id{ttl} SETTINGS index_granularity = 8192"
+            );
+            losing_ttl(&statement, "token").is_some()
+        };
+        assert!(!of("", ""));
+        assert!(!of(" CODEC(ZSTD(1))", " TTL at + toIntervalDay(1)"));
+        assert!(of(" TTL at + toIntervalDay(1)", ""));
+        assert!(of(" CODEC(ZSTD(1)) TTL at + toIntervalDay(1)", ""));
+        assert!(of("", " TTL at + toIntervalDay(1) GROUP BY id SET n = max(n)"));
+        let first =
+            "CREATE TABLE d.t (`token` String TTL at + toIntervalDay(1), `at` DateTime) ENGINE = M";
+        assert!(losing_ttl(first, "token").is_some() && losing_ttl(first, "at").is_none());
     }
 }

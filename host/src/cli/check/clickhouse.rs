@@ -17,7 +17,7 @@ use crate::schema::source::Metadata;
 use crate::schema::table::TableSchema;
 use crate::sink::{
     Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
-    needed_settings, version, why_not_exactly_once,
+    needed_settings, version, why_no_tokens, why_not_exactly_once,
 };
 
 const SERVER: &str = "clickhouse";
@@ -108,8 +108,11 @@ pub async fn look(
 async fn exactly_once(config: &Config, server: &Server, place: &Place, facts: &Facts) -> Check {
     let column = config.fields.metadata.iter().find(|(_, of)| *of == Metadata::Token);
     let column = column.map(|(name, _)| &**name);
+    if let Some(text) = why_no_tokens(place, facts, column) {
+        return Check::problem(EXACTLY_ONCE, text);
+    }
     match why_not_exactly_once(server, place, facts).await {
-        Ok(None) => match advice(server, place, column).await {
+        Ok(None) => match advice(server, place, facts, column).await {
             None => {
                 Check::ok(EXACTLY_ONCE, format!("`{place}` remembers tokens, and has them indexed"))
             }
