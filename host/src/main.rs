@@ -4,14 +4,26 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use sluicegate::cli::Cli;
+use sluicegate::observe::log;
+
+/// Has the last lines written.
+struct Log;
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        log::finish();
+    }
+}
 
 fn main() -> ExitCode {
     sluicegate::allocator::share_arenas();
+    // Ends after a panic too.
+    let _log = Log;
     match Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
             // Printed once, here, with every cause.
-            eprintln!("sluicegate: {exit}");
+            log::last_word(&format!("sluicegate: {exit}"));
             ExitCode::from(exit.code)
         }
     }

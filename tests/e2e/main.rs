@@ -21,6 +21,7 @@ mod imports;
 mod infer;
 mod json_schema;
 mod json_values;
+mod log;
 mod looked_up;
 mod lookups;
 mod main_job;

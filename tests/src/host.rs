@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::http::{self, Answer};
@@ -41,6 +41,8 @@ pub struct Host {
 /// Where the lines of a host go.
 enum Log {
     Memory(Arc<Mutex<Vec<String>>>),
+    /// In the pipe, which nobody reads.
+    Unread(ChildStderr),
     File(PathBuf),
 }
 
@@ -66,10 +68,29 @@ impl Host {
         Ok(Self { child, log: Log::File(file.to_owned()) })
     }
 
+    /// The same with a log that nobody reads before [`Host::read_log`].
+    pub fn start_unread(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let mut child = command(environment, &["run"])?.spawn().context("starting the host")?;
+        let stderr = child.stderr.take().context("stderr")?;
+        Ok(Self { child, log: Log::Unread(stderr) })
+    }
+
+    /// Begins to read a log that was not read.
+    pub fn read_log(&mut self) -> anyhow::Result<()> {
+        let lines = Log::Memory(Arc::default());
+        let before = std::mem::replace(&mut self.log, lines);
+        let (Log::Unread(stderr), Log::Memory(lines)) = (before, &self.log) else {
+            anyhow::bail!("the log is read already");
+        };
+        collect(stderr, lines);
+        Ok(())
+    }
+
     /// What the host wrote so far.
     pub fn log(&self) -> Vec<String> {
         match &self.log {
             Log::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Log::Unread(_) => Vec::new(),
             Log::File(file) => {
                 let text = std::fs::read(file).unwrap_or_default();
                 String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()

@@ -19,6 +19,7 @@ use crate::lookups::Lookups;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
 use crate::observe::exposition::Exposition;
+use crate::observe::log;
 use crate::observe::progress::Progress;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::Status;
@@ -40,7 +41,7 @@ pub fn run() -> Result<(), Exit> {
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
     let (config, warnings) = Config::from_env(&Environment::read())
         .map_err(|errors| misconfigured(anyhow::Error::new(errors)))?;
-    crate::observe::log::init(config.log.format, &config.log.level)
+    log::init_unread(config.log.format, &config.log.level)
         .map_err(|error| misconfigured(anyhow::Error::new(error)))?;
     for warning in warnings {
         tracing::warn!(variable = warning.variable, "{}", warning.text);
@@ -190,7 +191,10 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
                     let _gone = first.send(());
                 }
                 None if since.elapsed() < SAME_SIGNAL => {}
-                None => std::process::exit(code),
+                None => {
+                    log::finish();
+                    std::process::exit(code)
+                }
             }
         }
     });

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
-    INSERT_SECONDS, Kind, LETTERS_CUT, LOOKUP_REFRESH_FAILURES, METRICS, PLUGIN_COUNTER,
-    REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED, RETENTION_LOSSES,
-    RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED, VALUES_REPLACED,
+    INSERT_SECONDS, Kind, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS,
+    PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED,
+    RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED,
+    VALUES_REPLACED,
 };
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
@@ -260,6 +261,11 @@ pub fn rebalanced(kind: Rebalance) {
 /// Records that were read came again, and were dropped.
 pub fn repeated(records: u64) {
     RECORDS_REPEATED.count(&[], records);
+}
+
+/// A line of the log was dropped, since nobody reads it.
+pub fn log_line_dropped() {
+    LOG_LINES_DROPPED.count(&[], 1);
 }
 
 /// Kafka no longer had what was to be read next.

@@ -1,7 +1,9 @@
-//! Sets the log up: to stderr, with the time in UTC after RFC 3339.
+//! Sets the log up: to stderr, with the time in UTC after RFC 3339. That of a host never waits for its reader.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
@@ -12,8 +14,17 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
+use super::lines::Lines;
 use crate::config::LogFormat;
-use crate::plain::{Escaping, Json};
+use crate::plain::{Escaping, Json, Plain};
+
+/// How much of the log may wait for its reader.
+const MAX_BYTES: usize = 4 << 20;
+/// How long the end of the process waits for its last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The lines of a host's log.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -24,19 +35,68 @@ pub enum LogError {
     /// A log is set up already in this process.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
+    /// The thread that writes it cannot be had.
+    #[error("the log: {0}")]
+    Thread(#[from] io::Error),
 }
 
-/// Sends the log of this process to stderr. `level` is a level or directives of `EnvFilter`.
+/// Sends the log of this process to stderr, and waits for each line to be taken. `level` is a level or
+/// directives of `EnvFilter`.
 ///
 /// Text is coloured on a terminal only, unless `NO_COLOR` is set. JSON is one flat object a line.
 ///
 /// # Errors
 /// Where `level` is no filter, and on a second call.
 pub fn init(format: LogFormat, level: &str) -> Result<(), LogError> {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = io::stderr().is_terminal() && !no_color;
-    Registry::default().with(layer(format, level, colours, io::stderr)?).try_init()?;
+    Registry::default().with(layer(format, level, has_colours(), io::stderr)?).try_init()?;
     Ok(())
+}
+
+/// The same for a process that has to go on whether or not somebody reads its log: lines are written by a
+/// thread of their own, and dropped where they are not read. What a panic says goes the same way.
+/// [`finish`] ends it.
+///
+/// # Errors
+/// As for [`init`], and where there is no thread for it.
+pub fn init_unread(format: LogFormat, level: &str) -> Result<(), LogError> {
+    let tell = |lines: u64| {
+        tracing::warn!(lines, "{lines} log lines were dropped, since the log was not read");
+    };
+    let lines = Lines::start(io::stderr(), MAX_BYTES, tell)?;
+    let writer = lines.clone();
+    let layer = layer(format, level, has_colours(), move || writer.clone())?;
+    Registry::default().with(layer).try_init()?;
+    let lines = LINES.get_or_init(|| lines);
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let text = format!("thread `{}` {panic}", thread.name().unwrap_or("without a name"));
+        lines.push(format!("{}\n", Plain(text)).as_bytes());
+        let trace = std::backtrace::Backtrace::capture();
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            lines.push(format!("{trace}\n").as_bytes());
+        }
+    }));
+    Ok(())
+}
+
+/// Prints the last word of the process, behind what it logged.
+pub fn last_word(text: &str) {
+    match LINES.get() {
+        Some(lines) => lines.push(format!("{text}\n").as_bytes()),
+        None => eprintln!("{text}"),
+    }
+}
+
+/// Has what was logged written before the process ends, unless nobody reads it.
+pub fn finish() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(LAST_LINES);
+    }
+}
+
+fn has_colours() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !no_color
 }
 
 fn layer<W>(

@@ -176,6 +176,13 @@ pub(super) const RECORDS_REPEATED: Metric = metric(
     &[],
     "Handed out by librdkafka once more after they were read, and dropped",
 );
+pub(super) const LOG_LINES_DROPPED: Metric = metric(
+    "sluicegate_log_lines_dropped_total",
+    Kind::Counter,
+    "lines",
+    &[],
+    "Lines of the log that were not written, since nobody read what was there before",
+);
 pub(super) const BATCH_ROWS: Metric = metric(
     "sluicegate_batch_rows",
     ROWS,
@@ -367,6 +374,7 @@ pub static METRICS: &[Metric] = &[
     REBALANCES,
     RETENTION_LOSSES,
     RECORDS_REPEATED,
+    LOG_LINES_DROPPED,
     BATCH_ROWS,
     BATCH_BYTES,
     HOOK_SECONDS,

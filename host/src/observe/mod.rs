@@ -5,6 +5,7 @@ mod connections;
 pub mod count;
 pub mod cpu;
 pub mod exposition;
+mod lines;
 pub mod log;
 pub mod lookups;
 pub mod metrics;
