@@ -96,3 +96,44 @@ async fn settings_of_the_server_that_may_not_be_looked_at_hold_nothing_up() -> a
     assert_eq!((ledger.landed, ledger.dead_lettered), (180, 20));
     Ok(())
 }
+
+/// Commits fail for good, by a code that no operator is known to mend, until the broker takes them again.
+async fn never_committed(code: &str, is_exact: bool) -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?;
+    if is_exact {
+        job = job.exactly_once(1_000).await?;
+    }
+    job.produce(records()).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    job.stack.kafka_errors("offset_commit", &[code; 3_000]).await?;
+    job.produce(records()).await?;
+    let told = |body: &str| body.contains("commit: Kafka does not take the offsets");
+    let unready = host.wait_for_answer("/readyz", |ready| told(&ready.body)).await?;
+    assert_eq!(unready.status, 503);
+    host.wait_for(&["WARN", "waiting: Kafka does not take the offsets"]).await?;
+    let waits = r#"sluicegate_longest_wait_seconds{waiter="commit"}"#;
+    host.wait_for_answer("/metrics", |metrics| metrics.metric(waits) > Some(0.0)).await?;
+    // With each rejoining of the group the host is a member again.
+    for _ in 0..20 {
+        let still = host.admin("GET", "/readyz").await?;
+        assert!(still.status == 503 && told(&still.body), "{}", still.body);
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    job.stack.kafka_errors("offset_commit", &[]).await?;
+    job.wait_until_committed(&host).await?;
+    host.wait_for_answer("/readyz", |ready| ready.status == 200).await?;
+    let ledger = host.stop().await?;
+    assert!(ledger.landed >= 360, "{ledger:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_no_commit_is_told_of_until_it_does() -> anyhow::Result<()> {
+    never_committed("KAFKA_STORAGE_ERROR", false).await
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_no_plan_is_told_of_until_it_does() -> anyhow::Result<()> {
+    never_committed("KAFKA_STORAGE_ERROR", true).await
+}

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::lists::partitions;
 use super::queue::metadata;
+use super::refusals::Refusals;
 use super::stall::{Look, looks};
 use super::topics::mismatch_of;
 use super::{Refusal, SourceEvent};
@@ -42,8 +43,8 @@ const LARGEST_ANSWER: &str = "receive.message.max.bytes";
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
     waiter: Arc<Waiter>,
-    /// Holds for as long as commits are refused until an operator mends something.
-    commit_waiter: Waiter,
+    /// The commits that fail.
+    refusals: Mutex<Refusals>,
     progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
@@ -76,7 +77,7 @@ impl SourceContext {
         Self {
             events,
             waiter,
-            commit_waiter,
+            refusals: Mutex::new(Refusals::new(commit_waiter)),
             progress,
             rebalances: Mutex::default(),
             denial: Mutex::default(),
@@ -126,6 +127,23 @@ impl SourceContext {
         }
     }
 
+    /// Notes what came of a commit, for the operator.
+    pub fn note_answer(&self, event: &SourceEvent) {
+        match event {
+            SourceEvent::CommitFailed { of, why, text, .. } => {
+                self.refusals().failed(of, *why, text, Instant::now());
+            }
+            SourceEvent::Committed(commits) => {
+                self.refusals().taken(commits.iter().map(|commit| &commit.source));
+            }
+            _ => {}
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn denial(&self) -> MutexGuard<'_, Option<Hold>> {
         self.denial.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,6 +160,7 @@ impl ClientContext for SourceContext {
             *self.denial() = None;
             self.waiter.release_transient();
         }
+        self.refusals().rest(Instant::now());
         self.progress.learn_ends(ends(&statistics));
         let connected =
             |broker: &&rdkafka::statistics::Broker| broker.nodeid >= 0 && broker.state == "UP";
@@ -201,20 +220,11 @@ impl ConsumerContext for SourceContext {
                 );
                 return;
             }
-            Err(error) => {
-                let event = failed(&error, partitions(offsets));
-                if let SourceEvent::CommitFailed { why: Refusal::NeedsOperator, text, .. } = &event
-                {
-                    self.commit_waiter.hold(Hold::Paused(text.clone()));
-                }
-                vec![event]
-            }
-            Ok(()) => {
-                self.commit_waiter.release();
-                answers(offsets)
-            }
+            Err(error) => vec![failed(&error, partitions(offsets))],
+            Ok(()) => answers(offsets),
         };
         for event in events {
+            self.note_answer(&event);
             // The pipeline may be gone while the consumer closes.
             let _gone = self.events.send(event);
         }

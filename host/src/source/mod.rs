@@ -16,6 +16,7 @@ mod poll;
 mod preflight;
 mod probe;
 mod queue;
+mod refusals;
 mod sample;
 mod settings;
 mod stall;

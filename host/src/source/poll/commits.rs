@@ -28,15 +28,20 @@ impl Poller {
         match outcome {
             Err(error) => {
                 let of = commits.into_iter().map(|commit| commit.source).collect();
-                self.tell(failed(&error, of));
+                self.tell_answer(failed(&error, of));
             }
             // The event that answers comes through `poll`.
             Ok(()) if matches!(mode, CommitMode::Async) => {}
             Ok(()) => {
                 tracing::info!(partitions = commits.len(), "offsets committed");
-                self.tell(SourceEvent::Committed(commits));
+                self.tell_answer(SourceEvent::Committed(commits));
             }
         }
+    }
+
+    fn tell_answer(&self, answer: SourceEvent) {
+        self.consumer.context().note_answer(&answer);
+        self.tell(answer);
     }
 
     /// Says beside an offset of which topic it is, where that is known.

@@ -1,0 +1,172 @@
+//! Commits that fail and go on failing: what an operator is told of them. No I/O, and the clock is given.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::Refusal;
+use crate::observe::status::Waiter;
+use crate::outcome::Hold;
+use crate::record::TopicPartition;
+
+/// How long commits of a partition may fail before that is told of: a coordinator moves within seconds.
+const LONG: Duration = Duration::from_secs(10);
+/// The same where a group that changes takes none: it waits for its slowest member.
+const LONG_CHANGE: Duration = Duration::from_secs(30);
+/// After this long without a failure there was nothing to commit: a commit is tried again within a
+/// second, and one that is not answered fails within a minute.
+const QUIET: Duration = Duration::from_mins(3);
+
+/// The partitions whose commits fail. It waits, by name, from when that has lasted until a commit of each is
+/// taken.
+#[derive(Debug)]
+pub struct Refusals {
+    waiter: Waiter,
+    of: HashMap<TopicPartition, Failing>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    last: Instant,
+}
+
+impl Refusals {
+    pub fn new(waiter: Waiter) -> Self {
+        Self { waiter, of: HashMap::new() }
+    }
+
+    /// A commit of these partitions failed.
+    pub fn failed(&mut self, of: &[TopicPartition], why: Refusal, text: &str, now: Instant) {
+        for source in of {
+            let new = Failing { since: now, last: now };
+            self.of.entry(source.clone()).or_insert(new).last = now;
+        }
+        let long = match why {
+            Refusal::NeedsOperator => return self.waiter.hold(Hold::Paused(text.to_owned())),
+            Refusal::GroupChanges => LONG_CHANGE,
+            Refusal::Other => LONG,
+        };
+        let mut failing = self.of.iter().filter(|(source, _)| of.contains(source));
+        if failing.any(|(_, failing)| now.saturating_duration_since(failing.since) >= long) {
+            self.waiter.hold(Hold::Transient(format!(
+                "Kafka does not take the offsets: {text}; look at the brokers' logs. What is not \
+                 committed is read again by the next owner of its partition"
+            )));
+        }
+    }
+
+    /// Commits of these partitions were taken.
+    pub fn taken<'a>(&mut self, of: impl IntoIterator<Item = &'a TopicPartition>) {
+        let was_failing = !self.of.is_empty();
+        for source in of {
+            self.of.remove(source);
+        }
+        if was_failing && self.of.is_empty() {
+            self.waiter.release();
+        }
+    }
+
+    /// Forgets partitions of which there is nothing to commit any more: they are another member's.
+    pub fn rest(&mut self, now: Instant) {
+        let was_failing = !self.of.is_empty();
+        self.of.retain(|_, failing| now.saturating_duration_since(failing.last) < QUIET);
+        if was_failing && self.of.is_empty() {
+            self.waiter.give_up();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::observe::status::Status;
+
+    fn of(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    struct Told {
+        status: Arc<Status>,
+        refusals: Refusals,
+        start: Instant,
+    }
+
+    impl Told {
+        fn new() -> Self {
+            let status = Arc::new(Status::default());
+            let refusals = Refusals::new(status.waiter("commit"));
+            Self { status, refusals, start: Instant::now() }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        fn fail(&mut self, partition: i32, why: Refusal, seconds: u64) -> bool {
+            let now = self.at(seconds);
+            self.refusals.failed(&[of(partition)], why, "Disk error", now);
+            self.is_told()
+        }
+
+        fn is_told(&self) -> bool {
+            self.status.texts().iter().any(|text| text.contains("commit: "))
+        }
+    }
+
+    #[test]
+    fn a_failure_that_lasts_is_waited_for_whatever_its_code_until_a_commit_is_taken() {
+        let mut told = Told::new();
+        for seconds in 0..10 {
+            assert!(!told.fail(0, Refusal::Other, seconds), "it may pass");
+        }
+        assert!(told.fail(0, Refusal::Other, 10));
+        assert!(told.status.is_waiting() && !told.status.is_paused());
+        told.refusals.taken([&of(1)]);
+        assert!(told.is_told(), "that was another partition's");
+        told.refusals.taken([&of(0)]);
+        assert!(!told.is_told());
+        assert!(!told.fail(0, Refusal::Other, 11), "it counts anew");
+    }
+
+    #[test]
+    fn a_group_may_change_for_longer_and_not_for_ever() {
+        let mut told = Told::new();
+        for seconds in (0..30).step_by(5) {
+            assert!(!told.fail(0, Refusal::GroupChanges, seconds));
+        }
+        assert!(told.fail(0, Refusal::GroupChanges, 30));
+    }
+
+    #[test]
+    fn what_an_operator_has_to_mend_is_told_at_once() {
+        let mut told = Told::new();
+        assert!(told.fail(0, Refusal::NeedsOperator, 0) && told.status.is_paused());
+        told.refusals.taken([&of(0)]);
+        assert!(!told.is_told());
+    }
+
+    #[test]
+    fn one_partition_that_fails_is_told_though_others_are_committed() {
+        let mut told = Told::new();
+        for seconds in 0..10 {
+            told.fail(0, Refusal::Other, seconds);
+            told.refusals.taken([&of(1)]);
+        }
+        assert!(told.fail(0, Refusal::Other, 10));
+    }
+
+    #[test]
+    fn a_partition_that_has_nothing_to_commit_is_not_waited_for_for_ever() {
+        let mut told = Told::new();
+        told.fail(0, Refusal::Other, 0);
+        assert!(told.fail(0, Refusal::Other, 60));
+        let at = |seconds| told.start + Duration::from_secs(seconds);
+        let (early, late) = (at(120), at(240));
+        told.refusals.rest(early);
+        assert!(told.is_told(), "a broker that does not answer fails a commit a minute");
+        told.refusals.rest(late);
+        assert!(!told.is_told());
+    }
+}
