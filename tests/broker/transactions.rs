@@ -154,3 +154,42 @@ async fn the_last_value_of_each_key_lands_once_from_a_topic_that_is_compacted_me
     assert_eq!(job.query(&last).await?, KEYS.to_string());
     Ok(())
 }
+
+/// Records behind a transaction that nobody ends are waited for by name, and count as lag.
+#[tokio::test]
+async fn a_transaction_that_stays_open_is_told_of_until_it_is_over() -> anyhow::Result<()> {
+    let mut job = Job::on_broker(Broker::start().await?, CREATE, 1)
+        .await?
+        .with("KAFKA_PROPERTIES", "fetch.wait.max.ms=20,statistics.interval.ms=500");
+    job.produce((0..100).map(|id| record(id, 0))).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", job.kafka())
+        .set("transactional.id", "hanging")
+        .set("transaction.timeout.ms", "600000")
+        .create()?;
+    producer.init_transactions(PATIENCE)?;
+    producer.begin_transaction()?;
+    let payload = record(100, 0);
+    let first = BaseRecord::<(), str>::to(TOPIC).partition(0).payload(&payload);
+    producer.send(first).map_err(|(error, _)| error)?;
+    producer.flush(PATIENCE)?;
+    job.produce((101..1_101).map(|id| record(id, 0))).await?;
+    let place = "kafka: topic `records`, partition 0, offset 100: a transaction is open";
+    let told = host.wait_for_answer("/readyz", |ready| ready.body.contains(place)).await?;
+    assert!(told.status == 503 && told.body.contains("find-hanging"), "{}", told.body);
+    let metrics = host.admin("GET", "/metrics").await?;
+    let labels = r#"{topic="records",partition="0"}"#;
+    assert_eq!(metrics.metric(&format!("sluicegate_lag_records{labels}")), Some(1_001.0));
+    let freshness = metrics.metric(&format!("sluicegate_freshness_seconds{labels}"));
+    assert!(freshness > Some(25.0), "{freshness:?}");
+    producer.abort_transaction(PATIENCE)?;
+    wait_for(&job, "SELECT uniqExact(id) FROM t", "1100").await?;
+    host.wait_for_answer("/readyz", |ready| ready.status == 200).await?;
+    let lag = format!("sluicegate_lag_records{labels}");
+    // The marker that ended it is an offset too.
+    let is_read = |lag: Option<f64>| lag.is_some_and(|lag| lag <= 1.0);
+    host.wait_for_answer("/metrics", |metrics| is_read(metrics.metric(&lag))).await?;
+    host.stop().await.map(drop)
+}

@@ -249,9 +249,13 @@ fn ends(statistics: &Statistics) -> HashMap<TopicPartition, End> {
 /// Offsets below 0 are librdkafka's marks for "unknown".
 fn end(partition: &Partition) -> Option<End> {
     let known = |offset: i64| (offset >= 0).then_some(offset);
-    // Behind the last stable offset stand records of transactions that are still open.
-    let stable = known(partition.ls_offset).or(known(partition.hi_offset))?;
+    let high = known(partition.hi_offset);
+    let stable = known(partition.ls_offset).or(high)?;
     let start = known(partition.committed_offset).or(known(partition.next_offset));
+    // Behind the last stable offset stand records that wait for a transaction to be over.
+    if let Some(high) = high.filter(|high| *high > stable) {
+        return Some(End { offset: high, start });
+    }
     // The end may be markers of transactions, or places that compaction left: offsets without a
     // record. Once all is fetched and handed out, the partition ends behind the last record.
     let is_read = partition.fetchq_cnt == 0 && partition.next_offset >= stable;
@@ -348,11 +352,11 @@ pub fn assign(
 mod tests {
     use super::*;
 
-    /// A partition with 100 readable records, of which 40 are committed and 60 fetched.
+    /// A partition with 100 records, of which 40 are committed and 60 fetched.
     fn partition() -> Partition {
         Partition {
             ls_offset: 100,
-            hi_offset: 110,
+            hi_offset: 100,
             committed_offset: 40,
             app_offset: 50,
             next_offset: 60,
@@ -362,12 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_ends_where_records_stop_being_readable() {
+    fn a_partition_ends_behind_its_records_and_those_of_open_transactions() {
         assert_eq!(end(&partition()), Some(End { offset: 100, start: Some(40) }));
         let unknown = Partition { ls_offset: -1, hi_offset: -1001, ..partition() };
         assert_eq!(end(&unknown), None);
         let without_stable = Partition { ls_offset: -1, ..partition() };
-        assert_eq!(end(&without_stable).map(|end| end.offset), Some(110));
+        assert_eq!(end(&without_stable).map(|end| end.offset), Some(100));
+        let open = Partition { hi_offset: 110, next_offset: 100, fetchq_cnt: 0, ..partition() };
+        assert_eq!(end(&open).map(|end| end.offset), Some(110), "ten records wait");
         let uncommitted = Partition { committed_offset: -1001, ..partition() };
         assert_eq!(end(&uncommitted).and_then(|end| end.start), Some(60));
     }

@@ -143,6 +143,7 @@ mod tests {
                 source: TopicPartition { topic: "records".into(), partition },
                 next: 17,
                 end: 20,
+                high: 20,
                 broker: 2,
                 is_connected: why != Why::Unreachable,
                 fetches: 0,

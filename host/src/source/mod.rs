@@ -12,6 +12,7 @@ mod fresh;
 mod ids;
 mod lists;
 mod mark;
+mod open;
 mod poll;
 mod preflight;
 mod probe;

@@ -25,6 +25,8 @@ pub struct Look {
     pub next: i64,
     /// Where what can be read ends, exclusive.
     pub end: i64,
+    /// Where its records end, those included that wait for a transaction to be over.
+    pub high: i64,
     /// The broker that it is fetched from; negative while there is none.
     pub broker: i32,
     /// That broker is connected.
@@ -152,14 +154,17 @@ pub fn looks(statistics: &Statistics) -> Vec<Look> {
         let topic: std::sync::Arc<str> = topic.as_str().into();
         for partition in of_topic.partitions.values() {
             let known = |offset: i64| (offset >= 0).then_some(offset);
-            let end = known(partition.ls_offset).or(known(partition.hi_offset));
+            let high = known(partition.hi_offset);
+            let end = known(partition.ls_offset).or(high);
+            // Unknown before the first answer: nothing is known to wait there.
+            let end = end.unwrap_or(partition.next_offset);
             let (is_connected, fetches) =
                 brokers.get(&partition.broker).copied().unwrap_or_default();
             looks.push(Look {
                 source: TopicPartition { topic: topic.clone(), partition: partition.partition },
                 next: partition.next_offset,
-                // Unknown before the first answer: nothing is known to wait there.
-                end: end.unwrap_or(partition.next_offset),
+                end,
+                high: high.map_or(end, |high| high.max(end)),
                 broker: partition.broker,
                 is_connected,
                 fetches,
@@ -175,7 +180,7 @@ mod tests {
 
     fn look(next: i64, fetches: i64) -> Look {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
-        Look { source, next, end: 300, broker: 1, is_connected: true, fetches }
+        Look { source, next, end: 300, high: 300, broker: 1, is_connected: true, fetches }
     }
 
     /// What is said of one partition after each look, one every five seconds.

@@ -55,6 +55,11 @@ impl Poller {
         let ours: Vec<Look> =
             looks.into_iter().filter(|look| self.builder.owns(&look.source)).collect();
         self.latest_ends = ours.iter().map(|look| (look.source.clone(), look.end)).collect();
+        match self.transactions.look(&ours, now) {
+            // Up to which offset records wait changes as they come.
+            Some(hold) => self.open.hold_as("transaction", hold),
+            None => self.open.release(),
+        }
         let fetched = ours.into_iter().filter(|look| !self.paused.contains(&look.source));
         let oversized = self.consumer.context().oversized();
         let stalled = self.stalls.look(fetched.collect(), oversized.is_some(), now);

@@ -19,6 +19,7 @@ use super::beginnings::Beginnings;
 use super::build::{Bounds, Builder};
 use super::context::{Rebalance, SourceContext};
 use super::failures::Failure;
+use super::open::OpenTransactions;
 use super::preflight::Preflight;
 use super::queue::DataQueue;
 use super::stall::Stalls;
@@ -67,6 +68,9 @@ pub struct Poller {
     /// Partitions whose reading fails.
     troubles: Troubles,
     stalls: Stalls,
+    transactions: OpenTransactions,
+    /// Holds while records wait behind a transaction that stays open.
+    open: Waiter,
     /// Where each partition ends, as of when its topic was last known to be the one that is read.
     ends: HashMap<TopicPartition, i64>,
     /// The same as of the last statistics.
@@ -131,6 +135,8 @@ impl Poller {
             next_epoch: 1,
             troubles: Troubles::new(status),
             stalls: Stalls::default(),
+            transactions: OpenTransactions::default(),
+            open: status.waiter("kafka"),
             ends: HashMap::new(),
             latest_ends: HashMap::new(),
             moved: HashMap::new(),
