@@ -195,6 +195,16 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
     (Cow::Owned(inner), characters.as_str())
 }
 
+/// The names that the tokens read: not those that they give by AS.
+pub fn names<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a Token<'a>> {
+    let is_given = |at: usize| {
+        at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is("AS"))
+    };
+    let names =
+        tokens.iter().enumerate().filter(move |(at, token)| token.is_name() && !is_given(*at));
+    names.map(|(_, token)| token)
+}
+
 /// The functions that are called, in lower case: what has an argument list, or is one of those that need none and is
 /// no column.
 pub fn called(tokens: &[Token<'_>], is_column: impl Fn(&str) -> bool) -> BTreeSet<String> {

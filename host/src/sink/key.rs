@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Server;
-use super::functions::{Token, called, changing, tokens};
+use super::functions::{Token, called, changing, names, tokens};
 use super::select::deciding;
 use super::table::{Facts, Fed};
 use crate::outcome::Hold;
@@ -31,9 +31,9 @@ pub async fn changing_behind(
     fed: &Fed,
 ) -> Result<Changing, Hold> {
     let select = tokens(&fed.select);
-    let mut names = called_by_defaults(&fed.facts);
-    names.extend(called(&select, |name| has_column(from.0, name)));
-    let functions = changing(server, names).await?;
+    let mut asked = called_by_defaults(&fed.facts);
+    asked.extend(called(&select, |name| has_column(from.0, name)));
+    let functions = changing(server, asked).await?;
     Ok(by_defaults(&fed.facts, by_view(from, fed, &select, &functions), &functions))
 }
 
@@ -96,7 +96,7 @@ fn by_view(
 
 /// Why the tokens read a column that changes.
 fn read<'a>(tokens: &[Token<'_>], changing: &'a Changing) -> Option<&'a String> {
-    tokens.iter().filter(|token| token.is_name()).find_map(|token| changing.get(&*token.text))
+    names(tokens).find_map(|token| changing.get(&*token.text))
 }
 
 /// The same where they read columns without naming them, each under its own name.

@@ -1,6 +1,6 @@
 //! The SELECT of a view: which parts of it decide the value of a column.
 
-use super::functions::Token;
+use super::functions::{Token, names};
 
 /// Most queries within queries that are taken apart.
 const MAX_DEPTH: usize = 20;
@@ -45,9 +45,7 @@ impl<'a> Item<'a> {
 
     /// Whether the tokens name it, or a part of it that has a name.
     fn is_named_by(&self, tokens: &[Token<'_>]) -> bool {
-        let is_read = |name: &Token<'_>| {
-            tokens.iter().any(|token| token.is_name() && token.text == name.text)
-        };
+        let is_read = |name: &Token<'_>| names(tokens).any(|token| token.text == name.text);
         let has_name = match self.tokens {
             [name, is_as, bracket, ..] => is_as.is("AS") && bracket.is_sign("(") && is_read(name),
             _ => false,
@@ -99,15 +97,14 @@ fn deciding_within<'a>(
     match inner {
         Some(inner) if is_many => found.push(inner),
         Some(inner) => {
-            let mut names: Vec<&str> = needed
+            let mut read: Vec<&str> = needed
                 .iter()
-                .flat_map(|item| item.tokens)
-                .filter(|token| token.is_name())
+                .flat_map(|item| names(item.tokens))
                 .map(|token| &*token.text)
                 .collect();
-            names.sort_unstable();
-            names.dedup();
-            found.extend(names.iter().flat_map(|name| deciding_within(inner, name, depth)));
+            read.sort_unstable();
+            read.dedup();
+            found.extend(read.iter().flat_map(|name| deciding_within(inner, name, depth)));
         }
         None => {}
     }
