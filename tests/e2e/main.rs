@@ -24,6 +24,7 @@ mod json_values;
 mod looked_up;
 mod lookups;
 mod main_job;
+mod memory;
 mod nested;
 mod operators;
 mod outside_words;
