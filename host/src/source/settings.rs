@@ -21,6 +21,10 @@ const MAX_PARTITION_FETCH_BYTES: usize = 1024 * 1024;
 const MAX_FETCH_BYTES: usize = 50 * 1024 * 1024;
 /// The most that librdkafka takes for `queued.max.messages.kbytes`.
 const MAX_QUEUE_KBYTES: usize = 2_097_151;
+/// How long the group waits in a rebalance for a member that does not come along, milliseconds: nobody reads what
+/// was taken from it meanwhile. Longer than the consumer goes unserved, for which librdkafka's own default of five
+/// minutes is too long.
+const MAX_POLL_INTERVAL_MS: u32 = 120_000;
 /// Below this a small budget would fetch message by message.
 const MIN_PARTITION_FETCH_BYTES: usize = 64 * 1024;
 
@@ -57,7 +61,16 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
         settings.set(key, value);
     }
     crate::kafka::apply(&mut settings, kafka, crate::kafka::Role::Consumer);
+    if settings.get("max.poll.interval.ms").is_none() {
+        settings.set("max.poll.interval.ms", max_poll_interval_ms(&settings).to_string());
+    }
     settings
+}
+
+/// librdkafka takes none below the session's timeout.
+fn max_poll_interval_ms(settings: &ClientConfig) -> u32 {
+    let session = settings.get("session.timeout.ms").and_then(|timeout| timeout.parse().ok());
+    session.unwrap_or_default().max(MAX_POLL_INTERVAL_MS)
 }
 
 #[cfg(test)]
@@ -67,23 +80,40 @@ mod tests {
     use super::*;
     use crate::config::{Config, Environment};
 
+    /// The consumer's settings of a small host with these variables.
+    fn settings(variables: &[(&str, &str)]) -> ClientConfig {
+        let needed = [
+            ("KAFKA_BROKER", "127.0.0.1:1"),
+            ("KAFKA_CONSUMER_GROUP_ID", "g"),
+            ("KAFKA_SOURCE_TOPIC", "t"),
+            ("KAFKA_DLQ_TOPIC", "d"),
+            ("CLICKHOUSE_HOST", "c"),
+            ("CLICKHOUSE_TABLE", "t"),
+            ("BATCH_MAX_BYTES", "1024"),
+        ];
+        let environment = Environment::from_pairs(needed.iter().chain(variables).copied());
+        let (config, _) = Config::from_env(&environment).unwrap();
+        consumer(&config.kafka, config.batch.memory_budget_bytes)
+    }
+
     #[test]
     fn librdkafka_takes_the_smallest_and_the_largest_budget() {
         for budget in ["1048576", "68719476736"] {
-            let environment = Environment::from_pairs([
-                ("KAFKA_BROKER", "127.0.0.1:1"),
-                ("KAFKA_CONSUMER_GROUP_ID", "g"),
-                ("KAFKA_SOURCE_TOPIC", "t"),
-                ("KAFKA_DLQ_TOPIC", "d"),
-                ("CLICKHOUSE_HOST", "c"),
-                ("CLICKHOUSE_TABLE", "t"),
-                ("BATCH_MAX_BYTES", "1024"),
-                ("MEMORY_BUDGET_BYTES", budget),
-            ]);
-            let (config, _) = Config::from_env(&environment).unwrap();
-            consumer(&config.kafka, config.batch.memory_budget_bytes)
-                .create::<BaseConsumer>()
-                .unwrap();
+            settings(&[("MEMORY_BUDGET_BYTES", budget)]).create::<BaseConsumer>().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_group_waits_for_a_lost_member_no_longer_than_a_user_says_that_it_may_be_away() {
+        for (properties, wanted) in [
+            ("", "120000"),
+            ("session.timeout.ms=600000", "600000"),
+            ("session.timeout.ms=6000", "120000"),
+            ("max.poll.interval.ms=300000", "300000"),
+        ] {
+            let settings = settings(&[("KAFKA_PROPERTIES", properties)]);
+            assert_eq!(settings.get("max.poll.interval.ms"), Some(wanted), "{properties}");
+            settings.create::<BaseConsumer>().unwrap();
         }
     }
 }
