@@ -1,6 +1,6 @@
 //! Plugins through the whole path: what they make of records, and what they cannot do to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sluicegate_tests::{DeadLetter, Job, Message, path_of, plugins};
 
@@ -361,6 +361,7 @@ async fn a_plugin_that_does_not_start_is_refused_with_its_own_words() -> anyhow:
 
 #[tokio::test]
 async fn a_cache_keeps_compiled_plugins_and_is_nobody_elses() -> anyhow::Result<()> {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache");
@@ -374,10 +375,16 @@ async fn a_cache_keeps_compiled_plugins_and_is_nobody_elses() -> anyhow::Result<
         assert_eq!(std::fs::metadata(&cache)?.permissions().mode() & 0o777, 0o700);
         assert!(std::fs::read_dir(&cache)?.count() > 0, "nothing is kept");
     }
-    std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o770))?;
-    let mut host = job.start()?;
-    assert_eq!(host.wait().await?.code(), Some(64));
-    let log = host.log().join("\n");
-    assert!(log.contains("PLUGIN_CACHE_DIR") && log.contains("0700"), "{log}");
+    let open = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));
+    open(folder.path(), 0o777)?;
+    let said = "others may write to this folder above it (mode 0777)";
+    for said in [said, "mode 0700"] {
+        let mut host = job.start()?;
+        assert_eq!(host.wait().await?.code(), Some(64));
+        let log = host.log().join("\n");
+        assert!(log.contains("PLUGIN_CACHE_DIR") && log.contains(said), "{said}: {log}");
+        open(folder.path(), 0o700)?;
+        open(&cache, 0o770)?;
+    }
     Ok(())
 }

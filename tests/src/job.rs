@@ -119,11 +119,10 @@ impl Job {
         ];
         let mut environment: BTreeMap<String, String> =
             environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        // A plugin is compiled once for all tests.
-        if let Ok(plugins) = crate::path_of("SLUICEGATE_PLUGINS") {
-            let cache = plugins.join("cache").display().to_string();
-            environment.insert("PLUGIN_CACHE_DIR".to_owned(), cache);
-        }
+        // A plugin is compiled once for all tests; a checkout may lie where others may write.
+        let cache = format!("sluicegate-tests-{}", nix::unistd::Uid::effective());
+        let cache = std::env::temp_dir().join(cache).display().to_string();
+        environment.insert("PLUGIN_CACHE_DIR".to_owned(), cache);
         let produced = vec![0; usize::try_from(partitions)?];
         Ok(Self { stack, broker, environment, options, _data: data, produced })
     }

@@ -1,7 +1,7 @@
 //! PLUGIN_CACHE_DIR: code that was compiled before, in a folder that nobody else may write to, since
 //! what is in it is run.
 
-use std::fs::{DirBuilder, File, FileTimes};
+use std::fs::{DirBuilder, File, FileTimes, Metadata};
 use std::hash::{Hash as _, Hasher};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -31,7 +31,7 @@ impl Cache {
     /// Opens a folder, and makes it if it is not there.
     ///
     /// # Errors
-    /// Somebody else may write to it.
+    /// Somebody else may write to it, or may put another one in its place.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let place = || format!("PLUGIN_CACHE_DIR {}", folder.display());
         Ok(Self { folder: private(folder).with_context(place)? })
@@ -119,7 +119,7 @@ impl Hasher for Bytes {
     }
 }
 
-/// The folder, of this user alone.
+/// The folder, of this user alone, below folders in which nobody else may put another in its place.
 fn private(folder: &Path) -> anyhow::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // Without links, so that what is judged is what is used.
@@ -130,15 +130,84 @@ fn private(folder: &Path) -> anyhow::Result<PathBuf> {
         "must belong to the user of this process and be open to nobody else (mode 0700): what is \
          in it is run"
     );
+    for above in folder.ancestors().skip(1) {
+        judge(&above.metadata()?, user).with_context(|| above.display().to_string())?;
+    }
     Ok(folder)
+}
+
+/// Whether a folder that holds ours lets nobody else put another one in its place.
+fn judge(above: &Metadata, user: u32) -> anyhow::Result<()> {
+    let (owner, mode) = (above.uid(), above.mode());
+    ensure!(
+        owner == user || owner == 0,
+        "this folder above it belongs to user {owner}, who may put another in its place; take one below \
+         folders of root or of the user of this process"
+    );
+    let (is_open, is_sticky) = (mode & 0o022 != 0, mode & 0o1000 != 0);
+    ensure!(
+        !is_open || is_sticky,
+        "others may write to this folder above it (mode {:04o}), and may put another in its place; \
+         take that right from them (chmod go-w), or set the sticky bit (chmod +t)",
+        mode & 0o7777
+    );
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
+
+    /// The words of refusal of a cache within a folder of this mode; empty if it is taken.
+    fn within(mode: u32) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let above = dir.path().join("above");
+        std::fs::create_dir(&above).unwrap();
+        std::fs::set_permissions(&above, Permissions::from_mode(mode)).unwrap();
+        let refusal = |opened: anyhow::Result<Cache>| match opened {
+            Ok(_) => String::new(),
+            Err(error) => format!("{error:#}"),
+        };
+        let below = refusal(Cache::open(&above.join("cache")));
+        // By another way, the folder is the same.
+        let link = dir.path().join("link");
+        symlink(above.join("cache"), &link).unwrap();
+        let linked = refusal(Cache::open(&link));
+        assert_eq!(below.is_empty(), linked.is_empty(), "{below}, {linked}");
+        below
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_can_replace_is_refused_with_the_one_above_it() {
+        for mode in [0o700, 0o755, 0o1777, 0o1770] {
+            assert_eq!(within(mode), "", "{mode:o}");
+        }
+        for mode in [0o777, 0o770, 0o702, 0o2775] {
+            let text = within(mode);
+            let said =
+                format!("/above: others may write to this folder above it (mode {mode:04o})");
+            assert!(text.contains("PLUGIN_CACHE_DIR") && text.contains(&said), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_below_one_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let metadata = dir.path().metadata().unwrap();
+        judge(&metadata, metadata.uid()).unwrap();
+        judge(&Path::new("/").metadata().unwrap(), 77_777).unwrap();
+        if metadata.uid() == 0 {
+            std::os::unix::fs::chown(dir.path(), Some(77_778), None).unwrap();
+            let text = judge(&dir.path().metadata().unwrap(), 0).unwrap_err().to_string();
+            assert!(text.contains("belongs to user 77778"), "{text}");
+        } else {
+            let text = judge(&metadata, metadata.uid() + 1).unwrap_err().to_string();
+            assert!(text.contains("belongs to user"), "{text}");
+        }
+    }
 
     #[test]
     fn a_folder_of_its_own_that_is_open_is_refused() {
