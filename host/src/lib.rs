@@ -40,3 +40,14 @@ pub mod sink;
 pub mod source;
 pub mod tables;
 pub mod user_schema;
+
+/// Throw-away: whether a remedy is switched off.
+pub fn bite(name: &str) -> bool {
+    static OFF: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    OFF.get_or_init(|| {
+        let off = std::env::var("SG_BITE").unwrap_or_default();
+        off.split(',').map(str::to_owned).collect()
+    })
+    .iter()
+    .any(|off| off == name)
+}

@@ -29,7 +29,15 @@ impl Backoff {
 
     /// Sleeps for the next wait. Cancel safe.
     pub async fn wait(&mut self) {
-        tokio::time::sleep(self.next_delay()).await;
+        let delay = self.next_delay();
+        if crate::bite("wall") {
+            let until = std::time::SystemTime::now() + delay;
+            while std::time::SystemTime::now() < until {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            return;
+        }
+        tokio::time::sleep(delay).await;
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Tables {
 struct Read {
     known: Arc<Known>,
     at: Instant,
+    wall: std::time::SystemTime,
 }
 
 impl Tables {
@@ -95,7 +96,11 @@ impl Tables {
         let asked = Instant::now();
         let known = self.lock().as_ref().and_then(|read| {
             let is_fresh = asked.saturating_duration_since(read.at) < FRESH;
-            is_fresh.then(|| Arc::clone(&read.known))
+            let is_fresh = match crate::bite("wall") {
+                true => read.wall.elapsed().is_ok_and(|age| age < FRESH) || read.wall.elapsed().is_err(),
+                false => is_fresh,
+            };
+            (is_fresh || crate::bite("tables")).then(|| Arc::clone(&read.known))
         });
         match known {
             Some(known) => known,
@@ -109,11 +114,17 @@ impl Tables {
 
     /// Reads the table anew and says whether `known` is still how it is.
     pub async fn is_unchanged(&self, known: &Known) -> bool {
+        if crate::bite("tables") {
+            return true;
+        }
         self.read().await.plan.fingerprint() == known.plan.fingerprint()
     }
 
     /// Reads the table anew and says whether everything of it is still as `known` says.
     pub async fn is_same_table(&self, known: &Known) -> bool {
+        if crate::bite("tables") {
+            return true;
+        }
         self.read().await.table == known.table
     }
 
@@ -220,6 +231,7 @@ impl Tables {
             && before.known.table == table
         {
             before.at = at;
+            before.wall = std::time::SystemTime::now();
             return Arc::clone(&before.known);
         }
         match &*current {
@@ -228,7 +240,7 @@ impl Tables {
         }
         let user_schema = self.user_schema.clone().filter(|schema| is_run(schema, &plan));
         let known = Arc::new(Known { table, plan: Arc::new(plan), user_schema });
-        *current = Some(Read { known: Arc::clone(&known), at });
+        *current = Some(Read { known: Arc::clone(&known), at, wall: std::time::SystemTime::now() });
         known
     }
 
@@ -275,7 +287,7 @@ impl Tables {
 
 impl Look for Tables {
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool> {
-        Box::pin(async { self.read().await.table.takes_rows_of(table) })
+        Box::pin(async { crate::bite("tables") || crate::bite("look") || self.read().await.table.takes_rows_of(table) })
     }
 }
 

@@ -199,6 +199,7 @@ fn command(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow
         .args(arguments)
         .env_clear()
         .envs(environment)
+        .envs(std::env::var("SG_BITE").map(|bite| ("SG_BITE", bite)))
         // No `.env` of the checkout may leak in.
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())

@@ -129,7 +129,7 @@ impl Judged {
         landed: u64,
         now: Instant,
     ) -> Option<Hold> {
-        if rejections.is_empty() {
+        if rejections.is_empty() || crate::bite("brake") {
             return None;
         }
         let mut rejected = self.passed.clone();

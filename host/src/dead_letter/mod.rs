@@ -130,6 +130,10 @@ impl DeadLetters {
                 Err(error) => Some(error),
             };
             let class = class_of(error.as_ref());
+            if crate::bite("letters") && class == Class::TooLarge {
+                holds.release(rejection.origin);
+                return;
+            }
             let is_its_own = matches!(class, Class::TooLarge | Class::OfTheLetter(_));
             if is_its_own && company == Company::Any {
                 // The broker refuses whole batches: it is asked of this letter alone.

@@ -182,6 +182,12 @@ impl PlannedBatch {
                 Found::NotLanded => {}
             }
             match (refused.refusal, piece.split_by_records(rows.origins)) {
+                (Refusal::Data(said), Some(_)) if crate::bite("split") => {
+                    let all = piece.origins(rows.origins);
+                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, &said)));
+                    self.is_refused = true;
+                    break;
+                }
                 (refusal, _) if refusal.is_of_token() => {
                     tracing::info!(source = %self.source, "range planned anew: {refusal}");
                     self.forget_plan();
@@ -263,7 +269,7 @@ impl PlannedBatch {
                     ));
                 }
                 // Tokens are remembered for each partition of the table.
-                if range.planned.print != print && !table.facts.partition_columns.is_empty() {
+                if range.planned.print != print && !crate::bite("window") && !table.facts.partition_columns.is_empty() {
                     return Err(altered(
                         "the rows that their records make now, the table or the settings are others than \
                          when they were sent, and may go into other partitions of the table",

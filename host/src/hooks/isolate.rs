@@ -172,6 +172,12 @@ impl<W: Work> Run<'_, W> {
             Err(failure) => failure,
         };
         count::hook_failed(&self.plugin.name, failure.kind.code());
+        if crate::bite("isolate") {
+            for row in rows {
+                self.failed.push((self.work.origin(row), failure.clone()));
+            }
+            return Ok(());
+        }
         let may_pause = self.plugin.on_breaker == OnBreaker::Pause;
         let deadline_at_least = self.plugin.bounds.timeout.max(4 * MIN_DEADLINE);
         if may_pause && self.wasted > deadline_at_least * MAX_DEADLINES {

@@ -86,6 +86,7 @@ impl Planner {
             _ => None,
         };
         let (low, planned) = match at {
+            Beginning::Planned(plan) if crate::bite("plan") => (Some(plan.low), Vec::new()),
             Beginning::Planned(plan) => (Some(plan.low), plan.planned),
             Beginning::Unplanned(offset) => (Some(offset), Vec::new()),
             Beginning::Anew | Beginning::OfAnotherTopic | Beginning::Unreadable => {

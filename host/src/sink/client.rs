@@ -216,13 +216,15 @@ impl Server {
         sending: &Sending<'_>,
     ) -> Result<(), Failed> {
         let is_async = self.is_async && sending.may_be_async;
+        let fresh = uuid::Uuid::new_v4().to_string();
         let own: [(&str, &str); 2] = [
-            ("insert_deduplication_token", sending.token),
+            ("insert_deduplication_token", if crate::bite("token") { &fresh } else { sending.token }),
             ("async_insert", if is_async { "1" } else { "0" }),
         ];
         // A table may have the queue on by a setting of its own.
         let waited = [("wait_for_async_insert", "1")];
         let planned = if sending.planned.is_some() { PLANNED } else { &[] };
+        let parts = |(name, _): &(&str, &str)| !(crate::bite("parts") && *name == "max_insert_delayed_streams_for_parallel_write");
         // The server that the session was opened on, or none; and one at a time.
         let session = sending.session.map(|session| {
             let id = ("query_id", sending.token);
@@ -230,7 +232,7 @@ impl Server {
         });
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
         let settings = settings.chain(session.into_iter().flatten());
-        let all = own.into_iter().chain(waited).chain(settings);
+        let all = own.into_iter().chain(waited).chain(settings).filter(parts);
         let (rows, bytes) = (body.rows, body.bytes.clone());
         let sent = self.poster.insert(&body.sql, all, bytes, rows, is_async).await;
         if let Err(Failed::Foreign { .. } | Failed::Unproved(_)) = &sent {

@@ -196,6 +196,7 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
         // A call of the disk that failed: what it says behind the type is no value of a row.
+        1001 if crate::bite("disk") => return InsertError::Data(said()),
         1001 if message
             .split(", e.what()")
             .next()
@@ -223,6 +224,8 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     // A broken body reads like one whose offsets are out of bounds.
     let is_over_rows = if code == 69 { is_computed } else { is_over_rows(text) };
     match class {
+        Some(_) if code == 60 && crate::bite("gone") => InsertError::Data(said()),
+        Some(_) if code == 243 && crate::bite("disk") => InsertError::Data(said()),
         Some(Class::Data) => InsertError::Data(said()),
         // What a conversion refuses by type it refuses for all rows.
         Some(Class::Schema | Class::DataOrSchema) => {

@@ -201,6 +201,10 @@ impl Sink {
                         break;
                     }
                 }
+                (Err(Refusal::Data(said)), Some(_)) if crate::bite("split") => {
+                    let all = piece.origins(origins);
+                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, &said)));
+                }
                 (Err(refusal), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
                     count::retried(Step::Insert, Class::Data);

@@ -195,6 +195,9 @@ impl Sink {
         waiter: &Waiter,
     ) -> bool {
         let facts = &table.facts;
+        if crate::bite("proof") {
+            return true;
+        }
         if !attempt.is_unclear
             || attempt.has_rows
             || (attempt.is_believed && attempt.unclear_tries == 0)
@@ -307,6 +310,9 @@ impl Sink {
     /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of
     /// an expression, a dictionary or a setting which no row can satisfy.
     async fn takes_none(&self, table: &Table, body: &Body) -> Result<(), String> {
+        if crate::bite("gone") {
+            return Ok(());
+        }
         let took_none = || self.took_none.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = took_none().as_ref().is_some_and(|(definition, at)| {
             *definition == table.facts.definition && at.elapsed() < TOOK_NONE

@@ -68,6 +68,12 @@ impl Sink {
         };
         attempt.has_rows = evidence == Evidence::Rows;
         attempt.is_unclear |= evidence == Evidence::Unknown;
+        if crate::bite("view_rows") {
+            return Next::WithoutView(view);
+        }
+        if crate::bite("view_data") {
+            return Next::Cause(InsertError::Data(said));
+        }
         if table.facts.is_deduplicating {
             // The same token lands once in the table, and the views get what they lack.
             let text = format!(

@@ -265,7 +265,9 @@ impl Beginnings {
                 "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
             ))));
         }
-        set_start(list, source, start.map_or(Offset::Beginning, Offset::Offset))?;
+        let start = start.filter(|_| !(crate::bite("grown") && source.partition >= 6));
+        let anew = if crate::bite("grown") && source.partition >= 6 { Offset::End } else { Offset::Beginning };
+        set_start(list, source, start.map_or(anew, Offset::Offset))?;
         let planned = id.filter(|_| self.is_exactly_once).map(|id| {
             // What is known need not wait for the first record to be committed.
             (id, start.map_or(Beginning::Anew, Beginning::Unplanned))
