@@ -53,8 +53,10 @@ impl PlannedBatch {
             return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
         }
         // What is there is there, whatever may be under way.
-        if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
-            return Found::Landed;
+        match self.look(sink, known, rows, piece, &range, refusal).await {
+            Evidence::Rows => return Found::Landed,
+            Evidence::NoRows if crate::bite("search") => return Found::NotLanded,
+            _ => {}
         }
         tokio::time::sleep(UNDER_WAY).await;
         sink.until_no_insert_runs(&token, range.planned.home.map(|home| home.server)).await;

@@ -184,7 +184,7 @@ impl PlannedBatch {
             match (refused.refusal, piece.split_by_records(rows.origins)) {
                 (Refusal::Data(said), Some(_)) if crate::bite("split") => {
                     let all = piece.origins(rows.origins);
-                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, &said)));
+                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, said.whole())));
                     self.is_refused = true;
                     break;
                 }

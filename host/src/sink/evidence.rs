@@ -73,6 +73,9 @@ impl Sink {
         server: Option<u32>,
         waiter: &Waiter,
     ) -> Evidence {
+        if crate::bite("search") {
+            return Evidence::Unknown;
+        }
         if Keeping::of(&table.facts.engine) == Keeping::Nowhere {
             return Evidence::NoRows;
         }

@@ -203,7 +203,7 @@ impl Sink {
                 }
                 (Err(Refusal::Data(said)), Some(_)) if crate::bite("split") => {
                     let all = piece.origins(origins);
-                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, &said)));
+                    inserted.refused.extend(all.into_iter().map(|origin| rejection(origin, said.whole())));
                 }
                 (Err(refusal), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
