@@ -211,10 +211,10 @@ impl Tables {
         }
         let is_advised = !self.is_exactly_once
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
-        if !is_advised {
-            if let Some(text) = advice(&self.server, &table.place(), &table.facts, column).await {
-                self.warn_once(text);
-            }
+        if !is_advised
+            && let Some(text) = advice(&self.server, &table.place(), &table.facts, column).await
+        {
+            self.warn_once(text);
         }
         Ok((table, plan))
     }

@@ -286,7 +286,7 @@ impl Exchange {
             seen.body_bytes = outcome.body_bytes;
             match &outcome.result {
                 Some(Ok(output)) => {
-                    (seen.outcome_code, seen.written_rows) = (0, output.written_rows)
+                    (seen.outcome_code, seen.written_rows) = (0, output.written_rows);
                 }
                 Some(Err(error)) => seen.outcome_code = error.code,
                 None => {}

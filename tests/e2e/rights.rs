@@ -106,7 +106,7 @@ async fn never_committed(code: &str, is_exact: bool) -> anyhow::Result<()> {
     job.produce(records()).await?;
     let mut host = job.start()?;
     job.wait_until_committed(&host).await?;
-    job.stack.kafka_errors("offset_commit", &[code; 3_000]).await?;
+    job.stack.kafka_errors("offset_commit", &vec![code; 3_000]).await?;
     job.produce(records()).await?;
     let told = |body: &str| body.contains("commit: Kafka does not take the offsets");
     let unready = host.wait_for_answer("/readyz", |ready| told(&ready.body)).await?;

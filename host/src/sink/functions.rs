@@ -230,7 +230,7 @@ pub fn called(tokens: &[Token<'_>], is_column: impl Fn(&str) -> bool) -> BTreeSe
 /// What to wait for, as of [`super::read`].
 pub async fn changing(server: &Server, names: BTreeSet<String>) -> Result<BTreeSet<String>, Hold> {
     let (mut changing, asked): (BTreeSet<_>, BTreeSet<_>) =
-        names.into_iter().partition(is_changing);
+        names.into_iter().partition(|name| is_changing(name));
     if asked.is_empty() {
         return Ok(changing);
     }
@@ -253,9 +253,8 @@ pub async fn changing(server: &Server, names: BTreeSet<String>) -> Result<BTreeS
     Ok(changing)
 }
 
-fn is_changing(name: &String) -> bool {
-    CHANGING.contains(&name.as_str())
-        || CHANGING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+fn is_changing(name: &str) -> bool {
+    CHANGING.contains(&name) || CHANGING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -264,7 +263,10 @@ mod tests {
 
     fn of(expression: &str) -> Vec<String> {
         let is_column = |name: &str| ["id", "user", "now_at"].contains(&name);
-        called(&tokens(expression), is_column).into_iter().filter(is_changing).collect()
+        called(&tokens(expression), is_column)
+            .into_iter()
+            .filter(|name| is_changing(name))
+            .collect()
     }
 
     #[test]

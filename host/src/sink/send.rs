@@ -1,6 +1,7 @@
 //! One body, sent until it is in the table or refused.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -124,15 +125,7 @@ impl Sink {
             let session = session.as_deref();
             let sending = Sending { token: &token, session, ..*sending };
             let Err(failed) = self.server.insert(body, &table.settings, &sending).await else {
-                // A view that was away meanwhile has not got what nothing else keeps.
-                if !views.is_empty() && !views.is_subset(&self.views_behind(table, &waiter).await) {
-                    count::retried(count::Step::Insert, Class::View);
-                    tracing::warn!(
-                        table = %table.place(),
-                        rows = body.rows,
-                        "a view of a table that keeps no rows was dropped or made again while an INSERT was \
-                         under way: its rows are sent again, and may be doubled"
-                    );
+                if self.lacked_views(table, body.rows, &views, &waiter).await {
                     continue;
                 }
                 count::landed(body.rows, started.elapsed());
@@ -196,6 +189,28 @@ impl Sink {
         waiter.release();
         let (may_have_landed, view) = (attempt.is_unclear || attempt.has_rows, attempt.view);
         outcome.map_err(|refusal| Refused { refusal, may_have_landed, view })
+    }
+
+    /// Whether a view of a table that keeps no rows was away since the table had these views: it has not got what
+    /// nothing else keeps, and the rows are to be sent again.
+    async fn lacked_views(
+        &self,
+        table: &Table,
+        rows: usize,
+        before: &BTreeSet<String>,
+        waiter: &Waiter,
+    ) -> bool {
+        if before.is_empty() || before.is_subset(&self.views_behind(table, waiter).await) {
+            return false;
+        }
+        count::retried(count::Step::Insert, Class::View);
+        tracing::warn!(
+            table = %table.place(),
+            rows,
+            "a view of a table that keeps no rows was dropped or made again while an INSERT was under way: its \
+             rows are sent again, and may be doubled"
+        );
+        true
     }
 
     /// Whether a success proves that the rows are in the table.
