@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -19,6 +20,9 @@ use crate::http::{self, Answer};
 
 /// How long anything may take before a test fails. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What the pipe of a log that nobody reads holds.
+pub const UNREAD_BYTES: usize = 4_096;
 
 /// Records by fate, as the host reports them when it stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +72,11 @@ impl Host {
         Ok(Self { child, log: Log::File(file.to_owned()) })
     }
 
-    /// The same with a log that nobody reads before [`Host::read_log`].
+    /// The same with a log that nobody reads before [`Host::read_log`], but for [`UNREAD_BYTES`] of it.
     pub fn start_unread(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut child = command(environment, &["run"])?.spawn().context("starting the host")?;
         let stderr = child.stderr.take().context("stderr")?;
+        fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(i32::try_from(UNREAD_BYTES)?))?;
         Ok(Self { child, log: Log::Unread(stderr) })
     }
 

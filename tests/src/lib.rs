@@ -13,7 +13,7 @@ mod tls;
 
 pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
-pub use host::{Host, Ledger, PATIENCE, once};
+pub use host::{Host, Ledger, PATIENCE, UNREAD_BYTES, once};
 pub use http::Answer;
 pub use job::{DEAD_LETTERS, GROUP, Job, TABLE, TOPIC};
 pub use kafka::{
