@@ -130,7 +130,7 @@ impl PlannedBatch {
         let before = if is_theirs { promised.before() } else { 0 };
         match landed {
             // Of several partitions a server that died may have taken some; and a merge may have taken rows.
-            _ if landed > 0 && landed == piece.len() as u64 => Evidence::Rows,
+            1.. if landed == piece.len() as u64 => Evidence::Rows,
             // The plan says that they carry it, no merge takes rows, no token goes away, and no row is hidden.
             0 if carried.is_known()
                 && facts.engine == "MergeTree"

@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// Lines of which so many fit into the queue, the pipe's other end, and what is told.
+    /// A queue with room for `fit` lines, the reading end of its pipe, and the counts of dropped lines that it tells.
     fn lines(fit: usize, pipe: usize) -> (Lines, Receiver<String>, Receiver<u64>) {
         let (stream, written) = sync_channel(pipe);
         let (told, tells): (Sender<u64>, _) = channel();

@@ -13,7 +13,7 @@ use crate::record::TopicPartition;
 /// Where a partition ends, as the broker has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// The offset after the last record, be it one that waits for its transaction to be over.
+    /// The offset after the last record. Records of open transactions count.
     pub offset: i64,
     /// Where reading begins if nothing was read yet.
     pub start: Option<i64>,

@@ -151,14 +151,14 @@ impl Server {
         self.is_proved.load(Ordering::Relaxed)
     }
 
-    /// Whether queries keep the ids that requests give them, as far as is known.
-    pub fn keeps_ids(&self) -> bool {
-        self.poster.keeps_ids()
-    }
-
     /// Notes whether they do.
     pub fn set_proved(&self, is_proved: bool) {
         self.is_proved.store(is_proved, Ordering::Relaxed);
+    }
+
+    /// Whether queries keep the ids that requests give them, as far as is known.
+    pub fn keeps_ids(&self) -> bool {
+        self.poster.keeps_ids()
     }
 
     /// What a query needs whose answer is to be whole and of now.
@@ -341,7 +341,8 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     }
     if !server.keeps_ids() {
         tracing::warn!(
-            "a proxy at CLICKHOUSE_HOST {url} gives queries ids of its own: an answer that belongs to an earlier              INSERT is not told from the right one"
+            "a proxy at CLICKHOUSE_HOST {url} gives queries ids of its own: the answer to an earlier INSERT cannot be \
+             told from that to the INSERT that was sent"
         );
     }
     server.set_proved(true);

@@ -64,7 +64,7 @@ pub enum Verdict {
 /// What a table stores its rows in where it keeps none itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
-    /// What becomes of the rows.
+    /// Whether the rows are kept.
     pub verdict: Verdict,
     /// The views that they go through, each with its id: one that is made again has another.
     pub views: BTreeSet<String>,

@@ -104,7 +104,7 @@ const WITHOUT_BRACKETS: &[&str] = &[
 pub struct Token<'a> {
     /// Its text; of a quoted name what is within the quotes.
     pub text: Cow<'a, str>,
-    /// What it is.
+    /// Whether it is a word, a quoted name, a value or a sign.
     pub kind: Kind,
     /// How many brackets are open around it.
     pub depth: usize,

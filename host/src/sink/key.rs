@@ -12,7 +12,7 @@ use crate::schema::quoted::identifier;
 /// Columns that have another value when the same record is sent again, each with what makes it so.
 pub type Changing = BTreeMap<String, String>;
 
-/// Those of a table that the server fills, be it by way of others.
+/// The columns of a table that the server fills with such values, directly or from other columns.
 ///
 /// # Errors
 /// What to wait for, as of [`super::read`].

@@ -7,7 +7,7 @@ const MAX_DEPTH: usize = 20;
 
 /// A SELECT by its parts, as far as they decide values.
 struct Select<'a> {
-    /// What stands behind WITH.
+    /// The expressions of the WITH clause.
     with: Vec<Item<'a>>,
     /// What it gives.
     items: Vec<Item<'a>>,
