@@ -26,7 +26,7 @@ use crate::hooks::{ArrowHooks, Hooks, Tally};
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
-use crate::observe::status::Status;
+use crate::observe::status::{Sign, Status};
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
@@ -181,10 +181,10 @@ impl Pipeline {
                 is_tallied = true;
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
-            let hold = match self
-                .insert(&known, batch, &checked, &mut planned, &mut fates, &mut gate)
-                .await
-            {
+            // In a box, since it is moved.
+            let insert =
+                Box::pin(self.insert(&known, batch, &checked, &mut planned, &mut fates, &mut gate));
+            let hold = match waits.during(insert).await {
                 Ok(()) => {
                     self.count(&known, &checked);
                     None
@@ -201,18 +201,19 @@ impl Pipeline {
                 }
                 // They were let through, since others landed meanwhile.
                 Err(NotInserted::Left(Left::TooManyRefused)) => None,
-                Err(NotInserted::Left(Left::Held(hold))) => Some(hold),
+                Err(NotInserted::Left(Left::Held(hold))) => Some((Sign::Landed, hold)),
                 Err(NotInserted::Left(Left::SchemaChanged(text))) => {
-                    self.tables.refresh_after(&known, text).await
+                    let hold = self.tables.refresh_after(&known, text).await;
+                    hold.map(|hold| (Sign::LandedOrRefused, hold))
                 }
             };
             waits.let_through(At::Refused, gate.judged);
             match hold {
-                Some(hold) => {
-                    waits.hold(At::Insert, hold, gate.judged);
+                Some((sign, hold)) => {
+                    waits.hold(At::Insert(sign), hold, gate.judged);
                     self.tables.wait_for_change(&known, Duration::ZERO).await;
                 }
-                None => waits.let_through(At::Insert, gate.judged),
+                None => waits.inserted(),
             }
         }
         // Columns are gone; letters may wait for long.

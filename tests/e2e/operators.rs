@@ -106,3 +106,29 @@ async fn a_host_that_is_stopped_while_it_is_paused_does_not_say_that_it_goes_on(
     assert_eq!(told.last().map(String::as_str), Some("given up"));
     Ok(())
 }
+
+#[tokio::test]
+async fn why_an_insert_was_held_is_not_told_while_it_is_sent_again_in_parts() -> anyhow::Result<()>
+{
+    let create =
+        "CREATE TABLE t (id UInt64, CONSTRAINT c CHECK id != 63) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(create).await?;
+    let kind = json!({"code": 16, "text": "No such column"});
+    let fault = json!({"match": "`t`", "times": null, "kind": kind});
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..64).map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+    let mut host = job.start()?;
+    let is_held = |body: &str| body.contains("insert: ") && body.contains("still refuses its rows");
+    host.wait_for_answer("/readyz", |ready| is_held(&ready.body)).await?;
+    job.stack.clear_faults().await?;
+    let delay = json!({"match": "`t`", "times": null, "kind": {"delay_ms": 1_000}});
+    job.stack.fault(&serde_json::from_value(delay)?).await?;
+    host.wait_for_answer("/readyz", |ready| ready.status == 200).await?;
+    let metrics = host.admin("GET", "/metrics").await?;
+    assert_eq!(metrics.metric("sluicegate_records_in_flight"), Some(64.0), "it is not over yet");
+    job.stack.clear_faults().await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (63, 1));
+    Ok(())
+}

@@ -11,6 +11,7 @@ use super::metrics::{
     RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED,
     VALUES_REPLACED,
 };
+use super::status::{note_landed, note_refused};
 use crate::fates::{Fate, Fates};
 use crate::outcome::Hold;
 use crate::record::Batch;
@@ -225,12 +226,14 @@ pub fn landed(rows: usize, took: Duration) {
     ROWS_LANDED.count(&[], rows as u64);
     BATCH_ROWS.measure(&[], rows as f64);
     INSERT_SECONDS.measure(&["landed"], took.as_secs_f64());
+    note_landed();
 }
 
 /// An INSERT failed in a view, and its rows are in the table all the same.
 pub fn landed_without_view(rows: usize) {
     ROWS_LANDED.count(&[], rows as u64);
     ROWS_WITHOUT_VIEW.count(&[], rows as u64);
+    note_landed();
 }
 
 /// Rows were found in the table after an INSERT of theirs failed in a view.
@@ -246,6 +249,9 @@ pub fn insert_failed(took: Duration) {
 /// Something failed and is tried again.
 pub fn retried(step: Step, class: Class) {
     RETRIES.count(&[label(&Step::ALL, &step), label(&Class::ALL, &class)], 1);
+    if (step, class) == (Step::Insert, Class::Data) {
+        note_refused();
+    }
 }
 
 /// Kafka refused a commit.

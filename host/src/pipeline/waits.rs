@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::brake::Judged;
-use crate::observe::status::{Status, Waiter};
+use crate::observe::status::{Sign, Status, Waiter, shown};
 use crate::outcome::Hold;
 
 /// Where a batch is held.
@@ -16,8 +16,8 @@ pub(super) enum At {
     Decode,
     /// By the brake, for what ClickHouse refuses.
     Refused,
-    /// The rows wait until somebody acts.
-    Insert,
+    /// The rows wait until somebody acts, which this shows.
+    Insert(Sign),
 }
 
 /// The waits of one batch.
@@ -39,8 +39,10 @@ impl Waits {
     /// The batch is held here, and nowhere else any more.
     pub fn hold(&mut self, at: At, hold: Hold, judged: &Judged) {
         let is_brake = |at: At| matches!(at, At::Decode | At::Refused);
+        let is_insert = |at: At| matches!(at, At::Insert(_));
         if let Some(before) = self.at.filter(|before| *before != at)
             && !(is_brake(before) && is_brake(at))
+            && !(is_insert(before) && is_insert(at))
         {
             self.let_through(before, judged);
         }
@@ -49,7 +51,7 @@ impl Waits {
             At::Plugins => self.plugins.hold(hold),
             // How many records it is of changes from batch to batch.
             At::Decode | At::Refused => self.brake.hold_as("brake", hold),
-            At::Insert => self.insert.hold(hold),
+            At::Insert(_) => self.insert.hold(hold),
         }
     }
 
@@ -65,7 +67,34 @@ impl Waits {
                 self.brake.release();
                 judged.release();
             }
-            At::Insert => self.insert.release(),
+            At::Insert(_) => self.insert.release(),
+        }
+    }
+
+    /// Nothing holds the batch at its INSERT.
+    pub fn inserted(&mut self) {
+        if matches!(self.at, Some(At::Insert(_))) {
+            self.at = None;
+            self.insert.release();
+        }
+    }
+
+    /// Carries out an INSERT, which may take minutes. What held the last one is not told any more once
+    /// it is seen to be over.
+    ///
+    /// # Cancel safety
+    /// As `insert`.
+    pub async fn during<T>(&mut self, insert: impl Future<Output = T>) -> T {
+        let Some(At::Insert(sign)) = self.at else { return insert.await };
+        let is_over = shown(sign);
+        tokio::pin!(insert, is_over);
+        tokio::select! {
+            biased;
+            inserted = &mut insert => inserted,
+            () = &mut is_over => {
+                self.inserted();
+                insert.await
+            }
         }
     }
 }
@@ -75,6 +104,11 @@ mod tests {
 
     use super::*;
     use crate::brake::Brake;
+    use crate::observe::count::{self, Class, Step};
+    use crate::observe::status::of_batch;
+    use crate::record::Batch;
+
+    const AT_INSERT: At = At::Insert(Sign::Landed);
 
     #[test]
     fn a_batch_is_told_to_wait_for_one_thing_at_a_time() {
@@ -84,21 +118,64 @@ mod tests {
         let told = || status.texts().into_iter().collect::<Vec<_>>();
         let hold = |text: &str| Hold::Paused(text.to_owned());
         for (at, expected) in [
-            (At::Insert, "insert: held"),
+            (AT_INSERT, "insert: held"),
             (At::Plugins, "plugins: held"),
-            (At::Insert, "insert: held"),
+            (AT_INSERT, "insert: held"),
             (At::Decode, "brake: held"),
             (At::Refused, "brake: held"),
-            (At::Insert, "insert: held"),
+            (AT_INSERT, "insert: held"),
             (At::Refused, "brake: held"),
             (At::Plugins, "plugins: held"),
         ] {
             waits.hold(at, hold("held"), &judged);
             assert_eq!(told(), [expected]);
         }
-        waits.let_through(At::Insert, &judged);
+        waits.inserted();
         assert_eq!(told(), ["plugins: held"]);
         waits.let_through(At::Plugins, &judged);
         assert_eq!(told(), [""; 0]);
+    }
+
+    /// What is told of an INSERT that was held, while the next one is under way and after `happens`.
+    async fn told_after(sign: Sign, happens: fn()) -> (Vec<String>, Vec<String>) {
+        let status = Arc::new(Status::default());
+        let judged = Arc::new(Brake::new(0.5, str::to_owned)).batch();
+        let told = || status.texts().into_iter().collect::<Vec<_>>();
+        let work = async {
+            let mut waits = Waits::new(&status);
+            // What happened before counts for nothing.
+            happens();
+            waits.hold(At::Insert(sign), Hold::Paused("held".into()), &judged);
+            let insert = async {
+                tokio::task::yield_now().await;
+                let before = told();
+                happens();
+                tokio::task::yield_now().await;
+                (before, told())
+            };
+            waits.during(insert).await
+        };
+        let (before, after) = of_batch(&Arc::new(Batch::default()), work).await;
+        let text = |text: &String| text.split(" (").next().unwrap_or_default().to_owned();
+        (before.iter().map(text).collect(), after.iter().map(text).collect())
+    }
+
+    #[tokio::test]
+    async fn what_held_the_last_insert_is_not_told_once_the_next_gets_past_it() {
+        let landed = || count::landed(1, std::time::Duration::ZERO);
+        let refused = || count::retried(Step::Insert, Class::Data);
+        let held = vec!["insert: held".to_owned()];
+        for (sign, happens, is_over) in [
+            (Sign::Landed, landed as fn(), true),
+            (Sign::Landed, refused as fn(), false),
+            (Sign::Landed, (|| ()) as fn(), false),
+            (Sign::LandedOrRefused, landed as fn(), true),
+            (Sign::LandedOrRefused, refused as fn(), true),
+            (Sign::LandedOrRefused, (|| ()) as fn(), false),
+        ] {
+            let (before, after) = told_after(sign, happens).await;
+            assert_eq!(before, held, "{sign:?}: nothing has changed yet");
+            assert_eq!(after.is_empty(), is_over, "{sign:?}: {after:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use tokio::sync::watch;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 
@@ -25,6 +26,23 @@ pub(super) struct Concern {
     batch: Arc<Batch>,
     /// Its task ended before it was settled: the host stops, or the partitions went away.
     is_given_up: AtomicBool,
+    past: watch::Sender<Past>,
+}
+
+/// How often an INSERT of a batch's rows got past what may have been in its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Past {
+    landed: u64,
+    refused: u64,
+}
+
+/// What shows that an INSERT is not refused any more for what is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Rows of the batch landed.
+    Landed,
+    /// They did, or were refused for what they hold: the table itself takes them.
+    LandedOrRefused,
 }
 
 impl Concern {
@@ -48,6 +66,46 @@ impl Concern {
     }
 }
 
+/// Rows of the batch of this task landed.
+pub(in crate::observe) fn note_landed() {
+    note(|past| past.landed += 1);
+}
+
+/// Rows of the batch of this task were refused for what they hold.
+pub(in crate::observe) fn note_refused() {
+    note(|past| past.refused += 1);
+}
+
+fn note(more: impl FnOnce(&mut Past)) {
+    if let Some(concern) = Concern::current() {
+        concern.past.send_modify(more);
+    }
+}
+
+/// Ready once the batch of this task shows this sign, from this call on; never outside of a batch.
+///
+/// # Cancel safety
+/// Nothing happens when it is dropped.
+pub fn shown(sign: Sign) -> impl Future<Output = ()> {
+    let past = Concern::current().map(|concern| {
+        let past = concern.past.subscribe();
+        let before = *past.borrow();
+        (past, before)
+    });
+    async move {
+        if let Some((mut past, before)) = past {
+            let is_shown = |now: &Past| match sign {
+                Sign::Landed => now.landed != before.landed,
+                Sign::LandedOrRefused => *now != before,
+            };
+            if past.wait_for(is_shown).await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
 /// The way of a batch. Dropped before it has ended, it has its waits told as given up.
 pub struct OfBatch<F: Future> {
     concern: Arc<Concern>,
@@ -61,7 +119,8 @@ pub struct OfBatch<F: Future> {
 /// As `work`.
 pub fn of_batch<F: Future>(batch: &Arc<Batch>, work: F) -> OfBatch<F> {
     let is_given_up = AtomicBool::new(false);
-    let concern = Arc::new(Concern { batch: Arc::clone(batch), is_given_up });
+    let past = watch::Sender::default();
+    let concern = Arc::new(Concern { batch: Arc::clone(batch), is_given_up, past });
     let work = Box::pin(CONCERN.scope(Arc::clone(&concern), work));
     OfBatch { concern, work, is_over: false }
 }

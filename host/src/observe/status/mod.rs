@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use concern::{OfBatch, of_batch};
+pub use concern::{OfBatch, Sign, of_batch, shown};
+pub(super) use concern::{note_landed, note_refused};
 
 use crate::outcome::Hold;
 use concern::Concern;
