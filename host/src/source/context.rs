@@ -216,7 +216,9 @@ impl ConsumerContext for SourceContext {
                     && self.has_marks.swap(false, Ordering::Relaxed) =>
             {
                 tracing::warn!(
-                    "{error}: offsets are committed without the ids of their topics from now on, so that                      a topic that is made again between two runs is not noticed; raise                      offset.metadata.max.bytes of the brokers to 4096"
+                    "{error}: offsets are committed without the ids of their topics from now on, so that \
+                     a topic that is made again between two runs is not noticed; raise \
+                     offset.metadata.max.bytes of the brokers to 4096"
                 );
                 return;
             }
