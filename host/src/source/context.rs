@@ -19,7 +19,7 @@ use super::stall::{Look, looks};
 use super::topics::mismatch_of;
 use super::{Refusal, SourceEvent};
 use crate::kafka::denial_of;
-use crate::observe::progress::{End, Progress};
+use crate::observe::progress::End;
 use crate::observe::status::Waiter;
 use crate::offsets::Commit;
 use crate::outcome::Hold;
@@ -45,7 +45,6 @@ pub struct SourceContext {
     waiter: Arc<Waiter>,
     /// The commits that fail.
     refusals: Mutex<Refusals>,
-    progress: Arc<Progress>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
     seen: Mutex<Seen>,
@@ -58,6 +57,7 @@ pub struct SourceContext {
 #[derive(Debug, Default)]
 struct Seen {
     looks: Option<Vec<Look>>,
+    tails: Option<HashMap<TopicPartition, Tail>>,
     /// The brokers that are connected.
     up: Vec<i32>,
     /// One was at some time.
@@ -71,14 +71,12 @@ impl SourceContext {
         events: UnboundedSender<SourceEvent>,
         waiter: Arc<Waiter>,
         commit_waiter: Waiter,
-        progress: Arc<Progress>,
         has_marks: bool,
     ) -> Self {
         Self {
             events,
             waiter,
             refusals: Mutex::new(Refusals::new(commit_waiter)),
-            progress,
             rebalances: Mutex::default(),
             denial: Mutex::default(),
             seen: Mutex::default(),
@@ -90,6 +88,11 @@ impl SourceContext {
     /// The partitions as the last statistics had them, if there were any since this was last asked.
     pub fn take_looks(&self) -> Option<Vec<Look>> {
         self.seen().looks.take()
+    }
+
+    /// Where partitions end as the last statistics had it, if there were any since this was last asked.
+    pub fn take_tails(&self) -> Option<HashMap<TopicPartition, Tail>> {
+        self.seen().tails.take()
     }
 
     /// The brokers that are connected.
@@ -161,7 +164,6 @@ impl ClientContext for SourceContext {
             self.waiter.release_transient();
         }
         self.refusals().rest(Instant::now());
-        self.progress.learn_ends(ends(&statistics));
         let connected =
             |broker: &&rdkafka::statistics::Broker| broker.nodeid >= 0 && broker.state == "UP";
         let mut seen = self.seen();
@@ -170,6 +172,7 @@ impl ClientContext for SourceContext {
         seen.up.sort_unstable();
         seen.has_connected |= !seen.up.is_empty();
         seen.looks = Some(looks(&statistics));
+        seen.tails = Some(tails(&statistics));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -233,36 +236,51 @@ impl ConsumerContext for SourceContext {
     }
 }
 
-/// Where each partition ends, as far as the broker has told.
-fn ends(statistics: &Statistics) -> HashMap<TopicPartition, End> {
-    let mut ends = HashMap::new();
+/// Where a partition ends, as far as the broker has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    end: End,
+    /// All that the broker has told of is fetched, and handed out.
+    is_read: bool,
+}
+
+impl Tail {
+    /// Where the records end. `next`: the offset behind the last record that was handed out, where one was.
+    pub fn end(self, next: Option<i64>) -> End {
+        let Self { end, is_read } = self;
+        // The end may be markers of transactions, or places that compaction left: offsets without a
+        // record, which librdkafka counts as handed out. Once all is, the records end behind the last one.
+        let last = next.or(end.start).filter(|_| is_read);
+        End { offset: last.map_or(end.offset, |last| last.min(end.offset)), ..end }
+    }
+}
+
+fn tails(statistics: &Statistics) -> HashMap<TopicPartition, Tail> {
+    let mut tails = HashMap::new();
     for (topic, of_topic) in &statistics.topics {
         let topic: Arc<str> = topic.as_str().into();
         for partition in of_topic.partitions.values() {
-            if let Some(end) = end(partition) {
+            if let Some(tail) = tail(partition) {
                 let partition = partition.partition;
-                ends.insert(TopicPartition { topic: Arc::clone(&topic), partition }, end);
+                tails.insert(TopicPartition { topic: Arc::clone(&topic), partition }, tail);
             }
         }
     }
-    ends
+    tails
 }
 
 /// Offsets below 0 are librdkafka's marks for "unknown".
-fn end(partition: &Partition) -> Option<End> {
+fn tail(partition: &Partition) -> Option<Tail> {
     let known = |offset: i64| (offset >= 0).then_some(offset);
     let high = known(partition.hi_offset);
     let stable = known(partition.ls_offset).or(high)?;
     let start = known(partition.committed_offset).or(known(partition.next_offset));
     // Behind the last stable offset stand records that wait for a transaction to be over.
     if let Some(high) = high.filter(|high| *high > stable) {
-        return Some(End { offset: high, start });
+        return Some(Tail { end: End { offset: high, start }, is_read: false });
     }
-    // The end may be markers of transactions, or places that compaction left: offsets without a
-    // record. Once all is fetched and handed out, the partition ends behind the last record.
     let is_read = partition.fetchq_cnt == 0 && partition.next_offset >= stable;
-    let read_to = known(partition.app_offset).or(start).filter(|_| is_read);
-    Some(End { offset: read_to.map_or(stable, |read_to| read_to.min(stable)), start })
+    Some(Tail { end: End { offset: stable, start }, is_read })
 }
 
 /// What Kafka says of each partition of a commit.
@@ -367,17 +385,33 @@ mod tests {
         }
     }
 
+    /// Where it ends for a host that was handed out what is below `next`.
+    fn end(partition: &Partition, next: impl Into<Option<i64>>) -> Option<End> {
+        tail(partition).map(|tail| tail.end(next.into()))
+    }
+
     #[test]
     fn a_partition_ends_behind_its_records_and_those_of_open_transactions() {
-        assert_eq!(end(&partition()), Some(End { offset: 100, start: Some(40) }));
+        assert_eq!(end(&partition(), 50), Some(End { offset: 100, start: Some(40) }));
         let unknown = Partition { ls_offset: -1, hi_offset: -1001, ..partition() };
-        assert_eq!(end(&unknown), None);
+        assert_eq!(end(&unknown, 50), None);
         let without_stable = Partition { ls_offset: -1, ..partition() };
-        assert_eq!(end(&without_stable).map(|end| end.offset), Some(100));
+        assert_eq!(end(&without_stable, 50).map(|end| end.offset), Some(100));
         let open = Partition { hi_offset: 110, next_offset: 100, fetchq_cnt: 0, ..partition() };
-        assert_eq!(end(&open).map(|end| end.offset), Some(110), "ten records wait");
+        assert_eq!(end(&open, 100).map(|end| end.offset), Some(110), "ten records wait");
         let uncommitted = Partition { committed_offset: -1001, ..partition() };
-        assert_eq!(end(&uncommitted).and_then(|end| end.start), Some(60));
+        assert_eq!(end(&uncommitted, None).and_then(|end| end.start), Some(60));
+    }
+
+    #[test]
+    fn a_marker_at_the_end_is_no_record_that_waits() {
+        // librdkafka counts the marker as handed out.
+        let read = Partition { next_offset: 100, fetchq_cnt: 0, app_offset: 100, ..partition() };
+        assert_eq!(end(&read, 99).map(|end| end.offset), Some(99));
+        let fetched = Partition { fetchq_cnt: 1, ..read.clone() };
+        assert_eq!(end(&fetched, 99).map(|end| end.offset), Some(100));
+        let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };
+        assert_eq!(end(&restarted, None), Some(End { offset: 99, start: Some(99) }));
     }
 
     #[test]
@@ -390,15 +424,5 @@ mod tests {
             let SourceEvent::CommitFailed { why, text, .. } = failed else { panic!("{code}") };
             assert!(why == Refusal::NeedsOperator && text.contains(right), "{text}");
         }
-    }
-
-    #[test]
-    fn a_marker_at_the_end_is_no_record_that_waits() {
-        let read = Partition { next_offset: 100, fetchq_cnt: 0, app_offset: 99, ..partition() };
-        assert_eq!(end(&read).map(|end| end.offset), Some(99));
-        let fetched = Partition { fetchq_cnt: 1, ..read.clone() };
-        assert_eq!(end(&fetched).map(|end| end.offset), Some(100));
-        let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };
-        assert_eq!(end(&restarted), Some(End { offset: 99, start: Some(99) }));
     }
 }

@@ -13,6 +13,13 @@ use crate::source::watch::Change;
 impl Poller {
     pub(super) fn look(&mut self) {
         let now = Instant::now();
+        if let Some(tails) = self.consumer.context().take_tails() {
+            let ends = tails.into_iter().map(|(source, tail)| {
+                let end = tail.end(self.builder.next(&source));
+                (source, end)
+            });
+            self.progress.learn_ends(ends.collect());
+        }
         if let Some(looks) = self.consumer.context().take_looks() {
             self.look_for_stalls(looks, now);
         }

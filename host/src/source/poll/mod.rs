@@ -32,6 +32,7 @@ use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::observe::Observed;
 use crate::observe::count;
 use crate::observe::cpu::{CpuOf, Laps};
+use crate::observe::progress::Progress;
 use crate::observe::status::{Status, Waiter};
 use crate::observe::throttle::Throttle;
 use crate::outcome::Fatal;
@@ -69,6 +70,7 @@ pub struct Poller {
     troubles: Troubles,
     stalls: Stalls,
     transactions: OpenTransactions,
+    progress: Arc<Progress>,
     /// Holds while records wait behind a transaction that stays open.
     open: Waiter,
     /// Where each partition ends, as of when its topic was last known to be the one that is read.
@@ -96,13 +98,11 @@ impl Poller {
     ) -> anyhow::Result<Self> {
         let status = &observed.status;
         let waiter = Arc::new(status.waiter("kafka"));
-        let progress = Arc::clone(&observed.progress);
         let is_exactly_once = config.delivery == Delivery::ExactlyOnce;
         let context = SourceContext::new(
             events.clone(),
             Arc::clone(&waiter),
             status.waiter("commit"),
-            progress,
             !is_exactly_once,
         );
         let consumer: BaseConsumer<SourceContext> =
@@ -136,6 +136,7 @@ impl Poller {
             troubles: Troubles::new(status),
             stalls: Stalls::default(),
             transactions: OpenTransactions::default(),
+            progress: Arc::clone(&observed.progress),
             open: status.waiter("kafka"),
             ends: HashMap::new(),
             latest_ends: HashMap::new(),
