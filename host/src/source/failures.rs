@@ -147,6 +147,7 @@ mod tests {
                 broker: 2,
                 is_connected: why != Why::Unreachable,
                 fetches: 0,
+                timeouts: 0,
             },
             why,
             since: Duration::from_secs(30),

@@ -59,7 +59,7 @@ mod tests {
 
     fn look(next: i64, end: i64, high: i64) -> Look {
         let source = TopicPartition { topic: "t".into(), partition: 3 };
-        Look { source, next, end, high, broker: 1, is_connected: true, fetches: 0 }
+        Look { source, next, end, high, broker: 1, is_connected: true, fetches: 0, timeouts: 0 }
     }
 
     /// What is told after each look, one every five seconds.

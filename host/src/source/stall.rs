@@ -33,7 +33,14 @@ pub struct Look {
     pub is_connected: bool,
     /// How many fetches were sent to that broker.
     pub fetches: i64,
+    /// How many of its requests got no answer in time.
+    pub timeouts: u64,
 }
+
+/// How many requests in a row have to get no answer before their broker counts as one that answers none.
+const TIMEOUTS: u64 = 2;
+/// How long a request without an answer counts: librdkafka gives each a minute by default.
+const TIMEOUT_COUNTS_FOR: Duration = Duration::from_mins(3);
 
 /// Why a partition stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +78,9 @@ struct Seen {
     fetches: i64,
     broker: i32,
     lost_at: Option<Instant>,
+    /// When the first and the last request got no answer since the partition moved, and how many did.
+    silent: Option<(Instant, Instant, u64)>,
+    timeouts: u64,
     is_told: bool,
 }
 
@@ -116,11 +126,14 @@ impl Seen {
             fetches: look.fetches,
             broker: look.broker,
             lost_at: None,
+            silent: None,
+            timeouts: look.timeouts,
             is_told: false,
         }
     }
 
     fn look(&mut self, look: &Look, enough: i64, now: Instant) -> Option<(Why, Duration)> {
+        self.note_silence(look, now);
         let has_moved = look.next > self.next || look.end <= look.next;
         if has_moved || look.broker != self.broker || look.fetches < self.fetches {
             // A counter that goes back is that of a new connection object.
@@ -132,21 +145,45 @@ impl Seen {
             return (since >= LONG).then_some((Why::Unreachable, since));
         }
         self.lost_at = None;
+        if let Some((first, _, timeouts)) = self.silent
+            && timeouts >= TIMEOUTS
+        {
+            return Some((Why::Unreachable, now.saturating_duration_since(first)));
+        }
         let since = now.saturating_duration_since(self.at);
         let has_waited = since >= LONG && look.fetches - self.fetches >= enough;
         (has_waited && !has_moved).then_some((Why::Unreadable, since))
     }
 }
 
+impl Seen {
+    /// A broker that takes connections and answers nothing else, as with a disk that hangs, tells no end either:
+    /// whether records wait is not known then.
+    fn note_silence(&mut self, look: &Look, now: Instant) {
+        let is_old = |(_, last, _): &mut (Instant, Instant, u64)| {
+            now.saturating_duration_since(*last) > TIMEOUT_COUNTS_FOR
+        };
+        self.silent.take_if(is_old);
+        let more = look.timeouts.saturating_sub(self.timeouts);
+        self.timeouts = look.timeouts;
+        if look.next > self.next || look.broker != self.broker {
+            self.silent = None;
+        } else if more > 0 {
+            let (first, _, timeouts) = self.silent.unwrap_or((now, now, 0));
+            self.silent = Some((first, now, timeouts + more));
+        }
+    }
+}
+
 /// Every partition of the statistics.
 pub fn looks(statistics: &Statistics) -> Vec<Look> {
-    let brokers: HashMap<i32, (bool, i64)> = statistics
+    let brokers: HashMap<i32, (bool, i64, u64)> = statistics
         .brokers
         .values()
         .filter(|broker| broker.nodeid >= 0)
         .map(|broker| {
             let fetches = broker.req.get("Fetch").copied().unwrap_or_default();
-            (broker.nodeid, (broker.state == "UP", fetches))
+            (broker.nodeid, (broker.state == "UP", fetches, broker.req_timeouts))
         })
         .collect();
     let mut looks = Vec::new();
@@ -158,7 +195,7 @@ pub fn looks(statistics: &Statistics) -> Vec<Look> {
             let end = known(partition.ls_offset).or(high);
             // Unknown before the first answer: nothing is known to wait there.
             let end = end.unwrap_or(partition.next_offset);
-            let (is_connected, fetches) =
+            let (is_connected, fetches, timeouts) =
                 brokers.get(&partition.broker).copied().unwrap_or_default();
             looks.push(Look {
                 source: TopicPartition { topic: topic.clone(), partition: partition.partition },
@@ -168,6 +205,7 @@ pub fn looks(statistics: &Statistics) -> Vec<Look> {
                 broker: partition.broker,
                 is_connected,
                 fetches,
+                timeouts,
             });
         }
     }
@@ -180,7 +218,16 @@ mod tests {
 
     fn look(next: i64, fetches: i64) -> Look {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
-        Look { source, next, end: 300, high: 300, broker: 1, is_connected: true, fetches }
+        Look {
+            source,
+            next,
+            end: 300,
+            high: 300,
+            broker: 1,
+            is_connected: true,
+            fetches,
+            timeouts: 0,
+        }
     }
 
     /// What is said of one partition after each look, one every five seconds.
@@ -238,6 +285,24 @@ mod tests {
     fn a_partition_that_went_back_and_stands_again_has_not_moved() {
         let back = (0..9).map(|at| look(if at % 3 == 1 { 90 } else { 100 }, at * 10));
         assert_eq!(said(back, false)[8], Some(Why::Unreadable));
+    }
+
+    #[test]
+    fn a_broker_that_takes_connections_and_answers_nothing_is_told() {
+        let (mut stalls, start) = (Stalls::default(), Instant::now());
+        let mut at = |seconds, timeouts, next| {
+            // It tells no end, so that nothing is known to wait.
+            let look = Look { end: 100, timeouts, ..look(next, 5) };
+            stalls.look(vec![look], false, start + Duration::from_secs(seconds))
+        };
+        assert_eq!(at(0, 3, 100), Stalled::default(), "those of before");
+        assert_eq!(at(60, 4, 100), Stalled::default(), "one may be lost");
+        let still = at(120, 5, 100).still;
+        assert_eq!((still[0].why, still[0].since), (Why::Unreachable, Duration::from_mins(1)));
+        assert_eq!(at(180, 5, 100).still.len(), 1);
+        assert_eq!(at(185, 5, 101).over.len(), 1);
+        assert_eq!(at(190, 6, 101), Stalled::default());
+        assert_eq!(at(500, 7, 101), Stalled::default(), "one now and then");
     }
 
     #[test]
