@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Server;
 use super::functions::{Token, called, changing, names, tokens};
-use super::select::deciding;
+use super::select::{Unnamed, deciding, unnamed};
 use super::table::{Facts, Fed};
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
@@ -99,14 +99,16 @@ fn read<'a>(tokens: &[Token<'_>], changing: &'a Changing) -> Option<&'a String> 
     names(tokens).find_map(|token| changing.get(&*token.text))
 }
 
-/// The same where they read columns without naming them, each under its own name.
+/// The same where they read columns without naming them.
 fn read_unnamed<'a>(
     tokens: &[Token<'_>],
     changing: &'a Changing,
     column: &str,
 ) -> Option<&'a String> {
-    let is_many = tokens.iter().any(|token| token.is_sign("*") || token.is("COLUMNS"));
-    changing.get(column).filter(|_| is_many)
+    unnamed(tokens).find_map(|unnamed| match unnamed {
+        Unnamed::Columns => changing.get(column),
+        Unnamed::Arguments => changing.values().next(),
+    })
 }
 
 /// Whether a key reads a part of the column alone, such as `tup.a`: the server tells of whole columns.
@@ -182,7 +184,9 @@ mod tests {
         assert_eq!(found("SELECT id, s.at FROM d.s"), ["at", "day"]);
         assert_eq!(found("SELECT * FROM d.s"), ["at", "day"]);
         assert_eq!(found("SELECT id, at FROM (SELECT * FROM d.s)"), ["at", "day"]);
+        assert_eq!(found("SELECT cityHash64(*) AS id FROM d.s"), ["id"]);
         assert_eq!(found("SELECT user AS id, now() AS seen, 1 AS at FROM d.s"), [""; 0]);
+        assert_eq!(found("SELECT count(*) AS id, user * 2 AS at FROM d.s"), [""; 0]);
     }
 
     #[test]

@@ -34,13 +34,7 @@ impl<'a> Item<'a> {
 
     /// Whether it gives columns without naming them.
     fn is_many(&self) -> bool {
-        let is_star = |at: usize, token: &Token<'_>| {
-            let before = at.checked_sub(1).and_then(|at| self.tokens.get(at));
-            token.is_sign("*")
-                && before.is_none_or(|before| before.is_sign(".") || before.is("DISTINCT"))
-        };
-        let mut tokens = self.tokens.iter().enumerate();
-        tokens.any(|(at, token)| is_star(at, token) || token.is("COLUMNS"))
+        unnamed(self.tokens).any(|unnamed| unnamed == Unnamed::Columns)
     }
 
     /// Whether the tokens name it, or a part of it that has a name.
@@ -56,6 +50,47 @@ impl<'a> Item<'a> {
                 _ => false,
             })
     }
+}
+
+/// Columns that an expression reads without naming them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unnamed {
+    /// It gives them, each under its own name.
+    Columns,
+    /// A function makes one value of them.
+    Arguments,
+}
+
+/// What the tokens read by `*` or COLUMNS; the `*` of a product and that of `count(*)` read nothing.
+pub fn unnamed<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = Unnamed> {
+    let is_one = |token: &Token<'_>| token.is_sign("*") || token.is("COLUMNS");
+    let places = tokens.iter().enumerate().filter(move |(_, token)| is_one(token));
+    places.filter_map(|(at, token)| {
+        let mut before = tokens.get(..at)?;
+        // The table that a star is of.
+        while let [rest @ .., name, point] = before
+            && point.is_sign(".")
+            && name.is_name()
+        {
+            before = rest;
+        }
+        let begins = before.last().is_none_or(|before| {
+            [",", "("].iter().any(|sign| before.is_sign(sign))
+                || before.is("SELECT")
+                || before.is("DISTINCT")
+        });
+        if !begins {
+            return None;
+        }
+        let bracket = before.iter().rposition(|before| before.depth < token.depth);
+        let Some(bracket) = bracket else { return Some(Unnamed::Columns) };
+        let is_query = |first: &Token<'_>| first.is("SELECT") || first.is("WITH");
+        match tokens.get(..bracket)?.last() {
+            _ if tokens.get(bracket + 1).is_some_and(is_query) => Some(Unnamed::Columns),
+            Some(function) if function.is("count") => None,
+            _ => Some(Unnamed::Arguments),
+        }
+    })
 }
 
 /// The parts of a SELECT that may decide what a column holds: all of it where it cannot be taken apart. Which rows there
@@ -158,6 +193,21 @@ fn items<'a>(tokens: &'a [Token<'a>]) -> Vec<Item<'a>> {
 mod tests {
     use super::*;
     use crate::sink::functions::tokens;
+
+    #[test]
+    fn a_star_reads_columns_and_a_product_does_not() {
+        let unnamed = |text: &str| super::unnamed(&tokens(text)).collect::<Vec<_>>();
+        let columns = ["*", "t.*", "DISTINCT *", "COLUMNS('a')", "SELECT id, d.t.* FROM t"];
+        for text in columns.into_iter().chain(["SELECT id FROM (SELECT 1, * FROM t)"]) {
+            assert_eq!(unnamed(text), [Unnamed::Columns], "{text}");
+        }
+        for text in ["cityHash64(*)", "hash(1, t.*) AS h", "hash(COLUMNS('a'))", "(1, *)"] {
+            assert_eq!(unnamed(text), [Unnamed::Arguments], "{text}");
+        }
+        for text in ["id * 2", "count(*)", "(a) * (b)", "f(a * b)"] {
+            assert_eq!(unnamed(text), [], "{text}");
+        }
+    }
 
     /// Whether `now()` may decide the column `at`.
     fn is_decided(select: &str) -> bool {
