@@ -143,8 +143,18 @@ fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Cargo without what a surrounding `cargo run` tells of the package of this program: build scripts that read
+/// it, such as ring's, would run anew each time that `cargo xtask` follows `cargo`, and what depends on them with them.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let is_of_package =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_package))
+    {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 fn target_folder() -> anyhow::Result<PathBuf> {
