@@ -36,7 +36,7 @@ pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {
 #[cold]
 pub fn twice(expected: &str) -> Box<Fault> {
     let mut fault = fault(Reason::DuplicateKey, expected, "");
-    "two of it".clone_into(&mut fault.got);
+    "a duplicate".clone_into(&mut fault.got);
     fault
 }
 

@@ -66,7 +66,7 @@ impl Reader<'_> {
         let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
         each_member(token, |name, token| {
             if !names.insert(name.to_owned()) {
-                return Err(within(twice("a field that stands once"), name));
+                return Err(within(twice("each field once"), name));
             }
             let path = prefix.map(|prefix| format!("{prefix}{name}"));
             let is_at =

@@ -154,7 +154,7 @@ fn repeated_key(token: &str, member: usize) -> Result<(), Box<Fault>> {
     let mut at = 0;
     each_member(token, |name, _| {
         if at == member {
-            return Err(within(twice("a key that stands once"), name));
+            return Err(within(twice("each key once"), name));
         }
         at += 1;
         Ok(())
@@ -200,7 +200,7 @@ fn put_by_name<'r>(
             return Err(differ());
         };
         let put = match part.len() > row {
-            true => Err(twice("a field that stands once")),
+            true => Err(twice("each field once")),
             false => put_part(part, &element.ty, rules, value),
         };
         put.map_err(|fault| within(fault, element.name.as_deref().unwrap_or_default()))
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(text(r#"{"u":[1]}"#), "column `u`: expected array of 2 values, got [1]");
         assert_eq!(
             text(r#"{"m":{"a":1,"a":2}}"#),
-            "column `m` at /m/a: expected a key that stands once, got two of it"
+            "column `m` at /m/a: expected each key once, got a duplicate"
         );
         let long = text(&format!(r#"{{"mi":{{"{}":"a"}}}}"#, "x".repeat(5_000)));
         assert!(long.len() < 400, "{long}");

@@ -109,7 +109,7 @@ impl Filling<'_> {
             return value.token().map(drop);
         };
         if column.len() > self.row {
-            return Err(named(twice("a field that stands once"), plan));
+            return Err(named(twice("each field once"), plan));
         }
         if value.first() == Some(b'n') {
             value.token()?;

@@ -42,7 +42,7 @@ fn sound(token: &str) -> Result<(), Box<Fault>> {
             each_member(token, |name, token| {
                 let sound = match names.insert(name.to_owned()) {
                     true => sound(token),
-                    false => Err(twice("a field that stands once")),
+                    false => Err(twice("each field once")),
                 };
                 sound.map_err(|fault| within(fault, name))
             })
