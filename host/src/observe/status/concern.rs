@@ -164,7 +164,8 @@ fn place(batch: &Batch) -> String {
         );
     }
     if let Some(more) = spans.len().checked_sub(TOLD).filter(|more| *more > 0) {
-        let _written = write!(text, "; and {more} more partitions");
+        let _written =
+            write!(text, "; and {more} more partition{}", if more == 1 { "" } else { "s" });
     }
     text
 }

@@ -124,6 +124,11 @@ impl Status {
         self.is_member.store(is_member, Ordering::Relaxed);
     }
 
+    /// Whether this member has its share.
+    pub fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Relaxed)
+    }
+
     /// The host was told to stop.
     pub fn set_stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -145,7 +150,7 @@ impl Status {
         if self.is_stopping.load(Ordering::Relaxed) {
             reasons.push("host: stopping".to_owned());
         }
-        if !self.is_member.load(Ordering::Relaxed) {
+        if !self.is_member() {
             reasons.push("kafka: not in the group, no partition assigned yet".to_owned());
         }
         if self.answered().is_none() {

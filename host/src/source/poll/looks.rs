@@ -1,14 +1,18 @@
 //! What is looked at from time to time: the topics, and how far librdkafka has come with each partition.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 
 use super::Poller;
+use crate::outcome::Hold;
 use crate::source::failures::unreachable;
 use crate::source::stall::{Look, Why};
 use crate::source::troubles::Ends;
 use crate::source::watch::Change;
+
+/// How long a group may take to give this member its share before it is told.
+const OUTSIDE: Duration = Duration::from_secs(10);
 
 impl Poller {
     pub(super) fn look(&mut self) {
@@ -29,8 +33,27 @@ impl Poller {
                 self.go_back(&source);
             }
         }
+        self.look_at_group(now);
         if !self.is_stopped && !self.is_rejoining {
             self.look_at_topics(now);
+        }
+    }
+
+    /// A group gives out its partitions anew once each member has come along, or has gone.
+    fn look_at_group(&mut self, now: Instant) {
+        if self.status.is_member() || self.is_stopped {
+            self.outside = None;
+            self.group.release();
+            return;
+        }
+        let since = *self.outside.get_or_insert(now);
+        if now.saturating_duration_since(since) >= OUTSIDE {
+            self.group.hold(Hold::Transient(format!(
+                "consumer group `{}` (KAFKA_CONSUMER_GROUP_ID) has not given this host its share yet: it waits for \
+                 members that were killed until session.timeout.ms, 45 s by default, and for those that do not come \
+                 along until max.poll.interval.ms, 2 minutes by default",
+                self.group_id
+            )));
         }
     }
 

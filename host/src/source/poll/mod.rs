@@ -61,6 +61,11 @@ pub struct Poller {
     waiter: Arc<Waiter>,
     /// Holds while brokers of partitions do not answer.
     unreachable: Waiter,
+    /// Holds while the group gives no share.
+    group: Waiter,
+    group_id: String,
+    /// Since when it gives none.
+    outside: Option<Instant>,
     events: UnboundedSender<SourceEvent>,
     commands: Receiver<Command>,
     beginnings: Beginnings,
@@ -128,6 +133,9 @@ impl Poller {
             status: Arc::clone(status),
             waiter,
             unreachable: status.waiter("kafka"),
+            group: status.waiter("kafka"),
+            group_id: config.kafka.group_id.clone(),
+            outside: None,
             events,
             commands,
             beginnings: Beginnings::new(config, status),
