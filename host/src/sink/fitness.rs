@@ -112,6 +112,8 @@ pub async fn advice(
              METADATA_COLUMNS=token=token"
                 .to_owned(),
         ),
+        // Another check says that it is none of the table's.
+        Some(column) if !facts.columns.iter().any(|known| known.name == column) => {}
         Some(column) => match has_index(server, place, column).await {
             Ok(true) => {}
             Ok(false) => advice.push(format!(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::settings;
@@ -122,6 +122,7 @@ impl Probe {
                 // The same answer may hold an error, which comes behind it.
                 Some(Err(KafkaError::PartitionEOF(_))) => has_ended = true,
                 None if has_ended => break Ok(()),
+                Some(Err(error)) if self.is_of_group(&error) => {}
                 Some(Err(error)) => match hold_of(&error, &self.source) {
                     Some(Hold::Paused(text)) => {
                         break Err(Hold::Paused(format!("topic `{topic}`: {text}")));
@@ -152,11 +153,42 @@ impl Probe {
         for (topic, partition) in partitions {
             list.add_partition(topic, partition);
         }
+        let denied = || self.consumer.context().lock().of_group.clone();
+        if let Some(denied) = denied() {
+            return Err(denied);
+        }
         let found = self.consumer.committed_offsets(list, self.left()).map_err(|error| {
-            hold_of(&error, &self.source).unwrap_or_else(|| Hold::Transient(error.to_string()))
+            // That the group is denied is no answer to this, but an error of the consumer.
+            let until = Instant::now() + POLL_INTERVAL;
+            while Instant::now() < until {
+                if let Some(Err(error)) = self.consumer.poll(POLL_INTERVAL / 10) {
+                    self.is_of_group(&error);
+                }
+            }
+            if let Some(denied) = denied() {
+                return denied;
+            }
+            let waited_s = self.timeout.as_secs();
+            hold_of(&error, &self.source).unwrap_or_else(|| match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::OperationTimedOut) => Hold::Transient(format!(
+                    "its coordinator did not answer within the {waited_s} s of --timeout-s: it may be missing, \
+                     or READ on the group; a new cluster takes a while to make the topic of offsets"
+                )),
+                _ => Hold::Transient(error.to_string()),
+            })
         })?;
         let is_set = |offset: Offset| matches!(offset, Offset::Offset(_));
         Ok(found.elements().iter().filter(|element| is_set(element.offset())).count())
+    }
+
+    /// Whether the error is that the group is denied, which is kept for [`Probe::committed`].
+    fn is_of_group(&self, error: &KafkaError) -> bool {
+        let is_denied =
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed);
+        if is_denied {
+            self.consumer.context().lock().of_group = hold_of(error, &self.source);
+        }
+        is_denied
     }
 
     fn topics(&self) -> Topics<'_, Ear> {
@@ -185,6 +217,8 @@ pub(super) struct Ear {
 struct Heard {
     /// A broker turned this client down.
     denial: Option<Hold>,
+    /// The group is denied.
+    of_group: Option<Hold>,
     /// What was said last of a broker.
     reason: Option<String>,
 }

@@ -102,9 +102,12 @@ pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
         Code::UnknownTopicOrPartition | Code::UnknownTopic => {
             Hold::Paused(format!("a topic of KAFKA_SOURCE_TOPIC ({source}) does not exist"))
         }
-        Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed => Hold::Paused(format!(
-            "{error}: grant READ on KAFKA_SOURCE_TOPIC and KAFKA_CONSUMER_GROUP_ID"
-        )),
+        Code::TopicAuthorizationFailed => {
+            Hold::Paused(format!("{error}: grant READ on the topic (KAFKA_SOURCE_TOPIC)"))
+        }
+        Code::GroupAuthorizationFailed => {
+            Hold::Paused(format!("{error}: grant READ on the group (KAFKA_CONSUMER_GROUP_ID)"))
+        }
         Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL => {
             return denial_of(error, &error.to_string());
         }
@@ -120,6 +123,11 @@ pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
 /// protocols. A broker that is stopping does the same, so it counts only before one was ever reached.
 pub fn mismatch_of(reason: &str) -> Option<Hold> {
     let text = reason.split(" (after ").next().unwrap_or(reason);
+    // The beginning of an answer of HTTP, read as the length of one of Kafka's.
+    if reason.contains("Invalid response size 1213486160") {
+        let text = "the port of KAFKA_BROKER speaks HTTP, and not the protocol of Kafka";
+        return Some(Hold::Paused(format!("{text}: look at KAFKA_BROKER")));
+    }
     reason.contains("security.protocol").then(|| {
         Hold::Paused(format!(
             "{text}: look at KAFKA_SECURITY_PROTOCOL, and at what the port of KAFKA_BROKER speaks"

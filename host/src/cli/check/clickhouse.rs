@@ -53,7 +53,9 @@ pub async fn look(
     }];
     if answer.is_err() {
         let others = [TABLE, COLUMNS, RULES];
-        checks.extend(others.map(|name| Check::not_known(name, "the server gives no answer")));
+        checks.extend(
+            others.map(|name| Check::not_known(name, "not looked at, for what `clickhouse` says")),
+        );
         return (checks, Vec::new());
     }
     let described = timeout_at(ends, describe(server, database, table)).await;

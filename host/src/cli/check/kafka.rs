@@ -36,7 +36,9 @@ pub fn look(kafka: &Kafka, probe: &Probe) -> Looked {
         Err(hold) => {
             checks.push(problem(BROKER, &hold));
             let others = [SOURCE, DEAD_LETTERS, GROUP];
-            checks.extend(others.map(|name| Check::not_known(name, "no broker answers")));
+            checks.extend(
+                others.map(|name| Check::not_known(name, "not looked at, for what `broker` says")),
+            );
             return Looked { checks, is_answered: false };
         }
     }
@@ -79,9 +81,9 @@ pub fn letters(found: Result<Vec<Finding>, String>) -> Vec<Check> {
         vec![Finding::NotKnown(text)]
     });
     let check = |finding| match finding {
+        Finding::Fine(text) => Check::ok(DEAD_LETTERS, text),
         // What a user may not look at keeps no host from its work.
-        Finding::Fine(text) | Finding::NotKnown(text) => Check::ok(DEAD_LETTERS, text),
-        Finding::Warning(text) => Check::warning(DEAD_LETTERS, text),
+        Finding::NotKnown(text) | Finding::Warning(text) => Check::warning(DEAD_LETTERS, text),
         Finding::Problem(text) | Finding::Refused(text) => Check::problem(DEAD_LETTERS, text),
     };
     found.into_iter().map(check).collect()

@@ -92,7 +92,9 @@ impl Report {
             1 => ", and 1 thing could not be checked".into(),
             more => format!(", and {more} things could not be checked"),
         };
-        format!("{problems} {noun} in {} checks{rest}", self.checks.len())
+        let all = self.checks.len();
+        let checks = if all == 1 { "check" } else { "checks" };
+        format!("{problems} {noun} in {all} {checks}{rest}")
     }
 
     /// Prints the report to stdout.

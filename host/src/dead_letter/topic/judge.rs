@@ -173,7 +173,7 @@ fn size(
         return Some(Finding::Fine(text));
     }
     let fate = match on_too_large {
-        OnTooLarge::Pause => "would pause its partition",
+        OnTooLarge::Pause => "would hold up each partition that has records in its batch",
         OnTooLarge::Cut => "would be cut",
     };
     Some(Finding::Warning(format!(
