@@ -167,6 +167,10 @@ impl Tables {
                     return self.keep(table, plan, asked);
                 }
                 Err(hold) => {
+                    // What an operator has to mend is ClickHouse's own word, once it was known for ClickHouse.
+                    if matches!(hold, Hold::Paused(_)) && self.server.is_proved() {
+                        self.status.clickhouse_answered();
+                    }
                     count::retried(Step::Table, Class::from(&hold));
                     waiter.hold(hold);
                 }
@@ -259,6 +263,17 @@ impl Tables {
     }
 
     fn tell_changes(&self, before: &Table, after: &Table) {
+        let is_kept = |name: &&str| names(&after.schema).any(|kept| kept == *name);
+        let gone: Vec<&str> = names(&before.schema).filter(|name| !is_kept(name)).collect();
+        if !gone.is_empty() {
+            let (database, table, columns) = (&self.database, &self.table, gone.join(", "));
+            tracing::warn!(
+                database,
+                table,
+                columns,
+                "columns were dropped or renamed: fields of their names are unknown ones from now (UNKNOWN_FIELDS)"
+            );
+        }
         let mut changes = changes(&before.schema, &after.schema);
         if before.facts.is_deduplicating != after.facts.is_deduplicating {
             let knows = if after.facts.is_deduplicating { "is" } else { "is no longer" };

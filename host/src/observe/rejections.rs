@@ -47,7 +47,7 @@ impl RejectionLog {
                 column = fault.column.as_deref().filter(|_| is_ours),
                 pointer,
                 expected = fault.expected,
-                got = fault.got_kind,
+                got = Some(fault.got_kind).filter(|got| !got.is_empty()),
                 topic = record.as_ref().map(|record| &*record.source.topic),
                 partition = record.as_ref().map(|record| record.source.partition),
                 offset = record.as_ref().map(Record::offset),

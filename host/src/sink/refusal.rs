@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::Said;
+use super::text::{Said, told};
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 
@@ -87,7 +87,7 @@ pub fn rejection(origin: Origin, why: &str) -> Rejection {
         reason: Reason::InsertRefused,
         column: None,
         pointer: String::new(),
-        expected: "a record that ClickHouse takes".into(),
+        expected: format!("a record that ClickHouse does not refuse by {}", told(why)),
         got_kind: "",
         got: why.to_owned(),
     };
