@@ -143,7 +143,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "DLQ_MAX_SHARE",
         "0.5",
-        "the brake: where a larger share (0 to 1) of the last 1000 records is rejected, and at least 50 are, no more is dead-lettered and the host pauses: docs/guarantees.md",
+        "the brake: where a larger share (0 to 1) of the last 1000 records is rejected, and at least 50 are, no more is dead-lettered and the host pauses; docs/guarantees.md has the exceptions",
     ),
     optional("REQUIRED_COLUMNS", "", "columns, as a list; missing or null in a record rejects it"),
     optional(

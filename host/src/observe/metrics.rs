@@ -256,7 +256,8 @@ pub(super) const LAG: Metric = metric(
     Kind::Gauge,
     "records",
     &["topic", "partition"],
-    "End offset less the lowest offset that is not settled; for the partitions assigned now",
+    "End offset less the lowest offset that is not settled; offsets behind the last record that hold none, such as a \
+     marker of a transaction, do not count once they are read; for the partitions assigned now",
 );
 pub(super) const FRESHNESS: Metric = metric(
     "sluicegate_freshness_seconds",
