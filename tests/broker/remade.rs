@@ -72,6 +72,30 @@ async fn a_topic_that_was_made_again_is_read_from_its_beginning() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn a_topic_that_is_made_again_with_fewer_partitions_leaves_nothing_to_wait_for()
+-> anyhow::Result<()> {
+    let mut job = Job::on_broker(Broker::start().await?, TABLE, 3).await?;
+    let broker = job.kafka().to_owned();
+    for partition in 0..3_u16 {
+        let ids = u64::from(partition) * 100;
+        produce(&broker, TOPIC, partition.into(), &records(ids..ids + 10)).await?;
+        job.count_produced(partition.into(), 10);
+    }
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    host.signal(Signal::SIGSTOP)?;
+    make_again(&mut job, TOPIC).await?;
+    produce(&broker, TOPIC, 0, &records(1_000..3_000)).await?;
+    host.signal(Signal::SIGCONT)?;
+    wait_for_rows(&job, &host, 1_000, 2_000).await?;
+    host.wait_for(&["the new one has fewer partitions, and not this one"]).await?;
+    // Longer than a commit that fails is borne.
+    sleep(Duration::from_secs(20)).await;
+    host.wait_for_answer("/readyz", |page| page.status == 200).await?;
+    host.stop().await.map(drop)
+}
+
+#[tokio::test]
 async fn a_topic_that_is_made_again_while_it_is_read_exactly_once_is_paused() -> anyhow::Result<()>
 {
     let job = Job::on_broker(Broker::start().await?, TABLE, 1).await?;

@@ -143,6 +143,11 @@ impl SourceContext {
         }
     }
 
+    /// Forgets the failed commits of partitions that are not ours any more.
+    pub fn forget(&self, sources: &[TopicPartition]) {
+        self.refusals().forget(sources);
+    }
+
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }

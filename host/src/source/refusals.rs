@@ -66,6 +66,15 @@ impl Refusals {
         }
     }
 
+    /// Forgets partitions that went away.
+    pub fn forget(&mut self, sources: &[TopicPartition]) {
+        let was_failing = !self.of.is_empty();
+        self.of.retain(|source, _| !sources.contains(source));
+        if was_failing && self.of.is_empty() {
+            self.waiter.give_up();
+        }
+    }
+
     /// Forgets partitions of which there is nothing to commit any more: they are another member's.
     pub fn rest(&mut self, now: Instant) {
         let was_failing = !self.of.is_empty();

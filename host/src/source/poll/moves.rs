@@ -121,6 +121,11 @@ impl Poller {
             }
             return;
         }
+        let (ours, gone) = self.that_are_left(topic, ours);
+        for source in &gone {
+            tracing::error!(%source, "{text}: the new one has fewer partitions, and not this one");
+            self.leave(source);
+        }
         for source in &ours {
             let unread = match (self.builder.next(source), self.ends.get(source)) {
                 (Some(next), Some(end)) if next < *end => {
@@ -137,11 +142,34 @@ impl Poller {
     /// Reads nothing more of a partition before an operator has mended something.
     fn pause(&mut self, source: &TopicPartition, text: String) {
         // What is in flight would wait for plans that are committed no more, and keep others waiting.
+        self.leave(source);
+        self.beginnings.hold(source, text);
+    }
+
+    /// Has what is in flight of a partition given up, and takes and fetches nothing more of it.
+    fn leave(&mut self, source: &TopicPartition) {
         self.give_up(source);
         self.builder.revoke(source);
         self.troubles.give_up(source);
-        self.beginnings.hold(source, text);
+        self.consumer.context().forget(std::slice::from_ref(source));
         self.stop_fetching(source);
+    }
+
+    /// The partitions that a topic has, as far as its brokers tell, and those that it has no more.
+    fn that_are_left(
+        &self,
+        topic: &str,
+        of: Vec<TopicPartition>,
+    ) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
+        let Ok(metadata) = self.consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT) else {
+            return (of, Vec::new());
+        };
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partitions = found.map_or(&[][..], |found| found.partitions());
+        let is_left = |source: &TopicPartition| {
+            partitions.is_empty() || partitions.iter().any(|left| left.id() == source.partition)
+        };
+        of.into_iter().partition(is_left)
     }
 
     pub(super) fn stop_fetching(&mut self, source: &TopicPartition) {

@@ -104,6 +104,7 @@ impl Poller {
             self.queue.release(source);
         }
         self.beginnings.forget(&revoked);
+        self.consumer.context().forget(&revoked);
         Ok(unassign(&self.consumer, list)?)
     }
 
