@@ -175,7 +175,7 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(column) = &self.column {
             write!(f, "column `{column}`")?;
-            if self.pointer.get(1..) != Some(column) {
+            if !self.pointer.is_empty() && self.pointer.get(1..) != Some(column) {
                 write!(f, " at {}", self.pointer)?;
             }
             f.write_str(": ")?;

@@ -320,7 +320,7 @@ mod tests {
         });
         insta::assert_snapshot!(found.join("\n"), @r#"
         column `a` at /a/1: expected what the JSON Schema says at /$defs/small/maximum (100), got 300 | Some("a") /a/1
-        column `b` at : expected what the JSON Schema says at /required (["b"]), got {"a":[1]} | Some("b") 
+        column `b`: expected what the JSON Schema says at /required (["b"]), got {"a":[1]} | Some("b") 
         column `no`: expected what the JSON Schema says at /properties/no (false), got {"x":null} | Some("no") /no
         "#);
     }
