@@ -122,7 +122,7 @@ impl Tables {
     /// an operator is needed.
     pub async fn refresh_after(&self, known: &Known, text: String) -> Option<Hold> {
         let text = format!("the table is as it was read, and still refuses its rows: {text}");
-        self.is_unchanged(known).await.then_some(Hold::Paused(text))
+        self.is_same_table(known).await.then_some(Hold::Paused(text))
     }
 
     /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`.
