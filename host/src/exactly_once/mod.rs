@@ -14,8 +14,8 @@ use crate::outcome::Hold;
 use crate::plans::{Draft, Planned, Plans, Range, Taken, column_print};
 use crate::record::{Batch, Origin, TopicPartition};
 use crate::sink::{
-    APART, Carried, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, max_rows,
-    rejection,
+    APART, Carried, Evidence, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink,
+    max_rows, rejection,
 };
 use crate::tables::{Known, Tables, token_column};
 use found::Found;
@@ -288,6 +288,10 @@ impl PlannedBatch {
         let sent = carried.put(&slice, named, &token).map_err(schema)?;
         let body = sink.body(table, &sent, carried).await.map_err(schema)?;
         tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
+        if is_sent && !is_unclear && self.is_there(sink, known, &range, &sent).await {
+            tracing::info!(source = %self.source, %range, token, "found in the table before it was sent again");
+            return Ok(Landed { is_proved: true, without_view: None });
+        }
         let promised = Promised { is_sent, is_unclear, ..promised(&range, named) };
         let sent = sink.send_planned(table, &body, &token, promised).await;
         if let Some(open) = self.open.front_mut() {
@@ -300,6 +304,29 @@ impl PlannedBatch {
             open.is_unclear |= may_have_landed;
         }
         sent
+    }
+
+    /// Whether rows of a range that a predecessor may have sent are in the table, as far as its newest parts tell by their
+    /// token: a table forgets the tokens of a partition that is detached, and not its rows. Views may lack what the table
+    /// has, and get it by the same token.
+    async fn is_there(
+        &self,
+        sink: &Sink,
+        known: &Known,
+        range: &Range,
+        sent: &RecordBatch,
+    ) -> bool {
+        let promised = promised(range, named(known));
+        let (Some(home), Some(_)) = (promised.home, promised.carried.searched()) else {
+            return false;
+        };
+        if known.table.facts.has_views {
+            return false;
+        }
+        let stand = sink.stand_on(&known.table, home.server).await;
+        let is_theirs = stand.is_some_and(|stand| stand.home.table == home.table);
+        let Ok(sought) = promised.carried.sought(sent) else { return false };
+        is_theirs && sink.evidence(&known.table, &sought, &promised).await == Evidence::Rows
     }
 
     /// What an operator says of the first range, if rows of it may be in the table.
