@@ -48,7 +48,7 @@ async fn all_well_is_said_of_each_part_and_nothing_is_changed() -> anyhow::Resul
     checked.assert_says("ok", &["source topic", "`records`: 3 partitions, may be read"]);
     checked.assert_says("ok", &["dead letter topic", "`dead-letters`: 1 partition"]);
     // The mock does not know the question.
-    checked.assert_says("ok", &["dead letter topic", "settings", "could not be looked at"]);
+    checked.assert_says("warning", &["dead letter topic", "settings", "could not be looked at"]);
     checked.assert_says("ok", &["consumer group", "0 of 3 partitions committed", "earliest"]);
     checked.assert_says("ok", &["clickhouse", "version"]);
     checked.assert_says("ok", &["table", "`default`.`t`", "MergeTree", "time zone"]);
