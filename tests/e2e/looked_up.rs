@@ -402,3 +402,89 @@ async fn a_column_for_tokens_that_is_not_stored_is_refused() -> anyhow::Result<(
     assert_eq!(rows(&job).await?, "5\t5");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_partition_that_was_detached_does_not_get_its_rows_twice() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    job.produce((0..500).map(record)).await?;
+    kill_before_the_answer(&job).await?;
+    job.query("ALTER TABLE t DETACH PARTITION ID 'all'").await?;
+    job.query("ALTER TABLE t ATTACH PARTITION ID 'all'").await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!(ledger.landed, 500);
+    assert_eq!(job.query(OURS).await?, "500\t500");
+    Ok(())
+}
+
+/// Rows that cancel out would leave no part, which proves nothing of whether they landed.
+#[tokio::test]
+async fn rows_that_cancel_out_reach_a_view_once() -> anyhow::Result<()> {
+    for engine in ["CollapsingMergeTree(sign)", "SummingMergeTree(n)"] {
+        let table =
+            format!("CREATE TABLE t (id UInt64, n Int64, sign Int8) ENGINE = {engine} ORDER BY id");
+        let mut job = job(&table).await?;
+        for sql in [
+            "CREATE TABLE seen (id UInt64) ENGINE = MergeTree ORDER BY id \
+             SETTINGS non_replicated_deduplication_window = 1000",
+            "CREATE MATERIALIZED VIEW v TO seen AS SELECT id FROM t",
+        ] {
+            job.query(sql).await?;
+        }
+        let sign = |id: u64| if id % 2 == 0 { 1 } else { -1 };
+        let record =
+            |id: u64| format!(r#"{{"id":{},"n":{},"sign":{}}}"#, id / 2, sign(id), sign(id));
+        job.produce((0..200).map(record)).await?;
+        fault(&job, json!({"match": "`t`", "times": 1, "kind": "reset_after_commit"})).await?;
+        let ledger = job.run_to_the_end().await?;
+        assert_eq!(ledger.landed, 200, "{engine}");
+        assert_eq!(job.query("SELECT count() FROM seen").await?, "200", "{engine}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_profile_with_other_rules_for_json_and_zones_changes_no_value() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, j JSON, at DateTime, hour UInt8 MATERIALIZED toHour(at)) \
+                 ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?;
+    let record = |id: u64| {
+        format!(
+            r#"{{"id":{id},"j":{{"a":[true,1],"b.c":1,"m":[1,2,"z"]}},"at":"2026-07-01 12:00:00"}}"#
+        )
+    };
+    job.produce([record(1)]).await?;
+    job.run_to_the_end().await?;
+    let between = Between::new(job.stack.clickhouse_url(), |request| {
+        let profile = "/?input_format_try_infer_variants=1&json_type_escape_dots_in_keys=1&\
+                       input_format_json_infer_array_of_dynamic_from_array_of_different_types=0&\
+                       session_timezone=Asia%2FTokyo&max_result_rows=1&";
+        request.replacen("/?", profile, 1)
+    });
+    let between = between.await?;
+    job.produce([record(2)]).await?;
+    job = job.with("CLICKHOUSE_HOST", &between.url);
+    job.run_to_the_end().await?;
+    between.task.abort();
+    let counts = "SELECT count(), uniqExact(toString(j)), uniqExact(at), uniqExact(hour) FROM t";
+    assert_eq!(job.query(counts).await?, "2\t1\t1\t1");
+    Ok(())
+}
+
+/// A definition that changes without a column has the INSERT sent again, and nobody called.
+#[tokio::test]
+async fn an_alter_of_no_column_calls_nobody() -> anyhow::Result<()> {
+    let mut job = job_with_tokens().await?;
+    let mut host = job.start()?;
+    for id in 0..4 {
+        job.produce([record(id)]).await?;
+        job.wait_until_committed(&host).await?;
+        job.query(&format!("ALTER TABLE t MODIFY COMMENT 'c{id}'")).await?;
+    }
+    job.produce([record(4)]).await?;
+    job.wait_until_committed(&host).await?;
+    let log = host.log().join("\n");
+    assert!(!log.contains("paused"), "{log}");
+    host.stop().await?;
+    assert_eq!(job.query(OURS).await?, "5\t5");
+    Ok(())
+}

@@ -205,6 +205,9 @@ pub fn refusal(name: &str) -> Option<String> {
         "query"
         | "query_id"
         | "session_id"
+        | "session_check"
+        | "session_timeout"
+        | "close_session"
         | "default_format"
         | "compress"
         | "decompress"
@@ -215,6 +218,15 @@ pub fn refusal(name: &str) -> Option<String> {
         }
         _ if name.starts_with("input_format_allow_errors_") => {
             "rows that cannot be read would go missing without a word"
+        }
+        "allow_simdjson"
+        | "input_format_try_infer_variants"
+        | "input_format_json_infer_array_of_dynamic_from_array_of_different_types"
+        | "json_type_escape_dots_in_keys" => {
+            "values of JSON columns would be stored as others than the records have"
+        }
+        "session_timezone" => {
+            "times without an offset are in the zone of their column, or of the server"
         }
         _ if name.contains("dedup") => "retries rest on the host's deduplication",
         _ if name.starts_with("input_format_arrow_")

@@ -30,6 +30,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WHOLE: &[(&str, &str)] = &[
     ("limit", "0"),
     ("offset", "0"),
+    ("max_result_rows", "0"),
+    ("max_result_bytes", "0"),
     ("result_overflow_mode", "throw"),
     ("read_overflow_mode", "throw"),
     ("timeout_overflow_mode", "throw"),

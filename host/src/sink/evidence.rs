@@ -53,6 +53,12 @@ fn tells(facts: &Facts) -> bool {
     is_plain && (facts.is_deduplicating || facts.has_views)
 }
 
+/// Whether rows that an INSERT stored leave a part whatever is merged: of the other engines, those that cancel out or
+/// amount to nothing leave none.
+fn leaves_rows(engine: &str) -> bool {
+    matches!(engine, "MergeTree" | "ReplacingMergeTree" | "AggregatingMergeTree")
+}
+
 impl Sink {
     /// Where the parts of the table stand before an INSERT, if they are going to tell of it.
     pub(super) async fn parts_before(&self, table: &Table, waiter: &Waiter) -> Option<u64> {
@@ -83,7 +89,8 @@ impl Sink {
         };
         let Some(candidates) = candidates(&parts, sought.rows.num_rows() as u64, &table.facts)
         else {
-            return if parts.is_empty() { Evidence::NoRows } else { Evidence::Unknown };
+            let is_none = parts.is_empty() && leaves_rows(&table.facts.engine);
+            return if is_none { Evidence::NoRows } else { Evidence::Unknown };
         };
         let (of, rows, column) = (table.clone(), sought.rows.clone(), sought.token_column.clone());
         let Some(sum) = blocking::run(move || sum(&of, &rows, column.as_deref())).await else {

@@ -43,6 +43,14 @@ const SAFE: &[(&str, &str)] = &[
     ("input_format_arrow_case_insensitive_column_matching", "0"),
     ("input_format_column_name_matching_mode", "auto"),
     ("input_format_arrow_import_nested", "0"),
+    // What is in a JSON column keeps its type and its name (measured on 26.7: with other values `[true, 1]` became
+    // `[true, true]`, and `{"a.b": 1}` another path).
+    ("allow_simdjson", "1"),
+    ("input_format_try_infer_variants", "0"),
+    ("input_format_json_infer_array_of_dynamic_from_array_of_different_types", "1"),
+    ("json_type_escape_dots_in_keys", "0"),
+    // A function without a zone of its own computes in the server's.
+    ("session_timezone", ""),
     ("materialized_views_ignore_errors", "0"),
     ("ignore_materialized_views_with_dropped_target_table", "0"),
     ("insert_deduplicate", "1"),
@@ -80,11 +88,13 @@ const ALL_OR_NOTHING: (&str, &str) = ("max_insert_delayed_streams_for_parallel_w
 
 /// Of an INSERT that lands exactly once. Its parts in all partitions are written before the first is
 /// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
-/// partition is committed before the next is written). Its views drop what they have already.
+/// partition is committed before the next is written). Its views drop what they have already. Its rows are stored as
+/// they come: an engine that merges rows within an INSERT may leave fewer, or no part at all, which proves nothing.
 pub const PLANNED: &[(&str, &str)] = &[
     ("insert_deduplicate", "1"),
     ("max_insert_delayed_streams_for_parallel_write", "1000000"),
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+    ("optimize_on_insert", "0"),
 ];
 
 /// What newer servers decide by whether tokens count; older ones lack it.
@@ -168,6 +178,7 @@ mod tests {
         "additional_result_filter",
         "additional_table_filters",
         "allow_experimental_query_deduplication",
+        "allow_simdjson",
         "async_insert",
         "async_insert_deduplicate",
         "deduplicate_blocks_in_dependent_materialized_views",
@@ -187,14 +198,17 @@ mod tests {
         "input_format_avro_null_as_default",
         "input_format_column_name_matching_mode",
         "input_format_defaults_for_omitted_fields",
+        "input_format_json_infer_array_of_dynamic_from_array_of_different_types",
         "input_format_max_block_size_bytes",
         "input_format_null_as_default",
+        "input_format_try_infer_variants",
         "insert_deduplicate",
         "insert_deduplication_token",
         "insert_distributed_sync",
         "insert_null_as_default",
         "insert_select_deduplicate",
         "join_overflow_mode",
+        "json_type_escape_dots_in_keys",
         "limit",
         "materialized_views_ignore_errors",
         "max_block_size",
@@ -211,6 +225,7 @@ mod tests {
         "readonly",
         "result_overflow_mode",
         "send_progress_in_http_headers",
+        "session_timezone",
         "set_overflow_mode",
         "sort_overflow_mode",
         "throw_if_deduplication_in_dependent_materialized_views_enabled_with_async_insert",

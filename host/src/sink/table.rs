@@ -158,7 +158,7 @@ async fn describe_if_seen(
 ) -> Result<Option<Description>, Hold> {
     let query = server
         .query(
-            "SELECT engine, engine_full, timezone(), \
+            "SELECT engine, engine_full, serverTimezone(), \
              concat(create_table_query, toString(uuid), version()), \
              toBool(notEmpty(dependencies_table)), partition_key FROM system.tables \
              WHERE database = ? AND name = ?",
