@@ -430,7 +430,7 @@ async fn rows_that_cancel_out_reach_a_view_once() -> anyhow::Result<()> {
         ] {
             job.query(sql).await?;
         }
-        let sign = |id: u64| if id % 2 == 0 { 1 } else { -1 };
+        let sign = |id: u64| if id.is_multiple_of(2) { 1 } else { -1 };
         let record =
             |id: u64| format!(r#"{{"id":{},"n":{},"sign":{}}}"#, id / 2, sign(id), sign(id));
         job.produce((0..200).map(record)).await?;
@@ -474,7 +474,7 @@ async fn a_profile_with_other_rules_for_json_and_zones_changes_no_value() -> any
 #[tokio::test]
 async fn an_alter_of_no_column_calls_nobody() -> anyhow::Result<()> {
     let mut job = job_with_tokens().await?;
-    let mut host = job.start()?;
+    let host = job.start()?;
     for id in 0..4 {
         job.produce([record(id)]).await?;
         job.wait_until_committed(&host).await?;

@@ -104,7 +104,10 @@ impl Poller {
             self.queue.release(source);
         }
         self.beginnings.forget(&revoked);
-        self.consumer.context().forget(&revoked);
+        // A host that joins the group anew since its commits fail goes on with them.
+        if !self.is_rejoining {
+            self.consumer.context().forget(&revoked);
+        }
         Ok(unassign(&self.consumer, list)?)
     }
 
