@@ -82,7 +82,10 @@ impl Probe {
     fn listen(&self) {
         let until = Instant::now() + POLL_INTERVAL;
         while Instant::now() < until {
-            let _what_it_says_comes_to_the_ear = self.consumer.poll(POLL_INTERVAL / 10);
+            // What it says besides comes to the ear.
+            if let Some(Err(error)) = self.consumer.poll(POLL_INTERVAL / 10) {
+                self.is_of_group(&error);
+            }
         }
     }
 
@@ -159,12 +162,7 @@ impl Probe {
         }
         let found = self.consumer.committed_offsets(list, self.left()).map_err(|error| {
             // That the group is denied is no answer to this, but an error of the consumer.
-            let until = Instant::now() + POLL_INTERVAL;
-            while Instant::now() < until {
-                if let Some(Err(error)) = self.consumer.poll(POLL_INTERVAL / 10) {
-                    self.is_of_group(&error);
-                }
-            }
+            self.listen();
             if let Some(denied) = denied() {
                 return denied;
             }

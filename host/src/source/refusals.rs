@@ -68,17 +68,17 @@ impl Refusals {
 
     /// Forgets partitions that went away.
     pub fn forget(&mut self, sources: &[TopicPartition]) {
-        let was_failing = !self.of.is_empty();
-        self.of.retain(|source, _| !sources.contains(source));
-        if was_failing && self.of.is_empty() {
-            self.waiter.give_up();
-        }
+        self.keep(|source, _| !sources.contains(source));
     }
 
     /// Forgets partitions of which there is nothing to commit any more: they are another member's.
     pub fn rest(&mut self, now: Instant) {
+        self.keep(|_, failing| now.saturating_duration_since(failing.last) < QUIET);
+    }
+
+    fn keep(&mut self, is_kept: impl Fn(&TopicPartition, &Failing) -> bool) {
         let was_failing = !self.of.is_empty();
-        self.of.retain(|_, failing| now.saturating_duration_since(failing.last) < QUIET);
+        self.of.retain(|source, failing| is_kept(source, failing));
         if was_failing && self.of.is_empty() {
             self.waiter.give_up();
         }

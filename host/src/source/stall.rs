@@ -154,9 +154,7 @@ impl Seen {
         let has_waited = since >= LONG && look.fetches - self.fetches >= enough;
         (has_waited && !has_moved).then_some((Why::Unreadable, since))
     }
-}
 
-impl Seen {
     /// A broker that takes connections and answers nothing else, as with a disk that hangs, tells no end either:
     /// whether records wait is not known then.
     fn note_silence(&mut self, look: &Look, now: Instant) {

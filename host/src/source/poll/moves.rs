@@ -16,6 +16,7 @@ use crate::observe::count;
 use crate::outcome::{Fatal, Hold};
 use crate::record::TopicPartition;
 use crate::source::ids::Meaning;
+use crate::source::topics::Topics;
 use crate::source::troubles::Ends;
 use crate::source::{Assignment, SourceEvent};
 
@@ -161,15 +162,11 @@ impl Poller {
         topic: &str,
         of: Vec<TopicPartition>,
     ) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
-        let Ok(metadata) = self.consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT) else {
-            return (of, Vec::new());
-        };
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let partitions = found.map_or(&[][..], |found| found.partitions());
-        let is_left = |source: &TopicPartition| {
-            partitions.is_empty() || partitions.iter().any(|left| left.id() == source.partition)
-        };
-        of.into_iter().partition(is_left)
+        let topics = Topics::new(&self.consumer, "", ANSWER_TIMEOUT);
+        match topics.partitions("KAFKA_SOURCE_TOPIC", topic) {
+            Ok(left) => of.into_iter().partition(|source| left.contains(&source.partition)),
+            Err(_) => (of, Vec::new()),
+        }
     }
 
     pub(super) fn stop_fetching(&mut self, source: &TopicPartition) {
