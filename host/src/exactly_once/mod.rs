@@ -286,12 +286,12 @@ impl PlannedBatch {
         let token = range.token(&self.ours.group, &self.source);
         let carried = Carried::of(&range.planned, named);
         let sent = carried.put(&slice, named, &token).map_err(schema)?;
-        let body = sink.body(table, &sent, carried).await.map_err(schema)?;
-        tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
         if is_sent && !is_unclear && self.is_there(sink, known, &range, &sent).await {
             tracing::info!(source = %self.source, %range, token, "found in the table before it was sent again");
             return Ok(Landed { is_proved: true, without_view: None });
         }
+        let body = sink.body(table, &sent, carried).await.map_err(schema)?;
+        tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
         let promised = Promised { is_sent, is_unclear, ..promised(&range, named) };
         let sent = sink.send_planned(table, &body, &token, promised).await;
         if let Some(open) = self.open.front_mut() {

@@ -36,7 +36,7 @@ struct Past {
     refused: u64,
 }
 
-/// What shows that an INSERT is not refused any more for what is told of it.
+/// A sign that the reported reason for holding an INSERT no longer applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
     /// Rows of the batch landed.

@@ -11,7 +11,7 @@ use crate::source::stall::{Look, Why};
 use crate::source::troubles::Ends;
 use crate::source::watch::Change;
 
-/// How long a group may take to give this member its share before it is told.
+/// How long the group may leave this member without its share before the host reports it.
 const OUTSIDE: Duration = Duration::from_secs(10);
 
 impl Poller {
