@@ -33,7 +33,7 @@ const SUITES: &[Suite] = &[
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
-    suite("chaos", &["--workspace", "--test", "chaos"], Some("1"), Some(kafka)),
+    suite("chaos", &["--workspace", "--test", "chaos"], Some("2"), Some(kafka)),
 ];
 
 const fn suite(
