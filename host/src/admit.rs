@@ -1,4 +1,4 @@
-//! What is judged before a payload is read: tombstones, and records too large for a batch.
+//! What is judged before a payload is read: tombstones, and records too large for a batch or for librdkafka.
 
 use crate::fates::{Fate, Fates};
 use crate::record::{Batch, Origin};
@@ -33,6 +33,13 @@ impl Admission {
                     format!("at most {} bytes (BATCH_MAX_BYTES)", self.max_record_bytes),
                     "",
                     format!("{} bytes", payload.len()),
+                )),
+                Some(_) if batch.lacks_headers(origin) => refused.push(rejection(
+                    origin,
+                    Reason::TooLarge,
+                    "at most 100000 headers, or what librdkafka reads of them".into(),
+                    "",
+                    "headers that could not be read: none is kept".into(),
                 )),
                 Some(_) => {}
             }
@@ -74,6 +81,17 @@ mod tests {
         assert_eq!(fates.count(Fate::Skipped), 1);
         let codes: Vec<_> = refused.iter().map(|r| (r.origin, r.fault.reason)).collect();
         assert_eq!(codes, [(2, Reason::TooLarge)]);
+    }
+
+    #[test]
+    fn a_record_whose_headers_could_not_be_read_is_refused_and_says_so() {
+        let admission = Admission { skips_tombstones: true, max_record_bytes: 100 };
+        let (mut batch, mut fates) = (batch(), Fates::new(3));
+        batch.lack_headers();
+        let refused = admission.judge(&batch, &mut fates);
+        let codes: Vec<_> = refused.iter().map(|r| (r.origin, r.fault.reason)).collect();
+        assert_eq!(codes, [(2, Reason::TooLarge)]);
+        assert!(refused[0].fault.to_string().contains("headers"), "{}", refused[0].fault);
     }
 
     #[test]

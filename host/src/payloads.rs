@@ -90,9 +90,9 @@ impl Payloads {
         self.rows.is_empty()
     }
 
-    /// The bytes that were written and are kept.
-    pub fn written_bytes(&self) -> usize {
-        self.written.iter().map(Vec::len).sum()
+    /// The bytes that were written and are kept, and what is kept of each row beside them.
+    pub fn held_bytes(&self) -> usize {
+        self.written.iter().map(Vec::len).sum::<usize>() + size_of_val(&*self.rows)
     }
 
     /// Lets go of what was written for rows that are no more.

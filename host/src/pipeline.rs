@@ -6,6 +6,7 @@
 //! each record lands exactly once; await the reports of both; settle. The commit follows in `run`. So a
 //! record is never in neither place, and nothing is dead-lettered for a stale plan.
 
+mod compute;
 mod waits;
 
 use std::sync::Arc;
@@ -14,15 +15,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::admit::Admission;
-use crate::blocking;
 use crate::brake::{Brake, Judged};
 use crate::budget::Lease;
-use crate::check::check;
 use crate::dead_letter::DeadLetters;
-use crate::decode::{decode, judge_text, with_metadata};
 use crate::exactly_once::{self, PlannedBatch};
 use crate::fates::{Fate, Fates};
-use crate::hooks::{ArrowHooks, Hooks, Tally};
+use crate::hooks::Hooks;
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
@@ -32,11 +30,10 @@ use crate::outcome::Hold;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
 use crate::rejection::Rejection;
-use crate::rows::{Checked, Rows};
-use crate::schema::plan::TablePlan;
+use crate::rows::Checked;
 use crate::sink::{Left, Sink};
 use crate::tables::{Known, Tables};
-use crate::user_schema::UserSchema;
+use compute::Computed;
 use waits::{At, Waits};
 
 /// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
@@ -147,8 +144,10 @@ impl Pipeline {
             let known = self.tables.current().await;
             let pending = pending(batch, &fates, &refused);
             let (tried, open) = (Instant::now(), (pending.len() + refused.len()) as u64);
-            let computed = self.compute(&known, batch, hooked.as_ref(), pending).await;
-            let (checked, tally) = match computed {
+            let computed = self
+                .compute(&known, batch, hooked.as_ref(), pending, (lease, planned.is_some()))
+                .await;
+            let Computed { checked, tally, records, of } = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
                     waits.hold(At::Plugins, hold, gate.judged);
@@ -157,7 +156,7 @@ impl Pipeline {
                 }
             };
             waits.let_through(At::Plugins, gate.judged);
-            lease.measure(self.working_bytes(batch, hooked.as_deref(), &checked));
+            self.measure(lease, batch, hooked.as_deref(), &checked, (records, of));
             let landed = fates.count(Fate::Landed);
             let settled = landed + fates.count(Fate::DeadLettered);
             gate.judged.set_records((settled + open).saturating_sub(checked.dropped.len() as u64));
@@ -175,7 +174,7 @@ impl Pipeline {
             waits.let_through(At::Decode, gate.judged);
             self.dead_letter(batch, rejections, &mut fates, &gate).await;
             refused.clear();
-            // Once a batch, however often it is computed.
+            // Once a record, however often it is computed.
             if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
                 hooks.note(&tally);
                 is_tallied = true;
@@ -187,6 +186,7 @@ impl Pipeline {
             let hold = match waits.during(insert).await {
                 Ok(()) => {
                     self.count(&known, &checked);
+                    is_tallied = is_tallied && records == of;
                     None
                 }
                 Err(NotInserted::Braked(hold)) => {
@@ -234,43 +234,6 @@ impl Pipeline {
         refused.extend(hooked.rejections);
         refused.sort_by_key(|rejection| rejection.origin);
         Some(Arc::new(hooked.payloads))
-    }
-
-    /// The stages that are all computation, off the threads that serve the network; and what the
-    /// plugins on decoded rows are to be told of the batch, if there are any.
-    ///
-    /// # Errors
-    /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
-    async fn compute(
-        &self,
-        known: &Arc<Known>,
-        batch: &Arc<Batch>,
-        hooked: Option<&Arc<Payloads>>,
-        pending: Vec<Origin>,
-    ) -> Result<(Checked, Option<(&ArrowHooks, Tally)>), Hold> {
-        let fit = match &self.hooks.arrow {
-            Some(hooks) => Some((hooks, hooks.fit(&known.plan).await?)),
-            None => None,
-        };
-        let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
-        let (held, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
-        let (mut rows, violations) = blocking::run(move || {
-            let payloads = || payloads(&batch, hooked.as_deref(), &pending);
-            let schema = held.user_schema.as_ref();
-            let judge = |schema: &UserSchema| schema.violations(&held.plan, payloads());
-            let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
-            (decoded(&plan, &batch, payloads()), violations.unwrap_or_default())
-        })
-        .await;
-        let mut tally = None;
-        if let Some((hooks, fit)) = fit {
-            let (hooked, asked) = hooks.run(&fit, rows).await?;
-            (rows, tally) = (hooked, Some((hooks, asked)));
-        }
-        let plan = Arc::clone(&known.plan);
-        let check = move || check(&plan, rows, violations, judge_text);
-        let checked = blocking::run(move || CpuOf::Check.run(check)).await;
-        Ok((checked, tally))
     }
 
     /// Inserts the rows, and dead-letters those that the server refuses alone, if the brake lets them
@@ -337,12 +300,20 @@ impl Pipeline {
         self.unknown.count(&checked.noticed);
     }
 
-    /// What a batch takes in memory: its records, what plugins made of them, its columns, and the body
-    /// of the INSERT.
-    fn working_bytes(&self, batch: &Batch, hooked: Option<&Payloads>, checked: &Checked) -> usize {
-        let written = hooked.map_or(0, Payloads::written_bytes);
+    /// Measures what a batch takes in memory: its records, what plugins made of them, its columns, and the body
+    /// of the INSERT. The columns are of so many of its records.
+    fn measure(
+        &self,
+        lease: &mut Lease,
+        batch: &Batch,
+        hooked: Option<&Payloads>,
+        checked: &Checked,
+        (records, of): (usize, usize),
+    ) {
+        let held = batch.held_bytes() + hooked.map_or(0, Payloads::held_bytes);
         let columns = checked.batch.get_array_memory_size();
-        batch.held_bytes() + written + columns + self.sink.body_bytes(columns)
+        let columns = columns + self.sink.body_bytes(columns);
+        lease.measure(held + columns, held + columns.saturating_mul(of) / records.max(1));
     }
 
     /// Hands the rejections over, or writes their letters, so that their records are settled as soon as all
@@ -379,34 +350,8 @@ impl Pipeline {
     }
 }
 
-/// Payloads of a batch as columns.
-fn decoded<'a>(
-    plan: &TablePlan,
-    batch: &Batch,
-    payloads: impl Iterator<Item = (Origin, &'a [u8])>,
-) -> Rows {
-    let started = Instant::now();
-    let rows = CpuOf::Decode.run(|| with_metadata(plan, batch, decode(plan, payloads)));
-    count::decoded(started.elapsed());
-    rows
-}
-
 /// The records that wait for their fate and are not refused, ascending.
 fn pending(batch: &Batch, fates: &Fates, refused: &[Rejection]) -> Vec<Origin> {
     let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
     (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect()
-}
-
-/// What decode reads of these records: their own payloads, or what hooks put in their place.
-fn payloads<'a>(
-    batch: &'a Batch,
-    hooked: Option<&'a Payloads>,
-    pending: &'a [Origin],
-) -> Box<dyn Iterator<Item = (Origin, &'a [u8])> + 'a> {
-    let Some(hooked) = hooked else {
-        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
-        return Box::new(pending.iter().filter_map(payload));
-    };
-    let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
-    Box::new(hooked.iter(batch).filter(move |(origin, _)| is_pending(origin)))
 }

@@ -117,6 +117,8 @@ pub struct Batch {
     records: Vec<Stored>,
     headers: Vec<(Span, Option<Span>)>,
     runs: Vec<Run>,
+    /// The records whose headers could not be read, ascending.
+    without_headers: Vec<Origin>,
 }
 
 impl Batch {
@@ -162,6 +164,16 @@ impl Batch {
         }
     }
 
+    /// Notes that the record pushed last has headers that could not be read.
+    pub fn lack_headers(&mut self) {
+        self.without_headers.extend(self.len().checked_sub(1));
+    }
+
+    /// Whether the record at `origin` has headers that could not be read.
+    pub fn lacks_headers(&self, origin: Origin) -> bool {
+        self.without_headers.binary_search(&origin).is_ok()
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "as of records")]
     fn header_count(&self) -> u32 {
         self.headers.len() as u32
@@ -184,15 +196,19 @@ impl Batch {
         self.records.is_empty()
     }
 
-    /// Bytes held in the arena: payloads, keys and headers.
+    /// Bytes of payloads, keys and headers: what is in the arena. What bounds memory is
+    /// [`Batch::held_bytes`].
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes that the batch takes in memory: the arena, and what is kept of each record and header
-    /// beside it, which is more than the payload where that is short.
+    /// Bytes that the batch takes in memory: the arena, and what is kept of each record, header and run
+    /// beside it, which is more than the payload where that is short, and all there is of an empty header.
     pub fn held_bytes(&self) -> usize {
-        self.size_bytes() + size_of_val(&*self.records) + size_of_val(&*self.headers)
+        self.size_bytes()
+            + size_of_val(&*self.records)
+            + size_of_val(&*self.headers)
+            + size_of_val(&*self.runs)
     }
 
     /// The runs of one partition each, in the order read.
@@ -323,6 +339,9 @@ mod tests {
         assert_eq!(last.timestamp_ms(), Some(-1));
         assert_eq!(last.headers().collect::<Vec<_>>(), [(&b"i"[..], Some(&b""[..]))]);
         assert!(batch.record(3).is_none());
+        assert_eq!([0, 1, 2].map(|origin| batch.lacks_headers(origin)), [false; 3]);
+        batch.lack_headers();
+        assert_eq!([0, 1, 2].map(|origin| batch.lacks_headers(origin)), [false, false, true]);
         assert_eq!(
             batch.runs().iter().map(|run| run.origins.clone()).collect::<Vec<_>>(),
             [0..2, 2..3]

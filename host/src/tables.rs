@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
+use crate::budget::Budget;
+use crate::observe::Observed;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Status;
 use crate::outcome::Hold;
@@ -15,6 +17,7 @@ use crate::schema::diff::changes;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
 use crate::schema::source::{Metadata, Source};
 use crate::schema::table::TableSchema;
+use crate::schema::width::RowBytes;
 use crate::sink::{
     Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_no_tokens,
     why_not_exactly_once,
@@ -53,6 +56,7 @@ pub struct Tables {
     rules: Rules,
     user_schema: Option<UserSchema>,
     is_exactly_once: bool,
+    budget: Arc<Budget>,
     status: Arc<Status>,
     current: Mutex<Option<Read>>,
     /// What was warned of.
@@ -74,8 +78,9 @@ impl Tables {
         rules: Rules,
         user_schema: Option<UserSchema>,
         is_exactly_once: bool,
-        status: Arc<Status>,
+        observed: &Observed,
     ) -> Self {
+        let (budget, status) = (Arc::clone(&observed.budget), Arc::clone(&observed.status));
         let (current, warned) = (Mutex::new(None), Mutex::default());
         Self {
             server,
@@ -84,6 +89,7 @@ impl Tables {
             rules,
             user_schema,
             is_exactly_once,
+            budget,
             status,
             current,
             warned,
@@ -213,6 +219,7 @@ impl Tables {
         {
             return Err(Hold::Paused(text));
         }
+        self.budget.expect_rows_of(RowBytes::of(&plan).fixed());
         let is_advised = !self.is_exactly_once
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
         if !is_advised

@@ -25,6 +25,7 @@ mod log;
 mod looked_up;
 mod lookups;
 mod main_job;
+mod memory;
 mod nested;
 mod operators;
 mod outside_words;

@@ -67,13 +67,11 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let stop = stop_signal()?;
     tokio::pin!(stop);
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
-    let (part, of) = BATCHES_SHARE;
-    let batches_bytes = config.batch.memory_budget_bytes / of * part;
     let observed = Observed {
         status: Arc::new(Status::default()),
         brake: Arc::new(Brake::new(config.dlq.max_share, crate::sink::told)),
         progress: Arc::new(Progress::default()),
-        budget: Budget::new(config.batch.in_flight, batches_bytes),
+        budget: budget(config),
         lookups: Arc::default(),
     };
     // Before anything else: a port that is taken is a mistake to be told of at once.
@@ -84,6 +82,12 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
     Ok(crate::run::run(pipeline, source, &observed, config, stop).await)
+}
+
+/// What bounds the batches in flight.
+fn budget(config: &Config) -> Arc<Budget> {
+    let (part, of) = BATCHES_SHARE;
+    Budget::new(config.batch.in_flight, config.batch.memory_budget_bytes / of * part)
 }
 
 /// Probes and metrics, for as long as the process lives.
@@ -116,7 +120,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         rules(&config.rules, &config.fields),
         user_schema(config, &hooks),
         config.delivery == Delivery::ExactlyOnce,
-        Arc::clone(status),
+        observed,
     ));
     let look: Arc<dyn Look> = tables.clone();
     let dead_letters = DeadLetters::new(config, Arc::clone(status), Arc::clone(&observed.budget))?;

@@ -12,7 +12,7 @@ pub struct Batch {
     /// Most records in a batch while there is a backlog: `max_records` where that was set, else
     /// 250,000, since large INSERTs cost the server fewer merges.
     pub max_records_with_lag: usize,
-    /// Most payload bytes in a batch; 1 KiB to 256 MiB and at most half of
+    /// Most bytes that the records of a batch take in memory; 1 KiB to 256 MiB and at most half of
     /// `memory_budget_bytes`, default 20 MiB: of the default budget two such batches with their
     /// columns and bodies take most, so while one is inserted the next is decoded, and a third begins.
     pub max_bytes: usize,
@@ -20,7 +20,7 @@ pub struct Batch {
     pub linger: Duration,
     /// Most batches between source and commit; 1 to 64, default 4.
     pub in_flight: usize,
-    /// Most payload bytes held by the process; 1 MiB to 64 GiB, default 128 MiB.
+    /// Most bytes of working memory; 1 MiB to 64 GiB, default 128 MiB.
     pub memory_budget_bytes: usize,
     /// Longest drain at shutdown or revocation; 100 ms to 10 min, default 25 s.
     pub shutdown_timeout: Duration,

@@ -76,7 +76,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "BATCH_MAX_BYTES",
         "20971520",
-        "most payload bytes in a batch, 1024 to 268435456, at most half of `MEMORY_BUDGET_BYTES`",
+        "most bytes that the records of a batch take: payloads, keys, headers, and some 40 beside each record and header; 1024 to 268435456, at most half of `MEMORY_BUDGET_BYTES`; no payload may be larger",
     ),
     optional(
         "BATCH_LINGER_MS",
@@ -87,7 +87,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "MEMORY_BUDGET_BYTES",
         "134217728",
-        "most bytes of working memory: queue, batches, plugins and INSERTs, 1048576 to 68719476736; reading stops at it",
+        "most bytes of working memory: queue, batches, plugins and INSERTs, 1048576 to 68719476736; reading stops at it, batches are cut for it, and no record may take more than a quarter: docs/guarantees.md",
     ),
     optional(
         "SHUTDOWN_TIMEOUT_MS",

@@ -23,6 +23,7 @@ use super::fault::{expected, fault, kind_of, twice, within};
 use super::number::Number;
 use super::parser::Parser;
 use super::reader::Reader as _;
+use super::room::Room;
 use super::value::{text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{date, nested};
@@ -30,6 +31,7 @@ use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::ranges::fits;
 use crate::schema::types::{Element, Kind, Type};
+use crate::schema::width::width;
 
 /// Puts an object; `paths` are those that the column gives a type.
 pub fn put_object(
@@ -39,7 +41,7 @@ pub fn put_object(
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let root = (!paths.is_empty()).then_some("");
-    Reader { paths, rules }.object(token, root)?;
+    Reader { paths, rules, room: column.room() }.object(token, root, 0)?;
     column.put_text(token).ok_or_else(|| fault(Reason::TooLarge, "less JSON in one batch", "more"))
 }
 
@@ -55,16 +57,25 @@ const FRACTION: Mixture = 1 << 5;
 /// An integer that no float is.
 const LONG: Mixture = 1 << 6;
 
+/// What is kept of a name beside it while its object is read.
+const NAME_BYTES: usize = 64;
+
 struct Reader<'a> {
     paths: &'a [Element],
     rules: ValueRules,
+    room: &'a Room,
 }
 
 impl Reader<'_> {
-    /// Reads an object whose members' paths begin so; `None` where no path has a type.
-    fn object(&self, token: &str, prefix: Option<&str>) -> Result<(), Box<Fault>> {
+    /// Reads an object whose members' paths begin so; `None` where no path has a type. Those paths begin with
+    /// `above` bytes: the server stores each of them in full, so what the record says once counts each time.
+    fn object(&self, token: &str, prefix: Option<&str>, above: usize) -> Result<(), Box<Fault>> {
         let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
+        let mut of_names = 0;
         each_member(token, |name, token| {
+            self.room.take(name.len() + NAME_BYTES).map_err(|fault| within(fault, name))?;
+            of_names += name.len() + NAME_BYTES;
+            self.room.take(above).map_err(|fault| within(fault, name))?;
             if !names.insert(name.to_owned()) {
                 return Err(within(twice("each field once"), name));
             }
@@ -73,18 +84,27 @@ impl Reader<'_> {
                 |typed: &&Element| path.is_some() && typed.name.as_deref() == path.as_deref();
             let read = match self.paths.iter().find(is_at) {
                 Some(typed) => self.typed(&typed.ty, token),
-                None => self.value(token, path.as_deref()).map(drop),
+                None => {
+                    self.value(token, path.as_deref(), above.saturating_add(name.len())).map(drop)
+                }
             };
             read.map_err(|fault| within(fault, name))
-        })
+        })?;
+        self.room.give_back(of_names);
+        Ok(())
     }
 
-    /// Reads a value, and says what it adds to an array that it stands in.
-    fn value(&self, token: &str, path: Option<&str>) -> Result<Mixture, Box<Fault>> {
+    /// Reads a value at a path of so many bytes, and says what it adds to an array that it stands in.
+    fn value(
+        &self,
+        token: &str,
+        path: Option<&str>,
+        path_bytes: usize,
+    ) -> Result<Mixture, Box<Fault>> {
         match kind_of(token) {
             "object" => {
                 let prefix = path.map(|path| format!("{path}."));
-                self.object(token, prefix.as_deref()).map(|()| 0)
+                self.object(token, prefix.as_deref(), path_bytes + 1).map(|()| 0)
             }
             "array" => self.array(token),
             "number" => number(token),
@@ -106,7 +126,7 @@ impl Reader<'_> {
         let mut held = 0;
         each_element(token, |index, element| {
             // What is in an object within an array is at no path of the column.
-            held |= self.value(element, None).map_err(|fault| within(fault, index))?;
+            held |= self.value(element, None, 0).map_err(|fault| within(fault, index))?;
             Ok(())
         })?;
         let holds = |mixture| held & mixture == mixture;
@@ -131,7 +151,11 @@ impl Reader<'_> {
             let refused = || fault(Reason::NullNotAllowed, expected(ty), token);
             return if ty.is_nullable { Ok(()) } else { Err(refused()) };
         }
-        nested::put(&mut Column::new(ty, 1), ty, self.rules, &mut Parser::of(token))?;
+        let before = self.room.left();
+        self.room.take(width(ty))?;
+        let mut column = Column::within(ty, 1, self.room);
+        nested::put(&mut column, ty, self.rules, &mut Parser::of(token))?;
+        self.room.give_back(before.saturating_sub(self.room.left()));
         is_read_alike(ty, token)
     }
 }

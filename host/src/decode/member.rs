@@ -29,20 +29,23 @@ pub fn put(
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let rules = ValueRules { is_member: true, is_lenient: false, ..rules };
+    let room = column.room().clone();
     let mut last: Option<Box<Fault>> = None;
     for turn in 0..TURNS {
         for (at, (member, part)) in members.iter().zip(column.parts()).enumerate() {
             if turn_of(&member.kind, kind_of(token), rules) != Some(turn) {
                 continue;
             }
-            let len = part.len();
+            let (len, left) = (part.len(), room.left());
             match put_part(part, member, rules, &mut Parser::of(token)) {
                 Ok(()) => {
                     let mismatch = || fault(Reason::TypeMismatch, expected(ty), token);
                     return column.choose(at).ok_or_else(mismatch);
                 }
+                Err(fault) if room.is_over() => return Err(fault),
                 Err(fault) => {
                     part.truncate(len);
+                    room.give_back(left.saturating_sub(room.left()));
                     if last.is_none() || fault.reason != Reason::TypeMismatch {
                         last = Some(fault);
                     }

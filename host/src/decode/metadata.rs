@@ -11,7 +11,7 @@ use super::nested::put;
 use super::parser::Parser;
 use super::reader::Reader as _;
 use super::value::ticks;
-use crate::record::{Batch, Record};
+use crate::record::{Batch, Origin, Record};
 use crate::rejection::{Fault, Reason, Rejection, Stage};
 use crate::rows::Rows;
 use crate::schema::plan::{ColumnPlan, TablePlan};
@@ -23,7 +23,7 @@ const NANOS_OF_MS: i128 = 1_000_000;
 /// Fills the columns of METADATA_COLUMNS. A record whose key or headers are no text is rejected;
 /// `check` takes its rows out.
 pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
-    if !plan.columns.iter().any(|column| matches!(column.source, Source::Metadata(_))) {
+    if !has_metadata(plan) {
         return rows;
     }
     let mut columns = rows.batch.columns().to_vec();
@@ -55,6 +55,33 @@ pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
         // The columns are made from the plan that the batch is made by.
         Err(error) => unreachable!("columns and plan differ: {error}"),
     }
+}
+
+/// What a row of a record takes at most in the columns of METADATA_COLUMNS beside their fixed widths.
+pub fn metadata_bytes(plan: &TablePlan, batch: &Batch, origin: Origin) -> usize {
+    /// An element of an array or a map, in which a header is one.
+    const HEADER: usize = 64;
+    /// A token, which is put in when the row is sent.
+    const TOKEN: usize = 64;
+    let Some(record) = batch.record(origin) else { return 0 };
+    let of = |column: &ColumnPlan| match column.source {
+        Source::Metadata(Metadata::Topic) => record.source.topic.len(),
+        Source::Metadata(Metadata::Key) => record.key().map_or(0, <[u8]>::len),
+        Source::Metadata(Metadata::Token) => TOKEN,
+        Source::Metadata(Metadata::Headers) => {
+            let bytes = |(name, value): (&[u8], Option<&[u8]>)| {
+                HEADER + name.len() + value.map_or(0, <[u8]>::len)
+            };
+            record.headers().map(bytes).sum()
+        }
+        _ => 0,
+    };
+    plan.columns.iter().map(of).sum()
+}
+
+/// Whether the table has columns of METADATA_COLUMNS.
+pub fn has_metadata(plan: &TablePlan) -> bool {
+    plan.columns.iter().any(|column| matches!(column.source, Source::Metadata(_)))
 }
 
 fn put_metadata(

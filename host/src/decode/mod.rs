@@ -7,6 +7,7 @@
 mod columns;
 mod date;
 mod fault;
+mod filled;
 mod float;
 mod forms;
 mod json;
@@ -19,6 +20,7 @@ mod order;
 mod parser;
 mod reader;
 mod record;
+mod room;
 mod sound;
 mod text;
 mod time;
@@ -27,27 +29,26 @@ mod walk;
 mod wide;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod fields_tests;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use arrow_array::{RecordBatch, RecordBatchOptions};
-
 use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rejection::{Fault, Reason};
 use crate::rows::{Noticed, Rows};
-use crate::schema::plan::{TablePlan, WhenAbsent};
-use crate::schema::source::OnInvalid;
+use crate::schema::plan::TablePlan;
 use columns::Column;
 use fault::fault;
 pub use fault::kind_of;
+use filled::{Filled, Put};
 pub use forms::forms;
-pub use metadata::with_metadata;
+pub use metadata::{has_metadata, metadata_bytes, with_metadata};
 use order::Order;
 use parser::Parser;
 use reader::Token;
+pub use room::Bounds;
 pub use sound::{each_field, takes};
 pub use text::judge_text;
 pub use value::text_of;
@@ -56,47 +57,41 @@ pub use walk::{each_element, each_member};
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;
 
-/// Decodes payloads; each comes with its record.
+/// Decodes payloads; each comes with its record. No batch of them is too large.
 pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
-    decode_by(plan, payloads, parse)
+    decode_by(plan, payloads, &Bounds::NONE, parse).0
+}
+
+/// Decodes payloads until their columns reach a bound, and says with which record to go on, if with any.
+pub fn decode_within<'a>(
+    plan: &TablePlan,
+    payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+    bounds: &Bounds<'_>,
+) -> (Rows, Option<Origin>) {
+    decode_by(plan, payloads, bounds, parse)
 }
 
 /// The same by serde, slower: what [`decode`] is held against, value by value and in speed.
 #[doc(hidden)]
 pub fn seed_path<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
-    decode_by(plan, payloads, by_serde)
+    decode_by(plan, payloads, &Bounds::NONE, by_serde).0
 }
 
 fn decode_by<'a>(
     plan: &TablePlan,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+    bounds: &Bounds<'_>,
     read: Read,
-) -> Rows {
-    let capacity = payloads.size_hint().1.unwrap_or(0);
-    let mut columns: Vec<Column> =
-        plan.columns.iter().map(|column| Column::new(&column.ty, capacity)).collect();
-    let (mut origins, mut absent, mut rejections) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut order, mut noticed) = (Order::default(), Noticed::default());
+) -> (Rows, Option<Origin>) {
+    let mut filled = Filled::new(plan, payloads.size_hint().1.unwrap_or(0), bounds);
+    let mut rest = None;
     for (origin, payload) in payloads {
-        let (row, replaced) = (origins.len(), noticed.replaced.len());
-        match read(plan, &mut columns, row, payload, (&mut order, &mut noticed)) {
-            Ok(()) => {
-                let replaced = noticed.replaced.get(replaced..).unwrap_or_default();
-                complete(plan, &mut columns, row, replaced, &mut absent);
-                origins.push(origin);
-            }
-            Err(fault) => {
-                for column in &mut columns {
-                    column.truncate(row);
-                }
-                noticed.replaced.truncate(replaced);
-                rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });
-            }
+        if filled.put(origin, payload, read) == Put::NoRoom {
+            rest = Some(origin);
+            break;
         }
     }
-    let batch = finish(plan, columns, origins.len());
-    let (dropped, written) = (Vec::new(), Arc::default());
-    Rows { batch, origins, absent, rejections, dropped, written, noticed }
+    (filled.finish(), rest)
 }
 
 /// How one record is read as row `row`. On a fault the columns may hold a part of the row.
@@ -157,43 +152,4 @@ fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
         let found = format!("an invalid byte at offset {offset}");
         fault(Reason::InvalidUtf8, "UTF-8", &found)
     })
-}
-
-/// Puts a null in every column that the record did not fill. `replaced` are those of which the value was
-/// replaced.
-fn complete(
-    plan: &TablePlan,
-    columns: &mut [Column],
-    row: usize,
-    replaced: &[usize],
-    absent: &mut Vec<(usize, usize)>,
-) {
-    let is_left = |at: &usize| {
-        plan.columns.get(*at).is_some_and(|column| {
-            column.on_invalid == OnInvalid::Default && column.when_absent == WhenAbsent::LeftOut
-        })
-    };
-    absent.extend(replaced.iter().copied().filter(is_left).map(|at| (at, row)));
-    for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
-        if column.len() == row {
-            column.put_null();
-            let is_told = plan.is_required || plan.when_absent != WhenAbsent::AsNull;
-            if is_told && plan.source.is_field() {
-                absent.push((at, row));
-            }
-        }
-    }
-}
-
-fn finish(plan: &TablePlan, columns: Vec<Column>, rows: usize) -> RecordBatch {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let arrays = columns.into_iter().map(Column::finish).collect::<Result<Vec<_>, _>>();
-    let batch = arrays.and_then(|arrays| {
-        RecordBatch::try_new_with_options(Arc::clone(&plan.arrow), arrays, &options)
-    });
-    match batch {
-        Ok(batch) => batch,
-        // The columns are made from the plan that the batch is made by.
-        Err(error) => unreachable!("columns and plan differ: {error}"),
-    }
 }

@@ -123,9 +123,11 @@ fn put_array<'r>(
     rules: ValueRules,
     value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
-    let [elements] = column.parts() else { return Err(differ()) };
+    let ([elements], width, room) = column.runs() else { return Err(differ()) };
     value.each_element(|index, value| {
-        put_part(elements, ty, rules, value).map_err(|fault| within(fault, index))
+        room.take(width)
+            .and_then(|()| put_part(elements, ty, rules, value))
+            .map_err(|fault| within(fault, index))
     })
 }
 
@@ -135,10 +137,11 @@ fn put_map<'r>(
     rules: ValueRules,
     value: &mut impl Reader<'r>,
 ) -> Result<(), Box<Fault>> {
-    let [keys, values] = column.parts() else { return Err(differ()) };
+    let ([keys, values], width, room) = column.runs() else { return Err(differ()) };
     let (place, start) = (value.place(), keys.len());
     value.each_member(|name, value| {
-        put_key(keys, key, rules, name)
+        room.take(width)
+            .and_then(|()| put_key(keys, key, rules, name))
             .and_then(|()| put_part(values, of, rules, value))
             .map_err(|fault| within(fault, name))
     })?;

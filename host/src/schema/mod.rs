@@ -16,3 +16,4 @@ pub mod shape;
 pub mod source;
 pub mod table;
 pub mod types;
+pub mod width;

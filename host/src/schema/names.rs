@@ -54,6 +54,11 @@ impl Names {
         }
     }
 
+    /// All fields.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter()
+    }
+
     /// The field at a place.
     pub fn field(&self, at: usize) -> Option<&Field> {
         self.fields.get(at)

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
+use super::bounded::Bounded;
 use super::errors;
 use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
@@ -25,6 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const SESSION_TIMEOUT: (&str, &str) = ("session_timeout", "30");
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most bytes of the answer to a query of the host's own: the columns of a table, or a thousand parts of it.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Of each query: with another value, which a user's profile may hold, a part of an answer looks like the whole.
 const WHOLE: &[(&str, &str)] = &[
@@ -60,6 +64,8 @@ pub struct Sending<'a> {
     pub may_be_async: bool,
     /// Whether want of memory comes back after some tries, since they can be split.
     pub may_split_for_memory: bool,
+    /// How many INSERTs had landed when rows of one record last found no memory, and went behind the others.
+    pub landed_before: Option<u64>,
     /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
     pub planned: Option<Promised<'a>>,
 }
@@ -68,6 +74,8 @@ pub struct Sending<'a> {
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
+    /// Of queries whose answers are bounded by whoever reads them.
+    reader: clickhouse::Client,
     poster: Poster,
     url: String,
     settings: String,
@@ -97,19 +105,23 @@ impl Server {
             .enable_http1()
             .wrap_connector(tcp);
         let poster = Poster::new(config, connector.clone())?;
-        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .build(connector);
-        let mut client = clickhouse::Client::with_http_client(http)
-            .with_url(&config.url)
-            .with_database(&config.database)
-            .with_user(&config.user)
-            .with_password(config.password.expose())
-            .with_product_info("sluicegate", env!("CARGO_PKG_VERSION"))
-            .with_compression(clickhouse::Compression::None);
-        for (name, value) in &*config.settings {
-            client = client.with_setting(name, value);
-        }
+        let client = |max_bytes| {
+            let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+                .build(Bounded::new(connector.clone(), max_bytes));
+            let client = clickhouse::Client::with_http_client(http)
+                .with_url(&config.url)
+                .with_database(&config.database)
+                .with_user(&config.user)
+                .with_password(config.password.expose())
+                .with_product_info("sluicegate", env!("CARGO_PKG_VERSION"))
+                .with_compression(clickhouse::Compression::None);
+            let set = |client: clickhouse::Client, (name, value): &(String, String)| {
+                client.with_setting(name, value)
+            };
+            config.settings.iter().fold(client, set)
+        };
+        let (client, reader) = (client(MAX_ANSWER_BYTES), client(usize::MAX));
         let (url, is_async) = (config.url.clone(), config.async_insert);
         let settings: Vec<String> =
             config.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -117,6 +129,7 @@ impl Server {
         let compression = config.compression;
         Ok(Self {
             client,
+            reader,
             poster,
             url,
             settings,
@@ -209,9 +222,9 @@ impl Server {
         settings.iter().fold(self.query(sql), set)
     }
 
-    /// A query that somebody else wrote: a `?` in it is no place for a value.
+    /// A query that somebody else wrote: a `?` in it is no place for a value. Its answer may be of any length.
     pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
-        let query = self.client.query_raw(sql);
+        let query = self.reader.query_raw(sql);
         self.whole().fold(query, |query, (name, value)| query.with_setting(name, value))
     }
 
@@ -417,6 +430,47 @@ mod tests {
         let hold = told("http", page).await;
         assert!(hold.text().contains("something else"), "{hold:?}");
         assert!(hold.text().contains("CLICKHOUSE_HOST"), "{hold:?}");
+    }
+
+    /// How many of 64 MiB a server can send as its answer to a query, after this head.
+    async fn sent_of_a_long_answer(head: &'static str, ask: impl AsyncFnOnce(Server)) -> usize {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::new(&config(format!("http://{}", listener.local_addr().unwrap())));
+        let answering = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _read = connection.read(&mut [0; 1_000]).await;
+            connection.write_all(head.as_bytes()).await.unwrap();
+            let mut sent = 0;
+            while sent < 64 << 20 && connection.write_all(&[b'x'; 65_536]).await.is_ok() {
+                sent += 65_536;
+            }
+            sent
+        });
+        ask(server.unwrap()).await;
+        answering.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_read_past_its_bound() {
+        let table = async |server: Server| {
+            let hold = super::super::read(&server, "d", "t").await.unwrap_err();
+            assert!(matches!(hold, Hold::Transient(_) | Hold::Paused(_)), "{hold:?}");
+        };
+        let lookup = async |server: Server| {
+            let answer = server.query_as_written("SELECT 1").fetch_bytes("TSV");
+            answer.unwrap().collect().await.unwrap_err();
+        };
+        // What the sockets hold comes on top.
+        let head = "HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\n\r\n";
+        assert!(sent_of_a_long_answer(head, table).await < 16 << 20);
+        assert!(sent_of_a_long_answer(head, lookup).await < 16 << 20);
+        let head = "HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: 1\r\nconnection: close\r\n\r\n";
+        assert!(sent_of_a_long_answer(head, table).await < 40 << 20);
+        let whole = async |server: Server| {
+            let answer = server.query_as_written("SELECT 1").fetch_bytes("TSV");
+            assert_eq!(answer.unwrap().collect().await.unwrap().len(), 64 << 20);
+        };
+        assert_eq!(sent_of_a_long_answer(head, whole).await, 64 << 20);
     }
 
     #[tokio::test]

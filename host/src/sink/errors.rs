@@ -29,9 +29,9 @@ pub enum InsertError {
     TooManyPartitions(String),
     /// Something on the way takes no body of this size: split, never dead-letter.
     TooLarge(String),
-    /// The server has no memory for the rows as they are: try again, then split, never
-    /// dead-letter.
-    Memory(String),
+    /// The server has no memory for the rows as they are: try again, then split, and dead-letter one record
+    /// alone that is shown to be at fault.
+    Memory(Said),
     /// A materialized view threw, it seems.
     View {
         /// The views on the way, innermost first: the last one reads from the table itself.
@@ -229,7 +229,7 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
             perhaps(is_computed, InsertError::Schema(short))
         }
         Some(Class::DataOrOperator) => perhaps(is_over_rows, operator(code, &short)),
-        Some(Class::Memory) => InsertError::Memory(short),
+        Some(Class::Memory) => InsertError::Memory(said()),
         Some(Class::Transient) => InsertError::Hold(Hold::Transient(match hint(code) {
             Some(hint) => format!("{short}; {hint}"),
             None => short,
@@ -313,7 +313,7 @@ pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -
 pub fn hold_of_query(error: InsertError, tell: impl Fn(&Said) -> String) -> Hold {
     match error {
         InsertError::Hold(hold) => hold,
-        InsertError::Memory(text) => Hold::Transient(text),
+        InsertError::Memory(said) => Hold::Transient(loggable(said.whole())),
         InsertError::Violation(said) | InsertError::Data(said) | InsertError::View { said, .. } => {
             Hold::Paused(tell(&said))
         }
@@ -381,6 +381,11 @@ mod tests {
         assert!(matches!(class("Code: 469. DB::Exception: Constraint"), InsertError::Data(_)));
         assert!(matches!(class("Code: 16. DB::Exception: No such"), InsertError::Schema(_)));
         assert!(matches!(class("Code: 241. DB::Exception: memory"), InsertError::Memory(_)));
+        // Whose memory it is stands before what may quote a row.
+        let of_query = "Code: 241. DB::Exception: Query memory limit exceeded: would use 1 GiB: while executing \
+                        'FUNCTION range(n)': ";
+        let InsertError::Memory(said) = class(of_query) else { panic!("{of_query}") };
+        assert!(said.whole().contains("Query memory limit") && !said.to_string().contains("range"));
         assert!(matches!(
             class("Code: 159. DB::Exception: timeout"),
             InsertError::Hold(Hold::Transient(_))

@@ -1,6 +1,7 @@
 //! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use arrow_array::RecordBatch;
 
@@ -129,24 +130,36 @@ impl Sink {
         // `deduplicate_insert`, `async_insert_deduplicate`).
         let mut may_be_async =
             self.server.is_async() && !table.facts.is_deduplicating && !is_by_partition;
-        while let Some(piece) = open.pop() {
+        // Records whose rows alone found no memory, and how many INSERTs had landed then.
+        let mut last: Vec<(Piece, u64)> = Vec::new();
+        loop {
+            let (piece, landed_before) = match (open.pop(), last.is_empty()) {
+                (Some(piece), _) => (piece, None),
+                (None, false) => {
+                    let (piece, landed) = last.remove(0);
+                    (piece, Some(landed))
+                }
+                (None, true) => break,
+            };
             if piece.is_empty() {
                 continue;
             }
             let halves = piece.split(origins);
+            // The others first: if they land, it is not the server that lacks memory.
+            let goes_last = halves.is_none() && landed_before.is_none() && !open.is_empty();
             let slice = rows.slice(piece.start, piece.len());
             let sent = match self.body_of(table, &slice, is_ordered).await {
                 Ok(body) => {
                     // Made once for these bytes and kept for every retry of them. Random: one derived
                     // from content or offsets would let the server drop new data after a replay.
                     let token = uuid::Uuid::new_v4().to_string();
-                    let (may_split_for_memory, planned) = (halves.is_some(), None);
                     let sending = Sending {
                         token: &token,
                         session: None,
                         may_be_async,
-                        may_split_for_memory,
-                        planned,
+                        may_split_for_memory: halves.is_some() || goes_last,
+                        landed_before,
+                        planned: None,
                     };
                     self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
                 }
@@ -176,6 +189,10 @@ impl Sink {
                     if inserted.left.is_some() {
                         break;
                     }
+                }
+                (Err(Refusal::Memory(_)), None) if goes_last => {
+                    count::retried(Step::Insert, Class::Transient);
+                    last.push((piece, self.landed.load(Ordering::Relaxed)));
                 }
                 (Err(_), _) if may_be_async => {
                     may_be_async = false;

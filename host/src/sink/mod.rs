@@ -5,6 +5,7 @@
 //! decoded again.
 
 mod body;
+mod bounded;
 mod client;
 pub mod codes;
 mod engine;
@@ -34,6 +35,7 @@ mod tokens;
 mod view_head;
 mod views;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,6 +133,8 @@ pub struct Sink {
     last_stand: Mutex<Option<Stand>>,
     /// A search for a token reads the whole column: one at a time.
     search: tokio::sync::Mutex<()>,
+    /// How many INSERTs have landed.
+    landed: AtomicU64,
     /// When a table of which definition last took an INSERT without rows.
     took_none: Mutex<Option<(String, Instant)>>,
 }
@@ -140,7 +144,8 @@ impl Sink {
     pub fn new(server: Server, status: Arc<Status>, look: Arc<dyn Look>) -> Self {
         let (last_stand, took_none) = (Mutex::default(), Mutex::default());
         let search = tokio::sync::Mutex::new(());
-        Self { server, status, look, last_stand, search, took_none }
+        let landed = AtomicU64::new(0);
+        Self { server, status, look, last_stand, search, landed, took_none }
     }
 
     fn last_stand(&self) -> MutexGuard<'_, Option<Stand>> {

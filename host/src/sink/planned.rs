@@ -53,8 +53,14 @@ impl Sink {
         // An INSERT into one partition is all or nothing; one into several that was refused for want
         // of memory may have landed in some of them.
         let may_split_for_memory = table.facts.partition_columns.is_empty();
-        let (may_be_async, session, planned) = (false, None, Some(promised));
-        let sending = Sending { token, session, may_be_async, may_split_for_memory, planned };
+        let sending = Sending {
+            token,
+            session: None,
+            may_be_async: false,
+            may_split_for_memory,
+            landed_before: None,
+            planned: Some(promised),
+        };
         self.send(table, body, &sending).await
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -14,6 +15,7 @@ use super::errors::{self, InsertError, Judged};
 use super::evidence::Evidence;
 use super::refusal::{Refusal, Refused};
 use super::table::{self, Table};
+use super::text::loggable;
 use super::views::{Next, Thrown};
 use super::{PAUSE, Sink, until_read};
 use crate::config::Compression;
@@ -24,6 +26,10 @@ use crate::retry::Backoff;
 
 /// How many tries rows get that the server has no memory for, before they are split.
 const MEMORY_TRIES: u32 = 3;
+/// How many tries the rows of one record get that the server has no memory for, and how many of them have to be such
+/// that nothing but the record explains them, before it is the record's fault.
+const LONE_TRIES: u32 = 8;
+const LONE_PROOFS: u32 = 3;
 /// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
 const UNCLEAR_TRIES: u32 = 3;
 /// How many tries an error of unknown code gets before an operator is called.
@@ -73,6 +79,10 @@ pub(super) struct Attempt {
     /// The view that threw last.
     pub view: Option<String>,
     memory_tries: u32,
+    /// How many of them speak of these rows alone: others landed since the one before, or one query is limited.
+    memory_proofs: u32,
+    /// How many INSERTs had landed at the last of them.
+    landed_before: Option<u64>,
     unproved_tries: u32,
     tokens: u32,
 }
@@ -101,6 +111,7 @@ impl Sink {
                 Attempt { before: self.parts_before(table, &waiter).await, ..Attempt::default() }
             }
         };
+        attempt.landed_before = sending.landed_before;
         let mut token = Cow::Borrowed(sending.token);
         let mut is_first = true;
         let outcome = loop {
@@ -129,6 +140,7 @@ impl Sink {
                     continue;
                 }
                 count::landed(body.rows, started.elapsed());
+                self.landed.fetch_add(1, Ordering::Relaxed);
                 let is_proved = self.is_proved(table, body, &attempt, &waiter).await;
                 if is_proved || sending.planned.is_some() {
                     break Ok(Landed { is_proved, without_view: None });
@@ -280,14 +292,21 @@ impl Sink {
             }
             InsertError::TooLarge(text) => return Step::Refused(Refusal::TooLarge(text)),
             InsertError::Schema(text) => return Step::Refused(Refusal::Schema(text)),
-            InsertError::Memory(text) => {
-                if sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES {
+            InsertError::Memory(said) => {
+                let is_at_fault = self.is_at_fault(sending, attempt, said.whole());
+                let text = loggable(said.whole());
+                if is_at_fault
+                    || sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES
+                {
                     let is_there = attempt.is_unclear
                         && self
                             .look_for(table, &body.sought, attempt.before, attempt.server, waiter)
                             .await
                             == Evidence::Rows;
                     match (is_there, table.facts.has_views) {
+                        (false, _) if is_at_fault => {
+                            return Step::Refused(Refusal::Data(said));
+                        }
                         (false, _) => return Step::Refused(Refusal::Memory(text)),
                         (true, false) => return Step::Landed,
                         // The views may lack what the table has: only the same token brings it.
@@ -331,6 +350,19 @@ impl Sink {
         Step::Again
     }
 
+    /// Whether rows that cannot be split are at fault for the want of memory that they met, and not what else the
+    /// server does. Where a plan names them, they wait.
+    fn is_at_fault(&self, sending: &Sending<'_>, attempt: &mut Attempt, text: &str) -> bool {
+        let landed = self.landed.load(Ordering::Relaxed);
+        let before = attempt.landed_before.replace(landed);
+        let is_proof = before.is_some_and(|before| before < landed) || is_of_one_query(text);
+        attempt.memory_proofs += u32::from(is_proof);
+        !sending.may_split_for_memory
+            && sending.planned.is_none()
+            && attempt.memory_tries + 1 >= LONE_TRIES
+            && attempt.memory_proofs >= LONE_PROOFS
+    }
+
     /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of
     /// an expression, a dictionary or a setting which no row can satisfy.
     async fn takes_none(&self, table: &Table, body: &Body) -> Result<(), String> {
@@ -343,9 +375,14 @@ impl Sink {
         }
         let none = Body::of(table, &body.sought.rows.slice(0, 0), Compression::None)?;
         let token = uuid::Uuid::new_v4().to_string();
-        let (may_be_async, may_split_for_memory, planned) = (false, false, None);
-        let sending =
-            Sending { token: &token, session: None, may_be_async, may_split_for_memory, planned };
+        let sending = Sending {
+            token: &token,
+            session: None,
+            may_be_async: false,
+            may_split_for_memory: false,
+            landed_before: None,
+            planned: None,
+        };
         let sent = self.server.insert(&none, &table.settings, &sending).await;
         if sent.is_ok() {
             *took_none() = Some((table.facts.definition.clone(), Instant::now()));
@@ -372,6 +409,13 @@ impl Sink {
         );
         InsertError::Unproved(text)
     }
+}
+
+/// Whether it is one query that may not take more, whatever else the server does: the words of 26.7, and those
+/// before 25.2.
+fn is_of_one_query(text: &str) -> bool {
+    text.contains("Query memory limit exceeded")
+        || text.contains("Memory limit (for query) exceeded")
 }
 
 /// The pause before a try that may double the rows, after so many of them.

@@ -16,8 +16,11 @@ pub struct Bounds {
     pub max_records: usize,
     /// Most records while there is a backlog: large INSERTs cost ClickHouse fewer merges.
     pub max_records_with_lag: usize,
-    /// Bytes of payloads, keys and headers after which a batch is closed.
+    /// Bytes that records take in memory after which a batch is closed.
     pub max_bytes: usize,
+    /// Bytes that each row takes in its columns whatever is in it: of twice as many as `max_bytes` a batch is
+    /// closed too.
+    pub row_bytes: usize,
     /// How long the first record may wait for others.
     pub linger: Duration,
 }
@@ -219,7 +222,9 @@ impl Builder {
         }
         open.since.get_or_insert_with(Instant::now);
         open.batch.push(source, *epoch, &record);
-        message.headers(|name, value| open.batch.push_header(name, value));
+        if !message.headers(|name, value| open.batch.push_header(name, value)) {
+            open.batch.lack_headers();
+        }
         let is_last = open.ends.pop_front_if(|end| record.offset + 1 >= *end).is_some();
         if is_last || open.is_full(&self.bounds) {
             self.full.extend(open.cut(&self.bounds));
@@ -227,10 +232,15 @@ impl Builder {
         admission == Admission::First
     }
 
-    /// Bytes gathered so far.
-    pub fn size_bytes(&self) -> usize {
+    /// Notes how many bytes each row takes in its columns.
+    pub fn set_row_bytes(&mut self, row_bytes: usize) {
+        self.bounds.row_bytes = row_bytes;
+    }
+
+    /// Bytes that what was gathered so far takes in memory.
+    pub fn held_bytes(&self) -> usize {
         let open = self.open.iter().map(|open| &open.batch);
-        open.chain(&self.full).map(Batch::size_bytes).sum()
+        open.chain(&self.full).map(Batch::held_bytes).sum()
     }
 
     /// How many messages may be read at a time, at most `max`: no more than the batch that all partitions
@@ -297,8 +307,10 @@ impl Open {
 
     fn is_full(&self, bounds: &Bounds) -> bool {
         self.ends.is_empty()
-            && (self.batch.size_bytes() >= bounds.max_bytes
-                || self.batch.len() as usize >= self.max_records)
+            && (self.batch.held_bytes() >= bounds.max_bytes
+                || self.batch.len() as usize >= self.max_records
+                || (self.batch.len() as usize).saturating_mul(bounds.row_bytes) / 2
+                    >= bounds.max_bytes)
     }
 
     fn is_due(&self, bounds: &Bounds) -> bool {
@@ -328,7 +340,8 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         max_records: 2,
         max_records_with_lag: 6,
-        max_bytes: 50,
+        max_bytes: 290,
+        row_bytes: 0,
         linger: Duration::from_secs(1),
     };
 
@@ -346,8 +359,30 @@ mod tests {
     #[test]
     fn batches_grow_while_they_are_full_be_it_of_bytes() {
         let mut open = Open::new(&BOUNDS, &Arenas::default());
-        let sizes = [1, 1, 1, 10, 50, 1].map(|bytes| filled(&mut open, bytes));
+        let sizes = [1, 1, 1, 10, 250, 1].map(|bytes| filled(&mut open, bytes));
         assert_eq!(sizes, [2, 4, 6, 5, 1, 6]);
+    }
+
+    #[test]
+    fn records_of_a_wide_table_fill_a_batch_whatever_is_in_them() {
+        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let wide = Bounds { row_bytes: BOUNDS.max_bytes, max_records: 100, ..BOUNDS };
+        open.max_records = wide.max_records;
+        open.batch.push(&source, 1, &RawRecord::default());
+        assert!(!open.is_full(&wide));
+        open.batch.push(&source, 1, &RawRecord::default());
+        assert!(open.is_full(&wide));
+    }
+
+    #[test]
+    fn headers_without_a_byte_fill_a_batch() {
+        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        open.batch.push(&source, 1, &RawRecord::default());
+        assert!(!open.is_full(&BOUNDS));
+        (0..10).for_each(|_| open.batch.push_header(b"", None));
+        assert!(open.is_full(&BOUNDS), "{} bytes are held", open.batch.held_bytes());
     }
 
     #[test]

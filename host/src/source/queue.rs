@@ -223,15 +223,19 @@ impl Message<'_> {
             .then_some(timestamp)
     }
 
-    /// Hands each header's name and value to `take`, in order.
-    pub fn headers(&self, take: impl FnMut(&[u8], Option<&[u8]>)) {
+    /// Hands each header's name and value to `take`, in order. Returns whether all were read: librdkafka
+    /// reads none of more than 100,000.
+    #[must_use]
+    pub fn headers(&self, take: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
         let mut headers = std::ptr::null_mut();
         // SAFETY: the message is live; the headers it gives out live as long as it.
         let found = unsafe { sys::rd_kafka_message_headers(self.raw.as_ptr(), &raw mut headers) };
         if found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !headers.is_null() {
             // SAFETY: the list is live, and only this thread has the message.
             unsafe { crate::kafka::headers::each_of(headers, take) }
+            return true;
         }
+        found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NOENT
     }
 }
 

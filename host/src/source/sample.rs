@@ -100,7 +100,7 @@ impl Probe {
                     if message.offset() < reading.end {
                         push(&mut sample.batch, &message);
                     }
-                    if sample.batch.size_bytes() > max_bytes {
+                    if sample.batch.held_bytes() > max_bytes {
                         sample.cut = Some(Cut::Bytes);
                         return Ok(());
                     }

@@ -19,6 +19,13 @@ const PARTITION_FETCH_SHARE: usize = 128;
 /// librdkafka's own defaults; a larger budget gains nothing from larger fetches.
 const MAX_PARTITION_FETCH_BYTES: usize = 1024 * 1024;
 const MAX_FETCH_BYTES: usize = 50 * 1024 * 1024;
+/// librdkafka's own default for one answer of a broker, and for what one batch of records may unpack to (by any codec
+/// but gzip); less where the whole budget is.
+const MAX_RECEIVE_BYTES: usize = 100_000_000;
+/// Its least: a record that a small budget has no room for is to be refused, and not to stop its partition.
+const MIN_RECEIVE_BYTES: usize = 16 * 1024 * 1024;
+/// What an answer holds beside the records that were asked for.
+const ANSWER_OVERHEAD_BYTES: usize = 1024 * 1024;
 /// The most that librdkafka takes for `queued.max.messages.kbytes`.
 const MAX_QUEUE_KBYTES: usize = 2_097_151;
 /// How long the group waits in a rebalance for a member that does not come along, milliseconds: nobody reads what
@@ -34,6 +41,8 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
     let fetch_bytes = (budget / FETCH_SHARE).clamp(MAX_PARTITION_FETCH_BYTES, MAX_FETCH_BYTES);
     let partition_fetch_bytes = (budget / PARTITION_FETCH_SHARE)
         .clamp(MIN_PARTITION_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES);
+    let receive_bytes =
+        budget.clamp(MIN_RECEIVE_BYTES.max(fetch_bytes + ANSWER_OVERHEAD_BYTES), MAX_RECEIVE_BYTES);
     let mut settings = crate::kafka::client(kafka);
     for (key, value) in [
         ("group.id", kafka.group_id.as_str()),
@@ -52,6 +61,7 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
         ("queued.max.messages.kbytes", &queue_kbytes.to_string()),
         ("fetch.max.bytes", &fetch_bytes.to_string()),
         ("fetch.message.max.bytes", &partition_fetch_bytes.to_string()),
+        ("receive.message.max.bytes", &receive_bytes.to_string()),
         // The default of 1 s leaves a fast reader waiting for most of it.
         ("fetch.queue.backoff.ms", "50"),
         ("fetch.min.bytes", "65536"),

@@ -6,19 +6,27 @@ use arrow_buffer::NullBufferBuilder;
 use arrow_schema::{DataType, FieldRef};
 
 use super::super::order::Order;
+use super::super::room::Room;
 use super::{Column, Data};
 use crate::schema::arrow::data_type;
 use crate::schema::types::{IntKind, Kind, Type};
+use crate::schema::width::{width, widths};
 
 impl Column {
-    /// An empty column with room for `rows` rows.
+    /// An empty column for values that were bounded otherwise, with room for `rows` of them.
     pub fn new(ty: &Type, rows: usize) -> Self {
-        Self::sent_as(ty, data_type(ty), rows)
+        Self::within(ty, rows, &Room::of(usize::MAX))
     }
 
-    fn sent_as(ty: &Type, data_type: DataType, rows: usize) -> Self {
-        let part =
-            |(ty, field): (&Type, FieldRef)| Self::sent_as(ty, field.data_type().clone(), rows);
+    /// An empty column whose values take of this room, with memory for `rows` of them.
+    pub fn within(ty: &Type, rows: usize, room: &Room) -> Self {
+        Self::sent_as(ty, data_type(ty), rows, room)
+    }
+
+    fn sent_as(ty: &Type, data_type: DataType, rows: usize, room: &Room) -> Self {
+        let part = |(ty, field): (&Type, FieldRef)| {
+            Self::sent_as(ty, field.data_type().clone(), rows, room)
+        };
         let data = match &ty.kind {
             _ if ty.is_text => text(rows),
             Kind::Int(IntKind::I8) => Data::I8(Vec::with_capacity(rows)),
@@ -52,11 +60,13 @@ impl Column {
             Kind::Array(element) => Data::Runs {
                 ends: Vec::with_capacity(rows),
                 parts: [&**element].into_iter().zip(fields(&data_type)).map(part).collect(),
+                width: width(element),
                 data_type,
             },
             Kind::Map(key, value) => Data::Runs {
                 ends: Vec::with_capacity(rows),
                 parts: [&**key, value].into_iter().zip(fields(&data_type)).map(part).collect(),
+                width: widths([&**key, value]),
                 data_type,
             },
             Kind::Tuple(elements) => {
@@ -70,7 +80,7 @@ impl Column {
                 data_type,
             },
         };
-        Self { len: 0, valid: NullBufferBuilder::new(rows), data }
+        Self { room: room.clone(), len: 0, valid: NullBufferBuilder::new(rows), data }
     }
 }
 

@@ -60,7 +60,7 @@ impl Column {
                 let keys = PrimitiveArray::<Int32Type>::new(keys.into(), nulls);
                 Arc::new(DictionaryArray::try_new(keys, Arc::new(labels))?)
             }
-            Data::Runs { ends, parts, data_type } => {
+            Data::Runs { ends, parts, data_type, .. } => {
                 runs(data_type, &ends, finish_all(parts)?, nulls)?
             }
             Data::Tuples { parts, data_type, .. } => {

@@ -4,6 +4,7 @@
 mod empty;
 mod finish;
 mod keys;
+mod size;
 
 use std::sync::Arc;
 
@@ -14,12 +15,15 @@ use uuid::Uuid;
 use super::float::bfloat16;
 use super::number::{Number, Short};
 use super::order::Order;
+use super::room::Room;
 use super::wide::Wide;
 use crate::schema::types::WideInt;
 
 /// One column, or a part of a column of arrays, maps or tuples.
 #[derive(Debug)]
 pub struct Column {
+    /// What the values of a record may take, in all columns together.
+    room: Room,
     len: usize,
     valid: NullBufferBuilder,
     data: Data,
@@ -56,6 +60,8 @@ enum Data {
     Runs {
         ends: Vec<i32>,
         parts: Vec<Column>,
+        /// Bytes of an element, or of a key and its value.
+        width: usize,
         data_type: DataType,
     },
     /// Tuples: a part for each element, as long as the column.
@@ -311,6 +317,19 @@ impl Column {
             }
             _ => &mut [],
         }
+    }
+
+    /// The parts of an array or a map, what is to be taken for each element or entry, and of which room.
+    pub fn runs(&mut self) -> (&mut [Self], usize, &Room) {
+        match &mut self.data {
+            Data::Runs { parts, width, .. } => (parts, *width, &self.room),
+            _ => (&mut [], 0, &self.room),
+        }
+    }
+
+    /// What the values of a record may take.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The elements of a tuple, and the order of their names.

@@ -85,7 +85,10 @@ pub fn size_bytes(payloads: &Payloads, batch: &Batch, row: &Row, wants: Wants) -
     }
     let Some(record) = batch.record(row.origin) else { return payload };
     let key = record.key().map_or(0, <[u8]>::len);
-    let headers = record.headers().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+    let header = |(name, value): (&[u8], Option<&[u8]>)| {
+        size_of::<Header>() + name.len() + value.map_or(0, <[u8]>::len)
+    };
+    let headers = record.headers().map(header);
     payload + key + headers.sum::<usize>()
 }
 

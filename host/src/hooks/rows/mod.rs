@@ -116,7 +116,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(plugin: &'a Plugin<RowsPlugin>, batch: &'a Batch, payloads: &'a mut Payloads) -> Self {
-        let (before, kept_bytes) = (payloads.take(), payloads.written_bytes());
+        let (before, kept_bytes) = (payloads.take(), payloads.held_bytes());
         Self { plugin, batch, before, payloads, kept_bytes, question: exchange::empty() }
     }
 }
@@ -133,7 +133,7 @@ impl Work for Rows<'_> {
     }
 
     fn batch_bytes(&self) -> usize {
-        self.batch.size_bytes()
+        self.batch.held_bytes()
     }
 
     fn rows_of_call(&self, first: usize) -> usize {
@@ -168,6 +168,6 @@ impl Work for Rows<'_> {
     }
 
     fn put_out(&self) -> (usize, usize) {
-        (self.payloads.len(), self.payloads.written_bytes() - self.kept_bytes)
+        (self.payloads.len(), self.payloads.held_bytes() - self.kept_bytes)
     }
 }

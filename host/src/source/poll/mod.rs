@@ -78,6 +78,7 @@ pub struct Poller {
     progress: Arc<Progress>,
     /// Holds while records wait behind a transaction that stays open.
     open: Waiter,
+    is_exactly_once: bool,
     /// Where each partition ends, as of when its topic was last known to be the one that is read.
     ends: HashMap<TopicPartition, i64>,
     /// The same as of the last statistics.
@@ -121,6 +122,7 @@ impl Poller {
             max_records: config.batch.max_records,
             max_records_with_lag: config.batch.max_records_with_lag,
             max_bytes: config.batch.max_bytes,
+            row_bytes: 0,
             linger: config.batch.linger,
         };
         Ok(Self {
@@ -129,6 +131,7 @@ impl Poller {
             consumer,
             preflight: Preflight::new(config),
             builder: Builder::new(bounds, is_exactly_once),
+            is_exactly_once,
             budget: Arc::clone(&observed.budget),
             status: Arc::clone(status),
             waiter,
@@ -205,8 +208,12 @@ impl Poller {
         {
             self.send(batch);
         }
-        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.size_bytes());
-        if self.is_stopped || is_full {
+        let row_bytes = self.budget.row_bytes();
+        self.builder.set_row_bytes(row_bytes.unwrap_or_default());
+        // A batch that a plan names is not cut for the width of its rows, which has to be known before.
+        let is_too_early = self.is_exactly_once && row_bytes.is_none();
+        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.held_bytes());
+        if self.is_stopped || is_full || is_too_early {
             // Backpressure: the data queue is left alone, the consumer is served all the same.
             std::thread::sleep(POLL_INTERVAL);
             return;
@@ -332,7 +339,7 @@ impl Poller {
 
     fn send(&mut self, batch: crate::record::Batch) {
         self.laps.count(CpuOf::Consume);
-        let lease = self.budget.lease(batch.size_bytes());
+        let lease = self.budget.lease(batch.held_bytes());
         self.tell(SourceEvent::Batch(batch, lease));
     }
 

@@ -1,0 +1,156 @@
+//! Bounds on the bytes that columns take while records are decoded. A value takes its bytes from the room before
+//! it is stored, so no record and no batch grows past its bound.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::fault::fault;
+use crate::budget::MOST_RECORD_BYTES;
+use crate::record::Origin;
+use crate::rejection::{Fault, Reason};
+
+/// The bounds of one batch.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// Bytes of columns at which reading stops. The first record is always read.
+    pub batch_bytes: usize,
+    /// Most bytes that one record may take beside its first row's text and fixed widths.
+    pub record_bytes: usize,
+    /// Bytes that a row of this record takes in columns which are filled after decode.
+    pub beside: &'a dyn Fn(Origin) -> usize,
+}
+
+impl Bounds<'_> {
+    /// No bound on the batch, and the largest one on a record.
+    pub const NONE: Self =
+        Self { batch_bytes: usize::MAX, record_bytes: MOST_RECORD_BYTES, beside: &|_| 0 };
+}
+
+/// Bytes left for one record, shared by all columns. Clones are handles to the same room.
+#[derive(Debug, Clone)]
+pub struct Room(Rc<Left>);
+
+#[derive(Debug)]
+struct Left {
+    bytes: Cell<usize>,
+    is_over: Cell<bool>,
+    /// The bound that errors name.
+    most: usize,
+}
+
+impl Room {
+    /// Room for so many bytes.
+    pub fn of(bytes: usize) -> Self {
+        Self(Rc::new(Left { bytes: Cell::new(bytes), is_over: Cell::new(false), most: bytes }))
+    }
+
+    /// Resets the room to so many bytes.
+    pub fn set(&self, bytes: usize) {
+        self.0.bytes.set(bytes);
+        self.0.is_over.set(false);
+    }
+
+    /// Takes bytes.
+    ///
+    /// # Errors
+    /// There are fewer left.
+    #[inline]
+    pub fn take(&self, bytes: usize) -> Result<(), Box<Fault>> {
+        match self.0.bytes.get().checked_sub(bytes) {
+            Some(left) => {
+                self.0.bytes.set(left);
+                Ok(())
+            }
+            None => Err(self.over()),
+        }
+    }
+
+    /// Gives back the bytes of a value that was dropped.
+    pub fn give_back(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get().saturating_add(bytes));
+    }
+
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.0.bytes.get()
+    }
+
+    /// Whether somebody tried to take more than was left.
+    pub fn is_over(&self) -> bool {
+        self.0.is_over.get()
+    }
+
+    #[cold]
+    fn over(&self) -> Box<Fault> {
+        self.0.is_over.set(true);
+        too_large(self.0.most)
+    }
+}
+
+/// The fault of a record that takes more than it may.
+#[cold]
+pub fn too_large(most: usize) -> Box<Fault> {
+    let expected = format!(
+        "a record that takes at most {most} bytes as columns beside its own text (a quarter of \
+         MEMORY_BUDGET_BYTES)"
+    );
+    fault(Reason::TooLarge, expected, "more")
+}
+
+/// The fault of a record whose row is too wide before any text.
+#[cold]
+pub fn too_wide(bytes: usize, most: usize) -> Box<Fault> {
+    let expected = format!(
+        "a table whose row takes at most {most} bytes before any text (a quarter of MEMORY_BUDGET_BYTES)"
+    );
+    fault(Reason::TooLarge, expected, &format!("{bytes} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Array as _;
+
+    use crate::decode::columns::Column;
+    use crate::schema::types::parse;
+    use crate::schema::width::width;
+
+    #[test]
+    fn no_type_takes_more_than_its_width_for_a_null() {
+        for text in [
+            "Int8",
+            "UInt64",
+            "Int256",
+            "Float32",
+            "BFloat16",
+            "Bool",
+            "String",
+            "FixedString(100)",
+            "UUID",
+            "IPv4",
+            "IPv6",
+            "Date",
+            "DateTime64(3)",
+            "Time64(6)",
+            "Decimal(9, 2)",
+            "Decimal(76, 0)",
+            "Enum8('a' = 1)",
+            "LowCardinality(UUID)",
+            "Array(Decimal(76, 0))",
+            "Map(String, Array(Int8))",
+            "Tuple(a Int8, b FixedString(1000), c Array(String))",
+            "Variant(Int8, FixedString(30), Array(UInt64))",
+            "Dynamic",
+            "JSON",
+        ] {
+            let ty = parse(text).unwrap();
+            let mut column = Column::new(&ty, 0);
+            for _ in 0..1_000 {
+                column.put_null();
+            }
+            let (counted, bytes) = (width(&ty) * 1_000, column.bytes());
+            let taken = column.finish().unwrap().to_data().get_slice_memory_size().unwrap();
+            assert!(counted >= taken, "{text}: {counted} are counted, and {taken} taken");
+            assert!(counted >= bytes && bytes * 10 >= taken, "{text}: {counted}, {bytes}, {taken}");
+        }
+    }
+}

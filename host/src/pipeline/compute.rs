@@ -1,0 +1,120 @@
+//! The stages of a batch that are all computation: decode, arrow hooks and check.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Pipeline;
+use crate::blocking;
+use crate::budget::Lease;
+use crate::check::check;
+use crate::decode::{
+    Bounds, decode_within, has_metadata, judge_text, metadata_bytes, with_metadata,
+};
+use crate::hooks::{ArrowHooks, Tally};
+use crate::observe::count;
+use crate::observe::cpu::CpuOf;
+use crate::outcome::Hold;
+use crate::payloads::Payloads;
+use crate::record::{Batch, Origin};
+use crate::rows::{Checked, Rows};
+use crate::schema::plan::TablePlan;
+use crate::schema::width::RowBytes;
+use crate::tables::Known;
+use crate::user_schema::UserSchema;
+
+/// Checked rows of the first records that wait.
+pub(super) struct Computed<'a> {
+    pub checked: Checked,
+    /// What the plugins on decoded rows are to be told, if there are any.
+    pub tally: Option<(&'a ArrowHooks, Tally)>,
+    /// How many records the rows are of.
+    pub records: usize,
+    /// How many records wait in all.
+    pub of: usize,
+}
+
+impl Pipeline {
+    /// Runs the stages that are all computation, off the threads that serve the network. If the columns would
+    /// take more than there is room for, only the first records are decoded, and the others in another turn.
+    ///
+    /// # Errors
+    /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
+    pub(super) async fn compute(
+        &self,
+        known: &Arc<Known>,
+        batch: &Arc<Batch>,
+        hooked: Option<&Arc<Payloads>>,
+        pending: Vec<Origin>,
+        (lease, is_planned): (&mut Lease, bool),
+    ) -> Result<Computed<'_>, Hold> {
+        let fit = match &self.hooks.arrow {
+            Some(hooks) => Some((hooks, hooks.fit(&known.plan).await?)),
+            None => None,
+        };
+        let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
+        let expected = hooked.map_or(pending.len(), |hooked| hooked.len());
+        let row_bytes = RowBytes::of(&plan).fixed();
+        let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_bytes());
+        let copies = 1 + self.sink.body_bytes(1);
+        let room = lease.room(held, row_bytes, expected, copies);
+        // A plan names the whole range, which cannot be cut any more.
+        let room = if is_planned { usize::MAX } else { room };
+        let of_record = lease.most_record_bytes();
+        let (held, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
+        let (mut rows, violations, records, of) = blocking::run(move || {
+            let payloads = || payloads(&batch, hooked.as_deref(), &pending);
+            let (rows, rest) = decoded(&plan, &batch, payloads(), (room, of_record));
+            let is_taken = |(origin, _): &(Origin, &[u8])| rest.is_none_or(|rest| *origin < rest);
+            let schema = held.user_schema.as_ref();
+            let judge = |schema: &UserSchema| {
+                schema.violations(&held.plan, payloads().take_while(is_taken))
+            };
+            let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
+            let records = rest.map_or(pending.len(), |rest| pending.partition_point(|o| *o < rest));
+            (rows, violations.unwrap_or_default(), records, pending.len())
+        })
+        .await;
+        let mut tally = None;
+        if let Some((hooks, fit)) = fit {
+            let (hooked, asked) = hooks.run(&fit, rows).await?;
+            (rows, tally) = (hooked, Some((hooks, asked)));
+        }
+        let plan = Arc::clone(&known.plan);
+        let check = move || check(&plan, rows, violations, judge_text);
+        let checked = blocking::run(move || CpuOf::Check.run(check)).await;
+        Ok(Computed { checked, tally, records, of })
+    }
+}
+
+/// Decodes payloads, and returns the record to go on with if the columns reached their bound.
+fn decoded<'a>(
+    plan: &TablePlan,
+    batch: &Batch,
+    payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+    (batch_bytes, record_bytes): (usize, usize),
+) -> (Rows, Option<Origin>) {
+    let started = Instant::now();
+    let has_metadata = has_metadata(plan);
+    let beside = |origin| if has_metadata { metadata_bytes(plan, batch, origin) } else { 0 };
+    let bounds = Bounds { batch_bytes, record_bytes, beside: &beside };
+    let decoded = CpuOf::Decode.run(|| {
+        let (rows, rest) = decode_within(plan, payloads, &bounds);
+        (with_metadata(plan, batch, rows), rest)
+    });
+    count::decoded(started.elapsed());
+    decoded
+}
+
+/// What decode reads of these records: their own payloads, or what hooks put in their place.
+fn payloads<'a>(
+    batch: &'a Batch,
+    hooked: Option<&'a Payloads>,
+    pending: &'a [Origin],
+) -> Box<dyn Iterator<Item = (Origin, &'a [u8])> + 'a> {
+    let Some(hooked) = hooked else {
+        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
+        return Box::new(pending.iter().filter_map(payload));
+    };
+    let is_pending = |origin: &Origin| pending.binary_search(origin).is_ok();
+    Box::new(hooked.iter(batch).filter(move |(origin, _)| is_pending(origin)))
+}

@@ -1,0 +1,119 @@
+//! How many bytes a row takes in columns before any value is read.
+
+use super::names::{Field, Names};
+use super::plan::{TablePlan, Unknown};
+use super::types::{IntKind, Kind, Type};
+
+/// Fixed bytes of a value. Those of an array or a map do not include its elements.
+pub fn width(ty: &Type) -> usize {
+    /// An offset, which exists twice while the Arrow array is made.
+    const OFFSET: usize = 8;
+    /// The digits and sign of a 256-bit integer, or a UUID; JSON may write them in fewer bytes.
+    const DIGITS: usize = 80;
+    /// The validity bit, and its share of what the buffer's growth leaves free.
+    const VALID: usize = 1;
+    let value = match &ty.kind {
+        _ if ty.is_text => OFFSET + DIGITS,
+        Kind::String | Kind::Json(_) | Kind::Array(_) | Kind::Map(..) => OFFSET,
+        Kind::Bool => 1,
+        Kind::Int(IntKind::I8 | IntKind::U8) => 1,
+        Kind::Int(IntKind::I16 | IntKind::U16) => 2,
+        Kind::Int(IntKind::I32 | IntKind::U32) => 4,
+        Kind::Int(IntKind::I64 | IntKind::U64) => 8,
+        Kind::WideInt(kind) => usize::try_from(kind.width()).unwrap_or(usize::MAX),
+        Kind::FixedString(width) => usize::try_from(*width).unwrap_or(usize::MAX),
+        Kind::Uuid | Kind::Ipv6 => 16,
+        Kind::Float32
+        | Kind::BFloat16
+        | Kind::Ipv4
+        | Kind::Date
+        | Kind::Date32
+        | Kind::Time
+        | Kind::Enum(_) => 4,
+        Kind::Float64 | Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time64 { .. } => 8,
+        Kind::Decimal { precision: 0..=38, .. } => 16,
+        Kind::Decimal { .. } => 32,
+        Kind::Tuple(elements) => widths(elements.iter().map(|element| &element.ty)),
+        Kind::Variant(members) | Kind::Dynamic(members) => 1 + widths(&**members),
+    };
+    value.saturating_add(VALID)
+}
+
+/// The sum of the fixed bytes of these types.
+pub fn widths<'a>(types: impl IntoIterator<Item = &'a Type>) -> usize {
+    types.into_iter().map(width).fold(0, usize::saturating_add)
+}
+
+/// Bytes that a row of a table takes.
+#[derive(Debug, Clone, Copy)]
+pub struct RowBytes {
+    /// The fixed widths of all columns.
+    fixed: usize,
+    /// The same with one element for each array and map: what is reserved for a row.
+    reserved: usize,
+    /// How many columns one byte of a record may be copied to.
+    copies: usize,
+}
+
+impl RowBytes {
+    /// The bytes of a row of this table.
+    pub fn of(plan: &TablePlan) -> Self {
+        let types = || plan.columns.iter().map(|column| &column.ty);
+        let (fixed, reserved) =
+            (widths(types()), types().map(deep_width).fold(0, usize::saturating_add));
+        let kept = if let Unknown::Column(_) = plan.unknown { 2 } else { 1 };
+        Self { fixed, reserved, copies: copies(&plan.names).max(kept) }
+    }
+
+    /// The fixed widths of all columns.
+    pub fn fixed(self) -> usize {
+        self.fixed
+    }
+
+    /// Bytes to reserve for each expected row.
+    pub fn reserved(self) -> usize {
+        self.reserved
+    }
+
+    /// Upper bound on the bytes of a payload without arrays, maps and JSON.
+    pub fn of_payload(self, payload: &[u8]) -> usize {
+        self.fixed.saturating_add(payload.len().saturating_mul(self.copies))
+    }
+}
+
+/// Bytes of a value with one element in each array and map.
+fn deep_width(ty: &Type) -> usize {
+    let parts: Vec<&Type> = match &ty.kind {
+        Kind::Array(element) => vec![element],
+        Kind::Map(key, value) => vec![key, value],
+        Kind::Tuple(elements) => elements.iter().map(|element| &element.ty).collect(),
+        Kind::Variant(members) | Kind::Dynamic(members) => members.iter().collect(),
+        _ => Vec::new(),
+    };
+    parts.into_iter().map(deep_width).fold(width(ty), usize::saturating_add)
+}
+
+/// The most columns that one byte of an object may be copied to: those of its field and of fields within.
+fn copies(names: &Names) -> usize {
+    let of = |field: &Field| field.columns.len() + field.within.as_ref().map_or(0, copies);
+    names.fields().map(of).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::plan::Rules;
+    use crate::schema::source::UnknownFields;
+
+    #[test]
+    fn a_field_counts_for_each_column_that_it_fills() {
+        let of = |rules: &Rules| {
+            let plan = TablePlan::of_types(&[("a", "String"), ("b", "String")], rules);
+            let row = RowBytes::of(&plan);
+            row.of_payload(&[b' '; 10]) - row.fixed()
+        };
+        assert_eq!(of(&Rules::default()), 10);
+        let unknown_fields = UnknownFields::Column("b".into());
+        assert_eq!(of(&Rules { unknown_fields, ..Rules::default() }), 20);
+    }
+}
