@@ -17,7 +17,7 @@ use crate::schema::diff::changes;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
 use crate::schema::source::{Metadata, Source};
 use crate::schema::table::TableSchema;
-use crate::schema::width::RowBytes;
+use crate::schema::width::{RowBytes, too_wide};
 use crate::sink::{
     Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_no_tokens,
     why_not_exactly_once,
@@ -219,7 +219,11 @@ impl Tables {
         {
             return Err(Hold::Paused(text));
         }
-        self.budget.expect_rows_of(RowBytes::of(&plan).fixed());
+        let row_bytes = RowBytes::of(&plan).fixed();
+        if let Some(text) = too_wide(row_bytes, self.budget.most_record_bytes()) {
+            return Err(Hold::Paused(format!("table `{}`: {text}", self.table)));
+        }
+        self.budget.expect_rows_of(row_bytes);
         let is_advised = !self.is_exactly_once
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
         if !is_advised

@@ -126,6 +126,8 @@ async fn a_table_that_a_plugin_cannot_work_on_is_waited_for_until_it_is_mended()
         ("loop", "(timeout)"),
         ("known_field", "it belongs into `reads`"),
         ("unknown_type", "field `beside`"),
+        ("wide_field", "a row takes 2147483"),
+        ("many_types", "field `beside`"),
     ] {
         let mut job = misbehaving()
             .await?
@@ -134,6 +136,8 @@ async fn a_table_that_a_plugin_cannot_work_on_is_waited_for_until_it_is_mended()
         let mut host = job.start()?;
         let says = |body: &str| body.contains("misbehaving-arrow") && body.contains(words);
         host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
+        let peak = host.peak_memory_bytes()?;
+        assert!(peak < 512 << 20, "{plan}: {} MiB at the peak", peak >> 20);
         if !plan.starts_with("unknown_w") {
             host.stop().await?;
             assert_eq!(job.committed()?, [0], "{plan}");

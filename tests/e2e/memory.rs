@@ -32,6 +32,29 @@ async fn a_batch_of_a_wide_table_is_inserted_in_pieces_within_the_budget() -> an
 }
 
 #[tokio::test]
+async fn a_table_whose_rows_would_be_too_wide_is_named_and_waited_for() -> anyhow::Result<()> {
+    let create = format!(
+        "CREATE TABLE t (id UInt64, wide Tuple({})) ENGINE = MergeTree ORDER BY id",
+        vec!["FixedString(256)"; 1_200].join(", ")
+    );
+    let mut job = Job::new(&create)
+        .await?
+        .with("MEMORY_BUDGET_BYTES", "1048576")
+        .with("BATCH_MAX_BYTES", "524288");
+    job.produce((0..1_000).map(|id| format!(r#"{{"id":{id}}}"#))).await?;
+    let mut host = job.start()?;
+    let says = |body: &str| body.contains("table `t`") && body.contains("a row takes 308");
+    host.wait_for_answer("/readyz", |ready| ready.status == 503 && says(&ready.body)).await?;
+    let peak = host.peak_memory_bytes()?;
+    assert!(peak < 140 * MIB, "{} MiB at the peak", peak / MIB);
+    job.query("ALTER TABLE t DROP COLUMN wide").await?;
+    job.wait_until_committed(&host).await?;
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1_000, 0));
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_exactly_once_the_batches_of_a_wide_table_are_small_from_the_first()
 -> anyhow::Result<()> {
     let mut job = Job::new(&wide(1_500))

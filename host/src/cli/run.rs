@@ -85,7 +85,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
 }
 
 /// What bounds the batches in flight.
-fn budget(config: &Config) -> Arc<Budget> {
+pub fn budget(config: &Config) -> Arc<Budget> {
     let (part, of) = BATCHES_SHARE;
     Budget::new(config.batch.in_flight, config.batch.memory_budget_bytes / of * part)
 }

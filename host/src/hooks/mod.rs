@@ -63,9 +63,10 @@ impl Hooks {
         if config.list.is_empty() {
             return Ok(Self::default());
         }
-        let config = config.clone();
+        let (config, most_row_bytes) = (config.clone(), budget.most_record_bytes());
         let (rows, arrow) = crate::blocking::run(move || open(&config, &lookups, &budget)).await?;
-        Ok(Self { rows: RowsHooks::new(rows, Arc::clone(&status)), arrow: ArrowHooks::new(arrow) })
+        let (rows, arrow) = (RowsHooks::new(rows, status), ArrowHooks::new(arrow, most_row_bytes));
+        Ok(Self { rows, arrow })
     }
 
     /// How logs and dead letters name the plugins, in their order.

@@ -13,7 +13,7 @@ use super::nested::structures;
 pub use super::rules::{PlanError, Rules, TimestampUnit};
 use super::source::{OnInvalid, Source, UnknownFields};
 use super::table::{Column, TableSchema};
-use super::types::{self, Element, Kind, Type, TypeError};
+use super::types::{self, Element, Kind, Parts, Type, TypeError};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
@@ -161,14 +161,20 @@ impl TablePlan {
         Self { columns, arrow, names, unknown, nested, fingerprint, ignores_case, values }
     }
 
-    /// A field of records that is no column of the table, to be decoded to a ClickHouse type.
+    /// A field of records that is no column of the table, to be decoded to a ClickHouse type; `parts` counts
+    /// those of all such fields.
     ///
     /// # Errors
-    /// The type is not filled.
-    pub fn field(&self, name: &str, type_text: &str) -> Result<ColumnPlan, TypeError> {
+    /// The type is not filled, or there are too many parts.
+    pub fn field(
+        &self,
+        name: &str,
+        type_text: &str,
+        parts: &Parts,
+    ) -> Result<ColumnPlan, TypeError> {
         Ok(ColumnPlan {
             name: name.into(),
-            ty: types::parse(type_text)?,
+            ty: types::parse_as_part(type_text, parts)?,
             type_text: type_text.to_owned(),
             source: Source::Name,
             on_invalid: OnInvalid::Reject,

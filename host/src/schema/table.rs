@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 use super::nested::structure;
-use super::types::{self, Kind, Type, TypeError};
+use super::types::{self, Kind, MAX_PARTS, Parts, Type, TypeError};
 
 /// A row of `system.columns`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,14 +96,19 @@ impl TableSchema {
     ) -> (Self, Vec<String>) {
         let (mut columns, mut left_out, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut digest = Sha256::new_with_prefix(server_zone);
-        for row in rows {
+        let parts = Parts::default();
+        for (at, row) in rows.into_iter().enumerate() {
+            if at >= MAX_PARTS || parts.is_full() {
+                errors.push(format!("the columns have more than {MAX_PARTS} types"));
+                break;
+            }
             for part in [&row.name, &row.ty, &row.default_kind, &row.default_expression] {
                 digest.update(part.as_bytes());
                 digest.update([0]);
             }
             let is_filled = ["", "DEFAULT", "EPHEMERAL"].contains(&row.default_kind.as_str());
             let ty = if is_filled {
-                types::parse(&row.ty).map_err(|error| {
+                types::parse_as_part(&row.ty, &parts).map_err(|error| {
                     errors.extend(problem(&row, &error));
                     error.to_string()
                 })
@@ -220,6 +225,26 @@ mod tests {
         assert!(errors[2].contains("Moon/Sea"));
         let (rest, _) = TableSchema::survey("d", "t", "UTC", [row("a", "Geometry", "", "")]);
         assert_eq!((rest.columns.len(), rest.left_out.len()), (0, 1));
+    }
+
+    #[test]
+    fn columns_of_too_many_types_are_refused_before_they_are_made() {
+        let tuple = |parts: usize| format!("Tuple({})", vec!["Int8"; parts].join(", "));
+        let errors = |rows: Vec<ColumnRow>| {
+            let (schema, errors) = TableSchema::survey("d", "t", "UTC", rows);
+            assert!(schema.columns.len() <= MAX_PARTS);
+            errors
+        };
+        assert_eq!(errors(vec![row("a", &tuple(15_000), "", "")]), [""; 0]);
+        let found = errors(vec![row("a", &tuple(2_000_000), "", "")]);
+        assert!(found[0].contains("column `a`") && found[0].len() < 500, "{found:?}");
+        let both = vec![row("a", &tuple(15_000), "", ""), row("b", &tuple(15_000), "", "")];
+        let found = errors(both);
+        assert!(found[0].contains("column `b`") && found[0].contains("20000"), "{found:?}");
+        for kind in ["", "ALIAS"] {
+            let rows = |count| (0..count).map(|at| row(&format!("c{at}"), "Int8", kind, ""));
+            assert_eq!(errors(rows(MAX_PARTS + 9).collect()).len(), 1);
+        }
     }
 
     #[test]

@@ -81,6 +81,16 @@ impl RowBytes {
     }
 }
 
+/// The problem of rows that take more than `most` bytes before any text, if there is one.
+pub fn too_wide(row_bytes: usize, most: usize) -> Option<String> {
+    (row_bytes > most).then(|| {
+        format!(
+            "a row takes {row_bytes} bytes before any text; {most} are the most (a quarter of \
+             MEMORY_BUDGET_BYTES)"
+        )
+    })
+}
+
 /// Bytes of a value with one element in each array and map.
 fn deep_width(ty: &Type) -> usize {
     let parts: Vec<&Type> = match &ty.kind {

@@ -16,6 +16,7 @@ use super::text::Place;
 use super::view_head::target_of;
 use crate::outcome::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
+use crate::schema::types::MAX_PARTS;
 
 /// A table as it stood when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,8 +180,7 @@ async fn describe_if_seen(
         )
         .bind(database)
         .bind(table);
-    let found: Vec<(String, String, String, String, bool)> =
-        answered(server, query, Query::fetch_all).await?;
+    let found = answered(server, query, columns_of).await?;
     let (mut columns, mut partition_columns) = (Vec::new(), Vec::new());
     for (name, ty, default_kind, default_expression, is_in_partition_key) in found {
         let is_read = is_in_partition_key || reads_part(&partition_key, &name);
@@ -199,6 +199,20 @@ async fn describe_if_seen(
         definition,
     };
     Ok(Some(Description { facts, time_zone, columns }))
+}
+
+/// A row of `system.columns`: name, type, kind and expression of the default, and whether the partition key reads it.
+type ColumnFound = (String, String, String, String, bool);
+
+/// The columns, up to the first one too many: more of them are refused, and not read.
+async fn columns_of(query: Query) -> clickhouse::error::Result<Vec<ColumnFound>> {
+    let (mut rows, mut found) = (query.fetch::<ColumnFound>()?, Vec::new());
+    while found.len() <= MAX_PARTS
+        && let Some(row) = rows.next().await?
+    {
+        found.push(row);
+    }
+    Ok(found)
 }
 
 /// The highest number of a block among the table's parts; 0 where there is none.

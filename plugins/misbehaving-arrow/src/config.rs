@@ -39,6 +39,10 @@ pub enum Planning {
     KnownField,
     /// It reads a field of a type that is none.
     UnknownType,
+    /// It reads a field of 2 GiB in each row.
+    WideField,
+    /// It reads a field of half a million types.
+    ManyTypes,
     /// It reads another field in every instance.
     Differs,
 }
@@ -60,6 +64,10 @@ impl Config {
             Planning::UnknownWrite => plan.write("no_such"),
             Planning::KnownField => plan.field("id", "String"),
             Planning::UnknownType => plan.field("beside", "NoSuch"),
+            Planning::WideField => plan.field("beside", "FixedString(2147483647)"),
+            Planning::ManyTypes => {
+                plan.field("beside", format!("Tuple({})", vec!["Int8"; 500_000].join(", ")))
+            }
             Planning::Differs => {
                 plan.field(format!("field_{}", RandomState::new().hash_one(0)), "String")
             }

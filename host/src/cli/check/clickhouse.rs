@@ -8,13 +8,14 @@ use tokio::time::{Instant, timeout_at};
 use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
-use crate::cli::run::{rules, user_schema};
+use crate::cli::run::{budget, rules, user_schema};
 use crate::config::{Config, Delivery};
 use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::source::Metadata;
 use crate::schema::table::TableSchema;
+use crate::schema::width::{RowBytes, too_wide};
 use crate::sink::{
     Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
     needed_settings, version, why_no_tokens, why_not_exactly_once,
@@ -89,13 +90,15 @@ pub async fn look(
     if let Err(hold) = needed.unwrap_or_else(|_| Err(late())) {
         errors.push(hold.text().to_owned());
     }
+    let rules = rules(&config.rules, &config.fields);
+    let plan = TablePlan::new(&schema, &rules).ok().map(Arc::new);
+    let row_bytes = plan.as_ref().map_or(0, |plan| RowBytes::of(plan).fixed());
+    errors.extend(too_wide(row_bytes, budget(config).most_record_bytes()));
     let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
     checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));
-    let rules = rules(&config.rules, &config.fields);
     checks.extend(columns_of(&schema, errors));
     checks.extend(rules_of(&schema, &rules));
-    let plan = TablePlan::new(&schema, &rules).ok().map(Arc::new);
     let fit = match (&hooks.arrow, &plan) {
         (Some(hooks), Some(plan)) => Some(hooks.fit(plan).await),
         _ => None,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{EXIT_CONFIG, Exit};
-use crate::budget::Budget;
+use crate::cli::run::budget;
 use crate::config::{Config, Environment, LookupSource};
 use crate::dead_letter::DeadLetters;
 use crate::hooks::Hooks;
@@ -90,7 +90,7 @@ async fn look(timeout: Duration) -> Report {
     let probe =
         Probe::new(&config.kafka, config.batch.memory_budget_bytes, timeout).map_err(broken);
     let server = Server::new(&config.clickhouse).map_err(broken);
-    let budget = Budget::new(1, usize::MAX);
+    let budget = budget(&config);
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default()), Arc::clone(&budget));
     let dead_letters = dead_letters.map_err(broken);
     let dead_letters = dead_letters.map_err(|broken| report.checks.push(broken)).ok();

@@ -15,6 +15,8 @@ use crate::hooks::bindings::arrow;
 use crate::hooks::failure::cut;
 use crate::outcome::Hold;
 use crate::schema::plan::{ColumnPlan, TablePlan};
+use crate::schema::types::Parts;
+use crate::schema::width::{RowBytes, too_wide, widths};
 
 /// The column that says which row a row comes from.
 pub const ROW: &str = "__row";
@@ -104,8 +106,10 @@ impl Fit {
         table: &TablePlan,
         told: Told,
         plans: impl Iterator<Item = (&'a Arc<str>, arrow::Planned)>,
+        most_row_bytes: usize,
     ) -> Result<Self, Hold> {
         let plans: Vec<_> = plans.collect();
+        let (of_table, parts) = (RowBytes::of(table).fixed(), Parts::default());
         let (mut touched, mut unasked, mut written) =
             (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let mut fields: Vec<ColumnPlan> = Vec::new();
@@ -118,7 +122,12 @@ impl Fit {
             let at = |list: &[String]| places(table, list).map_err(hold);
             touched.extend(at(&plan.reads)?);
             for field in &plan.fields {
-                add_field(table, &mut fields, field).map_err(hold)?;
+                add_field(table, &mut fields, field, &parts).map_err(hold)?;
+            }
+            let of_fields = widths(fields.iter().map(|field| &field.ty));
+            let too_wide = too_wide(of_table.saturating_add(of_fields), most_row_bytes);
+            if let Some(text) = too_wide.filter(|_| !plan.fields.is_empty()) {
+                return Err(hold(format!("with fields by which {text}")));
             }
             for place in at(&plan.writes)? {
                 if touched.insert(place) {
@@ -164,6 +173,7 @@ fn add_field(
     table: &TablePlan,
     fields: &mut Vec<ColumnPlan>,
     field: &arrow::Column,
+    parts: &Parts,
 ) -> Result<(), String> {
     let arrow::Column { name, clickhouse_type } = field;
     if table.column_of(name).is_some() || name == ROW {
@@ -178,7 +188,7 @@ fn add_field(
             ));
         }
         None => {
-            let field = table.field(name, clickhouse_type);
+            let field = table.field(name, clickhouse_type, parts);
             fields.push(field.map_err(|error| format!("with the field `{name}`: {error}"))?);
         }
     }
@@ -246,13 +256,16 @@ pub mod tests {
         }
     }
 
+    /// What a row may take in these tests.
+    const MOST_ROW_BYTES: usize = 1_000_000;
+
     /// The plans of plugins `a`, `b` and so on, joined with the table.
     pub fn fit(plans: Vec<arrow::Planned>) -> Result<Fit, String> {
         let table = table();
         let told = Told::new(&table).unwrap();
         let titles: [Arc<str>; 2] = ["a".into(), "b".into()];
         let plans = titles.iter().zip(plans);
-        Fit::new(&table, told, plans).map_err(|hold| hold.text().to_owned())
+        Fit::new(&table, told, plans, MOST_ROW_BYTES).map_err(|hold| hold.text().to_owned())
     }
 
     #[test]
@@ -282,6 +295,34 @@ pub mod tests {
         assert_eq!(error, "plugin `a` plans with 1001 fields; 1000 are the most");
         let error = fit(vec![planned(&[&"x".repeat(1 << 20)], &[], &[])]).err().unwrap();
         assert_eq!(error.len(), 1_000);
+    }
+
+    #[test]
+    fn a_plan_whose_fields_would_take_too_much_is_refused_before_they_do() {
+        let error = |fields: &[&str]| {
+            let plans = vec![planned(&[], &[], &[]), planned(&[], fields, &[])];
+            fit(plans).err().unwrap()
+        };
+        assert_eq!(
+            error(&["f FixedString(2147483647)"]),
+            "plugin `b` plans with fields by which a row takes 2147483675 bytes before any text; 1000000 are the \
+             most (a quarter of MEMORY_BUDGET_BYTES)"
+        );
+        let fixed = ["f FixedString(600000)", "g FixedString(600000)"];
+        assert!(fit(vec![planned(&[], &fixed[..1], &[]), planned(&[], &fixed[..1], &[])]).is_ok());
+        let plans = [&fixed[..1], &fixed[1..]].map(|fields| planned(&[], fields, &[]));
+        let error_of_both = fit(plans.into()).err().unwrap();
+        assert!(error_of_both.starts_with("plugin `b` plans with fields"), "{error_of_both}");
+        let tuple = format!("f Tuple({})", vec!["Int8"; 2_000_000].join(", "));
+        assert!(error(&[&tuple]).contains("field `f`"), "{}", error(&[&tuple]));
+        let text = error(&[&tuple[..100_000].replace("Tuple(", "Tuple(Int8)")]);
+        assert!(text.len() <= 1_000);
+        let tuple = format!("Tuple({})", vec!["Int8"; 15_000].join(", "));
+        let (f, g) = (format!("f {tuple}"), format!("g {tuple}"));
+        assert!(fit(vec![planned(&[], &[&f], &[])]).is_ok());
+        let text = error(&[&f, &g]);
+        assert!(text.contains("plugin `b`") && text.contains("`g`"), "{text}");
+        assert!(text.contains("more than 20000"), "{text}");
     }
 
     #[test]

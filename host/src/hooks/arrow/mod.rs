@@ -45,12 +45,15 @@ pub struct ArrowHooks {
     plugins: Arc<[Plugin<ArrowPlugin>]>,
     /// What they planned for the table as it was seen last.
     fit: Mutex<Option<Arc<Fit>>>,
+    /// Most bytes that a row may take in columns before any text, what plugins plan with included.
+    most_row_bytes: usize,
 }
 
 impl ArrowHooks {
     /// A stage of these plugins; `None` without any.
-    pub(super) fn new(plugins: Vec<Plugin<ArrowPlugin>>) -> Option<Self> {
-        (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), fit: Mutex::default() })
+    pub(super) fn new(plugins: Vec<Plugin<ArrowPlugin>>, most_row_bytes: usize) -> Option<Self> {
+        let fit = Mutex::default();
+        (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), fit, most_row_bytes })
     }
 
     /// How logs and dead letters name the plugins, in their order.
@@ -73,11 +76,12 @@ impl ArrowHooks {
             return Ok(fit);
         }
         let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
+        let most_row_bytes = self.most_row_bytes;
         let fit = crate::blocking::run(move || {
             let told = Told::new(&table)?;
             let plans = plugins.iter().map(|plugin| Ok((&plugin.title, ask(plugin, &told)?)));
             let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
-            Fit::new(&table, told, plans.into_iter())
+            Fit::new(&table, told, plans.into_iter(), most_row_bytes)
         });
         let fit = Arc::new(fit.await?);
         *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fit));

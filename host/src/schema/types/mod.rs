@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-pub use parse::parse;
+pub use parse::{MAX_PARTS, Parts, parse, parse_as_part};
 
 use super::names::Fields;
 

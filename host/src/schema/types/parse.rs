@@ -1,5 +1,6 @@
 //! The parser of ClickHouse's type texts, as `system.columns` prints them.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::scalar::{array_of, scalar};
@@ -9,15 +10,43 @@ use crate::schema::quoted::{leading_name, split};
 /// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
 
+/// Longest text of a type, bytes: four times the longest statement that ClickHouse takes by default.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+
+/// Most types that the columns of a table, or the fields of plugins, are made of, those within others
+/// included: each takes some hundred bytes before a row is read.
+pub const MAX_PARTS: usize = 20_000;
+
+/// Counts the types of several columns.
+#[derive(Debug, Default)]
+pub struct Parts(Cell<usize>);
+
+impl Parts {
+    /// Whether there were too many.
+    pub fn is_full(&self) -> bool {
+        self.0.get() > MAX_PARTS
+    }
+
+    /// Counts one more type, of which this is the text.
+    fn count(&self, text: &str) -> Result<(), TypeError> {
+        self.0.set(self.0.get() + 1);
+        match self.is_full() {
+            true => Err(malformed(text, &format!("with it there are more than {MAX_PARTS} types"))),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Where a type stands.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Place<'a> {
     depth: usize,
     /// Within a Variant.
     is_member: bool,
+    parts: &'a Parts,
 }
 
-impl Place {
+impl Place<'_> {
     fn within(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }
@@ -28,11 +57,23 @@ impl Place {
 /// # Errors
 /// [`TypeError::Unsupported`] names the part that is not filled; never panics.
 pub fn parse(text: &str) -> Result<Type, TypeError> {
-    parse_at(text.trim(), Place { depth: 0, is_member: false })
+    parse_as_part(text, &Parts::default())
 }
 
-fn parse_at(text: &str, place: Place) -> Result<Type, TypeError> {
+/// The same of one of several types, which are counted together.
+///
+/// # Errors
+/// As [`parse`], or the types are too many.
+pub fn parse_as_part(text: &str, parts: &Parts) -> Result<Type, TypeError> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(malformed(text, &format!("its text is longer than {MAX_TEXT_BYTES} bytes")));
+    }
+    parse_at(text.trim(), Place { depth: 0, is_member: false, parts })
+}
+
+fn parse_at(text: &str, place: Place<'_>) -> Result<Type, TypeError> {
     let malformed = |problem: &str| malformed(text, problem);
+    place.parts.count(text)?;
     if place.depth > MAX_DEPTH {
         return Err(malformed("nested too deeply"));
     }
@@ -51,7 +92,7 @@ fn parse_at(text: &str, place: Place) -> Result<Type, TypeError> {
         Some(inner) => split(inner).ok_or_else(|| malformed("quotes or brackets do not match"))?,
     };
     if place.is_member && !is_member(name, &args) {
-        return Err(TypeError::Unsupported { text: text.into(), place: " within Variant" });
+        return Err(TypeError::Unsupported { text: beginning(text), place: " within Variant" });
     }
     let kind = match (name, args.as_slice()) {
         ("Nullable", [inner]) => {
@@ -92,14 +133,19 @@ fn parse_at(text: &str, place: Place) -> Result<Type, TypeError> {
 }
 
 pub fn malformed(text: &str, problem: &str) -> TypeError {
-    TypeError::Malformed { text: text.chars().take(200).collect(), problem: problem.into() }
+    TypeError::Malformed { text: beginning(text), problem: problem.into() }
 }
 
 pub fn unsupported(text: &str) -> TypeError {
-    TypeError::Unsupported { text: text.into(), place: "" }
+    TypeError::Unsupported { text: beginning(text), place: "" }
 }
 
-fn parse_map(key: &str, value: &str, place: Place, text: &str) -> Result<Kind, TypeError> {
+/// What an error tells of a type's text.
+fn beginning(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+fn parse_map(key: &str, value: &str, place: Place<'_>, text: &str) -> Result<Kind, TypeError> {
     let (key, value) = (parse_at(key, place.within())?, parse_at(value, place.within())?);
     match &key.kind {
         Kind::Array(_)
@@ -114,7 +160,11 @@ fn parse_map(key: &str, value: &str, place: Place, text: &str) -> Result<Kind, T
     Ok(Kind::Map(Box::new(key), Box::new(value)))
 }
 
-fn parse_elements(args: &[&str], place: Place, text: &str) -> Result<Arc<[Element]>, TypeError> {
+fn parse_elements(
+    args: &[&str],
+    place: Place<'_>,
+    text: &str,
+) -> Result<Arc<[Element]>, TypeError> {
     let mut elements = Vec::with_capacity(args.len());
     for arg in args {
         let (name, ty) = match leading_name(arg) {
@@ -131,14 +181,14 @@ fn parse_elements(args: &[&str], place: Place, text: &str) -> Result<Arc<[Elemen
 }
 
 /// The paths of a JSON that have a type. Those that it skips and its limits are the server's own.
-fn parse_paths(args: &[&str], place: Place) -> Result<Arc<[Element]>, TypeError> {
+fn parse_paths(args: &[&str], place: Place<'_>) -> Result<Arc<[Element]>, TypeError> {
     let is_own = |arg: &str| arg.starts_with("SKIP ") || arg.starts_with("max_dynamic_");
     let mut paths = Vec::new();
     for arg in args.iter().filter(|arg| !is_own(arg)) {
         let (path, text) = leading_name(arg).ok_or_else(|| malformed(arg, "expected a path"))?;
         let ty = parse_at(text, place.within())?;
         if !is_path(&ty) {
-            return Err(TypeError::Unsupported { text: text.into(), place: " within JSON" });
+            return Err(TypeError::Unsupported { text: beginning(text), place: " within JSON" });
         }
         paths.push(Element { name: Some(path.into()), ty });
     }
@@ -165,7 +215,7 @@ fn is_path(ty: &Type) -> bool {
 }
 
 /// The members of a Variant, few enough that Arrow can number them and a null.
-fn parse_members(args: &[&str], place: Place, text: &str) -> Result<Arc<[Type]>, TypeError> {
+fn parse_members(args: &[&str], place: Place<'_>, text: &str) -> Result<Arc<[Type]>, TypeError> {
     if args.is_empty() || args.len() >= 127 {
         return Err(unsupported(text));
     }
@@ -379,6 +429,8 @@ mod tests {
         ] {
             assert!(matches!(parse(text), Err(TypeError::Malformed { .. })), "{text}");
         }
+        let long = format!("Enum16({})", vec!["'a' = 1"; 200_000].join(", "));
+        assert!(matches!(parse(&long), Err(TypeError::Malformed { .. })));
         let deep = format!("{}Int8{}", "Array(".repeat(500), ")".repeat(500));
         assert!(matches!(parse(&deep), Err(TypeError::Malformed { .. })));
     }
