@@ -12,6 +12,10 @@ use crate::record::{Batch, Origin};
 use crate::rows::Rows;
 use crate::schema::plan::TablePlan;
 
+/// Who has nothing to compile.
+#[derive(Default)]
+pub struct Worker(());
+
 /// No plugin of either stage.
 #[derive(Default)]
 pub struct Hooks {
@@ -41,6 +45,7 @@ impl Hooks {
     #[allow(clippy::unused_async)]
     pub async fn load(
         _: &Plugins,
+        _: Worker,
         _: Arc<Lookups>,
         _: Arc<Budget>,
         _: Arc<Status>,

@@ -9,8 +9,7 @@ use redact::Redact;
 use sluicegate::budget::Budget;
 use sluicegate::config::{Environment, Plugins};
 use sluicegate::decode::decode;
-use sluicegate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
-use sluicegate::observe::status::Status;
+use sluicegate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
 use sluicegate::outcome::Hold;
 use sluicegate::record::{Batch, RawRecord, TopicPartition};
 use sluicegate::schema::plan::{Rules, TablePlan};
@@ -66,8 +65,13 @@ fn plugins(file: &str, config: &str, cache: Option<&Path>) -> anyhow::Result<Plu
     Ok(Plugins::from_env(&Environment::from_pairs(variables))?)
 }
 
+/// The host beside this bench, which compiles as it does for itself.
+fn worker() -> anyhow::Result<Worker> {
+    Ok(Worker::new(path_of("SLUICEGATE_BIN")?))
+}
+
 async fn load(plugins: &Plugins) -> anyhow::Result<RowsHooks> {
-    let hooks = Hooks::load(plugins, Arc::default(), budget(), Arc::new(Status::default())).await?;
+    let hooks = Hooks::load(plugins, worker()?, Arc::default(), budget(), Arc::default()).await?;
     hooks.rows.ok_or_else(|| anyhow::anyhow!("no plugin on payloads"))
 }
 
@@ -171,7 +175,7 @@ fn table() -> anyhow::Result<TablePlan> {
 async fn load_arrow(is_writing: bool) -> anyhow::Result<(ArrowHooks, Arc<Fit>)> {
     let config = format!(r#"{{"write":{is_writing}}}"#);
     let plugins = plugins("passthrough-arrow.wasm", &config, None)?;
-    let hooks = Hooks::load(&plugins, Arc::default(), budget(), Arc::default()).await?;
+    let hooks = Hooks::load(&plugins, worker()?, Arc::default(), budget(), Arc::default()).await?;
     let hooks = hooks.arrow.ok_or_else(|| anyhow::anyhow!("no plugin on decoded rows"))?;
     let fit = hooks.fit(&Arc::new(table()?)).await.map_err(|hold| held(&hold))?;
     Ok((hooks, fit))

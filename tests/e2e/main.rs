@@ -17,6 +17,7 @@ mod enriched;
 mod exactly_once;
 mod fields;
 mod hooks;
+mod hostile_plugins;
 mod imports;
 mod infer;
 mod json_schema;

@@ -57,6 +57,17 @@ enum Command {
     #[cfg(feature = "hooks")]
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// What a host starts for itself, to load a plugin: a question on stdin, the answer on stdout.
+    #[cfg(feature = "hooks")]
+    #[command(hide = true)]
+    PluginWorker {
+        /// What is asked.
+        task: String,
+        /// Most CPU time, in seconds.
+        cpu_seconds: u64,
+        /// Most memory, in bytes.
+        data_bytes: u64,
+    },
 }
 
 /// Why a command ended early.
@@ -99,6 +110,32 @@ impl Cli {
             Command::Demo(args) => Ok(demo::run(&args)?),
             #[cfg(feature = "hooks")]
             Command::Plugin(command) => Ok(plugin::run(&command)?),
+            #[cfg(feature = "hooks")]
+            Command::PluginWorker { task, cpu_seconds, data_bytes } => {
+                Ok(crate::hooks::serve(&task, cpu_seconds, data_bytes)?)
+            }
         }
+    }
+}
+
+#[cfg(all(test, feature = "hooks"))]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::hooks::{Task, Worker};
+
+    #[test]
+    fn a_worker_understands_its_command_line_and_help_does_not_show_it() {
+        for task in Task::ALL {
+            let arguments = Worker::default().arguments(task);
+            let parsed = Cli::try_parse_from(["sluicegate".to_owned()].into_iter().chain(arguments));
+            let Command::PluginWorker { task: word, .. } = parsed.unwrap().command else {
+                panic!("another command than the worker's");
+            };
+            assert_eq!(word, task.as_str());
+        }
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("plugin") && !help.contains("worker"), "{help}");
     }
 }

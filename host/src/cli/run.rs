@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::config::{Config, Delivery, Environment, Fields, Rules, TimestampUnit, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Worker};
 use crate::lookups::Lookups;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
@@ -112,7 +112,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     let (states, asked) = (Arc::clone(&observed.lookups), Some(server.clone()));
     let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
     let (lookups, budget) = (Arc::new(lookups), Arc::clone(&observed.budget));
-    let hooks = Hooks::load(&config.plugins, lookups, budget, Arc::clone(status)).await?;
+    let hooks = Hooks::load(&config.plugins, Worker::default(), lookups, budget, Arc::clone(status)).await?;
     let tables = Arc::new(Tables::new(
         server.clone(),
         config.clickhouse.database.clone(),

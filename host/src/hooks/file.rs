@@ -1,13 +1,18 @@
 //! From a file to a component that may be linked: what it is, what it asks for, what it answers to.
 
-use anyhow::{bail, ensure};
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker};
 
+use super::cache::Cache;
+use super::compiled;
 use super::instance::State;
 use super::manifest::Manifest;
+use super::worker::Worker;
 use super::world::World;
 
 /// The contract that this host speaks.
@@ -57,6 +62,81 @@ pub struct File {
     component: Component,
 }
 
+/// What makes components of files: the engine that runs them, who compiles them, and what is kept.
+pub struct Loader {
+    /// What runs them.
+    pub engine: Engine,
+    worker: Worker,
+    cache: Option<Cache>,
+}
+
+impl Loader {
+    /// With a folder for compiled plugins, if there is one, which is made if it is not there.
+    ///
+    /// # Errors
+    /// A folder that somebody else may write to: what is in it runs as this process.
+    pub fn new(cache: Option<&Path>, worker: Worker) -> anyhow::Result<Self> {
+        let cache = cache.map(Cache::open).transpose()?;
+        Ok(Self { engine: super::engine::engine()?, worker, cache })
+    }
+
+    /// Reads and compiles a file. Blocks for as long as a worker may take.
+    ///
+    /// # Errors
+    /// It is no plugin, or one that takes more than it may; the file is named.
+    pub fn read(&self, path: &Path) -> anyhow::Result<File> {
+        let file = read(path).and_then(|bytes| self.load(&bytes));
+        file.with_context(|| path.display().to_string())
+    }
+
+    /// Compiles a file's bytes, where they are not kept compiled. Blocks for as long as a worker may
+    /// take.
+    ///
+    /// # Errors
+    /// It is no component, one of another world, or one that takes more than it may.
+    pub fn load(&self, bytes: &[u8]) -> anyhow::Result<File> {
+        ensure!(
+            !bytes.starts_with(CORE_MODULE),
+            "a core module, not a component; build it for wasm32-wasip2"
+        );
+        ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
+        let Self { engine, worker, cache } = self;
+        let component = compiled::component(engine, worker, cache.as_ref(), bytes)?;
+        let ty = component.component_type();
+        let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let (api_version, sees) = judge_world(&exports)?;
+        let imports = ty.imports(engine).map(|(name, item)| Import {
+            name: name.to_owned(),
+            refused: refused(engine, name, &item.ty),
+        });
+        Ok(File {
+            manifest: Manifest::of(bytes)?,
+            api_version: api_version.to_owned(),
+            sees,
+            imports: imports.collect(),
+            sha256: digest(bytes),
+            bytes: bytes.len(),
+            component,
+        })
+    }
+
+    /// Holds a configuration, a JSON text, against what a file says of it.
+    ///
+    /// # Errors
+    /// As [`Manifest::judge`].
+    pub fn judge(&self, file: &File, config: &str) -> anyhow::Result<()> {
+        file.manifest.as_ref().map_or(Ok(()), |manifest| manifest.judge(&self.worker, config))
+    }
+}
+
+/// The bytes of a plugin's file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    Ok(std::fs::read(path)?)
+}
+
 /// What a plugin sees, by the world that it is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sees {
@@ -91,35 +171,6 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 impl File {
-    /// Compiles a file's bytes. Blocks for about a second where they are not in the cache.
-    ///
-    /// # Errors
-    /// It is no component, or one of another world.
-    pub fn of(engine: &Engine, bytes: &[u8]) -> anyhow::Result<Self> {
-        ensure!(
-            !bytes.starts_with(CORE_MODULE),
-            "a core module, not a component; build it for wasm32-wasip2"
-        );
-        ensure!(bytes.starts_with(COMPONENT), "no WebAssembly component");
-        let component = Component::from_binary(engine, bytes)?;
-        let ty = component.component_type();
-        let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-        let (api_version, sees) = judge_world(&exports)?;
-        let imports = ty.imports(engine).map(|(name, item)| Import {
-            name: name.to_owned(),
-            refused: refused(engine, name, &item.ty),
-        });
-        Ok(Self {
-            manifest: Manifest::of(bytes)?,
-            api_version: api_version.to_owned(),
-            sees,
-            imports: imports.collect(),
-            sha256: digest(bytes),
-            bytes: bytes.len(),
-            component,
-        })
-    }
-
     /// Links it with what a plugin gets.
     ///
     /// # Errors

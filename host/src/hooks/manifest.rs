@@ -3,11 +3,16 @@
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Parser, Payload};
 
+use super::worker::{Task, Worker};
+
 /// The section's name.
 const SECTION: &str = "sluicegate:plugin";
+/// Most faults of a configuration that are told.
+const MAX_FAULTS: usize = 100;
 
 /// Who a plugin is. Only the file's own word: it decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,24 +37,14 @@ impl Manifest {
         Ok(Some(manifest.with_context(|| format!("its section `{SECTION}`"))?))
     }
 
-    /// Holds a configuration against the schema, if there is one.
+    /// Has a worker hold a configuration, a JSON text, against the schema, if there is one.
     ///
     /// # Errors
-    /// Every place where it does not fit, without the values that it has there; or a schema that is
-    /// none.
-    pub fn judge(&self, config: &Value) -> anyhow::Result<()> {
+    /// What [`judge`] says, or a schema by which that takes longer than a worker may.
+    pub fn judge(&self, worker: &Worker, config: &str) -> anyhow::Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
-        let schema = jsonschema::validator_for(schema)
-            .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
-        let faults: Vec<String> = schema
-            .iter_errors(config)
-            .map(|fault| {
-                let (at, rule) = (fault.instance_path(), fault.schema_path());
-                format!("at `{at}`: {} (by `{rule}` of the plugin's schema)", fault.masked())
-            })
-            .collect();
-        ensure!(faults.is_empty(), "{}", faults.join("; "));
-        Ok(())
+        let question = Question { schema, config: serde_json::from_str(config)? };
+        worker.ask(Task::Judge, &serde_json::to_vec(&question)?, 0).map(drop)
     }
 
     /// The component with this manifest at its end.
@@ -63,6 +58,30 @@ impl Manifest {
         section.append_to_component(&mut component);
         Ok(component)
     }
+}
+
+/// What a worker is asked.
+#[derive(Serialize)]
+struct Question<'a> {
+    schema: &'a Value,
+    config: &'a RawValue,
+}
+
+/// Holds a configuration against a schema, which may take as long as the schema likes.
+///
+/// # Errors
+/// The first places where it does not fit, without the values that it has there; or a schema that is
+/// none.
+pub fn judge(schema: &Value, config: &Value) -> anyhow::Result<()> {
+    let schema = jsonschema::validator_for(schema)
+        .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
+    let faults = schema.iter_errors(config).map(|fault| {
+        let (at, rule) = (fault.instance_path(), fault.schema_path());
+        format!("at `{at}`: {} (by `{rule}` of the plugin's schema)", fault.masked())
+    });
+    let faults: Vec<String> = faults.take(MAX_FAULTS).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
+    Ok(())
 }
 
 /// The section of the component itself: one of a module within it is not its own.
@@ -91,11 +110,9 @@ mod tests {
             "properties": {"fields": {"type": "array"}, "mask": {"maxLength": 3}},
             "additionalProperties": false,
         });
-        let (name, version) = ("p".to_owned(), "1".to_owned());
-        let manifest = Manifest { name, version, config_schema: Some(schema) };
-        manifest.judge(&serde_json::json!({"fields": []})).unwrap();
+        judge(&schema, &serde_json::json!({"fields": []})).unwrap();
         let config = serde_json::json!({"fields": "hunter2", "mask": "hunter2", "felds": 1});
-        let text = manifest.judge(&config).unwrap_err().to_string();
+        let text = judge(&schema, &config).unwrap_err().to_string();
         assert!(text.contains("at `/fields`") && text.contains("at `/mask`"), "{text}");
         assert!(text.contains("felds") && !text.contains("hunter2"), "{text}");
     }
@@ -103,9 +120,7 @@ mod tests {
     #[test]
     fn a_key_of_a_plugin_that_takes_none_is_refused_with_the_rule_that_it_breaks() {
         let schema = serde_json::json!({"type": "object", "additionalProperties": false});
-        let (name, version) = ("p".to_owned(), "1".to_owned());
-        let manifest = Manifest { name, version, config_schema: Some(schema) };
-        let text = manifest.judge(&serde_json::json!({"write": true})).unwrap_err().to_string();
+        let text = judge(&schema, &serde_json::json!({"write": true})).unwrap_err().to_string();
         assert!(text.contains("(by `/additionalProperties` of the plugin's schema)"), "{text}");
     }
 

@@ -8,6 +8,8 @@
 mod arrow;
 mod bindings;
 mod breaker;
+mod cache;
+mod compiled;
 mod engine;
 mod failure;
 mod file;
@@ -20,6 +22,8 @@ mod plugin;
 mod rows;
 mod stderr;
 mod voice;
+mod work;
+mod worker;
 mod world;
 
 use std::sync::Arc;
@@ -28,10 +32,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, ensure};
 
 pub use arrow::{ArrowHooks, Fit, Tally};
-pub use engine::engine;
-pub use file::{File, Sees};
+pub use file::{File, Loader, Sees};
 pub use manifest::Manifest;
 pub use rows::RowsHooks;
+pub use work::serve;
+pub use worker::{Bounds, Task, Worker};
 
 use crate::budget::Budget;
 use crate::config::Plugins;
@@ -50,12 +55,14 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Loads every plugin. Without any, no engine is started.
+    /// Loads every plugin; what their files make expensive is done by workers. Without any, no engine is
+    /// started.
     ///
     /// # Errors
     /// The first plugin that cannot be used, with its variable and file.
     pub async fn load(
         config: &Plugins,
+        worker: Worker,
         lookups: Arc<Lookups>,
         budget: Arc<Budget>,
         status: Arc<Status>,
@@ -64,7 +71,8 @@ impl Hooks {
             return Ok(Self::default());
         }
         let (config, most_row_bytes) = (config.clone(), budget.most_record_bytes());
-        let (rows, arrow) = crate::blocking::run(move || open(&config, &lookups, &budget)).await?;
+        let (rows, arrow) =
+            crate::blocking::run(move || open(&config, worker, &lookups, &budget)).await?;
         let (rows, arrow) = (RowsHooks::new(rows, status), ArrowHooks::new(arrow, most_row_bytes));
         Ok(Self { rows, arrow })
     }
@@ -84,12 +92,18 @@ impl Hooks {
 
 type Opened = (Vec<Plugin<bindings::RowsPlugin>>, Vec<Plugin<bindings::ArrowPlugin>>);
 
-fn open(config: &Plugins, lookups: &Arc<Lookups>, budget: &Arc<Budget>) -> anyhow::Result<Opened> {
-    let engine = engine::engine(config.cache_dir.as_deref())?;
+fn open(
+    config: &Plugins,
+    worker: Worker,
+    lookups: &Arc<Lookups>,
+    budget: &Arc<Budget>,
+) -> anyhow::Result<Opened> {
+    let loader = Loader::new(config.cache_dir.as_deref(), worker)?;
+    let engine = &loader.engine;
     let (mut rows, mut arrow) = (Vec::new(), Vec::new());
     for plugin in &config.list {
         let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
-        let file = plugin::read(&engine, plugin).with_context(place)?;
+        let file = plugin::read(&loader, plugin).with_context(place)?;
         match file.sees {
             Sees::Rows => {
                 ensure!(
@@ -98,11 +112,11 @@ fn open(config: &Plugins, lookups: &Arc<Lookups>, budget: &Arc<Budget>) -> anyho
                      put it in front of them",
                     place()
                 );
-                let plugin = Plugin::new(&engine, &file, plugin, config, lookups, budget);
+                let plugin = Plugin::new(engine, &file, plugin, config, lookups, budget);
                 rows.push(plugin.with_context(place)?);
             }
             Sees::Arrow => {
-                let plugin = Plugin::new(&engine, &file, plugin, config, lookups, budget);
+                let plugin = Plugin::new(engine, &file, plugin, config, lookups, budget);
                 arrow.push(plugin.with_context(place)?);
             }
         }

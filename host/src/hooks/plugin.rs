@@ -8,7 +8,7 @@ use wasmtime::Engine;
 use super::bindings::Wants;
 use super::breaker::Breaker;
 use super::failure::{Failure, Kind};
-use super::file::{File, digest};
+use super::file::{self, File, Loader, digest};
 use super::granted::Granted;
 use super::instance::{Bounds, Instance};
 use super::voice::Voice;
@@ -49,8 +49,8 @@ pub struct Plugin<W: World> {
 ///
 /// # Errors
 /// What is wrong, without the plugin's place.
-pub fn read(engine: &Engine, plugin: &config::Plugin) -> anyhow::Result<File> {
-    let bytes = std::fs::read(&plugin.path)?;
+pub fn read(loader: &Loader, plugin: &config::Plugin) -> anyhow::Result<File> {
+    let bytes = file::read(&plugin.path)?;
     // Before anything is made of it: what is compiled may be kept, and run by the next host.
     let sha256 = digest(&bytes);
     ensure!(
@@ -58,11 +58,9 @@ pub fn read(engine: &Engine, plugin: &config::Plugin) -> anyhow::Result<File> {
         "another file than {} asks for: its sha256 is {sha256}",
         plugin.variable("SHA256")
     );
-    let file = File::of(engine, &bytes)?;
-    if let Some(manifest) = &file.manifest {
-        let config = serde_json::from_str(plugin.config.expose())?;
-        manifest.judge(&config).with_context(|| plugin.variable("CONFIG"))?;
-    }
+    let file = loader.load(&bytes)?;
+    let judged = loader.judge(&file, plugin.config.expose());
+    judged.with_context(|| plugin.variable("CONFIG"))?;
     Ok(file)
 }
 

@@ -20,7 +20,7 @@ use super::{EXIT_CONFIG, Exit};
 use crate::cli::run::budget;
 use crate::config::{Config, Environment, LookupSource};
 use crate::dead_letter::DeadLetters;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Worker};
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::sink::Server;
@@ -101,7 +101,9 @@ async fn look(timeout: Duration) -> Report {
         None => Err(Check::not_known(PLUGINS, "a lookup is not there")),
         Some(lookups) => {
             let status = Arc::new(Status::default());
-            Hooks::load(&config.plugins, Arc::new(lookups), budget, status).await.map_err(broken)
+            let (worker, lookups) = (Worker::default(), Arc::new(lookups));
+            let loaded = Hooks::load(&config.plugins, worker, lookups, budget, status).await;
+            loaded.map_err(broken)
         }
     };
     let hooks = hooks.unwrap_or_else(|check| {

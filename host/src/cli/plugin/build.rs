@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::print::{note, say};
-use crate::hooks::{File, Manifest, engine};
+use crate::hooks::{File, Loader, Manifest, Worker};
 
 const TARGET: &str = "wasm32-wasip2";
 /// The JSON Schema of a plugin's configuration, beside its Cargo.toml.
@@ -62,9 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The file as a host reads it.
 fn read(path: &Path) -> anyhow::Result<File> {
-    let engine = engine(None)?;
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let file = File::of(&engine, &bytes).with_context(|| path.display().to_string())?;
+    let file = Loader::new(None, Worker::default())?.read(path)?;
     for refused in file.imports.iter().flat_map(|import| &import.refused) {
         note(format_args!("warning: a host refuses it, since it imports {refused}"));
     }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use crate::cli::print::say;
-use crate::hooks::{File, engine};
+use crate::hooks::{File, Loader, Worker};
 
 /// Options of `sluicegate plugin inspect`.
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,7 @@ pub struct Args {
 /// # Errors
 /// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let place = || args.file.display().to_string();
-    let engine = engine(None)?;
-    let bytes = std::fs::read(&args.file).with_context(place)?;
-    let file = File::of(&engine, &bytes).with_context(place)?;
+    let file = Loader::new(None, Worker::default())?.read(&args.file)?;
     say(format_args!("{}: {}", args.file.display(), line(&file)));
     say(format_args!("sha256: {}", file.sha256));
     let schema = file.manifest.as_ref().and_then(|manifest| manifest.config_schema.as_ref());
@@ -35,7 +32,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say(format_args!("import: {}{refused}", import.name));
     }
     let is_refused = file.imports.iter().any(|import| !import.refused.is_empty());
-    ensure!(!is_refused, "{}: a host refuses it for what it imports", place());
+    ensure!(!is_refused, "{}: a host refuses it for what it imports", args.file.display());
     Ok(())
 }
 

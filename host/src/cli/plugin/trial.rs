@@ -10,7 +10,7 @@ use super::table;
 use crate::budget::Budget;
 use crate::config::{ConfigErrors, Environment, Plugins};
 use crate::decode::decode;
-use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks};
+use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
@@ -77,7 +77,8 @@ impl Trial {
         let (plugins, status) = (self.plugins()?, Arc::new(Status::default()));
         let lookups = Lookups::load(&plugins.lookups, None, Arc::clone(&status), Arc::default());
         let budget = Budget::new(1, usize::MAX);
-        let hooks = Hooks::load(&plugins, Arc::new(lookups.await?), budget, status).await?;
+        let (worker, lookups) = (Worker::default(), Arc::new(lookups.await?));
+        let hooks = Hooks::load(&plugins, worker, lookups, budget, status).await?;
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
             (None, Some(arrow), Some(path)) => {

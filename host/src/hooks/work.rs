@@ -1,0 +1,133 @@
+//! What the worker does: it takes its bounds upon itself, reads what it is asked, and answers.
+
+use std::io::{Read, Write as _};
+
+use anyhow::{Context as _, bail};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use serde_json::Value;
+use wasmtime::Engine;
+
+use super::manifest;
+use super::worker::{MAX_REFUSAL_CHARS, Task, Verdict, write};
+
+/// Answers the question on stdin; the bounds are those of [`super::worker::Bounds`].
+///
+/// # Errors
+/// The bounds cannot be set, or there is nobody who asks.
+pub fn serve(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
+    confine(cpu_seconds, data_bytes)?;
+    let task = Task::ALL.into_iter().find(|known| known.as_str() == task);
+    let Some(task) = task else { bail!("a host runs this for itself, to load plugins") };
+    let (verdict, answer) = answer(task, std::io::stdin().lock());
+    write(std::io::stdout().lock(), verdict, &answer).context("answering")
+}
+
+/// Sets the bounds, which nothing in this process can lift again.
+fn confine(cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
+    // Where memory runs out this process goes, not the host. A courtesy, so it may fail.
+    if let Ok(mut file) = std::fs::File::options().write(true).open("/proc/self/oom_score_adj") {
+        let _refused = file.write_all(b"1000");
+    }
+    // The signal at the soft bound tells what happened; the hard one is a second later.
+    limit(Resource::RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)?;
+    limit(Resource::RLIMIT_DATA, data_bytes, data_bytes)?;
+    limit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    // No core file: there may be a secret in the configuration. It ends with whoever asks.
+    prctl::set_dumpable(false).context("forbidding core files")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).context("ending with the host")
+}
+
+fn limit(resource: Resource, soft: u64, hard: u64) -> anyhow::Result<()> {
+    let set = || {
+        let (_, most) = getrlimit(resource)?;
+        setrlimit(resource, soft.min(most), hard.min(most))
+    };
+    set().with_context(|| format!("setting {resource:?}"))
+}
+
+fn answer(task: Task, mut input: impl Read) -> (Verdict, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let read = input.read_to_end(&mut bytes).context("reading what to work on");
+    let done = read.and_then(|_| match task {
+        Task::Compile => compile(&bytes),
+        Task::Judge => judge(&bytes).map(|()| Vec::new()),
+    });
+    match done {
+        Ok(answer) => (Verdict::Done, answer),
+        Err(error) if is_want_of_memory(&error) => (Verdict::OutOfMemory, Vec::new()),
+        Err(error) => {
+            let text: String = format!("{error:#}").chars().take(MAX_REFUSAL_CHARS).collect();
+            (Verdict::Refused, text.into_bytes())
+        }
+    }
+}
+
+fn compile(component: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let engine = Engine::new(&super::engine::config())?;
+    Ok(engine.precompile_component(component)?)
+}
+
+/// A plugin's schema, and what is held against it.
+#[derive(Deserialize)]
+struct Question {
+    schema: Value,
+    config: Value,
+}
+
+fn judge(question: &[u8]) -> anyhow::Result<()> {
+    let Question { schema, config } = serde_json::from_slice(question)?;
+    manifest::judge(&schema, &config)
+}
+
+fn is_want_of_memory(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<wasmtime::OutOfMemory>()
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(task: Task, input: &[u8]) -> (Verdict, String) {
+        let (verdict, answer) = answer(task, input);
+        (verdict, String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    #[test]
+    fn a_component_is_compiled_and_what_is_none_is_refused_with_the_reason() {
+        let component = wat::parse_str("(component (core module (func)))").unwrap();
+        let (verdict, code) = answer(Task::Compile, &*component);
+        assert_eq!(verdict, Verdict::Done);
+        assert!(Engine::detect_precompiled(&code).is_some());
+        let (verdict, text) = text(Task::Compile, component.get(..12).unwrap());
+        assert_eq!(verdict, Verdict::Refused);
+        assert!(text.contains("out of bounds"), "{text}");
+    }
+
+    #[test]
+    fn a_configuration_is_judged_by_the_schema_that_comes_with_it() {
+        let fits = br#"{"schema":{"type":"object"},"config":{}}"#;
+        assert_eq!(text(Task::Judge, fits), (Verdict::Done, String::new()));
+        let (verdict, said) = text(Task::Judge, br#"{"schema":{"type":"object"},"config":7}"#);
+        assert_eq!(verdict, Verdict::Refused);
+        assert!(said.contains("(by `/type` of the plugin's schema)"), "{said}");
+        let (verdict, said) = text(Task::Judge, br#"{"schema":{"type":"objekt"},"config":7}"#);
+        assert_eq!(verdict, Verdict::Refused);
+        assert!(said.contains("the schema of its configuration: "), "{said}");
+    }
+
+    #[test]
+    fn the_words_about_an_input_are_bounded() {
+        let schema = serde_json::json!({"items": {"enum": ["x".repeat(1_000)]}});
+        let question = serde_json::json!({"schema": schema, "config": vec![0; 100_000]});
+        let (verdict, said) = text(Task::Judge, question.to_string().as_bytes());
+        assert_eq!((verdict, said.chars().count()), (Verdict::Refused, MAX_REFUSAL_CHARS));
+    }
+}
