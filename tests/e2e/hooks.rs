@@ -321,6 +321,17 @@ async fn a_file_that_is_no_plugin_of_this_host_is_refused_by_name() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_file_that_is_too_large_is_refused_by_name() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("p.wasm");
+    std::fs::File::create(&path)?.set_len(64 * 1024 * 1024 + 1)?;
+    let job = Job::new(TABLE).await?.with("PLUGINS", &format!("p={}", path.display()));
+    let log = refused(job).await?;
+    assert!(log.contains("p.wasm") && log.contains("a plugin may have 67108864"), "{log}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_plugin_that_does_not_start_is_refused_with_its_own_words() -> anyhow::Result<()> {
     let path = path_of("SLUICEGATE_PLUGINS")?.join("misbehaving.wasm");
     for (config, words) in [

@@ -1,5 +1,7 @@
 //! From a file to a component that may be linked: what it is, what it asks for, what it answers to.
 
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,6 +16,9 @@ use super::instance::State;
 use super::manifest::Manifest;
 use super::worker::Worker;
 use super::world::World;
+
+/// Most bytes of a plugin's file; a component of Python has up to 40 MB.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The contract that this host speaks.
 const PACKAGE: &str = "sluicegate:plugin";
@@ -132,9 +137,21 @@ impl Loader {
 /// The bytes of a plugin's file.
 ///
 /// # Errors
-/// It cannot be read.
+/// It cannot be read, is no file, or has more bytes than a plugin may have.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    Ok(std::fs::read(path)?)
+    // So that a pipe which nobody writes to is refused, not waited for.
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    ensure!(metadata.is_file(), "not a file");
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64;
+    ensure!(
+        read <= MAX_FILE_BYTES,
+        "it has {} bytes, and a plugin may have {MAX_FILE_BYTES}; strip it, and build it for size",
+        metadata.len().max(read)
+    );
+    Ok(bytes)
 }
 
 /// What a plugin sees, by the world that it is built for.
@@ -257,6 +274,23 @@ mod tests {
         match judge_world(exports) {
             Ok((version, sees)) => format!("{version} {}", sees.as_str()),
             Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_bound_before_it_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.wasm");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(1_000).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1_000);
+        file.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let text = read(&path).unwrap_err().to_string();
+        assert!(text.contains("67108865 bytes, and a plugin may have 67108864"), "{text}");
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [dir.path(), &pipe, Path::new("/dev/zero")] {
+            assert_eq!(read(path).unwrap_err().to_string(), "not a file", "{}", path.display());
         }
     }
 

@@ -11,6 +11,8 @@ use super::worker::{Task, Worker};
 
 /// The section's name.
 const SECTION: &str = "sluicegate:plugin";
+/// Most bytes of it: read as JSON it takes some forty times as much memory.
+const MAX_SECTION_BYTES: usize = 1024 * 1024;
 /// Most faults of a configuration that are told.
 const MAX_FAULTS: usize = 100;
 
@@ -30,9 +32,15 @@ impl Manifest {
     /// The manifest of a component; `None` where it holds none.
     ///
     /// # Errors
-    /// A section that is there and cannot be read.
+    /// A section that is there and cannot be read, or has more than 1 MiB.
     pub fn of(component: &[u8]) -> anyhow::Result<Option<Self>> {
         let Some(section) = section(component)? else { return Ok(None) };
+        ensure!(
+            section.len() <= MAX_SECTION_BYTES,
+            "its section `{SECTION}` has {} bytes, and may have {MAX_SECTION_BYTES}; shorten the \
+             schema of its configuration",
+            section.len()
+        );
         let manifest = serde_json::from_slice(section);
         Ok(Some(manifest.with_context(|| format!("its section `{SECTION}`"))?))
     }
@@ -122,6 +130,15 @@ mod tests {
         let schema = serde_json::json!({"type": "object", "additionalProperties": false});
         let text = judge(&schema, &serde_json::json!({"write": true})).unwrap_err().to_string();
         assert!(text.contains("(by `/additionalProperties` of the plugin's schema)"), "{text}");
+    }
+
+    #[test]
+    fn a_manifest_that_is_too_long_is_refused_before_it_is_read() {
+        let (name, version) = ("x".repeat(MAX_SECTION_BYTES), "1".to_owned());
+        let manifest = Manifest { name, version, config_schema: None };
+        let component = manifest.append_to(b"\0asm\x0d\0\x01\0".to_vec()).unwrap();
+        let text = Manifest::of(&component).unwrap_err().to_string();
+        assert!(text.contains("may have 1048576"), "{text}");
     }
 
     #[test]
