@@ -4,6 +4,7 @@
 use std::fs::{DirBuilder, File, FileTimes};
 use std::hash::{Hash as _, Hasher};
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -24,7 +25,12 @@ const KEY_DIGITS: usize = 2 * DIGEST_BYTES;
 /// A folder of this user alone.
 #[derive(Debug)]
 pub struct Cache {
+    /// The folder by its open handle: whoever may write to a folder above it can put another in its place, but not
+    /// in that of the handle.
     folder: PathBuf,
+    /// As the operator calls it.
+    name: PathBuf,
+    _handle: File,
 }
 
 impl Cache {
@@ -34,7 +40,9 @@ impl Cache {
     /// Somebody else may write to it.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let place = || format!("PLUGIN_CACHE_DIR {}", folder.display());
-        Ok(Self { folder: private(folder).with_context(place)? })
+        let handle = private(folder).with_context(place)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
+        Ok(Self { folder: path, name: folder.to_owned(), _handle: handle })
     }
 
     /// What the code of a component is kept under: its own digest, and all of the engine that its code
@@ -74,7 +82,7 @@ impl Cache {
         };
         if let Err(error) = written() {
             let _gone = std::fs::remove_file(&partial);
-            return Err(error).with_context(|| path.display().to_string());
+            return Err(error).with_context(|| self.name.join(key).display().to_string());
         }
         self.prune(MAX_KEPT_BYTES)
     }
@@ -119,18 +127,17 @@ impl Hasher for Bytes {
     }
 }
 
-/// The folder, of this user alone.
-fn private(folder: &Path) -> anyhow::Result<PathBuf> {
+/// A handle of the folder, which is of this user alone.
+fn private(folder: &Path) -> anyhow::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Without links, so that what is judged is what is used.
-    let folder = folder.canonicalize()?;
-    let (metadata, user) = (folder.metadata()?, Uid::effective().as_raw());
+    let handle = File::open(folder)?;
+    let (metadata, user) = (handle.metadata()?, Uid::effective().as_raw());
     ensure!(
-        metadata.uid() == user && metadata.mode() & 0o777 == 0o700,
+        metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o777 == 0o700,
         "must belong to the user of this process and be open to nobody else (mode 0700): what is \
          in it is run"
     );
-    Ok(folder)
+    Ok(handle)
 }
 
 #[cfg(test)]
@@ -146,6 +153,22 @@ mod tests {
         std::fs::set_permissions(dir.path(), Permissions::from_mode(0o750)).unwrap();
         let text = format!("{:#}", Cache::open(dir.path()).unwrap_err());
         assert!(text.contains("mode 0700"), "{text}");
+    }
+
+    #[test]
+    fn a_folder_that_is_put_in_its_place_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, moved) = (dir.path().join("cache"), dir.path().join("moved"));
+        let cache = Cache::open(&folder).unwrap();
+        let key = "a".repeat(KEY_DIGITS);
+        std::fs::rename(&folder, &moved).unwrap();
+        let of_another = Cache::open(&folder).unwrap();
+        of_another.put(&key, b"of another").unwrap();
+        assert_eq!(cache.get(&key), None);
+        cache.put(&key, b"own").unwrap();
+        assert_eq!(cache.get(&key), Some(b"own".to_vec()));
+        assert_eq!(of_another.get(&key), Some(b"of another".to_vec()));
+        assert!(moved.join(&key).exists());
     }
 
     #[test]
