@@ -48,6 +48,14 @@ fn are_read_by_the_host(names: &Value) {
 }
 
 #[test]
+fn no_secret_of_a_checkout_gets_into_a_stage_of_the_image() {
+    let ignored = text(".dockerignore");
+    for name in [".env", "**/.env"] {
+        assert!(ignored.lines().any(|line| line == name), "{name}");
+    }
+}
+
+#[test]
 fn the_image_is_small_runs_as_nobody_and_holds_no_demo() {
     let dockerfile = text("deploy/Dockerfile");
     // Continued lines are one instruction; comments are none.

@@ -129,7 +129,8 @@ mod tests {
     fn a_worker_understands_its_command_line_and_help_does_not_show_it() {
         for task in Task::ALL {
             let arguments = Worker::default().arguments(task);
-            let parsed = Cli::try_parse_from(["sluicegate".to_owned()].into_iter().chain(arguments));
+            let parsed =
+                Cli::try_parse_from(["sluicegate".to_owned()].into_iter().chain(arguments));
             let Command::PluginWorker { task: word, .. } = parsed.unwrap().command else {
                 panic!("another command than the worker's");
             };

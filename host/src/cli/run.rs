@@ -112,7 +112,9 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     let (states, asked) = (Arc::clone(&observed.lookups), Some(server.clone()));
     let lookups = Lookups::load(&config.plugins.lookups, asked, Arc::clone(status), states).await?;
     let (lookups, budget) = (Arc::new(lookups), Arc::clone(&observed.budget));
-    let hooks = Hooks::load(&config.plugins, Worker::default(), lookups, budget, Arc::clone(status)).await?;
+    let hooks =
+        Hooks::load(&config.plugins, Worker::default(), lookups, budget, Arc::clone(status))
+            .await?;
     let tables = Arc::new(Tables::new(
         server.clone(),
         config.clickhouse.database.clone(),

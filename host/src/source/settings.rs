@@ -115,6 +115,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fetch_beyond_what_an_answer_may_take_is_refused_by_both_names() {
+        let created = |properties| {
+            let settings = settings(&[("KAFKA_PROPERTIES", properties)]);
+            settings.create::<BaseConsumer>().map(drop).map_err(|error| error.to_string())
+        };
+        let text = created("fetch.max.bytes=200000000").unwrap_err();
+        assert!(text.contains("`fetch.max.bytes`"), "{text}");
+        assert!(text.contains("`receive.message.max.bytes`"), "{text}");
+        created("fetch.max.bytes=200000000,receive.message.max.bytes=200001024").unwrap();
+    }
+
+    #[test]
     fn the_group_waits_for_a_lost_member_no_longer_than_a_user_says_that_it_may_be_away() {
         for (properties, wanted) in [
             ("", "120000"),
