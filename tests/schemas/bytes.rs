@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use fastrand::Rng;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sluicegate::rejection::{Fault, Reason};
+use sluicegate_tests::changed;
 
 use crate::excuses::Excuses;
 use crate::tables::{Table, count, seed};
@@ -14,35 +15,6 @@ use crate::values;
 
 /// Good records that the changed ones are made from.
 const ORIGINALS: u64 = 500;
-/// Bytes that mean something to a reader of JSON, or of UTF-8.
-const BYTES: &[u8] =
-    b"\"\\{}[],: \n\x00\x1f\x7f0123456789-+.eEtfnulrase/T\xff\xc3\xa9\xed\xa0\x80\xf0";
-
-/// A record with some bytes changed, lost, doubled or moved.
-pub fn changed(rng: &mut Rng, record: &[u8]) -> Vec<u8> {
-    let mut bytes = record.to_vec();
-    for _ in 0..rng.usize(1..=3) {
-        let at = rng.usize(..bytes.len());
-        match rng.u8(..8) {
-            0 => drop(bytes.remove(at)),
-            1 => bytes.insert(at, BYTES[rng.usize(..BYTES.len())]),
-            2 => bytes[at] ^= 1 << rng.u8(..8),
-            3 => bytes[at] = rng.u8(..),
-            4 => bytes.truncate(at.max(1)),
-            5 => {
-                let end = (at + rng.usize(..20)).min(bytes.len());
-                let part = bytes[at..end].to_vec();
-                let to = rng.usize(..bytes.len());
-                bytes.splice(to..to, part);
-            }
-            _ => bytes[at] = BYTES[rng.usize(..BYTES.len())],
-        }
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    bytes
-}
 
 /// What a reader of JSON alone finds wrong.
 fn is_json(record: &[u8]) -> bool {

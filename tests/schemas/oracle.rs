@@ -5,8 +5,8 @@ use fastrand::Rng;
 use sluicegate::decode::{decode, seed_path};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::source::{OnInvalid, Pointer, UnknownFields};
+use sluicegate_tests::changed;
 
-use crate::bytes::changed;
 use crate::tables::{Table, count, plan};
 use crate::values;
 

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::http::{self, Answer};
+use crate::limit::MemoryLimit;
 
 /// How long anything may take before a test fails. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -53,7 +54,23 @@ enum Log {
 impl Host {
     /// Starts the binary with exactly these variables.
     pub fn start(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let mut child = command(environment, &["run"])?.spawn().context("starting the host")?;
+        Self::start_in(environment, None)
+    }
+
+    /// The same within a bound on its memory.
+    pub fn start_within(
+        environment: &BTreeMap<String, String>,
+        limit: &MemoryLimit,
+    ) -> anyhow::Result<Self> {
+        Self::start_in(environment, Some(limit))
+    }
+
+    fn start_in(
+        environment: &BTreeMap<String, String>,
+        limit: Option<&MemoryLimit>,
+    ) -> anyhow::Result<Self> {
+        let mut child =
+            command(environment, &["run"], limit)?.spawn().context("starting the host")?;
         let log = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().context("stdout")?, &log);
         collect(child.stderr.take().context("stderr")?, &log);
@@ -66,7 +83,7 @@ impl Host {
         file: &Path,
     ) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(file)?;
-        let mut command = command(environment, &["run"])?;
+        let mut command = command(environment, &["run"], None)?;
         command.stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("starting the host")?;
         Ok(Self { child, log: Log::File(file.to_owned()) })
@@ -74,7 +91,8 @@ impl Host {
 
     /// The same with a log that nobody reads before [`Host::read_log`], but for [`UNREAD_BYTES`] of it.
     pub fn start_unread(environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let mut child = command(environment, &["run"])?.spawn().context("starting the host")?;
+        let mut child =
+            command(environment, &["run"], None)?.spawn().context("starting the host")?;
         let stderr = child.stderr.take().context("stderr")?;
         fcntl(&stderr, FcntlArg::F_SETPIPE_SZ(i32::try_from(UNREAD_BYTES)?))?;
         Ok(Self { child, log: Log::Unread(stderr) })
@@ -215,12 +233,42 @@ pub async fn once(
     environment: &BTreeMap<String, String>,
     arguments: &[&str],
 ) -> anyhow::Result<Output> {
-    let output = command(environment, arguments)?.output();
+    once_in(environment, arguments, None).await
+}
+
+/// The same within a bound on its memory.
+pub async fn once_within(
+    environment: &BTreeMap<String, String>,
+    arguments: &[&str],
+    limit: &MemoryLimit,
+) -> anyhow::Result<Output> {
+    once_in(environment, arguments, Some(limit)).await
+}
+
+async fn once_in(
+    environment: &BTreeMap<String, String>,
+    arguments: &[&str],
+    limit: Option<&MemoryLimit>,
+) -> anyhow::Result<Output> {
+    let output = command(environment, arguments, limit)?.output();
     Ok(tokio::time::timeout(PATIENCE, output).await.context("still running")??)
 }
 
-fn command(environment: &BTreeMap<String, String>, arguments: &[&str]) -> anyhow::Result<Command> {
-    let mut command = Command::new(crate::path_of("SLUICEGATE_BIN")?);
+fn command(
+    environment: &BTreeMap<String, String>,
+    arguments: &[&str],
+    limit: Option<&MemoryLimit>,
+) -> anyhow::Result<Command> {
+    let binary = crate::path_of("SLUICEGATE_BIN")?;
+    let mut command = match limit {
+        None => Command::new(binary),
+        Some(limit) => {
+            let [shell, arguments @ ..] = limit.wrapper();
+            let mut command = Command::new(shell);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
     command
         .args(arguments)
         .env_clear()

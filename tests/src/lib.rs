@@ -4,22 +4,26 @@
 mod acl;
 mod audit;
 mod broker;
+mod changed;
 mod host;
 mod http;
 mod job;
 mod kafka;
+mod limit;
 mod preload;
 mod tls;
 
 pub use audit::{Load, NUMBERED, Numbered};
 pub use broker::{Broker, BrokerSecurity};
-pub use host::{Host, Ledger, PATIENCE, UNREAD_BYTES, once};
+pub use changed::changed;
+pub use host::{Host, Ledger, PATIENCE, UNREAD_BYTES, once, once_within};
 pub use http::Answer;
 pub use job::{DEAD_LETTERS, GROUP, Job, TABLE, TOPIC};
 pub use kafka::{
     DeadLetter, Message, commit, committed, end_offset, ensure_whole, produce, produce_batch,
     produced_at_ms, read_all,
 };
+pub use limit::MemoryLimit;
 pub use preload::{Ask, Preload};
 pub use tls::{Authority, TlsProxy};
 

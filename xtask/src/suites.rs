@@ -29,6 +29,7 @@ const SUITES: &[Suite] = &[
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("4"), Some(plugins::build)),
+    suite("hostile", &["--workspace", "--test", "hostile"], Some("2"), Some(plugins::build)),
     suite("instructions", &["--workspace", "--test", "instructions"], None, Some(valgrind)),
     suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
