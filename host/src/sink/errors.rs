@@ -29,8 +29,8 @@ pub enum InsertError {
     TooManyPartitions(String),
     /// Something on the way takes no body of this size: split, never dead-letter.
     TooLarge(String),
-    /// The server has no memory for the rows as they are: try again, then split, and dead-letter one record
-    /// alone that is shown to be at fault.
+    /// The server has no memory, or no files, for the rows as they are: try again, then split, and dead-letter
+    /// one record alone that is shown to be at fault.
     Memory(Said),
     /// A materialized view threw, it seems.
     View {
@@ -195,6 +195,8 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         // The database of the request itself.
         81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
+        // A part with a file for each path of a JSON column.
+        76 if message.contains("errno: 24,") => return InsertError::Memory(said()),
         // A call of the disk that failed: what it says behind the type is no value of a row.
         1001 if message
             .split(", e.what()")
@@ -381,6 +383,12 @@ mod tests {
         assert!(matches!(class("Code: 469. DB::Exception: Constraint"), InsertError::Data(_)));
         assert!(matches!(class("Code: 16. DB::Exception: No such"), InsertError::Schema(_)));
         assert!(matches!(class("Code: 241. DB::Exception: memory"), InsertError::Memory(_)));
+        let of_files = "Code: 76. DB::Exception: Cannot open file /d/j.a.bin: , errno: 24, strerror: Too many open \
+                        files. (CANNOT_OPEN_FILE)";
+        assert!(matches!(class(of_files), InsertError::Memory(_)));
+        let of_rights = "Code: 76. DB::Exception: Cannot open file /d/j.a.bin: , errno: 13, strerror: Permission \
+                         denied. (CANNOT_OPEN_FILE)";
+        assert!(matches!(class(of_rights), InsertError::Hold(Hold::Transient(_))));
         // Whose memory it is stands before what may quote a row.
         let of_query = "Code: 241. DB::Exception: Query memory limit exceeded: would use 1 GiB: while executing \
                         'FUNCTION range(n)': ";

@@ -317,7 +317,8 @@ impl Sink {
                 count::retried(count::Step::Insert, Class::Transient);
                 waiter.hold(match attempt.memory_tries > MEMORY_TRIES {
                     true => Hold::Paused(format!(
-                        "{text}; the rows cannot be split any further: raise the memory of CLICKHOUSE_USER"
+                        "{text}; the rows cannot be split any further: raise what CLICKHOUSE_USER or the server \
+                         may take"
                     )),
                     false => Hold::Transient(text),
                 });
