@@ -16,6 +16,8 @@ use tower_service::Service;
 pub const MAX_ERROR_BYTES: usize = 1024 * 1024;
 /// The beginning of an answer that is no error.
 const SUCCESS: &[u8] = b"HTTP/1.1 200";
+/// The beginnings of a request.
+const REQUESTS: [&[u8]; 2] = [b"POST /", b"GET /"];
 /// Most bytes read at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -49,9 +51,9 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, max_bytes) = (self.connector.call(uri), self.max_bytes);
-        Box::pin(
-            async move { Ok(Stream { inner: connecting.await?, max_bytes, most: 0, read: 0 }) },
-        )
+        Box::pin(async move {
+            Ok(Stream { inner: connecting.await?, max_bytes, head: Vec::new(), read: 0 })
+        })
     }
 }
 
@@ -60,10 +62,37 @@ where
 pub struct Stream<S> {
     inner: S,
     max_bytes: usize,
-    /// The bound of the current answer, bytes.
-    most: usize,
-    /// Bytes read of the current answer. A write begins the next one.
+    /// The first bytes of the current answer, as many as [`SUCCESS`] has.
+    head: Vec<u8>,
+    /// Bytes read of the current answer.
     read: usize,
+}
+
+impl<S> Stream<S> {
+    /// A request begins the next answer; more of its body does not, for a server may answer before it has read
+    /// all of it.
+    fn wrote(&mut self, bytes: &[u8]) {
+        if REQUESTS.iter().any(|request| bytes.starts_with(request)) {
+            self.head.clear();
+            self.read = 0;
+        }
+    }
+
+    /// Counts bytes of an answer.
+    ///
+    /// # Errors
+    /// It is longer than it may be.
+    fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let of_head = (SUCCESS.len() - self.head.len()).min(bytes.len());
+        self.head.extend(bytes.iter().take(of_head));
+        self.read = self.read.saturating_add(bytes.len());
+        let is_error = !SUCCESS.starts_with(&self.head);
+        let most = if is_error { MAX_ERROR_BYTES } else { self.max_bytes };
+        if self.read > most {
+            return Err(io::Error::other(format!("the answer is longer than {most} bytes")));
+        }
+        Ok(())
+    }
 }
 
 impl<S: Read + Unpin> Read for Stream<S> {
@@ -78,16 +107,9 @@ impl<S: Read + Unpin> Read for Stream<S> {
         let mut chunk = ReadBuf::uninit(chunk.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut this.inner).poll_read(context, chunk.unfilled()))?;
         let bytes = chunk.filled();
-        if this.read == 0 {
-            this.most = if bytes.starts_with(SUCCESS) { this.max_bytes } else { MAX_ERROR_BYTES };
-        }
-        this.read = this.read.saturating_add(bytes.len());
-        if this.read > this.most {
-            let text = format!("the answer is longer than {} bytes", this.most);
-            return Poll::Ready(Err(io::Error::other(text)));
-        }
+        let counted = this.count(bytes);
         into.put_slice(bytes);
-        Poll::Ready(Ok(()))
+        Poll::Ready(counted)
     }
 }
 
@@ -97,8 +119,9 @@ impl<S: Write + Unpin> Write for Stream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.read = 0;
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
+        self.wrote(bytes.get(..written).unwrap_or_default());
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -118,13 +141,97 @@ impl<S: Write + Unpin> Write for Stream<S> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.read = 0;
-        Pin::new(&mut self.inner).poll_write_vectored(context, bytes)
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, bytes))?;
+        if written > 0 {
+            self.wrote(bytes.first().map(|bytes| &**bytes).unwrap_or_default());
+        }
+        Poll::Ready(Ok(written))
     }
 }
 
 impl<S: Connection> Connection for Stream<S> {
     fn connected(&self) -> Connected {
         self.inner.connected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    /// Most bytes of a success.
+    const MAX_BYTES: usize = 3 * MAX_ERROR_BYTES;
+
+    /// What speaks over a bounded connection, and the server's end of it.
+    fn bounded() -> (TokioIo<Stream<TokioIo<DuplexStream>>>, DuplexStream) {
+        let (client, server) = duplex(8 * MAX_ERROR_BYTES);
+        let inner = TokioIo::new(client);
+        let stream = Stream { inner, max_bytes: MAX_BYTES, head: Vec::new(), read: 0 };
+        (TokioIo::new(stream), server)
+    }
+
+    /// An answer of this length with its head, sent by so many bytes at first.
+    async fn answer(server: &mut DuplexStream, head: &str, bytes: usize, first: usize) {
+        let mut answer = head.as_bytes().to_vec();
+        answer.resize(bytes, b'x');
+        let (first, rest) = answer.split_at(first);
+        server.write_all(first).await.unwrap();
+        tokio::task::yield_now().await;
+        server.write_all(rest).await.unwrap();
+    }
+
+    /// Asks once, and reads so many bytes of the answer.
+    async fn ask(head: &str, bytes: usize, first: usize) -> io::Result<()> {
+        let (mut client, mut server) = bounded();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+        let mut read = vec![0; bytes];
+        let (_, read) =
+            tokio::join!(answer(&mut server, head, bytes, first), client.read_exact(&mut read));
+        read.map(drop)
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_at_the_bound_of_its_kind() {
+        for first in [0, 1, 11, 12, 13] {
+            ask("HTTP/1.1 200 OK\r\n", MAX_BYTES, first).await.unwrap();
+            ask("HTTP/1.1 500 Internal", MAX_ERROR_BYTES, first).await.unwrap();
+            for (head, most) in [
+                ("HTTP/1.1 200 OK\r\n", MAX_BYTES),
+                ("HTTP/1.1 201 Created", MAX_ERROR_BYTES),
+                ("HTTP/1.1 500 Internal", MAX_ERROR_BYTES),
+                ("no HTTP at all", MAX_ERROR_BYTES),
+            ] {
+                let error = ask(head, most + 1, first).await.unwrap_err().to_string();
+                assert_eq!(error, format!("the answer is longer than {most} bytes"), "{head}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_request_has_an_answer_of_its_own() {
+        let (mut client, mut server) = bounded();
+        for request in ["GET / HTTP/1.1\r\n\r\n", "POST /?query=x HTTP/1.1\r\n\r\n"] {
+            client.write_all(request.as_bytes()).await.unwrap();
+            answer(&mut server, "HTTP/1.1 500 Internal", MAX_ERROR_BYTES, 100).await;
+            let mut read = vec![0; MAX_ERROR_BYTES];
+            client.read_exact(&mut read).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_still_sent_gives_an_early_answer_no_more_room() {
+        let (mut client, mut server) = bounded();
+        client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+        answer(&mut server, "HTTP/1.1 500 Internal", MAX_ERROR_BYTES + 1, 100).await;
+        let mut read = vec![0; MAX_ERROR_BYTES / 2];
+        client.read_exact(&mut read).await.unwrap();
+        client.write_all(b"more of the body").await.unwrap();
+        client.read_exact(&mut read).await.unwrap();
+        client.write_all(b"more of the body").await.unwrap();
+        let error = client.read_exact(&mut read).await.unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
     }
 }
