@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use anyhow::Context as _;
 use fastrand::Rng;
 use sluicegate::rejection::Reason;
 use sluicegate_tests::{Host, Job, MemoryLimit, Message, TOPIC, ensure_whole, plugins, read_all};
@@ -45,11 +46,12 @@ async fn withstand(mut job: Job, ids: Range<u64>, target: &Target) -> anyhow::Re
     println!("limit: {limit:?}");
     job.produce(records(ids, target)).await?;
     ensure_whole(job.kafka(), TOPIC, job.partitions())?;
-    let host = Host::start_within(&job.environment, &limit)?;
+    let mut host = Host::start_within(&job.environment, &limit)?;
     let committed = job.wait_until_committed(&host).await;
     let peak = host.peak_memory_bytes();
     let log = host.log();
-    committed?;
+    let ended = host.ended()?;
+    committed.with_context(|| format!("the host ended: {ended:?}"))?;
     let ledger = host.stop().await?;
     println!("{} MiB at the peak, {ledger:?}", peak? >> 20);
 
