@@ -167,7 +167,6 @@ fn a_file_that_no_host_loads_is_told_before_a_host_does() -> anyhow::Result<()> 
     for (file, import) in [
         ("misbehaving-files.wasm", "import: wasi:filesystem/types@"),
         ("misbehaving-network.wasm", "import: wasi:sockets/tcp@"),
-        ("misbehaving-sleep.wasm", "import: wasi:clocks/monotonic-clock@"),
     ] {
         let path = built(file)?;
         let output = plugin(here.path(), &["inspect", &path.to_string_lossy()])?;

@@ -146,6 +146,7 @@ async fn plugins_that_make_many_rows_or_break_withstand() -> anyhow::Result<()> 
             "panic",
             "abort",
             "exit",
+            "sleep",
             "error",
             "long_error",
             "many_rows",

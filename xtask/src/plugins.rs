@@ -16,7 +16,6 @@ const BUILDS: &[(&str, Option<&str>)] = &[
     ("misbehaving", None),
     ("misbehaving", Some("files")),
     ("misbehaving", Some("network")),
-    ("misbehaving", Some("sleep")),
     ("passthrough-arrow", None),
     ("enrich", None),
     ("misbehaving-arrow", None),

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
-use wasmtime::component::types::{ComponentInstance, ComponentItem};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Linker, Resource};
+use wasmtime_wasi::p2::DynPollable;
 
 use super::cache::Cache;
 use super::compiled;
@@ -50,6 +50,12 @@ const GRANTED: &[&str] = &[
     "wasi:random/random",
 ];
 
+/// The functions that let a guest wait, where its deadline does not reach it. The standard library of Rust imports
+/// them whether they are called or not, so they are linked, and end the call.
+const WAITING: [&str; 2] = ["subscribe-instant", "subscribe-duration"];
+/// Their interface, in the version that [`wasmtime_wasi`] links.
+const CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
+
 /// A plugin's file, read and compiled; not trusted with anything yet.
 pub struct File {
     /// What it says of itself.
@@ -58,7 +64,7 @@ pub struct File {
     pub api_version: String,
     /// What it sees.
     pub sees: Sees,
-    /// The interfaces that it imports, with what it is refused of them.
+    /// The interfaces that it imports, and which of them it is refused.
     pub imports: Vec<Import>,
     /// Its digest, 64 hexadecimal digits in lower case.
     pub sha256: String,
@@ -110,10 +116,9 @@ impl Loader {
         let ty = component.component_type();
         let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
         let (api_version, sees) = judge_world(&exports)?;
-        let imports = ty.imports(engine).map(|(name, item)| Import {
-            name: name.to_owned(),
-            refused: refused(engine, name, &item.ty),
-        });
+        let imports = ty
+            .imports(engine)
+            .map(|(name, _)| Import { name: name.to_owned(), refused: refused(name) });
         Ok(File {
             manifest: Manifest::of(bytes)?,
             api_version: api_version.to_owned(),
@@ -178,8 +183,8 @@ impl Sees {
 pub struct Import {
     /// Its full name.
     pub name: String,
-    /// The parts that no plugin gets, with what they are for.
-    pub refused: Vec<String>,
+    /// What it is with what it is for, where no plugin gets it.
+    pub refused: Option<String>,
 }
 
 /// The SHA-256 of a file's bytes, 64 hexadecimal digits in lower case.
@@ -194,13 +199,30 @@ impl File {
     /// It imports more than that.
     pub fn link<W: World>(&self, engine: &Engine) -> anyhow::Result<W::Linked> {
         let refused: Vec<&str> =
-            self.imports.iter().flat_map(|import| &import.refused).map(String::as_str).collect();
+            self.imports.iter().filter_map(|import| import.refused.as_deref()).collect();
         ensure!(refused.is_empty(), "it imports what no plugin gets: {}", refused.join(", "));
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        end_waiting(&mut linker)?;
         super::bindings::host::add_to_linker::<_, State>(&mut linker, |state| state)?;
         Ok(W::link(linker.instantiate_pre(&self.component)?)?)
     }
+}
+
+/// Links what would wait to an end of the call.
+fn end_waiting(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance(CLOCK)?;
+    for function in WAITING {
+        clock.func_wrap(
+            function,
+            move |_, (_until,): (u64,)| -> wasmtime::Result<(Resource<DynPollable>,)> {
+                Err(wasmtime::format_err!("it waits, which no plugin may ({CLOCK} {function})"))
+            },
+        )?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// The version of the contract and what the plugin sees, if the exports are those of a world of
@@ -229,32 +251,12 @@ fn judge_world<'a>(exports: &[&'a str]) -> anyhow::Result<(&'a str, Sees)> {
     }
 }
 
-/// The parts of an import that are not granted, each with what it is for.
-fn refused(engine: &Engine, name: &str, item: &ComponentItem) -> Vec<String> {
+/// An import that is not granted, with what it is for.
+fn refused(name: &str) -> Option<String> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     let is_ours = interface == format!("{PACKAGE}/host") || interface == format!("{PACKAGE}/types");
-    if is_ours {
-        return Vec::new();
-    }
-    if !version.starts_with("0.2.") || !GRANTED.contains(&interface) {
-        return vec![format!("{name}{}", purpose(interface))];
-    }
-    match item {
-        // A guest that waits is out of reach of its deadline.
-        ComponentItem::ComponentInstance(instance) => functions(engine, instance)
-            .filter(|function| function.starts_with("subscribe-"))
-            .filter(|_| interface == "wasi:clocks/monotonic-clock")
-            .map(|function| format!("{name} {function} (waiting)"))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn functions<'a>(
-    engine: &'a Engine,
-    instance: &'a ComponentInstance,
-) -> impl Iterator<Item = &'a str> {
-    instance.exports(engine).map(|(name, _)| name)
+    let is_granted = version.starts_with("0.2.") && GRANTED.contains(&interface);
+    (!is_ours && !is_granted).then(|| format!("{name}{}", purpose(interface)))
 }
 
 fn purpose(interface: &str) -> &'static str {

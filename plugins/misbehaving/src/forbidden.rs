@@ -1,6 +1,5 @@
 //! What the host does not give: a component that uses one of these is refused when it is loaded.
 
-#[cfg(any(feature = "files", feature = "network"))]
 use std::hint::black_box;
 
 #[cfg(feature = "files")]
@@ -11,9 +10,4 @@ pub fn file() {
 #[cfg(feature = "network")]
 pub fn network() {
     black_box(std::net::TcpStream::connect(("127.0.0.1", 9)).is_ok());
-}
-
-#[cfg(feature = "sleep")]
-pub fn sleep() {
-    std::thread::sleep(std::time::Duration::from_mins(1));
 }

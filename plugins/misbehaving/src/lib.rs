@@ -3,7 +3,7 @@
 
 mod acts;
 mod config;
-#[cfg(any(feature = "files", feature = "network", feature = "sleep"))]
+#[cfg(any(feature = "files", feature = "network"))]
 mod forbidden;
 mod lies;
 mod tell;

@@ -28,10 +28,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => say("config: no schema"),
     }
     for import in &file.imports {
-        let refused = if import.refused.is_empty() { "" } else { "  REFUSED" };
+        let refused = if import.refused.is_some() { "  REFUSED" } else { "" };
         say(format_args!("import: {}{refused}", import.name));
     }
-    let is_refused = file.imports.iter().any(|import| !import.refused.is_empty());
+    let is_refused = file.imports.iter().any(|import| import.refused.is_some());
     ensure!(!is_refused, "{}: a host refuses it for what it imports", args.file.display());
     Ok(())
 }
