@@ -12,7 +12,7 @@ use super::room::{Bounds, Room, too_large, too_wide};
 use crate::record::Origin;
 use crate::rejection::{Fault, Rejection, Stage};
 use crate::rows::{Noticed, Rows};
-use crate::schema::plan::{TablePlan, WhenAbsent};
+use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;
 
@@ -89,6 +89,7 @@ impl<'a> Filled<'a> {
     }
 
     /// Makes a payload a row, or refuses its record.
+    #[inline]
     pub fn put(&mut self, origin: Origin, payload: &[u8], read: Read) -> Put {
         let beside = (self.bounds.beside)(origin);
         let row_bytes = self.row.of_payload(payload).saturating_add(beside);
@@ -152,6 +153,7 @@ impl<'a> Filled<'a> {
     }
 
     /// Counts a row, and what its arrays, maps and JSON took.
+    #[inline]
     fn count(&mut self, row_bytes: usize, beside: usize, taken: usize) {
         if let Some(current) = &mut self.current {
             current.left = current.left.saturating_sub(taken);
@@ -211,15 +213,19 @@ fn complete(
         })
     };
     absent.extend(replaced.iter().copied().filter(is_left).map(|at| (at, row)));
-    for (at, (column, plan)) in columns.iter_mut().zip(&plan.columns).enumerate() {
+    for (at, column) in columns.iter_mut().enumerate() {
         if column.len() == row {
             column.put_null();
-            let is_told = plan.is_required || plan.when_absent != WhenAbsent::AsNull;
-            if is_told && plan.source.is_field() {
+            if plan.columns.get(at).is_some_and(is_told) {
                 absent.push((at, row));
             }
         }
     }
+}
+
+/// Whether it is told that a record has no value for this column.
+fn is_told(column: &ColumnPlan) -> bool {
+    (column.is_required || column.when_absent != WhenAbsent::AsNull) && column.source.is_field()
 }
 
 fn finish(plan: &TablePlan, columns: Vec<Column>, rows: usize) -> RecordBatch {

@@ -77,6 +77,8 @@ pub fn seed_path<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &
     decode_by(plan, payloads, &Bounds::NONE, by_serde).0
 }
 
+/// Inlined, so that each way of reading has a loop of its own.
+#[inline]
 fn decode_by<'a>(
     plan: &TablePlan,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,

@@ -20,6 +20,7 @@ use crate::schema::types::Kind;
 /// Reads one record as row `row`. On a fault the columns may hold a part of the row, and the reader
 /// stands before the value of the field that it is of, where it is not one of syntax; what is before
 /// that was read whole.
+#[inline]
 pub fn read<'r>(
     plan: &TablePlan,
     columns: &mut [Column],
