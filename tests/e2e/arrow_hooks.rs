@@ -131,6 +131,7 @@ async fn a_table_that_a_plugin_cannot_work_on_is_waited_for_until_it_is_mended()
     ] {
         let mut job = misbehaving()
             .await?
+            .with("SHUTDOWN_TIMEOUT_MS", "1000")
             .with("PLUGIN_MISBEHAVING_ARROW_CONFIG", &format!(r#"{{"plan":"{plan}"}}"#));
         job.produce([told(0, "keep")]).await?;
         let mut host = job.start()?;

@@ -17,6 +17,7 @@ mod functions;
 mod home;
 mod insert;
 mod key;
+mod memory;
 mod merge_tree;
 mod ordered;
 mod partitions;

@@ -13,6 +13,7 @@ use super::client::Sending;
 use super::codes::Leaves;
 use super::errors::{self, InsertError, Judged};
 use super::evidence::Evidence;
+use super::memory::{Remedy, Want};
 use super::refusal::{Refusal, Refused};
 use super::table::{self, Table};
 use super::text::loggable;
@@ -24,12 +25,6 @@ use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 use crate::retry::Backoff;
 
-/// How many tries rows get that the server has no memory for, before they are split.
-const MEMORY_TRIES: u32 = 3;
-/// How many tries the rows of one record get that the server has no memory for, and how many of them have to be such
-/// that nothing but the record explains them, before it is the record's fault.
-const LONE_TRIES: u32 = 8;
-const LONE_PROOFS: u32 = 3;
 /// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
 const UNCLEAR_TRIES: u32 = 3;
 /// How many tries an error of unknown code gets before an operator is called.
@@ -78,11 +73,7 @@ pub(super) struct Attempt {
     pub unclear_tries: u32,
     /// The view that threw last.
     pub view: Option<String>,
-    memory_tries: u32,
-    /// How many of them speak of these rows alone: others landed since the one before, or one query is limited.
-    memory_proofs: u32,
-    /// How many INSERTs had landed at the last of them.
-    landed_before: Option<u64>,
+    memory: Want,
     unproved_tries: u32,
     tokens: u32,
 }
@@ -111,7 +102,7 @@ impl Sink {
                 Attempt { before: self.parts_before(table, &waiter).await, ..Attempt::default() }
             }
         };
-        attempt.landed_before = sending.landed_before;
+        attempt.memory = Want::since(sending.landed_before);
         let mut token = Cow::Borrowed(sending.token);
         let mut is_first = true;
         let outcome = loop {
@@ -293,35 +284,28 @@ impl Sink {
             InsertError::TooLarge(text) => return Step::Refused(Refusal::TooLarge(text)),
             InsertError::Schema(text) => return Step::Refused(Refusal::Schema(text)),
             InsertError::Memory(said) => {
-                let is_at_fault = self.is_at_fault(sending, attempt, said.whole());
-                let text = loggable(said.whole());
-                if is_at_fault
-                    || sending.may_split_for_memory && attempt.memory_tries >= MEMORY_TRIES
-                {
+                let landed = self.landed.load(Ordering::Relaxed);
+                let remedy = attempt.memory.note(sending, said.whole(), landed);
+                if remedy != Remedy::Again {
                     let is_there = attempt.is_unclear
                         && self
                             .look_for(table, &body.sought, attempt.before, attempt.server, waiter)
                             .await
                             == Evidence::Rows;
                     match (is_there, table.facts.has_views) {
-                        (false, _) if is_at_fault => {
+                        (false, _) if remedy == Remedy::Reject => {
                             return Step::Refused(Refusal::Data(said));
                         }
-                        (false, _) => return Step::Refused(Refusal::Memory(text)),
+                        (false, _) => {
+                            return Step::Refused(Refusal::Memory(loggable(said.whole())));
+                        }
                         (true, false) => return Step::Landed,
                         // The views may lack what the table has: only the same token brings it.
                         (true, true) => attempt.has_rows = true,
                     }
                 }
-                attempt.memory_tries += 1;
                 count::retried(count::Step::Insert, Class::Transient);
-                waiter.hold(match attempt.memory_tries > MEMORY_TRIES {
-                    true => Hold::Paused(format!(
-                        "{text}; the rows cannot be split any further: raise what CLICKHOUSE_USER or the server \
-                         may take"
-                    )),
-                    false => Hold::Transient(text),
-                });
+                waiter.hold(attempt.memory.hold(loggable(said.whole())));
                 attempt.backoff.wait().await;
             }
             InsertError::Hold(hold) => {
@@ -349,19 +333,6 @@ impl Sink {
             }
         }
         Step::Again
-    }
-
-    /// Whether rows that cannot be split are at fault for the want of memory that they met, and not what else the
-    /// server does. Where a plan names them, they wait.
-    fn is_at_fault(&self, sending: &Sending<'_>, attempt: &mut Attempt, text: &str) -> bool {
-        let landed = self.landed.load(Ordering::Relaxed);
-        let before = attempt.landed_before.replace(landed);
-        let is_proof = before.is_some_and(|before| before < landed) || is_of_one_query(text);
-        attempt.memory_proofs += u32::from(is_proof);
-        !sending.may_split_for_memory
-            && sending.planned.is_none()
-            && attempt.memory_tries + 1 >= LONE_TRIES
-            && attempt.memory_proofs >= LONE_PROOFS
     }
 
     /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of
@@ -410,13 +381,6 @@ impl Sink {
         );
         InsertError::Unproved(text)
     }
-}
-
-/// Whether it is one query that may not take more, whatever else the server does: the words of 26.7, and those
-/// before 25.2.
-fn is_of_one_query(text: &str) -> bool {
-    text.contains("Query memory limit exceeded")
-        || text.contains("Memory limit (for query) exceeded")
 }
 
 /// The pause before a try that may double the rows, after so many of them.
