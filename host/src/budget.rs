@@ -176,7 +176,7 @@ impl Lease {
         let learn =
             |before: usize| Some(percent.max(before - before / FORGETTING).max(MIN_PERCENT));
         // The closure always gives a value.
-        let _learnt = budget.percent.fetch_update(Ordering::AcqRel, Ordering::Acquire, learn);
+        let _learnt = budget.percent.try_update(Ordering::AcqRel, Ordering::Acquire, learn);
     }
 
     /// The batch takes only so many bytes from now on; nothing is learnt of it.
