@@ -1,5 +1,7 @@
 //! Files by chance that are offered as plugins, each made to cost or to break something.
 
+#![allow(clippy::assigning_clones, reason = "a guest is put together once")]
+
 use std::fmt::Write as _;
 
 use fastrand::Rng;
@@ -110,6 +112,7 @@ fn moved(rng: &mut Rng) -> anyhow::Result<(Vec<u8>, Option<End>)> {
 }
 
 /// The head of a component, and sections that lie about themselves.
+#[allow(clippy::unnecessary_wraps, reason = "as the others")]
 fn noise(rng: &mut Rng) -> anyhow::Result<(Vec<u8>, Option<End>)> {
     let heads: &[&[u8]] = &[
         b"",
@@ -259,7 +262,7 @@ fn sections(rng: &mut Rng) -> anyhow::Result<(Vec<u8>, Option<End>)> {
             let name = "s".repeat(rng.usize(..1_000));
             (0..rng.usize(1..2_000)).for_each(|_| append(&name, &[7; 1_000]));
             append("component-name", &[0xff; 100]);
-            append("name", &[0; 100_000]);
+            append("name", &vec![0; 100_000]);
             manifest("p", "1").to_string()
         }
     };

@@ -62,7 +62,7 @@ pub fn hostile(rng: &mut Rng, id: u64, target: &Target) -> Message {
         3 => message.key = Some(bytes(rng)),
         4 => {
             message.timestamp_ms =
-                Some(*rng.choice(&[0, 1, i64::MAX / 2, 253_402_300_800_000]).unwrap())
+                Some(*rng.choice(&[0, 1, i64::MAX / 2, 253_402_300_800_000]).unwrap());
         }
         _ => {}
     }
@@ -183,7 +183,7 @@ fn members(length: usize, member: impl Fn(usize) -> String) -> String {
 fn mixed(rng: &mut Rng, length: usize) -> String {
     let kinds =
         ["1", "-1", "1.5", r#""x""#, "true", "null", "[1]", "[null,1]", "{}", r#"{"a":[]}"#];
-    let elements = (0..1 + length.min(20_000) / 5).map(|_| *rng.choice(&kinds).unwrap());
+    let elements = (0..=length.min(20_000) / 5).map(|_| *rng.choice(&kinds).unwrap());
     format!("[{}]", elements.collect::<Vec<_>>().join(","))
 }
 

@@ -325,7 +325,7 @@ mod tests {
     }
 
     fn asked(worker: &Worker) -> Result<Vec<u8>, String> {
-        worker.ask(Task::Compile, &[7; 1_000_000], 3).map_err(|error| format!("{error:#}"))
+        worker.ask(Task::Compile, &vec![7; 1_000_000], 3).map_err(|error| format!("{error:#}"))
     }
 
     #[test]

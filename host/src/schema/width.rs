@@ -15,24 +15,25 @@ pub fn width(ty: &Type) -> usize {
     let value = match &ty.kind {
         _ if ty.is_text => OFFSET + DIGITS,
         Kind::String | Kind::Json(_) | Kind::Array(_) | Kind::Map(..) => OFFSET,
-        Kind::Bool => 1,
-        Kind::Int(IntKind::I8 | IntKind::U8) => 1,
+        Kind::Bool | Kind::Int(IntKind::I8 | IntKind::U8) => 1,
         Kind::Int(IntKind::I16 | IntKind::U16) => 2,
-        Kind::Int(IntKind::I32 | IntKind::U32) => 4,
-        Kind::Int(IntKind::I64 | IntKind::U64) => 8,
-        Kind::WideInt(kind) => usize::try_from(kind.width()).unwrap_or(usize::MAX),
-        Kind::FixedString(width) => usize::try_from(*width).unwrap_or(usize::MAX),
-        Kind::Uuid | Kind::Ipv6 => 16,
-        Kind::Float32
+        Kind::Int(IntKind::I32 | IntKind::U32)
+        | Kind::Float32
         | Kind::BFloat16
         | Kind::Ipv4
         | Kind::Date
         | Kind::Date32
         | Kind::Time
         | Kind::Enum(_) => 4,
-        Kind::Float64 | Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time64 { .. } => 8,
-        Kind::Decimal { precision: 0..=38, .. } => 16,
+        Kind::Int(IntKind::I64 | IntKind::U64)
+        | Kind::Float64
+        | Kind::DateTime { .. }
+        | Kind::DateTime64 { .. }
+        | Kind::Time64 { .. } => 8,
+        Kind::Uuid | Kind::Ipv6 | Kind::Decimal { precision: 0..=38, .. } => 16,
         Kind::Decimal { .. } => 32,
+        Kind::WideInt(kind) => usize::try_from(kind.width()).unwrap_or(usize::MAX),
+        Kind::FixedString(width) => usize::try_from(*width).unwrap_or(usize::MAX),
         Kind::Tuple(elements) => widths(elements.iter().map(|element| &element.ty)),
         Kind::Variant(members) | Kind::Dynamic(members) => 1 + widths(&**members),
     };

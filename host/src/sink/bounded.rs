@@ -188,7 +188,7 @@ mod tests {
         let (mut client, mut server) = bounded();
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
         let mut read = vec![0; bytes];
-        let (_, read) =
+        let ((), read) =
             tokio::join!(answer(&mut server, head, bytes, first), client.read_exact(&mut read));
         read.map(drop)
     }

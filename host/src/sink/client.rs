@@ -440,9 +440,9 @@ mod tests {
             let (mut connection, _) = listener.accept().await.unwrap();
             let _read = connection.read(&mut [0; 1_000]).await;
             connection.write_all(head.as_bytes()).await.unwrap();
-            let mut sent = 0;
-            while sent < 64 << 20 && connection.write_all(&[b'x'; 65_536]).await.is_ok() {
-                sent += 65_536;
+            let (mut sent, part) = (0, vec![b'x'; 65_536]);
+            while sent < 64 << 20 && connection.write_all(&part).await.is_ok() {
+                sent += part.len();
             }
             sent
         });

@@ -1,6 +1,6 @@
 //! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 
 use arrow_array::RecordBatch;
@@ -106,6 +106,18 @@ impl Sink {
         }
     }
 
+    /// Sends rows as one INSERT.
+    async fn send_rows(
+        &self,
+        table: &Table,
+        rows: &RecordBatch,
+        is_ordered: bool,
+        sending: &Sending<'_>,
+    ) -> Result<Landed, Refusal> {
+        let body = self.body_of(table, rows, is_ordered).await?;
+        self.send(table, &body, sending).await.map_err(|refused| refused.refusal)
+    }
+
     /// The same, of rows that one INSERT may hold: as they were read; or those that one INSERT did not take
     /// for their partitions, ordered [`by_partition`]. `is_ordered`: each INSERT's rows are put in an order
     /// that keeps their JSON values.
@@ -131,16 +143,10 @@ impl Sink {
         let mut may_be_async =
             self.server.is_async() && !table.facts.is_deduplicating && !is_by_partition;
         // Records whose rows alone found no memory, and how many INSERTs had landed then.
-        let mut last: Vec<(Piece, u64)> = Vec::new();
-        loop {
-            let (piece, landed_before) = match (open.pop(), last.is_empty()) {
-                (Some(piece), _) => (piece, None),
-                (None, false) => {
-                    let (piece, landed) = last.remove(0);
-                    (piece, Some(landed))
-                }
-                (None, true) => break,
-            };
+        let mut last: VecDeque<(Piece, Option<u64>)> = VecDeque::new();
+        while let Some((piece, landed_before)) =
+            open.pop().map(|piece| (piece, None)).or_else(|| last.pop_front())
+        {
             if piece.is_empty() {
                 continue;
             }
@@ -148,23 +154,18 @@ impl Sink {
             // The others first: if they land, it is not the server that lacks memory.
             let goes_last = halves.is_none() && landed_before.is_none() && !open.is_empty();
             let slice = rows.slice(piece.start, piece.len());
-            let sent = match self.body_of(table, &slice, is_ordered).await {
-                Ok(body) => {
-                    // Made once for these bytes and kept for every retry of them. Random: one derived
-                    // from content or offsets would let the server drop new data after a replay.
-                    let token = uuid::Uuid::new_v4().to_string();
-                    let sending = Sending {
-                        token: &token,
-                        session: None,
-                        may_be_async,
-                        may_split_for_memory: halves.is_some() || goes_last,
-                        landed_before,
-                        planned: None,
-                    };
-                    self.send(table, &body, &sending).await.map_err(|refused| refused.refusal)
-                }
-                Err(refusal) => Err(refusal),
+            // Made once for these bytes and kept for every retry of them. Random: one derived
+            // from content or offsets would let the server drop new data after a replay.
+            let token = uuid::Uuid::new_v4().to_string();
+            let sending = Sending {
+                token: &token,
+                session: None,
+                may_be_async,
+                may_split_for_memory: halves.is_some() || goes_last,
+                landed_before,
+                planned: None,
             };
+            let sent = self.send_rows(table, &slice, is_ordered, &sending).await;
             match (sent, halves) {
                 (Ok(Landed { without_view, .. }), _) => {
                     let landed = piece.origins(origins);
@@ -192,7 +193,7 @@ impl Sink {
                 }
                 (Err(Refusal::Memory(_)), None) if goes_last => {
                     count::retried(Step::Insert, Class::Transient);
-                    last.push((piece, self.landed.load(Ordering::Relaxed)));
+                    last.push_back((piece, Some(self.landed.load(Ordering::Relaxed))));
                 }
                 (Err(_), _) if may_be_async => {
                     may_be_async = false;
