@@ -11,23 +11,24 @@ fn wide(columns: usize) -> String {
 
 #[tokio::test]
 async fn a_batch_of_a_wide_table_is_inserted_in_pieces_within_the_budget() -> anyhow::Result<()> {
-    // 80 MB of columns in one batch, and as much again in its body.
-    let mut job = Job::new(&wide(1_500))
+    // 120 MB of columns in one batch, and as much again in its body.
+    let mut job = Job::new(&wide(1_000))
         .await?
         .with("MEMORY_BUDGET_BYTES", "33554432")
         .with("BATCH_MAX_BYTES", "16777216")
-        .with("NUM_MESSAGES", "6000");
-    job.produce((0..6_000).map(|id| format!(r#"{{"id":{id},"c{}":{id}}}"#, id % 1_500))).await?;
+        .with("NUM_MESSAGES", "15000");
+    job.produce((0..15_000).map(|id| format!(r#"{{"id":{id},"c{}":{id}}}"#, id % 1_000))).await?;
     let host = job.start()?;
     job.wait_until_committed(&host).await?;
     let peak = host.peak_memory_bytes()?;
     let ledger = host.stop().await?;
-    assert_eq!((ledger.landed, ledger.dead_lettered), (6_000, 0));
+    assert_eq!((ledger.landed, ledger.dead_lettered), (15_000, 0));
     assert_eq!(
         job.query("SELECT count(), uniqExact(id), sum(c7) FROM t").await?,
-        "6000\t6000\t9028"
+        "15000\t15000\t105105"
     );
-    assert!(peak < 170 * MIB, "{} MiB at the peak", peak / MIB);
+    // As deploy/README.md has it: three budgets, and 128 MiB.
+    assert!(peak < (3 * 32 + 128) * MIB, "{} MiB at the peak", peak / MIB);
     Ok(())
 }
 
