@@ -29,7 +29,7 @@ pub fn width(ty: &Type) -> usize {
         | Kind::Date
         | Kind::Date32
         | Kind::Time
-        | Kind::Enum(_) => 4,
+        | Kind::Enum(..) => 4,
         Kind::Float64 | Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time64 { .. } => 8,
         Kind::Decimal { precision: 0..=38, .. } => 16,
         Kind::Decimal { .. } => 32,
