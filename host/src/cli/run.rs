@@ -84,7 +84,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     Ok(crate::run::run(pipeline, source, &observed, config, stop).await)
 }
 
-/// What bounds the batches in flight.
+/// The budget of the batches in flight.
 pub fn budget(config: &Config) -> Arc<Budget> {
     let (part, of) = BATCHES_SHARE;
     Budget::new(config.batch.in_flight, config.batch.memory_budget_bytes / of * part)

@@ -20,7 +20,7 @@ use crate::schema::width::RowBytes;
 /// grown by this part of the bound.
 const LOOKS: usize = 8;
 
-/// What became of a payload.
+/// The outcome of one payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     /// It is a row, or refused.
@@ -223,7 +223,7 @@ fn complete(
     }
 }
 
-/// Whether it is told that a record has no value for this column.
+/// Whether `check` needs to know that a record has no value for this column.
 fn is_told(column: &ColumnPlan) -> bool {
     (column.is_required || column.when_absent != WhenAbsent::AsNull) && column.source.is_field()
 }

@@ -94,7 +94,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads a value at a path of so many bytes, and says what it adds to an array that it stands in.
+    /// Reads a value, and returns what it adds to the array around it. `path_bytes` is the length of its path.
     fn value(
         &self,
         token: &str,

@@ -183,7 +183,7 @@ impl Sees {
 pub struct Import {
     /// Its full name.
     pub name: String,
-    /// What it is with what it is for, where no plugin gets it.
+    /// Its name and its purpose, if no plugin gets it.
     pub refused: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use super::worker::{Task, Worker};
 const SECTION: &str = "sluicegate:plugin";
 /// Most bytes of it: read as JSON it takes some forty times as much memory.
 const MAX_SECTION_BYTES: usize = 1024 * 1024;
-/// Most faults of a configuration that are told.
+/// Most faults that an error names of a configuration.
 const MAX_FAULTS: usize = 100;
 
 /// Who a plugin is. Only the file's own word: it decides nothing.

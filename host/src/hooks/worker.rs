@@ -49,7 +49,7 @@ impl Task {
         }
     }
 
-    /// What it is that takes so long, and what can be done about it.
+    /// The work that an error names, and the advice that it gives.
     fn subject(self) -> (&'static str, &'static str) {
         match self {
             Self::Compile => (
