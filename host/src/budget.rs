@@ -1,14 +1,22 @@
 //! What bounds the batches in flight: a number of them, and bytes.
 //!
-//! Nothing ever waits on the budget. The source asks before it reads on; a batch holds a
-//! [`Lease`] until it is settled. So a slow sink is felt as a data queue that is not drained.
+//! The source asks before it reads on; a batch holds a [`Lease`] until it is settled. So a slow sink is felt as
+//! a data queue that is not drained. Columns are made within what a batch is granted, and the grants of all
+//! batches together are no more than the budget. The oldest batch may take more, for a record that no grant has room
+//! for: to become the oldest is the only thing that a batch waits for. A batch may wait for an older one for other
+//! reasons too, and never for a younger one.
 //!
 //! The bytes are those of working memory: the records, what plugins made of them, the columns, the body of
 //! the INSERT, and the memory that guests have. How much of it a byte of a record takes differs from table
 //! to table, so it is learnt from the batches before.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::schema::width::RowBytes;
 
 /// Least bytes of working memory that 100 bytes of records are taken for: the arena's copy, and as much
 /// again for what stands around it and is not measured.
@@ -21,6 +29,8 @@ const LEAST_SHARE: usize = 32;
 /// A record may take one part in so many of the budget. Batches have three quarters of MEMORY_BUDGET_BYTES,
 /// so this is a quarter of it.
 const RECORD_SHARE: usize = 3;
+/// A batch of less than one part in so many of the budget says little of what others take.
+const TELLING_SHARE: usize = 1024;
 /// Stands for what is not known yet.
 const UNKNOWN: usize = usize::MAX;
 /// The largest bound of one record, bytes: the server, too, has to hold what it becomes.
@@ -33,19 +43,38 @@ pub struct Budget {
     max_bytes: usize,
     batches: AtomicUsize,
     bytes: AtomicUsize,
+    /// What batches were granted, and what others hold.
+    granted: AtomicUsize,
+    /// The number of the next batch.
+    next: AtomicU64,
+    /// The numbers of batches that have columns, or will have.
+    open: Mutex<BTreeSet<u64>>,
+    /// That a batch has no columns any more.
+    closed: Notify,
     /// Bytes of working memory that 100 bytes of records took.
     percent: AtomicUsize,
     /// Fixed bytes of each row of the table, or [`UNKNOWN`].
     row_bytes: AtomicUsize,
+    /// Most bytes of an element of an array or a map of the table.
+    element_bytes: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of `max_batches` batches and `max_bytes` bytes of working memory.
     pub fn new(max_batches: usize, max_bytes: usize) -> Arc<Self> {
-        let (batches, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let percent = AtomicUsize::new(MIN_PERCENT);
-        let row_bytes = AtomicUsize::new(UNKNOWN);
-        Arc::new(Self { max_batches, max_bytes, batches, bytes, percent, row_bytes })
+        Arc::new(Self {
+            max_batches,
+            max_bytes,
+            batches: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            granted: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            open: Mutex::default(),
+            closed: Notify::new(),
+            percent: AtomicUsize::new(MIN_PERCENT),
+            row_bytes: AtomicUsize::new(UNKNOWN),
+            element_bytes: AtomicUsize::new(0),
+        })
     }
 
     /// Fixed bytes of each row of the table; `None` before the table is known.
@@ -53,12 +82,18 @@ impl Budget {
         Some(self.row_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != UNKNOWN)
     }
 
-    /// Notes the fixed bytes of each row, unless a batch has noted them already.
-    pub fn expect_rows_of(&self, row_bytes: usize) {
+    /// Most bytes of an element of an array or a map of the table.
+    pub fn element_bytes(&self) -> usize {
+        self.element_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes the bytes of each row, unless a batch has noted them already.
+    pub fn expect_rows_of(&self, row: RowBytes) {
+        self.element_bytes.fetch_max(row.element(), Ordering::Relaxed);
         // What is there already is as good.
         let _known = self.row_bytes.compare_exchange(
             UNKNOWN,
-            row_bytes,
+            row.fixed(),
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
@@ -82,7 +117,22 @@ impl Budget {
     }
 
     fn expected_bytes(&self, record_bytes: usize) -> usize {
-        record_bytes.saturating_mul(self.percent.load(Ordering::Acquire)) / 100
+        let expected = record_bytes.saturating_mul(self.percent.load(Ordering::Acquire)) / 100;
+        expected.min(self.max_bytes.max(record_bytes))
+    }
+
+    /// Grants what is wanted and a share of what is free then, as far as there is any; at least `least`.
+    fn grant(&self, wanted: usize, least: usize) -> usize {
+        let mut granted = 0;
+        let grant = |others: usize| {
+            let free = self.max_bytes.saturating_sub(others);
+            let own = wanted.min(free);
+            granted = (own + (free - own) / self.batches().max(1)).max(least);
+            Some(others + granted)
+        };
+        // The closure always gives a value.
+        let _granted = self.granted.try_update(Ordering::AcqRel, Ordering::Acquire, grant);
+        granted
     }
 
     /// How many batches are in flight.
@@ -104,34 +154,68 @@ impl Budget {
     /// over what it must.
     pub fn lease(self: &Arc<Self>, record_bytes: usize) -> Lease {
         self.batches.fetch_add(1, Ordering::AcqRel);
-        let mut held = self.hold();
-        held.set(self.expected_bytes(record_bytes));
-        Lease { record_bytes, held }
+        let Held { mut used, granted } = self.hold();
+        used.set(self.expected_bytes(record_bytes));
+        let number = self.next.fetch_add(1, Ordering::AcqRel);
+        self.open().insert(number);
+        Lease { number, record_bytes, used, granted }
     }
 
-    /// Begins to hold bytes that belong to no batch: the memory of a guest.
+    /// Begins to hold bytes that belong to no batch: the memory of a guest, or letters.
     pub fn hold(self: &Arc<Self>) -> Held {
-        Held { budget: Arc::clone(self), bytes: 0 }
+        Held {
+            used: self.counted(|budget| &budget.bytes),
+            granted: self.counted(|budget| &budget.granted),
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, number: u64) {
+        self.open().remove(&number);
+        self.closed.notify_waiters();
+    }
+
+    fn counted(self: &Arc<Self>, sum: fn(&Self) -> &AtomicUsize) -> Counted {
+        Counted { budget: Arc::clone(self), sum, bytes: 0 }
     }
 }
 
-/// Bytes that are in use, given back when dropped.
+/// Bytes that are in use and belong to no batch, given back when dropped.
 #[derive(Debug)]
 pub struct Held {
-    budget: Arc<Budget>,
-    bytes: usize,
+    used: Counted,
+    granted: Counted,
 }
 
 impl Held {
     /// How many they are now.
     pub fn set(&mut self, bytes: usize) {
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        self.budget.bytes.fetch_add(bytes, Ordering::AcqRel);
-        self.budget.bytes.fetch_sub(before, Ordering::AcqRel);
+        self.used.set(bytes);
+        self.granted.set(bytes);
     }
 }
 
-impl Drop for Held {
+/// Bytes in one of the sums, taken out when dropped.
+#[derive(Debug)]
+struct Counted {
+    budget: Arc<Budget>,
+    sum: fn(&Budget) -> &AtomicUsize,
+    bytes: usize,
+}
+
+impl Counted {
+    fn set(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        let sum = (self.sum)(&self.budget);
+        sum.fetch_add(bytes, Ordering::AcqRel);
+        sum.fetch_sub(before, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.set(0);
     }
@@ -140,37 +224,59 @@ impl Drop for Held {
 /// A batch's share of the budget, given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
+    /// Those of older batches are smaller.
+    number: u64,
     record_bytes: usize,
-    held: Held,
+    used: Counted,
+    granted: Counted,
 }
 
 impl Lease {
     /// How many bytes the columns of the batch may take: what is expected of it, and its share of what nobody
-    /// holds. To be asked before they are made. Its records hold `held` bytes, each of `rows` rows takes at
-    /// least `row_bytes`, and columns exist `copies` times.
-    pub fn room(&mut self, held: usize, row_bytes: usize, rows: usize, copies: usize) -> usize {
-        self.held.budget.row_bytes.store(row_bytes, Ordering::Relaxed);
-        let known = row_bytes.saturating_mul(rows);
-        let max = self.held.budget.max_bytes;
-        let free = |budget: &Budget| max.saturating_sub(budget.used_bytes());
-        let known = held.saturating_add(known.saturating_mul(copies));
-        let own = self.held.bytes.max(known.min(self.held.bytes + free(&self.held.budget)));
-        self.held.set(own);
-        let budget = &self.held.budget;
-        let share = own.saturating_add(free(budget) / budget.batches().max(1));
-        (share.saturating_sub(held)).max(max / LEAST_SHARE) / copies.max(1)
+    /// was granted. To be asked before they are made, and when those before are gone. Its records hold `held` bytes,
+    /// each of `rows` rows takes at least what `row` says, and columns exist `copies` times.
+    pub fn room(&mut self, held: usize, row: RowBytes, rows: usize, copies: usize) -> usize {
+        self.granted.set(0);
+        let budget = Arc::clone(&self.used.budget);
+        budget.row_bytes.store(row.fixed(), Ordering::Relaxed);
+        budget.element_bytes.store(row.element(), Ordering::Relaxed);
+        let known = row.fixed().saturating_mul(rows).saturating_mul(copies);
+        let wanted = budget.expected_bytes(self.record_bytes).max(held.saturating_add(known));
+        let least = held.saturating_add(budget.max_bytes / LEAST_SHARE);
+        self.granted.bytes = budget.grant(wanted, least);
+        self.used.set(wanted.min(self.granted.bytes));
+        self.granted.bytes.saturating_sub(held) / copies.max(1)
+    }
+
+    /// Waits until no older batch has columns: then this one may take more than it was granted.
+    ///
+    /// # Cancel safety
+    /// Dropped, it is not waited for any more.
+    pub async fn become_oldest(&self) {
+        let budget = &self.used.budget;
+        loop {
+            let closed = budget.closed.notified();
+            if budget.open().first().is_none_or(|oldest| *oldest >= self.number) {
+                return;
+            }
+            closed.await;
+        }
     }
 
     /// Most bytes that one record may take in columns beside its own text.
     pub fn most_record_bytes(&self) -> usize {
-        self.held.budget.most_record_bytes()
+        self.used.budget.most_record_bytes()
     }
 
     /// Notes the bytes of working memory that the batch takes. If only a part of it was decoded, `whole` is what
     /// all of it would take. The next batches are expected to take as much.
     pub fn measure(&mut self, bytes: usize, whole: usize) {
-        self.held.set(bytes.max(self.record_bytes.saturating_mul(MIN_PERCENT) / 100));
-        let budget = &self.held.budget;
+        self.used.set(bytes.max(self.record_bytes.saturating_mul(MIN_PERCENT) / 100));
+        self.granted.set(bytes);
+        let budget = &self.used.budget;
+        if self.record_bytes < budget.max_bytes / TELLING_SHARE {
+            return;
+        }
         let whole = bytes.max(whole.min(budget.max_bytes));
         let percent = whole.saturating_mul(100) / self.record_bytes.max(1);
         let learn =
@@ -179,21 +285,27 @@ impl Lease {
         let _learnt = budget.percent.try_update(Ordering::AcqRel, Ordering::Acquire, learn);
     }
 
-    /// The batch takes only so many bytes from now on; nothing is learnt of it.
+    /// The batch has no columns any more, and takes only so many bytes from now on; nothing is learnt of it.
     pub fn lower(&mut self, bytes: usize) {
-        self.held.set(bytes.min(self.held.bytes));
+        self.used.budget.close(self.number);
+        self.used.set(bytes.min(self.used.bytes));
+        self.granted.set(bytes.min(self.granted.bytes));
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.held.budget.batches.fetch_sub(1, Ordering::AcqRel);
+        self.used.budget.close(self.number);
+        self.used.budget.batches.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::schema::plan::{Rules, TablePlan};
 
     #[test]
     fn a_lease_takes_and_gives_back() {
@@ -227,23 +339,68 @@ mod tests {
         assert_eq!(budget.used_bytes(), 200, "never for less than twice their size");
     }
 
+    fn row(types: &[(&str, &str)]) -> RowBytes {
+        RowBytes::of(&TablePlan::of_types(types, &Rules::default()))
+    }
+
     #[test]
     fn columns_get_what_is_expected_of_their_batch_and_a_share_of_what_is_free() {
         let budget = Budget::new(4, 1_000);
         let (mut first, mut second) = (budget.lease(100), budget.lease(100));
         assert_eq!(budget.row_bytes(), None);
-        budget.expect_rows_of(7);
+        budget.expect_rows_of(row(&[("a", "FixedString(6)")]));
         assert_eq!(budget.row_bytes(), Some(7));
         // 200 are expected of each.
-        assert_eq!(first.room(100, 0, 10, 2), (200 + 600 / 2 - 100) / 2);
+        assert_eq!(first.room(100, row(&[]), 10, 2), (200 + 800 / 2 - 100) / 2);
         assert_eq!(budget.used_bytes(), 400, "what may be taken is not held before it is");
-        assert_eq!(second.room(100, 25, 10, 2), (600 + 200 / 2 - 100) / 2);
-        assert_eq!(budget.used_bytes(), 800, "what is known to be taken is");
+        let wide = row(&[("a", "FixedString(24)")]);
+        assert_eq!(second.room(100, wide, 10, 2), (400 - 100) / 2, "what the first one left");
         assert_eq!(budget.row_bytes(), Some(25));
-        budget.expect_rows_of(7);
+        budget.expect_rows_of(row(&[("a", "FixedString(6)")]));
         assert_eq!(budget.row_bytes(), Some(25), "of a batch, what plugins plan with included");
         let mut third = budget.lease(200);
-        assert_eq!(third.room(400, 100, 10, 2), 1_000 / LEAST_SHARE / 2, "there is always some");
+        assert_eq!(third.room(400, wide, 10, 2), 1_000 / LEAST_SHARE / 2, "there is always some");
+        first.measure(150, 150);
+        assert_eq!(second.room(100, row(&[]), 1, 1), (200 + (1_000 - 150 - 431 - 200) / 3) - 100);
+    }
+
+    #[test]
+    fn what_a_part_took_gives_the_next_one_no_more_room() {
+        let budget = Budget::new(4, 1_000);
+        let mut lease = budget.lease(1);
+        let room = lease.room(1, row(&[]), 1, 1);
+        for _ in 0..3 {
+            lease.measure(5_000, 5_000);
+            let again = lease.room(1, row(&[]), 1, 1);
+            assert!(again <= 999 && room <= 999, "{room}, {again}");
+        }
+        let mut others = [budget.lease(1), budget.lease(1), budget.lease(1)];
+        let rooms = others.each_mut().map(|other| other.room(1, row(&[]), 1, 1));
+        assert!(rooms.iter().sum::<usize>() <= 3 * (1_000 / LEAST_SHARE), "{rooms:?}");
+    }
+
+    #[test]
+    fn only_the_oldest_batch_takes_more_than_it_was_granted() {
+        let budget = Budget::new(4, 1_000);
+        let [mut first, second, third] = [1, 1, 1].map(|bytes| budget.lease(bytes));
+        let may = |lease: &Lease| lease.become_oldest().now_or_never().is_some();
+        assert_eq!([may(&first), may(&second), may(&third)], [true, false, false]);
+        drop(second);
+        let mut waiting = Box::pin(third.become_oldest());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        first.lower(1);
+        assert!(waiting.now_or_never().is_some(), "one without columns is in nobody's way");
+        assert!(may(&third));
+    }
+
+    #[test]
+    fn a_batch_of_a_few_bytes_says_nothing_of_large_ones() {
+        let budget = Budget::new(4, 1_024_000);
+        budget.lease(999).measure(900_000, 900_000);
+        assert_eq!(budget.expected_bytes(1_000), 2_000);
+        budget.lease(1_000).measure(900_000, 900_000);
+        assert_eq!(budget.expected_bytes(1_000), 900_000);
+        assert_eq!(budget.expected_bytes(10_000), 1_024_000, "no more than there is");
     }
 
     #[test]

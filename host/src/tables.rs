@@ -219,11 +219,11 @@ impl Tables {
         {
             return Err(Hold::Paused(text));
         }
-        let row_bytes = RowBytes::of(&plan).fixed();
-        if let Some(text) = too_wide(row_bytes, self.budget.most_record_bytes()) {
+        let row = RowBytes::of(&plan);
+        if let Some(text) = too_wide(row.fixed(), self.budget.most_record_bytes()) {
             return Err(Hold::Paused(format!("table `{}`: {text}", self.table)));
         }
-        self.budget.expect_rows_of(row_bytes);
+        self.budget.expect_rows_of(row);
         let is_advised = !self.is_exactly_once
             || self.lock().as_ref().is_some_and(|read| read.known.table == table);
         if !is_advised

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["allocator", "arenas", "plain"],
-    &["record", "retry", "blocking", "budget", "schema"],
-    &["rejection", "fates", "offsets", "kinds"],
+    &["record", "retry", "blocking", "schema"],
+    &["budget", "rejection", "fates", "offsets", "kinds"],
     &["outcome", "rows", "payloads", "admit", "user_schema"],
     &["plans", "brake"],
     &["config"],

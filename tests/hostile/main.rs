@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod components;
+mod dense;
 mod guest;
 mod plugins;
 mod records;

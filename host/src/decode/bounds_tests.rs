@@ -17,7 +17,7 @@ fn pieces(
     batch_bytes: usize,
     record_bytes: usize,
 ) -> (Vec<(RecordBatch, Vec<Origin>)>, Vec<Rejection>) {
-    let bounds = Bounds { batch_bytes, record_bytes, beside: &|_| 0 };
+    let bounds = Bounds { batch_bytes, is_first_free: true, record_bytes, beside: &|_| 0 };
     let (mut pieces, mut rejections, mut next) = (Vec::new(), Vec::new(), Some(0));
     while let Some(from) = next {
         let left = payloads.iter().filter(|(origin, _)| *origin >= from);
@@ -158,4 +158,18 @@ fn no_row_of_a_table_that_is_too_wide_is_made() {
     assert_eq!(rejections.len(), 2);
     let text = rejections[0].fault.to_string();
     assert!(text.contains("2147483648 bytes") && text.contains("a table whose row"), "{text}");
+}
+
+#[test]
+fn a_first_record_that_does_not_fit_is_left_unless_it_is_free() {
+    let plan = TablePlan::of_types(&[("x", "Array(FixedString(1000))")], &Rules::default());
+    let payload = format!(r#"{{"x":[{}]}}"#, vec![r#""""#; 10].join(","));
+    let read = |is_first_free| {
+        let bounds =
+            Bounds { batch_bytes: 5_000, is_first_free, record_bytes: 100_000, beside: &|_| 0 };
+        let (rows, rest) = decode_within(&plan, [(7, payload.as_bytes())].into_iter(), &bounds);
+        (rows.origins, rows.rejections.len(), rest)
+    };
+    assert_eq!(read(false), (vec![], 0, Some(7)));
+    assert_eq!(read(true), (vec![7], 0, None));
 }

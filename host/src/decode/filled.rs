@@ -116,7 +116,7 @@ impl<'a> Filled<'a> {
             return Put::Done;
         }
         let of_batch = match current.rows {
-            0 => Some(usize::MAX),
+            0 if self.bounds.is_first_free => Some(usize::MAX),
             _ => self.bounds.batch_bytes.checked_sub(self.used.saturating_add(row_bytes)),
         };
         let Some(of_batch) = of_batch else {

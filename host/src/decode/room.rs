@@ -12,8 +12,10 @@ use crate::rejection::{Fault, Reason};
 /// The bounds of one batch.
 #[derive(Clone, Copy)]
 pub struct Bounds<'a> {
-    /// Bytes of columns at which reading stops. The first record is always read.
+    /// Bytes of columns at which reading stops.
     pub batch_bytes: usize,
+    /// Whether the first record is read whatever it takes.
+    pub is_first_free: bool,
     /// Most bytes that one record may take beside its first row's text and fixed widths.
     pub record_bytes: usize,
     /// Bytes that a row of this record takes in columns which are filled after decode.
@@ -22,8 +24,12 @@ pub struct Bounds<'a> {
 
 impl Bounds<'_> {
     /// No bound on the batch, and the largest one on a record.
-    pub const NONE: Self =
-        Self { batch_bytes: usize::MAX, record_bytes: MOST_RECORD_BYTES, beside: &|_| 0 };
+    pub const NONE: Self = Self {
+        batch_bytes: usize::MAX,
+        is_first_free: true,
+        record_bytes: MOST_RECORD_BYTES,
+        beside: &|_| 0,
+    };
 }
 
 /// Bytes left for one record, shared by all columns. Clones are handles to the same room.

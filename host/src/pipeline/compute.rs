@@ -16,6 +16,7 @@ use crate::observe::cpu::CpuOf;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
+use crate::rejection::Rejection;
 use crate::rows::{Checked, Rows};
 use crate::schema::plan::TablePlan;
 use crate::schema::width::RowBytes;
@@ -35,7 +36,8 @@ pub(super) struct Computed<'a> {
 
 impl Pipeline {
     /// Runs the stages that are all computation, off the threads that serve the network. If the columns would
-    /// take more than there is room for, only the first records are decoded, and the others in another turn.
+    /// take more than there is room for, only the first records are decoded, and the others in another turn. A
+    /// batch whose first record takes more by itself waits until it is the oldest, and so does one that a plan names whole.
     ///
     /// # Errors
     /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
@@ -53,27 +55,34 @@ impl Pipeline {
         };
         let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
         let expected = hooked.map_or(pending.len(), |hooked| hooked.len());
-        let row_bytes = RowBytes::of(&plan).fixed();
+        let row = RowBytes::of(&plan);
         let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_bytes());
         let copies = 1 + self.sink.body_bytes(1);
-        let room = lease.room(held, row_bytes, expected, copies);
-        // A plan names the whole range, which cannot be cut any more.
-        let room = if is_planned { usize::MAX } else { room };
-        let of_record = lease.most_record_bytes();
-        let (held, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
-        let (mut rows, violations, records, of) = blocking::run(move || {
-            let payloads = || payloads(&batch, hooked.as_deref(), &pending);
-            let (rows, rest) = decoded(&plan, &batch, payloads(), (room, of_record));
-            let is_taken = |(origin, _): &(Origin, &[u8])| rest.is_none_or(|rest| *origin < rest);
-            let schema = held.user_schema.as_ref();
-            let judge = |schema: &UserSchema| {
-                schema.violations(&held.plan, payloads().take_while(is_taken))
-            };
-            let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
-            let records = rest.map_or(pending.len(), |rest| pending.partition_point(|o| *o < rest));
-            (rows, violations.unwrap_or_default(), records, pending.len())
-        })
-        .await;
+        let mut room = Room {
+            batch_bytes: lease.room(held, row, expected, copies),
+            is_first_free: false,
+            record_bytes: lease.most_record_bytes(),
+        };
+        let pending = Arc::new(pending);
+        let of = pending.len();
+        let decode = |room: Room| {
+            let (known, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
+            let (plan, pending) = (Arc::clone(&plan), Arc::clone(&pending));
+            blocking::run(move || {
+                decode_pending(&known, &plan, &batch, hooked.as_deref(), &pending, room)
+            })
+        };
+        let mut decoded = decode(room).await;
+        if decoded.records < of && (decoded.records == 0 || is_planned) {
+            drop(decoded);
+            lease.become_oldest().await;
+            room.is_first_free = true;
+            if is_planned {
+                room.batch_bytes = usize::MAX;
+            }
+            decoded = decode(room).await;
+        }
+        let Decoded { mut rows, violations, records } = decoded;
         let mut tally = None;
         if let Some((hooks, fit)) = fit {
             let (hooked, asked) = hooks.run(&fit, rows).await?;
@@ -86,17 +95,53 @@ impl Pipeline {
     }
 }
 
+/// What columns may take.
+#[derive(Clone, Copy)]
+struct Room {
+    batch_bytes: usize,
+    is_first_free: bool,
+    record_bytes: usize,
+}
+
+/// Rows of the first of some records, as many as there was room for.
+struct Decoded {
+    rows: Rows,
+    /// What the user's schema says against them.
+    violations: Vec<Rejection>,
+    records: usize,
+}
+
+/// Decodes what waits of a batch.
+fn decode_pending(
+    known: &Known,
+    plan: &TablePlan,
+    batch: &Batch,
+    hooked: Option<&Payloads>,
+    pending: &[Origin],
+    room: Room,
+) -> Decoded {
+    let payloads = || payloads(batch, hooked, pending);
+    let (rows, rest) = decoded(plan, batch, payloads(), room);
+    let is_taken = |(origin, _): &(Origin, &[u8])| rest.is_none_or(|rest| *origin < rest);
+    let judge =
+        |schema: &UserSchema| schema.violations(&known.plan, payloads().take_while(is_taken));
+    let schema = known.user_schema.as_ref();
+    let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
+    let records = rest.map_or(pending.len(), |rest| pending.partition_point(|o| *o < rest));
+    Decoded { rows, violations: violations.unwrap_or_default(), records }
+}
+
 /// Decodes payloads, and returns the record to go on with if the columns reached their bound.
 fn decoded<'a>(
     plan: &TablePlan,
     batch: &Batch,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
-    (batch_bytes, record_bytes): (usize, usize),
+    Room { batch_bytes, is_first_free, record_bytes }: Room,
 ) -> (Rows, Option<Origin>) {
     let started = Instant::now();
     let has_metadata = has_metadata(plan);
     let beside = |origin| if has_metadata { metadata_bytes(plan, batch, origin) } else { 0 };
-    let bounds = Bounds { batch_bytes, record_bytes, beside: &beside };
+    let bounds = Bounds { batch_bytes, is_first_free, record_bytes, beside: &beside };
     let decoded = CpuOf::Decode.run(|| {
         let (rows, rest) = decode_within(plan, payloads, &bounds);
         (with_metadata(plan, batch, rows), rest)

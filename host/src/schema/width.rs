@@ -52,6 +52,8 @@ pub struct RowBytes {
     fixed: usize,
     /// The same with one element for each array and map: what is reserved for a row.
     reserved: usize,
+    /// Most bytes of an element of an array, or of a key and its value.
+    element: usize,
     /// How many columns one byte of a record may be copied to.
     copies: usize,
 }
@@ -63,12 +65,19 @@ impl RowBytes {
         let (fixed, reserved) =
             (widths(types()), types().map(deep_width).fold(0, usize::saturating_add));
         let kept = if let Unknown::Column(_) = plan.unknown { 2 } else { 1 };
-        Self { fixed, reserved, copies: copies(&plan.names).max(kept) }
+        let element = types().map(widest_element).max().unwrap_or(0);
+        Self { fixed, reserved, element, copies: copies(&plan.names).max(kept) }
     }
 
     /// The fixed widths of all columns.
     pub fn fixed(self) -> usize {
         self.fixed
+    }
+
+    /// Most bytes of an element of an array, or of a key and its value, in any column and at any depth; 0 if there is
+    /// none. What is in the element as text comes on top, and is in the record too.
+    pub fn element(self) -> usize {
+        self.element
     }
 
     /// Bytes to reserve for each expected row.
@@ -92,16 +101,29 @@ pub fn too_wide(row_bytes: usize, most: usize) -> Option<String> {
     })
 }
 
-/// Bytes of a value with one element in each array and map.
-fn deep_width(ty: &Type) -> usize {
-    let parts: Vec<&Type> = match &ty.kind {
+/// The types that a type is made of.
+fn parts(ty: &Type) -> Vec<&Type> {
+    match &ty.kind {
         Kind::Array(element) => vec![element],
         Kind::Map(key, value) => vec![key, value],
         Kind::Tuple(elements) => elements.iter().map(|element| &element.ty).collect(),
         Kind::Variant(members) | Kind::Dynamic(members) => members.iter().collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Most bytes of an element, or of a key and its value, within this type.
+fn widest_element(ty: &Type) -> usize {
+    let own = match &ty.kind {
+        Kind::Array(_) | Kind::Map(..) => widths(parts(ty)),
+        _ => 0,
     };
-    parts.into_iter().map(deep_width).fold(width(ty), usize::saturating_add)
+    parts(ty).into_iter().map(widest_element).fold(own, usize::max)
+}
+
+/// Bytes of a value with one element in each array and map.
+fn deep_width(ty: &Type) -> usize {
+    parts(ty).into_iter().map(deep_width).fold(width(ty), usize::saturating_add)
 }
 
 /// The most columns that one byte of an object may be copied to: those of its field and of fields within.
@@ -115,6 +137,19 @@ mod tests {
     use super::*;
     use crate::schema::plan::Rules;
     use crate::schema::source::UnknownFields;
+
+    #[test]
+    fn the_widest_element_is_found_at_any_depth() {
+        let element = |ty: &str| {
+            RowBytes::of(&TablePlan::of_types(&[("a", "Int8"), ("b", ty)], &Rules::default()))
+                .element()
+        };
+        assert_eq!(element("FixedString(1000)"), 0);
+        assert_eq!(element("Array(UInt64)"), 9);
+        assert_eq!(element("Map(String, Int8)"), 11);
+        assert_eq!(element("Tuple(a Array(Array(FixedString(1000))), b Int8)"), 1_001);
+        assert_eq!(element("Array(Variant(Int8, Array(UInt32)))"), 1 + 2 + 9 + 1);
+    }
 
     #[test]
     fn a_field_counts_for_each_column_that_it_fills() {

@@ -21,6 +21,11 @@ pub struct Bounds {
     /// Bytes that each row takes in its columns whatever is in it: of twice as many as `max_bytes` a batch is
     /// closed too.
     pub row_bytes: usize,
+    /// Most bytes of an element of an array or a map in the table, where batches are not cut for what they take in
+    /// columns; 0 where they are. They count like `row_bytes`.
+    pub element_bytes: usize,
+    /// Most bytes that one record takes in columns.
+    pub record_bytes: usize,
     /// How long the first record may wait for others.
     pub linger: Duration,
 }
@@ -64,6 +69,19 @@ struct Open {
     /// Where the batch has to end, and those after it: what a predecessor planned. Such a batch keeps
     /// to no bound but this.
     ends: VecDeque<i64>,
+    /// Upper estimate of the bytes that elements of arrays and maps take in columns.
+    element_bytes: usize,
+}
+
+/// Upper estimate of the bytes that the elements of a record take in columns: each stands behind a comma or an opening
+/// bracket.
+fn bytes_of_elements(payload: Option<&[u8]>, bounds: &Bounds) -> usize {
+    if bounds.element_bytes == 0 {
+        return 0;
+    }
+    let begins = |byte: &&u8| matches!(byte, b',' | b'[' | b'{');
+    let elements = payload.unwrap_or_default().iter().filter(begins).count();
+    elements.saturating_mul(bounds.element_bytes).min(bounds.record_bytes)
 }
 
 impl Builder {
@@ -222,6 +240,8 @@ impl Builder {
         }
         open.since.get_or_insert_with(Instant::now);
         open.batch.push(source, *epoch, &record);
+        let of_elements = bytes_of_elements(record.payload, &self.bounds);
+        open.element_bytes = open.element_bytes.saturating_add(of_elements);
         if !message.headers(|name, value| open.batch.push_header(name, value)) {
             open.batch.lack_headers();
         }
@@ -232,9 +252,10 @@ impl Builder {
         admission == Admission::First
     }
 
-    /// Notes how many bytes each row takes in its columns.
-    pub fn set_row_bytes(&mut self, row_bytes: usize) {
+    /// Notes how many bytes each row takes in its columns, and each element of an array or a map.
+    pub fn set_row_bytes(&mut self, row_bytes: usize, element_bytes: usize) {
         self.bounds.row_bytes = row_bytes;
+        self.bounds.element_bytes = element_bytes;
     }
 
     /// Bytes that what was gathered so far takes in memory.
@@ -302,15 +323,21 @@ impl Builder {
 impl Open {
     fn new(bounds: &Bounds, arenas: &Arenas) -> Self {
         let (batch, arenas) = (Batch::default(), arenas.clone());
-        Self { max_records: bounds.max_records, batch, arenas, since: None, ends: VecDeque::new() }
+        let (max_records, ends) = (bounds.max_records, VecDeque::new());
+        Self { max_records, batch, arenas, since: None, ends, element_bytes: 0 }
     }
 
     fn is_full(&self, bounds: &Bounds) -> bool {
         self.ends.is_empty()
             && (self.batch.held_bytes() >= bounds.max_bytes
                 || self.batch.len() as usize >= self.max_records
-                || (self.batch.len() as usize).saturating_mul(bounds.row_bytes) / 2
-                    >= bounds.max_bytes)
+                || self.column_bytes(bounds) / 2 >= bounds.max_bytes)
+    }
+
+    /// Upper estimate of the bytes in columns.
+    fn column_bytes(&self, bounds: &Bounds) -> usize {
+        let of_rows = (self.batch.len() as usize).saturating_mul(bounds.row_bytes);
+        of_rows.saturating_add(self.element_bytes)
     }
 
     fn is_due(&self, bounds: &Bounds) -> bool {
@@ -326,6 +353,7 @@ impl Open {
         } else {
             bounds.max_records
         };
+        self.element_bytes = 0;
         let arena = self.arenas.take(self.batch.size_bytes());
         let next = Batch::within(arena, self.batch.len() as usize);
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))
@@ -342,6 +370,8 @@ mod tests {
         max_records_with_lag: 6,
         max_bytes: 290,
         row_bytes: 0,
+        element_bytes: 0,
+        record_bytes: 1_000,
         linger: Duration::from_secs(1),
     };
 
@@ -373,6 +403,17 @@ mod tests {
         assert!(!open.is_full(&wide));
         open.batch.push(&source, 1, &RawRecord::default());
         assert!(open.is_full(&wide));
+    }
+
+    #[test]
+    fn elements_are_counted_from_above_and_no_further_than_a_record_may_take() {
+        let bounds = Bounds { element_bytes: 10, ..BOUNDS };
+        let of = |payload: &str| bytes_of_elements(Some(payload.as_bytes()), &bounds);
+        assert_eq!(bytes_of_elements(None, &bounds), 0);
+        assert_eq!(bytes_of_elements(Some(b"[1,2,3]"), &BOUNDS), 0);
+        assert_eq!(of("[1,2,3]"), 30);
+        assert!(of(r#"{"a":[[1],[1]],"m":{"a":1}}"#) >= 50);
+        assert_eq!(of(&format!("[{}]", vec!["{}"; 1_000].join(","))), 1_000);
     }
 
     #[test]

@@ -123,6 +123,8 @@ impl Poller {
             max_records_with_lag: config.batch.max_records_with_lag,
             max_bytes: config.batch.max_bytes,
             row_bytes: 0,
+            element_bytes: 0,
+            record_bytes: observed.budget.most_record_bytes(),
             linger: config.batch.linger,
         };
         Ok(Self {
@@ -209,7 +211,8 @@ impl Poller {
             self.send(batch);
         }
         let row_bytes = self.budget.row_bytes();
-        self.builder.set_row_bytes(row_bytes.unwrap_or_default());
+        let element_bytes = if self.is_exactly_once { self.budget.element_bytes() } else { 0 };
+        self.builder.set_row_bytes(row_bytes.unwrap_or_default(), element_bytes);
         // A batch that a plan names is not cut for the width of its rows, which has to be known before.
         let is_too_early = self.is_exactly_once && row_bytes.is_none();
         let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.held_bytes());
