@@ -387,6 +387,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
+    use super::super::answer;
     use super::*;
     use crate::config::{KeyValues, Secret};
 
@@ -430,6 +431,82 @@ mod tests {
         let hold = told("http", page).await;
         assert!(hold.text().contains("something else"), "{hold:?}");
         assert!(hold.text().contains("CLICKHOUSE_HOST"), "{hold:?}");
+    }
+
+    /// What is told of a server that proved to be ClickHouse and then answers each query with these bytes.
+    async fn told_of_rows(body: Vec<u8>) -> Hold {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server =
+            Server::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+        server.set_proved(true);
+        let answering = tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let _read = connection.read(&mut [0; 4_096]).await;
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: 1\r\nconnection: close\r\n\
+                     content-length: {length}\r\n\r\n"
+                );
+                let _sent = connection.write_all(head.as_bytes()).await;
+                let _sent = connection.write_all(&body).await;
+                // Closed before all of the request is read, it would be reset.
+                let _rest = connection.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        let hold = super::super::read(&server, "d", "t").await.unwrap_err();
+        answering.abort();
+        hold
+    }
+
+    /// A number as `RowBinary` writes a length.
+    fn leb128(mut number: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number > 0x7f {
+            bytes.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number.to_le_bytes()[0]);
+        bytes
+    }
+
+    #[tokio::test]
+    async fn no_header_of_an_answer_ends_the_process() {
+        let column = |ty: &str| {
+            let length = leb128(ty.len() as u64);
+            [&[1, 1, b'a'], &*length, ty.as_bytes()].concat()
+        };
+        let nested =
+            |of: &str| column(&[&*of.repeat(100_000), "UInt8", &*")".repeat(100_000)].concat());
+        for body in [
+            leb128(1 << 62),
+            leb128(1 << 40),
+            leb128(u64::from(b'"')),
+            nested("Array("),
+            nested("Nullable("),
+            column(&["Tuple(", &*"UInt8,".repeat(1 << 20), "UInt8)"].concat()),
+            [leb128(1 << 62), b"abc".to_vec()].concat(),
+            b"\"a".to_vec(),
+            b"\"a\",".repeat(1 << 20),
+            Vec::new(),
+            b"<html>no</html>".to_vec(),
+        ] {
+            let hold = told_of_rows(body).await;
+            let Hold::Paused(text) = &hold else { panic!("{hold:?}") };
+            assert!(
+                text.starts_with("something else than ClickHouse answers at CLICKHOUSE_HOST"),
+                "{text}"
+            );
+        }
+        let names: Vec<String> = (0..6).map(|n| format!("\"{n}\"")).collect();
+        let names = names.join(",") + "\n";
+        for (row, is_transient) in [("\"M", true), ("\"M\",1,", false), ("\"M\"\n", false)] {
+            let hold = told_of_rows([&*names, row].concat().into_bytes()).await;
+            assert_eq!(matches!(hold, Hold::Transient(_)), is_transient, "{hold:?}");
+            assert!(hold.text().starts_with("CLICKHOUSE_HOST http://127.0.0.1:"), "{hold:?}");
+        }
+        let code = format!("{names}Code: 241. DB::Exception: Memory limit");
+        let hold = told_of_rows(code.into_bytes()).await;
+        assert!(matches!(&hold, Hold::Transient(text) if text.contains("Code: 241")), "{hold:?}");
     }
 
     /// How many of 64 MiB a server can send as its answer to a query, after this head.
@@ -478,7 +555,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = server(&listener);
         for query in [server.query("SELECT 1"), server.query_as_written("SELECT 1")] {
-            let asked = tokio::spawn(async move { query.fetch_one::<u8>().await });
+            let asked = tokio::spawn(async move { answer::one::<u64>(query).await });
             let (mut connection, _) = listener.accept().await.unwrap();
             let mut request = vec![0; 4096];
             let read = connection.read(&mut request).await.unwrap();
@@ -486,6 +563,7 @@ mod tests {
             for (name, value) in WHOLE.iter().chain([&CACHE]) {
                 assert!(head.contains(&format!("{name}={value}")), "{name}: {head}");
             }
+            assert!(head.contains("format_csv_delimiter=%2C"), "{head}");
             asked.abort();
         }
     }

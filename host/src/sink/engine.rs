@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use clickhouse::query::Query;
 use tokio::time::sleep;
 
+use super::answer;
 use super::client::Server;
 use super::functions::{Kind, tokens};
 use super::table::{Facts, Table, answered, hidden_views};
@@ -275,8 +275,7 @@ async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
         )
         .bind(&of.database)
         .bind(&of.name);
-    let views: Vec<(String, String, String, String)> =
-        answered(server, query, Query::fetch_all).await?;
+    let views: Vec<(String, String, String, String)> = answered(server, query, answer::all).await?;
     let view = |(database, name, id, statement): (String, String, String, String)| View {
         place: Place { database, name },
         id,
@@ -296,7 +295,7 @@ async fn view_target(server: &Server, of: &Place) -> Result<Option<Target>, Hold
         .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
         .bind(&of.name);
-    let statement: Option<String> = answered(server, query, Query::fetch_optional).await?;
+    let statement: Option<String> = answered(server, query, answer::optional).await?;
     Ok(statement.as_deref().map(stored_in))
 }
 
@@ -306,7 +305,7 @@ async fn engine_of(server: &Server, of: &Place) -> Result<Option<(String, String
         .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
         .bind(&of.name);
-    answered(server, query, Query::fetch_optional).await
+    answered(server, query, answer::optional).await
 }
 
 impl Sink {

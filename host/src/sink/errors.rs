@@ -99,8 +99,6 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     match error {
         Error::BadResponse(text) => match code_of(text) {
             Some(code) => classify_code(code, text, None),
-            // As the client words an answer that is no result.
-            None if text.starts_with("Could not read columns header") => stranger(url),
             // A proxy's page or a cut response.
             None => {
                 let text = format!("CLICKHOUSE_HOST {url} answered: {}", loggable(text));
@@ -109,6 +107,14 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
         },
         Error::Network(_) | Error::TimedOut => InsertError::Hold(unreached(error, url)),
         Error::InvalidColumnsHeader(_) => stranger(url),
+        Error::NotEnoughData => {
+            let text = format!("CLICKHOUSE_HOST {url}: the answer to a query ends within a row");
+            InsertError::Hold(Hold::Transient(text))
+        }
+        Error::SchemaMismatch(text) => InsertError::Hold(Hold::Paused(format!(
+            "CLICKHOUSE_HOST {url} answered a query as ClickHouse does not, {text}: look for a proxy that changes \
+             answers, and at the server's version"
+        ))),
         _ => InsertError::Unknown(chain(error)),
     }
 }

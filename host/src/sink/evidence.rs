@@ -5,15 +5,14 @@
 //! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
 //! proof of rows; and a view may throw before the table has its part, or behind it.
 
-use clickhouse::query::Query;
 use clickhouse::sql::Identifier;
 
-use super::Sink;
 use super::engine::Keeping;
 use super::home::is_server;
 use super::sums::{Sum, sum};
 use super::table::{self, Facts, Table};
 use super::tokens::Sought;
+use super::{Sink, answer};
 use crate::blocking;
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
@@ -129,10 +128,10 @@ impl Sink {
         let query = self
             .server
             .query(
-                "SELECT toString(serverUUID()), name, rows, toBool(level = 0 AND min_block_number > ?), \
-                 toBool(active) FROM system.parts \
+                "SELECT toString(serverUUID()), name, rows, level = 0 AND min_block_number > ?, \
+                 active FROM system.parts \
                  WHERE database = ? AND table = ? AND max_block_number > ? LIMIT ? \
-                 UNION ALL SELECT toString(serverUUID()), '', toUInt64(0), toBool(0), toBool(0)",
+                 UNION ALL SELECT toString(serverUUID()), '', toUInt64(0), toUInt8(0), toUInt8(0)",
             )
             .bind(before)
             .bind(&table.schema.database)
@@ -140,7 +139,7 @@ impl Sink {
             .bind(before)
             .bind(MAX_PARTS);
         let found: Vec<(String, String, u64, bool, bool)> =
-            table::answered(&self.server, query, Query::fetch_all).await?;
+            table::answered(&self.server, query, answer::all).await?;
         let mut parts = Vec::with_capacity(found.len());
         for (by, name, rows, is_inserted, is_active) in found {
             is_of(server, &by)?;
@@ -178,8 +177,7 @@ impl Sink {
             query = query.bind(Identifier(column));
         }
         let query = query.bind(sum.sum.to_string());
-        let (found, by): (u64, String) =
-            table::answered(&self.server, query, Query::fetch_one).await?;
+        let (found, by): (u64, String) = table::answered(&self.server, query, answer::one).await?;
         is_of(server, &by)?;
         Ok(found > 0)
     }

@@ -3,8 +3,7 @@
 
 use std::collections::VecDeque;
 
-use clickhouse::query::Query;
-
+use super::answer;
 use super::client::Server;
 use super::engine::Keeping;
 use super::key::{Changing, changing_behind, changing_columns};
@@ -156,7 +155,7 @@ async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool,
         .bind(&place.database)
         .bind(&place.name)
         .bind(column);
-    let indices: u64 = answered(server, query, Query::fetch_one).await?;
+    let indices: u64 = answered(server, query, answer::one).await?;
     Ok(indices > 0)
 }
 

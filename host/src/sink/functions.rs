@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use clickhouse::query::Query;
-
+use super::answer;
 use super::client::Server;
 use super::table::answered;
 use crate::outcome::Hold;
@@ -242,7 +241,7 @@ pub async fn changing(server: &Server, names: BTreeSet<String>) -> Result<BTreeS
              AND ifNull(COLUMNS('^(is_|)deterministic$'), 0) = 0",
         )
         .bind(Vec::from_iter(asked));
-    let found: Result<Vec<String>, Hold> = answered(server, query, Query::fetch_all).await;
+    let found: Result<Vec<String>, Hold> = answered(server, query, answer::all).await;
     match found {
         Ok(found) => changing.extend(found),
         Err(Hold::Paused(text)) => {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use clickhouse::query::Query;
-
+use super::answer;
 use super::client::Server;
 use super::table::answered;
 use crate::outcome::Hold;
@@ -66,8 +65,7 @@ async fn of_server(server: &Server, is_replicated: bool) -> Result<BTreeMap<Stri
     let from = if is_replicated { "replicated_merge_tree_settings" } else { "merge_tree_settings" };
     let sql = format!("SELECT name, value FROM system.{from} WHERE name IN ?");
     let query = server.query(&sql).bind([WINDOW, QUEUED, REPLICATED_WINDOW]);
-    let found: Result<Vec<(String, String)>, Hold> =
-        answered(server, query, Query::fetch_all).await;
+    let found: Result<Vec<(String, String)>, Hold> = answered(server, query, answer::all).await;
     match found {
         Ok(found) => Ok(found.into_iter().collect()),
         Err(Hold::Paused(text)) => {

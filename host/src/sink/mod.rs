@@ -4,6 +4,7 @@
 //! pause never come back to the caller. An error of the schema does, since the rows must then be
 //! decoded again.
 
+mod answer;
 mod body;
 mod bounded;
 mod client;

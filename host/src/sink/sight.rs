@@ -1,13 +1,11 @@
 //! Whether the host sees every row of a table. That a search finds no row proves nothing where a row policy, a
 //! setting of the user's profile or a lightweight DELETE hides rows.
 
-use clickhouse::query::Query;
-
-use super::Sink;
 use super::client::Server;
 use super::settings::Settings;
 use super::table::{Table, answered, known_settings};
 use super::text::Place;
+use super::{Sink, answer};
 use crate::outcome::Hold;
 use crate::schema::quoted::{identifier, literal};
 
@@ -85,7 +83,7 @@ pub(super) async fn row_policies(server: &Server, of: &Place) -> Result<Vec<Stri
         )
         .bind(&of.database)
         .bind(&of.name);
-    match answered(server, query, Query::fetch_all).await {
+    match answered(server, query, answer::all).await {
         // A search that finds nothing is held against the table's parts all the same.
         Err(Hold::Paused(_)) => Ok(Vec::new()),
         answer => answer,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clickhouse::query::Query;
 use clickhouse::sql::Identifier;
 
+use super::answer;
 use super::client::{Server, prove};
 use super::errors::{InsertError, classify, hold_of_query};
 use super::foreign::by_another;
@@ -161,13 +162,13 @@ async fn describe_if_seen(
         .query(
             "SELECT engine, engine_full, serverTimezone(), \
              concat(create_table_query, toString(uuid), version()), \
-             toBool(notEmpty(dependencies_table)), partition_key FROM system.tables \
+             notEmpty(dependencies_table), partition_key FROM system.tables \
              WHERE database = ? AND name = ?",
         )
         .bind(database)
         .bind(table);
     let found: Option<(String, String, String, String, bool, String)> =
-        answered(server, query, Query::fetch_optional).await?;
+        answered(server, query, answer::optional).await?;
     let Some((engine, engine_full, time_zone, definition, has_views, partition_key)) = found else {
         return Ok(None);
     };
@@ -176,10 +177,12 @@ async fn describe_if_seen(
         .query(
             "SELECT name, type, default_kind, default_expression, is_in_partition_key = 1 \
              FROM system.columns \
-             WHERE database = ? AND table = ? ORDER BY position",
+             WHERE database = ? AND table = ? ORDER BY position LIMIT ?",
         )
         .bind(database)
-        .bind(table);
+        .bind(table)
+        .bind(MOST_COLUMNS);
+    let columns_of = |query| answer::at_most::<ColumnFound>(query, MOST_COLUMNS);
     let found = answered(server, query, columns_of).await?;
     let (mut columns, mut partition_columns) = (Vec::new(), Vec::new());
     for (name, ty, default_kind, default_expression, is_in_partition_key) in found {
@@ -204,16 +207,8 @@ async fn describe_if_seen(
 /// A row of `system.columns`: name, type, kind and expression of the default, and whether the partition key reads it.
 type ColumnFound = (String, String, String, String, bool);
 
-/// The columns, up to the first one too many: more of them are refused, and not read.
-async fn columns_of(query: Query) -> clickhouse::error::Result<Vec<ColumnFound>> {
-    let (mut rows, mut found) = (query.fetch::<ColumnFound>()?, Vec::new());
-    while found.len() <= MAX_PARTS
-        && let Some(row) = rows.next().await?
-    {
-        found.push(row);
-    }
-    Ok(found)
-}
+/// Columns that are read, up to the first one too many: more of them are refused.
+const MOST_COLUMNS: usize = MAX_PARTS + 1;
 
 /// The highest number of a block among the table's parts; 0 where there is none.
 ///
@@ -227,7 +222,7 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
         )
         .bind(&table.schema.database)
         .bind(&table.schema.table);
-    answered(server, query, Query::fetch_one).await
+    answered(server, query, answer::one).await
 }
 
 /// The server's version: that it answers, with the headers that prove an INSERT, and takes the user.
@@ -236,7 +231,7 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
 /// What to wait for, as of [`read`].
 pub async fn version(server: &Server) -> Result<String, Hold> {
     prove(server).await?;
-    answered(server, server.query("SELECT version()"), Query::fetch_one).await
+    answered(server, server.query("SELECT version()"), answer::one).await
 }
 
 /// Which of these settings the server has.
@@ -245,7 +240,7 @@ pub async fn version(server: &Server) -> Result<String, Hold> {
 /// What to wait for, as of [`read`].
 pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<String>, Hold> {
     let query = server.query("SELECT name FROM system.settings WHERE name IN ?").bind(names);
-    let found: Vec<String> = answered(server, query, Query::fetch_all).await?;
+    let found: Vec<String> = answered(server, query, answer::all).await?;
     Ok(found.into_iter().collect())
 }
 
@@ -255,7 +250,7 @@ pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<
 /// What to wait for, as of [`read`].
 pub async fn knows_setting(server: &Server, name: &str) -> Result<bool, Hold> {
     let query = server.query("SELECT count() FROM system.settings WHERE name = ?").bind(name);
-    let found: u64 = answered(server, query, Query::fetch_one).await?;
+    let found: u64 = answered(server, query, answer::one).await?;
     Ok(found > 0)
 }
 
@@ -330,7 +325,7 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
         .bind(&table.name)
         .bind(&view.database)
         .bind(&view.name);
-    let found: u64 = answered(server, query, Query::fetch_one).await?;
+    let found: u64 = answered(server, query, answer::one).await?;
     Ok(found > 0)
 }
 
@@ -346,7 +341,7 @@ pub async fn is_listed(server: &Server, view: &Place) -> Result<bool, Hold> {
         )
         .bind(&view.database)
         .bind(&view.name);
-    let found: u64 = answered(server, query, Query::fetch_one).await?;
+    let found: u64 = answered(server, query, answer::one).await?;
     Ok(found > 0)
 }
 
@@ -363,7 +358,7 @@ pub async fn hidden_views(server: &Server, of: &Place) -> Result<Vec<Place>, Hol
         )
         .bind(&of.database)
         .bind(&of.name);
-    let found: Vec<(String, String)> = answered(server, query, Query::fetch_all).await?;
+    let found: Vec<(String, String)> = answered(server, query, answer::all).await?;
     Ok(found.into_iter().map(|(database, name)| Place { database, name }).collect())
 }
 
@@ -396,7 +391,7 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
         .bind(&of.database)
         .bind(&of.name);
     let views: Vec<(String, String, String, String, String)> =
-        answered(server, query, Query::fetch_all).await?;
+        answered(server, query, answer::all).await?;
     let mut targets = Vec::with_capacity(views.len());
     for (database, name, uuid, statement, select) in views {
         let inner = Place { database: database.clone(), name: format!(".inner_id.{uuid}") };

@@ -1,9 +1,9 @@
 //! Materialized views that throw. The table may have the rows of the INSERT, or not: that is looked up,
 //! and decides whether they are sent again, refused, or counted as landed without the view.
 
-use clickhouse::query::Query;
 use tokio::time::{Instant, sleep};
 
+use super::answer;
 use super::body::Body;
 use super::engine::Keeping;
 use super::errors::InsertError;
@@ -211,7 +211,7 @@ impl Sink {
             )
             .bind(&of.database)
             .bind(&of.name);
-        table::answered(&self.server, query, Query::fetch_optional).await
+        table::answered(&self.server, query, answer::optional).await
     }
 }
 

@@ -1,0 +1,364 @@
+//! The rows of an answer to a query of the host's own, read from bytes that may come from anybody.
+//!
+//! The `clickhouse` crate reads rows by a header of names and types whose counts and nesting it believes: a few bytes
+//! of it reserve any memory, or end the process with its stack. Here nothing is reserved but for bytes that are there,
+//! and nothing nests.
+
+use std::borrow::Cow;
+
+use clickhouse::error::{Error, Result};
+use clickhouse::query::Query;
+
+/// Strings stand in quotes with the bytes that they have, so an error in the middle of an answer does not look like a
+/// row, and no setting changes a byte. The names tell an answer without rows from an empty one, as a proxy gives.
+const FORMAT: &str = "CSVWithNames";
+/// What else separates fields may be said by a user's profile.
+const DELIMITER: (&str, &str) = ("format_csv_delimiter", ",");
+/// Most rows: none of the queries finds as many, and each takes more memory than its bytes.
+const MAX_ROWS: usize = 50_000;
+/// Most bytes of an error in the middle of an answer that are kept.
+const MAX_EXCEPTION_BYTES: usize = 16 * 1024;
+
+/// Reads every row.
+///
+/// # Errors
+/// The query's own; `InvalidColumnsHeader` if the answer is no result of such a query, `NotEnoughData` if it ends within
+/// a row, `SchemaMismatch` if a value is of another type.
+pub async fn all<T: Row>(query: Query) -> Result<Vec<T>> {
+    let body = body(query).await?;
+    let found = rows(&body, MAX_ROWS + 1)?;
+    if found.len() > MAX_ROWS {
+        return Err(Error::Other(format!("the answer has more than {MAX_ROWS} rows").into()));
+    }
+    Ok(found)
+}
+
+/// Reads up to so many rows, and ignores any others.
+///
+/// # Errors
+/// As [`all`].
+pub async fn at_most<T: Row>(query: Query, most: usize) -> Result<Vec<T>> {
+    rows(&body(query).await?, most)
+}
+
+/// Reads the first row, if there is one.
+///
+/// # Errors
+/// As [`all`].
+pub async fn optional<T: Row>(query: Query) -> Result<Option<T>> {
+    Ok(at_most(query, 1).await?.pop())
+}
+
+/// Reads the first row.
+///
+/// # Errors
+/// As [`all`], and `RowNotFound`.
+pub async fn one<T: Row>(query: Query) -> Result<T> {
+    optional(query).await?.ok_or(Error::RowNotFound)
+}
+
+/// The answer's bytes, as many as the connection lets through.
+async fn body(query: Query) -> Result<Vec<u8>> {
+    let mut answer = query.with_setting(DELIMITER.0, DELIMITER.1).fetch_bytes(FORMAT)?;
+    let mut body = Vec::new();
+    while let Some(part) = answer.next().await? {
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+fn rows<T: Row>(body: &[u8], most: usize) -> Result<Vec<T>> {
+    let mut fields = Fields { rest: body, column: 0, row: 0 };
+    fields.names(T::COLUMNS)?;
+    let mut rows = Vec::new();
+    while !fields.rest.is_empty() && rows.len() < most {
+        (fields.column, fields.row) = (0, fields.row + 1);
+        fields.no_exception()?;
+        rows.push(T::read(&mut fields)?);
+    }
+    Ok(rows)
+}
+
+/// What a row is read as.
+pub trait Row: Sized {
+    /// How many columns it has.
+    const COLUMNS: usize;
+
+    /// Reads one row.
+    ///
+    /// # Errors
+    /// It is not of this form.
+    fn read(fields: &mut Fields<'_>) -> Result<Self>;
+}
+
+/// What a field is read as.
+pub trait Value: Sized {
+    /// What stands in a field of it.
+    const FORM: &str;
+
+    /// Reads it; `None` if it is of another form.
+    ///
+    /// # Errors
+    /// Bytes that are no text.
+    fn of(field: Field<'_>) -> Result<Option<Self>>;
+}
+
+impl Value for String {
+    const FORM: &str = "a string";
+
+    fn of(field: Field<'_>) -> Result<Option<Self>> {
+        let Field::Quoted(text) = field else { return Ok(None) };
+        let text = String::from_utf8(text.into_owned()).map_err(|error| error.utf8_error())?;
+        Ok(Some(text))
+    }
+}
+
+impl Value for u64 {
+    const FORM: &str = "a number of 64 bits";
+
+    fn of(field: Field<'_>) -> Result<Option<Self>> {
+        let Field::Bare(digits) = field else { return Ok(None) };
+        Ok(str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()))
+    }
+}
+
+/// A condition, which is a `UInt8`: how a `Bool` is written, a profile decides.
+impl Value for bool {
+    const FORM: &str = "0 or 1";
+
+    fn of(field: Field<'_>) -> Result<Option<Self>> {
+        Ok(match field {
+            Field::Bare(b"0") => Some(false),
+            Field::Bare(b"1") => Some(true),
+            _ => None,
+        })
+    }
+}
+
+impl<A: Value> Row for A {
+    const COLUMNS: usize = 1;
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+        fields.last()
+    }
+}
+
+/// Tuples are rows: all fields but the last, then the last.
+macro_rules! rows_of {
+    ($count:literal: $($of:ident),+; $last:ident) => {
+        impl<$($of: Value,)+ $last: Value> Row for ($($of,)+ $last) {
+            const COLUMNS: usize = $count;
+
+            fn read(fields: &mut Fields<'_>) -> Result<Self> {
+                Ok(($(fields.next::<$of>()?,)+ fields.last()?))
+            }
+        }
+    };
+}
+
+rows_of!(2: A; B);
+rows_of!(4: A, B, C; D);
+rows_of!(5: A, B, C, D; E);
+rows_of!(6: A, B, C, D, E; F);
+
+/// A field as it stands there.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// In quotes, which are taken off.
+    Quoted(Cow<'a, [u8]>),
+    /// Without quotes.
+    Bare(&'a [u8]),
+}
+
+/// What comes behind a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Field,
+    Line,
+}
+
+/// The fields that are still to be read.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+    /// The column that was read last, from 1.
+    column: usize,
+    /// The row, from 1; 0 is the names.
+    row: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// Passes over the names of so many columns.
+    fn names(&mut self, columns: usize) -> Result<()> {
+        self.no_exception()?;
+        let mut ends = (1..=columns).map(|column| {
+            let is_right = if column == columns { End::Line } else { End::Field };
+            matches!(self.field(), Ok((Field::Quoted(_), end)) if end == is_right)
+        });
+        match ends.all(|is_right| is_right) {
+            true => Ok(()),
+            false => {
+                let text = format!("it begins with no names of {columns} columns");
+                Err(Error::InvalidColumnsHeader(text.into()))
+            }
+        }
+    }
+
+    /// Refuses what ClickHouse says where a row should begin. The client finds this only if it comes in one piece.
+    fn no_exception(&self) -> Result<()> {
+        let text = self.rest.trim_ascii_start();
+        let text = text.get(..text.len().min(MAX_EXCEPTION_BYTES)).unwrap_or_default();
+        if !text.starts_with(b"__exception__") && !text.starts_with(b"Code: ") {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(text);
+        let text = text.find("Code: ").and_then(|at| text.get(at..)).unwrap_or_default();
+        Err(Error::BadResponse(text.trim().to_owned()))
+    }
+
+    /// Reads a field that others follow.
+    fn next<T: Value>(&mut self) -> Result<T> {
+        self.value(End::Field)
+    }
+
+    /// Reads the last field of a row.
+    fn last<T: Value>(&mut self) -> Result<T> {
+        self.value(End::Line)
+    }
+
+    fn value<T: Value>(&mut self, expected: End) -> Result<T> {
+        self.column += 1;
+        let (field, end) = self.field()?;
+        let value = T::of(field)?.filter(|_| end == expected);
+        value.ok_or_else(|| self.mismatch(T::FORM))
+    }
+
+    fn mismatch(&self, form: &str) -> Error {
+        let Self { row, column, .. } = self;
+        Error::SchemaMismatch(format!("row {row} of the answer, column {column}: expected {form}"))
+    }
+
+    /// Reads a field and what ends it.
+    fn field(&mut self) -> Result<(Field<'a>, End)> {
+        let field = match self.rest.strip_prefix(b"\"") {
+            Some(behind) => {
+                self.rest = behind;
+                Field::Quoted(self.quoted()?)
+            }
+            None => {
+                let ends = |byte: &u8| matches!(byte, b',' | b'\r' | b'\n');
+                let bytes = self.rest.iter().position(ends).ok_or(Error::NotEnoughData)?;
+                let (bare, rest) = self.rest.split_at_checked(bytes).ok_or(Error::NotEnoughData)?;
+                self.rest = rest;
+                Field::Bare(bare)
+            }
+        };
+        let ends: [(&[u8], End); 3] =
+            [(b",", End::Field), (b"\n", End::Line), (b"\r\n", End::Line)];
+        for (bytes, end) in ends {
+            if let Some(rest) = self.rest.strip_prefix(bytes) {
+                self.rest = rest;
+                return Ok((field, end));
+            }
+        }
+        match self.rest {
+            b"" | b"\r" => Err(Error::NotEnoughData),
+            _ => Err(self.mismatch("a comma or the end of the line behind it")),
+        }
+    }
+
+    /// The text up to the closing quote; two of them stand for one.
+    fn quoted(&mut self) -> Result<Cow<'a, [u8]>> {
+        let mut text: Cow<'a, [u8]> = Cow::Borrowed(&[]);
+        loop {
+            let quote = self.rest.iter().position(|byte| *byte == b'"');
+            let split = quote.and_then(|at| self.rest.split_at_checked(at));
+            let (part, rest) = split.ok_or(Error::NotEnoughData)?;
+            if text.is_empty() {
+                text = Cow::Borrowed(part);
+            } else {
+                text.to_mut().extend_from_slice(part);
+            }
+            match rest.strip_prefix(b"\"\"") {
+                Some(rest) => {
+                    text.to_mut().push(b'"');
+                    self.rest = rest;
+                }
+                None => {
+                    self.rest = rest.strip_prefix(b"\"").unwrap_or_default();
+                    return Ok(text);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: Row>(body: impl AsRef<[u8]>) -> std::result::Result<Vec<T>, String> {
+        rows(body.as_ref(), 3).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_value_is_its_bytes_and_a_number_its_digits() {
+        let body = "\"name\",\"is\",\"n\",\"a\"\n\"a \"\"b\"\",\n\\N'é\",1,18446744073709551615,\"\"\n\
+                    \"\"\"\",0,0,\"\"\"\"\"\"\n";
+        type Found = (String, bool, u64, String);
+        let expected = [
+            ("a \"b\",\n\\N'é".to_owned(), true, u64::MAX, String::new()),
+            ("\"".to_owned(), false, 0, "\"\"".to_owned()),
+        ];
+        assert_eq!(read::<Found>(body).unwrap(), expected);
+        assert_eq!(read::<String>("\"a\"\r\n\"b\"\r\n").unwrap(), ["b"]);
+        assert_eq!(read::<u64>("\"count()\"\n").unwrap(), [0; 0]);
+        assert_eq!(read::<u64>("\"n\"\n1\n2\n3\nfour\n").unwrap(), [1, 2, 3], "the rest is left");
+    }
+
+    #[test]
+    fn what_is_no_such_answer_is_told_apart_from_one_that_is_cut() {
+        let cut = "not enough data, probably a row type mismatches a database schema";
+        let no_header = "error while parsing columns header from the response: it begins with no names of 2 columns";
+        let mismatch = |what: &str| format!("schema mismatch: row 1 of the answer, {what}");
+        for (body, expected) in [
+            ("", no_header.to_owned()),
+            ("<html>", no_header.to_owned()),
+            ("\"a\"\n", no_header.to_owned()),
+            ("\"a\",\"b\",\"c\"\n", no_header.to_owned()),
+            ("\"a\",b\n", no_header.to_owned()),
+            ("\"a\",\"b", no_header.to_owned()),
+            ("\"a\",\"b\"", no_header.to_owned()),
+            ("\"a\",\"b\"\n\"x", cut.to_owned()),
+            ("\"a\",\"b\"\n\"x\",1", cut.to_owned()),
+            ("\"a\",\"b\"\n\"x\",1\r", cut.to_owned()),
+            ("\"a\",\"b\"\n\"x\"", cut.to_owned()),
+            ("\"a\",\"b\"\nx,1\n", mismatch("column 1: expected a string")),
+            ("\"a\",\"b\"\n\\N,1\n", mismatch("column 1: expected a string")),
+            ("\"a\",\"b\"\n\"x\",\"1\"\n", mismatch("column 2: expected a number of 64 bits")),
+            ("\"a\",\"b\"\n\"x\",-1\n", mismatch("column 2: expected a number of 64 bits")),
+            ("\"a\",\"b\"\n\"x\",1,2\n", mismatch("column 2: expected a number of 64 bits")),
+            ("\"a\",\"b\"\n\"x\"\n", mismatch("column 1: expected a string")),
+            (
+                "\"a\",\"b\"\n\"x\"y,1\n",
+                mismatch("column 1: expected a comma or the end of the line behind it"),
+            ),
+        ] {
+            assert_eq!(read::<(String, u64)>(body).unwrap_err(), expected, "{body:?}");
+        }
+        let error = rows::<String>(b"\"a\"\n\"\xff\"\n", 1).unwrap_err();
+        assert!(matches!(error, Error::InvalidUtf8Encoding(_)), "{error}");
+    }
+
+    #[test]
+    fn an_exception_in_the_middle_is_no_row() {
+        let said = "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)";
+        for before in ["", "\r\n__exception__\r\nrnywyenlaeqynhmu\r\n"] {
+            for names in ["", "\"a\"\n", "\"a\"\n\"x\"\n"] {
+                let error = rows::<String>(format!("{names}{before}{said}\n").as_bytes(), 9);
+                let Err(Error::BadResponse(text)) = error else { panic!("{error:?}") };
+                assert_eq!(text, said);
+            }
+        }
+    }
+}
