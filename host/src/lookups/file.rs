@@ -1,8 +1,8 @@
 //! A lookup from a file.
 
 use std::fs::{File, Metadata};
-use std::io::BufReader;
-use std::os::unix::fs::MetadataExt as _;
+use std::io::{self, BufReader};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,8 +43,13 @@ pub fn read(
     builder: Builder,
     before: Option<&Loaded>,
 ) -> Result<Loaded, Fault> {
-    let file = File::open(path)?;
-    let stamp = Stamp::from(&file.metadata()?);
+    // So that a pipe which nobody writes to is refused, not waited for.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a file").into());
+    }
+    let stamp = Stamp::from(&metadata);
     if let Some(before) = before
         && before.stamp == Some(stamp)
     {

@@ -183,6 +183,19 @@ async fn what_each_lookup_is_can_be_told_without_waiting() {
     assert_eq!(lookups.unwrap().table("zones").unwrap().rows(), 2);
 }
 
+#[tokio::test]
+async fn a_pipe_or_a_folder_is_refused_and_not_waited_for() {
+    let rig = Rig::new();
+    let path = rig.dir.path().join("a.csv");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let folder = rig.dir.path().join("b.csv");
+    fs::create_dir(&folder).unwrap();
+    for path in [&*path, &*folder, Path::new("/dev/zero")] {
+        let error = rig.load(&[of_file(path)]).await.err().unwrap().to_string();
+        assert_eq!(error, format!("LOOKUP_ZONES: {}: not a file", path.display()));
+    }
+}
+
 fn built(rows: &HashMap<String, Option<String>>) -> Result<Table, Fault> {
     let mut builder = Builder::new(&lookup("k"));
     builder.header(Line(1), ["v", "k"])?;
