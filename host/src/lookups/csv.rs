@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::builder::Builder;
+use super::builder::{Builder, MAX_COLUMNS};
 use super::fault::{Fault, Line};
 use super::table::Table;
 
@@ -22,19 +22,27 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
     // A text takes at most twice its bytes in a file, each of them a quote. Since a quote that is
     // never closed makes one field of all that follows, this bounds the memory of such a field.
     let most = (builder.most_bytes() as u64).saturating_mul(2);
-    let input = input.take(most).chain(&*end);
+    let input = Narrow::new(input.take(most).chain(&*end));
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
     let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
     let (mut line, mut columns) = (Line::default(), Vec::new());
     // Bytes of any kind and number are a record, so nothing fails but the input itself.
-    while reader.read_byte_record(&mut next).map_err(io::Error::from)? {
+    loop {
+        let read = reader.read_byte_record(&mut next);
+        let is_too_wide = reader.get_ref().is_over;
+        if !is_too_wide && !read.map_err(io::Error::from)? {
+            break;
+        }
         if line > Line::default() {
             take(&record, line, &mut columns, &mut builder)?;
+        }
+        if is_too_wide {
+            return Err(Fault::TooManyColumns { line: Line(reader.position().line()) });
         }
         line = line_of(&reader, &next, is_crlf);
         std::mem::swap(&mut record, &mut next);
     }
-    if reader.get_ref().get_ref().0.limit() == 0 {
+    if reader.get_ref().input.get_ref().0.limit() == 0 {
         return Err(builder.too_large(line));
     }
     if !record.iter().eq([LAST]) {
@@ -46,6 +54,64 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
         return Err(malformed(Line(1), "no header: the first line names the columns"));
     }
     Ok(builder.finish())
+}
+
+/// Passes bytes on up to the first record of more fields than a table may have columns: csv keeps eight bytes for each
+/// field, however many there are.
+struct Narrow<R> {
+    input: R,
+    at: At,
+    /// The commas of the record.
+    commas: usize,
+    /// Whether a record has too many fields. What comes after its bytes is an error.
+    is_over: bool,
+}
+
+/// Where in a record the next byte stands, as csv sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    FieldStart,
+    Bare,
+    Quoted,
+    /// Behind a quote within quotes, which ends them unless another one follows.
+    Quote,
+}
+
+impl<R> Narrow<R> {
+    fn new(input: R) -> Self {
+        Self { input, at: At::FieldStart, commas: 0, is_over: false }
+    }
+
+    /// Whether the record has not too many fields with this byte.
+    fn passes(&mut self, byte: u8) -> bool {
+        self.at = match (self.at, byte) {
+            (At::Quoted, b'"') => At::Quote,
+            (At::Quoted, _) | (At::FieldStart | At::Quote, b'"') => At::Quoted,
+            (_, b',') => {
+                self.commas += 1;
+                At::FieldStart
+            }
+            (_, b'\n' | b'\r') => {
+                self.commas = 0;
+                At::FieldStart
+            }
+            _ => At::Bare,
+        };
+        self.commas < MAX_COLUMNS
+    }
+}
+
+impl<R: Read> Read for Narrow<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.commas >= MAX_COLUMNS {
+            self.is_over = true;
+            return Err(io::Error::other("too many fields"));
+        }
+        let read = self.input.read(into)?;
+        let bytes = into.get(..read).unwrap_or_default();
+        let passed = bytes.iter().position(|byte| !self.passes(*byte));
+        Ok(passed.map_or(read, |at| at + 1))
+    }
 }
 
 /// Adds a row, or the columns where there are none yet.
@@ -113,6 +179,32 @@ mod tests {
         let expected = [" North ", "a \"b\",\nc", "", "null", "\0"].map(|text| Some(text.into()));
         assert_eq!(values(&table, "name", &["1", "2", "3", "4", "5"]), expected);
         assert_eq!(values(&table, "id", &["2"]), [Some("2".into())]);
+    }
+
+    #[test]
+    fn more_fields_than_a_table_may_have_columns_are_not_kept() {
+        let wide = ",".repeat(1_000);
+        for (text, expected) in [
+            (format!("id{wide}"), "line 1: more than 1000 columns"),
+            (format!("id{}", ",a".repeat(1_000_000)), "line 1: more than 1000 columns"),
+            (format!("id,a\n1,b\n2{wide}\n"), "line 3: more than 1000 columns"),
+            (format!("id,a\r\n1,b\r\n2{wide}\r\n"), "line 3: more than 1000 columns"),
+            (format!("id,a\n1,\"b\"\"\"{wide}\n"), "line 2: more than 1000 columns"),
+            (format!("id,a\n1,b\"{wide}\"\n"), "line 2: more than 1000 columns"),
+            (
+                format!("id,a\n1,b\n1,c\n2{wide}\n"),
+                "line 3, column `id`: the key is that of line 2",
+            ),
+            (format!("id,a\n1,b\n1\n2{wide}\n"), "line 3: expected 2 fields, got 1"),
+        ] {
+            assert_eq!(fault(&text), expected, "{}", &text[..20]);
+        }
+        let text = format!("id,a\n1,\"{wide}\"\n2,\"\"\"{wide}\"\n\"3\",x\n");
+        let table = read(text).unwrap();
+        let expected = [wide.clone(), format!("\"{wide}"), "x".into()].map(Some);
+        assert_eq!(values(&table, "a", &["1", "2", "3"]), expected);
+        let names: Vec<String> = (0..999).map(|n| format!("c{n}")).collect();
+        assert_eq!(read(format!("id,{}\n", names.join(","))).unwrap().columns().count(), 1_000);
     }
 
     #[test]

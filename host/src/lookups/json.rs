@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{BufRead, Read as _};
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::builder::Builder;
+use super::builder::{Builder, MAX_COLUMNS};
 use super::fault::{Fault, Line};
 use super::table::Table;
 
@@ -37,16 +38,16 @@ pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
     let mut columns = None;
     let table = lines(input, builder, Line(0), |builder, row, text| {
         let Some(expected) = columns else {
-            let names: Vec<Text<'_>> = parse(text, row, "a JSON array of names")?;
-            columns = Some(names.len());
-            return builder.header(row, names.iter().map(|Text(name)| &**name));
+            let names: Items<Text<'_>> = parse(text, row, "a JSON array of names")?;
+            columns = Some(names.count);
+            return builder.header(row, names.first.iter().map(|Text(name)| &**name));
         };
-        let values: Vec<&RawValue> = parse(text, row, "a JSON array")?;
-        if values.len() != expected {
-            return Err(Fault::Fields { line: row, found: values.len(), expected });
+        let values: Items<&RawValue> = parse(text, row, "a JSON array")?;
+        if values.count != expected {
+            return Err(Fault::Fields { line: row, found: values.count, expected });
         }
         builder.begin(row);
-        for (at, value) in values.into_iter().enumerate() {
+        for (at, value) in values.first.into_iter().enumerate() {
             builder.put(at, text_of(value, row)?.as_deref())?;
         }
         builder.end()
@@ -105,7 +106,44 @@ fn text_of(value: &RawValue, line: Line) -> Result<Option<Cow<'_, str>>, Fault> 
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The fields of an object in their order, the same name twice if it stands there twice.
+/// The first items of an array, and how many there are.
+struct Items<T> {
+    /// Up to the first one too many for a table.
+    first: Vec<T>,
+    count: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<T> {
+            type Value = Items<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut first = Vec::new();
+                while first.len() <= MAX_COLUMNS {
+                    let Some(item) = items.next_element()? else { break };
+                    first.push(item);
+                }
+                let mut count = first.len();
+                if count > MAX_COLUMNS {
+                    while items.next_element::<IgnoredAny>()?.is_some() {
+                        count += 1;
+                    }
+                }
+                Ok(Items { first, count })
+            }
+        }
+        deserializer.deserialize_seq(Array(PhantomData))
+    }
+}
+
+/// The fields of an object in their order, the same name twice if it stands there twice; up to the first one too many
+/// for a table, which then has too many columns or one of them twice.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -120,8 +158,12 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry()? {
+                while fields.len() <= MAX_COLUMNS {
+                    let Some((Text(name), value)) = map.next_entry()? else { break };
                     fields.push((name, value));
+                }
+                if fields.len() > MAX_COLUMNS {
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 }
                 Ok(Fields(fields))
             }
@@ -188,6 +230,37 @@ mod tests {
         let lines: Vec<String> = (0..999).map(|n| format!("{{\"id\":{n},\"c{n}\":1}}")).collect();
         let error = of_objects(lines.join("\n")).unwrap_err().to_string();
         assert!(error.ends_with(expected), "columns that others lack count: {error}");
+    }
+
+    #[test]
+    fn more_columns_than_a_table_may_have_are_refused_and_not_kept() {
+        let many = |one: &str| one.repeat(100_000);
+        let objects = |fields: String| of_objects(format!("{{\"id\":1{fields}}}\n"));
+        let twice = "line 1, column `a`: it stands there twice";
+        assert_eq!(objects(many(",\"a\":1")).unwrap_err().to_string(), twice);
+        let names = |count: u32| (0..count).map(|n| format!(",\"c{n}\":1")).collect::<String>();
+        let too_many = "line 1: more than 1000 columns";
+        assert_eq!(objects(names(2_000)).unwrap_err().to_string(), too_many);
+        assert_eq!(objects(names(1_000)).unwrap_err().to_string(), too_many);
+        assert_eq!(objects(names(999)).unwrap().columns().count(), 1_000);
+        let cut = objects(names(2_000) + ",").unwrap_err().to_string();
+        assert!(cut.starts_with("line 1: not a JSON object, at byte "), "{cut}");
+
+        let answer = format!("[\"id\"{}]\n", many(",\"\""));
+        let twice = "the header, column ``: it stands there twice";
+        assert_eq!(of_rows(answer).unwrap_err().to_string(), twice);
+        let names: Vec<String> = (0..2_000).map(|n| format!("\"c{n}\"")).collect();
+        let too_many = "the header: more than 1000 columns";
+        let answer = format!("[{}]\n", names.join(","));
+        assert_eq!(of_rows(answer).unwrap_err().to_string(), too_many);
+        let answer = format!("[\"id\"]\n[1{}]\n", many(",\"\""));
+        let fields = "line 1: expected 1 fields, got 100001";
+        assert_eq!(of_rows(answer).unwrap_err().to_string(), fields);
+        let items: Items<IgnoredAny> = serde_json::from_str(&format!("[1{}]", many(",1"))).unwrap();
+        assert_eq!((items.first.len(), items.count), (1_001, 100_001));
+        let object = format!("{{\"a\":1{}}}", many(",\"a\":1"));
+        let Fields(fields) = serde_json::from_str(&object).unwrap();
+        assert_eq!(fields.len(), 1_001);
     }
 
     #[test]
