@@ -51,6 +51,11 @@ pub enum Fault {
     /// Not of the form that it has to be of.
     #[error("{line}: {text}")]
     Malformed { line: Line, text: String },
+    /// The answer is longer than any that such a table is made of.
+    #[error(
+        "{line}: the answer is longer than {most_bytes} bytes, eight times what the table may have"
+    )]
+    TooLong { line: Line, most_bytes: u64 },
     /// The table grew past its bound.
     #[error("{line}: more than {variable} ({most_bytes} bytes)")]
     TooLarge { line: Line, variable: String, most_bytes: usize },

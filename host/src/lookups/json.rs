@@ -13,13 +13,16 @@ use super::builder::{Builder, MAX_COLUMNS};
 use super::fault::{Fault, Line};
 use super::table::Table;
 
+/// How many times the bytes of a table an answer may have: JSON writes a byte with six at most.
+const ANSWER_SHARE: u64 = 8;
+
 /// Reads one object a line, its fields being columns; `before` are the columns of the table before.
 ///
 /// # Errors
 /// The first fault.
 pub fn objects(input: impl BufRead, mut builder: Builder, before: &[&str]) -> Result<Table, Fault> {
     builder.open(before)?;
-    lines(input, builder, Line(1), |builder, line, text| {
+    lines(input, builder, Line(1), None, |builder, line, text| {
         let Fields(fields) = parse(text, line, "a JSON object")?;
         builder.begin(line);
         for (name, value) in fields {
@@ -36,7 +39,8 @@ pub fn objects(input: impl BufRead, mut builder: Builder, before: &[&str]) -> Re
 /// The first fault.
 pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
     let mut columns = None;
-    let table = lines(input, builder, Line(0), |builder, row, text| {
+    let most_bytes = (builder.most_bytes() as u64).saturating_mul(ANSWER_SHARE);
+    let table = lines(input, builder, Line(0), Some(most_bytes), |builder, row, text| {
         let Some(expected) = columns else {
             let names: Items<Text<'_>> = parse(text, row, "a JSON array of names")?;
             columns = Some(names.count);
@@ -59,18 +63,23 @@ pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
     Ok(table)
 }
 
-/// Reads every line that is not blank, counted from `line`.
+/// Reads every line that is not blank, counted from `line`, of at most `most_bytes` with the blank ones.
 fn lines(
     mut input: impl BufRead,
     mut builder: Builder,
     mut line: Line,
+    most_bytes: Option<u64>,
     mut take: impl FnMut(&mut Builder, Line, &str) -> Result<(), Fault>,
 ) -> Result<Table, Fault> {
     let most = builder.most_bytes() as u64;
-    let mut bytes = Vec::new();
+    let (mut bytes, mut all) = (Vec::new(), 0_u64);
     loop {
         bytes.clear();
         let read = input.by_ref().take(most).read_until(b'\n', &mut bytes)?;
+        all = all.saturating_add(read as u64);
+        if let Some(most_bytes) = most_bytes.filter(|most_bytes| all > *most_bytes) {
+            return Err(Fault::TooLong { line, most_bytes });
+        }
         if read == 0 {
             return Ok(builder.finish());
         }
@@ -261,6 +270,23 @@ mod tests {
         let object = format!("{{\"a\":1{}}}", many(",\"a\":1"));
         let Fields(fields) = serde_json::from_str(&object).unwrap();
         assert_eq!(fields.len(), 1_001);
+    }
+
+    #[test]
+    fn an_answer_has_a_bound_that_blank_lines_count_against() {
+        let answer = b"[\"id\"]\n".chain(std::io::BufReader::new(std::io::repeat(b'\n')));
+        let error = rows(answer, Builder::new(&lookup("id"))).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "the answer is longer than 8388608 bytes, eight times what the table may have"
+            ),
+            "{error}"
+        );
+        assert_eq!(
+            of_objects("\n".repeat(9 << 20) + "{\"id\":1}").unwrap().rows(),
+            1,
+            "a file ends"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod table;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub use table::{Found, LookupError, Table};
 use crate::config::Lookup;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::lookups::LookupStates;
-use crate::observe::status::Status;
+use crate::observe::status::{Status, Waiter};
 use crate::outcome::Hold;
 use crate::retry::Backoff;
 use crate::sink::Server;
@@ -113,6 +114,26 @@ fn named(loaded: Loaded) -> (String, Current) {
     (loaded.table.name().to_owned(), Arc::new(Mutex::new(loaded)))
 }
 
+/// How long the first table of a lookup is read before that is said.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Waits for what reads a lookup, and says so where that takes long.
+async fn said_if_long<T>(
+    variable: &str,
+    waiter: &Waiter,
+    long: Duration,
+    reading: impl Future<Output = T>,
+) -> T {
+    let mut reading = pin!(reading);
+    match tokio::time::timeout(long, &mut reading).await {
+        Ok(read) => read,
+        Err(_) => {
+            waiter.hold(Hold::Transient(format!("{variable}: still being read")));
+            reading.await
+        }
+    }
+}
+
 /// The first table of a lookup, waited for where that may help.
 async fn first(
     loader: &Loader,
@@ -121,8 +142,15 @@ async fn first(
 ) -> anyhow::Result<Loaded> {
     let mut backoff = Backoff::default();
     let waiter = status.waiter("lookups");
+    let variable = loader.lookup().variable("");
     loop {
-        match loader.read(None).await {
+        let reading = loader.read(None);
+        // What it is waited for is known from the second try on.
+        let read = match backoff.attempts() {
+            0 => said_if_long(&variable, &waiter, LONG, reading).await,
+            _ => reading.await,
+        };
+        match read {
             Ok(loaded) => {
                 let table = &loaded.table;
                 count::lookup_loaded(table.name());

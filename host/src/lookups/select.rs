@@ -19,8 +19,8 @@ use crate::sink::{Server, hold_of_select};
 const FORMAT: &str = "JSONCompactEachRowWithNames";
 /// Longest time that the server may work on the SELECT, in seconds.
 const WORK_S: u64 = 60;
-/// Longest wait for a part of the answer. The server's own bound comes first.
-const PART_TIMEOUT: Duration = Duration::from_secs(WORK_S + 30);
+/// Longest wait for the whole answer, which the server sends while it works. Its own bound comes first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(WORK_S + 30);
 /// Parts of the answer between the socket and the parser; past them the socket is not read.
 const PARTS: usize = 8;
 
@@ -31,6 +31,15 @@ const PARTS: usize = 8;
 /// What to wait for, without the lookup's name: a server that does not answer is transient; what
 /// it refuses, or a table that cannot be made of the answer, is for an operator to mend.
 pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, Hold> {
+    read_within(server, sql, lookup, ANSWER_TIMEOUT).await
+}
+
+async fn read_within(
+    server: &Server,
+    sql: &str,
+    lookup: &Lookup,
+    timeout: Duration,
+) -> Result<Table, Hold> {
     let most_rows = lookup.memory_bytes / LEAST_ROW_BYTES;
     // The server counts its own form, which is larger for many a value: `0` of a UInt256 takes 32
     // bytes. This keeps it from working in vain; the bound that counts is the builder's.
@@ -54,7 +63,11 @@ pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, 
     let (parts, received) = mpsc::channel(PARTS);
     let builder = Builder::new(lookup);
     let parsing = crate::blocking::run(move || json::rows(Parts::new(received), builder));
-    let (passed_on, table) = tokio::join!(pass_on(answer, parts), parsing);
+    let passing_on = async move {
+        let passed_on = tokio::time::timeout(timeout, pass_on(answer, parts)).await;
+        passed_on.unwrap_or(Err(Error::TimedOut))
+    };
+    let (passed_on, table) = tokio::join!(passing_on, parsing);
     // First, since an answer that is cut short is at fault, too.
     if let Err(error) = passed_on {
         return Err(hold_of_select(&error, server).await);
@@ -64,13 +77,12 @@ pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, 
 
 /// Sends an answer on as it comes, until it ends or nobody takes it any more.
 async fn pass_on(mut answer: BytesCursor, parts: mpsc::Sender<Bytes>) -> Result<(), Error> {
-    loop {
-        let part = tokio::time::timeout(PART_TIMEOUT, answer.next()).await;
-        let Some(part) = part.unwrap_or(Err(Error::TimedOut))? else { return Ok(()) };
+    while let Some(part) = answer.next().await? {
         if parts.send(part).await.is_err() {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
 }
 
 /// The parts of an answer, for a parser on a thread of its own.
@@ -104,5 +116,57 @@ impl Read for Parts {
         let read = self.fill_buf()?.read(into)?;
         self.consume(read);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::tests::lookup;
+    use super::*;
+    use crate::config::{ClickHouse, Compression, KeyValues, Secret};
+
+    /// What is told of a server whose answer never ends, but for these bytes again and again, so many a second.
+    async fn told(part: Vec<u8>, per_s: u32, timeout: Duration) -> Hold {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::new(&ClickHouse {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            database: "d".into(),
+            user: "u".into(),
+            password: Secret::default(),
+            table: "t".into(),
+            settings: KeyValues::default(),
+            ca_location: None,
+            async_insert: false,
+            compression: Compression::None,
+        });
+        let answering = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _read = connection.read(&mut [0; 4_096]).await;
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[\"id\"]\n";
+            connection.write_all(head.as_bytes()).await.unwrap();
+            while connection.write_all(&part).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1) / per_s).await;
+            }
+        });
+        let hold = read_within(&server.unwrap(), "SELECT 1", &lookup("id"), timeout).await;
+        answering.abort();
+        hold.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_ends_is_not_waited_for() {
+        let started = Instant::now();
+        let hold = told(b"\n".to_vec(), 100, Duration::from_millis(200)).await;
+        let Hold::Transient(text) = &hold else { panic!("{hold:?}") };
+        assert!(text.starts_with("CLICKHOUSE_HOST http://127.0.0.1:"), "{text}");
+        let hold = told(vec![b'\n'; 1 << 20], 1_000, Duration::from_mins(5)).await;
+        let Hold::Paused(text) = &hold else { panic!("{hold:?}") };
+        assert!(text.contains("the answer is longer than 8388608 bytes"), "{text}");
+        assert!(started.elapsed() < Duration::from_mins(1));
     }
 }

@@ -196,6 +196,25 @@ async fn a_pipe_or_a_folder_is_refused_and_not_waited_for() {
     }
 }
 
+#[tokio::test]
+async fn a_lookup_that_is_read_for_long_is_named() {
+    let rig = Rig::new();
+    let waiter = rig.status.waiter("lookups");
+    let reading = async {
+        assert!(rig.status.texts().is_empty());
+        while rig.status.texts().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        rig.status.texts()
+    };
+    let long = Duration::from_millis(20);
+    let texts = said_if_long("LOOKUP_ZONES", &waiter, long, reading).await;
+    let text = Vec::from_iter(texts).concat();
+    assert!(text.contains("lookups") && text.contains("LOOKUP_ZONES: still being read"), "{text}");
+    drop(waiter);
+    assert!(rig.status.texts().is_empty());
+}
+
 fn built(rows: &HashMap<String, Option<String>>) -> Result<Table, Fault> {
     let mut builder = Builder::new(&lookup("k"));
     builder.header(Line(1), ["v", "k"])?;
