@@ -9,12 +9,13 @@
 //! - a null in an array becomes `[]` or `{}` behind an array that holds arrays, or objects and no null.
 //!
 //! The first value is never changed, so such integers and nulls go first (`order`). Where two records would
-//! each have to go first, they go in different INSERTs. What stands in the wrong order within one record
+//! each have to go first, they go in different INSERTs (`lists`). What stands in the wrong order within one record
 //! cannot be helped, and is a [`Clash`].
 //!
 //! No setting does this: `max_dynamic_subcolumns_in_json_type_parsing=0` has each value read for itself, but
 //! older servers lack it, the newer reader of Arrow does not heed it, and it has no effect behind a NULL.
 
+mod lists;
 mod order;
 mod text;
 

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use super::Objects;
+use super::lists::{Of, RecordsOf, lists};
 use super::text::{Facts, Place, victims_of};
 use crate::record::Origin;
-
-/// Most kinds of records that one INSERT takes: each is held against the others.
-const MAX_KINDS: usize = 1_000;
 
 /// Rows as they are to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,15 +16,6 @@ pub enum Order {
     Lists(Vec<Vec<usize>>),
 }
 
-/// What matters of a record: its contested places, sorted.
-type Of = Vec<(Place, u8)>;
-
-/// Records that are alike.
-struct RecordsOf {
-    of: Of,
-    rows: Vec<usize>,
-}
-
 /// Orders the rows; those of one record stay together. `origins` names the record of each row; without it each
 /// row counts as one. The same rows always get the same order.
 pub fn order(objects: &Objects<'_>, rows: usize, origins: Option<&[Origin]>) -> Order {
@@ -34,13 +23,7 @@ pub fn order(objects: &Objects<'_>, rows: usize, origins: Option<&[Origin]>) -> 
     if contested.is_empty() {
         return Order::AsTheyStand;
     }
-    let mut open = kinds(objects, rows, origins, &contested);
-    let mut lists = Vec::new();
-    while !open.is_empty() {
-        let (taken, left) = one_list(open);
-        lists.push(taken.into_iter().flat_map(|records| records.rows).collect::<Vec<_>>());
-        open = left;
-    }
+    let lists = lists(kinds(objects, rows, origins, &contested), &mut 0);
     match lists.as_slice() {
         [list] if list.is_sorted() => Order::AsTheyStand,
         _ => Order::Lists(lists),
@@ -92,25 +75,18 @@ fn kinds(
         for row in start..end {
             objects.read(row, &mut facts);
         }
-        let mut of: Of = Vec::new();
-        for (place, bits) in &facts.0 {
-            let Some(victims) = contested.get(place) else { continue };
-            let matters = bits & victims | bits_that_change(*bits, *victims);
-            match of.iter_mut().find(|(known, _)| known == place) {
-                Some((_, known)) => *known |= matters,
-                None => of.push((*place, matters)),
-            }
-        }
-        of.retain(|(_, bits)| *bits != 0);
-        of.sort_unstable();
+        let records =
+            RecordsOf { of: what_matters(&facts, contested), rows: (start..end).collect() };
         // Two records that hold both would each have to go first.
-        let is_both = of.iter().any(|(_, bits)| bits & victims_of(*bits) != 0);
-        let known = by_facts.get(&of).copied().filter(|_| !is_both);
+        let is_both = records.is_both();
+        let known = by_facts.get(&records.of).copied().filter(|_| !is_both);
         match known.and_then(|at| kinds.get_mut(at)) {
             Some(kind) => kind.rows.extend(start..end),
             None => {
-                by_facts.insert(of.clone(), kinds.len());
-                kinds.push(RecordsOf { of, rows: (start..end).collect() });
+                if !is_both {
+                    by_facts.insert(records.of.clone(), kinds.len());
+                }
+                kinds.push(records);
             }
         }
         start = end;
@@ -118,64 +94,29 @@ fn kinds(
     kinds
 }
 
+/// What of the facts of a record counts at contested places.
+fn what_matters(facts: &Facts, contested: &HashMap<Place, u8>) -> Of {
+    let at_place = |(place, bits): &(Place, u8)| {
+        let victims = contested.get(place)?;
+        let matters = bits & victims | bits_that_change(*bits, *victims);
+        (matters != 0).then_some((*place, matters))
+    };
+    let mut of: Of = facts.0.iter().filter_map(at_place).collect();
+    of.sort_unstable_by_key(|(place, _)| *place);
+    of.dedup_by(|(place, bits), (before, all)| {
+        let is_same = place == before;
+        if is_same {
+            *all |= *bits;
+        }
+        is_same
+    });
+    of
+}
+
 /// Those of the bits that change one of the victims.
 fn bits_that_change(bits: u8, victims: u8) -> u8 {
     let single = (0..u8::BITS).map(|bit| bits & (1 << bit));
     single.filter(|bit| victims_of(*bit) & victims != 0).fold(0, |all, bit| all | bit)
-}
-
-/// As many as one INSERT takes, in an order that changes none of them, and those that are left.
-fn one_list(mut open: Vec<RecordsOf>) -> (Vec<RecordsOf>, Vec<RecordsOf>) {
-    let mut left = open.split_off(open.len().min(MAX_KINDS));
-    // How many of what is open hold a value at a place that others change.
-    let mut victims: HashMap<(Place, u8), usize> = HashMap::new();
-    let each = |of: &Of| -> Vec<(Place, u8)> {
-        let bits = |(place, bits): &(Place, u8)| {
-            let held = bits & victims_of(u8::MAX);
-            let place = *place;
-            (0..u8::BITS).map(move |bit| (place, held & (1 << bit))).filter(|(_, bit)| *bit != 0)
-        };
-        of.iter().flat_map(bits).collect()
-    };
-    for victim in open.iter().flat_map(|records| each(&records.of)) {
-        *victims.entry(victim).or_insert(0) += 1;
-    }
-    let mut taken = Vec::new();
-    while !open.is_empty() {
-        let before = open.len();
-        let mut waiting = Vec::with_capacity(before);
-        for records in open {
-            let is_free = records.of.iter().all(|(place, bits)| {
-                let changed = victims_of(*bits);
-                (0..u8::BITS).map(|bit| changed & (1 << bit)).filter(|bit| *bit != 0).all(|bit| {
-                    let others = victims.get(&(*place, bit)).copied().unwrap_or(0);
-                    others == usize::from(bits & bit != 0)
-                })
-            });
-            if is_free {
-                release(&mut victims, each(&records.of));
-                taken.push(records);
-            } else {
-                waiting.push(records);
-            }
-        }
-        // Each of them would have to go before another: one goes into the next INSERT.
-        if waiting.len() == before {
-            let records = waiting.remove(0);
-            release(&mut victims, each(&records.of));
-            left.push(records);
-        }
-        open = waiting;
-    }
-    (taken, left)
-}
-
-fn release(victims: &mut HashMap<(Place, u8), usize>, of: Vec<(Place, u8)>) {
-    for victim in of {
-        if let Some(count) = victims.get_mut(&victim) {
-            *count = count.saturating_sub(1);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -197,16 +138,16 @@ mod tests {
         order(&objects, texts.len(), origins)
     }
 
-    fn lists<const N: usize>(lists: [&[usize]; N]) -> Order {
+    fn in_lists<const N: usize>(lists: [&[usize]; N]) -> Order {
         Order::Lists(lists.iter().map(|list| list.to_vec()).collect())
     }
 
     #[test]
     fn what_would_be_changed_goes_first() {
         let other = r#"{"q":1}"#;
-        assert_eq!(ordered(&[FRACTION, LONG, other, LONG], None), lists([&[1, 3, 2, 0]]));
+        assert_eq!(ordered(&[FRACTION, LONG, other, LONG], None), in_lists([&[1, 3, 2, 0]]));
         let nulls = [r#"{"p":[{"a":1}]}"#, r#"{"p":[[1]]}"#, r#"{"p":[null]}"#];
-        assert_eq!(ordered(&nulls, None), lists([&[2, 0, 1]]));
+        assert_eq!(ordered(&nulls, None), in_lists([&[2, 0, 1]]));
     }
 
     #[test]
@@ -227,14 +168,16 @@ mod tests {
         let [a, b] =
             [r#"{"p":[9007199254740993],"q":[0.5]}"#, r#"{"p":[0.5],"q":[9007199254740993]}"#];
         // By what they are, not one by one.
-        assert_eq!(ordered(&[a, b, a, b, "{}"], None), lists([&[4, 1, 3], &[0, 2]]));
+        assert_eq!(ordered(&[a, b, a, b, "{}"], None), in_lists([&[4, 1, 3], &[0, 2]]));
         let both = r#"{"p":[{"v":[9007199254740993]},{"v":[0.5]}]}"#;
-        assert_eq!(ordered(&[both, both], None), lists([&[1], &[0]]));
+        assert_eq!(ordered(&[both, both], None), in_lists([&[1], &[0]]));
+        let [fraction, long] = [r#"{"p":[{"v":[0.5]}]}"#, r#"{"p":[{"v":[9007199254740993]}]}"#];
+        assert_eq!(ordered(&[fraction, both, both, long], None), in_lists([&[3, 2, 0], &[1]]));
     }
 
     #[test]
     fn the_rows_of_a_record_stay_together() {
         let texts = [FRACTION, "{}", "{}", LONG];
-        assert_eq!(ordered(&texts, Some(&[1, 1, 2, 2])), lists([&[2, 3, 0, 1]]));
+        assert_eq!(ordered(&texts, Some(&[1, 1, 2, 2])), in_lists([&[2, 3, 0, 1]]));
     }
 }

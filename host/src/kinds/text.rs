@@ -294,10 +294,16 @@ impl Walk<'_> {
 
 /// Whether a null stands behind an array of objects without one, as deep.
 fn has_late_null(arrays: &[(usize, u8)]) -> bool {
-    arrays.iter().enumerate().any(|(at, (depth, bits))| {
-        let is_nest =
-            |(other, held): &(usize, u8)| other == depth && held & OBJECT != 0 && held & NULL == 0;
-        bits & NULL != 0 && arrays.iter().take(at).any(is_nest)
+    // By depth, whether there was such an array.
+    let mut nests: Vec<bool> = Vec::new();
+    arrays.iter().any(|(depth, bits)| {
+        if nests.len() <= *depth {
+            nests.resize(depth + 1, false);
+        }
+        let Some(was_nest) = nests.get_mut(*depth) else { return false };
+        let is_late = bits & NULL != 0 && *was_nest;
+        *was_nest |= bits & OBJECT != 0 && bits & NULL == 0;
+        is_late
     })
 }
 
