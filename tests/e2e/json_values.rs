@@ -297,6 +297,27 @@ async fn records_that_must_go_apart_go_in_few_inserts() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn records_that_each_go_alone_do_not_hold_up_those_that_go_together() -> anyhow::Result<()> {
+    let mut job = Job::new(TABLE).await?.with("NUM_MESSAGES", "300");
+    job = job.with("BATCH_LINGER_MS", "20000");
+    let record = |id: u64| match id {
+        0..40 => format!(
+            "{{\"id\":{id},\"j\":{{\"p\":[{{\"v\":[9007199254740993]}},{{\"v\":[0.5]}}]}}}}"
+        ),
+        _ => format!("{{\"id\":{id},\"j\":{{\"q\":\"a value that goes with any other\"}}}}"),
+    };
+    job.produce((0..300).map(record)).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (300, 0));
+    let inserts = job.stack.inserts("`t`").await?;
+    let bytes: Vec<u64> = inserts.iter().map(|insert| insert.body_bytes).collect();
+    assert_eq!((bytes.len(), bytes.first()), (40, bytes.iter().max()), "{bytes:?}");
+    let sql = "SELECT countIf(toString(j) LIKE '%9007199254740993%') FROM t";
+    assert_eq!(job.query(sql).await?, "40");
+    Ok(())
+}
+
+#[tokio::test]
 async fn exactly_once_keeps_the_values_too() -> anyhow::Result<()> {
     let job = Job::new(TABLE).await?.exactly_once(10_000).await?;
     let mut random = Random(13);

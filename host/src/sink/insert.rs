@@ -1,7 +1,9 @@
 //! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
@@ -14,7 +16,13 @@ use super::{
 use crate::blocking;
 use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
+use crate::outcome::Hold;
 use crate::record::Origin;
+
+/// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far
+/// fewer each second than in INSERTs of many.
+const TOLD_LISTS: usize = 100;
+const TOLD_AFTER: Duration = Duration::from_secs(5);
 
 impl Sink {
     /// Inserts the rows; `origins` names each row's record and never decreases. Once more than
@@ -40,22 +48,28 @@ impl Sink {
         }
     }
 
-    /// The same, of rows that go in an INSERT for each of these lists at least.
+    /// The same, of rows that go in an INSERT for each of these lists at least. The largest goes first: rows that go
+    /// together do not wait for those that each need an INSERT of their own.
     async fn insert_lists(
         &self,
         table: &Table,
         rows: &RecordBatch,
         origins: &[Origin],
         allowance: usize,
-        lists: Vec<Vec<usize>>,
+        mut lists: Vec<Vec<usize>>,
     ) -> Inserted {
+        lists.sort_by_key(|list| Reverse(list.len()));
         tracing::debug!(
             inserts = lists.len(),
             "rows go apart: their JSON values would change each other, or they lack different columns"
         );
         let mut inserted = Inserted::default();
         let mut left = lists_left(&lists, origins);
-        for mut list in lists {
+        let (of, started, waiter) = (lists.len(), Instant::now(), self.status.waiter("insert"));
+        for (mut list, open) in lists.into_iter().zip((1..=of).rev()) {
+            if of >= TOLD_LISTS && started.elapsed() >= TOLD_AFTER {
+                waiter.hold_as("apart", Hold::Transient(told_apart(table, open, of)));
+            }
             list.sort_unstable();
             let origins: Vec<Origin> =
                 list.iter().filter_map(|row| origins.get(*row).copied()).collect();
@@ -241,6 +255,15 @@ impl Sink {
         }
         inserted
     }
+}
+
+/// What is said of so many INSERTs of one batch.
+fn told_apart(table: &Table, open: usize, of: usize) -> String {
+    format!(
+        "`{}`: rows of one batch land in {of} INSERTs, {open} are left: in one their JSON values would change each \
+         other, or they lack different columns; docs/types.md says under JSON what to send instead",
+        table.place()
+    )
 }
 
 /// In how many lists of rows each record has some.
