@@ -1,10 +1,12 @@
 //! Records from a file of one's own.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// How much of a file is read.
@@ -24,8 +26,8 @@ impl Bounds {
 
 /// Hands out the records of a file, each as its bytes stand there, with the number of its line, or of
 /// its element, from 1: the lines that are not blank (`.ndjson`, `.jsonl`, or `-` for stdin), or the
-/// elements of a JSON array (`.json`). Says whether there are more than the bounds allow. `option` names
-/// the file.
+/// elements of a JSON array (`.json`). Says whether there are more than the bounds allow; what an array
+/// holds behind those is not looked at. `option` names the file.
 ///
 /// # Errors
 /// A file that cannot be read, has another ending, or is no JSON array, by its name; an array larger
@@ -34,7 +36,7 @@ pub fn each_record(
     option: &str,
     path: &Path,
     bounds: Bounds,
-    mut take: impl FnMut(i64, &[u8]),
+    take: impl FnMut(i64, &[u8]),
 ) -> anyhow::Result<bool> {
     let name = format!("{option} {}", path.display());
     let ending = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
@@ -49,12 +51,8 @@ pub fn each_record(
                 "{name}: an array of more than {} bytes; write one record a line (.ndjson)",
                 bounds.bytes
             );
-            let records: Vec<&RawValue> = serde_json::from_slice(&bytes)
-                .with_context(|| format!("{name}: expected one JSON array of records"))?;
-            for (at, record) in (1..).zip(&records).take(bounds.records) {
-                take(at, record.get().as_bytes());
-            }
-            Ok(records.len() > bounds.records)
+            each_element(&bytes, bounds.records, take)
+                .with_context(|| format!("{name}: expected one JSON array of records"))
         }
         Some("ndjson" | "jsonl") => {
             each_line(BufReader::new(open()?), bounds, take).with_context(|| name.clone())
@@ -63,6 +61,45 @@ pub fn each_record(
             each_line(std::io::stdin().lock(), bounds, take).context("stdin")
         }
         _ => bail!("{name}: expected a file that ends in .json, .ndjson or .jsonl"),
+    }
+}
+
+/// Hands out the elements of an array one by one, without a list of them: an element may be a single byte.
+fn each_element(
+    array: &[u8],
+    most: usize,
+    take: impl FnMut(i64, &[u8]),
+) -> serde_json::Result<bool> {
+    let mut is_cut = false;
+    let mut reader = serde_json::Deserializer::from_slice(array);
+    let read = reader.deserialize_seq(Elements { most, take, is_cut: &mut is_cut });
+    if is_cut {
+        return Ok(true);
+    }
+    read.and_then(|()| reader.end()).map(|()| false)
+}
+
+struct Elements<'a, F> {
+    most: usize,
+    take: F,
+    /// Whether there are more. The array is left there, which is an error to its reader.
+    is_cut: &'a mut bool,
+}
+
+impl<'de, F: FnMut(i64, &[u8])> Visitor<'de> for Elements<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        for number in (1..).take(self.most) {
+            let Some(record) = elements.next_element::<&RawValue>()? else { return Ok(()) };
+            (self.take)(number, record.get().as_bytes());
+        }
+        *self.is_cut = elements.next_element::<&RawValue>()?.is_some();
+        Ok(())
     }
 }
 
@@ -127,6 +164,9 @@ mod tests {
         let small = |bytes| read("a.jsonl", lines, Bounds { records: 9, bytes }).unwrap();
         assert_eq!((small(20).0.len(), small(20).1, small(21).1), (2, true, false));
         assert!(read("a.json", "[{},{}]", Bounds { records: 9, bytes: 6 }).is_err());
+        let rest = |records| read("a.json", "[1,2,3,}", Bounds { records, bytes: 9 });
+        assert_eq!(rest(2).unwrap(), (vec!["1 1".into(), "2 2".into()], true), "not looked at");
+        assert!(rest(3).is_err() && read("a.json", "[1] 2", Bounds::NONE).is_err());
     }
 
     #[test]
