@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::redact::redact_address;
 use super::variables::{self, VARIABLES};
 use crate::plain::Plain;
 
@@ -75,12 +76,17 @@ impl fmt::Display for Warning {
     }
 }
 
+/// The variables that hold addresses.
+const ADDRESSES: [&str; 3] = ["KAFKA_BROKER", "CLICKHOUSE_HOST", "ADMIN_ADDR"];
+
 /// A value as an error may show it: quoted and cut after 80 characters, or its length alone where
-/// the variable is a secret.
+/// the variable is a secret. An address, in whichever variable, is shown without credentials.
 pub(super) fn shown(variable: &str, value: &str) -> String {
     if variables::find(variable).is_some_and(|variable| variable.is_secret) {
         return format!("(secret, {} characters)", value.chars().count());
     }
+    let is_address = ADDRESSES.contains(&variable) || value.contains("://");
+    let value = if is_address { &redact_address(value) } else { value };
     let start: String = value.chars().take(80).collect();
     if start.len() == value.len() { format!("{start:?}") } else { format!("{start:?}...") }
 }

@@ -31,6 +31,20 @@ pub fn redact<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret_key(key) { REDACTED } else { value }
 }
 
+/// An address as an error may show it: without user and password, and without what stands behind `?`, `#` or `=`.
+pub(super) fn redact_address(address: &str) -> String {
+    let (scheme, rest) = match address.find("://") {
+        Some(at) => address.split_at(at + "://".len()),
+        None => ("", address),
+    };
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("***@", rest));
+    let end = rest.find(['?', '#', '=']).map(|at| rest.split_at(at + 1).0);
+    match end {
+        Some(shown) => format!("{scheme}{user}{shown}{REDACTED}"),
+        None => format!("{scheme}{user}{rest}"),
+    }
+}
+
 /// A text that neither `Debug` nor `Display` shows.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
@@ -128,6 +142,24 @@ mod tests {
         }
         for key in ["fetch.min.bytes", "client.rack", "sasl.username", "max_insert_threads"] {
             assert!(!is_secret_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_user_and_query() {
+        for (address, expected) in [
+            ("http://db:8123?password=hunter2", "http://db:8123?***"),
+            ("db:8123/?user=me&password=hunter2", "db:8123/?***"),
+            ("db:8123#hunter2", "db:8123#***"),
+            ("db;password=hunter2", "db;password=***"),
+            ("https://me:hunter2@db:8443/?a=1", "https://***@db:8443/?***"),
+            ("me:hunter2@kafka:9092", "***@kafka:9092"),
+            ("http://me@hunter2@db", "http://***@db"),
+            ("http://db?password=hunter2@x", "http://***@x"),
+            ("tcp://db:9000", "tcp://db:9000"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_address(address), expected);
         }
     }
 

@@ -177,6 +177,9 @@ fn read_brokers(reader: &mut Reader<'_>) -> String {
         } else if broker.contains("://") {
             let hint = "leave the scheme out; KAFKA_SECURITY_PROTOCOL says how to connect";
             reader.refuse(NAME, expected, broker, hint);
+        } else if broker.contains(['?', '#', '=']) {
+            let hint = "leave the query out; settings go into KAFKA_PROPERTIES";
+            reader.refuse(NAME, expected, broker, hint);
         } else if broker.contains(char::is_whitespace) || broker.contains(['/', ';', '|']) {
             reader.refuse(NAME, expected, broker, "separate the brokers by commas");
         } else if let Some((_, port)) = broker.rsplit_once(':')

@@ -206,6 +206,19 @@ fn no_secret_is_shown_by_debug_describe_or_errors() {
         ("CLICKHOUSE_PASSWORD_FILE", "/nonexistent"),
     ]);
     assert!(!broken.contains("hunter2"), "{broken}");
+    for (name, value) in [
+        ("CLICKHOUSE_HOST", "http://192.0.2.1:8123?password=hunter2"),
+        ("CLICKHOUSE_HOST", "db:8123/?user=me&password=hunter2"),
+        ("CLICKHOUSE_DATABASE", "http://me:hunter2@d\tb"),
+        ("KAFKA_BROKER", "me:hunter2@kafka:1,me:hunter2@kafka:1"),
+        ("KAFKA_BROKER", "ssl://kafka:9092?password=hunter2"),
+        ("KAFKA_BROKER", "kafka?password=hunter2"),
+        ("KAFKA_DLQ_TOPIC", "kafka://me:hunter2@kafka/topic"),
+        ("ADMIN_ADDR", "http://me:hunter2@0.0.0.0:9464"),
+    ] {
+        let broken = errors(&[(name, value)]);
+        assert!(broken.contains(name) && !broken.contains("hunter2"), "{broken}");
+    }
 }
 
 #[test]
