@@ -59,11 +59,12 @@ pub struct RawRecord<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
-/// A byte range of the arena; `None` in its place is a null header value.
+/// A byte range of the arena.
 type Span = Range<usize>;
 
-/// What is kept of a record beside its bytes, which stand together in the arena: the key, then the
-/// payload. There are hundreds of thousands of them, so they are small.
+/// What is kept of a record beside its bytes, which stand together in the arena: the key, the payload,
+/// then the headers up to where the next record starts. There are hundreds of thousands of them, so they
+/// are small.
 #[derive(Debug)]
 struct Stored {
     offset: i64,
@@ -73,13 +74,11 @@ struct Stored {
     start: usize,
     key: Length,
     payload: Length,
-    /// How many headers are those of the records up to this one.
-    headers_end: u32,
 }
 
 const NO_TIME: i64 = i64::MIN;
 
-/// Bytes of a key or a payload, which Kafka counts in 31 bits, or that it is null.
+/// Bytes of a key, a payload, or a name or value of a header, which Kafka counts in 31 bits, or that it is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Length(u32);
 
@@ -94,9 +93,40 @@ impl Length {
         }
     }
 
+    /// How many bytes there are: none of what is null.
+    fn bytes(self) -> usize {
+        if self == Self::NULL { 0 } else { self.0 as usize }
+    }
+
     /// The range that begins at `start`.
     fn span(self, start: usize) -> Option<Span> {
-        (self != Self::NULL).then(|| start..start + self.0 as usize)
+        (self != Self::NULL).then(|| start..start + self.bytes())
+    }
+
+    /// Appends it as a number of 7 bits a byte, the lowest first: null is 0, any other is one more than its
+    /// bytes.
+    fn put(self, to: &mut Vec<u8>) {
+        let mut number = self.0.wrapping_add(1);
+        while number > 0x7f {
+            let [low, ..] = number.to_le_bytes();
+            to.push(low | 0x80);
+            number >>= 7;
+        }
+        let [low, ..] = number.to_le_bytes();
+        to.push(low);
+    }
+
+    /// The one that `from` begins with, which is taken off it.
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let mut number = 0_u32;
+        for shift in (0..u32::BITS).step_by(7) {
+            let byte = *from.split_off_first()?;
+            number |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(Self(number.wrapping_sub(1)));
+            }
+        }
+        None
     }
 }
 
@@ -106,7 +136,11 @@ impl Stored {
     }
 
     fn payload(&self) -> Option<Span> {
-        self.payload.span(self.key().map_or(self.start, |key| key.end))
+        self.payload.span(self.start + self.key.bytes())
+    }
+
+    fn headers_start(&self) -> usize {
+        self.start + self.key.bytes() + self.payload.bytes()
     }
 }
 
@@ -115,7 +149,6 @@ impl Stored {
 pub struct Batch {
     bytes: Arena,
     records: Vec<Stored>,
-    headers: Vec<(Span, Option<Span>)>,
     runs: Vec<Run>,
     /// The records whose headers could not be read, ascending.
     without_headers: Vec<Origin>,
@@ -143,7 +176,6 @@ impl Batch {
             start,
             key: Length::of(record.key),
             payload: Length::of(record.payload),
-            headers_end: self.header_count(),
         });
         match self.runs.last_mut() {
             Some(run) if run.epoch == epoch && run.source.is(source) => {
@@ -155,12 +187,12 @@ impl Batch {
 
     /// Adds a header to the record pushed last; without a record it is a no-op.
     pub fn push_header(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let name = self.store(name);
-        let value = value.map(|value| self.store(value));
-        self.headers.push((name, value));
-        let end = self.header_count();
-        if let Some(record) = self.records.last_mut() {
-            record.headers_end = end;
+        if self.records.is_empty() {
+            return;
+        }
+        for part in [Some(name), value] {
+            Length::of(part).put(&mut self.bytes);
+            self.bytes.extend_from_slice(part.unwrap_or_default());
         }
     }
 
@@ -174,17 +206,6 @@ impl Batch {
         self.without_headers.binary_search(&origin).is_ok()
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "as of records")]
-    fn header_count(&self) -> u32 {
-        self.headers.len() as u32
-    }
-
-    fn store(&mut self, bytes: &[u8]) -> Span {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        start..self.bytes.len()
-    }
-
     /// How many records the batch holds; at most `u32::MAX`, which the source's bounds keep far off.
     #[allow(clippy::cast_possible_truncation)]
     pub fn len(&self) -> Origin {
@@ -196,19 +217,16 @@ impl Batch {
         self.records.is_empty()
     }
 
-    /// Bytes of payloads, keys and headers: what is in the arena. What bounds memory is
-    /// [`Batch::held_bytes`].
+    /// Bytes of payloads, keys and headers with the lengths of their parts: what is in the arena. What bounds
+    /// memory is [`Batch::held_bytes`].
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes that the batch takes in memory: the arena, and what is kept of each record, header and run
-    /// beside it, which is more than the payload where that is short, and all there is of an empty header.
+    /// Bytes that the batch takes in memory: the arena, and what is kept of each record and run beside it,
+    /// which is more than the payload where that is short.
     pub fn held_bytes(&self) -> usize {
-        self.size_bytes()
-            + size_of_val(&*self.records)
-            + size_of_val(&*self.headers)
-            + size_of_val(&*self.runs)
+        self.size_bytes() + size_of_val(&*self.records) + size_of_val(&*self.runs)
     }
 
     /// The runs of one partition each, in the order read.
@@ -221,9 +239,10 @@ impl Batch {
         let stored = self.records.get(origin as usize)?;
         let at = self.runs.partition_point(|run| run.origins.end <= origin);
         let run = self.runs.get(at)?;
-        let before = origin.checked_sub(1).and_then(|before| self.records.get(before as usize));
-        let headers_start = before.map_or(0, |before| before.headers_end);
-        Some(Record { batch: self, stored, headers_start, source: &run.source })
+        let next = self.records.get(origin as usize + 1);
+        let end = next.map_or(self.bytes.len(), |next| next.start);
+        let headers = self.bytes.get(stored.headers_start()..end).unwrap_or_default();
+        Some(Record { batch: self, stored, headers, source: &run.source })
     }
 
     /// The payload of the record at `origin`; `None` is a tombstone, or no record.
@@ -251,7 +270,8 @@ impl Batch {
 pub struct Record<'a> {
     batch: &'a Batch,
     stored: &'a Stored,
-    headers_start: u32,
+    /// Each name and each value, behind its length.
+    headers: &'a [u8],
     /// Where it came from.
     pub source: &'a TopicPartition,
 }
@@ -280,12 +300,19 @@ impl<'a> Record<'a> {
     /// Header names and values in their order, duplicates kept. Names are bytes: Kafka asks for
     /// UTF-8 but does not enforce it.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        let batch = self.batch;
-        let own = self.headers_start as usize..self.stored.headers_end as usize;
-        batch.headers.get(own).unwrap_or_default().iter().map(move |(name, value)| {
-            let name = batch.slice(Some(name.clone())).unwrap_or_default();
-            (name, batch.slice(value.clone()))
+        let mut rest = self.headers;
+        std::iter::from_fn(move || {
+            let name = next_part(&mut rest)?.unwrap_or_default();
+            Some((name, next_part(&mut rest)?))
         })
+    }
+}
+
+/// The name or the value that `rest` begins with, which is taken off it.
+fn next_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match Length::take(rest)? {
+        Length::NULL => Some(None),
+        length => rest.split_off(..length.bytes()).map(Some),
     }
 }
 
@@ -310,6 +337,37 @@ mod tests {
 
     fn source(partition: i32) -> TopicPartition {
         TopicPartition { topic: "t".into(), partition }
+    }
+
+    #[test]
+    fn headers_of_any_length_are_read_as_they_were_pushed() {
+        let mut batch = Batch::default();
+        batch.push_header(b"of no record", None);
+        let lengths = [0, 1, 126, 127, 128, 16_382, 16_383, 16_384, 2_100_000];
+        let bytes = vec![0xff; 2_100_000];
+        for offset in 0..2 {
+            batch.push(&source(0), 1, &RawRecord { offset, key: Some(b"k"), ..Default::default() });
+            for length in lengths {
+                batch.push_header(&bytes[..length], Some(&bytes[..length]));
+                batch.push_header(&bytes[..length], None);
+            }
+        }
+        for origin in 0..2 {
+            let record = batch.record(origin).unwrap();
+            let read = record.headers().map(|(name, value)| (name.len(), value.map(<[u8]>::len)));
+            let pushed = lengths.into_iter().flat_map(|of| [(of, Some(of)), (of, None)]);
+            assert_eq!(read.collect::<Vec<_>>(), pushed.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_empty_header_takes_what_it_takes_on_the_wire() {
+        let mut batch = Batch::default();
+        batch.push(&source(0), 1, &RawRecord::default());
+        let before = batch.held_bytes();
+        (0..100_000).for_each(|_| batch.push_header(b"", Some(b"")));
+        assert_eq!(batch.held_bytes() - before, 200_000);
+        assert_eq!(batch.record(0).unwrap().headers().count(), 100_000);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::queue::Message;
 use super::stand::{Admission, Repeated, Stand};
 use crate::arenas::Arenas;
+use crate::budget::Budget;
 use crate::record::{Batch, RawRecord, TopicPartition};
 
 /// The bounds of a batch.
@@ -42,6 +43,8 @@ pub struct Builder {
     open: Vec<Open>,
     /// Batches that are full and wait to be handed over.
     full: VecDeque<Batch>,
+    /// Bytes that all of them take in memory.
+    held_bytes: usize,
     assigned: HashMap<TopicPartition, Assigned>,
     /// The same by librdkafka's handle of the topic: no name is compared for a message.
     by_handle: HashMap<(usize, i32), (TopicPartition, Assigned), foldhash::fast::RandomState>,
@@ -92,6 +95,7 @@ impl Builder {
             is_by_partition,
             open: Vec::new(),
             full: VecDeque::new(),
+            held_bytes: 0,
             assigned: HashMap::new(),
             by_handle: HashMap::default(),
             stands: Vec::new(),
@@ -118,6 +122,7 @@ impl Builder {
             && self.is_by_partition
         {
             *open = Open { ends, ..Open::new(&self.bounds, &self.arenas) };
+            self.recount();
         }
         let is_taken = |seat: &usize| self.assigned.values().any(|of| of.seat == *seat);
         let free = (0..self.stands.len()).find(|seat| !is_taken(seat));
@@ -184,6 +189,7 @@ impl Builder {
         }
         let is_of_another = |batch: &Batch| batch.runs().iter().all(|run| run.source != *source);
         self.full.retain(is_of_another);
+        self.recount();
     }
 
     /// Whether each partition has batches of its own.
@@ -239,12 +245,14 @@ impl Builder {
             self.full.extend(open.cut(&self.bounds));
         }
         open.since.get_or_insert_with(Instant::now);
+        let before = open.batch.held_bytes();
         open.batch.push(source, *epoch, &record);
         let of_elements = bytes_of_elements(record.payload, &self.bounds);
         open.element_bytes = open.element_bytes.saturating_add(of_elements);
         if !message.headers(|name, value| open.batch.push_header(name, value)) {
             open.batch.lack_headers();
         }
+        self.held_bytes += open.batch.held_bytes() - before;
         let is_last = open.ends.pop_front_if(|end| record.offset + 1 >= *end).is_some();
         if is_last || open.is_full(&self.bounds) {
             self.full.extend(open.cut(&self.bounds));
@@ -258,10 +266,15 @@ impl Builder {
         self.bounds.element_bytes = element_bytes;
     }
 
-    /// Bytes that what was gathered so far takes in memory.
-    pub fn held_bytes(&self) -> usize {
+    fn recount(&mut self) {
         let open = self.open.iter().map(|open| &open.batch);
-        open.chain(&self.full).map(Batch::held_bytes).sum()
+        self.held_bytes = open.chain(&self.full).map(Batch::held_bytes).sum();
+    }
+
+    /// Whether another record may be taken: no batch is full, and what was gathered may grow. To be asked
+    /// after each record, since one of a megabyte may fill a batch.
+    pub fn has_room(&self, budget: &Budget) -> bool {
+        self.full.is_empty() && budget.has_bytes(self.held_bytes)
     }
 
     /// How many messages may be read at a time, at most `max`: no more than the batch that all partitions
@@ -275,20 +288,17 @@ impl Builder {
         }
     }
 
-    /// Whether a batch waits that is full.
-    pub fn has_full(&self) -> bool {
-        !self.full.is_empty()
-    }
-
     /// The next batch that is to be handed over: one that is full, or whose first record waited long
     /// enough.
     pub fn due(&mut self) -> Option<Batch> {
         let bounds = &self.bounds;
-        self.full.pop_front().or_else(|| {
+        let due = self.full.pop_front().or_else(|| {
             // The one that has waited longest, so that no partition starves behind another.
             let due = self.open.iter_mut().filter(|open| open.is_due(bounds));
             due.min_by_key(|open| open.since)?.cut(bounds)
-        })
+        });
+        self.held_bytes -= due.as_ref().map_or(0, Batch::held_bytes);
+        due
     }
 
     /// How long until a batch is due by its linger; `None` while there is none.
@@ -316,6 +326,7 @@ impl Builder {
             let batch = open.cut(&self.bounds);
             rest.extend(batch.filter(|batch| open.ends.is_empty() && !is_behind(batch)));
         }
+        self.recount();
         rest
     }
 }
@@ -362,13 +373,23 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+    use rdkafka::message::{Header, OwnedHeaders};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+    use rdkafka::{Offset, TopicPartitionList};
+
+    use super::super::queue::DataQueue;
     use super::*;
     use crate::record::RawRecord;
 
     const BOUNDS: Bounds = Bounds {
         max_records: 2,
         max_records_with_lag: 6,
-        max_bytes: 290,
+        max_bytes: 250,
         row_bytes: 0,
         element_bytes: 0,
         record_bytes: 1_000,
@@ -422,8 +443,147 @@ mod tests {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
         open.batch.push(&source, 1, &RawRecord::default());
         assert!(!open.is_full(&BOUNDS));
-        (0..10).for_each(|_| open.batch.push_header(b"", None));
+        (0..100).for_each(|_| open.batch.push_header(b"", None));
         assert!(open.is_full(&BOUNDS), "{} bytes are held", open.batch.held_bytes());
+    }
+
+    const PARTITIONS: i32 = 2;
+    const RECORDS: i64 = 30;
+    const HEADERS: usize = 2_000;
+
+    fn of_topic(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    /// A queue of a topic whose records are little else than empty headers, and its cluster.
+    fn dense() -> (MockCluster<'static, DefaultProducerContext>, DataQueue<DefaultConsumerContext>)
+    {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", PARTITIONS, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let producer: BaseProducer = config.create().unwrap();
+        let mut headers = OwnedHeaders::new_with_capacity(HEADERS);
+        for _ in 0..HEADERS {
+            headers = headers.insert(Header { key: "", value: Some("") });
+        }
+        for at in 0..RECORDS * i64::from(PARTITIONS) {
+            let partition = i32::try_from(at).unwrap() % PARTITIONS;
+            let record = BaseRecord::<(), str>::to("t").partition(partition).payload("{}");
+            let sent = producer.send(record.headers(headers.clone()));
+            sent.map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+        config.set("group.id", "g");
+        let consumer: Arc<BaseConsumer> = Arc::new(config.create().unwrap());
+        let queue = DataQueue::new(&consumer, 500).unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            queue.forward(&of_topic(partition));
+            list.add_partition_offset("t", partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        (cluster, queue)
+    }
+
+    fn assigned(bounds: Bounds) -> Builder {
+        let mut builder = Builder::new(bounds, false);
+        for partition in 0..PARTITIONS {
+            builder.assign(&of_topic(partition), 1, Some(0), VecDeque::new());
+        }
+        builder
+    }
+
+    /// Takes records until there is no room for more. Returns how many were taken.
+    fn take(
+        queue: &mut DataQueue<DefaultConsumerContext>,
+        builder: &mut Builder,
+        budget: &Budget,
+    ) -> usize {
+        queue.consume(Duration::from_secs(1), 500, |message| {
+            assert_eq!(message.error(), None);
+            builder.take(message);
+            builder.has_room(budget)
+        })
+    }
+
+    /// Partition and offset of each record, in the order taken.
+    fn places(batches: &[Batch]) -> Vec<(i32, i64)> {
+        let records = batches.iter().flat_map(|batch| {
+            (0..batch.len()).map(|origin| {
+                let record = batch.record(origin).unwrap();
+                assert_eq!(record.headers().count(), HEADERS);
+                (record.source.partition, record.offset())
+            })
+        });
+        records.collect()
+    }
+
+    #[test]
+    fn a_read_of_many_headers_ends_at_the_bounds_and_goes_on_later_without_loss() {
+        /// What a record takes at most: its headers, and what is kept beside it.
+        const RECORD: usize = 2 * HEADERS + 200;
+        let wide = Bounds {
+            max_records: 1_000,
+            max_records_with_lag: 1_000,
+            max_bytes: usize::MAX,
+            ..BOUNDS
+        };
+        let by_bytes = Bounds { max_bytes: 4 * RECORD, ..wide };
+        for (bounds, most) in [(wide, 5 * RECORD), (by_bytes, 4 * RECORD)] {
+            let (_cluster, mut queue) = dense();
+            let mut builder = assigned(bounds);
+            // 100 bytes of records are taken for 200 of the budget.
+            let budget = Budget::new(
+                2,
+                if bounds.max_bytes == wide.max_bytes { 2 * most } else { usize::MAX },
+            );
+            let _in_flight = budget.lease(0);
+            let (mut batches, mut waited, mut reads) = (Vec::new(), 0, 0);
+            while batches.iter().map(|batch: &Batch| batch.len()).sum::<u32>() < 60 {
+                take(&mut queue, &mut builder, &budget);
+                assert!(builder.held_bytes < most + RECORD, "{} bytes", builder.held_bytes);
+                waited += u32::from((0..PARTITIONS).any(|of| queue.holds(&of_topic(of))));
+                batches.append(&mut builder.rest());
+                assert_eq!(builder.held_bytes, 0);
+                reads += 1;
+                assert!(reads < 200, "the records do not come");
+            }
+            assert!(waited > 0, "what came at a time was all taken");
+            for partition in 0..PARTITIONS {
+                let of_it = places(&batches).into_iter().filter(|(of, _)| *of == partition);
+                let expected = (0..RECORDS).map(|offset| (partition, offset));
+                assert_eq!(of_it.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+            }
+            assert_eq!(take(&mut queue, &mut builder, &budget), 0);
+        }
+    }
+
+    #[test]
+    fn what_waits_of_a_partition_that_goes_away_is_dropped_and_nothing_else() {
+        let (_cluster, mut queue) = dense();
+        let mut builder = assigned(Bounds { max_records: 1, max_records_with_lag: 1, ..BOUNDS });
+        let budget = Budget::new(2, usize::MAX);
+        let mut batches = Vec::new();
+        for _ in 0..60 {
+            if (0..PARTITIONS).all(|partition| queue.holds(&of_topic(partition))) {
+                break;
+            }
+            take(&mut queue, &mut builder, &budget);
+            batches.extend(builder.due());
+        }
+        builder.revoke(&of_topic(0));
+        queue.forget(&of_topic(0));
+        assert!(!queue.holds(&of_topic(0)) && queue.holds(&of_topic(1)));
+        builder.assign(&of_topic(0), 2, Some(0), VecDeque::new());
+        while queue.holds(&of_topic(1)) {
+            take(&mut queue, &mut builder, &budget);
+            batches.extend(builder.due());
+        }
+        let taken = places(&batches);
+        let of_last: Vec<_> = taken.iter().filter(|(of, _)| *of == 1).collect();
+        assert!(of_last.iter().map(|(_, offset)| *offset).eq((0..).take(of_last.len())));
+        assert_eq!(builder.next(&of_topic(0)), Some(0), "nothing is taken behind a gap");
     }
 
     #[test]

@@ -250,12 +250,13 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Where the records end. `next`: the offset behind the last record that was handed out, where one was.
-    pub fn end(self, next: Option<i64>) -> End {
+    /// Where the records end. `next`: the offset behind the last record that was taken, where one was.
+    /// `some_wait`: others were handed out, and are not taken yet.
+    pub fn end(self, next: Option<i64>, some_wait: bool) -> End {
         let Self { end, is_read } = self;
         // The end may be markers of transactions, or places that compaction left: offsets without a
         // record, which librdkafka counts as handed out. Once all is, the records end behind the last one.
-        let last = next.or(end.start).filter(|_| is_read);
+        let last = next.or(end.start).filter(|_| is_read && !some_wait);
         End { offset: last.map_or(end.offset, |last| last.min(end.offset)), ..end }
     }
 }
@@ -392,7 +393,7 @@ mod tests {
 
     /// Where it ends for a host that was handed out what is below `next`.
     fn end(partition: &Partition, next: impl Into<Option<i64>>) -> Option<End> {
-        tail(partition).map(|tail| tail.end(next.into()))
+        tail(partition).map(|tail| tail.end(next.into(), false))
     }
 
     #[test]
@@ -413,6 +414,8 @@ mod tests {
         // librdkafka counts the marker as handed out.
         let read = Partition { next_offset: 100, fetchq_cnt: 0, app_offset: 100, ..partition() };
         assert_eq!(end(&read, 99).map(|end| end.offset), Some(99));
+        let waits = tail(&read).map(|tail| tail.end(Some(90), true).offset);
+        assert_eq!(waits, Some(100), "records wait that were handed out");
         let fetched = Partition { fetchq_cnt: 1, ..read.clone() };
         assert_eq!(end(&fetched, 99).map(|end| end.offset), Some(100));
         let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };

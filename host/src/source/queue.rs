@@ -5,6 +5,7 @@
 //! and it can be left alone while the consumer itself is polled: that is the backpressure.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -22,12 +23,14 @@ use crate::record::TopicPartition;
 pub struct DataQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     messages: Vec<*mut sys::rd_kafka_message_t>,
+    /// What was read and not yet taken, in order. librdkafka counts it as handed out.
+    waiting: VecDeque<Owned>,
     /// Keeps the client alive for as long as its queue is.
     consumer: Arc<BaseConsumer<C>>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, and `consume` takes `&mut self`; the
-// message pointers are only looked at within one call of it.
+// SAFETY: librdkafka's queues and messages may be used from any thread; whoever looks at a message or
+// destroys one has `&mut self`, and nobody else has its pointer.
 unsafe impl<C: ConsumerContext + 'static> Send for DataQueue<C> {}
 
 impl<C: ConsumerContext + 'static> DataQueue<C> {
@@ -38,6 +41,7 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         Some(Self {
             queue: NonNull::new(queue)?,
             messages: vec![std::ptr::null_mut(); max_messages.max(1)],
+            waiting: VecDeque::new(),
             consumer: Arc::clone(consumer),
         })
     }
@@ -96,14 +100,29 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         }
     }
 
-    /// Reads what is there, waiting at most `timeout` for the first message, and hands each to
-    /// `take`. At most `max` messages; returns how many.
+    /// Hands each message to `take`, which says whether it takes another now. What it does not take waits,
+    /// and comes first the next time. While nothing waits, reads what is there, at most `max` messages,
+    /// waiting at most `timeout` for them. Returns how many were taken.
     pub fn consume(
         &mut self,
         timeout: Duration,
         max: usize,
-        mut take: impl FnMut(&Message<'_>),
+        mut take: impl FnMut(&Message<'_>) -> bool,
     ) -> usize {
+        if self.waiting.is_empty() {
+            self.fill(timeout, max);
+        }
+        let mut count = 0;
+        while let Some(message) = self.waiting.pop_front() {
+            count += 1;
+            if !take(&message.get()) {
+                break;
+            }
+        }
+        count
+    }
+
+    fn fill(&mut self, timeout: Duration, max: usize) {
         let max = max.clamp(1, self.messages.len());
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is live and `messages` has room for `max` pointers.
@@ -115,33 +134,43 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
                 max,
             )
         };
-        let count = usize::try_from(count).unwrap_or(0);
-        for message in self.messages.iter().take(count) {
-            let guard = Owned(*message);
-            if let Some(raw) = NonNull::new(guard.0) {
-                take(&Message { raw, life: PhantomData });
-            }
-        }
-        count
+        let read = self.messages.iter().take(usize::try_from(count).unwrap_or(0));
+        self.waiting.extend(read.filter_map(|message| NonNull::new(*message).map(Owned)));
+    }
+
+    /// Whether messages of a partition wait.
+    pub fn holds(&self, source: &TopicPartition) -> bool {
+        self.waiting.iter().any(|message| message.get().is_of(source))
+    }
+
+    /// Drops what waits of a partition, as librdkafka does with what is in its queue when the partition
+    /// goes away or is moved. Whoever goes on with the partition has to read it again.
+    pub fn forget(&mut self, source: &TopicPartition) {
+        self.waiting.retain(|message| !message.get().is_of(source));
     }
 }
 
 impl<C: ConsumerContext + 'static> Drop for DataQueue<C> {
     fn drop(&mut self) {
+        self.waiting.clear();
         // SAFETY: ours, and destroyed once; the client is still alive since `consumer` is a field.
         unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
     }
 }
 
-/// A message that is destroyed when the closure that looked at it is done, panic or not.
-struct Owned(*mut sys::rd_kafka_message_t);
+/// A message that is destroyed when it is dropped.
+struct Owned(NonNull<sys::rd_kafka_message_t>);
+
+impl Owned {
+    fn get(&self) -> Message<'_> {
+        Message { raw: self.0, life: PhantomData }
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: handed to us by consume_batch_queue, and destroyed once.
-            unsafe { sys::rd_kafka_message_destroy(self.0) }
-        }
+        // SAFETY: handed to us by consume_batch_queue, and destroyed once.
+        unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) }
     }
 }
 
@@ -153,7 +182,7 @@ pub struct Message<'a> {
 
 impl Message<'_> {
     fn get(&self) -> &sys::rd_kafka_message_t {
-        // SAFETY: live until its `Owned` guard is dropped, which outlives this borrow.
+        // SAFETY: live until its `Owned` is dropped, which is borrowed for as long.
         unsafe { self.raw.as_ref() }
     }
 
@@ -194,6 +223,10 @@ impl Message<'_> {
     /// Where it came from.
     pub fn source(&self) -> TopicPartition {
         TopicPartition { topic: self.topic().into(), partition: self.partition() }
+    }
+
+    fn is_of(&self, source: &TopicPartition) -> bool {
+        self.partition() == source.partition && *self.topic() == *source.topic
     }
 
     /// Inclusive offset.

@@ -116,11 +116,13 @@ pub fn consume_and_drop(floor: &Floor) -> anyhow::Result<()> {
     let (mut seen, mut bytes, mut idle) = (0, 0, 0);
     while seen < floor.floor_records {
         let mut failed = None;
-        let count =
-            queue.consume(Duration::from_millis(100), MESSAGES, |message| match message.error() {
+        let count = queue.consume(Duration::from_millis(100), MESSAGES, |message| {
+            match message.error() {
                 Some((code, _)) => failed = Some(KafkaError::MessageConsumption(code)),
                 None => bytes += message.payload().map_or(0, <[u8]>::len),
-            });
+            }
+            true
+        });
         consumer.poll(Duration::ZERO).transpose()?;
         failed.map_or(Ok(()), Err)?;
         idle = if count == 0 { idle + 1 } else { 0 };

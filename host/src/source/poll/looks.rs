@@ -19,7 +19,7 @@ impl Poller {
         let now = Instant::now();
         if let Some(tails) = self.consumer.context().take_tails() {
             let ends = tails.into_iter().map(|(source, tail)| {
-                let end = tail.end(self.builder.next(&source));
+                let end = tail.end(self.builder.next(&source), self.queue.holds(&source));
                 (source, end)
             });
             self.progress.learn_ends(ends.collect());

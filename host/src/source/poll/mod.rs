@@ -215,8 +215,7 @@ impl Poller {
         self.builder.set_row_bytes(row_bytes.unwrap_or_default(), element_bytes);
         // A batch that a plan names is not cut for the width of its rows, which has to be known before.
         let is_too_early = self.is_exactly_once && row_bytes.is_none();
-        let is_full = self.builder.has_full() || !self.budget.has_bytes(self.builder.held_bytes());
-        if self.is_stopped || is_full || is_too_early {
+        if self.is_stopped || !self.builder.has_room(&self.budget) || is_too_early {
             // Backpressure: the data queue is left alone, the consumer is served all the same.
             std::thread::sleep(POLL_INTERVAL);
             return;
@@ -266,32 +265,34 @@ impl Poller {
         self.consumer.assignment().is_ok_and(|list| list.count() == 0)
     }
 
+    /// Takes records until there is no room for more. What librdkafka handed out beyond that waits unread in
+    /// `queue`.
     fn read(&mut self, wait: Duration) {
-        let Self { queue, builder, moved, troubles, .. } = self;
+        let Self { queue, builder, budget, moved, troubles, .. } = self;
         let mut failures: Vec<Failure> = Vec::new();
         let room = builder.room(MAX_MESSAGES);
         let mut has_records = false;
-        queue.consume(wait, room, |message| match message.error() {
-            Some((code, text)) => {
-                let (source, offset) = (message.source(), message.offset());
-                // librdkafka goes on behind what it cannot read, anywhere: what it meets there is no
-                // failure of its own.
-                let is_own = match code {
-                    RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&source),
-                    _ => builder.shut(&source),
-                };
-                if is_own {
-                    failures.push(Failure { source, code, text, offset });
-                }
-            }
-            None => {
+        queue.consume(wait, room, |message| {
+            let Some((code, text)) = message.error() else {
                 has_records = true;
                 if builder.take(message) {
                     let source = message.source();
                     moved.remove(&source);
                     troubles.over(&source);
                 }
+                return builder.has_room(budget);
+            };
+            let (source, offset) = (message.source(), message.offset());
+            // librdkafka goes on behind what it cannot read, anywhere: what it meets there is no
+            // failure of its own.
+            let is_own = match code {
+                RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&source),
+                _ => builder.shut(&source),
+            };
+            if is_own {
+                failures.push(Failure { source, code, text, offset });
             }
+            true
         });
         if has_records {
             self.waiter.release();

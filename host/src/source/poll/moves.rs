@@ -151,6 +151,7 @@ impl Poller {
     fn leave(&mut self, source: &TopicPartition) {
         self.give_up(source);
         self.builder.revoke(source);
+        self.queue.forget(source);
         self.troubles.give_up(source);
         self.consumer.context().forget(std::slice::from_ref(source));
         self.stop_fetching(source);
@@ -221,6 +222,8 @@ impl Poller {
             self.fetch_again(source);
         }
         let outcome = self.try_move(&to);
+        // What waits of them was fetched before, too.
+        to.keys().for_each(|source| self.queue.forget(source));
         for (source, next) in to {
             match &outcome {
                 // What was fetched before is outdated by now, and librdkafka drops it.
@@ -248,7 +251,10 @@ impl Poller {
                 list.add_partition_offset(&source.topic, source.partition, offset(next))?;
                 self.moved.insert(source, now);
             }
-            return self.consumer.assign(&list);
+            self.consumer.assign(&list)?;
+            // The others are fetched again from where they stand, with what waits of them.
+            self.builder.sources().for_each(|source| self.queue.forget(source));
+            return Ok(());
         }
         let mut without_offsets = TopicPartitionList::new();
         for (source, next) in to {

@@ -34,6 +34,8 @@ impl Poller {
         let mut assigned = Vec::new();
         for source in partitions(&list) {
             self.queue.forward(&source);
+            // What was read before it went away would leave a gap before it.
+            self.queue.forget(&source);
             let begin = begins.of.get(&source).cloned().unwrap_or_default();
             if begin.is_held || !is_known {
                 continue;
@@ -97,6 +99,7 @@ impl Poller {
         }
         for source in &revoked {
             self.builder.revoke(source);
+            self.queue.forget(source);
             self.moved.remove(source);
             self.troubles.give_up(source);
             self.fetch_again(source);
