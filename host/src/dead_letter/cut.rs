@@ -47,10 +47,31 @@ impl Step {
         (self.0 + 1..STEPS.len()).find(|step| of(*step).is_some_and(|size| size < now)).map(Self)
     }
 
-    /// How many bytes of this record are kept, at most, and how many headers it has.
-    pub fn size(self, record: &Record<'_>) -> usize {
-        let bounds = STEPS.get(self.0).unwrap_or(&STEPS[0]);
-        size(record.payload(), record.headers(), record.key(), bounds)
+    fn bounds(self) -> &'static Bounds {
+        STEPS.get(self.0).unwrap_or(&STEPS[0])
+    }
+
+    /// What is kept of the record's payload and key.
+    pub fn payload_and_key<'a>(self, record: &Record<'a>) -> [Option<&'a [u8]>; 2] {
+        let bounds = self.bounds();
+        [(record.payload(), bounds.payload), (record.key(), bounds.key)].map(|(of, most)| {
+            of.map(|bytes| if bytes.len() > most { start(bytes, most) } else { bytes })
+        })
+    }
+
+    /// What the record's headers that are kept take at most, where each takes what `bytes` says: no more
+    /// than `per_byte` for each byte that it counts here.
+    pub fn headers(
+        self,
+        record: &Record<'_>,
+        bytes: impl Fn(KeptHeader<'_>) -> usize,
+        per_byte: usize,
+    ) -> usize {
+        let most = self.bounds().headers;
+        if room_of_headers(record.headers()) > most {
+            return most.saturating_mul(per_byte);
+        }
+        record.headers().map(bytes).sum()
     }
 
     /// What is kept of this record.
@@ -93,15 +114,6 @@ impl Part {
             Self::Payload => ["sluicegate.truncated-from", "sluicegate.sha256"],
             Self::Headers => ["sluicegate.headers-truncated-from", "sluicegate.headers-sha256"],
             Self::Key => ["sluicegate.key-truncated-from", "sluicegate.key-sha256"],
-        }
-    }
-
-    /// The same as fields of an envelope.
-    pub fn fields(self) -> [&'static str; 2] {
-        match self {
-            Self::Payload => ["record_truncated_from", "record_sha256"],
-            Self::Headers => ["headers_truncated_from", "headers_sha256"],
-            Self::Key => ["key_truncated_from", "key_sha256"],
         }
     }
 }

@@ -3,12 +3,9 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value, json};
-
-use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Step};
+use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Part, Step};
 use super::earlier::LEFT_OUT;
+use super::envelope::{self, Envelope, Text};
 use crate::config::DlqFormat;
 use crate::record::Record;
 use crate::rejection::{Rejection, cut_to};
@@ -17,8 +14,18 @@ use crate::rejection::{Rejection, cut_to};
 const MESSAGE_CHARS: usize = 1_000;
 /// Most bytes of the name of a column or a plugin: it may be a text of the record or of a plugin.
 const NAME_BYTES: usize = 256;
-/// What the facts of a letter mostly take in memory.
-const FACTS_BYTES: usize = 4_000;
+/// How many headers a letter has of its own, at most: those of ALWAYS and SOMETIMES, two for each cut, and
+/// how many are left out.
+const OWN_HEADERS: usize = 24;
+/// What the names of a letter's own headers take, with numbers, digests, reason, stage and version.
+const OWN_BYTES: usize = 1_500;
+/// What librdkafka keeps of a header beside name and value: an allocation of 48 bytes at least, which is
+/// rounded up, and its place in a list.
+const IN_LIBRDKAFKA: usize = 72;
+/// A header whose name and value are written out again: for librdkafka, in its request, and there compressed.
+const COPIES: usize = 3;
+/// No header takes more for each byte that it counts when it is cut: it counts 10 beside name and value.
+const MOST_PER_BYTE: usize = 32;
 /// What Kafka keeps of a message beside key, payload and headers, in bytes at most.
 const MESSAGE_OVERHEAD: usize = 100;
 
@@ -65,15 +72,41 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// What it takes in memory while it is under way, about: itself, and librdkafka's copy.
-    pub fn room_bytes(record: &Record<'_>, from: &Provenance, step: Step) -> usize {
-        let copies = match from.format {
-            // The payload is lent; headers are not.
-            DlqFormat::Headers => 2,
-            // Its parts, the text, and what quotes and bytes that are no text add to it.
-            DlqFormat::Envelope => 5,
+    /// What it takes in memory at most while it is under way: itself, librdkafka's copy, and that compressed.
+    pub fn room_bytes(
+        record: &Record<'_>,
+        rejection: &Rejection,
+        from: &Provenance,
+        step: Step,
+    ) -> usize {
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let [payload, key] = step.payload_and_key(record);
+        let message = message(rejection);
+        let names = [rejection.stage.plugin(), rejection.fault.column.as_deref()];
+        let names = names.map(|of| of.map_or(Cow::Borrowed(""), name));
+        let texts = [&*message, &*record.source.topic, &*from.group, &*from.table];
+        let texts = texts.into_iter().chain(names.iter().map(|name| &**name));
+        // The list of what is kept is of all headers before some are cut.
+        let kept = record.headers().count() * size_of::<KeptHeader<'_>>();
+        let header = |bytes: usize| size_of::<Head<'_>>() + IN_LIBRDKAFKA + COPIES * bytes;
+        let own = OWN_HEADERS * header(HEADER_OVERHEAD) + COPIES * OWN_BYTES;
+        let of_format = match from.format {
+            DlqFormat::Headers => {
+                let of = |(name, value): KeptHeader<'_>| {
+                    header(name.len() + length(value) + HEADER_OVERHEAD)
+                };
+                // The group stands in two of them; the payload is lent.
+                let facts = texts.map(str::len).sum::<usize>() + from.group.len();
+                step.headers(record, of, MOST_PER_BYTE) + COPIES * facts + 2 * length(payload)
+            }
+            DlqFormat::Envelope => {
+                let of = |header: KeptHeader<'_>| COPIES * envelope::header_bytes(header);
+                let parts = Text::of(payload).bytes() + Text::of(key).bytes();
+                let text = parts + envelope::facts_bytes(texts);
+                step.headers(record, of, MOST_PER_BYTE) + COPIES * text
+            }
         };
-        step.size(record).saturating_mul(copies) + FACTS_BYTES
+        kept + own + of_format + 2 * length(key)
     }
 
     /// What it takes in the topic at most, in bytes: Kafka counts what it is compressed to.
@@ -96,7 +129,8 @@ fn with_headers<'a>(
 ) -> Letter<'a> {
     let fault = &rejection.fault;
     let own = kept.headers.iter().map(|(name, value)| (*name, value.map(Cow::Borrowed)));
-    let mut headers: Vec<Head<'a>> = own.collect();
+    let mut headers: Vec<Head<'a>> = Vec::with_capacity(own.len() + OWN_HEADERS);
+    headers.extend(own);
     let mut fact = |name: &'static str, value: Cow<'a, str>| headers.push(header(name, value));
     fact("failure_reason", fault.reason.code().into());
     fact("__connect.errors.topic", Cow::from(&*record.source.topic));
@@ -134,48 +168,42 @@ fn envelope<'a>(
     from: &'a Provenance,
     failed_at_ms: u128,
 ) -> Letter<'a> {
-    let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
-        None => (Value::Null, "null"),
-        Some((Ok(text), _)) => (Value::from(text), "utf-8"),
-        Some((Err(_), bytes)) => (Value::from(BASE64.encode(bytes)), "base64"),
-    };
-    let ((payload, encoding), (key, key_encoding)) = (text(kept.payload), text(kept.key));
-    let header = |(name, value): &KeptHeader<'_>| {
-        let ((name, name_encoding), (value, encoding)) = (text(Some(name)), text(*value));
-        json!({
-            "name": name, "name_encoding": name_encoding, "value": value, "encoding": encoding,
-        })
-    };
-    let headers: Vec<Value> = kept.headers.iter().map(header).collect();
+    let cut = |part: Part| kept.cuts.iter().find(|cut| cut.part == part);
+    let truncated_from = |part: Part| cut(part).map(|cut| cut.from);
+    let sha256 = |part: Part| cut(part).map(|cut| &*cut.sha256);
+    let (payload, key) = (Text::of(kept.payload), Text::of(kept.key));
     let fault = &rejection.fault;
-    let mut body = json!({
-        "failure_reason": fault.reason.code(),
-        "message": message(rejection),
-        "stage": rejection.stage.name(),
-        "plugin": rejection.stage.plugin().map(name),
-        "column": fault.column.as_deref().map(name),
-        "record": payload,
-        "record_encoding": encoding,
-        "key": key,
-        "key_encoding": key_encoding,
-        "headers": headers,
-        "topic": &*record.source.topic,
-        "partition": record.source.partition,
-        "offset": record.offset(),
-        "timestamp_ms": record.timestamp_ms(),
-        "group": from.group,
-        "table": from.table,
-        "attempt": kept.attempts.saturating_add(1),
-        "failed_at_ms": u64::try_from(failed_at_ms).unwrap_or(u64::MAX),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    if let Some(body) = body.as_object_mut() {
-        body.extend(kept.cuts.iter().flat_map(fields));
-        body.extend((kept.left_out > 0).then(|| ("headers_left_out".into(), kept.left_out.into())));
-    }
-    let mut headers = vec![self::header("failure_reason", fault.reason.code().into())];
+    let body = Envelope {
+        attempt: kept.attempts.saturating_add(1),
+        column: fault.column.as_deref().map(name),
+        failed_at_ms: u64::try_from(failed_at_ms).unwrap_or(u64::MAX),
+        failure_reason: fault.reason.code(),
+        group: &from.group,
+        headers: &kept.headers,
+        headers_left_out: Some(kept.left_out).filter(|left_out| *left_out > 0),
+        headers_sha256: sha256(Part::Headers),
+        headers_truncated_from: truncated_from(Part::Headers),
+        key,
+        key_encoding: key.encoding(),
+        key_sha256: sha256(Part::Key),
+        key_truncated_from: truncated_from(Part::Key),
+        message: &message(rejection),
+        offset: record.offset(),
+        partition: record.source.partition,
+        plugin: rejection.stage.plugin().map(name),
+        record: payload,
+        record_encoding: payload.encoding(),
+        record_sha256: sha256(Part::Payload),
+        record_truncated_from: truncated_from(Part::Payload),
+        stage: rejection.stage.name(),
+        table: &from.table,
+        timestamp_ms: record.timestamp_ms(),
+        topic: &record.source.topic,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let payload = Some(body.to_bytes().into());
+    let mut headers = vec![header("failure_reason", fault.reason.code().into())];
     headers.extend(of_cuts(&kept));
-    let payload = Some(body.to_string().into_bytes().into());
     Letter { key: kept.key, payload, headers, cuts: kept.cuts }
 }
 
@@ -201,12 +229,6 @@ fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = Head<'a>> {
     cuts.chain(left_out)
 }
 
-/// The same as fields of an envelope.
-fn fields(cut: &Cut) -> Map<String, Value> {
-    let [from, sha256] = cut.part.fields().map(str::to_owned);
-    [(from, cut.from.into()), (sha256, cut.sha256.clone().into())].into_iter().collect()
-}
-
 /// The name of a column or a plugin.
 fn name(text: &str) -> Cow<'_, str> {
     cut_to(text, NAME_BYTES)
@@ -218,7 +240,8 @@ fn message(rejection: &Rejection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::Part;
+    use serde_json::{Value, json};
+
     use super::super::earlier::{ALWAYS, SOMETIMES};
     use super::*;
     use crate::record::{Batch, RawRecord, TopicPartition};
@@ -419,6 +442,75 @@ mod tests {
         let expected =
             json!({"name": "/w==", "name_encoding": "base64", "value": "x", "encoding": "utf-8"});
         assert_eq!(body["headers"], json!([expected]));
+    }
+
+    #[test]
+    fn an_envelope_is_an_object_in_the_order_of_its_names_as_serde_json_writes_it() {
+        let hostile = "\u{1}\"\\/\n\t\u{8}\u{c}\r\u{7f}\u{2028}\u{1f600}<é";
+        let (mut batch, mut rejection) = rejected(hostile.as_bytes(), &[("h", hostile), ("", "")]);
+        batch.push_header(b"\xff\xfe\xfd\xfc", None);
+        batch.push_header(b"n", Some(&[0xff; 3_000]));
+        rejection.fault.expected = hostile.into();
+        let (of_all, of_cut) = (rejected(b"\xff", &[]), everything());
+        let cut = last(&of_cut.0);
+        for (rejected, step) in
+            [((batch, rejection), Step::WHOLE), (of_all, Step::WHOLE), (of_cut, cut)]
+        {
+            let (record, from) = (rejected.0.record(0).unwrap(), from(DlqFormat::Envelope));
+            let letter = Letter::new(&record, &rejected.1, &from, 99, step);
+            let text = String::from_utf8(letter.payload.unwrap().into_owned()).unwrap();
+            let body: Value = serde_json::from_str(&text).unwrap();
+            assert!(text == body.to_string(), "{}", &text[..1_000.min(text.len())]);
+        }
+    }
+
+    #[test]
+    fn a_letter_takes_no_more_than_its_room_whatever_the_record_holds() {
+        let hostile = "\u{1}".repeat(300_000);
+        let unreadable = vec![0xff; 300_000];
+        let dense = vec![(b"".as_slice(), Some(b"".as_slice())); 100_000];
+        let odd = vec![(&b"\xff"[..], None); 50_000];
+        let (hostile_bytes, unreadable, small) = (hostile.as_bytes(), &unreadable[..], &b"{}"[..]);
+        let three = vec![(&b"h"[..], Some(hostile_bytes)); 3];
+        let escaped = vec![(&b"\x01\x02"[..], Some(&b"\x03"[..])); 9_000];
+        let large = vec![(unreadable, Some(unreadable))];
+        let records: [(&[u8], &[u8], Vec<KeptHeader<'_>>); 6] = [
+            (small, small, Vec::new()),
+            (small, small, dense),
+            (small, small, odd),
+            (small, small, three),
+            (hostile_bytes, hostile_bytes, escaped),
+            (unreadable, unreadable, large),
+        ];
+        for (key, payload, headers) in records {
+            let (_, mut rejection) = rejected(b"", &[]);
+            let mut batch = Batch::default();
+            let source = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
+            let (key, payload) = (Some(key), Some(payload));
+            let record = RawRecord { offset: i64::MAX, timestamp_ms: Some(7), key, payload };
+            batch.push(&source, 1, &record);
+            headers.iter().for_each(|(name, value)| batch.push_header(name, *value));
+            rejection.stage = Stage::ArrowHook(hostile.as_str().into());
+            rejection.fault.column = Some(hostile.as_str().into());
+            rejection.fault.pointer.clone_from(&hostile);
+            let record = batch.record(0).unwrap();
+            for format in [DlqFormat::Headers, DlqFormat::Envelope] {
+                let from = from(format);
+                for step in std::iter::successors(Some(Step::WHOLE), |step| step.next(&record)) {
+                    let room = Letter::room_bytes(&record, &rejection, &from, step);
+                    let letter = Letter::new(&record, &rejection, &from, 99, step);
+                    // librdkafka has a copy of its own, and one that is compressed.
+                    let copies = 2 * (letter.size_bytes() - MESSAGE_OVERHEAD);
+                    let own = match &letter.payload {
+                        Some(Cow::Owned(text)) => text.capacity(),
+                        _ => 0,
+                    };
+                    let lists = letter.headers.capacity() * size_of::<Head<'_>>()
+                        + letter.headers.len() * 64;
+                    assert!(copies + own + lists <= room, "{} of {room}", copies + own + lists);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod cut;
 mod earlier;
+mod envelope;
 mod holds;
 mod letter;
 mod patience;
@@ -117,7 +118,8 @@ impl DeadLetters {
         let (mut step, mut company) = (Step::WHOLE, Company::Any);
         let (mut backoff, mut patience) = (Backoff::default(), Patience::default());
         loop {
-            let room = self.room.take(Letter::room_bytes(&record, &self.from, step)).await;
+            let room = Letter::room_bytes(&record, rejection, &self.from, step);
+            let room = self.room.take(room).await;
             let letter = Letter::new(&record, rejection, &self.from, failed_at_ms, step);
             let error = match self.producer.produce(&self.topic, &letter, company).await {
                 Ok(report) if report.offset >= 0 => {
