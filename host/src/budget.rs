@@ -351,7 +351,7 @@ mod tests {
         budget.expect_rows_of(row(&[("a", "FixedString(6)")]));
         assert_eq!(budget.row_bytes(), Some(7));
         // 200 are expected of each.
-        assert_eq!(first.room(100, row(&[]), 10, 2), (200 + 800 / 2 - 100) / 2);
+        assert_eq!(first.room(100, row(&[("a", "Int8")]), 10, 2), (200 + 800 / 2 - 100) / 2);
         assert_eq!(budget.used_bytes(), 400, "what may be taken is not held before it is");
         let wide = row(&[("a", "FixedString(24)")]);
         assert_eq!(second.room(100, wide, 10, 2), (400 - 100) / 2, "what the first one left");
@@ -361,21 +361,24 @@ mod tests {
         let mut third = budget.lease(200);
         assert_eq!(third.room(400, wide, 10, 2), 1_000 / LEAST_SHARE / 2, "there is always some");
         first.measure(150, 150);
-        assert_eq!(second.room(100, row(&[]), 1, 1), (200 + (1_000 - 150 - 431 - 200) / 3) - 100);
+        assert_eq!(
+            second.room(100, row(&[("a", "Int8")]), 1, 1),
+            (200 + (1_000 - 150 - 431 - 200) / 3) - 100
+        );
     }
 
     #[test]
     fn what_a_part_took_gives_the_next_one_no_more_room() {
         let budget = Budget::new(4, 1_000);
         let mut lease = budget.lease(1);
-        let room = lease.room(1, row(&[]), 1, 1);
+        let room = lease.room(1, row(&[("a", "Int8")]), 1, 1);
         for _ in 0..3 {
             lease.measure(5_000, 5_000);
-            let again = lease.room(1, row(&[]), 1, 1);
+            let again = lease.room(1, row(&[("a", "Int8")]), 1, 1);
             assert!(again <= 999 && room <= 999, "{room}, {again}");
         }
         let mut others = [budget.lease(1), budget.lease(1), budget.lease(1)];
-        let rooms = others.each_mut().map(|other| other.room(1, row(&[]), 1, 1));
+        let rooms = others.each_mut().map(|other| other.room(1, row(&[("a", "Int8")]), 1, 1));
         assert!(rooms.iter().sum::<usize>() <= 3 * (1_000 / LEAST_SHARE), "{rooms:?}");
     }
 
