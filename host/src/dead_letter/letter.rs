@@ -460,7 +460,8 @@ mod tests {
             let letter = Letter::new(&record, &rejected.1, &from, 99, step);
             let text = String::from_utf8(letter.payload.unwrap().into_owned()).unwrap();
             let body: Value = serde_json::from_str(&text).unwrap();
-            assert!(text == body.to_string(), "{}", &text[..1_000.min(text.len())]);
+            let sorted = body.to_string();
+            assert!(text == sorted, "{}", &text[..1_000.min(text.len())]);
         }
     }
 
@@ -489,7 +490,9 @@ mod tests {
             let (key, payload) = (Some(key), Some(payload));
             let record = RawRecord { offset: i64::MAX, timestamp_ms: Some(7), key, payload };
             batch.push(&source, 1, &record);
-            headers.iter().for_each(|(name, value)| batch.push_header(name, *value));
+            for (name, value) in headers {
+                batch.push_header(name, value);
+            }
             rejection.stage = Stage::ArrowHook(hostile.as_str().into());
             rejection.fault.column = Some(hostile.as_str().into());
             rejection.fault.pointer.clone_from(&hostile);

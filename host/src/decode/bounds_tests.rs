@@ -163,7 +163,7 @@ fn no_row_of_a_table_that_is_too_wide_is_made() {
 #[test]
 fn a_first_record_that_does_not_fit_is_left_unless_it_is_free() {
     let plan = TablePlan::of_types(&[("x", "Array(FixedString(1000))")], &Rules::default());
-    let payload = format!(r#"{{"x":[{}]}}"#, vec![r#""""#; 10].join(","));
+    let payload = format!(r#"{{"x":[{}]}}"#, [r#""""#; 10].join(","));
     let read = |is_first_free| {
         let bounds =
             Bounds { batch_bytes: 5_000, is_first_free, record_bytes: 100_000, beside: &|_| 0 };

@@ -247,7 +247,8 @@ mod tests {
         let objects = |fields: String| of_objects(format!("{{\"id\":1{fields}}}\n"));
         let twice = "line 1, column `a`: it stands there twice";
         assert_eq!(objects(many(",\"a\":1")).unwrap_err().to_string(), twice);
-        let names = |count: u32| (0..count).map(|n| format!(",\"c{n}\":1")).collect::<String>();
+        let names =
+            |count: u32| (0..count).map(|n| format!(",\"c{n}\":1")).collect::<Vec<_>>().concat();
         let too_many = "line 1: more than 1000 columns";
         assert_eq!(objects(names(2_000)).unwrap_err().to_string(), too_many);
         assert_eq!(objects(names(1_000)).unwrap_err().to_string(), too_many);

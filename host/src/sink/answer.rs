@@ -303,9 +303,9 @@ mod tests {
 
     #[test]
     fn a_value_is_its_bytes_and_a_number_its_digits() {
+        type Found = (String, bool, u64, String);
         let body = "\"name\",\"is\",\"n\",\"a\"\n\"a \"\"b\"\",\n\\N'é\",1,18446744073709551615,\"\"\n\
                     \"\"\"\",0,0,\"\"\"\"\"\"\n";
-        type Found = (String, bool, u64, String);
         let expected = [
             ("a \"b\",\n\\N'é".to_owned(), true, u64::MAX, String::new()),
             ("\"".to_owned(), false, 0, "\"\"".to_owned()),

@@ -223,7 +223,9 @@ impl Poller {
         }
         let outcome = self.try_move(&to);
         // What waits of them was fetched before, too.
-        to.keys().for_each(|source| self.queue.forget(source));
+        for source in to.keys() {
+            self.queue.forget(source);
+        }
         for (source, next) in to {
             match &outcome {
                 // What was fetched before is outdated by now, and librdkafka drops it.
