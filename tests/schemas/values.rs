@@ -153,8 +153,8 @@ fn scalar(rng: &mut Rng, kind: &Kind, is_odd: bool) -> String {
         Kind::Time64 { precision } => further::time(rng, *precision, is_odd),
         Kind::Bool => pick(rng, &["true", "false"]),
         Kind::FixedString(_) if !is_odd => quoted(&text_of(rng, 1).replace("🦀", "c")),
-        Kind::Enum(labels) if !is_odd => quoted(&labels[rng.usize(..labels.len())]),
-        Kind::String | Kind::FixedString(_) | Kind::Enum(_) => text(rng),
+        Kind::Enum(labels, _) if !is_odd => quoted(&labels[rng.usize(..labels.len())]),
+        Kind::String | Kind::FixedString(_) | Kind::Enum(..) => text(rng),
         Kind::Uuid => uuid(rng, is_odd),
         Kind::Date | Kind::Date32 => date(rng, is_odd, false, true),
         Kind::DateTime { .. } if rng.u8(..5) == 0 => {

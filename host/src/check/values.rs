@@ -103,7 +103,7 @@ impl Judge {
                 let fits = |value| bound.wrapping_neg() < value && value < bound;
                 numbers::<Decimal256Type>(array, Reason::BadDecimal, fits)
             }
-            (Kind::Enum(labels), _) => unknown_labels(array, labels),
+            (Kind::Enum(labels, _), _) => unknown_labels(array, labels),
             (Kind::Array(element), _) => array.as_list_opt::<i32>().map_or_else(Vec::new, |list| {
                 in_rows(array, list.offsets(), self.parts(list.values(), element))
             }),
@@ -220,7 +220,7 @@ fn places(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Option<i32>> {
 /// them becomes the first one: its row is refused, or no row holds it.
 fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
     let elements: Vec<&Type> = match &ty.kind {
-        Kind::Enum(labels) => return Ok(relabelled(array, labels)),
+        Kind::Enum(labels, _) => return Ok(relabelled(array, labels)),
         Kind::Array(element) => vec![element],
         Kind::Map(key, value) => vec![key, value],
         Kind::Tuple(elements) => elements.iter().map(|element| &element.ty).collect(),

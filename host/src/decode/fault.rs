@@ -106,7 +106,7 @@ pub fn expected(ty: &Type) -> String {
         Kind::Decimal { precision, scale } => {
             format!("number of at most {precision} digits, {scale} of them behind the point")
         }
-        Kind::Enum(labels) => {
+        Kind::Enum(labels, _) => {
             format!("one of {}", some(labels.iter().map(|label| &**label).collect()))
         }
         Kind::Variant(members) => {

@@ -44,7 +44,7 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
-        Kind::Enum(_) => "label as string".into(),
+        Kind::Enum(..) => "label as string".into(),
         Kind::Array(element) => format!("array of: {}", within(element, rules)),
         Kind::Map(_, value) => format!("object of: {}", within(value, rules)),
         Kind::Json(_) => "object".into(),

@@ -124,7 +124,7 @@ pub fn put_text(
             };
             column.put_fixed(&address.octets()).ok_or_else(mismatch)
         }
-        Kind::Enum(labels) => {
+        Kind::Enum(labels, _) => {
             let label = labels.iter().position(|label| **label == *text);
             let label = label.ok_or_else(|| refuse(Reason::UnknownLabel))?;
             column.put_count(label as i64).ok_or_else(mismatch)

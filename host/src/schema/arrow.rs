@@ -60,7 +60,7 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
             }
         }
         // By number a label would not be checked, and an unknown one breaks every later SELECT.
-        Kind::Enum(_) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        Kind::Enum(..) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         Kind::Array(element) => DataType::List(part("item", element, place).into()),
         Kind::Map(key, value) => {
             // A key is the one thing that is never null.

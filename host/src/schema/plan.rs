@@ -291,7 +291,7 @@ impl ColumnPlan {
 /// What becomes of an absent field of a column for which a null is as `when_null` says.
 fn when_absent(column: &Column, when_null: &WhenNull) -> WhenAbsent {
     match (&column.ty.kind, when_null) {
-        (Kind::Enum(labels), WhenNull::Reject) if column.default.is_none() => {
+        (Kind::Enum(labels, _), WhenNull::Reject) if column.default.is_none() => {
             // ClickHouse prints them by their numbers, and takes the lowest.
             labels.first().map_or(WhenAbsent::LeftOut, |label| WhenAbsent::Text((**label).into()))
         }
@@ -313,7 +313,7 @@ pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
         _ if is_datetime => WhenNull::Epoch,
         Kind::String if is_string_enum => WhenNull::Label(DEFAULT_LABEL.into()),
         // A null Enum is refused by the server even where the column has a DEFAULT.
-        Kind::Enum(labels) => {
+        Kind::Enum(labels, _) => {
             let holds = |label: &String| labels.iter().any(|held| **held == **label);
             let wanted = is_string_enum.then(|| DEFAULT_LABEL.to_owned()).filter(holds);
             match wanted.or_else(|| default.and_then(text_literal).filter(holds)) {
@@ -350,7 +350,7 @@ fn as_text(kind: &Kind, default: Option<&str>) -> WhenNull {
 fn refuses_null(elements: &[Element]) -> bool {
     elements.iter().any(|element| match &element.ty.kind {
         _ if element.ty.is_nullable => false,
-        Kind::Enum(_) | Kind::Json(_) => true,
+        Kind::Enum(..) | Kind::Json(_) => true,
         Kind::Tuple(elements) => refuses_null(elements),
         _ => element.ty.is_text,
     })

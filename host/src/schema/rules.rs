@@ -79,7 +79,7 @@ impl Rules {
                 Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. }
             )
         };
-        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(_));
+        let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(..));
         let mut look = Look { schema, errors: Vec::new() };
         for name in &self.required {
             look.at("REQUIRED_COLUMNS", name, |_| None);

@@ -24,7 +24,7 @@ pub fn width(ty: &Type) -> usize {
         | Kind::Date
         | Kind::Date32
         | Kind::Time
-        | Kind::Enum(_) => 4,
+        | Kind::Enum(..) => 4,
         Kind::Int(IntKind::I64 | IntKind::U64)
         | Kind::Float64
         | Kind::DateTime { .. }

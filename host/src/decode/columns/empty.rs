@@ -56,7 +56,7 @@ impl Column {
                     _ => Data::WideDecimal(Vec::with_capacity(rows), *precision, scale),
                 }
             }
-            Kind::Enum(labels) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
+            Kind::Enum(labels, _) => Data::Label(Vec::with_capacity(rows), Arc::clone(labels)),
             Kind::Array(element) => Data::Runs {
                 ends: Vec::with_capacity(rows),
                 parts: [&**element].into_iter().zip(fields(&data_type)).map(part).collect(),

@@ -120,7 +120,7 @@ impl Shape {
                     ..number(Numbers::decimal(whole, (*scale).into()))
                 }
             }
-            Kind::Enum(labels) => text(Texts {
+            Kind::Enum(labels, _) => text(Texts {
                 labels: Some(labels.iter().map(ToString::to_string).collect()),
                 ..Texts::default()
             }),

@@ -85,8 +85,8 @@ pub enum Kind {
         /// Digits behind the point, at most `precision`.
         scale: u8,
     },
-    /// Enum8 and Enum16: the labels in the order of their numbers.
-    Enum(Arc<[Box<str>]>),
+    /// Enum8 and Enum16: the labels in the order of their numbers, and these.
+    Enum(Arc<[Box<str>]>, Arc<[i16]>),
     /// Array of elements.
     Array(Box<Type>),
     /// Map of keys to values. A key is never null, and no array, map or tuple.

@@ -274,8 +274,9 @@ mod tests {
         Kind::Tuple(elements.iter().map(element).collect())
     }
 
-    fn labels(labels: &[&str]) -> Kind {
-        Kind::Enum(labels.iter().map(|label| Box::from(*label)).collect())
+    fn labels(labels: &[(&str, i16)]) -> Kind {
+        let texts = labels.iter().map(|(label, _)| Box::from(*label)).collect();
+        Kind::Enum(texts, labels.iter().map(|(_, number)| *number).collect())
     }
 
     #[test]
@@ -297,8 +298,8 @@ mod tests {
             ("Decimal(12, 4)", of(Kind::Decimal { precision: 12, scale: 4 })),
             ("Decimal(76, 76)", of(Kind::Decimal { precision: 76, scale: 76 })),
             ("Decimal64(2)", of(Kind::Decimal { precision: 18, scale: 2 })),
-            ("Enum8('b' = 2, 'a' = 1)", of(labels(&["a", "b"]))),
-            (r"Enum16('it\'s, (so)' = -5, '' = 300)", of(labels(&["it's, (so)", ""]))),
+            ("Enum8('b' = 2, 'a' = 1)", of(labels(&[("a", 1), ("b", 2)]))),
+            (r"Enum16('it\'s, (so)' = -5, '' = 300)", of(labels(&[("it's, (so)", -5), ("", 300)]))),
             ("Array(Nullable(UUID))", of(Kind::Array(Box::new(nullable(Kind::Uuid))))),
             (
                 "Array(Array(Date32))",
@@ -310,7 +311,7 @@ mod tests {
             ),
             (
                 "Map(Enum8('a,(' = 1), Map(Date, UUID))",
-                of(map(labels(&["a,("]), of(map(Kind::Date, of(Kind::Uuid))))),
+                of(map(labels(&[("a,(", 1)]), of(map(Kind::Date, of(Kind::Uuid))))),
             ),
             (
                 "Tuple(Nullable(Bool), Decimal(12, 4))",

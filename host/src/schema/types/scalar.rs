@@ -1,7 +1,5 @@
 //! Types without types within them, and the shapes of geometry.
 
-use std::sync::Arc;
-
 use chrono_tz::Tz;
 
 use super::parse::{malformed, unsupported};
@@ -31,9 +29,9 @@ pub fn scalar(name: &str, args: &[&str], text: &str) -> Result<Kind, TypeError> 
         ("Decimal64", [scale]) => decimal(18, number(scale)?, text)?,
         ("Decimal128", [scale]) => decimal(38, number(scale)?, text)?,
         ("Decimal256", [scale]) => decimal(76, number(scale)?, text)?,
-        ("Enum8" | "Enum16", labels) => Kind::Enum(
-            parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?,
-        ),
+        ("Enum8" | "Enum16", labels) => {
+            parse_labels(labels).ok_or_else(|| malformed("expected labels such as 'a' = 1"))?
+        }
         (name, []) => plain(name).ok_or_else(|| unsupported(text))?,
         _ => return Err(unsupported(text)),
     })
@@ -113,12 +111,15 @@ fn parse_zone(quoted: &str, text: &str) -> Result<Tz, TypeError> {
     })
 }
 
-fn parse_labels(args: &[&str]) -> Option<Arc<[Box<str>]>> {
+fn parse_labels(args: &[&str]) -> Option<Kind> {
     let mut labels = Vec::with_capacity(args.len());
     for arg in args {
         let (label, number) = arg.rsplit_once('=')?;
         labels.push((number.trim().parse::<i16>().ok()?, unquote(label.trim())?));
     }
     labels.sort();
-    (!labels.is_empty()).then(|| labels.into_iter().map(|(_, l)| l.into_boxed_str()).collect())
+    let numbers = labels.iter().map(|(number, _)| *number).collect();
+    let is_empty = labels.is_empty();
+    let texts = labels.into_iter().map(|(_, label)| label.into_boxed_str()).collect();
+    (!is_empty).then_some(Kind::Enum(texts, numbers))
 }

@@ -46,7 +46,7 @@ pub fn judge<'a>(ty: &Type, value: &'a Value) -> Option<Cell<'a>> {
         (Kind::Decimal { precision, scale }, Value::Number(number)) => {
             Some(Cell::Int(decimal(number, *precision, *scale)?))
         }
-        (Kind::Enum(labels), Value::String(text)) => {
+        (Kind::Enum(labels, _), Value::String(text)) => {
             labels.iter().any(|label| **label == **text).then_some(Cell::Text(text))
         }
         (Kind::Array(element), Value::Array(values)) => Some(Cell::List(
