@@ -289,14 +289,17 @@ impl Pipeline {
                 count::defaulted(&column.name, *values);
             }
         }
-        let mut replaced = checked.noticed.replaced.clone();
-        replaced.sort_unstable();
-        for values in replaced.chunk_by(|a, b| a == b) {
-            let column = values.first().and_then(|at| known.plan.columns.get(*at));
-            if let Some(column) = column {
-                count::replaced(&column.name, values.len() as u64);
+        let by_column = |mut columns: Vec<usize>, count: fn(&str, u64)| {
+            columns.sort_unstable();
+            for values in columns.chunk_by(|a, b| a == b) {
+                let column = values.first().and_then(|at| known.plan.columns.get(*at));
+                if let Some(column) = column {
+                    count(&column.name, values.len() as u64);
+                }
             }
-        }
+        };
+        by_column(checked.noticed.replaced.clone(), count::replaced);
+        by_column(checked.noticed.cut.iter().map(|(at, _)| *at).collect(), count::cut);
         self.unknown.count(&checked.noticed);
     }
 

@@ -45,6 +45,9 @@ pub struct Noticed {
     /// Columns, by their place in the plan, of values that were replaced, in the order in which
     /// that happened.
     pub replaced: Vec<usize>,
+    /// Values of which digits were cut that their column does not keep: the column, by its place in the plan,
+    /// and the row.
+    pub cut: Vec<(usize, usize)>,
 }
 
 /// Most names of fields that are told apart.

@@ -47,16 +47,24 @@ async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_i
 #[tokio::test]
 async fn lenient_forms_land_as_jsoneachrow_reads_them() -> anyhow::Result<()> {
     let columns = "(id UInt64, i Int8, u UInt32, f Float64, b Bool, d Decimal(10, 2), t DateTime, \
-        t3 DateTime64(3), a Array(Int16)) ENGINE = MergeTree ORDER BY id";
+        t3 DateTime64(3), s String, e Enum8('a' = 1, 'b' = 2), a Array(Int16)) ENGINE = MergeTree ORDER BY id";
     let records = [
-        r#"{"id":1,"i":"-5","u":"4294967295","f":"1.5","b":1,"d":"1.25","t":1700000000,"t3":1700000000,"a":["1",2]}"#,
-        r#"{"id":2,"i":5,"u":7,"f":"-2e3","b":0,"d":3,"t":"1700000000","t3":"1700000000.125","a":["-3"]}"#,
+        r#"{"id":1,"i":"-5","u":"4294967295","f":"1.5","b":1,"d":"1.25","t":1700000000,"t3":1700000000,"s":{"k": 1.0},"e":2,"a":["1",2]}"#,
+        r#"{"id":2,"i":5,"u":7,"f":"-2e3","b":0,"d":3,"t":"1700000000","t3":"1700000000.125","s":5,"e":"b","a":["-3"]}"#,
+        r#"{"id":3,"i":"+7","u":true,"f":".5","b":0,"d":"1.255","t":"2026-02-03T04:05:06.789Z","t3":"2026-02-03 04:05:06.1239+00","s":[],"e":"1","a":[]}"#,
     ];
     let mut job = Job::new(&format!("CREATE TABLE t {columns}")).await?.with("COERCION", "lenient");
     job.query(&format!("CREATE TABLE theirs {columns}")).await?;
     job.query(&format!("INSERT INTO theirs FORMAT JSONEachRow {}", records.join("\n"))).await?;
     job.produce(records).await?;
-    assert_eq!(job.run_to_the_end().await?.landed, 2);
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let page = host.admin("GET", "/metrics").await?;
+    for column in ["d", "t", "t3"] {
+        let series = format!("sluicegate_values_cut_total{{column=\"{column}\"}}");
+        assert_eq!(page.metric(&series), Some(1.0), "{series}");
+    }
+    assert_eq!(host.stop().await?.landed, 3);
     let ours = job.query("SELECT * FROM t ORDER BY id").await?;
     assert_eq!(ours, job.query("SELECT * FROM theirs ORDER BY id").await?);
     Ok(())

@@ -101,6 +101,13 @@ fn values_under_rules_are_read_as_by_serde() {
 }
 
 #[test]
+fn lenient_values_are_read_as_by_serde() {
+    for table in Table::all() {
+        compare(table.name, &table.lenient(), &table.plan);
+    }
+}
+
+#[test]
 fn fields_within_others_and_replaced_values_are_read_as_by_serde() {
     let fields: &[(&str, &str, &str)] = &[
         ("P", "Tuple(x Int8, y Nullable(String), z Array(UInt8))", ""),

@@ -16,6 +16,8 @@ pub struct Table {
     pub name: &'static str,
     pub plan: TablePlan,
     pub schema: UserSchema,
+    columns: &'static [Column],
+    rules: Rules,
 }
 
 /// A column's name, type and DEFAULT.
@@ -124,10 +126,15 @@ pub fn plan(columns: &[Column], rules: &Rules) -> TablePlan {
 }
 
 impl Table {
-    fn new(name: &'static str, columns: &[Column], rules: &Rules) -> Self {
+    fn new(name: &'static str, columns: &'static [Column], rules: &Rules) -> Self {
         let plan = plan(columns, rules);
         let schema = UserSchema::new(&json_schema(&plan).unwrap().to_string()).unwrap();
-        Self { name, plan, schema }
+        Self { name, plan, schema, columns, rules: rules.clone() }
+    }
+
+    /// The plan of the same table with COERCION=lenient.
+    pub fn lenient(&self) -> TablePlan {
+        plan(self.columns, &Rules { is_lenient: true, ..self.rules.clone() })
     }
 
     /// The tables.

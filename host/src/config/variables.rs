@@ -190,7 +190,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "COERCION",
         "strict",
-        "`lenient` takes numbers in quotes, 0 and 1 for booleans, and numbers for times, as ClickHouse's JSONEachRow does",
+        "`lenient` takes what ClickHouse's JSONEachRow takes: numbers in quotes, any value as text for a String, numbers for times and Enums, more layouts of times. What it refuses still is in docs/types.md",
     ),
     optional(
         "COLUMN_ON_INVALID",

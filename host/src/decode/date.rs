@@ -150,6 +150,19 @@ impl Moment {
         Self { local_s, nanos: 0, offset_s: None, has_time: false }
     }
 
+    /// A date, with the second of its day and the nanoseconds behind it, where a time is told.
+    pub fn new(date: NaiveDate, clock: Option<(u32, u32)>, offset_s: Option<i64>) -> Self {
+        let midnight = Self::of_date(date);
+        let Some((second, nanos)) = clock else { return midnight };
+        let local_s = midnight.local_s + i64::from(second);
+        Self { local_s, nanos, offset_s, has_time: true }
+    }
+
+    /// Seconds since 1970, UTC.
+    pub fn of_epoch(seconds: i64, nanos: u32) -> Self {
+        Self { local_s: seconds, nanos, offset_s: Some(0), has_time: true }
+    }
+
     fn of_local(local: NaiveDateTime, offset_s: Option<i64>) -> Self {
         let local = local.and_utc();
         let nanos = local.timestamp_subsec_nanos();

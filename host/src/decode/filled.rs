@@ -69,7 +69,9 @@ impl<'a> Filled<'a> {
         let (room, row) = (Room::of(bounds.record_bytes), RowBytes::of(plan));
         // Reserved memory counts even if it stays empty.
         let rows = rows.min(bounds.batch_bytes / row.reserved().max(1));
-        let columns = plan.columns.iter().map(|column| Column::within(&column.ty, rows, &room));
+        let columns = plan.columns.iter().enumerate();
+        let columns =
+            columns.map(|(at, column)| Column::within(&column.ty, rows, &room.of_column(at)));
         Self {
             columns: columns.collect(),
             plan,
@@ -128,13 +130,19 @@ impl<'a> Filled<'a> {
         let (row, replaced) = (self.origins.len(), self.noticed.replaced.len());
         let with = (&mut self.order, &mut self.noticed);
         let read = read(self.plan, &mut self.columns, row, payload, with);
-        if self.room.is_over() {
-            if room < current.left {
-                self.withdraw(current);
-                return Put::NoRoom;
+        if self.room.is_noted() {
+            let cut = self.room.take_cut();
+            if self.room.is_over() {
+                if room < current.left {
+                    self.withdraw(current);
+                    return Put::NoRoom;
+                }
+                self.refuse(current, read.err());
+                return Put::Done;
             }
-            self.refuse(current, read.err());
-            return Put::Done;
+            if read.is_ok() {
+                self.noticed.cut.extend(cut.into_iter().map(|at| (at, row)));
+            }
         }
         match read {
             Ok(()) => {
@@ -177,6 +185,7 @@ impl<'a> Filled<'a> {
         self.origins.truncate(current.rows);
         self.rejections.truncate(current.rejections);
         self.noticed.replaced.truncate(current.replaced);
+        while self.noticed.cut.pop_if(|(_, row)| *row >= current.rows).is_some() {}
         while self.absent.pop_if(|(_, row)| *row >= current.rows).is_some() {}
     }
 

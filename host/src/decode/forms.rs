@@ -1,5 +1,7 @@
 //! The forms of JSON that `value` takes for a column, in words.
 
+use chrono_tz::Tz;
+
 use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::types::{Kind, Type};
 
@@ -10,40 +12,35 @@ const LAYOUTS: &str = "more layouts";
 /// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
+        Kind::Int(_) | Kind::WideInt(_) if rules.is_lenient => {
+            "integer, or as string, true or false".into()
+        }
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
         Kind::WideInt(_) => "integer, or as string".into(),
-        Kind::Int(_) if rules.is_lenient => "integer, or as string".into(),
         Kind::Int(_) => "integer".into(),
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient => {
-            "number, or as string".into()
+            "number, or as string, true or false".into()
         }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => "number".into(),
         Kind::Bool if rules.is_lenient => "true or false, 1 or 0".into(),
         Kind::Bool => "true or false".into(),
+        Kind::String if rules.is_lenient => "any value, as text".into(),
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
         Kind::Uuid => "UUID as string".into(),
         Kind::Ipv4 => "IPv4 address as string".into(),
         Kind::Ipv6 => "IPv6 or IPv4 address as string".into(),
-        Kind::Date | Kind::Date32 if rules.is_wide => format!("date as string ({LAYOUTS})"),
-        Kind::Date | Kind::Date32 => "date as string".into(),
+        Kind::Date | Kind::Date32 => date(rules),
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
-            let zone = zone.unwrap_or(rules.zone);
-            let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
-            let number = match rules.unit {
-                Some(unit) => Some(format!(", or number in {}", name(unit))),
-                None if !rules.is_lenient => None,
-                None if matches!(ty.kind, Kind::DateTime { .. }) => {
-                    Some(", or seconds since 1970".to_owned())
-                }
-                None => {
-                    Some(", or seconds since 1970 as string, or an integer of its ticks".to_owned())
-                }
-            };
-            format!("time as string ({zone}{layouts}){}", number.unwrap_or_default())
+            moment(&ty.kind, zone.unwrap_or(rules.zone), rules)
+        }
+        Kind::Time if rules.is_lenient => "span of time as string (h:mm:ss), or its seconds".into(),
+        Kind::Time64 { .. } if rules.is_lenient => {
+            "span of time as string (h:mm:ss), or an integer of its ticks".into()
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
+        Kind::Enum(..) if rules.is_lenient => "label as string, or its number".into(),
         Kind::Enum(..) => "label as string".into(),
         Kind::Array(element) => format!("array of: {}", within(element, rules)),
         Kind::Map(_, value) => format!("object of: {}", within(value, rules)),
@@ -61,6 +58,23 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
             format!("array of exactly: ({}){or_object}", list.join("; "))
         }
     }
+}
+
+fn date(rules: ValueRules) -> String {
+    let layouts = if rules.is_wide { format!(" ({LAYOUTS})") } else { String::new() };
+    let days = if rules.is_lenient { ", or days since 1970" } else { "" };
+    format!("date as string{layouts}{days}")
+}
+
+fn moment(kind: &Kind, zone: Tz, rules: ValueRules) -> String {
+    let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
+    let number = match (rules.unit, kind) {
+        (Some(unit), _) => format!(", or number in {}", name(unit)),
+        _ if !rules.is_lenient => String::new(),
+        (None, Kind::DateTime { .. }) => ", or seconds since 1970".to_owned(),
+        (None, _) => ", or seconds since 1970 as string, or an integer of its ticks".to_owned(),
+    };
+    format!("time as string ({zone}{layouts}){number}")
 }
 
 /// What stands within another type, where null is told with it.
@@ -142,28 +156,85 @@ mod tests {
                 &["1", "\"1:00:00.0001\""],
             ),
             ("Float32", &plain, "number", &["1", "1.5"], &["\"1.5\""]),
-            ("Float32", &lenient, "number, or as string", &["\"1.5\""], &["\"\"", "\"x\""]),
-            ("Int8", &lenient, "integer, or as string", &["\"-1\""], &["\"1.5\"", "true"]),
+            (
+                "Float32",
+                &lenient,
+                "number, or as string, true or false",
+                &["\"1.5\"", "\".5\"", "\"-inf\"", "true"],
+                &["\"\"", "\"x\""],
+            ),
+            (
+                "Int8",
+                &lenient,
+                "integer, or as string, true or false",
+                &["\"-1\"", "\"+1\"", "true"],
+                &["\"1.5\"", "\"\"", "\"300\""],
+            ),
+            (
+                "UInt256",
+                &lenient,
+                "integer, or as string, true or false",
+                &["\"007\"", "false"],
+                &["\"-1\"", "1.5"],
+            ),
+            (
+                "String",
+                &lenient,
+                "any value, as text",
+                &["1.50", "true", "{\"a\": [1, null]}", "[]"],
+                &[],
+            ),
+            (
+                "Date",
+                &lenient,
+                "date as string, or days since 1970",
+                &["20487", "\"2026-2-3\""],
+                &["65536", "20487.0", "\"20487\"", "true"],
+            ),
+            (
+                "Enum8('a' = -1, 'b' = 7)",
+                &lenient,
+                "label as string, or its number",
+                &["7", "\"-1\"", "\"a\""],
+                &["0", "7.0", "\"7.0\"", "\"c\""],
+            ),
+            (
+                "Decimal(4, 2)",
+                &lenient,
+                "number, or as string",
+                &["1.255", "\"+.5\"", "0.30000000000000004"],
+                &["100", "\"1.2.3\"", "\"\"", "true"],
+            ),
+            (
+                "Time",
+                &lenient,
+                "span of time as string (h:mm:ss), or its seconds",
+                &["-5", "\"12\""],
+                &["3600000", "\"12:34\"", "\"120\""],
+            ),
+            (
+                "Time64(3)",
+                &lenient,
+                "span of time as string (h:mm:ss), or an integer of its ticks",
+                &["1500", "\"1.5\"", "\"12:00:00.1239\""],
+                &["1.5", "\"12:00:00.x\""],
+            ),
+            ("FixedString(2)", &lenient, "string of at most 2 bytes", &["\"a\""], &["1", "[]"]),
             ("Bool", &lenient, "true or false, 1 or 0", &["1", "0", "true"], &["2", "\"1\""]),
             (
                 "DateTime",
                 &lenient,
                 "time as string (Asia/Tokyo), or seconds since 1970",
-                &["1", "\"1700000000\"", "\"2026-03-01 10:00:00\""],
-                &["1.5", "\"1.5\"", "1700000000123"],
+                &["1", "\"1700000000\"", "\"2026-03-01T10:00:00.789Z\"", "\"1700000000.5\""],
+                &["1.5", "1.0", "1e9", "\"1\"", "1700000000123"],
             ),
             (
                 "DateTime64(3)",
                 &lenient,
                 "time as string (Asia/Tokyo), or seconds since 1970 as string, or an integer of its \
                  ticks",
-                &["-1", "1700000000123", "\"1.125\"", "\"1700000000\""],
-                &[
-                    "1.5",
-                    "\"1.0005\"",
-                    "\"1700000000123\"",
-                    "99999999999999999999999999999999999999",
-                ],
+                &["-1", "1700000000123", "\"1700000000.0005\"", "\"1700000000123\""],
+                &["1.5", "1770091507.0", "\"1.125\"", "99999999999999999999999999999999999999"],
             ),
             ("Bool", &plain, "true or false", &["true", "false"], &["1", "\"true\""]),
             ("String", &plain, "string", &["\"1\""], &["1", "{}"]),

@@ -154,7 +154,9 @@ impl Reader<'_> {
         let before = self.room.left();
         self.room.take(width(ty))?;
         let mut column = Column::within(ty, 1, self.room);
-        nested::put(&mut column, ty, self.rules, &mut Parser::of(token))?;
+        // ClickHouse reads the text anew, by the rules of its own.
+        let rules = ValueRules { is_lenient: false, ..self.rules };
+        nested::put(&mut column, ty, rules, &mut Parser::of(token))?;
         self.room.give_back(before.saturating_sub(self.room.left()));
         is_read_alike(ty, token)
     }

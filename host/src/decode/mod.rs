@@ -12,6 +12,7 @@ mod float;
 mod forms;
 mod json;
 mod judge;
+mod lenient;
 mod member;
 mod metadata;
 mod nested;

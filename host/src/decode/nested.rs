@@ -16,7 +16,7 @@ use super::number::Number;
 use super::reader::{Name, Reader};
 use super::value::{put_escaped, put_key, put_number, put_text, put_token};
 use super::walk::each_member;
-use super::{json, member};
+use super::{json, lenient, member};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
@@ -45,19 +45,24 @@ pub fn put<'r, R: Reader<'r>>(
                     return Ok(());
                 }
                 let number = Number { text: value.since(start), short: Some(short) };
-                return put_number(column, ty, rules, number);
+                return put_number(column, ty, rules, number)
+                    .or_else(|fault| lenient::put(column, ty, rules, value.since(start), fault));
             }
         }
         _ => {
             if let Some((inner, is_plain)) = value.string() {
                 let put = if is_plain { put_text } else { put_escaped };
-                return put(column, ty, rules, inner)
-                    .map_err(|fault| found(fault, value.since(start)));
+                return put(column, ty, rules, inner).or_else(|fault| {
+                    let token = value.since(start);
+                    lenient::put(column, ty, rules, token, found(fault, token))
+                });
             }
         }
     }
     value.go_back(start);
-    put_token(column, ty, rules, value.token()?)
+    let token = value.token()?;
+    put_token(column, ty, rules, token)
+        .or_else(|fault| lenient::put(column, ty, rules, token, fault))
 }
 
 /// Puts what is read as it stands first.

@@ -141,6 +141,7 @@ impl Filling<'_> {
         value.go_back(start);
         value.token()?;
         column.truncate(self.row);
+        column.room().forget_cut();
         column.put_null();
         self.noticed.replaced.push(at);
         Ok(())

@@ -1,7 +1,7 @@
 //! Bounds on the bytes that columns take while records are decoded. A value takes its bytes from the room before
 //! it is stored, so no record and no batch grows past its bound.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::fault::fault;
@@ -32,14 +32,27 @@ impl Bounds<'_> {
     };
 }
 
-/// Bytes left for one record, shared by all columns. Clones are handles to the same room.
+/// Bytes left for one record, shared by all columns. Clones are handles to the same room, each of which knows
+/// the column of the row that it is for.
 #[derive(Debug, Clone)]
-pub struct Room(Rc<Left>);
+pub struct Room(Rc<Left>, usize);
+
+/// What is noted of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    Nothing,
+    /// A value of it was cut.
+    Cut,
+    /// It takes too much.
+    Over,
+}
 
 #[derive(Debug)]
 struct Left {
     bytes: Cell<usize>,
-    is_over: Cell<bool>,
+    noted: Cell<Noted>,
+    /// The columns of values that were cut.
+    cut: RefCell<Vec<usize>>,
     /// The bound that errors name.
     most: usize,
 }
@@ -47,13 +60,25 @@ struct Left {
 impl Room {
     /// Room for so many bytes.
     pub fn of(bytes: usize) -> Self {
-        Self(Rc::new(Left { bytes: Cell::new(bytes), is_over: Cell::new(false), most: bytes }))
+        let left = Left {
+            bytes: Cell::new(bytes),
+            noted: Cell::new(Noted::Nothing),
+            cut: RefCell::default(),
+            most: bytes,
+        };
+        Self(Rc::new(left), 0)
+    }
+
+    /// The same room, for the column at this place.
+    #[must_use]
+    pub fn of_column(&self, at: usize) -> Self {
+        Self(Rc::clone(&self.0), at)
     }
 
     /// Resets the room to so many bytes.
     pub fn set(&self, bytes: usize) {
         self.0.bytes.set(bytes);
-        self.0.is_over.set(false);
+        self.0.noted.set(Noted::Nothing);
     }
 
     /// Takes bytes.
@@ -83,12 +108,36 @@ impl Room {
 
     /// Whether somebody tried to take more than was left.
     pub fn is_over(&self) -> bool {
-        self.0.is_over.get()
+        self.0.noted.get() == Noted::Over
+    }
+
+    /// Whether a value of the record was cut, or it takes too much: one look for both.
+    #[inline]
+    pub fn is_noted(&self) -> bool {
+        self.0.noted.get() != Noted::Nothing
+    }
+
+    /// Notes that a value of the column was cut.
+    pub fn note_cut(&self) {
+        self.0.cut.borrow_mut().push(self.1);
+        if self.0.noted.get() == Noted::Nothing {
+            self.0.noted.set(Noted::Cut);
+        }
+    }
+
+    /// Forgets the values of the column that were cut.
+    pub fn forget_cut(&self) {
+        self.0.cut.borrow_mut().retain(|at| *at != self.1);
+    }
+
+    /// The columns of values that were cut, each once for each value, and forgets them.
+    pub fn take_cut(&self) -> Vec<usize> {
+        self.0.cut.take()
     }
 
     #[cold]
     fn over(&self) -> Box<Fault> {
-        self.0.is_over.set(true);
+        self.0.noted.set(Noted::Over);
         too_large(self.0.most)
     }
 }

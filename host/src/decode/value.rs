@@ -10,10 +10,10 @@ use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
 use super::fault::{expected, fault, found};
-use super::number::{Misfit, Number, is_number, scaled};
+use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
-use super::{date, time};
+use super::{date, lenient, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -70,7 +70,7 @@ pub fn put_key(
         },
         _ => put_text(column, ty, rules, name),
     };
-    put.map_err(|mut fault| {
+    put.or_else(|fault| lenient::put_key(column, ty, rules, name, fault)).map_err(|mut fault| {
         fault.expected.insert_str(0, "as key: ");
         fault.got = format!("\"{}\"", cut(name));
         fault.got_kind = "string";
@@ -88,20 +88,7 @@ pub fn put_text(
     let refuse = |reason| fault(reason, expected(ty), text);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
-        Kind::Int(kind) if kind.is_64_bit() || rules.is_lenient => {
-            put_integer(column, ty, Number::of(text))
-        }
-        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient && is_number(text) => {
-            column.put_float(Number::of(text)).ok_or_else(|| refuse(Reason::OutOfRange))
-        }
-        Kind::DateTime { .. } | Kind::DateTime64 { .. } if rules.is_lenient && is_number(text) => {
-            if rules.unit.is_some() {
-                return put_number(column, ty, rules, Number::of(text));
-            }
-            let ticks = seconds(text).ok().and_then(|nanos| ticks(&ty.kind, nanos));
-            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_count(ticks).ok_or_else(mismatch)
-        }
+        Kind::Int(kind) if kind.is_64_bit() => put_integer(column, ty, Number::of(text)),
         Kind::WideInt(_) => put_integer(column, ty, Number::of(text)),
         Kind::Decimal { .. } => put_decimal(column, ty, Number::of(text)),
         Kind::String => column.put_text(text).ok_or_else(|| refuse(Reason::TooLarge)),
@@ -175,19 +162,6 @@ pub fn put_number(
             column.put_float(number).ok_or_else(|| refuse(Reason::OutOfRange))
         }
         Kind::Decimal { .. } => put_decimal(column, ty, number),
-        Kind::Bool if rules.is_lenient => {
-            let value = number.integer().ok().filter(|value| matches!(value, 0 | 1));
-            column.put_bool(value.ok_or_else(mismatch)? == 1).ok_or_else(mismatch)
-        }
-        Kind::DateTime { .. } | Kind::DateTime64 { .. }
-            if rules.is_lenient && rules.unit.is_none() =>
-        {
-            let number = number.integer().map_err(|_| mismatch())?;
-            let nanos = number.checked_mul(nanos_of_digit(&ty.kind));
-            let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
-            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_count(ticks).ok_or_else(mismatch)
-        }
         Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
             let Some(unit) = rules.unit else {
                 let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
@@ -208,7 +182,7 @@ pub fn put_number(
 
 /// Puts the integer that `number` is.
 #[inline]
-fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
+pub fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), number.text);
     let put = match &ty.kind {
         Kind::WideInt(kind) => {
@@ -224,7 +198,7 @@ fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(),
 }
 
 /// Puts the decimal that `number` is.
-fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
+pub fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
     let put = match ty.kind {
         Kind::Decimal { precision: precision @ 0..=38, scale } => {
             number.decimal(precision, scale).map(|value| column.put_integer(value))
@@ -235,22 +209,6 @@ fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(),
         _ => Ok(None),
     };
     put.ok().flatten().ok_or_else(|| fault(Reason::BadDecimal, expected(ty), number.text))
-}
-
-/// What an integer without quotes counts in, as JSONEachRow has it: the last digit of the column.
-fn nanos_of_digit(kind: &Kind) -> i128 {
-    let digits = match kind {
-        Kind::DateTime64 { precision, .. } => u32::from(*precision),
-        _ => 0,
-    };
-    10_i128.pow(9_u32.saturating_sub(digits))
-}
-
-/// Seconds, with up to nine digits behind the point, as nanoseconds.
-fn seconds(token: &str) -> Result<i128, Misfit> {
-    let (is_negative, magnitude) = scaled::<u128>(token, 9)?;
-    let nanos = i128::try_from(magnitude).map_err(|_| Misfit::Range)?;
-    Ok(if is_negative { -nanos } else { nanos })
 }
 
 /// Nanoseconds in the unit that a column of times goes out in; `None` if it does not hold them.

@@ -8,8 +8,8 @@ use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
     INSERT_SECONDS, Kind, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS,
     PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED,
-    RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_DEFAULTED,
-    VALUES_REPLACED,
+    RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_CUT,
+    VALUES_DEFAULTED, VALUES_REPLACED,
 };
 use super::status::{note_landed, note_refused};
 use crate::fates::{Fate, Fates};
@@ -182,6 +182,11 @@ pub fn unknown_field(name: &str, fields: u64) {
 /// A value of a column was not taken, and NULL or its default was put in its place.
 pub fn replaced(column: &str, values: u64) {
     VALUES_REPLACED.count(&[column], values);
+}
+
+/// Values of which digits were cut that their column does not keep.
+pub fn cut(column: &str, values: u64) {
+    VALUES_CUT.count(&[column], values);
 }
 
 /// A plugin is there, and may fail in these ways.

@@ -129,6 +129,13 @@ pub(super) const VALUES_REPLACED: Metric = metric(
     "Values that the column does not take, and that COLUMN_ON_INVALID put NULL or a default in the \
      place of",
 );
+pub(super) const VALUES_CUT: Metric = metric(
+    "sluicegate_values_cut_total",
+    Kind::Counter,
+    "values",
+    &["column"],
+    "Values of which COERCION=lenient cut digits behind the point that the column does not keep",
+);
 pub(super) const UNKNOWN_FIELDS: Metric = metric(
     "sluicegate_unknown_fields_total",
     Kind::Counter,
@@ -369,6 +376,7 @@ pub static METRICS: &[Metric] = &[
     ROWS_WITHOUT_VIEW,
     VALUES_DEFAULTED,
     VALUES_REPLACED,
+    VALUES_CUT,
     UNKNOWN_FIELDS,
     RETRIES,
     COMMIT_FAILURES,

@@ -80,7 +80,7 @@ pub struct ValueRules {
     pub unit: Option<TimestampUnit>,
     /// The value may be of several types.
     pub is_member: bool,
-    /// Numbers in quotes, 0 and 1 for booleans, and numbers for times are taken too.
+    /// What JSONEachRow takes is taken too, as far as it loses nothing.
     pub is_lenient: bool,
     /// The server takes texts within JSON for times where it can, and rewrites them.
     pub is_inferred: bool,

@@ -16,7 +16,7 @@ pub struct Rules {
     pub string_enum: Vec<String>,
     /// TIMESTAMP_UNIT: what a number means in a DateTime column; `None` refuses numbers.
     pub timestamp_unit: Option<TimestampUnit>,
-    /// COERCION=lenient: more forms of numbers, booleans and times are taken.
+    /// COERCION=lenient: the forms that JSONEachRow takes are taken too.
     pub is_lenient: bool,
     /// FIELD_CASE=insensitive: names of fields are the same in upper and lower case.
     pub ignores_case: bool,

@@ -263,6 +263,17 @@ impl Column {
         Some(())
     }
 
+    /// Puts an infinity, or what is no number.
+    pub fn put_special(&mut self, value: f32) -> Option<()> {
+        match &mut self.data {
+            Data::F32(values) | Data::BF16(values) => values.push(value),
+            Data::F64(values) => values.push(value.into()),
+            _ => return None,
+        }
+        self.put_valid();
+        Some(())
+    }
+
     /// Puts a boolean.
     pub fn put_bool(&mut self, value: bool) -> Option<()> {
         let Data::Bool(values) = &mut self.data else { return None };

@@ -1,0 +1,287 @@
+//! What COERCION=lenient takes beside the forms that every column takes: what ClickHouse's JSONEachRow
+//! takes without loss, as `tests/matrix` measures it.
+//!
+//! A value comes here after the other readings have refused it, so a value that needs none of this
+//! pays nothing for it.
+
+mod moment;
+mod number;
+
+use super::columns::Column;
+use super::fault::{expected, fault, kind_of};
+use super::number::{Misfit, Number, is_number, scaled};
+use super::time;
+use super::value::{put_decimal, put_integer, text_of, ticks};
+use crate::rejection::{Fault, Reason};
+use crate::schema::plan::{TimestampUnit, ValueRules};
+use crate::schema::ranges::fits;
+use crate::schema::types::{Kind, Type};
+
+/// A value that is put, or why it is refused; `None` where there is nothing to add to what the other
+/// readings said.
+type Put = Result<(), Option<Reason>>;
+
+/// Puts the value of a token that was refused.
+///
+/// # Errors
+/// It is refused here too.
+#[cold]
+#[inline(never)]
+pub fn put(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    token: &str,
+    refused: Box<Fault>,
+) -> Result<(), Box<Fault>> {
+    if !rules.is_lenient {
+        return Err(refused);
+    }
+    let put = match kind_of(token) {
+        "string" => match text_of(token) {
+            Some(text) => put_text(column, ty, rules, &text),
+            None => Err(None),
+        },
+        "number" if is_number(token) => put_number(column, ty, rules, token),
+        "boolean" => put_bool(column, ty, token),
+        "object" | "array" => put_as_text(column, ty, token),
+        _ => Err(None),
+    };
+    or_refused(put, ty, token, refused)
+}
+
+/// Puts a key of a map that was refused.
+///
+/// # Errors
+/// It is refused here too.
+#[cold]
+#[inline(never)]
+pub fn put_key(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    name: &str,
+    refused: Box<Fault>,
+) -> Result<(), Box<Fault>> {
+    if !rules.is_lenient {
+        return Err(refused);
+    }
+    or_refused(put_text(column, ty, rules, name), ty, name, refused)
+}
+
+fn or_refused(put: Put, ty: &Type, token: &str, refused: Box<Fault>) -> Result<(), Box<Fault>> {
+    match put {
+        Ok(()) => Ok(()),
+        Err(None) => Err(refused),
+        Err(Some(reason)) => Err(fault(reason, expected(ty), token)),
+    }
+}
+
+/// What is no string, as the record has it.
+fn put_as_text(column: &mut Column, ty: &Type, token: &str) -> Put {
+    match ty.kind {
+        Kind::String => column.put_text(token).ok_or(Some(Reason::TooLarge)),
+        _ => Err(None),
+    }
+}
+
+fn put_bool(column: &mut Column, ty: &Type, token: &str) -> Put {
+    match ty.kind {
+        Kind::String => put_as_text(column, ty, token),
+        _ => put_word(column, ty, token),
+    }
+}
+
+/// `true` and `false` are the numbers 1 and 0.
+fn put_word(column: &mut Column, ty: &Type, word: &str) -> Put {
+    let number = match word {
+        "true" => "1",
+        "false" => "0",
+        _ => return Err(None),
+    };
+    match ty.kind {
+        Kind::Int(_) | Kind::WideInt(_) => put_whole(column, ty, number),
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => put_float(column, number),
+        _ => Err(None),
+    }
+}
+
+fn put_number(column: &mut Column, ty: &Type, rules: ValueRules, token: &str) -> Put {
+    // What a number with a point counts is not told, and a large one may be in any unit.
+    let whole = || match token.contains(['.', 'e', 'E']) {
+        true => Err(None),
+        false => Number::of(token).integer().map_err(|_| Some(Reason::OutOfRange)),
+    };
+    match &ty.kind {
+        Kind::String => put_as_text(column, ty, token),
+        Kind::Bool => match token {
+            "0" | "1" => column.put_bool(token == "1").ok_or(None),
+            _ => Err(None),
+        },
+        Kind::Decimal { .. } => put_cut_decimal(column, ty, token),
+        Kind::Enum(_, numbers) => put_label(column, numbers, whole()?),
+        Kind::Date | Kind::Date32 => put_days(column, ty, whole()?),
+        Kind::DateTime { .. } | Kind::DateTime64 { .. } => match rules.unit {
+            Some(unit) => put_counted(column, ty, unit, token),
+            None => put_ticks(column, &ty.kind, whole()?),
+        },
+        Kind::Time | Kind::Time64 { .. } => put_ticks(column, &ty.kind, whole()?),
+        _ => Err(None),
+    }
+}
+
+fn put_text(column: &mut Column, ty: &Type, rules: ValueRules, text: &str) -> Put {
+    match &ty.kind {
+        Kind::Int(_) | Kind::WideInt(_) => match number::plain(text) {
+            Some(number) => put_whole(column, ty, &number),
+            None => put_word(column, ty, text),
+        },
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 => match number::plain(text) {
+            Some(number) => put_float(column, &number),
+            None => match number::special(text) {
+                Some(value) => column.put_special(value).ok_or(None),
+                None => put_word(column, ty, text),
+            },
+        },
+        Kind::Decimal { .. } => put_cut_decimal(column, ty, &number::plain(text).ok_or(None)?),
+        Kind::Enum(_, numbers) => {
+            let number = number::plain(text).filter(|number| !number.contains(['.', 'e', 'E']));
+            let number = number.and_then(|number| Number::of(&number).integer().ok());
+            put_label(column, numbers, number.ok_or(None)?)
+        }
+        Kind::Date | Kind::Date32 => {
+            let (moment, _) = moment::parse(text).ok_or(None)?;
+            let days = moment.days(rules.is_wide).ok_or(None)?;
+            put_days(column, ty, days.into())
+        }
+        Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => match rules.unit {
+            Some(unit) if is_number(text) => put_counted(column, ty, unit, text),
+            _ => {
+                let (moment, is_cut) =
+                    moment::epoch(text).or_else(|| moment::parse(text)).ok_or(None)?;
+                let nanos = moment.nanos(zone.unwrap_or(rules.zone)).ok_or(None)?;
+                put_nanos(column, &ty.kind, nanos, is_cut, Reason::BadDatetime)
+            }
+        },
+        Kind::Time => put_span(column, ty, 0, text),
+        Kind::Time64 { precision } => put_span(column, ty, *precision, text),
+        _ => Err(None),
+    }
+}
+
+fn put_whole(column: &mut Column, ty: &Type, number: &str) -> Put {
+    put_integer(column, ty, Number::of(number)).map_err(|fault| Some(fault.reason))
+}
+
+fn put_float(column: &mut Column, number: &str) -> Put {
+    column.put_float(Number::of(number)).ok_or(Some(Reason::OutOfRange))
+}
+
+/// A decimal without the digits that its column does not keep.
+fn put_cut_decimal(column: &mut Column, ty: &Type, number: &str) -> Put {
+    let Kind::Decimal { scale, .. } = ty.kind else { return Err(None) };
+    let cut = number::cut(number, scale);
+    let kept = Number::of(cut.as_deref().unwrap_or(number));
+    put_decimal(column, ty, kept).map_err(|fault| Some(fault.reason))?;
+    if cut.is_some() {
+        column.room().note_cut();
+    }
+    Ok(())
+}
+
+fn put_label(column: &mut Column, numbers: &[i16], number: i128) -> Put {
+    let place = numbers.iter().position(|known| i128::from(*known) == number);
+    let place = place.and_then(|place| i64::try_from(place).ok());
+    column.put_count(place.ok_or(Some(Reason::UnknownLabel))?).ok_or(None)
+}
+
+fn put_days(column: &mut Column, ty: &Type, days: i128) -> Put {
+    let days = i64::try_from(days).ok();
+    let days = days.filter(|days| fits(&ty.kind, *days));
+    column.put_count(days.ok_or(Some(Reason::OutOfRange))?).ok_or(None)
+}
+
+/// What an integer without quotes counts in, as JSONEachRow has it: the last digit of the column.
+fn nanos_of_digit(kind: &Kind) -> i128 {
+    let digits = match kind {
+        Kind::DateTime64 { precision, .. } | Kind::Time64 { precision } => u32::from(*precision),
+        _ => 0,
+    };
+    10_i128.pow(9_u32.saturating_sub(digits))
+}
+
+fn put_ticks(column: &mut Column, kind: &Kind, count: i128) -> Put {
+    let nanos = count.checked_mul(nanos_of_digit(kind)).ok_or(Some(Reason::OutOfRange))?;
+    put_nanos(column, kind, nanos, false, Reason::OutOfRange)
+}
+
+/// A time as a number in the configured unit, with digits behind the point.
+fn put_counted(column: &mut Column, ty: &Type, unit: TimestampUnit, token: &str) -> Put {
+    let digits = match unit {
+        TimestampUnit::Seconds => 9,
+        TimestampUnit::Milliseconds => 6,
+        TimestampUnit::Microseconds => 3,
+        TimestampUnit::Nanoseconds => 0,
+    };
+    let cut = number::cut(token, digits);
+    let (is_negative, nanos) = match scaled::<u128>(cut.as_deref().unwrap_or(token), digits) {
+        Ok(scaled) => scaled,
+        Err(Misfit::Range) => return Err(Some(Reason::OutOfRange)),
+        Err(Misfit::Fraction | Misfit::NotANumber) => return Err(None),
+    };
+    let nanos = i128::try_from(nanos).map_err(|_| Some(Reason::OutOfRange))?;
+    let nanos = if is_negative { -nanos } else { nanos };
+    put_nanos(column, &ty.kind, nanos, cut.is_some(), Reason::OutOfRange)
+}
+
+/// A time without the digits of a second that its column does not keep.
+fn put_nanos(column: &mut Column, kind: &Kind, nanos: i128, is_cut: bool, beyond: Reason) -> Put {
+    let digit = nanos_of_digit(kind);
+    let kept = nanos.div_euclid(digit) * digit;
+    let ticks = ticks(kind, kept).ok_or(Some(beyond))?;
+    column.put_count(ticks).ok_or(None)?;
+    if is_cut || kept != nanos {
+        column.room().note_cut();
+    }
+    Ok(())
+}
+
+/// A time of day without the digits that its column does not keep, or a number of one or two digits of
+/// seconds.
+fn put_span(column: &mut Column, ty: &Type, precision: u8, text: &str) -> Put {
+    let (kept, is_cut) = number::without_digits(text, precision).ok_or(None)?;
+    let nanos = match time::parse(kept) {
+        Some(nanos) => i128::from(nanos),
+        None => number::short_seconds(kept).ok_or(None)?,
+    };
+    put_nanos(column, &ty.kind, nanos, is_cut, Reason::BadDatetime)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::decode;
+    use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::source::OnInvalid;
+
+    #[test]
+    fn values_that_are_cut_are_counted_by_column_where_they_are_stored() {
+        let rules = Rules {
+            is_lenient: true,
+            on_invalid: vec![("times".to_owned(), OnInvalid::Default)],
+            ..Rules::default()
+        };
+        let columns =
+            [("times", "Array(DateTime64(3))"), ("price", "Decimal(4, 2)"), ("id", "Int8")];
+        let plan = TablePlan::of_types(&columns, &rules);
+        let time = "\"2026-02-03T04:05:06.1239Z\"";
+        let records = [
+            format!(r#"{{"times":[{time},{time}],"price":1.255,"id":1}}"#),
+            r#"{"price":1.255,"id":"x"}"#.to_owned(),
+            format!(r#"{{"times":[{time},"x"],"price":"1.5","id":1}}"#),
+            r#"{"price":".999","id":1}"#.to_owned(),
+        ];
+        let rows = decode(&plan, (0..).zip(records.iter().map(String::as_bytes)));
+        assert_eq!((rows.origins, rows.noticed.replaced), (vec![0, 2, 3], vec![0]));
+        assert_eq!(rows.noticed.cut, [(0, 0), (0, 0), (1, 0), (1, 2)]);
+    }
+}
