@@ -45,24 +45,24 @@ pub fn put<'r, R: Reader<'r>>(
                     return Ok(());
                 }
                 let number = Number { text: value.since(start), short: Some(short) };
-                return put_number(column, ty, rules, number)
-                    .or_else(|fault| lenient::put(column, ty, rules, value.since(start), fault));
+                return put_number(column, ty, rules, number);
             }
         }
         _ => {
             if let Some((inner, is_plain)) = value.string() {
                 let put = if is_plain { put_text } else { put_escaped };
-                return put(column, ty, rules, inner).or_else(|fault| {
-                    let token = value.since(start);
-                    lenient::put(column, ty, rules, token, found(fault, token))
-                });
+                return put(column, ty, rules, inner)
+                    .map_err(|fault| found(fault, value.since(start)));
             }
         }
     }
     value.go_back(start);
     let token = value.token()?;
-    put_token(column, ty, rules, token)
-        .or_else(|fault| lenient::put(column, ty, rules, token, fault))
+    let put = put_token(column, ty, rules, token);
+    if R::IS_LENIENT {
+        return put.or_else(|fault| lenient::put(column, ty, rules, token, fault));
+    }
+    put
 }
 
 /// Puts what is read as it stands first.
@@ -136,14 +136,15 @@ fn put_array<'r>(
     })
 }
 
-fn put_map<'r>(
+fn put_map<'r, R: Reader<'r>>(
     column: &mut Column,
     (key, of): (&Type, &Type),
     rules: ValueRules,
-    value: &mut impl Reader<'r>,
+    value: &mut R,
 ) -> Result<(), Box<Fault>> {
     let ([keys, values], width, room) = column.runs() else { return Err(differ()) };
     let (place, start) = (value.place(), keys.len());
+    let put_key = if R::IS_LENIENT { lenient::put_key } else { put_key };
     value.each_member(|name, value| {
         room.take(width)
             .and_then(|()| put_key(keys, key, rules, name))

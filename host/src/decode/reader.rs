@@ -33,6 +33,9 @@ pub enum Name<'n> {
 /// A fault of syntax has the reason `malformed_json` and any text: the record is judged anew as a
 /// whole then.
 pub trait Reader<'r>: Sized {
+    /// Whether a value that is refused is read once more, as `lenient` has it.
+    const IS_LENIENT: bool = false;
+
     /// A reader that stands before a value that was found whole.
     fn of(token: &'r str) -> Self;
 

@@ -6,6 +6,7 @@
 
 use super::columns::Column;
 use super::fault::{fault, twice, within};
+use super::lenient;
 use super::nested::put;
 use super::order::Order;
 use super::parser::Parser;
@@ -122,7 +123,8 @@ impl Filling<'_> {
         self.misfit(at, fault, start, value)
     }
 
-    /// Does with a value that its column does not take what is configured.
+    /// Reads a value that its column does not take once more where more forms are taken, or does with it what is
+    /// configured.
     #[cold]
     fn misfit<'r>(
         &mut self,
@@ -135,6 +137,14 @@ impl Filling<'_> {
         else {
             return Err(fault);
         };
+        let mut fault = fault;
+        if plan.values.is_lenient && !column.room().is_over() {
+            value.go_back(start);
+            column.truncate(self.row);
+            let read = lenient::read(column, &plan.ty, plan.values, value.token()?);
+            let Err(refused) = read else { return Ok(()) };
+            fault = refused;
+        }
         if plan.on_invalid == OnInvalid::Reject {
             return Err(named(fault, plan));
         }

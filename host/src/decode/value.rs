@@ -13,7 +13,7 @@ use super::fault::{expected, fault, found};
 use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
-use super::{date, lenient, time};
+use super::{date, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -70,12 +70,16 @@ pub fn put_key(
         },
         _ => put_text(column, ty, rules, name),
     };
-    put.or_else(|fault| lenient::put_key(column, ty, rules, name, fault)).map_err(|mut fault| {
-        fault.expected.insert_str(0, "as key: ");
-        fault.got = format!("\"{}\"", cut(name));
-        fault.got_kind = "string";
-        fault
-    })
+    put.map_err(|fault| of_key(fault, name))
+}
+
+/// The fault of a map's key.
+#[cold]
+pub fn of_key(mut fault: Box<Fault>, name: &str) -> Box<Fault> {
+    fault.expected.insert_str(0, "as key: ");
+    fault.got = format!("\"{}\"", cut(name));
+    fault.got_kind = "string";
+    fault
 }
 
 /// Puts what a string holds. What a fault shows is that.

@@ -1,8 +1,9 @@
 //! What COERCION=lenient takes beside the forms that every column takes: what ClickHouse's JSONEachRow
 //! takes without loss, as `tests/matrix` measures it.
 //!
-//! A value comes here after the other readings have refused it, so a value that needs none of this
-//! pays nothing for it.
+//! A field comes here after the other readings have refused it, and is read anew as a whole, so one that needs
+//! none of this pays nothing for it. What the first reading took of the record's room is not given back: the
+//! estimate of a batch's bytes is an upper one.
 
 mod moment;
 mod number;
@@ -10,8 +11,10 @@ mod number;
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
 use super::number::{Misfit, Number, is_number, scaled};
-use super::time;
-use super::value::{put_decimal, put_integer, text_of, ticks};
+use super::reader::{Place, Reader, Token};
+use super::value::{of_key, put_decimal, put_integer, text_of, ticks};
+use super::walk::{each_element, each_member};
+use super::{nested, time, value};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::ranges::fits;
@@ -21,12 +24,69 @@ use crate::schema::types::{Kind, Type};
 /// readings said.
 type Put = Result<(), Option<Reason>>;
 
-/// Puts the value of a token that was refused.
+/// Puts a value that was refused, or that holds one that was.
 ///
 /// # Errors
 /// It is refused here too.
 #[cold]
-#[inline(never)]
+pub fn read(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    token: &str,
+) -> Result<(), Box<Fault>> {
+    nested::put(column, ty, rules, &mut Lenient(Token(token)))
+}
+
+/// Reads a value for which every form is tried.
+struct Lenient<'r>(Token<'r>);
+
+impl<'r> Reader<'r> for Lenient<'r> {
+    const IS_LENIENT: bool = true;
+
+    fn of(token: &'r str) -> Self {
+        Self(Token(token))
+    }
+
+    fn first(&self) -> Option<u8> {
+        self.0.first()
+    }
+
+    fn token(&mut self) -> Result<&'r str, Box<Fault>> {
+        self.0.token()
+    }
+
+    fn each_element(
+        &mut self,
+        mut put: impl FnMut(usize, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        each_element(self.0.0, |index, token| put(index, &mut Self::of(token)))
+    }
+
+    fn each_member(
+        &mut self,
+        mut put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
+    ) -> Result<(), Box<Fault>> {
+        each_member(self.0.0, |name, token| put(name, &mut Self::of(token)))
+    }
+
+    fn place(&self) -> Place {
+        self.0.place()
+    }
+
+    fn since(&self, place: Place) -> &'r str {
+        self.0.since(place)
+    }
+
+    fn go_back(&mut self, place: Place) {
+        self.0.go_back(place);
+    }
+}
+
+/// Puts the value of a token that was refused.
+///
+/// # Errors
+/// It is refused here too.
 pub fn put(
     column: &mut Column,
     ty: &Type,
@@ -34,46 +94,38 @@ pub fn put(
     token: &str,
     refused: Box<Fault>,
 ) -> Result<(), Box<Fault>> {
-    if !rules.is_lenient {
-        return Err(refused);
-    }
     let put = match kind_of(token) {
         "string" => match text_of(token) {
             Some(text) => put_text(column, ty, rules, &text),
             None => Err(None),
         },
-        "number" if is_number(token) => put_number(column, ty, rules, token),
+        "number" => put_number(column, ty, rules, token),
         "boolean" => put_bool(column, ty, token),
         "object" | "array" => put_as_text(column, ty, token),
         _ => Err(None),
     };
-    or_refused(put, ty, token, refused)
+    match put {
+        Ok(()) => Ok(()),
+        Err(None) => Err(refused),
+        Err(Some(reason)) => Err(fault(reason, expected(ty), token)),
+    }
 }
 
-/// Puts a key of a map that was refused.
+/// Puts a map's key.
 ///
 /// # Errors
-/// It is refused here too.
-#[cold]
-#[inline(never)]
+/// It is none.
 pub fn put_key(
     column: &mut Column,
     ty: &Type,
     rules: ValueRules,
     name: &str,
-    refused: Box<Fault>,
 ) -> Result<(), Box<Fault>> {
-    if !rules.is_lenient {
-        return Err(refused);
-    }
-    or_refused(put_text(column, ty, rules, name), ty, name, refused)
-}
-
-fn or_refused(put: Put, ty: &Type, token: &str, refused: Box<Fault>) -> Result<(), Box<Fault>> {
-    match put {
+    let Err(refused) = value::put_key(column, ty, rules, name) else { return Ok(()) };
+    match put_text(column, ty, rules, name) {
         Ok(()) => Ok(()),
         Err(None) => Err(refused),
-        Err(Some(reason)) => Err(fault(reason, expected(ty), token)),
+        Err(Some(reason)) => Err(of_key(fault(reason, expected(ty), name), name)),
     }
 }
 
