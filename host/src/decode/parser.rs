@@ -363,6 +363,7 @@ impl<'r> Reader<'r> for Parser<'r> {
         }
     }
 
+    #[inline(always)]
     fn each_field<F: Fields + ?Sized>(
         &mut self,
         fields: &F,

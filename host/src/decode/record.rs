@@ -126,6 +126,7 @@ impl Filling<'_> {
     /// Reads a value that its column does not take once more where more forms are taken, or does with it what is
     /// configured.
     #[cold]
+    #[inline(never)]
     fn misfit<'r>(
         &mut self,
         at: usize,

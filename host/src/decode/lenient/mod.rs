@@ -29,6 +29,7 @@ type Put = Result<(), Option<Reason>>;
 /// # Errors
 /// It is refused here too.
 #[cold]
+#[inline(never)]
 pub fn read(
     column: &mut Column,
     ty: &Type,
