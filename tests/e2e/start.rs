@@ -48,6 +48,29 @@ async fn an_unknown_table_is_named_and_taken_once_it_exists() -> anyhow::Result<
 }
 
 #[tokio::test]
+async fn a_table_whose_name_holds_dots_is_filled() -> anyhow::Result<()> {
+    const NAME: &str = "shop.orders.v1";
+    for delivery in ["at_least_once", "exactly_once"] {
+        let mut job = Job::new(TABLE)
+            .await?
+            .with("CLICKHOUSE_DATABASE", "default")
+            .with("CLICKHOUSE_TABLE", NAME)
+            .with("DELIVERY", delivery);
+        let of =
+            "ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100";
+        job.stack.query(&format!("CREATE TABLE `{NAME}` (id UInt64, name String) {of}")).await?;
+        job.produce([r#"{"id":1,"name":"a"}"#, r#"{"id":"no"}"#]).await?;
+        let ledger = job.run_to_the_end().await?;
+        assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+        assert_eq!(
+            job.query(&format!("SELECT * FROM `{NAME}` FORMAT CSV")).await?.trim(),
+            "1,\"a\""
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_topic_that_does_not_exist_is_named_and_taken_once_it_exists() -> anyhow::Result<()> {
     for (variable, topic) in [("KAFKA_SOURCE_TOPIC", "soon"), ("KAFKA_DLQ_TOPIC", "soon-dead")] {
         let job = Job::new(TABLE).await?.with(variable, topic);

@@ -165,9 +165,11 @@ fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
 pub(super) fn read_table(reader: &mut Reader<'_>) -> Option<String> {
     let table = reader.text("CLICKHOUSE_TABLE")?;
     let expected = "the name of a table, without database and quotes";
-    if let Some((database, name)) = table.split_once('.') {
-        let hint = format!("set CLICKHOUSE_DATABASE={database} and CLICKHOUSE_TABLE={name}");
-        reader.refuse("CLICKHOUSE_TABLE", expected, &table, &hint);
+    // Where the database is told, a dot is part of the name.
+    if table.contains('.') && !reader.is_set("CLICKHOUSE_DATABASE") {
+        let hint = "set CLICKHOUSE_DATABASE to the database, even to `default`; a dot in \
+                    CLICKHOUSE_TABLE is then part of the table's name";
+        reader.refuse("CLICKHOUSE_TABLE", expected, &table, hint);
         return None;
     }
     if table.contains(['`', '"', '\'']) || table.chars().any(char::is_control) {
@@ -255,7 +257,16 @@ pub fn refusal(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{config, errors};
     use super::parse_url;
+
+    #[test]
+    fn a_dot_is_part_of_the_table_s_name_where_the_database_is_told() {
+        let dotted = ("CLICKHOUSE_TABLE", "shop.orders.v1");
+        let told = config(&[("CLICKHOUSE_DATABASE", "default"), dotted]).clickhouse;
+        assert_eq!((&*told.database, &*told.table), ("default", dotted.1));
+        assert!(errors(&[dotted]).contains("set CLICKHOUSE_DATABASE"));
+    }
 
     #[test]
     fn a_host_gets_scheme_and_port() {

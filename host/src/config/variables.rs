@@ -99,7 +99,10 @@ pub static VARIABLES: &[Variable] = &[
     optional("CLICKHOUSE_DATABASE", "default", "database of the table"),
     optional("CLICKHOUSE_USER", "default", "ClickHouse user"),
     secret("CLICKHOUSE_PASSWORD", "ClickHouse password"),
-    required("CLICKHOUSE_TABLE", "table that the rows land in, without the database"),
+    required(
+        "CLICKHOUSE_TABLE",
+        "table that the rows land in, without the database; a name with a dot needs CLICKHOUSE_DATABASE",
+    ),
     optional(
         "CLICKHOUSE_SETTINGS",
         "",

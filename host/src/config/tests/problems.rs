@@ -35,7 +35,7 @@ fn nothing_set_reports_every_required_variable() {
       hint:     set CLICKHOUSE_HOST, or CLICKHOUSE_HOST_FILE to the path of a file that holds it
 
     CLICKHOUSE_TABLE
-      expected: table that the rows land in, without the database
+      expected: table that the rows land in, without the database; a name with a dot needs CLICKHOUSE_DATABASE
       found:    nothing, and there is no default
       hint:     set CLICKHOUSE_TABLE, or CLICKHOUSE_TABLE_FILE to the path of a file that holds it
     ");
@@ -224,7 +224,7 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     CLICKHOUSE_TABLE
       expected: the name of a table, without database and quotes
       found:    "fleet.trips"
-      hint:     set CLICKHOUSE_DATABASE=fleet and CLICKHOUSE_TABLE=trips
+      hint:     set CLICKHOUSE_DATABASE to the database, even to `default`; a dot in CLICKHOUSE_TABLE is then part of the table's name
 
     CLICKHOUSE_SETTINGS
       expected: names that the host leaves to you
