@@ -1,5 +1,5 @@
 //! Connections that end when an answer passes its bound. The `clickhouse` crate collects the text of an error
-//! whole, and the server decides how long that is.
+//! whole, and the server decides how long that is. Heads of answers that announce another (`100 Continue`) count too.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower_service::Service;
 
-/// Most bytes of an error.
+/// Most bytes of an error that a client collects whole.
 pub const MAX_ERROR_BYTES: usize = 1024 * 1024;
 /// The beginning of an answer that is no error.
 const SUCCESS: &[u8] = b"HTTP/1.1 200";
@@ -26,13 +26,14 @@ const CHUNK_BYTES: usize = 16 * 1024;
 pub struct Bounded<C> {
     connector: C,
     max_bytes: usize,
+    max_error_bytes: usize,
 }
 
 impl<C> Bounded<C> {
     /// Bounds the connections of `connector`: an answer has at most `max_bytes` bytes with its head, and an error
-    /// at most [`MAX_ERROR_BYTES`].
-    pub fn new(connector: C, max_bytes: usize) -> Self {
-        Self { connector, max_bytes }
+    /// at most `max_error_bytes`.
+    pub fn new(connector: C, max_bytes: usize, max_error_bytes: usize) -> Self {
+        Self { connector, max_bytes, max_error_bytes }
     }
 }
 
@@ -50,9 +51,11 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (connecting, max_bytes) = (self.connector.call(uri), self.max_bytes);
+        let (max_bytes, max_error_bytes) = (self.max_bytes, self.max_error_bytes);
+        let connecting = self.connector.call(uri);
         Box::pin(async move {
-            Ok(Stream { inner: connecting.await?, max_bytes, head: Vec::new(), read: 0 })
+            let inner = connecting.await?;
+            Ok(Stream { inner, max_bytes, max_error_bytes, head: Vec::new(), read: 0 })
         })
     }
 }
@@ -62,6 +65,7 @@ where
 pub struct Stream<S> {
     inner: S,
     max_bytes: usize,
+    max_error_bytes: usize,
     /// The first bytes of the current answer, as many as [`SUCCESS`] has.
     head: Vec<u8>,
     /// Bytes read of the current answer.
@@ -87,7 +91,7 @@ impl<S> Stream<S> {
         self.head.extend(bytes.iter().take(of_head));
         self.read = self.read.saturating_add(bytes.len());
         let is_error = !SUCCESS.starts_with(&self.head);
-        let most = if is_error { MAX_ERROR_BYTES } else { self.max_bytes };
+        let most = if is_error { self.max_error_bytes } else { self.max_bytes };
         if self.read > most {
             return Err(io::Error::other(format!("the answer is longer than {most} bytes")));
         }
@@ -169,7 +173,13 @@ mod tests {
     fn bounded() -> (TokioIo<Stream<TokioIo<DuplexStream>>>, DuplexStream) {
         let (client, server) = duplex(8 * MAX_ERROR_BYTES);
         let inner = TokioIo::new(client);
-        let stream = Stream { inner, max_bytes: MAX_BYTES, head: Vec::new(), read: 0 };
+        let stream = Stream {
+            inner,
+            max_bytes: MAX_BYTES,
+            max_error_bytes: MAX_ERROR_BYTES,
+            head: Vec::new(),
+            read: 0,
+        };
         (TokioIo::new(stream), server)
     }
 

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
-use super::bounded::Bounded;
+use super::bounded::{Bounded, MAX_ERROR_BYTES};
 use super::errors;
 use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
@@ -108,7 +108,7 @@ impl Server {
         let client = |max_bytes| {
             let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-                .build(Bounded::new(connector.clone(), max_bytes));
+                .build(Bounded::new(connector.clone(), max_bytes, MAX_ERROR_BYTES));
             let client = clickhouse::Client::with_http_client(http)
                 .with_url(&config.url)
                 .with_database(&config.database)
@@ -511,13 +511,22 @@ mod tests {
 
     /// How many of 64 MiB a server can send as its answer to a query, after this head.
     async fn sent_of_a_long_answer(head: &'static str, ask: impl AsyncFnOnce(Server)) -> usize {
+        sent_of_many(head, "x", ask).await
+    }
+
+    /// The same, of a `word` over and over.
+    async fn sent_of_many(
+        head: &'static str,
+        word: &'static str,
+        ask: impl AsyncFnOnce(Server),
+    ) -> usize {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server::new(&config(format!("http://{}", listener.local_addr().unwrap())));
         let answering = tokio::spawn(async move {
             let (mut connection, _) = listener.accept().await.unwrap();
             let _read = connection.read(&mut [0; 1_000]).await;
             connection.write_all(head.as_bytes()).await.unwrap();
-            let (mut sent, part) = (0, vec![b'x'; 65_536]);
+            let (mut sent, part) = (0, word.as_bytes().repeat(65_536 / word.len()));
             while sent < 64 << 20 && connection.write_all(&part).await.is_ok() {
                 sent += part.len();
             }
@@ -548,6 +557,18 @@ mod tests {
             assert_eq!(answer.unwrap().collect().await.unwrap().len(), 64 << 20);
         };
         assert_eq!(sent_of_a_long_answer(head, whole).await, 64 << 20);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_announced_for_ever_ends() {
+        let insert = async |server: Server| {
+            let body = bytes::Bytes::from_static(b"rows");
+            let sent = server.poster.insert("INSERT", [], body, (1, false), "id").await;
+            assert!(matches!(sent, Err(Failed::Broken(_))), "{sent:?}");
+        };
+        let announced = "HTTP/1.1 100 Continue\r\n\r\n";
+        // What the sockets hold comes on top.
+        assert!(sent_of_many("", announced, insert).await < 16 << 20);
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, interval, timeout_at};
 use url::Url;
 
+use super::bounded::Bounded;
 use crate::config::ClickHouse;
 
 /// Longest wait for the server to take a part of a body.
@@ -36,6 +37,8 @@ const TICK: Duration = Duration::from_secs(1);
 const FRAME_BYTES: usize = 256 * 1024;
 /// How much of an answer is read: the text of an error may quote rows of any length.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// How much of an answer a connection takes before it breaks, with its heads.
+const MAX_TAKEN_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 /// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
 /// is not sent into a connection that is being closed.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -73,7 +76,7 @@ pub enum Failed {
 /// Sends INSERTs to one server.
 #[derive(Clone)]
 pub struct Poster {
-    http: Client<HttpsConnector<HttpConnector>, Paced>,
+    http: Client<Bounded<HttpsConnector<HttpConnector>>, Paced>,
     url: Url,
     user: HeaderValue,
     password: HeaderValue,
@@ -99,7 +102,7 @@ impl Poster {
     ) -> anyhow::Result<Self> {
         let http = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .build(connector);
+            .build(Bounded::new(connector, MAX_TAKEN_BYTES, MAX_TAKEN_BYTES));
         let mut url = Url::parse(&config.url).context("CLICKHOUSE_HOST")?;
         url.query_pairs_mut()
             .append_pair("database", &config.database)
