@@ -1,5 +1,9 @@
 //! The local stack as its users see it: through the handle and the official client.
 #![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the stack is trusted, and this is how users ask it"
+)]
 
 use std::time::{Duration, Instant};
 
