@@ -10,9 +10,7 @@ use arrow_array::RecordBatch;
 use super::client::Sending;
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
-use super::{
-    Body, Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection,
-};
+use super::{Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
 use crate::blocking;
 use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
@@ -103,24 +101,7 @@ impl Sink {
         self.insert_lists(table, rows, origins, allowance, lists).await
     }
 
-    /// The body of one INSERT of the rows. `is_ordered`: they are put in an order that keeps their JSON values.
-    async fn body_of(
-        &self,
-        table: &Table,
-        rows: &RecordBatch,
-        is_ordered: bool,
-    ) -> Result<Body, Refusal> {
-        let one = match is_ordered {
-            true => self.as_one(table, rows).await,
-            false => projected(table, rows).map(Some),
-        };
-        match one.map_err(Refusal::Schema)? {
-            Some(one) => self.body(table, &one, Carried::Not).await.map_err(Refusal::Schema),
-            None => Err(Refusal::Apart),
-        }
-    }
-
-    /// Sends rows as one INSERT.
+    /// Sends rows as one INSERT. `is_ordered`: they are put in an order that keeps their JSON values.
     async fn send_rows(
         &self,
         table: &Table,
@@ -128,7 +109,12 @@ impl Sink {
         is_ordered: bool,
         sending: &Sending<'_>,
     ) -> Result<Landed, Refusal> {
-        let body = self.body_of(table, rows, is_ordered).await?;
+        let one = match is_ordered {
+            true => self.as_one(table, rows).await,
+            false => projected(table, rows).map(Some),
+        };
+        let Some(one) = one.map_err(Refusal::Schema)? else { return Err(Refusal::Apart) };
+        let body = self.body(table, &one, Carried::Not).await.map_err(Refusal::Schema)?;
         self.send(table, &body, sending).await.map_err(|refused| refused.refusal)
     }
 
