@@ -155,7 +155,11 @@ impl Host {
         let line = self.wait_for(&["admin server listens"]).await?;
         let fields: Value = serde_json::from_str(&line)?;
         let address = fields.get("address").and_then(Value::as_str).context("no address")?;
-        http::request(address, method, path).await
+        let answer = http::request(address, method, path).await;
+        answer.with_context(|| {
+            let ended = self.child.try_wait();
+            format!("{method} {path} (ended: {ended:?}):\n{}", self.log().join("\n"))
+        })
     }
 
     /// Asks until the answer is as wanted, and returns it.
