@@ -13,7 +13,7 @@ pub enum Fate {
     DeadLettered,
     /// A hook dropped it.
     Dropped,
-    /// Passed over as configured: a tombstone.
+    /// Passed over as configured: a tombstone, or a message that holds no record.
     Skipped,
 }
 

@@ -7,8 +7,8 @@ use crate::config::Plugins;
 use crate::lookups::Lookups;
 use crate::observe::status::Status;
 use crate::outcome::Hold;
-use crate::payloads::Hooked;
-use crate::record::{Batch, Origin};
+use crate::payloads::{Hooked, Payloads};
+use crate::record::Batch;
 use crate::rows::Rows;
 use crate::schema::plan::TablePlan;
 
@@ -62,7 +62,7 @@ impl Hooks {
 impl RowsHooks {
     /// Never called.
     #[allow(clippy::unused_async)]
-    pub async fn run(&self, _: &Arc<Batch>, _: Vec<Origin>) -> Hooked {
+    pub async fn run(&self, _: &Arc<Batch>, _: Payloads) -> Hooked {
         match *self {}
     }
 }

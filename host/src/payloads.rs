@@ -2,13 +2,17 @@
 
 use std::ops::Range;
 
+use crate::parts::Split;
 use crate::record::{Batch, Origin};
+use crate::rejection::Fault;
 
 /// Where the payload of a row stands.
 #[derive(Debug, Clone)]
 enum Place {
     /// With the record, as it was read.
     OfRecord,
+    /// A part of that, by its bytes.
+    Part(Range<u32>),
     /// In what a hook wrote: which of the writings, and the bytes of it. Small, since there is one
     /// for each row.
     Written(u32, Range<u32>),
@@ -24,17 +28,65 @@ pub struct Row {
 
 /// The payloads of a batch in the order of their records, and the bytes that hooks wrote. They are
 /// kept until the batch is settled: a record that is decoded again is not hooked again.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Payloads {
     rows: Vec<Row>,
     written: Vec<Vec<u8>>,
+    split: Split,
 }
+
+/// Bytes that are kept of each row beside its payload.
+pub const ROW_BYTES: usize = size_of::<Row>();
 
 impl Payloads {
     /// Records with their own payloads, one each.
     pub fn of_records(origins: impl IntoIterator<Item = Origin>) -> Self {
         let rows = origins.into_iter().map(|origin| Row { origin, place: Place::OfRecord });
-        Self { rows: rows.collect(), written: Vec::new() }
+        Self { rows: rows.collect(), ..Self::default() }
+    }
+
+    /// No row; the parts that are put in are those of this split.
+    pub fn of_parts(split: Split) -> Self {
+        Self { split, ..Self::default() }
+    }
+
+    /// Puts a row in whose payload is a part of its record's own: `part` is a slice of it.
+    pub fn put_part(&mut self, batch: &Batch, origin: Origin, part: &[u8]) {
+        // A message is counted in 31 bits, so the place is never left out.
+        if let Some(at) = start_of(batch, origin, part).and_then(|at| u32::try_from(at).ok()) {
+            let end = at.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+            self.rows.push(Row { origin, place: Place::Part(at..end) });
+        }
+    }
+
+    /// Says in a fault which part of the record is at fault, if `payload` is a part of its record's own.
+    #[cold]
+    pub fn tell(&self, batch: &Batch, origin: Origin, payload: &[u8], fault: &mut Fault) {
+        if self.split != Split::None
+            && let (Some(whole), Some(at)) =
+                (batch.payload(origin), start_of(batch, origin, payload))
+        {
+            self.split.tell(whole, at, fault);
+        }
+    }
+
+    /// A row's record and payload, by its place.
+    pub fn row<'a>(&'a self, batch: &'a Batch, at: usize) -> Option<(Origin, &'a [u8])> {
+        self.rows.get(at).map(|row| (row.origin, self.payload(batch, row)))
+    }
+
+    /// The records that have a row, ascending, each once.
+    pub fn origins(&self) -> Vec<Origin> {
+        let mut origins: Vec<Origin> = self.rows.iter().map(|row| row.origin).collect();
+        origins.dedup();
+        origins
+    }
+
+    /// The payload of one of the rows of a record, counted from 0.
+    pub fn nth<'a>(&'a self, batch: &'a Batch, origin: Origin, row: usize) -> Option<&'a [u8]> {
+        let first = self.rows.partition_point(|row| row.origin < origin);
+        let row = self.rows.get(first + row).filter(|row| row.origin == origin)?;
+        Some(self.payload(batch, row))
     }
 
     /// Each payload with its record; origins never decrease.
@@ -49,6 +101,9 @@ impl Payloads {
     pub fn payload<'a>(&'a self, batch: &'a Batch, row: &Row) -> &'a [u8] {
         let payload = match &row.place {
             Place::OfRecord => batch.payload(row.origin),
+            Place::Part(bytes) => batch
+                .payload(row.origin)
+                .and_then(|payload| payload.get(bytes.start as usize..bytes.end as usize)),
             Place::Written(at, bytes) => {
                 let bytes = bytes.start as usize..bytes.end as usize;
                 self.written.get(*at as usize).and_then(|written| written.get(bytes))
@@ -80,6 +135,11 @@ impl Payloads {
         self.written.push(bytes);
     }
 
+    /// Takes out all rows behind the first `rows`.
+    pub fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -93,6 +153,11 @@ impl Payloads {
     /// The bytes that were written and are kept, and what is kept of each row beside them.
     pub fn held_bytes(&self) -> usize {
         self.written.iter().map(Vec::len).sum::<usize>() + size_of_val(&*self.rows)
+    }
+
+    /// The same, less what the batch reserved for it.
+    pub fn held_beside(&self, batch: &Batch) -> usize {
+        self.held_bytes().saturating_sub(batch.reserved_bytes())
     }
 
     /// Lets go of what was written for rows that are no more.
@@ -127,6 +192,14 @@ impl Payloads {
     }
 }
 
+/// The byte of a record's own payload that a slice of it begins at; `None` of any other slice.
+fn start_of(batch: &Batch, origin: Origin, part: &[u8]) -> Option<usize> {
+    let whole = batch.payload(origin)?.as_ptr_range();
+    let part = part.as_ptr_range();
+    let is_within = whole.start <= part.start && part.end <= whole.end;
+    is_within.then(|| part.start.addr() - whole.start.addr())
+}
+
 /// A batch after its last hook.
 #[derive(Debug)]
 pub struct Hooked {
@@ -136,4 +209,13 @@ pub struct Hooked {
     pub rejections: Vec<crate::rejection::Rejection>,
     /// The records that hooks left nothing of, ascending.
     pub dropped: Vec<Origin>,
+}
+
+impl Hooked {
+    /// A batch that no hook has seen, of which each payload is a row.
+    pub fn of_records(batch: &Batch) -> Self {
+        let has_payload = |origin: &Origin| batch.payload(*origin).is_some();
+        let payloads = Payloads::of_records((0..batch.len()).filter(has_payload));
+        Self { payloads, rejections: Vec::new(), dropped: Vec::new() }
+    }
 }

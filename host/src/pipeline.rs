@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::admit::Admission;
+use crate::blocking;
 use crate::brake::{Brake, Judged};
 use crate::budget::Lease;
 use crate::dead_letter::DeadLetters;
@@ -27,11 +28,13 @@ use crate::observe::rejections::RejectionLog;
 use crate::observe::status::{Sign, Status};
 use crate::observe::unknown::UnknownNames;
 use crate::outcome::Hold;
+use crate::parts::Split;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
 use crate::rejection::Rejection;
 use crate::rows::Checked;
 use crate::sink::{Left, Sink};
+use crate::split::split;
 use crate::tables::{Known, Tables};
 use compute::Computed;
 use waits::{At, Waits};
@@ -46,6 +49,8 @@ const PAUSE_TRIES: u32 = 4;
 pub struct Pipeline {
     /// What is judged before a payload is read.
     pub admission: Admission,
+    /// How a payload holds records.
+    pub split: Split,
     /// The plugins, if any.
     pub hooks: Hooks,
     /// The table and its plan, kept current.
@@ -138,7 +143,7 @@ impl Pipeline {
         let mut fates = Fates::new(batch.len());
         let mut waits = Waits::new(&self.status);
         let mut refused = self.admission.judge(batch, &mut fates);
-        let hooked = self.hook(batch, &mut fates, &mut refused).await;
+        let hooked = self.hook(batch, lease, &mut fates, &mut refused).await;
         let mut is_tallied = false;
         while !fates.is_settled() {
             let known = self.tables.current().await;
@@ -221,19 +226,34 @@ impl Pipeline {
         fates
     }
 
-    /// Takes the records through the plugins, once: what they put out is what every decode starts
-    /// from. Without plugins that is what was read.
+    /// Splits the records and takes them through the plugins, once: what comes of it is what every decode
+    /// starts from. With neither that is what was read.
     async fn hook(
         &self,
         batch: &Arc<Batch>,
+        lease: &Lease,
         fates: &mut Fates,
         refused: &mut Vec<Rejection>,
     ) -> Option<Arc<Payloads>> {
-        let hooked = self.hooks.rows.as_ref()?.run(batch, pending(batch, fates, refused)).await;
-        fates.settle(hooked.dropped, Fate::Dropped);
-        refused.extend(hooked.rejections);
-        refused.sort_by_key(|rejection| rejection.origin);
-        Some(Arc::new(hooked.payloads))
+        let mut payloads = None;
+        if self.split != Split::None {
+            let (batch, pending) = (Arc::clone(batch), pending(batch, fates, refused));
+            let (how, most) = (self.split, lease.most_record_bytes());
+            let parts = move || CpuOf::Decode.run(|| split(&batch, how, &pending, most));
+            let parts = blocking::run(parts).await;
+            fates.settle(parts.dropped, Fate::Skipped);
+            refuse(refused, parts.rejections);
+            payloads = Some(parts.payloads);
+        }
+        if let Some(hooks) = &self.hooks.rows {
+            let pending = pending(batch, fates, refused);
+            let from = payloads.unwrap_or_else(|| Payloads::of_records(pending));
+            let hooked = hooks.run(batch, from).await;
+            fates.settle(hooked.dropped, Fate::Dropped);
+            refuse(refused, hooked.rejections);
+            payloads = Some(hooked.payloads);
+        }
+        payloads.map(Arc::new)
     }
 
     /// Inserts the rows, and dead-letters those that the server refuses alone, if the brake lets them
@@ -313,7 +333,7 @@ impl Pipeline {
         checked: &Checked,
         (records, of): (usize, usize),
     ) {
-        let held = batch.held_bytes() + hooked.map_or(0, Payloads::held_bytes);
+        let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_beside(batch));
         let columns = checked.batch.get_array_memory_size();
         let columns = columns + self.sink.body_bytes(columns);
         lease.measure(held + columns, held + columns.saturating_mul(of) / records.max(1));
@@ -351,6 +371,12 @@ impl Pipeline {
         self.log.note(batch, rejections);
         count::rejected(rejections);
     }
+}
+
+/// Adds to the records that are refused, by ascending origin.
+fn refuse(refused: &mut Vec<Rejection>, more: Vec<Rejection>) {
+    refused.extend(more);
+    refused.sort_by_key(|rejection| rejection.origin);
 }
 
 /// The records that wait for their fate and are not refused, ascending.

@@ -152,6 +152,8 @@ pub struct Batch {
     runs: Vec<Run>,
     /// The records whose headers could not be read, ascending.
     without_headers: Vec<Origin>,
+    /// Bytes that the parts of payloads will take beside them.
+    reserved: usize,
 }
 
 impl Batch {
@@ -196,6 +198,16 @@ impl Batch {
         }
     }
 
+    /// Counts so many bytes as held, which the parts of a payload will take beside it.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.reserved += bytes;
+    }
+
+    /// How many bytes were reserved.
+    pub fn reserved_bytes(&self) -> usize {
+        self.reserved
+    }
+
     /// Notes that the record pushed last has headers that could not be read.
     pub fn lack_headers(&mut self) {
         self.without_headers.extend(self.len().checked_sub(1));
@@ -223,10 +235,11 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Bytes that the batch takes in memory: the arena, and what is kept of each record and run beside it,
-    /// which is more than the payload where that is short.
+    /// Bytes that the batch takes in memory: the arena, what is kept of each record and run beside it, which is
+    /// more than the payload where that is short, and what was reserved.
     pub fn held_bytes(&self) -> usize {
-        self.size_bytes() + size_of_val(&*self.records) + size_of_val(&*self.runs)
+        let beside = size_of_val(&*self.records) + size_of_val(&*self.runs);
+        self.size_bytes() + beside + self.reserved
     }
 
     /// The runs of one partition each, in the order read.

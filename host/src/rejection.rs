@@ -159,7 +159,8 @@ pub struct Fault {
     pub reason: Reason,
     /// The column at fault, where there is one.
     pub column: Option<Arc<str>>,
-    /// JSON pointer into the record (RFC 6901); empty for the record as a whole.
+    /// JSON pointer into the record (RFC 6901); empty for the record as a whole. Where each line is a record, the
+    /// line stands before it, as `line 4, /price`.
     pub pointer: String,
     /// What would have been taken, e.g. `integer from 0 to 255`.
     pub expected: String,

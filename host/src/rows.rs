@@ -84,6 +84,8 @@ pub struct Checked {
     pub origins: Vec<Origin>,
     /// The records that were refused so far.
     pub rejections: Vec<Rejection>,
+    /// Which row of its record a rule refuses, counted from 0, of those that it refuses.
+    pub refused_rows: Vec<(Origin, usize)>,
     /// The records that hooks left nothing of.
     pub dropped: Vec<Origin>,
     /// How many values of each column a default took the place of, for columns with any. What a column that

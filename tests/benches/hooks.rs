@@ -11,6 +11,7 @@ use sluicegate::config::{Environment, Plugins};
 use sluicegate::decode::decode;
 use sluicegate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
 use sluicegate::outcome::Hold;
+use sluicegate::payloads::Payloads;
 use sluicegate::record::{Batch, RawRecord, TopicPartition};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::table::{ColumnRow, TableSchema};
@@ -77,7 +78,7 @@ async fn load(plugins: &Plugins) -> anyhow::Result<RowsHooks> {
 
 /// Payload bytes after the hooks.
 async fn hooked(hooks: &RowsHooks, batch: &Arc<Batch>) -> usize {
-    let hooked = hooks.run(batch, (0..batch.len()).collect()).await;
+    let hooked = hooks.run(batch, Payloads::of_records(0..batch.len())).await;
     hooked.payloads.iter(batch).map(|(_, payload)| payload.len()).sum()
 }
 

@@ -38,6 +38,7 @@ mod refused;
 mod rights;
 mod schema;
 mod source;
+mod split;
 mod start;
 mod types;
 mod types_generated;

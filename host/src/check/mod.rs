@@ -4,6 +4,7 @@
 mod nested;
 mod values;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -37,7 +38,16 @@ pub fn check(
     for rejection in rejections {
         refused.entry(rejection.origin).or_insert(rejection);
     }
-    let mut defaulted = Vec::new();
+    let (mut defaulted, mut refused_rows) = (Vec::new(), Vec::new());
+    // Notes which row of a record is refused, if nothing was wrong with the record before.
+    let mut refuse =
+        |refused: &mut HashMap<Origin, Rejection>, row: usize, rejection: Rejection| {
+            let origin = rejection.origin;
+            if let Entry::Vacant(vacant) = refused.entry(origin) {
+                vacant.insert(rejection);
+                refused_rows.push((origin, row - origins.partition_point(|of| *of < origin)));
+            }
+        };
     let mut columns = batch.columns().to_vec();
     for (at, plugin) in written.iter() {
         let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
@@ -46,8 +56,7 @@ pub fn check(
         for (row, fault) in values::judge(column, plan, judge_text) {
             let Some(origin) = origins.get(row) else { continue };
             let stage = Stage::Check(Some(Arc::clone(plugin)));
-            let rejection = Rejection { origin: *origin, stage, fault };
-            refused.entry(*origin).or_insert(rejection);
+            refuse(&mut refused, row, Rejection { origin: *origin, stage, fault });
         }
     }
     for (at, (column, plan)) in columns.iter().zip(&plan.columns).enumerate() {
@@ -73,8 +82,10 @@ pub fn check(
                     continue;
                 }
                 let is_missing = plan.is_required && is_absent;
-                let reject = || rejection(origin, plugin.cloned(), plan, is_missing);
-                refused.entry(origin).or_insert_with(reject);
+                if !refused.contains_key(&origin) {
+                    let rejection = rejection(origin, plugin.cloned(), plan, is_missing);
+                    refuse(&mut refused, row, rejection);
+                }
             }
             if left > 0 {
                 defaulted.push((at, left));
@@ -97,7 +108,7 @@ pub fn check(
             let Some(origin) = origins.get(row).copied() else { continue };
             let plugin = structure.iter().find_map(|at| written.get(at).cloned());
             let stage = Stage::Check(plugin);
-            refused.entry(origin).or_insert(Rejection { origin, stage, fault });
+            refuse(&mut refused, row, Rejection { origin, stage, fault });
         }
     }
     let gone: HashSet<Origin> = dropped.iter().copied().collect();
@@ -113,7 +124,7 @@ pub fn check(
     let mut rejections: Vec<Rejection> = refused.into_values().collect();
     rejections.sort_by_key(|rejection| rejection.origin);
     dropped.retain(|origin| rejections.binary_search_by_key(origin, |r| r.origin).is_err());
-    Checked { batch, origins, rejections, dropped, defaulted, noticed }
+    Checked { batch, origins, rejections, refused_rows, dropped, defaulted, noticed }
 }
 
 /// Takes out every row of the refused records.

@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail, ensure};
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::parts::without_mark;
+
 /// How much of a file is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -51,7 +53,7 @@ pub fn each_record(
                 "{name}: an array of more than {} bytes; write one record a line (.ndjson)",
                 bounds.bytes
             );
-            each_element(&bytes, bounds.records, take)
+            each_element(without_mark(&bytes), bounds.records, take)
                 .with_context(|| format!("{name}: expected one JSON array of records"))
         }
         Some("ndjson" | "jsonl") => {

@@ -62,6 +62,7 @@ impl Config {
             ("DATETIME_COLUMNS", rules.datetime.join(",")),
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
             ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
+            ("RECORD_SPLIT", rules.split.as_str().to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
             ("JSON_SCHEMA", rules.json_schema.as_ref().map_or("", UserSchema::draft).to_owned()),
         ]

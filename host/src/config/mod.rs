@@ -45,6 +45,8 @@ pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
 pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Rules, TimestampUnit, Tombstones};
 pub use words::Words;
 
+use crate::parts::Split;
+
 /// Everything that the host was told; `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -130,6 +132,16 @@ impl TableConfig {
         };
         reader.finish().map(|warnings| (config, warnings))
     }
+}
+
+/// How a payload holds records: RECORD_SPLIT alone.
+///
+/// # Errors
+/// A word that it does not take.
+pub fn split_from_env(env: &Environment) -> Result<Split, ConfigErrors> {
+    let mut reader = reader::Reader::new(env);
+    let split = rules::read_split(&mut reader);
+    reader.finish().map(|_| split)
 }
 
 impl Kafka {

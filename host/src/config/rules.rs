@@ -4,6 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::reader::{Reader, SWITCH};
 use super::words::Words;
+use crate::parts::Split;
 use crate::user_schema::UserSchema;
 
 /// The form of dead letters and the brake on them.
@@ -55,6 +56,8 @@ pub struct Rules {
     pub string_enum: Vec<String>,
     /// Unit of numbers in date and time columns; `None` rejects them.
     pub timestamp_unit: Option<TimestampUnit>,
+    /// How a payload holds records, default none: it is one.
+    pub split: Split,
     /// What becomes of records with a null payload, default skip.
     pub tombstones: Tombstones,
     /// What records must satisfy as well, compiled.
@@ -81,6 +84,11 @@ impl Words for TimestampUnit {
         ("us", Self::Microseconds),
         ("ns", Self::Nanoseconds),
     ];
+}
+
+impl Words for Split {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("lines", Self::Lines), ("array", Self::Array)];
 }
 
 /// What becomes of a record with a null payload.
@@ -140,9 +148,15 @@ pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {
         datetime: reader.list("DATETIME_COLUMNS"),
         string_enum: reader.list("STRING_ENUM_COLUMNS"),
         timestamp_unit: reader.choice("TIMESTAMP_UNIT", TimestampUnit::WORDS),
+        split: read_split(reader),
         tombstones: reader.choice("TOMBSTONES", Tombstones::WORDS).unwrap_or(Tombstones::Skip),
         json_schema: read_json_schema(reader),
     }
+}
+
+/// Reads RECORD_SPLIT alone.
+pub(super) fn read_split(reader: &mut Reader<'_>) -> Split {
+    reader.choice("RECORD_SPLIT", Split::WORDS).unwrap_or_default()
 }
 
 fn read_json_schema(reader: &mut Reader<'_>) -> Option<UserSchema> {

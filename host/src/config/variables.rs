@@ -164,6 +164,11 @@ pub static VARIABLES: &[Variable] = &[
         "",
         "unit of numbers in `DateTime` and `DateTime64` columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
     ),
+    optional(
+        "RECORD_SPLIT",
+        "none",
+        "how a payload holds records: `none`: it is one; `lines`: each line is one (NDJSON); `array`: each element of a JSON array is one: docs/fields.md",
+    ),
     optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
     optional(
         "JSON_SCHEMA",

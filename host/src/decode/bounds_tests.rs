@@ -17,7 +17,7 @@ fn pieces(
     batch_bytes: usize,
     record_bytes: usize,
 ) -> (Vec<(RecordBatch, Vec<Origin>)>, Vec<Rejection>) {
-    let bounds = Bounds { batch_bytes, is_first_free: true, record_bytes, beside: &|_| 0 };
+    let bounds = Bounds { batch_bytes, is_first_free: true, record_bytes, ..Bounds::NONE };
     let (mut pieces, mut rejections, mut next) = (Vec::new(), Vec::new(), Some(0));
     while let Some(from) = next {
         let left = payloads.iter().filter(|(origin, _)| *origin >= from);
@@ -166,10 +166,25 @@ fn a_first_record_that_does_not_fit_is_left_unless_it_is_free() {
     let payload = format!(r#"{{"x":[{}]}}"#, [r#""""#; 10].join(","));
     let read = |is_first_free| {
         let bounds =
-            Bounds { batch_bytes: 5_000, is_first_free, record_bytes: 100_000, beside: &|_| 0 };
+            Bounds { batch_bytes: 5_000, is_first_free, record_bytes: 100_000, ..Bounds::NONE };
         let (rows, rest) = decode_within(&plan, [(7, payload.as_bytes())].into_iter(), &bounds);
         (rows.origins, rows.rejections.len(), rest)
     };
     assert_eq!(read(false), (vec![], 0, Some(7)));
     assert_eq!(read(true), (vec![7], 0, None));
+}
+
+#[test]
+fn a_million_lines_of_one_record_are_a_row_each_or_one_refusal() {
+    let plan = TablePlan::of_types(&[("a", "UInt64"), ("b", "String")], &Rules::default());
+    let rows = 1_000_000;
+    let payloads = || std::iter::repeat_n((0 as Origin, &b"{}"[..]), rows);
+    let least = (rows - 1) * RowBytes::of(&plan).of_payload(b"{}");
+    for (record_bytes, landed) in [(least, rows), (least - 1, 0)] {
+        let bounds = Bounds { record_bytes, ..Bounds::NONE };
+        let (decoded, rest) = decode_within(&plan, payloads(), &bounds);
+        let refused: Vec<_> = decoded.rejections.iter().map(|r| r.fault.reason).collect();
+        let expected = if landed == 0 { vec![Reason::TooLarge] } else { vec![] };
+        assert_eq!((decoded.batch.num_rows(), refused, rest), (landed, expected, None));
+    }
 }

@@ -151,7 +151,8 @@ impl<'a> Filled<'a> {
                 self.origins.push(origin);
                 self.count(row_bytes, beside, room.saturating_sub(self.room.left()));
             }
-            Err(fault) => {
+            Err(mut fault) => {
+                (self.bounds.tell)(origin, payload, &mut fault);
                 self.truncate(row);
                 self.noticed.replaced.truncate(replaced);
                 self.rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });

@@ -3,7 +3,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::fault::fault;
+use super::fault::{fault, kind_of};
 use super::parser::Parser;
 use super::{MAX_DEPTH, utf8};
 use crate::rejection::{Fault, Reason};
@@ -14,14 +14,63 @@ pub fn sound_text(payload: &[u8]) -> Result<&str, Box<Fault>> {
     too_deep(text).map_or(Ok(text), Err)
 }
 
+/// The fault of a payload that is not UTF-8.
+#[cold]
+pub fn no_utf8(payload: &[u8]) -> Box<Fault> {
+    if is_framed(payload) {
+        return fault(Reason::InvalidUtf8, "UTF-8, without a frame", FRAMED);
+    }
+    if payload.starts_with(b"\xfe\xff") || payload.starts_with(b"\xff\xfe") {
+        return fault(Reason::InvalidUtf8, "UTF-8, not UTF-16", "a byte order mark of UTF-16");
+    }
+    // The quick check says no place.
+    let offset = std::str::from_utf8(payload).err().map_or(0, |error| error.valid_up_to());
+    fault(Reason::InvalidUtf8, "UTF-8", &format!("an invalid byte at offset {offset}"))
+}
+
+/// What a payload is that a serializer of a schema registry wrote.
+const FRAMED: &str = "byte 0 and a schema id: the wire format of a schema registry, not JSON";
+
+/// Whether a payload may be one: byte 0, the schema's id in four bytes, and a value.
+fn is_framed(payload: &[u8]) -> bool {
+    payload.len() >= 5 && payload.first() == Some(&0)
+}
+
 /// The fault of a text that is no JSON.
 #[cold]
 pub fn not_json(text: &str) -> Option<Box<Fault>> {
-    let refuse = |found: &str| Some(fault(Reason::MalformedJson, "one JSON object", found));
+    let refuse = |expected: &str, found: &str| Some(fault(Reason::MalformedJson, expected, found));
     if text.trim_ascii().is_empty() {
-        return refuse("an empty payload");
+        return refuse("one JSON object", "an empty payload (only null is a tombstone)");
     }
-    serde_json::from_str::<IgnoredAny>(text).err().and_then(|error| refuse(&error.to_string()))
+    if is_framed(text.as_bytes()) {
+        return refuse("one JSON object, without a frame", FRAMED);
+    }
+    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+    let mut texts = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let is_first_whole = texts.next().is_some_and(|first| first.is_ok());
+    let rest = text.get(texts.byte_offset()..).unwrap_or_default().trim_ascii_start();
+    if is_first_whole && rest.starts_with(['{', '[']) {
+        let expected = "one JSON object, or one in each line with RECORD_SPLIT=lines";
+        return refuse(expected, "more than one JSON text");
+    }
+    refuse("one JSON object", &error.to_string())
+}
+
+/// The fault of a text that is JSON and no object.
+#[cold]
+pub fn no_object(token: &str) -> Box<Fault> {
+    let expected = match kind_of(token) {
+        "array" => "a JSON object, or an array of them with RECORD_SPLIT=array",
+        _ => "a JSON object",
+    };
+    fault(Reason::TypeMismatch, expected, token)
+}
+
+/// The fault of a text that nests too deep or is no JSON.
+#[cold]
+pub fn of_text(text: &str) -> Option<Box<Fault>> {
+    too_deep(text).or_else(|| not_json(text))
 }
 
 /// The fault of a record whose parser found this one and stands before its value, where no text but the
@@ -29,7 +78,7 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
 #[cold]
 pub fn of_whole(text: &str, found: &Fault, parser: &mut Parser<'_>) -> Option<Box<Fault>> {
     let is_json = found.reason != Reason::MalformedJson && parser.is_rest_json();
-    if is_json { None } else { too_deep(text).or_else(|| not_json(text)) }
+    if is_json { None } else { of_text(text) }
 }
 
 /// The fault of arrays and objects that nest deeper than they may. Brackets are counted first: few

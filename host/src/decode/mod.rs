@@ -36,19 +36,19 @@ mod fields_tests;
 #[cfg(test)]
 mod tests;
 
+use crate::parts::without_mark;
 use crate::record::Origin;
 use crate::rejection::{Fault, Reason};
 use crate::rows::{Noticed, Rows};
 use crate::schema::plan::TablePlan;
 use columns::Column;
-use fault::fault;
 pub use fault::kind_of;
 use filled::{Filled, Put};
 pub use forms::forms;
 pub use metadata::{has_metadata, metadata_bytes, with_metadata};
 use order::Order;
 use parser::Parser;
-use reader::Token;
+use reader::{Reader as _, Token};
 pub use room::Bounds;
 pub use sound::{each_field, takes};
 pub use text::judge_text;
@@ -106,6 +106,25 @@ type Read = fn(
     (&mut Order, &mut Noticed),
 ) -> Result<(), Box<Fault>>;
 
+/// Hands out the elements of a payload that is an array, each as it stands there, or the whole of any other payload.
+///
+/// # Errors
+/// The payload is no UTF-8, or begins like an array and is no JSON. Some elements may have been handed out.
+pub fn each_part<'r>(payload: &'r [u8], mut put: impl FnMut(&'r [u8])) -> Result<(), Box<Fault>> {
+    let text = utf8(payload)?;
+    let mut parser = Parser::new(text);
+    if parser.first() != Some(b'[') {
+        put(text.trim_matches([' ', '\n', '\t', '\r']).as_bytes());
+        return Ok(());
+    }
+    let read = parser.each_element(|_, value| {
+        put(value.token()?.as_bytes());
+        Ok(())
+    });
+    let read = read.and_then(|()| parser.end());
+    read.map_err(|found| judge::of_text(text).unwrap_or(found))
+}
+
 /// In one pass. What is wrong with a record is told as the oracle tells it.
 fn parse(
     plan: &TablePlan,
@@ -148,11 +167,7 @@ fn by_serde(
     read.map_err(|found| judge::not_json(text).unwrap_or(found))
 }
 
+/// The text of a payload, without its byte order mark.
 fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
-    simdutf8::basic::from_utf8(payload).map_err(|_| {
-        // It says no place.
-        let offset = std::str::from_utf8(payload).err().map_or(0, |error| error.valid_up_to());
-        let found = format!("an invalid byte at offset {offset}");
-        fault(Reason::InvalidUtf8, "UTF-8", &found)
-    })
+    simdutf8::basic::from_utf8(without_mark(payload)).map_err(|_| judge::no_utf8(payload))
 }

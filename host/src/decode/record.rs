@@ -6,6 +6,7 @@
 
 use super::columns::Column;
 use super::fault::{fault, twice, within};
+use super::judge::no_object;
 use super::lenient;
 use super::nested::put;
 use super::order::Order;
@@ -32,7 +33,7 @@ pub fn read<'r>(
 ) -> Result<(), Box<Fault>> {
     let mut value_at = record.place();
     if record.first() != Some(b'{') {
-        let fault = fault(Reason::TypeMismatch, "a JSON object", record.token()?);
+        let fault = no_object(record.token()?);
         record.go_back(value_at);
         return Err(fault);
     }

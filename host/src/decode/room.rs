@@ -20,6 +20,8 @@ pub struct Bounds<'a> {
     pub record_bytes: usize,
     /// Bytes that a row of this record takes in columns which are filled after decode.
     pub beside: &'a dyn Fn(Origin) -> usize,
+    /// Says in a fault of this record's payload which part of the record it is.
+    pub tell: &'a dyn Fn(Origin, &[u8], &mut Fault),
 }
 
 impl Bounds<'_> {
@@ -29,6 +31,7 @@ impl Bounds<'_> {
         is_first_free: true,
         record_bytes: MOST_RECORD_BYTES,
         beside: &|_| 0,
+        tell: &|_, _, _| {},
     };
 }
 

@@ -4,7 +4,7 @@ use hashbrown::HashSet;
 
 use super::columns::Column;
 use super::fault::{fault, kind_of, twice, within};
-use super::judge::{not_json, sound_text};
+use super::judge::{no_object, not_json, sound_text};
 use super::nested;
 use super::parser::Parser;
 use super::reader::Reader as _;
@@ -26,7 +26,7 @@ pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(
     }
     let token = text.trim_ascii();
     if kind_of(token) != "object" {
-        return Err(fault(Reason::TypeMismatch, "a JSON object", token));
+        return Err(no_object(token));
     }
     sound(token)?;
     each_member(token, |name, token| {

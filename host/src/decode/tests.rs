@@ -133,6 +133,50 @@ fn each_fault_has_its_reason_and_place() {
 }
 
 #[test]
+fn what_is_no_record_is_named_by_what_it_is() {
+    let table: [(&[u8], Reason, &str); 13] = [
+        (b"", Reason::MalformedJson, "got an empty payload (only null is a tombstone)"),
+        (b"{} {}", Reason::MalformedJson, "got more than one JSON text"),
+        (
+            b"{\"i8\":1}\n{\"i8\":2}\n",
+            Reason::MalformedJson,
+            "one in each line with RECORD_SPLIT=lines",
+        ),
+        (b"{}\n{\"i8\":", Reason::MalformedJson, "RECORD_SPLIT=lines"),
+        (b"{}}", Reason::MalformedJson, "got trailing characters at line 1 column 3"),
+        (b"[{}]", Reason::TypeMismatch, "an array of them with RECORD_SPLIT=array, got [{}]"),
+        (b"7", Reason::TypeMismatch, "expected a JSON object, got 7"),
+        (
+            b"\0\0\0\0\x07{}",
+            Reason::MalformedJson,
+            "the wire format of a schema registry, not JSON",
+        ),
+        (
+            b"\0\0\0\0\x07\xff",
+            Reason::InvalidUtf8,
+            "the wire format of a schema registry, not JSON",
+        ),
+        (b"\0\0\0\0", Reason::MalformedJson, "got expected value at line 1 column 1"),
+        (b"\xff\xfe{\0}\0", Reason::InvalidUtf8, "a byte order mark of UTF-16"),
+        (b"\xfe\xff\0{\0}", Reason::InvalidUtf8, "expected UTF-8, not UTF-16"),
+        (b"\xef\xbb\xbf\xff", Reason::InvalidUtf8, "an invalid byte at offset 3"),
+    ];
+    for (record, reason, words) in table {
+        let (found, _, text) = fault_of(record);
+        assert!(found == reason && text.contains(words), "{found}: {text}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_record_is_no_part_of_it() {
+    let rows = one("\u{feff}{\"s\":\"\u{feff}x\"}");
+    assert!(rows.rejections.is_empty(), "{:?}", rows.rejections);
+    assert_eq!(column(&rows.batch, "s").as_string::<i32>().value(0), "\u{feff}x");
+    assert_eq!(fault_of("\u{feff}\u{feff}{}").0, Reason::MalformedJson);
+    assert_eq!(fault_of("\u{feff}").0, Reason::MalformedJson);
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_refused_in_every_field() {
     for record in [&b"{\"s\":\"\xff\"}"[..], b"{\"unwanted\":\"\xff\"}", b"\xff"] {
         assert_eq!(fault_of(record).0, Reason::InvalidUtf8);

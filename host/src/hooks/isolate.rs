@@ -41,6 +41,9 @@ pub trait Work {
     /// The record of a row.
     fn origin(&self, row: usize) -> Origin;
 
+    /// Says in a fault of a row which part of its record it is, if that is known.
+    fn tell(&self, _row: usize, _fault: &mut Fault) {}
+
     /// The bytes that came in with the batch.
     fn batch_bytes(&self) -> usize;
 
@@ -53,7 +56,8 @@ pub trait Work {
     /// None can be made.
     fn instance(&self) -> Result<Instance<Self::World>, Hold>;
 
-    /// Asks for some of the rows, and keeps what goes on of them. Rows come in their order.
+    /// Asks for some of the rows, and keeps what goes on of them. Rows come in their order. Those that are refused
+    /// are counted from the first one asked for.
     ///
     /// # Errors
     /// The call failed; nothing is kept of it then.
@@ -71,6 +75,8 @@ pub trait Work {
 /// A record that a plugin refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
+    /// Its row, of those that were asked for.
+    pub row: usize,
     /// The record.
     pub origin: Origin,
     /// Why, in the plugin's words.
@@ -80,10 +86,10 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A record and a plugin's words, cut.
-    pub fn new(origin: Origin, why: bindings::Rejection) -> Self {
+    /// A row, its record and a plugin's words, cut.
+    pub fn new(row: usize, origin: Origin, why: bindings::Rejection) -> Self {
         let column = why.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect());
-        Self { origin, message: cut(&why.message), column }
+        Self { row, origin, message: cut(&why.message), column }
     }
 }
 
@@ -137,7 +143,7 @@ struct Run<'a, W: Work> {
     work: &'a mut W,
     instance: Option<Instance<W::World>>,
     refused: Vec<Refused>,
-    failed: Vec<(Origin, Failure)>,
+    failed: Vec<(usize, Failure)>,
     /// How many rows may fail.
     allowed: usize,
     /// Time that the rows of one first call spent on calls that failed.
@@ -166,7 +172,9 @@ impl<W: Work> Run<'_, W> {
         let is_first_failure = self.wasted.is_zero();
         let failure = match self.ask(rows.clone(), deadline)? {
             Ok(refused) => {
-                self.refused.extend(refused);
+                let start = rows.start;
+                let refused = refused.into_iter();
+                self.refused.extend(refused.map(|of| Refused { row: start + of.row, ..of }));
                 return Ok(());
             }
             Err(failure) => failure,
@@ -182,7 +190,7 @@ impl<W: Work> Run<'_, W> {
             if is_first_failure {
                 return self.settle(rows, deadline);
             }
-            self.failed.push((self.work.origin(rows.start), failure.clone()));
+            self.failed.push((rows.start, failure.clone()));
             if may_pause && self.failed.len() > self.allowed {
                 return Err(self.hold("fails on too many rows", &failure));
             }
@@ -239,8 +247,9 @@ impl<W: Work> Run<'_, W> {
         let stage = stage(Arc::clone(&self.plugin.title));
         let title = &self.plugin.title;
         let failed = self.failed.len();
+        let work = &*self.work;
         let refused = self.refused.into_iter().map(|refused| {
-            let fault = Fault {
+            let mut fault = Fault {
                 reason: Reason::HookRejected,
                 column: refused.column.map(Into::into),
                 pointer: String::new(),
@@ -248,10 +257,11 @@ impl<W: Work> Run<'_, W> {
                 got_kind: "",
                 got: refused.message,
             };
+            work.tell(refused.row, &mut fault);
             Rejection { origin: refused.origin, stage: stage.clone(), fault }
         });
-        let poison = self.failed.into_iter().map(|(origin, failure)| {
-            let fault = Fault {
+        let poison = self.failed.into_iter().map(|(row, failure)| {
+            let mut fault = Fault {
                 reason: Reason::HookFailed,
                 column: None,
                 pointer: String::new(),
@@ -259,7 +269,8 @@ impl<W: Work> Run<'_, W> {
                 got_kind: failure.kind.code(),
                 got: format!("{}: {}", failure.kind.code(), failure.text),
             };
-            Rejection { origin, stage: stage.clone(), fault }
+            work.tell(row, &mut fault);
+            Rejection { origin: work.origin(row), stage: stage.clone(), fault }
         });
         Verdict { rejections: refused.chain(poison).collect(), rows, failed }
     }

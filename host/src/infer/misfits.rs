@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{STRIDE, Survey};
+use super::Survey;
 use crate::check::check;
-use crate::decode::{decode, judge_text, with_metadata};
+use crate::decode::{Bounds, decode_within, judge_text, with_metadata};
+use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::{Fault, Reason, Rejection};
 use crate::schema::names::Fields as _;
 use crate::schema::plan::{TablePlan, Unknown};
 use crate::schema::source::Source;
 use crate::schema::table::{Column, TableSchema};
 use crate::user_schema::UserSchema;
+
+/// Records that are decoded at once, by their origins.
+const RECORDS: Origin = 10_000;
 
 /// What of records does not fit.
 #[derive(Debug, Default)]
@@ -47,23 +51,35 @@ pub struct Refused {
 
 impl Misfits {
     /// Holds records against a table's plan and the user's schema, and their fields against its
-    /// columns. Records without a payload are passed over.
+    /// columns. Records without a payload are passed over, and of a record that was split all rows land or none.
     pub fn of(
         table: &TableSchema,
         plan: &TablePlan,
         user_schema: Option<&UserSchema>,
         survey: &Survey,
-        batch: &Batch,
+        (batch, split): (&Batch, &Hooked),
     ) -> Self {
         let (mut misfits, mut replaced) = (Self::default(), BTreeMap::<usize, u64>::new());
         let user_schema = user_schema.filter(|schema| schema.is_covered_by(plan).is_err());
-        let origins: Vec<Origin> = (0..batch.len()).collect();
-        for origins in origins.chunks(STRIDE) {
-            let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
-            let payloads = || origins.iter().filter_map(payload);
-            let violations = user_schema.map(|schema| schema.violations(plan, payloads()));
-            let rows = with_metadata(plan, batch, decode(plan, payloads()));
-            let checked = check(plan, rows, violations.unwrap_or_default(), judge_text);
+        for rejection in &split.rejections {
+            misfits.refuse(rejection.clone());
+        }
+        let tell = |origin, payload: &[u8], fault: &mut Fault| {
+            split.payloads.tell(batch, origin, payload, fault);
+        };
+        let bounds = Bounds { tell: &tell, ..Bounds::NONE };
+        let rows: Vec<(Origin, &[u8])> = split.payloads.iter(batch).collect();
+        let mut rest = rows.as_slice();
+        while let Some((first, _)) = rest.first() {
+            // No record is cut in two.
+            let end = first.saturating_add(RECORDS);
+            let payloads;
+            (payloads, rest) = rest.split_at(rest.partition_point(|(origin, _)| *origin < end));
+            let payloads = || payloads.iter().copied();
+            let violations = user_schema.map(|schema| schema.violations(plan, payloads(), tell));
+            let rows = with_metadata(plan, batch, decode_within(plan, payloads(), &bounds).0);
+            let mut checked = check(plan, rows, violations.unwrap_or_default(), judge_text);
+            checked.origins.dedup();
             misfits.landing += checked.origins.len() as u64;
             for at in checked.noticed.replaced {
                 *replaced.entry(at).or_default() += 1;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::check::check;
 use crate::decode::{decode, each_field, judge_text};
+use crate::payloads::{Hooked, Payloads};
 use crate::record::{Batch, Origin};
 use crate::rejection::{Fault, Rejection};
 use crate::schema::plan::{Rules, TablePlan};
@@ -47,27 +48,30 @@ const NO_OBJECT: &str = "'{}'";
 #[derive(Debug, Default)]
 pub struct Survey {
     fields: Members,
-    /// The records that count, ascending.
-    usable: Vec<Origin>,
+    /// The records that count, ascending, by their place among the payloads.
+    usable: Vec<usize>,
     /// How many no table takes.
     pub unusable: u64,
     /// The first of those, with why.
     pub told: Vec<(Origin, Fault)>,
     /// How many have no payload.
     pub tombstones: u64,
+    /// How many messages hold no record.
+    pub empty: u64,
     /// How many values of further fields were not looked at.
     pub passed_over: u64,
 }
 
 impl Survey {
-    /// Looks at every record.
-    pub fn of(batch: &Batch) -> Self {
+    /// Looks at every record of a batch that was split.
+    pub fn of(batch: &Batch, split: &Hooked) -> Self {
         let (mut survey, mut room) = (Self::default(), Room::default());
-        for (origin, payload) in (0..).zip(batch.payloads()) {
-            let Some(payload) = payload else {
-                survey.tombstones += 1;
-                continue;
-            };
+        survey.tombstones = batch.payloads().filter(Option::is_none).count() as u64;
+        survey.empty = split.dropped.len() as u64;
+        for rejection in &split.rejections {
+            survey.leave_out(rejection.origin, rejection.fault.clone());
+        }
+        for (at, (origin, payload)) in split.payloads.iter(batch).enumerate() {
             let (fields, passed_over) = (&mut survey.fields, &mut survey.passed_over);
             let read = each_field(payload, |name, token| {
                 // However much is within the fields before it, a field is looked at.
@@ -78,16 +82,21 @@ impl Survey {
                 }
             });
             match read {
-                Ok(()) => survey.usable.push(origin),
-                Err(fault) => {
-                    survey.unusable += 1;
-                    if survey.told.len() < MAX_TOLD {
-                        survey.told.push((origin, *fault));
-                    }
+                Ok(()) => survey.usable.push(at),
+                Err(mut fault) => {
+                    split.payloads.tell(batch, origin, payload, &mut fault);
+                    survey.leave_out(origin, *fault);
                 }
             }
         }
         survey
+    }
+
+    fn leave_out(&mut self, origin: Origin, fault: Fault) {
+        self.unusable += 1;
+        if self.told.len() < MAX_TOLD {
+            self.told.push((origin, fault));
+        }
     }
 
     /// How many records count.
@@ -119,7 +128,7 @@ impl Column {
     /// them. They are to stand beside those of the table that is `there`, if there is one.
     pub fn of(
         survey: &Survey,
-        batch: &Batch,
+        (batch, payloads): (&Batch, &Payloads),
         there: Option<&TableSchema>,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Vec<Self> {
@@ -146,7 +155,7 @@ impl Column {
         });
         let mut columns: Vec<Self> = columns.collect();
         names::part_dotted(&mut columns, there);
-        settle(&mut columns, survey, batch);
+        settle(&mut columns, survey, batch, payloads);
         columns
     }
 
@@ -185,11 +194,11 @@ pub fn records(count: u64) -> String {
 }
 
 /// Drops the types that some record does not fit, until all records fit.
-fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch) {
+fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch, payloads: &Payloads) {
     let mut usable = survey.usable.clone();
     loop {
         part_unions(columns);
-        let faults = faults(columns, batch, &usable);
+        let faults = faults(columns, batch, payloads, &usable);
         if faults.is_empty() {
             return;
         }
@@ -200,7 +209,11 @@ fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch) {
                     column.refuse(|| fault.to_string(), |choice| Some(choice) == first.as_ref());
                 }
                 // What is wrong is no column's, so no choice would mend it.
-                None => usable.retain(|usable| *usable != origin),
+                None => {
+                    let is_of =
+                        |at: usize| payloads.row(batch, at).is_some_and(|row| row.0 == origin);
+                    usable.retain(|at| !is_of(*at));
+                }
             }
         }
     }
@@ -225,13 +238,13 @@ fn part_unions(columns: &mut [Column]) {
 fn faults(
     columns: &[Column],
     batch: &Batch,
-    usable: &[Origin],
+    payloads: &Payloads,
+    usable: &[usize],
 ) -> BTreeMap<Option<Arc<str>>, (Origin, Fault)> {
     let mut faults = BTreeMap::new();
     let Some(plan) = plan(columns) else { return faults };
-    for origins in usable.chunks(STRIDE) {
-        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
-        let rows = decode(&plan, origins.iter().filter_map(payload));
+    for places in usable.chunks(STRIDE) {
+        let rows = decode(&plan, places.iter().filter_map(|at| payloads.row(batch, *at)));
         for rejection in check(&plan, rows, Vec::new(), judge_text).rejections {
             let Rejection { origin, fault, .. } = rejection;
             faults.entry(fault.column.clone()).or_insert((origin, fault));

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::parts::Split;
 use crate::record::{RawRecord, TopicPartition};
 use crate::schema::source::OnInvalid;
 
@@ -15,8 +16,9 @@ fn batch<T: AsRef<[u8]>>(records: impl IntoIterator<Item = T>) -> Batch {
 }
 
 fn inferred(batch: &Batch, there: Option<&TableSchema>) -> (Survey, Vec<Column>) {
-    let survey = Survey::of(batch);
-    let columns = Column::of(&survey, batch, there, |_| true);
+    let split = Hooked::of_records(batch);
+    let survey = Survey::of(batch, &split);
+    let columns = Column::of(&survey, (batch, &split.payloads), there, |_| true);
     (survey, columns)
 }
 
@@ -188,7 +190,7 @@ fn records_that_no_table_takes_do_not_count() {
         batch([""]).runs()[0].source.clone(),
     );
     batch.push(&source, 0, &RawRecord::default());
-    let survey = Survey::of(&batch);
+    let survey = Survey::of(&batch, &Hooked::of_records(&batch));
     let codes: Vec<_> = survey.told.iter().map(|(at, fault)| (*at, fault.reason.code())).collect();
     assert_eq!(codes, [(1, "malformed_json"), (2, "type_mismatch"), (3, "duplicate_key")]);
     assert_eq!((survey.records(), survey.unusable, survey.tombstones), (1, 3, 1));
@@ -230,8 +232,12 @@ fn the_statement_says_what_speaks_for_each_column() {
 fn a_field_that_a_table_lacks_is_added_for_rows_that_have_none() {
     let batch =
         batch([r#"{"a":1,"b":[1],"c":{"x":1},"d":null}"#, r#"{"a":1,"b":[1],"c":{"x":2}}"#]);
-    let survey = Survey::of(&batch);
-    let columns = Column::of(&survey, &batch, Some(&table("a", "Int64")), |name| name != "a");
+    let split = Hooked::of_records(&batch);
+    let survey = Survey::of(&batch, &split);
+    let columns =
+        Column::of(&survey, (&batch, &split.payloads), Some(&table("a", "Int64")), |name| {
+            name != "a"
+        });
     let sql = alter_table("`d`.`t`", &survey, &columns);
     insta::assert_snapshot!(sql, @r#"
     ALTER TABLE `d`.`t`
@@ -260,7 +266,9 @@ fn what_does_not_fit_a_table_is_told_by_reason_and_column() {
         r#"{"id":1,"gone":"x","new":2}"#,
     ];
     let batch = batch(records);
-    let misfits = Misfits::of(&table, &plan, None, &Survey::of(&batch), &batch);
+    let split = Hooked::of_records(&batch);
+    let survey = Survey::of(&batch, &split);
+    let misfits = Misfits::of(&table, &plan, None, &survey, (&batch, &split));
     assert_eq!(misfits.landing, 1);
     let refused = misfits.refused.iter().map(|refused| {
         (refused.reason.code(), refused.column.as_deref(), refused.records, refused.first)
@@ -275,7 +283,9 @@ fn what_does_not_fit_a_table_is_told_by_reason_and_column() {
     assert_eq!((misfits.unseen, misfits.replaced), (vec![], vec![]));
     let rules = Rules { on_invalid: vec![("id".into(), OnInvalid::Default)], ..Rules::default() };
     let plan = TablePlan::new(&table, &rules).unwrap();
-    let misfits = Misfits::of(&table, &plan, None, &Survey::of(&batch), &batch);
+    let split = Hooked::of_records(&batch);
+    let survey = Survey::of(&batch, &split);
+    let misfits = Misfits::of(&table, &plan, None, &survey, (&batch, &split));
     assert_eq!((misfits.landing, misfits.replaced), (4, vec![("id".into(), 1)]));
 }
 
@@ -360,6 +370,34 @@ fn records() -> impl Strategy<Value = Vec<String>> {
         };
         (0..records).map(record).collect()
     })
+}
+
+#[test]
+fn the_parts_of_a_message_are_records_to_infer_and_land_together() {
+    let whole = r#"[{"id":1},{"id":2,"n":null},{"id":"x"}]"#;
+    let batch = batch([whole, r#"[{"id":3}]"#, "{}"]);
+    let parts = |payload: &str| {
+        let ends = payload.match_indices('}').map(|(at, _)| at + 1);
+        let part = |end: usize| payload.get(payload.get(..end)?.rfind('{')?..end);
+        ends.filter_map(part).map(str::len).collect::<Vec<_>>()
+    };
+    let mut payloads = Payloads::of_parts(Split::Array);
+    for origin in 0..2 {
+        let payload = batch.payload(origin).unwrap();
+        let mut at = 1;
+        for len in parts(std::str::from_utf8(payload).unwrap()) {
+            payloads.put_part(&batch, origin, &payload[at..at + len]);
+            at += len + 1;
+        }
+    }
+    let split = Hooked { payloads, rejections: vec![], dropped: vec![2] };
+    let survey = Survey::of(&batch, &split);
+    assert_eq!((survey.records(), survey.empty), (4, 1));
+    let table = table("id", "Int64");
+    let plan = TablePlan::new(&table, &Rules::default()).unwrap();
+    let misfits = Misfits::of(&table, &plan, None, &survey, (&batch, &split));
+    assert_eq!((misfits.landing, misfits.refused.len()), (1, 1), "in messages");
+    assert!(misfits.refused[0].text.contains("at /2/id"), "{}", misfits.refused[0].text);
 }
 
 proptest! {

@@ -81,8 +81,8 @@ pub(super) const RECORDS: Metric = metric(
     Kind::Counter,
     "records",
     &["fate"],
-    "What became of records: `landed`, `dead_lettered`, `dropped` by a hook, `skipped` tombstones, \
-     or `released` unsettled to another member with their partition",
+    "What became of records: `landed`, `dead_lettered`, `dropped` by a hook, `skipped` tombstones \
+     and messages without a record, or `released` unsettled to another member with their partition",
 );
 pub(super) const RECORDS_REJECTED: Metric = metric(
     "sluicegate_records_rejected_total",

@@ -16,7 +16,7 @@ use crate::observe::cpu::CpuOf;
 use crate::outcome::Hold;
 use crate::payloads::Payloads;
 use crate::record::{Batch, Origin};
-use crate::rejection::Rejection;
+use crate::rejection::{Fault, Rejection};
 use crate::rows::{Checked, Rows};
 use crate::schema::plan::TablePlan;
 use crate::schema::width::RowBytes;
@@ -56,7 +56,7 @@ impl Pipeline {
         let plan = Arc::clone(fit.as_ref().map_or(&known.plan, |(_, fit)| &fit.decode));
         let expected = hooked.map_or(pending.len(), |hooked| hooked.len());
         let row = RowBytes::of(&plan);
-        let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_bytes());
+        let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_beside(batch));
         let copies = 1 + self.sink.body_bytes(1);
         let mut room = Room {
             batch_bytes: lease.room(held, row, expected, copies),
@@ -84,13 +84,17 @@ impl Pipeline {
         }
         let Decoded { mut rows, violations, records } = decoded;
         let mut tally = None;
+        let is_as_decoded = fit.is_none();
         if let Some((hooks, fit)) = fit {
             let (hooked, asked) = hooks.run(&fit, rows).await?;
             (rows, tally) = (hooked, Some((hooks, asked)));
         }
         let plan = Arc::clone(&known.plan);
         let check = move || check(&plan, rows, violations, judge_text);
-        let checked = blocking::run(move || CpuOf::Check.run(check)).await;
+        let mut checked = blocking::run(move || CpuOf::Check.run(check)).await;
+        if let Some(hooked) = hooked.filter(|_| is_as_decoded) {
+            tell_rows(batch, hooked, &mut checked);
+        }
         Ok(Computed { checked, tally, records, of })
     }
 }
@@ -121,10 +125,15 @@ fn decode_pending(
     room: Room,
 ) -> Decoded {
     let payloads = || payloads(batch, hooked, pending);
-    let (rows, rest) = decoded(plan, batch, payloads(), room);
+    let tell = |origin, payload: &[u8], fault: &mut Fault| {
+        if let Some(hooked) = hooked {
+            hooked.tell(batch, origin, payload, fault);
+        }
+    };
+    let (rows, rest) = decoded(plan, batch, payloads(), &tell, room);
     let is_taken = |(origin, _): &(Origin, &[u8])| rest.is_none_or(|rest| *origin < rest);
     let judge =
-        |schema: &UserSchema| schema.violations(&known.plan, payloads().take_while(is_taken));
+        |schema: &UserSchema| schema.violations(&known.plan, payloads().take_while(is_taken), tell);
     let schema = known.user_schema.as_ref();
     let violations = schema.map(|schema| CpuOf::UserSchema.run(|| judge(schema)));
     let records = rest.map_or(pending.len(), |rest| pending.partition_point(|o| *o < rest));
@@ -136,18 +145,31 @@ fn decoded<'a>(
     plan: &TablePlan,
     batch: &Batch,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+    tell: &dyn Fn(Origin, &[u8], &mut Fault),
     Room { batch_bytes, is_first_free, record_bytes }: Room,
 ) -> (Rows, Option<Origin>) {
     let started = Instant::now();
     let has_metadata = has_metadata(plan);
     let beside = |origin| if has_metadata { metadata_bytes(plan, batch, origin) } else { 0 };
-    let bounds = Bounds { batch_bytes, is_first_free, record_bytes, beside: &beside };
+    let bounds = Bounds { batch_bytes, is_first_free, record_bytes, beside: &beside, tell };
     let decoded = CpuOf::Decode.run(|| {
         let (rows, rest) = decode_within(plan, payloads, &bounds);
         (with_metadata(plan, batch, rows), rest)
     });
     count::decoded(started.elapsed());
     decoded
+}
+
+/// Says in what a rule refuses which part of its record it refuses. The rows are as they were decoded.
+fn tell_rows(batch: &Batch, hooked: &Payloads, checked: &mut Checked) {
+    for (origin, row) in &checked.refused_rows {
+        let at = checked.rejections.binary_search_by_key(origin, |rejection| rejection.origin);
+        if let Some(rejection) = at.ok().and_then(|at| checked.rejections.get_mut(at))
+            && let Some(payload) = hooked.nth(batch, *origin, *row)
+        {
+            hooked.tell(batch, *origin, payload, &mut rejection.fault);
+        }
+    }
 }
 
 /// What decode reads of these records: their own payloads, or what hooks put in their place.

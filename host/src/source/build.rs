@@ -8,6 +8,8 @@ use super::queue::Message;
 use super::stand::{Admission, Repeated, Stand};
 use crate::arenas::Arenas;
 use crate::budget::Budget;
+use crate::parts::Split;
+use crate::payloads::ROW_BYTES;
 use crate::record::{Batch, RawRecord, TopicPartition};
 
 /// The bounds of a batch.
@@ -27,6 +29,8 @@ pub struct Bounds {
     pub element_bytes: usize,
     /// Most bytes that one record takes in columns.
     pub record_bytes: usize,
+    /// How a payload holds records, each of which becomes a row.
+    pub split: Split,
     /// How long the first record may wait for others.
     pub linger: Duration,
 }
@@ -74,6 +78,8 @@ struct Open {
     ends: VecDeque<i64>,
     /// Upper estimate of the bytes that elements of arrays and maps take in columns.
     element_bytes: usize,
+    /// Most rows beside the first of each record.
+    further_rows: usize,
 }
 
 /// Upper estimate of the bytes that the elements of a record take in columns: each stands behind a comma or an opening
@@ -246,9 +252,7 @@ impl Builder {
         }
         open.since.get_or_insert_with(Instant::now);
         let before = open.batch.held_bytes();
-        open.batch.push(source, *epoch, &record);
-        let of_elements = bytes_of_elements(record.payload, &self.bounds);
-        open.element_bytes = open.element_bytes.saturating_add(of_elements);
+        open.push(source, *epoch, &record, &self.bounds);
         if !message.headers(|name, value| open.batch.push_header(name, value)) {
             open.batch.lack_headers();
         }
@@ -335,7 +339,25 @@ impl Open {
     fn new(bounds: &Bounds, arenas: &Arenas) -> Self {
         let (batch, arenas) = (Batch::default(), arenas.clone());
         let (max_records, ends) = (bounds.max_records, VecDeque::new());
-        Self { max_records, batch, arenas, since: None, ends, element_bytes: 0 }
+        Self { max_records, batch, arenas, since: None, ends, element_bytes: 0, further_rows: 0 }
+    }
+
+    /// Copies a record into the batch, and counts what will be made of it.
+    fn push(
+        &mut self,
+        source: &TopicPartition,
+        epoch: u64,
+        record: &RawRecord<'_>,
+        bounds: &Bounds,
+    ) {
+        self.batch.push(source, epoch, record);
+        if bounds.split != Split::None {
+            let parts = bounds.split.parts_at_most(record.payload.unwrap_or_default());
+            self.batch.reserve(parts * ROW_BYTES);
+            self.further_rows += parts.saturating_sub(1);
+        }
+        let of_elements = bytes_of_elements(record.payload, bounds);
+        self.element_bytes = self.element_bytes.saturating_add(of_elements);
     }
 
     fn is_full(&self, bounds: &Bounds) -> bool {
@@ -347,7 +369,8 @@ impl Open {
 
     /// Upper estimate of the bytes in columns.
     fn column_bytes(&self, bounds: &Bounds) -> usize {
-        let of_rows = (self.batch.len() as usize).saturating_mul(bounds.row_bytes);
+        let rows = self.batch.len() as usize + self.further_rows;
+        let of_rows = rows.saturating_mul(bounds.row_bytes);
         of_rows.saturating_add(self.element_bytes)
     }
 
@@ -364,7 +387,7 @@ impl Open {
         } else {
             bounds.max_records
         };
-        self.element_bytes = 0;
+        (self.element_bytes, self.further_rows) = (0, 0);
         let arena = self.arenas.take(self.batch.size_bytes());
         let next = Batch::within(arena, self.batch.len() as usize);
         (!self.batch.is_empty()).then(|| std::mem::replace(&mut self.batch, next))
@@ -393,6 +416,7 @@ mod tests {
         row_bytes: 0,
         element_bytes: 0,
         record_bytes: 1_000,
+        split: Split::None,
         linger: Duration::from_secs(1),
     };
 
@@ -435,6 +459,32 @@ mod tests {
         assert_eq!(of("[1,2,3]"), 30);
         assert!(of(r#"{"a":[[1],[1]],"m":{"a":1}}"#) >= 50);
         assert_eq!(of(&format!("[{}]", vec!["{}"; 1_000].join(","))), 1_000);
+    }
+
+    #[test]
+    fn each_record_of_a_message_fills_a_batch_as_a_row() {
+        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let lines = Bounds { split: Split::Lines, max_bytes: 10_000, max_records: 100, ..BOUNDS };
+        let pushed = |payload: &[u8], bounds: Bounds| {
+            let mut open = Open::new(&bounds, &Arenas::default());
+            open.push(
+                &source,
+                1,
+                &RawRecord { payload: Some(payload), ..Default::default() },
+                &bounds,
+            );
+            open
+        };
+        let many = "{}\n".repeat(400);
+        assert!(!pushed(many.as_bytes(), Bounds { split: Split::None, ..lines }).is_full(&lines));
+        let open = pushed(many.as_bytes(), lines);
+        assert!(open.batch.held_bytes() > many.len() + 400 * ROW_BYTES);
+        assert_eq!(open.column_bytes(&Bounds { row_bytes: 10, ..lines }), 4_000);
+        assert!(!open.is_full(&lines) && open.is_full(&Bounds { row_bytes: 50, ..lines }));
+        assert!(pushed(many.repeat(2).as_bytes(), lines).is_full(&lines), "of places alone");
+        let array = Bounds { split: Split::Array, ..lines };
+        let open = pushed(br#"[{"a":1,"b":[1,2]},{}]"#, array);
+        assert_eq!(open.column_bytes(&Bounds { row_bytes: 10, ..array }), 20);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::parts::without_mark;
+
 /// Deepest nesting of arrays and objects; decode stops there too.
 const MAX_DEPTH: usize = 127;
 
@@ -29,7 +31,7 @@ pub enum Document<'a> {
 impl<'a> Document<'a> {
     /// Reads a payload; `None` where it is not one JSON value.
     pub fn read(payload: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader { rest: std::str::from_utf8(payload).ok()? };
+        let mut reader = Reader { rest: std::str::from_utf8(without_mark(payload)).ok()? };
         let document = reader.value(0)?;
         reader.next_byte().is_none().then_some(document)
     }

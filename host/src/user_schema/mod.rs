@@ -126,16 +126,19 @@ impl UserSchema {
         }
     }
 
-    /// The records of which a payload violates the schema, in the order of the payloads.
+    /// The records of which a payload violates the schema, in the order of the payloads. `tell` says in a fault of a
+    /// payload which part of its record it is.
     pub fn violations<'a>(
         &self,
         plan: &TablePlan,
         payloads: impl Iterator<Item = (Origin, &'a [u8])>,
+        tell: impl Fn(Origin, &[u8], &mut Fault),
     ) -> Vec<Rejection> {
         let judged = payloads.filter_map(|(origin, payload)| {
             let mut fault = *self.judge(payload).err()?;
             let at = fault.column.as_deref().and_then(|name| plan.column_of(name));
             fault.column = at.and_then(|at| plan.columns.get(at)).map(|column| column.name.clone());
+            tell(origin, payload, &mut fault);
             Some(Rejection { origin, stage: Stage::Check(None), fault })
         });
         judged.collect()

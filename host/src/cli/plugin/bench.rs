@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::trial::{self, Loaded, Trial};
 use crate::cli::print::say;
+use crate::payloads::Hooked;
 use crate::record::Batch;
 
 /// Options of `sluicegate plugin bench`.
@@ -83,9 +84,9 @@ async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>
                     started.elapsed()
                 }
                 Some(Loaded::Rows(hooks)) => {
-                    let pending = (0..batch.len()).collect();
+                    let payloads = Hooked::of_records(batch).payloads;
                     let started = Instant::now();
-                    let hooked = hooks.run(batch, pending).await;
+                    let hooked = hooks.run(batch, payloads).await;
                     black_box(hooked.payloads.iter(batch).map(|row| row.1.len()).sum::<usize>());
                     started.elapsed()
                 }

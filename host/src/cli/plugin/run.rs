@@ -12,6 +12,7 @@ use crate::check::check;
 use crate::cli::print::{say, say_json};
 use crate::config::LogFormat;
 use crate::decode::judge_text;
+use crate::payloads::Hooked;
 use crate::plain::Json;
 
 /// Options of `sluicegate plugin run`.
@@ -35,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let lines = runtime.block_on(async {
         match args.plugin.load().await? {
             Loaded::Rows(hooks) => {
-                let hooked = hooks.run(&batch, (0..batch.len()).collect()).await;
+                let hooked = hooks.run(&batch, Hooked::of_records(&batch).payloads).await;
                 Ok(verdict::of_payloads(&batch, &hooked))
             }
             Loaded::Arrow(hooks, fit, table) => {

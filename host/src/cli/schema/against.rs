@@ -27,7 +27,7 @@ pub fn against(
     survey: &Survey,
 ) -> Result<(), Exit> {
     let user_schema = config.rules.json_schema.as_ref();
-    let misfits = Misfits::of(schema, plan, user_schema, survey, &sample.batch);
+    let misfits = Misfits::of(schema, plan, user_schema, survey, (&sample.batch, &sample.split));
     let table = format!("{}.{}", identifier(&schema.database), identifier(&schema.table));
     let tombstones = match config.rules.tombstones {
         Tombstones::Skip => 0,
@@ -38,7 +38,7 @@ pub fn against(
     let is_new = |name: &str| {
         misfits.unfilled.iter().any(|(field, _, why)| **field == *name && why.is_none())
     };
-    let columns = Column::of(survey, &sample.batch, Some(schema), is_new);
+    let columns = Column::of(survey, (&sample.batch, &sample.split.payloads), Some(schema), is_new);
     sql.push_str(&alter_table(&table, survey, &columns));
     print(&sql)?;
     let (all, unfilled) = (sample.batch.len(), misfits.unfilled.len());

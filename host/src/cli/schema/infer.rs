@@ -11,7 +11,7 @@ use super::against::against;
 use super::sample::Sample;
 use super::{Exit, misconfigured, print, read, table, warn};
 use crate::cli::print::note;
-use crate::config::{Kafka, TableConfig, TableName, Warning};
+use crate::config::{Kafka, TableConfig, TableName, Warning, split_from_env};
 use crate::infer::{Column, Survey, create_table, records, remark};
 use crate::schema::quoted::identifier;
 
@@ -23,7 +23,8 @@ stdout is SQL alone: CREATE TABLE with the evidence for each column as a comment
 --against-table, what does not fit as comments and ALTER TABLE ... ADD COLUMN for fields without a
 column. The rules are in docs/infer.md.
 
-A topic is read with the KAFKA_* variables of `run`; no group is joined and nothing is committed.
+A topic is read with the KAFKA_* variables of `run`; no group is joined and nothing is committed. RECORD_SPLIT
+holds for the payloads of a topic and for the lines or elements of a file alike.
 Nothing is written to ClickHouse, which is asked only with --against-table.
 
 Exit codes:
@@ -66,7 +67,7 @@ pub struct Args {
 /// Reads the records and prints the SQL.
 pub fn run(args: &Args) -> Result<(), Exit> {
     // What is wrong with the variables shows before anything is asked.
-    let name = read(TableName::from_env)?;
+    let (name, how) = (read(TableName::from_env)?, read(split_from_env)?);
     let against_table = args.against_table.then(|| read(TableConfig::from_env)).transpose()?;
     let kafka = args.topic.as_ref().map(|_| read(Kafka::cluster_from_env)).transpose()?;
     let mut warnings: Vec<Warning> = Vec::new();
@@ -84,11 +85,11 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let there = there.transpose()?;
     let most = usize::try_from(args.sample).unwrap_or(usize::MAX);
     let sample = match (&args.topic, kafka, &args.file) {
-        (Some(topic), Some((kafka, _)), _) => Sample::of_topic(kafka, topic, most, timeout)?,
-        (_, _, Some(file)) => Sample::of_file(file, most)?,
+        (Some(topic), Some((kafka, _)), _) => Sample::of_topic(kafka, topic, how, most, timeout)?,
+        (_, _, Some(file)) => Sample::of_file(file, how, most)?,
         _ => return Err(misconfigured(anyhow!("give --topic or --file"))),
     };
-    let survey = Survey::of(&sample.batch);
+    let survey = Survey::of(&sample.batch, &sample.split);
     match there {
         Some((config, (schema, plan))) => against(&config, &schema, &plan, &sample, &survey),
         None => infer(&name, &sample, &survey),
@@ -103,7 +104,7 @@ fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit>
             anyhow!("no record of {origin} is a JSON object that a table could take").into()
         );
     }
-    let columns = Column::of(survey, &sample.batch, None, |_| true);
+    let columns = Column::of(survey, (&sample.batch, &sample.split.payloads), None, |_| true);
     tell_cases(&columns);
     let table = identifier(name.table.as_deref().unwrap_or(&sample.name));
     let table = match &name.database {
@@ -118,6 +119,10 @@ fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit>
 fn tell_unusable(sample: &Sample, survey: &Survey) {
     if survey.tombstones > 0 {
         note(format_args!("left out: {} without a payload", records(survey.tombstones)));
+    }
+    if survey.empty > 0 {
+        let messages = records(survey.empty);
+        note(format_args!("left out: {messages} whose payload holds none (RECORD_SPLIT)"));
     }
     for (origin, fault) in &survey.told {
         let text = remark(&fault.to_string(), SHOWN);

@@ -6,12 +6,16 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::{Exit, misconfigured};
+use crate::budget::MOST_RECORD_BYTES;
 use crate::cli::input::{Bounds, each_record};
 use crate::cli::print::note;
 use crate::config::Kafka;
 use crate::infer::{records, remark};
+use crate::parts::Split;
+use crate::payloads::Hooked;
 use crate::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::source::{Cut, Probe};
+use crate::split::split;
 
 /// Most bytes of records that are held, with their keys and headers.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
@@ -24,8 +28,10 @@ const SHOWN: usize = 200;
 
 /// Records, and where they come from.
 pub struct Sample {
-    /// The records.
+    /// The records as they were read.
     pub batch: Batch,
+    /// The same, split.
+    pub split: Hooked,
     /// What they are of, such as ``topic `t` ``.
     pub origin: String,
     /// What a table for them may be called.
@@ -48,6 +54,7 @@ impl Sample {
     pub fn of_topic(
         mut kafka: Kafka,
         topic: &str,
+        how: Split,
         most: usize,
         timeout: Duration,
     ) -> Result<Self, Exit> {
@@ -74,11 +81,11 @@ impl Sample {
             Some(_) => format!("{read}, the oldest of the newest {most}"),
         };
         note(format_args!("{origin}: {read}, of {partitions} {noun}{end}"));
-        Ok(Self { batch: sample.batch, origin, name: topic.to_owned(), unit: "" })
+        Ok(Self::split(sample.batch, how, origin, topic.to_owned(), ""))
     }
 
     /// Reads the first records of a file, and says what was read.
-    pub fn of_file(path: &Path, most: usize) -> Result<Self, Exit> {
+    pub fn of_file(path: &Path, how: Split, most: usize) -> Result<Self, Exit> {
         let (mut batch, source) =
             (Batch::default(), TopicPartition { topic: "".into(), partition: 0 });
         let bounds = Bounds { records: most, bytes: MAX_BYTES };
@@ -103,6 +110,13 @@ impl Sample {
         note(format_args!("{origin}: {first}{read}{cut}"));
         let is_array = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let unit = if is_array { "element" } else { "line" };
-        Ok(Self { batch, origin, name, unit })
+        Ok(Self::split(batch, how, origin, name, unit))
+    }
+
+    fn split(batch: Batch, how: Split, origin: String, name: String, unit: &'static str) -> Self {
+        let has_payload = |origin: &Origin| batch.payload(*origin).is_some();
+        let origins: Vec<Origin> = (0..batch.len()).filter(has_payload).collect();
+        let split = split(&batch, how, &origins, MOST_RECORD_BYTES);
+        Self { batch, split, origin, name, unit }
     }
 }

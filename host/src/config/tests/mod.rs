@@ -125,6 +125,7 @@ fn every_variable_reaches_its_field() {
         ("DATETIME_COLUMNS", "at,\n a,b"),
         ("STRING_ENUM_COLUMNS", "kind"),
         ("TIMESTAMP_UNIT", "ms"),
+        ("RECORD_SPLIT", "lines"),
         ("TOMBSTONES", "dead_letter"),
         ("JSON_SCHEMA", r#"{"$schema":"http://json-schema.org/draft-07/schema#"}"#),
         ("ADMIN_ADDR", "[::1]:0"),
@@ -153,6 +154,7 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.rules.required, ["id", "vin"]);
     assert_eq!(config.rules.datetime, ["at", "a,b"]);
     assert_eq!(config.rules.timestamp_unit, Some(TimestampUnit::Milliseconds));
+    assert_eq!(config.rules.split, Split::Lines);
     assert_eq!(config.rules.tombstones, Tombstones::DeadLetter);
     assert_eq!(config.rules.json_schema.unwrap().draft(), "draft 7");
     assert_eq!(config.log.format, LogFormat::Json);

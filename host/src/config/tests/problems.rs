@@ -127,6 +127,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("DLQ_MAX_SHARE", "50"),
     ("REQUIRED_COLUMNS", "id,vin,id"),
     ("TIMESTAMP_UNIT", "minutes"),
+    ("RECORD_SPLIT", "line"),
     ("TOMBSTONES", "dead-letter"),
     ("JSON_SCHEMA", r#"{"properties":{"a":{"type":"strin"}}}"#),
     ("ADMIN_ADDR", "9464"),
@@ -139,7 +140,7 @@ const BROKEN: &[(&str, &str)] = &[
 #[expect(clippy::too_many_lines, reason = "one golden text")]
 fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
-    32 problems in the configuration
+    33 problems in the configuration
 
     KAFKA_BROKER
       expected: a list of host:port
@@ -270,6 +271,11 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       expected: one of s, ms, us, ns
       found:    "minutes"
       hint:     use one of these words
+
+    RECORD_SPLIT
+      expected: one of none, lines, array
+      found:    "line"
+      hint:     did you mean lines?
 
     TOMBSTONES
       expected: one of skip, dead_letter

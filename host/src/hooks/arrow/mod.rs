@@ -278,7 +278,9 @@ impl Work for Columns<'_> {
         let bytes = answer.bytes + repeated;
         self.given.add(rows.start, &answer.rows, answer.columns, bytes);
         let refused = answer.refused.into_iter();
-        Ok(refused.map(|(row, why)| Refused::new(self.origin(rows.start + row), why)).collect())
+        let refused =
+            refused.map(|(row, why)| Refused::new(row, self.origin(rows.start + row), why));
+        Ok(refused.collect())
     }
 
     fn put_out(&self) -> (usize, usize) {

@@ -111,7 +111,7 @@ pub fn apply(
     let mut counts = outcome.counts.iter();
     let mut rejections = outcome.rejections.into_iter();
     let mut refused = Vec::new();
-    for (row, action) in rows.iter().zip(&outcome.actions) {
+    for (at, (row, action)) in rows.iter().zip(&outcome.actions).enumerate() {
         match action {
             Action::Keep => payloads.keep(row.clone()),
             Action::Replace => payloads.put(row.origin, spans.next()),
@@ -121,7 +121,7 @@ pub fn apply(
             }
             Action::Drop => {}
             Action::Reject => {
-                refused.extend(rejections.next().map(|why| Refused::new(row.origin, why)));
+                refused.extend(rejections.next().map(|why| Refused::new(at, row.origin, why)));
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::observe::status::Status;
 use crate::outcome::Hold;
 use crate::payloads::{Hooked, Payloads, Row};
 use crate::record::{Batch, Origin};
-use crate::rejection::{Rejection, Stage};
+use crate::rejection::{Fault, Rejection, Stage};
 use crate::retry::Backoff;
 
 /// Most rows of one call: a larger one gains nothing, and costs more where it fails.
@@ -49,18 +49,18 @@ impl RowsHooks {
         self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
     }
 
-    /// Takes records through every plugin. It waits for as long as a plugin is broken.
+    /// Takes payloads through every plugin. It waits for as long as a plugin is broken.
     ///
     /// # Cancel safety
     /// Dropped, nothing has happened to any record.
-    pub async fn run(&self, batch: &Arc<Batch>, pending: Vec<Origin>) -> Hooked {
+    pub async fn run(&self, batch: &Arc<Batch>, payloads: Payloads) -> Hooked {
         let waiter = self.status.waiter("plugins");
         let mut backoff = Backoff::default();
-        let pending = Arc::new(pending);
+        let payloads = Arc::new(payloads);
         loop {
             let (plugins, batch) = (Arc::clone(&self.plugins), Arc::clone(batch));
-            let records = Arc::clone(&pending);
-            let work = move |is_given_up: &_| chain(&plugins, &batch, &records, is_given_up);
+            let payloads = Arc::clone(&payloads);
+            let work = move |is_given_up: &_| chain(&plugins, &batch, &payloads, is_given_up);
             match until_given_up(CpuOf::RowsHooks, work).await {
                 Ok(hooked) => {
                     waiter.release();
@@ -76,10 +76,10 @@ impl RowsHooks {
 fn chain(
     plugins: &[Plugin<RowsPlugin>],
     batch: &Batch,
-    pending: &[Origin],
+    from: &Payloads,
     is_given_up: &AtomicBool,
 ) -> Result<Hooked, Hold> {
-    let mut payloads = Payloads::of_records(pending.iter().copied());
+    let mut payloads = from.clone();
     let mut rejections: BTreeMap<Origin, Rejection> = BTreeMap::new();
     let mut counted = Vec::new();
     for plugin in plugins {
@@ -97,7 +97,7 @@ fn chain(
     for (plugin, rows, failed) in counted {
         plugin.breaker.note(rows, failed);
     }
-    let mut dropped = payloads.without_row(pending);
+    let mut dropped = payloads.without_row(&from.origins());
     dropped.retain(|origin| !rejections.contains_key(origin));
     Ok(Hooked { payloads, rejections: rejections.into_values().collect(), dropped })
 }
@@ -130,6 +130,13 @@ impl Work for Rows<'_> {
 
     fn origin(&self, row: usize) -> Origin {
         self.before.get(row).map_or(Origin::MAX, |row| row.origin)
+    }
+
+    fn tell(&self, row: usize, fault: &mut Fault) {
+        if let Some(row) = self.before.get(row) {
+            let payload = self.payloads.payload(self.batch, row);
+            self.payloads.tell(self.batch, row.origin, payload, fault);
+        }
     }
 
     fn batch_bytes(&self) -> usize {

@@ -125,6 +125,7 @@ impl Poller {
             row_bytes: 0,
             element_bytes: 0,
             record_bytes: observed.budget.most_record_bytes(),
+            split: config.rules.split,
             linger: config.batch.linger,
         };
         Ok(Self {
