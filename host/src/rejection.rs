@@ -12,7 +12,7 @@ use crate::record::Origin;
 /// consumer of the dead letter topic may branch on. Codes are never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// Not JSON, cut short, or more than one value.
+    /// Not JSON, cut short, more than one value, or a string with an escape that is no character.
     MalformedJson,
     /// Bytes that are not UTF-8, anywhere in the payload.
     InvalidUtf8,

@@ -135,7 +135,7 @@ async fn the_rows_of_a_message_land_exactly_once() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_is_no_record_is_told_by_what_it_is() -> anyhow::Result<()> {
     let mut job = Job::new(TABLE).await?;
-    let cases: [(&[u8], &str, &str); 5] = [
+    let cases: [(&[u8], &str, &str); 6] = [
         (
             b"\0\0\0\0\x2a\x02\x08",
             "malformed_json",
@@ -145,9 +145,10 @@ async fn what_is_no_record_is_told_by_what_it_is() -> anyhow::Result<()> {
         (b"\xff\xfe{\0}\0", "invalid_utf8", "a byte order mark of UTF-16"),
         (b"{\"id\":8}\n{\"id\":9}", "malformed_json", "RECORD_SPLIT=lines"),
         (b"[{\"id\":8}]", "type_mismatch", "RECORD_SPLIT=array"),
+        (br#"{"id":9,"must":"cut \ud83d"}"#, "malformed_json", "lone surrogate"),
     ];
     job.produce(cases.map(|(payload, ..)| Message::from(payload))).await?;
-    job.produce(["\u{feff}{\"id\":1}", r#"{"id":2}"#]).await?;
+    job.produce(["\u{feff}{\"id\":1}", r#"{"id":2,"\ud83d":1}"#]).await?;
     let ledger = job.run_to_the_end().await?;
     assert_eq!((ledger.landed, ledger.dead_lettered), (2, cases.len() as u64));
     assert_eq!(ids(&job).await?, "[1,2]");

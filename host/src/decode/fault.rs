@@ -24,6 +24,12 @@ pub fn found(mut fault: Box<Fault>, token: &str) -> Box<Fault> {
     fault
 }
 
+/// The fault of a string or a name with an escape that is no character: one half of a surrogate pair.
+#[cold]
+pub fn no_character(token: &str) -> Box<Fault> {
+    fault(Reason::MalformedJson, "a string without a lone surrogate escape", token)
+}
+
 /// A fault of a value that is not there.
 #[cold]
 pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {

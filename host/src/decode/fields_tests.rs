@@ -57,6 +57,29 @@ fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_no
 }
 
 #[test]
+fn a_name_that_is_no_text_is_that_of_no_field() {
+    let of = |unknown_fields, ty| {
+        let rules = Rules { unknown_fields, ..Rules::default() };
+        TablePlan::of_types(&[("a", "Int32"), ("t", "Tuple(b Int32)"), ("rest", ty)], &rules)
+    };
+    let payload = r#"{"\ud800":1,"a":2,"t":{"\ud800":3,"b":4},"\ud800":{"x":5}}"#;
+    let ignored = read(&of(UnknownFields::Ignore, "String"), payload);
+    assert_eq!((ignored.batch.num_rows(), &*ignored.rejections), (1, &[][..]));
+    assert_eq!(ignored.noticed.unknown, [(r"\ud800".into(), 2)]);
+    let (reason, _, text) = fault(&of(UnknownFields::Reject, "String"), payload);
+    assert!(reason == Reason::UnknownField && text.contains(r"`\ud800`"), "{reason}: {text}");
+    let kept = of(UnknownFields::Column("rest".into()), "String");
+    let rest = r#"{"\ud800":1,"\ud800":{"x":5}}"#;
+    let rows = read(&kept, payload);
+    assert_eq!(rows.batch.column(2).as_string::<i32>().value(0), rest, "as it stands");
+    let (reason, pointer, text) = fault(&of(UnknownFields::Column("rest".into()), "JSON"), payload);
+    assert_eq!((reason, &*pointer), (Reason::MalformedJson, "/rest"));
+    assert!(text.contains("lone surrogate"), "{text}");
+    assert_eq!(fault(&kept, r#"{"\ud800":1,"a":}"#).0, Reason::MalformedJson);
+    assert_eq!(fault(&kept, r#"{"\ud80":1,"a":1}"#).0, Reason::MalformedJson);
+}
+
+#[test]
 fn a_number_in_quotes_that_does_not_fit_is_shown_as_it_stands() {
     let unit = Some(TimestampUnit::Milliseconds);
     let rules = Rules { is_lenient: true, timestamp_unit: unit, ..Rules::default() };

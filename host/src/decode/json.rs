@@ -19,7 +19,7 @@
 use hashbrown::HashSet;
 
 use super::columns::Column;
-use super::fault::{expected, fault, kind_of, twice, within};
+use super::fault::{expected, fault, kind_of, no_character, twice, within};
 use super::number::Number;
 use super::parser::Parser;
 use super::reader::Reader as _;
@@ -109,7 +109,7 @@ impl Reader<'_> {
             "array" => self.array(token),
             "number" => number(token),
             "string" => match text_of(token) {
-                None => Err(fault(Reason::MalformedJson, "a text of characters", token)),
+                None => Err(no_character(token)),
                 Some(text) if self.rules.is_inferred && is_rewritten(&text, self.rules) => {
                     let expected = "a time as YYYY-MM-DD or YYYY-MM-DD hh:mm:ss: beside a Variant \
                                     or Dynamic, ClickHouse writes others anew";

@@ -164,7 +164,7 @@ mod tests {
         let read = parser.each_field(&letters, order, |name, value| {
             found.push(match name {
                 Name::Field(at) => at.to_string(),
-                Name::Other(name) => name.to_owned(),
+                Name::Other(name) | Name::Broken(name) => name.to_owned(),
             });
             value.token().map(drop)
         });

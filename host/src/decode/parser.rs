@@ -194,8 +194,8 @@ impl<'r> Parser<'r> {
         (bytes.get(at) == Some(&b'"')).then_some(())
     }
 
-    /// Reads a name and the colon behind it, up to the value.
-    fn name(&mut self) -> Option<Cow<'r, str>> {
+    /// Reads a name and the colon behind it, up to the value: its token, and the text if it is one.
+    fn name(&mut self) -> Option<(&'r str, Option<Cow<'r, str>>)> {
         if self.peek() != b'"' {
             return None;
         }
@@ -203,10 +203,8 @@ impl<'r> Parser<'r> {
         let has_escapes = self.skip_string()?;
         let token = self.since(start);
         self.colon()?;
-        if has_escapes {
-            return text_of(token);
-        }
-        Some(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()))
+        let plain = token.get(1..token.len() - 1).map(Cow::Borrowed);
+        Some((token, if has_escapes { text_of(token) } else { plain }))
     }
 
     fn colon(&mut self) -> Option<()> {
@@ -355,8 +353,8 @@ impl<'r> Reader<'r> for Parser<'r> {
             return Ok(());
         }
         loop {
-            let name = self.name().ok_or_else(malformed)?;
-            put(&name, self)?;
+            let (_, name) = self.name().ok_or_else(malformed)?;
+            put(&name.ok_or_else(malformed)?, self)?;
             if !self.goes_on(b'}').ok_or_else(malformed)? {
                 return Ok(());
             }
@@ -385,10 +383,14 @@ impl<'r> Reader<'r> for Parser<'r> {
                 member.name()
             } else {
                 met = self.name().ok_or_else(malformed)?;
-                let (at, name) = order.learn(fields, last, &met);
-                last = at;
-                next = order.get(at).map_or(START, |member| member.next);
-                name
+                if let (_, Some(text)) = &met {
+                    let (at, name) = order.learn(fields, last, text);
+                    last = at;
+                    next = order.get(at).map_or(START, |member| member.next);
+                    name
+                } else {
+                    Name::Broken(met.0)
+                }
             };
             put(name, self)?;
             if !self.goes_on(b'}').ok_or_else(malformed)? {

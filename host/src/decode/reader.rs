@@ -5,7 +5,8 @@
 
 use super::number::Short;
 use super::order::Order;
-use super::walk::{each_element, each_member};
+use super::value::text_of;
+use super::walk::{each_element, each_member, each_spelled};
 use crate::rejection::Fault;
 use crate::schema::names::Fields;
 
@@ -25,6 +26,8 @@ pub enum Name<'n> {
     Field(usize),
     /// As no field.
     Other(&'n str),
+    /// As no field, by a token with an escape that is no character.
+    Broken(&'n str),
 }
 
 /// A reader that stands before a value. Each value is read once, by one of the methods that go on
@@ -77,12 +80,16 @@ pub trait Reader<'r>: Sized {
         mut put: impl FnMut(Name<'_>, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>> {
         let mut guess = 0;
-        self.each_member(|name, value| match fields.find(name, guess) {
-            Some(at) => {
-                guess = at + 1;
-                put(Name::Field(at), value)
+        each_spelled(self.token()?, |spelled, value| {
+            let value = &mut Self::of(value);
+            let Some(name) = text_of(spelled) else { return put(Name::Broken(spelled), value) };
+            match fields.find(&name, guess) {
+                Some(at) => {
+                    guess = at + 1;
+                    put(Name::Field(at), value)
+                }
+                None => put(Name::Other(&name), value),
             }
-            None => put(Name::Other(name), value),
         })
     }
 

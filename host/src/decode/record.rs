@@ -12,6 +12,7 @@ use super::nested::put;
 use super::order::Order;
 use super::parser::Parser;
 use super::reader::{Name, Place, Reader};
+use super::value::inner;
 use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Fields as _, Names};
@@ -44,7 +45,8 @@ pub fn read<'r>(
         value_at = value.place();
         match name {
             Name::Field(at) => filling.fill(names, at, value),
-            Name::Other(name) => filling.pass_over(name, value),
+            Name::Other(name) => filling.pass_over(name, None, value),
+            Name::Broken(token) => filling.pass_over(inner(token), Some(token), value),
         }
     });
     read.and_then(|()| filling.end()).inspect_err(|_| record.go_back(value_at))
@@ -159,9 +161,15 @@ impl Filling<'_> {
         Ok(())
     }
 
-    /// Does with a field that fills no column what is configured.
+    /// Does with a field that fills no column what is configured. `token` is its name as it stands in the record, if
+    /// that says what no text does.
     #[inline(never)]
-    fn pass_over<'r>(&mut self, name: &str, value: &mut impl Reader<'r>) -> Result<(), Box<Fault>> {
+    fn pass_over<'r>(
+        &mut self,
+        name: &str,
+        token: Option<&str>,
+        value: &mut impl Reader<'r>,
+    ) -> Result<(), Box<Fault>> {
         match self.plan.unknown {
             Unknown::Ignore => {
                 value.token()?;
@@ -177,7 +185,10 @@ impl Filling<'_> {
                 if !self.rest.is_empty() {
                     self.rest.push(',');
                 }
-                self.rest.push_str(&serde_json::Value::from(name).to_string());
+                match token {
+                    Some(token) => self.rest.push_str(token),
+                    None => self.rest.push_str(&serde_json::Value::from(name).to_string()),
+                }
                 self.rest.push(':');
                 self.rest.push_str(value.token()?);
                 Ok(())

@@ -3,14 +3,14 @@
 use hashbrown::HashSet;
 
 use super::columns::Column;
-use super::fault::{fault, kind_of, twice, within};
+use super::fault::{kind_of, no_character, twice, within};
 use super::judge::{no_object, not_json, sound_text};
 use super::nested;
 use super::parser::Parser;
 use super::reader::Reader as _;
 use super::value::text_of;
-use super::walk::{each_element, each_member};
-use crate::rejection::{Fault, Reason};
+use super::walk::{each_element, each_spelled};
+use crate::rejection::Fault;
 use crate::schema::plan::ValueRules;
 use crate::schema::types::Type;
 
@@ -18,7 +18,7 @@ use crate::schema::types::Type;
 /// what some table would refuse whatever its types is refused here.
 ///
 /// # Errors
-/// No JSON object, a name that stands twice in one object, an escape that is no character.
+/// No JSON object, a name that stands twice in one object, a lone surrogate in a value or in the name of a field within one.
 pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
     let text = sound_text(payload)?;
     if let Some(fault) = not_json(text) {
@@ -28,31 +28,37 @@ pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(
     if kind_of(token) != "object" {
         return Err(no_object(token));
     }
-    sound(token)?;
-    each_member(token, |name, token| {
-        visit(name, token);
+    sound_members(token, true)?;
+    each_spelled(token, |name, token| {
+        if let Some(name) = text_of(name) {
+            visit(&name, token);
+        }
         Ok(())
+    })
+}
+
+/// Of a record, a name that is no text is that of no field.
+fn sound_members(token: &str, is_record: bool) -> Result<(), Box<Fault>> {
+    let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
+    each_spelled(token, |spelled, token| {
+        let Some(name) = text_of(spelled) else {
+            return if is_record { sound(token) } else { Err(no_character(spelled)) };
+        };
+        let sound = match names.insert(name.clone().into_owned()) {
+            true => sound(token),
+            false => Err(twice("each field once")),
+        };
+        sound.map_err(|fault| within(fault, name))
     })
 }
 
 fn sound(token: &str) -> Result<(), Box<Fault>> {
     match kind_of(token) {
-        "object" => {
-            let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
-            each_member(token, |name, token| {
-                let sound = match names.insert(name.to_owned()) {
-                    true => sound(token),
-                    false => Err(twice("each field once")),
-                };
-                sound.map_err(|fault| within(fault, name))
-            })
-        }
+        "object" => sound_members(token, false),
         "array" => {
             each_element(token, |index, token| sound(token).map_err(|fault| within(fault, index)))
         }
-        "string" if text_of(token).is_none() => {
-            Err(fault(Reason::MalformedJson, "a text of characters", token))
-        }
+        "string" if text_of(token).is_none() => Err(no_character(token)),
         _ => Ok(()),
     }
 }
@@ -65,6 +71,7 @@ pub fn takes(ty: &Type, rules: ValueRules, token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rejection::Reason;
 
     fn fields(record: &[u8]) -> Result<Vec<(String, String)>, (Reason, String)> {
         let mut fields = Vec::new();
@@ -78,13 +85,15 @@ mod tests {
         let expected = [("b", "1.0"), ("a", r#"{"x":[ ]}"#), ("", r#""\u00e9""#)];
         assert!(found.iter().map(|(n, t)| (&**n, &**t)).eq(expected), "{found:?}");
         assert_eq!(fields(b"{}"), Ok(vec![]));
+        let nobodys = fields(br#"{"\ud800":1,"a":2,"\ud800":3}"#);
+        assert_eq!(nobodys, Ok(vec![("a".into(), "2".into())]), "a name that is no text");
     }
 
     #[test]
     fn what_no_table_would_take_is_refused_with_its_place() {
         use Reason::*;
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));
-        let table: [(&[u8], Reason, &str); 10] = [
+        let table: [(&[u8], Reason, &str); 11] = [
             (b"", MalformedJson, ""),
             (b" ", MalformedJson, ""),
             (br#"{"a":1"#, MalformedJson, ""),
@@ -94,6 +103,7 @@ mod tests {
             (b"{\"a\":\"\xff\"}", InvalidUtf8, ""),
             (br#"{"a":[{"b":1,"b":2}]}"#, DuplicateKey, "/a/0/b"),
             (br#"{"a":[1,"\ud800"]}"#, MalformedJson, "/a/1"),
+            (br#"{"a":{"\ud800":1}}"#, MalformedJson, "/a"),
             (deep.as_bytes(), TooDeep, ""),
         ];
         for (record, reason, pointer) in table {

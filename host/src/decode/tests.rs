@@ -115,6 +115,8 @@ fn each_fault_has_its_reason_and_place() {
         (r#"{"a":{}}"#, Reason::TypeMismatch, "/a"),
         (r#"{"as":["x",null]}"#, Reason::NullNotAllowed, "/as/1"),
         (r#"{"i8":1,"i8":1}"#, Reason::DuplicateKey, "/i8"),
+        (r#"{"s":"\ud83d"}"#, Reason::MalformedJson, "/s"),
+        (r#"{"as":["x","\udc00\ud83d"]}"#, Reason::MalformedJson, "/as/1"),
         ("[1]", Reason::TypeMismatch, ""),
         ("7", Reason::TypeMismatch, ""),
         ("", Reason::MalformedJson, ""),
@@ -134,7 +136,7 @@ fn each_fault_has_its_reason_and_place() {
 
 #[test]
 fn what_is_no_record_is_named_by_what_it_is() {
-    let table: [(&[u8], Reason, &str); 13] = [
+    let table: [(&[u8], Reason, &str); 14] = [
         (b"", Reason::MalformedJson, "got an empty payload (only null is a tombstone)"),
         (b"{} {}", Reason::MalformedJson, "got more than one JSON text"),
         (
@@ -160,6 +162,11 @@ fn what_is_no_record_is_named_by_what_it_is() {
         (b"\xff\xfe{\0}\0", Reason::InvalidUtf8, "a byte order mark of UTF-16"),
         (b"\xfe\xff\0{\0}", Reason::InvalidUtf8, "expected UTF-8, not UTF-16"),
         (b"\xef\xbb\xbf\xff", Reason::InvalidUtf8, "an invalid byte at offset 3"),
+        (
+            br#"{"s":"cut \ud83d"}"#,
+            Reason::MalformedJson,
+            r#"lone surrogate escape, got "cut \ud83d""#,
+        ),
     ];
     for (record, reason, words) in table {
         let (found, _, text) = fault_of(record);

@@ -9,7 +9,7 @@ use crate::schema::ranges::{fits, unit_digits};
 use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
-use super::fault::{expected, fault, found};
+use super::fault::{expected, fault, found, no_character};
 use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
@@ -46,7 +46,7 @@ pub fn put_escaped(
     if is_put {
         return Ok(());
     }
-    let text = unescaped(inner).ok_or_else(|| fault(Reason::TypeMismatch, expected(ty), inner))?;
+    let text = unescaped(inner).ok_or_else(|| no_character(inner))?;
     put_text(column, ty, rules, &text)
 }
 
@@ -231,7 +231,7 @@ pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
 
 /// What stands between the quotes.
 #[inline]
-fn inner(token: &str) -> &str {
+pub fn inner(token: &str) -> &str {
     token.len().checked_sub(1).and_then(|end| token.get(1..end)).unwrap_or_default()
 }
 

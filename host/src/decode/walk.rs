@@ -1,13 +1,13 @@
 //! The elements of an array and the members of an object, each as the token that stands in the
 //! record.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fault::fault;
+use super::fault::{fault, no_character};
+use super::value::text_of;
 use crate::rejection::{Fault, Reason};
 
 /// Hands out the elements of an array with their indexes, up to the first fault.
@@ -25,7 +25,18 @@ pub fn each_element<'r>(
 /// Hands out the members of an object with their names, up to the first fault.
 pub fn each_member<'r>(
     token: &'r str,
-    put: impl FnMut(&str, &'r str) -> Result<(), Box<Fault>>,
+    mut put: impl FnMut(&str, &'r str) -> Result<(), Box<Fault>>,
+) -> Result<(), Box<Fault>> {
+    each_spelled(token, |name, value| {
+        let text = text_of(name).ok_or_else(|| no_character(name))?;
+        put(&text, value)
+    })
+}
+
+/// Hands out the members of an object, each with its name as it stands there, in quotes.
+pub fn each_spelled<'r>(
+    token: &'r str,
+    put: impl FnMut(&'r str, &'r str) -> Result<(), Box<Fault>>,
 ) -> Result<(), Box<Fault>> {
     let mut slot = None;
     let mut reader = serde_json::Deserializer::from_str(token);
@@ -34,7 +45,7 @@ pub fn each_member<'r>(
         .map_err(|error| slot.unwrap_or_else(|| malformed("an object", &error)))
 }
 
-/// Where the token was found whole before, what is left is a name with an escape that is no character.
+/// Where the token was found whole before, it does not come to this.
 #[cold]
 fn malformed(expected: &str, error: &serde_json::Error) -> Box<Fault> {
     fault(Reason::MalformedJson, expected, &error.to_string())
@@ -79,7 +90,7 @@ struct Members<'s, F> {
 
 impl<'de, F> Visitor<'de> for Members<'_, F>
 where
-    F: FnMut(&str, &'de str) -> Result<(), Box<Fault>>,
+    F: FnMut(&'de str, &'de str) -> Result<(), Box<Fault>>,
 {
     type Value = ();
 
@@ -88,39 +99,12 @@ where
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        while let Some(name) = members.next_key_seed(Name)? {
+        while let Some(name) = members.next_key::<&RawValue>()? {
             let token = members.next_value::<&RawValue>()?;
-            if let Err(fault) = (self.put)(&name, token.get()) {
+            if let Err(fault) = (self.put)(name.get(), token.get()) {
                 return stop(self.slot, fault);
             }
         }
         Ok(())
-    }
-}
-
-/// A member's name, borrowed from the record unless it has escapes.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
     }
 }
