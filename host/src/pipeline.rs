@@ -222,7 +222,7 @@ impl Pipeline {
             }
         }
         // Columns are gone; letters may wait for long.
-        lease.lower(batch.held_bytes());
+        lease.lower(batch.held_bytes() - batch.reserved_bytes());
         fates
     }
 

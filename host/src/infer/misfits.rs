@@ -68,14 +68,14 @@ impl Misfits {
             split.payloads.tell(batch, origin, payload, fault);
         };
         let bounds = Bounds { tell: &tell, ..Bounds::NONE };
-        let rows: Vec<(Origin, &[u8])> = split.payloads.iter(batch).collect();
-        let mut rest = rows.as_slice();
-        while let Some((first, _)) = rest.first() {
+        let (mut next, row) = (0, |at| split.payloads.row(batch, at));
+        while let Some((first, _)) = row(next) {
             // No record is cut in two.
-            let end = first.saturating_add(RECORDS);
-            let payloads;
-            (payloads, rest) = rest.split_at(rest.partition_point(|(origin, _)| *origin < end));
-            let payloads = || payloads.iter().copied();
+            let (begin, end) = (next, first.saturating_add(RECORDS));
+            while row(next).is_some_and(|(origin, _)| origin < end) {
+                next += 1;
+            }
+            let payloads = || (begin..next).filter_map(row);
             let violations = user_schema.map(|schema| schema.violations(plan, payloads(), tell));
             let rows = with_metadata(plan, batch, decode_within(plan, payloads(), &bounds).0);
             let mut checked = check(plan, rows, violations.unwrap_or_default(), judge_text);

@@ -12,7 +12,7 @@ use crate::cli::print::note;
 use crate::config::Kafka;
 use crate::infer::{records, remark};
 use crate::parts::Split;
-use crate::payloads::Hooked;
+use crate::payloads::{Hooked, ROW_BYTES};
 use crate::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::source::{Cut, Probe};
 use crate::split::split;
@@ -114,8 +114,21 @@ impl Sample {
     }
 
     fn split(batch: Batch, how: Split, origin: String, name: String, unit: &'static str) -> Self {
-        let has_payload = |origin: &Origin| batch.payload(*origin).is_some();
-        let origins: Vec<Origin> = (0..batch.len()).filter(has_payload).collect();
+        let mut room = MAX_BYTES;
+        let fits = |(_, payload): &(Origin, &[u8])| {
+            let left = room.checked_sub(how.parts_at_most(payload) * ROW_BYTES);
+            room = left.unwrap_or_default();
+            left.is_some()
+        };
+        let payloads = (0..batch.len()).filter_map(|at| Some((at, batch.payload(at)?)));
+        let of = payloads.clone().count();
+        let origins: Vec<Origin> = payloads.take_while(fits).map(|(origin, _)| origin).collect();
+        if origins.len() < of {
+            let first = records(origins.len() as u64);
+            note(format_args!(
+                "left out: all but the first {first}, which hold too many (RECORD_SPLIT)"
+            ));
+        }
         let split = split(&batch, how, &origins, MOST_RECORD_BYTES);
         Self { batch, split, origin, name, unit }
     }
