@@ -62,12 +62,17 @@ impl Payloads {
     /// Says in a fault which part of the record is at fault, if `payload` is a part of its record's own.
     #[cold]
     pub fn tell(&self, batch: &Batch, origin: Origin, payload: &[u8], fault: &mut Fault) {
-        if self.split != Split::None
+        if self.is_split()
             && let (Some(whole), Some(at)) =
                 (batch.payload(origin), start_of(batch, origin, payload))
         {
             self.split.tell(whole, at, fault);
         }
+    }
+
+    /// Whether payloads may be parts of their records.
+    pub fn is_split(&self) -> bool {
+        self.split != Split::None
     }
 
     /// A row's record and payload, by its place.

@@ -84,7 +84,7 @@ pub struct Checked {
     pub origins: Vec<Origin>,
     /// The records that were refused so far.
     pub rejections: Vec<Rejection>,
-    /// Which row of its record a rule refuses, counted from 0, of those that it refuses.
+    /// The records that a rule refuses, each with the row that it refuses of those that were checked.
     pub refused_rows: Vec<(Origin, usize)>,
     /// The records that hooks left nothing of.
     pub dropped: Vec<Origin>,

@@ -39,15 +39,6 @@ pub fn check(
         refused.entry(rejection.origin).or_insert(rejection);
     }
     let (mut defaulted, mut refused_rows) = (Vec::new(), Vec::new());
-    // Notes which row of a record is refused, if nothing was wrong with the record before.
-    let mut refuse =
-        |refused: &mut HashMap<Origin, Rejection>, row: usize, rejection: Rejection| {
-            let origin = rejection.origin;
-            if let Entry::Vacant(vacant) = refused.entry(origin) {
-                vacant.insert(rejection);
-                refused_rows.push((origin, row - origins.partition_point(|of| *of < origin)));
-            }
-        };
     let mut columns = batch.columns().to_vec();
     for (at, plugin) in written.iter() {
         let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
@@ -56,7 +47,8 @@ pub fn check(
         for (row, fault) in values::judge(column, plan, judge_text) {
             let Some(origin) = origins.get(row) else { continue };
             let stage = Stage::Check(Some(Arc::clone(plugin)));
-            refuse(&mut refused, row, Rejection { origin: *origin, stage, fault });
+            let rejection = || Rejection { origin: *origin, stage, fault };
+            refuse(&mut refused, &mut refused_rows, (*origin, row), rejection);
         }
     }
     for (at, (column, plan)) in columns.iter().zip(&plan.columns).enumerate() {
@@ -82,10 +74,8 @@ pub fn check(
                     continue;
                 }
                 let is_missing = plan.is_required && is_absent;
-                if !refused.contains_key(&origin) {
-                    let rejection = rejection(origin, plugin.cloned(), plan, is_missing);
-                    refuse(&mut refused, row, rejection);
-                }
+                let rejection = || rejection(origin, plugin.cloned(), plan, is_missing);
+                refuse(&mut refused, &mut refused_rows, (origin, row), rejection);
             }
             if left > 0 {
                 defaulted.push((at, left));
@@ -108,7 +98,8 @@ pub fn check(
             let Some(origin) = origins.get(row).copied() else { continue };
             let plugin = structure.iter().find_map(|at| written.get(at).cloned());
             let stage = Stage::Check(plugin);
-            refuse(&mut refused, row, Rejection { origin, stage, fault });
+            let rejection = || Rejection { origin, stage, fault };
+            refuse(&mut refused, &mut refused_rows, (origin, row), rejection);
         }
     }
     let gone: HashSet<Origin> = dropped.iter().copied().collect();
@@ -125,6 +116,19 @@ pub fn check(
     rejections.sort_by_key(|rejection| rejection.origin);
     dropped.retain(|origin| rejections.binary_search_by_key(origin, |r| r.origin).is_err());
     Checked { batch, origins, rejections, refused_rows, dropped, defaulted, noticed }
+}
+
+/// Refuses a record for one of its rows, if nothing was wrong with it before.
+fn refuse(
+    refused: &mut HashMap<Origin, Rejection>,
+    rows: &mut Vec<(Origin, usize)>,
+    (origin, row): (Origin, usize),
+    rejection: impl FnOnce() -> Rejection,
+) {
+    if let Entry::Vacant(vacant) = refused.entry(origin) {
+        vacant.insert(rejection());
+        rows.push((origin, row));
+    }
 }
 
 /// Takes out every row of the refused records.

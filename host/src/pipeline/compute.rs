@@ -89,11 +89,13 @@ impl Pipeline {
             let (hooked, asked) = hooks.run(&fit, rows).await?;
             (rows, tally) = (hooked, Some((hooks, asked)));
         }
+        let split = hooked.filter(|hooked| is_as_decoded && hooked.is_split());
+        let origins = split.map(|_| rows.origins.clone()).unwrap_or_default();
         let plan = Arc::clone(&known.plan);
         let check = move || check(&plan, rows, violations, judge_text);
         let mut checked = blocking::run(move || CpuOf::Check.run(check)).await;
-        if let Some(hooked) = hooked.filter(|_| is_as_decoded) {
-            tell_rows(batch, hooked, &mut checked);
+        if let Some(split) = split {
+            tell_rows(batch, split, &origins, &mut checked);
         }
         Ok(Computed { checked, tally, records, of })
     }
@@ -161,11 +163,12 @@ fn decoded<'a>(
 }
 
 /// Says in what a rule refuses which part of its record it refuses. The rows are as they were decoded.
-fn tell_rows(batch: &Batch, hooked: &Payloads, checked: &mut Checked) {
+fn tell_rows(batch: &Batch, hooked: &Payloads, origins: &[Origin], checked: &mut Checked) {
     for (origin, row) in &checked.refused_rows {
+        let row = row - origins.partition_point(|of| of < origin);
         let at = checked.rejections.binary_search_by_key(origin, |rejection| rejection.origin);
         if let Some(rejection) = at.ok().and_then(|at| checked.rejections.get_mut(at))
-            && let Some(payload) = hooked.nth(batch, *origin, *row)
+            && let Some(payload) = hooked.nth(batch, *origin, row)
         {
             hooked.tell(batch, *origin, payload, &mut rejection.fault);
         }
