@@ -46,14 +46,20 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
     if is_framed(text.as_bytes()) {
         return refuse("one JSON object, without a frame", FRAMED);
     }
-    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     let mut texts = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
-    let is_first_whole = texts.next().is_some_and(|first| first.is_ok());
-    let rest = text.get(texts.byte_offset()..).unwrap_or_default().trim_ascii_start();
-    if is_first_whole && rest.starts_with(['{', '[']) {
+    if let Some(Err(error)) = texts.next() {
+        return refuse("one JSON object", &error.to_string());
+    }
+    let rest = text.get(texts.byte_offset()..).unwrap_or_default();
+    let rest = rest.trim_start_matches([' ', '\n', '\t', '\r']);
+    if rest.is_empty() {
+        return None;
+    }
+    if rest.starts_with(['{', '[']) {
         let expected = "one JSON object, or one in each line with RECORD_SPLIT=lines";
         return refuse(expected, "more than one JSON text");
     }
+    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     refuse("one JSON object", &error.to_string())
 }
 
