@@ -112,3 +112,36 @@ async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_r
     assert_eq!(strict.dead_letters()?[0].reason(), "unknown_field");
     Ok(())
 }
+
+#[tokio::test]
+async fn objects_fill_columns_of_dotted_names_as_jsoneachrow_has_it() -> anyhow::Result<()> {
+    let columns = "(id UInt64, `endpoint.name` String, `a.b.c` Int32, n Nested(x Int32, y String)) \
+        ENGINE = MergeTree ORDER BY id";
+    let records = [
+        r#"{"id":1,"endpoint":{"name":"a"},"a":{"b.c":5},"n":{"x":[1,2],"y":["p","q"]}}"#,
+        r#"{"id":2,"endpoint.name":"b","a.b.c":6,"n.x":[3],"n.y":["r"]}"#,
+    ];
+    let mut job = Job::new(&format!("CREATE TABLE t {columns}")).await?;
+    job.query(&format!("CREATE TABLE theirs {columns}")).await?;
+    let insert = "INSERT INTO theirs SETTINGS input_format_import_nested_json=1 FORMAT JSONEachRow";
+    job.query(&format!("{insert} {}", records.join("\n"))).await?;
+    let deeper = r#"{"id":3,"endpoint":{"name":"c","zone":"z"},"a":{"b":{"c":7}}}"#;
+    let list = r#"{"id":4,"n":[{"x":1,"y":"p"}]}"#;
+    job.produce(records.into_iter().chain([deeper, list])).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    let page = host.admin("GET", "/metrics").await?;
+    let unknown = "sluicegate_unknown_fields_total{field=\"(not named)\"}";
+    assert_eq!(page.metric(unknown), Some(1.0));
+    let ledger = host.stop().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (3, 1));
+    let ours = job.query("SELECT * FROM t WHERE id < 3 ORDER BY id").await?;
+    assert_eq!(ours, job.query("SELECT * FROM theirs ORDER BY id").await?);
+    let third = "SELECT `endpoint.name`, `a.b.c`, `n.x`, `n.y` FROM t WHERE id = 3";
+    assert_eq!(job.query(third).await?, "c\t7\t[]\t[]");
+    let letter = &job.dead_letters()?[0];
+    assert_eq!(letter.reason(), "type_mismatch");
+    let told = letter.header("__connect.errors.exception.message");
+    assert!(told.contains("/n: expected object with an array for each of x, y"), "{told}");
+    Ok(())
+}

@@ -124,6 +124,8 @@ fn fields_within_others_and_replaced_values_are_read_as_by_serde() {
         ("second", "Nullable(Int16)", ""),
         ("b", "Map(String, Float64)", ""),
         ("n", "Nullable(Int8)", ""),
+        ("extra.k", "Array(String)", ""),
+        ("p.y", "Nullable(String)", ""),
         ("rest", "JSON", ""),
     ];
     let pointer =

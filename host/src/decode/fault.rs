@@ -134,7 +134,7 @@ pub fn expected(ty: &Type) -> String {
 }
 
 /// The first eight of a list.
-fn some(mut names: Vec<&str>) -> String {
+pub fn some(mut names: Vec<&str>) -> String {
     let more = if names.len() > 8 { ", ..." } else { "" };
     names.truncate(8);
     format!("{}{more}", names.join(", "))

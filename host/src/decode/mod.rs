@@ -32,6 +32,8 @@ mod wide;
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
+mod dotted_tests;
+#[cfg(test)]
 mod fields_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 )]
 
 use super::columns::Column;
-use super::fault::{fault, twice, within};
+use super::fault::{fault, some, twice, within};
 use super::judge::no_object;
 use super::lenient;
 use super::nested::put;
@@ -15,7 +15,7 @@ use super::reader::{Name, Place, Reader};
 use super::value::inner;
 use crate::rejection::{Fault, Reason, cut};
 use crate::rows::Noticed;
-use crate::schema::names::{Field, Fields as _, Names};
+use crate::schema::names::{Field, Fields as _, Names, Within};
 use crate::schema::plan::{ColumnPlan, TablePlan, Unknown};
 use crate::schema::source::{OnInvalid, Source};
 use crate::schema::types::Kind;
@@ -89,8 +89,24 @@ impl Filling<'_> {
         for at in &field.columns {
             self.put(*at, &mut R::of(token))?;
         }
-        // In anything but an object or an array there is no field, so its columns are absent.
-        let Some(names) = &field.within else { return Ok(()) };
+        let Some(parts) = &field.within else { return Ok(()) };
+        if !parts.pointed.is_empty() {
+            self.fill_pointed::<R>(&parts.pointed, token)?;
+        }
+        if parts.dotted.is_empty() {
+            return Ok(());
+        }
+        let is_read = !field.columns.is_empty();
+        let filled = self.fill_dotted::<R>(field.name(), is_read, parts, token);
+        filled.map_err(|fault| within(fault, field.name()))
+    }
+
+    /// Fills the columns that pointers through a value lead to.
+    fn fill_pointed<'r, R: Reader<'r>>(
+        &mut self,
+        names: &Names,
+        token: &'r str,
+    ) -> Result<(), Box<Fault>> {
         let mut guess = 0;
         let mut fill = |name: &str, value: &mut R| match names.find(name, guess) {
             Some(at) => {
@@ -102,8 +118,76 @@ impl Filling<'_> {
         match token.as_bytes().first() {
             Some(b'{') => R::of(token).each_member(fill),
             Some(b'[') => R::of(token).each_element(|index, value| fill(&index.to_string(), value)),
+            // In anything but an object or an array there is no field, so its columns are absent.
             _ => Ok(()),
         }
+    }
+
+    /// Fills columns of dotted names, of which `path` is the part that leads to the value. What fills none
+    /// is unknown by its dotted name, unless the value `is_read` as a whole too.
+    fn fill_dotted<'r, R: Reader<'r>>(
+        &mut self,
+        path: &str,
+        is_read: bool,
+        parts: &Within,
+        token: &'r str,
+    ) -> Result<(), Box<Fault>> {
+        let (names, is_pointed) = (&parts.dotted, !parts.pointed.is_empty());
+        let mut guess = 0;
+        match token.as_bytes().first() {
+            Some(b'{') => R::of(token).each_member(|name, value| {
+                let is_read = is_read || is_pointed && parts.pointed.find(name, 0).is_some();
+                let found = names.find(name, guess).and_then(|at| Some((at, names.field(at)?)));
+                let filled = match found {
+                    Some((at, field)) => {
+                        guess = at + 1;
+                        self.fill_part((path, name), is_read, field, value)
+                    }
+                    None if is_read => value.token().map(drop),
+                    None => self.pass_over_part(&format!("{path}.{name}"), value),
+                };
+                filled.map_err(|fault| within(fault, name))
+            }),
+            _ if is_read || is_pointed => Ok(()),
+            Some(b'[') if self.is_structure(names) => {
+                let arrays = some(names.fields().map(Field::name).collect());
+                let expected = format!("object with an array for each of {arrays}");
+                Err(fault(Reason::TypeMismatch, expected, token))
+            }
+            _ => self.pass_over_part(path, &mut R::of(token)),
+        }
+    }
+
+    /// Fills the columns of one part of a dotted name.
+    fn fill_part<'r, R: Reader<'r>>(
+        &mut self,
+        path: (&str, &str),
+        is_read: bool,
+        field: &Field,
+        value: &mut R,
+    ) -> Result<(), Box<Fault>> {
+        let token = value.token()?;
+        for at in &field.columns {
+            self.put(*at, &mut R::of(token)).map_err(from_value)?;
+        }
+        let Some(parts) = &field.within else { return Ok(()) };
+        let (path, name) = path;
+        self.fill_dotted::<R>(&format!("{path}.{name}"), is_read, parts, token)
+    }
+
+    /// Does with a part of a dotted name what is done with a field that fills no column.
+    fn pass_over_part<'r>(
+        &mut self,
+        name: &str,
+        value: &mut impl Reader<'r>,
+    ) -> Result<(), Box<Fault>> {
+        self.pass_over(name, None, value).map_err(from_value)
+    }
+
+    /// Whether these fields are of a Nested structure.
+    fn is_structure(&self, names: &Names) -> bool {
+        let mut columns = names.fields().flat_map(|field| &field.columns);
+        columns.any(|at| self.plan.columns.get(*at).is_some_and(|plan| plan.ty.kind.is_array()))
     }
 
     /// Puts a value into a column.
@@ -207,6 +291,15 @@ impl Filling<'_> {
         // As the text that the object is.
         self.put(at, &mut Parser::of(&serde_json::Value::from(object).to_string()))
     }
+}
+
+/// A fault without the way to the value that it is of.
+fn from_value(mut fault: Box<Fault>) -> Box<Fault> {
+    // It begins with a name that holds no `/` of its own.
+    let behind = fault.pointer.get(1..).and_then(|pointer| pointer.find('/'));
+    let own = behind.map_or(fault.pointer.len(), |at| at + 1);
+    fault.pointer.drain(..own);
+    fault
 }
 
 /// Names the column of a fault, and the place in the record that it is filled from.

@@ -10,6 +10,7 @@ use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
 use crate::rejection::{Fault, Reason, Rejection};
 use crate::schema::names::Fields as _;
+use crate::schema::nested::Dotted;
 use crate::schema::plan::{TablePlan, Unknown};
 use crate::schema::source::Source;
 use crate::schema::table::{Column, TableSchema};
@@ -104,8 +105,12 @@ impl Misfits {
                 false => field == name,
             })
         };
+        let dotted =
+            Dotted::new(plan.columns.iter().map(|column| &*column.name), plan.ignores_case());
+        let is_around =
+            |name: &str| dotted.is_parted(name) && name.split('.').next().is_some_and(is_seen);
         let unseen = plan.columns.iter().filter(|column| match &column.source {
-            Source::Name => !is_seen(&column.name),
+            Source::Name => !is_seen(&column.name) && !is_around(&column.name),
             Source::Pointer(pointer) => !pointer.steps().first().is_some_and(|name| is_seen(name)),
             _ => false,
         });

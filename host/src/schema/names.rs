@@ -27,8 +27,23 @@ pub struct Field {
     /// The columns that its value fills.
     pub columns: Vec<usize>,
     /// What is wanted of its value's own fields.
-    pub within: Option<Names>,
+    pub within: Option<Box<Within>>,
 }
+
+/// What is wanted of the fields within a value.
+#[derive(Debug)]
+pub struct Within {
+    /// Those that pointers lead to; other fields are passed over.
+    pub pointed: Names,
+    /// Those that are parts of a column's dotted name; other fields are unknown.
+    pub dotted: Names,
+}
+
+/// Which of them are meant.
+type Into = fn(&mut Within) -> &mut Names;
+
+/// Most parts of a dotted name that is filled from within objects; a record nests not much deeper.
+const MAX_STEPS: usize = 100;
 
 impl Names {
     /// No field yet.
@@ -36,22 +51,46 @@ impl Names {
         Self { ignores_case, ..Self::default() }
     }
 
-    /// Adds the field that a path leads to, for a column.
+    /// Adds the field that a pointer leads to, for a column.
     pub fn add(&mut self, path: &[Arc<str>], column: usize) {
+        self.add_within(path, column, |within| &mut within.pointed);
+    }
+
+    /// Adds what fills a column of a dotted name from within objects: a name for each point, or for the first
+    /// alone, as JSONEachRow has it.
+    pub fn add_dotted(&mut self, name: &str, column: usize) {
+        let Some((first, rest)) = name.split_once('.') else { return };
+        let steps: Vec<Arc<str>> = name.split('.').take(MAX_STEPS + 1).map(Arc::from).collect();
+        if steps.len() > MAX_STEPS || steps.iter().any(|step| step.is_empty()) {
+            return;
+        }
+        let into_dotted: Into = |within| &mut within.dotted;
+        self.add_within(&steps, column, into_dotted);
+        if steps.len() > 2 {
+            self.add_within(&[first.into(), rest.into()], column, into_dotted);
+        }
+    }
+
+    fn add_within(&mut self, path: &[Arc<str>], column: usize, into: Into) {
         let Some((first, rest)) = path.split_first() else { return };
-        let name = if self.ignores_case { first.to_lowercase().into() } else { Arc::clone(first) };
+        let ignores_case = self.ignores_case;
+        let Some(field) = self.field_of(first) else { return };
+        if rest.is_empty() {
+            field.columns.push(column);
+        } else {
+            let new = || Box::new(Within::new(ignores_case));
+            into(field.within.get_or_insert_with(new)).add_within(rest, column, into);
+        }
+    }
+
+    fn field_of(&mut self, name: &Arc<str>) -> Option<&mut Field> {
+        let name = if self.ignores_case { name.to_lowercase().into() } else { Arc::clone(name) };
         let next = self.fields.len();
         let at = *self.by_name.entry(Arc::clone(&name)).or_insert(next);
         if at == next {
             self.fields.push(Field { name, columns: Vec::new(), within: None });
         }
-        let Some(field) = self.fields.get_mut(at) else { return };
-        if rest.is_empty() {
-            field.columns.push(column);
-        } else {
-            let within = field.within.get_or_insert_with(|| Self::new(self.ignores_case));
-            within.add(rest, column);
-        }
+        self.fields.get_mut(at)
     }
 
     /// All fields.
@@ -59,9 +98,28 @@ impl Names {
         self.fields.iter()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// The field at a place.
     pub fn field(&self, at: usize) -> Option<&Field> {
         self.fields.get(at)
+    }
+}
+
+impl Field {
+    /// The name, in lower case where case does not matter.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Within {
+    fn new(ignores_case: bool) -> Self {
+        let names = || Names::new(ignores_case);
+        Self { pointed: names(), dotted: names() }
     }
 }
 
@@ -96,10 +154,28 @@ mod tests {
         let names = names(false, &[&["a"], &["a", "b"], &["a"], &["c"]]);
         let a = names.field(names.find("a", 7).unwrap()).unwrap();
         assert_eq!(a.columns, [0, 2]);
-        let within = a.within.as_ref().unwrap();
+        let within = &a.within.as_ref().unwrap().pointed;
         assert_eq!(within.field(within.find("b", 0).unwrap()).unwrap().columns, [1]);
         assert_eq!(names.find("c", 1), Some(1));
         assert_eq!(names.find("b", 0), None);
+    }
+
+    #[test]
+    fn a_dotted_name_is_led_to_by_each_of_its_points_and_by_the_first_alone() {
+        let mut names = Names::new(false);
+        names.add_dotted("a.b.c", 0);
+        for name in ["a", ".a", "a.", "a..b", &vec!["x"; MAX_STEPS + 1].join(".")] {
+            names.add_dotted(name, 1);
+        }
+        assert_eq!(names.fields().map(Field::name).collect::<Vec<_>>(), ["a"]);
+        let within = |names: &Names, name: &str| {
+            let field = names.field(names.find(name, 0).unwrap()).unwrap();
+            (field.columns.clone(), field.within.as_ref().map(|within| within.dotted.fields.len()))
+        };
+        assert_eq!(within(&names, "a"), (vec![], Some(2)));
+        let a = &names.fields[0].within.as_ref().unwrap().dotted;
+        assert_eq!(within(a, "b.c"), (vec![0], None));
+        assert_eq!(within(a, "b"), (vec![], Some(1)));
     }
 
     #[test]
@@ -109,7 +185,8 @@ mod tests {
         let names = names(true, paths);
         for name in ["Größe", "größe", "GRÖßE"] {
             let field = names.field(names.find(name, 1).unwrap()).unwrap();
-            assert_eq!(field.within.as_ref().unwrap().find("ÜBER", 0), Some(0), "{name}");
+            let within = &field.within.as_ref().unwrap().pointed;
+            assert_eq!(within.find("ÜBER", 0), Some(0), "{name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! default): `n.a` and `n.b` have as many elements in each row, or ClickHouse refuses the INSERT (190). One
 //! that an INSERT does not name gets as many elements as the others (measured on 26.7).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::types::Kind;
 
@@ -22,6 +22,33 @@ pub fn structures<'a>(columns: impl Iterator<Item = (&'a str, &'a Kind)>) -> Vec
         }
     }
     found.into_values().filter(|columns| columns.len() > 1).collect()
+}
+
+/// Which columns of dotted names are filled from within objects too: `a.b` by the field `b` of `a`, unless
+/// `a` is a column itself.
+pub struct Dotted {
+    names: HashSet<String>,
+    ignores_case: bool,
+}
+
+impl Dotted {
+    /// Those of a table of these columns.
+    pub fn new<'a>(columns: impl Iterator<Item = &'a str>, ignores_case: bool) -> Self {
+        let mut dotted = Self { names: HashSet::new(), ignores_case };
+        dotted.names = columns.map(|name| dotted.cased(name)).collect();
+        dotted
+    }
+
+    fn cased(&self, name: &str) -> String {
+        if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
+    }
+
+    /// Whether a column or field of this name is.
+    pub fn is_parted(&self, name: &str) -> bool {
+        let name = self.cased(name);
+        let mut wholes = name.match_indices('.').filter_map(|(at, _)| name.get(..at)).peekable();
+        wholes.peek().is_some() && !wholes.any(|whole| self.names.contains(whole))
+    }
 }
 
 #[cfg(test)]
@@ -48,5 +75,16 @@ mod tests {
         let columns = columns.map(|(name, ty)| (name, parse(ty).unwrap().kind));
         let found = structures(columns.iter().map(|(name, kind)| (*name, kind)));
         assert_eq!(found, [vec![10, 11], vec![0, 2]]);
+    }
+
+    #[test]
+    fn a_dotted_name_is_of_parts_unless_one_of_them_is_a_column() {
+        let columns = ["a.b", "c", "c.d", "e.f", "e.f.g", "Große", "große.x"];
+        let parted = |ignores_case: bool| {
+            let dotted = Dotted::new(columns.into_iter(), ignores_case);
+            columns.into_iter().filter(move |name| dotted.is_parted(name)).collect::<Vec<_>>()
+        };
+        assert_eq!(parted(false), ["a.b", "e.f", "große.x"]);
+        assert_eq!(parted(true), ["a.b", "e.f"]);
     }
 }

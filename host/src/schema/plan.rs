@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use super::arrow::field;
 use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal};
 use super::names::Names;
-use super::nested::structures;
+use super::nested::{Dotted, structures};
 pub use super::rules::{PlanError, Rules, TimestampUnit};
 use super::source::{OnInvalid, Source, UnknownFields};
 use super::table::{Column, TableSchema};
@@ -135,22 +135,31 @@ impl TablePlan {
         } else {
             Unknown::Ignore
         };
-        Ok(Self::of(columns, rest, schema.fingerprint.clone(), rules.ignores_case, values))
+        let (fingerprint, ignores_case) = (schema.fingerprint.clone(), rules.ignores_case);
+        Ok(Self::of((columns, Vec::new()), rest, fingerprint, ignores_case, values))
     }
 
+    /// Joins the columns of a table and further fields.
     fn of(
-        columns: Vec<ColumnPlan>,
+        (mut columns, further): (Vec<ColumnPlan>, Vec<ColumnPlan>),
         rest: Unknown,
         fingerprint: String,
         ignores_case: bool,
         values: ValueRules,
     ) -> Self {
+        let dotted = Dotted::new(columns.iter().map(|column| &*column.name), ignores_case);
+        columns.extend(further);
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
         let mut names = Names::new(ignores_case);
         let mut unknown = rest;
         for (at, column) in columns.iter().enumerate() {
             match &column.source {
-                Source::Name => names.add(std::slice::from_ref(&column.name), at),
+                Source::Name => {
+                    names.add(std::slice::from_ref(&column.name), at);
+                    if dotted.is_parted(&column.name) {
+                        names.add_dotted(&column.name, at);
+                    }
+                }
                 Source::Pointer(pointer) => names.add(pointer.steps(), at),
                 Source::Unknown => unknown = Unknown::Column(at),
                 Source::Metadata(_) | Source::Plugin => {}
@@ -195,9 +204,9 @@ impl TablePlan {
                 column.source = Source::Plugin;
             }
         }
-        columns.extend(fields);
         let rest = if self.unknown == Unknown::Reject { Unknown::Reject } else { Unknown::Ignore };
-        Self::of(columns, rest, self.fingerprint.clone(), self.ignores_case, self.values)
+        let (fingerprint, ignores_case) = (self.fingerprint.clone(), self.ignores_case);
+        Self::of((columns, fields), rest, fingerprint, ignores_case, self.values)
     }
 
     /// The place of the column of this name.

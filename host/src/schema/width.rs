@@ -1,6 +1,6 @@
 //! How many bytes a row takes in columns before any value is read.
 
-use super::names::{Field, Names};
+use super::names::{Field, Names, Within};
 use super::plan::{TablePlan, Unknown};
 use super::types::{IntKind, Kind, Type};
 
@@ -128,7 +128,8 @@ fn deep_width(ty: &Type) -> usize {
 
 /// The most columns that one byte of an object may be copied to: those of its field and of fields within.
 fn copies(names: &Names) -> usize {
-    let of = |field: &Field| field.columns.len() + field.within.as_ref().map_or(0, copies);
+    let within = |within: &Within| copies(&within.pointed) + copies(&within.dotted);
+    let of = |field: &Field| field.columns.len() + field.within.as_deref().map_or(0, within);
     names.fields().map(of).max().unwrap_or(0)
 }
 

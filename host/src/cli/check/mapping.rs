@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::decode::forms;
 use crate::schema::arrow::data_type;
+use crate::schema::nested::Dotted;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenAbsent, WhenNull};
-use crate::schema::source::{OnInvalid, Source};
+use crate::schema::source::{OnInvalid, Source, escaped};
 use crate::schema::table::{Column, TableSchema};
 
 /// One column, in words.
@@ -30,6 +31,8 @@ struct Fill {
 /// Every column: those that records fill, then those that are left out. `asks` says which of them
 /// a record is asked for, where there are plugins on decoded rows.
 pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -> Vec<Mapping> {
+    let names = schema.columns.iter().map(|column| &*column.name);
+    let dotted = Dotted::new(names, rules.ignores_case);
     let filled = schema.columns.iter().map(|column| {
         let plan = ColumnPlan::new(column, schema, rules);
         let asked = asks.and_then(|asks| asks.columns.iter().find(|c| c.name == column.name));
@@ -39,7 +42,7 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
             type_text: column.type_text.clone(),
             fill: Ok(Fill {
                 sent_as: data_type(&column.ty).to_string(),
-                takes: takes(source, &plan),
+                takes: takes(source, &plan, &dotted),
                 missing: missing(column, &plan, rules),
             }),
         }
@@ -52,7 +55,7 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
     filled.chain(left_out).collect()
 }
 
-fn takes(source: &Source, plan: &ColumnPlan) -> String {
+fn takes(source: &Source, plan: &ColumnPlan, dotted: &Dotted) -> String {
     let forms = || match plan.on_invalid {
         OnInvalid::Reject => forms(&plan.ty, plan.values),
         other => {
@@ -61,6 +64,10 @@ fn takes(source: &Source, plan: &ColumnPlan) -> String {
         }
     };
     match source {
+        Source::Name if dotted.is_parted(&plan.name) => {
+            let steps: Vec<_> = plan.name.split('.').map(escaped).collect();
+            format!("{}, from /{} too", forms(), steps.join("/"))
+        }
         Source::Name => forms(),
         Source::Pointer(pointer) => format!("{}, from {pointer} (COLUMN_FROM)", forms()),
         Source::Metadata(what) => {
@@ -155,6 +162,8 @@ mod tests {
             ("u", "LowCardinality(UUID)", ""),
             ("a", "Array(Int8)", "[1]"),
             ("z", "Float64", ""),
+            ("p.a", "Array(Int8)", ""),
+            ("z.a", "Int8", ""),
             ("m", "Geometry", ""),
         ];
         let (schema, errors) = TableSchema::survey("d", "t", "UTC", rows.map(row));
@@ -180,6 +189,8 @@ mod tests {
         u | LowCardinality(UUID) | Utf8 | UUID as string | the type's zero
         a | Array(Int8) | List(Int8) | array of: integer | DEFAULT [1]; a null is rejected
         z | Float64 | Float64 | number | the type's zero
+        p.a | Array(Int8) | List(Int8) | array of: integer, from /p/a too | the type's zero
+        z.a | Int8 | Int8 | integer | the type's zero
         m | Geometry | - | - | left out: type `Geometry` is not supported
         ");
     }

@@ -1,5 +1,8 @@
 //! The shape of each type, and of a record.
 
+use std::collections::BTreeSet;
+
+use super::super::nested::Dotted;
 use super::super::pattern;
 use super::super::plan::{ColumnPlan, TablePlan, Unknown, ValueRules, WhenAbsent, WhenNull};
 use super::super::source::{OnInvalid, Source};
@@ -39,16 +42,36 @@ impl Shape {
     /// The fields that fill columns by their name; others are filled with what Kafka says of the
     /// record, or what fills no other.
     fn of_fields(plan: &TablePlan) -> Self {
-        let columns = plan.columns.iter().filter(|column| column.source == Source::Name);
-        let fields = columns.map(|column| {
+        let columns = || plan.columns.iter().filter(|column| column.source == Source::Name);
+        let names = plan.columns.iter().map(|column| &*column.name);
+        let dotted = Dotted::new(names, plan.ignores_case());
+        let fields = columns().map(|column| {
+            let is_parted = dotted.is_parted(&column.name);
             // A null of the record itself is the server's, or a rule's, to fill; so is an absent field.
             let takes_no_null = column.is_required || column.when_null == WhenNull::Reject;
-            let is_required =
-                takes_no_null && (column.is_required || column.when_absent == WhenAbsent::AsNull);
-            let shape = Self { is_nullable: !takes_no_null, ..Self::of(&column.ty, column.values) };
+            let is_required = takes_no_null
+                && !is_parted
+                && (column.is_required || column.when_absent == WhenAbsent::AsNull);
+            let shape = Self::of(&column.ty, column.values);
+            let unsaid = shape.unsaid.or(is_parted.then_some(Unsaid::Parts));
+            let shape = Self { is_nullable: !takes_no_null, unsaid, ..shape };
             Field { name: column.name.to_string(), shape, is_required }
         });
-        let (fields, is_closed) = (fields.collect(), plan.unknown == Unknown::Reject);
+        let (mut fields, is_closed) = (fields.collect::<Vec<_>>(), plan.unknown == Unknown::Reject);
+        if is_closed {
+            let parted = columns().filter(|column| dotted.is_parted(&column.name));
+            let wholes = parted.filter_map(|column| column.name.split('.').next());
+            let wholes: BTreeSet<&str> = wholes.collect();
+            fields.extend(wholes.into_iter().map(|whole| Field {
+                name: whole.to_owned(),
+                shape: Self {
+                    object: Some(Fields::Named { fields: Vec::new(), is_closed: false }),
+                    unsaid: Some(Unsaid::Parts),
+                    ..Self::default()
+                },
+                is_required: false,
+            }));
+        }
         Self { object: Some(Fields::Named { fields, is_closed }), ..Self::default() }
     }
 

@@ -108,11 +108,14 @@ pub enum Unsaid {
     /// A value of a Variant or Dynamic fits one of its types: of their kinds of JSON any value is let
     /// through.
     Member,
+    /// A column of a dotted name is filled from within an object too: of such an object any is let through, and
+    /// none is asked for.
+    Parts,
 }
 
 impl Unsaid {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Bytes,
         Self::Exponent,
         Self::FloatRange,
@@ -120,6 +123,7 @@ impl Unsaid {
         Self::Layouts,
         Self::Json,
         Self::Member,
+        Self::Parts,
     ];
 
     /// What is left to the decoder, in words.
@@ -136,6 +140,10 @@ impl Unsaid {
             Self::Json => {
                 "sluicegate refuses what ClickHouse would change in the object, and at a path with a \
                  type what is not of it"
+            }
+            Self::Parts => {
+                "sluicegate takes the value of a column such as a.b from within an object too, as in \
+                 {\"a\":{\"b\":1}}, by the same rules"
             }
             Self::Member => "sluicegate takes a value that fits one of the column's types",
         }

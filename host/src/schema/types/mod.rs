@@ -149,6 +149,11 @@ impl Type {
 }
 
 impl Kind {
+    /// Array.
+    pub fn is_array(&self) -> bool {
+        matches!(self, Self::Array(_))
+    }
+
     /// JSON.
     pub fn is_json(&self) -> bool {
         matches!(self, Self::Json(_))
