@@ -27,6 +27,7 @@ use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::{Sign, Status};
 use crate::observe::unknown::UnknownNames;
+use crate::observe::unreached::Unreached;
 use crate::outcome::Hold;
 use crate::parts::Split;
 use crate::payloads::Payloads;
@@ -65,6 +66,8 @@ pub struct Pipeline {
     pub log: RejectionLog,
     /// Fields that fill no column, by name.
     pub unknown: UnknownNames,
+    /// Columns that COLUMN_FROM does not reach.
+    pub unreached: Unreached,
     /// What is waited for.
     pub status: Arc<Status>,
 }
@@ -320,6 +323,7 @@ impl Pipeline {
         };
         by_column(checked.noticed.replaced.clone(), count::replaced);
         by_column(checked.noticed.cut.iter().map(|(at, _)| *at).collect(), count::cut);
+        self.unreached.count(&checked.noticed, &known.plan);
         self.unknown.count(&checked.noticed);
     }
 

@@ -48,6 +48,9 @@ pub struct Noticed {
     /// Values of which digits were cut that their column does not keep: the column, by its place in the plan,
     /// and the row.
     pub cut: Vec<(usize, usize)>,
+    /// Columns, by their place in the plan, that COLUMN_FROM did not reach, since the way to them ends in a null
+    /// or in a value without fields, and how often.
+    pub unreached: BTreeMap<usize, u64>,
 }
 
 /// Most names of fields that are told apart.

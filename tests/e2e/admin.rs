@@ -98,17 +98,20 @@ async fn an_idle_host_notices_a_table_that_is_gone() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn metrics_equal_the_ledger_and_are_those_of_the_docs() -> anyhow::Result<()> {
-    let table = TABLE.replace("kind String", "price Decimal(4, 2), kind FixedString(4)");
+    let table =
+        TABLE.replace("kind String", "price Decimal(4, 2), lat Float32, kind FixedString(4)");
     let mut job = Job::with_partitions(&table, 2)
         .await?
         .with("KAFKA_PROPERTIES", "fetch.wait.max.ms=20,statistics.interval.ms=200")
         .with("COERCION", "lenient")
+        .with("COLUMN_FROM", "lat=/position/lat")
         .with("COLUMN_ON_INVALID", "kind=default");
     let kind = json!({"code": 241, "text": "memory"});
     let fault = json!({"match": "`t`", "times": 2, "kind": kind});
     job.stack.fault(&serde_json::from_value(fault)?).await?;
     let good = (1..3_000).map(|id| Message::from(format!(r#"{{"id":{id}}}"#)));
-    let replaced = Message::from(r#"{"id":0,"kind":7,"price":1.255,"colour":"red"}"#);
+    let replaced =
+        Message::from(r#"{"id":0,"kind":7,"price":1.255,"position":null,"colour":"red"}"#);
     let bad = [r#"{"id":"x"}"#, r#"{"id":-1}"#, "not json", r#"{"id":-2}"#].map(Message::from);
     let tombstone = Message { key: Some(b"k".to_vec()), ..Message::default() };
     job.produce(good.chain(bad).chain([replaced, tombstone])).await?;
@@ -145,6 +148,7 @@ async fn metrics_equal_the_ledger_and_are_those_of_the_docs() -> anyhow::Result<
     equal("sluicegate_values_defaulted_total{column=\"kind\"}", ledger.landed);
     equal("sluicegate_values_replaced_total{column=\"kind\"}", 1);
     equal("sluicegate_values_cut_total{column=\"price\"}", 1);
+    equal("sluicegate_values_unreached_total{column=\"lat\"}", 1);
     equal("sluicegate_unknown_fields_total{field=\"(not named)\"}", 1);
     equal("sluicegate_retries_total{step=\"insert\",class=\"transient\"}", 2);
     equal("sluicegate_insert_seconds_count{outcome=\"failed\"}", 2);

@@ -114,6 +114,33 @@ async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_r
 }
 
 #[tokio::test]
+async fn a_way_of_column_from_that_ends_in_a_null_is_counted_and_told() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, name String, op String) ENGINE = MergeTree ORDER BY id";
+    let from = "id=/after/id,name=/after/name";
+    let created = r#"{"before":null,"after":{"id":1,"name":"a"},"op":"c"}"#;
+    let deleted = r#"{"before":{"id":1},"after":null,"op":"d"}"#;
+    let mut job = Job::new(table).await?.with("COLUMN_FROM", from);
+    job.produce([created, deleted, deleted]).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    host.wait_for(&["WARN", "COLUMN_FROM ends in a null", "id", "name", "REQUIRED_COLUMNS"])
+        .await?;
+    let page = host.admin("GET", "/metrics").await?;
+    for column in ["id", "name"] {
+        let series = format!("sluicegate_values_unreached_total{{column=\"{column}\"}}");
+        assert_eq!(page.metric(&series), Some(2.0), "{series}");
+    }
+    assert_eq!(host.stop().await?.landed, 3);
+
+    let mut job = Job::new(table).await?.with("COLUMN_FROM", from).with("REQUIRED_COLUMNS", "id");
+    job.produce([created, deleted]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    assert_eq!(job.dead_letters()?[0].reason(), "missing_column");
+    Ok(())
+}
+
+#[tokio::test]
 async fn objects_fill_columns_of_dotted_names_as_jsoneachrow_has_it() -> anyhow::Result<()> {
     let columns = "(id UInt64, `endpoint.name` String, `a.b.c` Int32, n Nested(x Int32, y String)) \
         ENGINE = MergeTree ORDER BY id";

@@ -24,6 +24,7 @@ use crate::observe::progress::Progress;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::Status;
 use crate::observe::unknown::UnknownNames;
+use crate::observe::unreached::Unreached;
 use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
 use crate::schema::plan;
@@ -140,6 +141,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         sink: Sink::new(server, Arc::clone(status), look),
         log: RejectionLog::new(config.log.with_payloads),
         unknown: UnknownNames::new(config.log.with_field_names),
+        unreached: Unreached::default(),
         status: Arc::clone(status),
     };
     let source = Source::start(config, observed)?;

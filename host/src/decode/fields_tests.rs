@@ -45,7 +45,7 @@ fn a_pointer_leads_into_objects_and_arrays_and_nothing_is_there_where_it_does_no
         (r#"{"p":null,"a":3}"#, [None, None, Some(3)]),
         (r#"{"p":[1],"a":null}"#, [None, None, None]),
         (r#"{"p":{"list":{"1":{"y":2}}}}"#, [None, Some(2), None]),
-        (r#"{"p":{"list":[1]}}"#, [None, None, None]),
+        (r#"{"p":{"list":[1]},"a":4}"#, [None, None, Some(4)]),
     ] {
         assert_eq!(numbers(&plan, payload), expected, "{payload}");
     }
@@ -132,6 +132,25 @@ fn fields_that_fill_no_column_are_counted_refused_or_kept() {
     let json = of(UnknownFields::Column("rest".into()), "JSON");
     let (reason, ..) = fault(&json, payload);
     assert_eq!(reason, Reason::DuplicateKey);
+}
+
+#[test]
+fn columns_that_a_way_of_column_from_ends_before_are_counted() {
+    let column_from = from(&[("id", "/after/id"), ("x", "/after/p/x"), ("y", "/after/p/0")]);
+    let columns = ["id", "x", "y", "op"].map(|name| (name, "Nullable(Int32)"));
+    let plan = TablePlan::of_types(&columns, &Rules { column_from, ..Rules::default() });
+    for (payload, expected) in [
+        (r#"{"after":null,"op":1}"#, vec![(0, 1), (1, 1), (2, 1)]),
+        (r#"{"after":"x","op":1}"#, vec![(0, 1), (1, 1), (2, 1)]),
+        (r#"{"after":{"id":1,"p":7}}"#, vec![(1, 1), (2, 1)]),
+        // Here is nothing, as of any field that is missing.
+        (r#"{"op":1}"#, vec![]),
+        (r#"{"after":{},"op":1}"#, vec![]),
+        (r#"{"after":{"id":null,"p":[1]}}"#, vec![]),
+    ] {
+        let noticed = read(&plan, payload).noticed;
+        assert_eq!(Vec::from_iter(noticed.unreached), expected, "{payload}");
+    }
 }
 
 #[test]

@@ -118,8 +118,20 @@ impl Filling<'_> {
         match token.as_bytes().first() {
             Some(b'{') => R::of(token).each_member(fill),
             Some(b'[') => R::of(token).each_element(|index, value| fill(&index.to_string(), value)),
-            // In anything but an object or an array there is no field, so its columns are absent.
-            _ => Ok(()),
+            _ => {
+                self.note_unreached(names);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that the ways to these fields end before them.
+    fn note_unreached(&mut self, names: &Names) {
+        for field in names.fields() {
+            for at in &field.columns {
+                *self.noticed.unreached.entry(*at).or_default() += 1;
+            }
+            field.within.iter().for_each(|parts| self.note_unreached(&parts.pointed));
         }
     }
 

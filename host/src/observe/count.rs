@@ -9,7 +9,7 @@ use super::metrics::{
     INSERT_SECONDS, Kind, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS,
     PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED,
     RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_CUT,
-    VALUES_DEFAULTED, VALUES_REPLACED,
+    VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
 };
 use super::status::{note_landed, note_refused};
 use crate::fates::{Fate, Fates};
@@ -187,6 +187,11 @@ pub fn replaced(column: &str, values: u64) {
 /// Values of which digits were cut that their column does not keep.
 pub fn cut(column: &str, values: u64) {
     VALUES_CUT.count(&[column], values);
+}
+
+/// COLUMN_FROM did not reach so many values of a column.
+pub fn unreached(column: &str, values: u64) {
+    VALUES_UNREACHED.count(&[column], values);
 }
 
 /// A plugin is there, and may fail in these ways.

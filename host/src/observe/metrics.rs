@@ -143,6 +143,14 @@ pub(super) const UNKNOWN_FIELDS: Metric = metric(
     &["field"],
     "Fields that fill no column, by the first 100 names and the rest as `(others)` with UNKNOWN_FIELD_NAMES=1, else as `(not named)`",
 );
+pub(super) const VALUES_UNREACHED: Metric = metric(
+    "sluicegate_values_unreached_total",
+    Kind::Counter,
+    "values",
+    &["column"],
+    "Values that COLUMN_FROM did not reach, since its way ended in a null or in a value without fields: the column \
+     is absent",
+);
 pub(super) const RETRIES: Metric = metric(
     "sluicegate_retries_total",
     Kind::Counter,
@@ -378,6 +386,7 @@ pub static METRICS: &[Metric] = &[
     VALUES_REPLACED,
     VALUES_CUT,
     UNKNOWN_FIELDS,
+    VALUES_UNREACHED,
     RETRIES,
     COMMIT_FAILURES,
     REBALANCES,

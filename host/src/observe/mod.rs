@@ -14,6 +14,7 @@ pub mod rejections;
 pub mod status;
 pub mod throttle;
 pub mod unknown;
+pub mod unreached;
 
 use std::sync::Arc;
 

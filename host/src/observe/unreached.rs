@@ -1,0 +1,56 @@
+//! Columns that COLUMN_FROM did not reach, since the way to them ended in a null or in a value without
+//! fields. A record whose `after` is null may be a delete, and lands as a row of defaults like any other.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use super::count;
+use crate::rows::Noticed;
+use crate::schema::plan::TablePlan;
+
+/// Most columns that are told in the log.
+const MAX_TOLD: usize = 100;
+
+/// The columns that were told.
+#[derive(Debug, Default)]
+pub struct Unreached {
+    told: Mutex<BTreeSet<String>>,
+}
+
+impl Unreached {
+    /// Counts what decoding a batch noticed, and logs each column once.
+    pub fn count(&self, noticed: &Noticed, plan: &TablePlan) {
+        let mut new = Vec::new();
+        for (at, values) in &noticed.unreached {
+            let Some(column) = plan.columns.get(*at) else { continue };
+            count::unreached(&column.name, *values);
+            new.extend(self.is_new(&column.name).then_some(&*column.name));
+        }
+        if !new.is_empty() {
+            tracing::warn!(
+                columns = ?new,
+                "columns are absent where the way of COLUMN_FROM ends in a null or in a value without fields, as \
+                 in a delete; name them in REQUIRED_COLUMNS to have such records rejected"
+            );
+        }
+    }
+
+    fn is_new(&self, column: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < MAX_TOLD && told.insert(column.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_is_new_once_and_the_first_alone() {
+        let unreached = Unreached::default();
+        for n in 0..MAX_TOLD {
+            assert!(unreached.is_new(&n.to_string()));
+        }
+        assert!(!unreached.is_new("0") && !unreached.is_new("late"));
+    }
+}
