@@ -323,6 +323,7 @@ impl Pipeline {
         };
         by_column(checked.noticed.replaced.clone(), count::replaced);
         by_column(checked.noticed.cut.iter().map(|(at, _)| *at).collect(), count::cut);
+        count::unfilled(checked.noticed.unfilled);
         self.unreached.count(&checked.noticed, &known.plan);
         self.unknown.count(&checked.noticed);
     }

@@ -38,6 +38,8 @@ pub enum Reason {
     UnequalLengths,
     /// A field that fills no column, where UNKNOWN_FIELDS rejects such.
     UnknownField,
+    /// A record of which no field fills a column.
+    NoKnownField,
     /// A required column is absent from the record.
     MissingColumn,
     /// A null where the column holds none.
@@ -54,7 +56,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::InvalidUtf8,
         Self::DuplicateKey,
@@ -68,6 +70,7 @@ impl Reason {
         Self::BadDecimal,
         Self::UnequalLengths,
         Self::UnknownField,
+        Self::NoKnownField,
         Self::MissingColumn,
         Self::NullNotAllowed,
         Self::SchemaViolation,
@@ -92,6 +95,7 @@ impl Reason {
             Self::BadDecimal => "bad_decimal",
             Self::UnequalLengths => "unequal_lengths",
             Self::UnknownField => "unknown_field",
+            Self::NoKnownField => "no_known_field",
             Self::MissingColumn => "missing_column",
             Self::NullNotAllowed => "null_not_allowed",
             Self::SchemaViolation => "schema_violation",

@@ -48,6 +48,8 @@ pub struct Noticed {
     /// Values of which digits were cut that their column does not keep: the column, by its place in the plan,
     /// and the row.
     pub cut: Vec<(usize, usize)>,
+    /// Rows of which no field fills a column.
+    pub unfilled: u64,
     /// Columns, by their place in the plan, that COLUMN_FROM did not reach, since the way to them ends in a null
     /// or in a value without fields, and how often.
     pub unreached: BTreeMap<usize, u64>,

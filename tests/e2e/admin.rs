@@ -148,6 +148,7 @@ async fn metrics_equal_the_ledger_and_are_those_of_the_docs() -> anyhow::Result<
     equal("sluicegate_values_defaulted_total{column=\"kind\"}", ledger.landed);
     equal("sluicegate_values_replaced_total{column=\"kind\"}", 1);
     equal("sluicegate_values_cut_total{column=\"price\"}", 1);
+    equal("sluicegate_rows_unfilled_total", 0);
     equal("sluicegate_values_unreached_total{column=\"lat\"}", 1);
     equal("sluicegate_unknown_fields_total{field=\"(not named)\"}", 1);
     equal("sluicegate_retries_total{step=\"insert\",class=\"transient\"}", 2);

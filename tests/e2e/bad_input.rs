@@ -47,6 +47,8 @@ fn cases() -> Vec<(Vec<u8>, &'static str, &'static str)> {
         (br#"{"id":1,"e":null,"must":"x","tags":[]}"#.to_vec(), "null_not_allowed", "e"),
         (br#"{"id":1,"e":"on","must":"x","tags":["a",null]}"#.to_vec(), "null_not_allowed", "tags"),
         (with(r#""id":2"#), "duplicate_key", "id"),
+        (b"{}".to_vec(), "no_known_field", ""),
+        (br#"{"after":{"id":1},"op":"c"}"#.to_vec(), "no_known_field", ""),
         (deep, "too_deep", ""),
         (deep_unwanted, "too_deep", ""),
         (vec![b' '; 9_000_000], "too_large", ""),

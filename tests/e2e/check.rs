@@ -52,7 +52,8 @@ async fn all_well_is_said_of_each_part_and_nothing_is_changed() -> anyhow::Resul
     checked.assert_says("ok", &["consumer group", "0 of 3 partitions committed", "earliest"]);
     checked.assert_says("ok", &["clickhouse", "version"]);
     checked.assert_says("ok", &["table", "`default`.`t`", "MergeTree", "time zone"]);
-    checked.assert_says("ok", &["columns", "4 filled", "1 left out"]);
+    checked
+        .assert_says("ok", &["columns", "4 filled", "1 left out", "rejected (UNFILLED_RECORDS)"]);
     checked.assert_says("at", &["DateTime64(3, 'Europe/Berlin')", "Timestamp", "Europe/Berlin"]);
     checked.assert_says("note", &["Nullable(String)", "Utf8", "string", "NULL"]);
     checked.assert_says("n ", &["Int8", "integer", "DEFAULT 5"]);

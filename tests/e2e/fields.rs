@@ -1,6 +1,6 @@
 //! From which fields columns are filled, and how strictly, through the whole path.
 
-use sluicegate_tests::{Job, Message};
+use sluicegate_tests::{DeadLetter, Job, Message};
 
 #[tokio::test]
 async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_it()
@@ -111,6 +111,55 @@ async fn what_is_replaced_or_passed_over_is_counted_and_what_is_unknown_may_be_r
     assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
     assert_eq!(strict.dead_letters()?[0].reason(), "unknown_field");
     Ok(())
+}
+
+const ENVELOPE: &str = r#"{"before":null,"after":{"id":1},"op":"c"}"#;
+
+#[tokio::test]
+async fn a_record_of_which_no_field_fills_a_column_is_rejected_or_lands_by_choice_and_is_counted()
+-> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?;
+    job.produce([ENVELOPE, "{}", r#"{"id":2}"#, r#"{"name":null}"#]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 2));
+    let letters = job.dead_letters()?;
+    let told = |letter: &DeadLetter| letter.header("__connect.errors.exception.message").to_owned();
+    assert!(letters.iter().all(|letter| letter.reason() == "no_known_field"));
+    let mut told: Vec<String> = letters.iter().map(told).collect();
+    told.sort_unstable();
+    let expected = "expected a field that fills a column, such as id, name, got";
+    let got = ["an object without fields", "only before, after, op"];
+    assert_eq!(told, got.map(|got| format!("{expected} {got}")));
+
+    let mut job = Job::new(table).await?.with("UNFILLED_RECORDS", "accept");
+    job.produce([ENVELOPE, "{}", r#"{"id":2}"#]).await?;
+    let mut host = job.start()?;
+    job.wait_until_committed(&host).await?;
+    assert_eq!(job.query("SELECT id, empty(name) FROM t ORDER BY id").await?, "0\t1\n0\t1\n2\t1");
+    let page = host.admin("GET", "/metrics").await?;
+    assert_eq!(page.metric("sluicegate_rows_unfilled_total"), Some(2.0));
+    host.stop().await?;
+
+    // Nothing of an envelope is lost where a column keeps what fills no other.
+    let table = "CREATE TABLE t (id UInt64, rest String) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?.with("UNKNOWN_FIELDS", "column:rest");
+    job.produce([ENVELOPE, "{}"]).await?;
+    let ledger = job.run_to_the_end().await?;
+    assert_eq!((ledger.landed, ledger.dead_lettered), (1, 1));
+    assert_eq!(job.query("SELECT rest FROM t").await?, ENVELOPE);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_of_envelopes_is_braked() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, name String) ENGINE = MergeTree ORDER BY id";
+    let mut job = Job::new(table).await?;
+    job.produce(vec![ENVELOPE; 200]).await?;
+    let mut host = job.start()?;
+    host.wait_for(&["paused", "no_known_field", "DLQ_MAX_SHARE"]).await?;
+    assert_eq!(job.query("SELECT count() FROM t").await?, "0");
+    host.stop().await.map(drop)
 }
 
 #[tokio::test]

@@ -165,6 +165,7 @@ pub(super) fn rules(rules: &Rules, fields: &Fields) -> plan::Rules {
         ignores_case: fields.ignores_case,
         column_from: fields.column_from,
         unknown_fields: fields.unknown,
+        takes_unfilled: fields.takes_unfilled,
         metadata: fields.metadata,
         on_invalid: fields.on_invalid,
     }

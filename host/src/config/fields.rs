@@ -13,6 +13,8 @@ pub struct Fields {
     pub column_from: Vec<(String, Pointer)>,
     /// What becomes of fields that fill no column, default ignore.
     pub unknown: UnknownFields,
+    /// Whether a record of which no field fills a column is a row of defaults.
+    pub takes_unfilled: bool,
     /// Columns that are filled with what Kafka says of the record.
     pub metadata: Vec<(String, Metadata)>,
     /// Whether more forms of numbers, booleans and times are taken.
@@ -22,6 +24,7 @@ pub struct Fields {
 }
 
 const CASES: &[(&str, bool)] = &[("exact", false), ("insensitive", true)];
+const UNFILLED: &[(&str, bool)] = &[("reject", false), ("accept", true)];
 const COERCIONS: &[(&str, bool)] = &[("strict", false), ("lenient", true)];
 const COLUMN: &str = "column:";
 
@@ -43,6 +46,7 @@ impl Fields {
             ("FIELD_CASE", word(CASES, self.ignores_case).to_owned()),
             ("COLUMN_FROM", list(from.collect())),
             ("UNKNOWN_FIELDS", unknown),
+            ("UNFILLED_RECORDS", word(UNFILLED, self.takes_unfilled).to_owned()),
             ("METADATA_COLUMNS", list(metadata.collect())),
             ("COERCION", word(COERCIONS, self.is_lenient).to_owned()),
             ("COLUMN_ON_INVALID", list(invalid.collect())),
@@ -61,6 +65,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
             Pointer::parse,
         ),
         unknown: read_unknown(reader),
+        takes_unfilled: reader.choice("UNFILLED_RECORDS", UNFILLED).unwrap_or_default(),
         metadata: entries(
             reader,
             "METADATA_COLUMNS",
@@ -134,6 +139,7 @@ mod tests {
             ("FIELD_CASE", "insensitive"),
             ("COLUMN_FROM", "lat=/position/lat, a=/x~1y"),
             ("UNKNOWN_FIELDS", "column:rest"),
+            ("UNFILLED_RECORDS", "accept"),
             ("METADATA_COLUMNS", "_offset=offset,_key=key"),
             ("COERCION", "lenient"),
             ("COLUMN_ON_INVALID", "speed=null"),
@@ -142,7 +148,11 @@ mod tests {
         let words: Vec<&str> = described.iter().map(|(_, text)| &**text).collect();
         let lists = ["lat=/position/lat,a=/x~1y", "_offset=offset,_key=key", "speed=null"];
         let [from, metadata, invalid] = lists;
-        assert_eq!(words, ["insensitive", from, "column:rest", metadata, "lenient", invalid]);
+        let rest = ["column:rest", "accept"];
+        assert_eq!(
+            words,
+            [&["insensitive", from][..], &rest, &[metadata, "lenient", invalid]].concat()
+        );
         assert_eq!(super::super::tests::config(&[]).fields, Fields::default());
     }
 

@@ -191,6 +191,11 @@ pub static VARIABLES: &[Variable] = &[
         "fields that fill no column: `ignore` and count them, `reject` the record, or `column:NAME` puts them into a String or JSON column as one object",
     ),
     optional(
+        "UNFILLED_RECORDS",
+        "reject",
+        "records of which no field fills a column, such as `{}` or an envelope around the row: `reject`, or `accept` as rows of defaults, which are counted: docs/fields.md",
+    ),
+    optional(
         "METADATA_COLUMNS",
         "",
         "columns that are filled with what Kafka says of the record, as a list of `column=topic`, `partition`, `offset`, `timestamp`, `key` or `headers`; with `DELIVERY=exactly_once` also `token`, by which the host finds rows again",

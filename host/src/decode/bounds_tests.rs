@@ -137,7 +137,8 @@ fn what_text_is_counted_for_and_does_not_take_cuts_no_batch() {
 
 #[test]
 fn the_rows_of_a_record_stay_together_and_count_together() {
-    let plan = TablePlan::of_types(&[("c", "FixedString(100)")], &Rules::default());
+    let rules = Rules { takes_unfilled: true, ..Rules::default() };
+    let plan = TablePlan::of_types(&[("c", "FixedString(100)")], &rules);
     let row = RowBytes::of(&plan).fixed();
     let payloads: Vec<_> = [0, 1, 1, 1, 1, 2].map(|origin| (origin, "{}".to_owned())).into();
     let (decoded, _) = pieces(&plan, &payloads, 3 * row, 10 * row);

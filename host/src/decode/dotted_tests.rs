@@ -129,6 +129,7 @@ fn what_fills_no_column_within_such_an_object_is_unknown_by_its_dotted_name() {
         assert_eq!((reason, &*place), (Reason::UnknownField, pointer), "{payload}");
         assert!(text.ends_with(got), "{text}");
     }
+    assert_eq!(fault(&Rules::default(), r#"{"a":{"z":1}}"#).0, Reason::NoKnownField);
     let columns = [("a.b", "Nullable(Int32)"), ("rest", "String")];
     let kept = Rules { unknown_fields: UnknownFields::Column("rest".into()), ..Rules::default() };
     let kept = TablePlan::of_types(&columns, &kept);

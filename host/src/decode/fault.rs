@@ -38,6 +38,19 @@ pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {
     fault
 }
 
+/// The fault of a record of these fields, of which none fills a column; `asked` are those that would.
+#[cold]
+pub fn no_known_field(asked: &[String], names: &[String]) -> Box<Fault> {
+    let list = |names: &[String]| some(names.iter().map(String::as_str).collect());
+    let expected = format!("a field that fills a column, such as {}", list(asked));
+    let mut fault = fault(Reason::NoKnownField, expected, "{}");
+    fault.got = match names.is_empty() {
+        true => "an object without fields".into(),
+        false => cut(&format!("only {}", list(names))).into_owned(),
+    };
+    fault
+}
+
 /// The fault of a name that stands twice in one object.
 #[cold]
 pub fn twice(expected: &str) -> Box<Fault> {

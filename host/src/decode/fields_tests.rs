@@ -1,6 +1,8 @@
 //! From which fields columns are filled: COLUMN_FROM, FIELD_CASE, UNKNOWN_FIELDS, METADATA_COLUMNS
 //! and COLUMN_ON_INVALID.
 
+use std::collections::BTreeSet;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 
@@ -9,6 +11,7 @@ use crate::record::{Batch, RawRecord, TopicPartition};
 use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
 use crate::schema::table::{ColumnRow, TableSchema};
+use crate::schema::types::Parts;
 
 fn from(columns: &[(&str, &str)]) -> Vec<(String, Pointer)> {
     let from = |(column, text): &(&str, &str)| ((*column).into(), Pointer::parse(text).unwrap());
@@ -108,7 +111,7 @@ fn case_is_ignored_where_that_is_asked_for_and_two_of_a_name_are_too_many() {
     }
     assert_eq!(fault(&insensitive, r#"{"id":1,"ID":1}"#).0, Reason::DuplicateKey);
     let exact = TablePlan::of_types(&[("Id", "Nullable(Int32)")], &Rules::default());
-    assert_eq!(numbers(&exact, r#"{"id":1}"#), [None]);
+    assert_eq!(fault(&exact, r#"{"id":1}"#).0, Reason::NoKnownField);
 }
 
 #[test]
@@ -132,6 +135,90 @@ fn fields_that_fill_no_column_are_counted_refused_or_kept() {
     let json = of(UnknownFields::Column("rest".into()), "JSON");
     let (reason, ..) = fault(&json, payload);
     assert_eq!(reason, Reason::DuplicateKey);
+}
+
+#[test]
+fn a_record_of_which_no_field_fills_a_column_is_rejected() {
+    let columns = [("id", "Int32"), ("name", "Nullable(Int32)")];
+    let plan = TablePlan::of_types(&columns, &Rules::default());
+    for (payload, got) in [
+        (r#"{"before":null,"after":{"id":1},"op":"c"}"#, "only before, after, op"),
+        (" {} ", "an object without fields"),
+        (r#"{"\u0000\"":[{"id":1}]}"#, "only \0\""),
+    ] {
+        let (reason, pointer, text) = fault(&plan, payload);
+        assert_eq!((reason, &*pointer), (Reason::NoKnownField, ""), "{payload}");
+        assert_eq!(
+            text,
+            format!("expected a field that fills a column, such as id, name, got {got}")
+        );
+    }
+    let many: Vec<String> = (0..20).map(|n| format!("\"{}{n}\":1", "x".repeat(90))).collect();
+    let text = fault(&plan, &format!("{{{}}}", many.join(","))).2;
+    assert!(text.len() < 220 && text.ends_with("..."), "{text}");
+    // What is no JSON is told as that, and a value that does not fit by its own reason.
+    assert_eq!(fault(&plan, r#"{"x":1"#).0, Reason::MalformedJson);
+    assert_eq!(fault(&plan, r#"{"x":1}}"#).0, Reason::MalformedJson);
+    assert_eq!(fault(&plan, "{} {}").0, Reason::MalformedJson);
+    assert_eq!(fault(&plan, r#"{"id":"x"}"#).0, Reason::TypeMismatch);
+    for payload in [r#"{"id":null,"x":1}"#, r#"{"name":null}"#] {
+        assert_eq!(numbers(&plan, payload), [None, None], "{payload}");
+    }
+}
+
+#[test]
+fn such_a_record_is_a_row_of_defaults_where_that_is_asked_for_and_counted_if_it_lands() {
+    let rules = Rules { takes_unfilled: true, ..Rules::default() };
+    let plan = TablePlan::of_types(&[("id", "Nullable(Int32)")], &rules);
+    let payloads: [&[u8]; 5] = [b"{}", br#"{"x":1}"#, br#"{"id":1}"#, b"{} x", br#"{"x":1} x"#];
+    let rows = decode(&plan, (0..).zip(payloads));
+    assert_eq!((rows.origins, rows.rejections.len()), (vec![0, 1, 2], 2));
+    assert_eq!(rows.noticed.unfilled, 2);
+}
+
+#[test]
+fn what_counts_as_filled_follows_from_where_columns_come_from() {
+    let columns = [("id", "Int32"), ("rest", "String"), ("offset", "Int64")];
+    let plan = |rules: &Rules| TablePlan::of_types(&columns, rules);
+    let verdict = |rules: &Rules, payload: &str| {
+        read(&plan(rules), payload).rejections.first().map(|rejection| rejection.fault.reason)
+    };
+    let metadata = vec![("offset".to_owned(), Metadata::Offset)];
+    let kept = Rules {
+        unknown_fields: UnknownFields::Column("rest".into()),
+        metadata: metadata.clone(),
+        ..Rules::default()
+    };
+    let unfilled = Some(Reason::NoKnownField);
+    for (payload, expected) in [(r#"{"x":1}"#, None), ("{}", unfilled), (r#"{"id":null}"#, None)] {
+        assert_eq!(verdict(&kept, payload), expected, "{payload}");
+    }
+    let strict = Rules { unknown_fields: UnknownFields::Reject, metadata, ..Rules::default() };
+    assert_eq!(verdict(&strict, r#"{"x":1}"#), Some(Reason::UnknownField));
+    assert_eq!(verdict(&strict, "{}"), unfilled);
+    assert_eq!(verdict(&strict, r#"{"offset":1}"#), Some(Reason::UnknownField));
+    let from = Rules { column_from: from(&[("id", "/after/id")]), ..Rules::default() };
+    assert_eq!(verdict(&from, r#"{"after":{"id":1}}"#), None);
+    assert_eq!(verdict(&from, r#"{"after":{"x":1},"id":2}"#), unfilled);
+    let text = fault(&plan(&from), r#"{"after":null}"#).2;
+    assert!(text.contains("such as /after/id, rest, offset, got only after"), "{text}");
+    // A table that takes only what Kafka says of records asks for no field.
+    let only = Rules { metadata: vec![("offset".into(), Metadata::Offset)], ..Rules::default() };
+    let plan = TablePlan::of_types(&[("offset", "Int64")], &only);
+    for payload in ["{}", r#"{"x":1}"#] {
+        let rows = read(&plan, payload);
+        assert_eq!((rows.rejections.len(), rows.noticed.unfilled), (0, 0), "{payload}");
+    }
+}
+
+#[test]
+fn fields_that_plugins_read_and_columns_that_they_write_alone_do_and_do_not_count_as_filled() {
+    let table = [("id", "Int32"), ("made", "Int32")];
+    let plan = TablePlan::of_types(&table, &Rules::default());
+    let field = plan.field("wanted", "String", &Parts::default()).unwrap();
+    let plan = plan.with_fields(vec![field], &BTreeSet::from([1]));
+    assert_eq!(read(&plan, r#"{"wanted":"x"}"#).rejections, []);
+    assert_eq!(fault(&plan, r#"{"made":1}"#).0, Reason::NoKnownField);
 }
 
 #[test]

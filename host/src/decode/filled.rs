@@ -57,6 +57,8 @@ struct Current {
     rows: usize,
     rejections: usize,
     replaced: usize,
+    /// How many rows without a known field came before it.
+    unfilled: u64,
     /// Bytes that the record may still take.
     left: usize,
     /// The record would have taken more. Its further rows are ignored.
@@ -107,6 +109,7 @@ impl<'a> Filled<'a> {
                 rows: self.origins.len(),
                 rejections: self.rejections.len(),
                 replaced: self.noticed.replaced.len(),
+                unfilled: self.noticed.unfilled,
                 left: self.bounds.record_bytes,
                 is_too_large: false,
             },
@@ -128,6 +131,7 @@ impl<'a> Filled<'a> {
         let room = current.left.min(of_batch);
         self.room.set(room);
         let (row, replaced) = (self.origins.len(), self.noticed.replaced.len());
+        let unfilled = self.noticed.unfilled;
         let with = (&mut self.order, &mut self.noticed);
         let read = read(self.plan, &mut self.columns, row, payload, with);
         if self.room.is_noted() {
@@ -155,6 +159,7 @@ impl<'a> Filled<'a> {
                 (self.bounds.tell)(origin, payload, &mut fault);
                 self.truncate(row);
                 self.noticed.replaced.truncate(replaced);
+                self.noticed.unfilled = unfilled;
                 self.rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });
             }
         }
@@ -186,6 +191,7 @@ impl<'a> Filled<'a> {
         self.origins.truncate(current.rows);
         self.rejections.truncate(current.rejections);
         self.noticed.replaced.truncate(current.replaced);
+        self.noticed.unfilled = current.unfilled;
         while self.noticed.cut.pop_if(|(_, row)| *row >= current.rows).is_some() {}
         while self.absent.pop_if(|(_, row)| *row >= current.rows).is_some() {}
     }

@@ -155,7 +155,9 @@ mod tests {
         let rows = read("Array(Dynamic)", &[r#"{"c":[1,null,"x"]}"#]);
         let elements = rows.batch.column(0).as_list::<i32>().value(0);
         assert_eq!(elements.as_union().type_ids(), &[0, 10, 4]);
-        let rows = read("Variant(Int8, String)", &["{}"]);
+        let rules = Rules { takes_unfilled: true, ..Rules::default() };
+        let plan = TablePlan::of_types(&[("c", "Variant(Int8, String)")], &rules);
+        let rows = decode(&plan, std::iter::once((0, b"{}".as_slice())));
         assert!(rows.batch.column(0).logical_nulls().unwrap().is_null(0));
     }
 

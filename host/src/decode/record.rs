@@ -5,7 +5,7 @@
 )]
 
 use super::columns::Column;
-use super::fault::{fault, some, twice, within};
+use super::fault::{fault, no_known_field, some, twice, within};
 use super::judge::no_object;
 use super::lenient;
 use super::nested::put;
@@ -13,12 +13,16 @@ use super::order::Order;
 use super::parser::Parser;
 use super::reader::{Name, Place, Reader};
 use super::value::inner;
-use crate::rejection::{Fault, Reason, cut};
+use crate::rejection::{Fault, Reason, cut, cut_to};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Fields as _, Names, Within};
-use crate::schema::plan::{ColumnPlan, TablePlan, Unknown};
+use crate::schema::plan::{ColumnPlan, TablePlan, Unfilled, Unknown};
 use crate::schema::source::{OnInvalid, Source};
 use crate::schema::types::Kind;
+
+/// Most names that a fault shows of a record's fields, and most bytes of each.
+const SHOWN: usize = 8;
+const SHOWN_BYTES: usize = 40;
 
 /// Reads one record as row `row`. On a fault the columns may hold a part of the row, and the reader
 /// stands before the value of the field that it is of, where it is not one of syntax; what is before
@@ -32,7 +36,8 @@ pub fn read<'r>(
     order: &mut Order,
     noticed: &mut Noticed,
 ) -> Result<(), Box<Fault>> {
-    let mut value_at = record.place();
+    let start = record.place();
+    let mut value_at = start;
     if record.first() != Some(b'{') {
         let fault = no_object(record.token()?);
         record.go_back(value_at);
@@ -48,6 +53,10 @@ pub fn read<'r>(
             Name::Other(name) => filling.pass_over(name, None, value),
             Name::Broken(token) => filling.pass_over(inner(token), Some(token), value),
         }
+    });
+    let read = read.and_then(|()| match filling.is_filled() {
+        true => Ok(()),
+        false => filling.unfilled(record, start),
     });
     read.and_then(|()| filling.end()).inspect_err(|_| record.go_back(value_at))
 }
@@ -288,6 +297,43 @@ impl Filling<'_> {
                 self.rest.push(':');
                 self.rest.push_str(value.token()?);
                 Ok(())
+            }
+        }
+    }
+
+    /// Whether a field filled a column.
+    #[inline(always)]
+    fn is_filled(&self) -> bool {
+        self.columns.iter().any(|column| column.len() > self.row) || !self.rest.is_empty()
+    }
+
+    /// Does with a record of which no field fills a column what is configured.
+    #[cold]
+    #[inline(never)]
+    fn unfilled<'r>(
+        &mut self,
+        record: &mut impl Reader<'r>,
+        start: Place,
+    ) -> Result<(), Box<Fault>> {
+        match self.plan.unfilled {
+            Unfilled::Usual => Ok(()),
+            Unfilled::Accept => {
+                self.noticed.unfilled += 1;
+                Ok(())
+            }
+            Unfilled::Reject => {
+                let mut names = Vec::new();
+                record.go_back(start);
+                record.each_member(|name, value| {
+                    if names.len() <= SHOWN {
+                        names.push(cut_to(name, SHOWN_BYTES).into_owned());
+                    }
+                    value.token().map(drop)
+                })?;
+                let asked = self.plan.asked().take(SHOWN + 1);
+                let asked: Vec<String> =
+                    asked.map(|field| cut_to(&field, SHOWN_BYTES).into_owned()).collect();
+                Err(no_known_field(&asked, &names))
             }
         }
     }

@@ -264,5 +264,16 @@ fn plan(columns: &[Column]) -> Option<TablePlan> {
         })
     });
     let schema = TableSchema::from_rows("default", "inferred", "UTC", rows).ok()?;
-    TablePlan::new(&schema, &Rules::default()).ok()
+    // What fills no column speaks against no type.
+    TablePlan::new(&schema, &Rules { takes_unfilled: true, ..Rules::default() }).ok()
+}
+
+/// How many records fill no column of the table of the first choices.
+pub fn unfilled(columns: &[Column], survey: &Survey, batch: &Batch) -> u64 {
+    let Some(plan) = plan(columns) else { return 0 };
+    let of = |origins: &[Origin]| {
+        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
+        decode(&plan, origins.iter().filter_map(payload)).noticed.unfilled
+    };
+    survey.usable.chunks(STRIDE).map(of).sum()
 }

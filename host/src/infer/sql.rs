@@ -11,20 +11,27 @@ const MAX_WIDTH: usize = 60;
 const SHOWN: usize = 200;
 
 /// CREATE TABLE for the columns; `None` if no field yields one. `table` is the name as it goes into
-/// SQL, `origin` says where the records come from.
+/// SQL, `origin` says where the records come from, `unfilled` how many of them fill no column.
 pub fn create_table(
     table: &str,
     origin: &str,
     survey: &Survey,
     columns: &[Column],
+    unfilled: u64,
 ) -> Option<String> {
     let declarations: Vec<String> = columns.iter().filter_map(declaration).collect();
     if declarations.is_empty() {
         return None;
     }
     let (records, origin) = (super::records(survey.records()), remark(origin, SHOWN));
+    let lands = match unfilled {
+        0 => "all of them land in this table".to_owned(),
+        _ => format!(
+            "all of them land in this table, but for {unfilled} that fill no column (UNFILLED_RECORDS)"
+        ),
+    };
     let mut lines = vec![
-        format!("-- Inferred from {records} of {origin}: all of them land in this table."),
+        format!("-- Inferred from {records} of {origin}: {lands}."),
         format!("CREATE TABLE {table}"),
         "(".to_owned(),
     ];

@@ -205,7 +205,7 @@ fn the_statement_says_what_speaks_for_each_column() {
         r#"{"at":"2026-03-01T10:00:02Z","id":3,"kind":"c","mix":{}}"#,
     ];
     let (survey, columns) = inferred(&batch(records), None);
-    let sql = create_table("`t`", "topic `t`\n;", &survey, &columns).unwrap();
+    let sql = create_table("`t`", "topic `t`\n;", &survey, &columns, 0).unwrap();
     insta::assert_snapshot!(sql, @r#"
     -- Inferred from 4 records of topic `t`\n;: all of them land in this table.
     CREATE TABLE `t`
@@ -225,7 +225,7 @@ fn the_statement_says_what_speaks_for_each_column() {
     ORDER BY `at`;
     "#);
     let only_null = inferred(&batch([r#"{"a":null}"#]), None);
-    assert_eq!(create_table("`t`", "x", &only_null.0, &only_null.1), None);
+    assert_eq!(create_table("`t`", "x", &only_null.0, &only_null.1, 0), None);
 }
 
 #[test]
@@ -428,7 +428,7 @@ proptest! {
         prop_assert!(checked.rejections.is_empty(), "{:?}", checked.rejections);
         prop_assert_eq!(checked.origins.len(), records.len());
         // What is printed is what was proved.
-        let sql = create_table("`t`", "x", &survey, &columns).unwrap();
+        let sql = create_table("`t`", "x", &survey, &columns, 0).unwrap();
         let lines: Vec<&str> = sql.lines().filter(|line| line.starts_with("    `")).collect();
         for (line, column) in lines.iter().zip(&plan.columns) {
             let (name, rest) = crate::schema::quoted::leading_identifier(line.trim_start()).unwrap();

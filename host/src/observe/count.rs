@@ -8,8 +8,8 @@ use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
     INSERT_SECONDS, Kind, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS,
     PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED,
-    RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS, VALUES_CUT,
-    VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
+    RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_UNFILLED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS,
+    VALUES_CUT, VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
 };
 use super::status::{note_landed, note_refused};
 use crate::fates::{Fate, Fates};
@@ -187,6 +187,11 @@ pub fn replaced(column: &str, values: u64) {
 /// Values of which digits were cut that their column does not keep.
 pub fn cut(column: &str, values: u64) {
     VALUES_CUT.count(&[column], values);
+}
+
+/// Rows of which no field fills a column.
+pub fn unfilled(rows: u64) {
+    ROWS_UNFILLED.count(&[], rows);
 }
 
 /// COLUMN_FROM did not reach so many values of a column.

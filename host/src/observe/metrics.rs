@@ -143,6 +143,13 @@ pub(super) const UNKNOWN_FIELDS: Metric = metric(
     &["field"],
     "Fields that fill no column, by the first 100 names and the rest as `(others)` with UNKNOWN_FIELD_NAMES=1, else as `(not named)`",
 );
+pub(super) const ROWS_UNFILLED: Metric = metric(
+    "sluicegate_rows_unfilled_total",
+    Kind::Counter,
+    "rows",
+    &[],
+    "Rows of records of which no field fills a column, with UNFILLED_RECORDS=accept",
+);
 pub(super) const VALUES_UNREACHED: Metric = metric(
     "sluicegate_values_unreached_total",
     Kind::Counter,
@@ -386,6 +393,7 @@ pub static METRICS: &[Metric] = &[
     VALUES_REPLACED,
     VALUES_CUT,
     UNKNOWN_FIELDS,
+    ROWS_UNFILLED,
     VALUES_UNREACHED,
     RETRIES,
     COMMIT_FAILURES,

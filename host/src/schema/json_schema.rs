@@ -9,7 +9,8 @@ use super::shape::{Field, Fields, Items, Numbers, Shape, Texts, Underived};
 
 /// What a JSON Schema cannot say of any record.
 const OF_EVERY_RECORD: &str = "sluicegate refuses a record in which a field that it reads, or a key \
-                               of a map, stands twice, and one nested deeper than 127 levels";
+                               of a map, stands twice, one nested deeper than 127 levels, and, \
+                               unless UNFILLED_RECORDS=accept, one of which it reads no field";
 
 /// The schema of a record: what it takes decode and check take too, and the other way round, but
 /// for what stands in its comments.

@@ -97,6 +97,17 @@ pub enum Unknown {
     Column(usize),
 }
 
+/// What becomes of a record of which no field fills a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfilled {
+    /// It is rejected.
+    Reject,
+    /// It is a row of defaults, and counted.
+    Accept,
+    /// It is as any other, since no column is filled from a field.
+    Usual,
+}
+
 /// How a record becomes a row.
 #[derive(Debug)]
 pub struct TablePlan {
@@ -108,6 +119,8 @@ pub struct TablePlan {
     pub names: Names,
     /// What becomes of those that fill none.
     pub unknown: Unknown,
+    /// What becomes of a record of which no field fills a column.
+    pub unfilled: Unfilled,
     /// The columns that are of one Nested structure, by their places, for each that has several.
     pub nested: Vec<Vec<usize>>,
     fingerprint: String,
@@ -135,14 +148,15 @@ impl TablePlan {
         } else {
             Unknown::Ignore
         };
+        let unfilled = if rules.takes_unfilled { Unfilled::Accept } else { Unfilled::Reject };
         let (fingerprint, ignores_case) = (schema.fingerprint.clone(), rules.ignores_case);
-        Ok(Self::of((columns, Vec::new()), rest, fingerprint, ignores_case, values))
+        Ok(Self::of((columns, Vec::new()), (rest, unfilled), fingerprint, ignores_case, values))
     }
 
     /// Joins the columns of a table and further fields.
     fn of(
         (mut columns, further): (Vec<ColumnPlan>, Vec<ColumnPlan>),
-        rest: Unknown,
+        (rest, unfilled): (Unknown, Unfilled),
         fingerprint: String,
         ignores_case: bool,
         values: ValueRules,
@@ -167,7 +181,8 @@ impl TablePlan {
         }
         let arrow = Arc::new(Schema::new(fields));
         let nested = structures(columns.iter().map(|column| (&*column.name, &column.ty.kind)));
-        Self { columns, arrow, names, unknown, nested, fingerprint, ignores_case, values }
+        let unfilled = if names.is_empty() { Unfilled::Usual } else { unfilled };
+        Self { columns, arrow, names, unknown, unfilled, nested, fingerprint, ignores_case, values }
     }
 
     /// A field of records that is no column of the table, to be decoded to a ClickHouse type; `parts` counts
@@ -206,7 +221,17 @@ impl TablePlan {
         }
         let rest = if self.unknown == Unknown::Reject { Unknown::Reject } else { Unknown::Ignore };
         let (fingerprint, ignores_case) = (self.fingerprint.clone(), self.ignores_case);
-        Self::of((columns, fields), rest, fingerprint, ignores_case, self.values)
+        let rules = (rest, self.unfilled);
+        Self::of((columns, fields), rules, fingerprint, ignores_case, self.values)
+    }
+
+    /// The fields that a record is asked for, by their names or by the pointers to them.
+    pub fn asked(&self) -> impl Iterator<Item = String> {
+        self.columns.iter().filter_map(|column| match &column.source {
+            Source::Name => Some(column.name.to_string()),
+            Source::Pointer(pointer) => Some(pointer.to_string()),
+            Source::Metadata(_) | Source::Unknown | Source::Plugin => None,
+        })
     }
 
     /// The place of the column of this name.

@@ -24,6 +24,8 @@ pub struct Rules {
     pub column_from: Vec<(String, Pointer)>,
     /// UNKNOWN_FIELDS: what becomes of fields that fill no column.
     pub unknown_fields: UnknownFields,
+    /// UNFILLED_RECORDS=accept: a record of which no field fills a column is a row of defaults.
+    pub takes_unfilled: bool,
     /// METADATA_COLUMNS: columns that are filled with what Kafka says of the record.
     pub metadata: Vec<(String, Metadata)>,
     /// COLUMN_ON_INVALID: what becomes of a value that the column does not take.

@@ -12,7 +12,7 @@ use crate::cli::run::{budget, rules, user_schema};
 use crate::config::{Config, Delivery};
 use crate::hooks::{Fit, Hooks};
 use crate::outcome::Hold;
-use crate::schema::plan::{Rules, TablePlan};
+use crate::schema::plan::{Rules, TablePlan, Unfilled};
 use crate::schema::source::Metadata;
 use crate::schema::table::TableSchema;
 use crate::schema::width::{RowBytes, too_wide};
@@ -97,7 +97,7 @@ pub async fn look(
     let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
     checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));
-    checks.extend(columns_of(&schema, errors));
+    checks.extend(columns_of(&schema, plan.as_deref(), errors));
     checks.extend(rules_of(&schema, &rules));
     let fit = match (&hooks.arrow, &plan) {
         (Some(hooks), Some(plan)) => Some(hooks.fit(plan).await),
@@ -162,13 +162,16 @@ fn grant(config: &Config, is_granted: bool) -> Check {
     }
 }
 
-fn columns_of(schema: &TableSchema, errors: Vec<String>) -> Vec<Check> {
+fn columns_of(schema: &TableSchema, plan: Option<&TablePlan>, errors: Vec<String>) -> Vec<Check> {
     if errors.is_empty() {
         let (filled, left_out) = (schema.columns.len(), schema.left_out.len());
-        return vec![Check::ok(
-            COLUMNS,
-            format!("{filled} filled by records, {left_out} left out"),
-        )];
+        let unfilled = match plan.map(|plan| plan.unfilled) {
+            Some(Unfilled::Reject) => "; a record that fills none is rejected (UNFILLED_RECORDS)",
+            Some(Unfilled::Accept) => "; one that fills none lands (UNFILLED_RECORDS)",
+            Some(Unfilled::Usual) | None => "",
+        };
+        let text = format!("{filled} filled by records, {left_out} left out{unfilled}");
+        return vec![Check::ok(COLUMNS, text)];
     }
     errors.into_iter().map(|error| Check::problem(COLUMNS, error)).collect()
 }

@@ -12,7 +12,7 @@ use super::sample::Sample;
 use super::{Exit, misconfigured, print, read, table, warn};
 use crate::cli::print::note;
 use crate::config::{Kafka, TableConfig, TableName, Warning, split_from_env};
-use crate::infer::{Column, Survey, create_table, records, remark};
+use crate::infer::{Column, Survey, create_table, records, remark, unfilled};
 use crate::schema::quoted::identifier;
 
 /// Most characters of what is wrong.
@@ -111,7 +111,8 @@ fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit>
         Some(database) => format!("{}.{table}", identifier(database)),
         None => table,
     };
-    let sql = create_table(&table, origin, survey, &columns);
+    let unfilled = unfilled(&columns, survey, &sample.batch);
+    let sql = create_table(&table, origin, survey, &columns, unfilled);
     print(&sql.ok_or_else(|| anyhow!("no field of {origin} yields a column"))?)
 }
 
