@@ -269,11 +269,15 @@ fn plan(columns: &[Column]) -> Option<TablePlan> {
 }
 
 /// How many records fill no column of the table of the first choices.
-pub fn unfilled(columns: &[Column], survey: &Survey, batch: &Batch) -> u64 {
+pub fn unfilled(
+    columns: &[Column],
+    survey: &Survey,
+    (batch, payloads): (&Batch, &Payloads),
+) -> u64 {
     let Some(plan) = plan(columns) else { return 0 };
-    let of = |origins: &[Origin]| {
-        let payload = |origin: &Origin| Some((*origin, batch.payload(*origin)?));
-        decode(&plan, origins.iter().filter_map(payload)).noticed.unfilled
+    let of = |places: &[usize]| {
+        let rows = decode(&plan, places.iter().filter_map(|at| payloads.row(batch, *at)));
+        rows.noticed.unfilled
     };
     survey.usable.chunks(STRIDE).map(of).sum()
 }

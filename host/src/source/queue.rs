@@ -138,6 +138,14 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         self.waiting.extend(read.filter_map(|message| NonNull::new(*message).map(Owned)));
     }
 
+    /// Reads until so many messages wait.
+    #[cfg(test)]
+    pub fn fill_up_to(&mut self, messages: usize) {
+        while self.waiting.len() < messages {
+            self.fill(Duration::from_secs(1), self.messages.len());
+        }
+    }
+
     /// Whether messages of a partition wait.
     pub fn holds(&self, source: &TopicPartition) -> bool {
         self.waiting.iter().any(|message| message.get().is_of(source))

@@ -111,7 +111,7 @@ fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit>
         Some(database) => format!("{}.{table}", identifier(database)),
         None => table,
     };
-    let unfilled = unfilled(&columns, survey, &sample.batch);
+    let unfilled = unfilled(&columns, survey, (&sample.batch, &sample.split.payloads));
     let sql = create_table(&table, origin, survey, &columns, unfilled);
     print(&sql.ok_or_else(|| anyhow!("no field of {origin} yields a column"))?)
 }
