@@ -14,8 +14,16 @@ use tower_service::Service;
 
 /// Most bytes of an error that a client collects whole.
 pub const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// The beginning of an answer that is no error.
+/// The beginning of an answer that is no error, unless its head names an exception.
 const SUCCESS: &[u8] = b"HTTP/1.1 200";
+/// The beginning of a head that only announces an answer.
+const ANNOUNCED: &[u8] = b"HTTP/1.1 1";
+/// The header of an error, in lower case. The client of the `clickhouse` crate collects the body behind it whole,
+/// whatever the status.
+const EXCEPTION: &[u8] = b"\nx-clickhouse-exception-code:";
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+/// Most bytes of a head that are looked at. An answer with a longer one is taken for an error.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The beginnings of a request.
 const REQUESTS: [&[u8]; 2] = [b"POST /", b"GET /"];
 /// Most bytes read at a time.
@@ -55,7 +63,8 @@ where
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             let inner = connecting.await?;
-            Ok(Stream { inner, max_bytes, max_error_bytes, head: Vec::new(), read: 0 })
+            let answer = Answer::default();
+            Ok(Stream { inner, max_bytes, max_error_bytes, answer })
         })
     }
 }
@@ -66,10 +75,58 @@ pub struct Stream<S> {
     inner: S,
     max_bytes: usize,
     max_error_bytes: usize,
-    /// The first bytes of the current answer, as many as [`SUCCESS`] has.
-    head: Vec<u8>,
-    /// Bytes read of the current answer.
-    read: usize,
+    answer: Answer,
+}
+
+/// What is known of the answer that is being read.
+#[derive(Debug, Default)]
+struct Answer {
+    head: Head,
+    /// Bytes read of it, with its head.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Head {
+    /// What was read of it; it has not ended.
+    Open(Vec<u8>),
+    Success,
+    Error,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::Open(Vec::new())
+    }
+}
+
+impl Answer {
+    /// Counts further bytes, and looks at them for as long as the head lasts.
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        let Head::Open(head) = &mut self.head else { return };
+        // The end may begin in what came before.
+        let mut from = head.len().saturating_sub(END_OF_HEAD.len());
+        head.extend(bytes.iter().take(MAX_HEAD_BYTES - head.len()));
+        while let Some(end) = place(head.get(from..).unwrap_or_default(), END_OF_HEAD) {
+            let rest = head.split_off(from + end + END_OF_HEAD.len());
+            let ended = std::mem::replace(head, rest);
+            if !ended.starts_with(ANNOUNCED) {
+                let names_none = place(&ended.to_ascii_lowercase(), EXCEPTION).is_none();
+                let is_success = ended.starts_with(SUCCESS) && names_none;
+                self.head = if is_success { Head::Success } else { Head::Error };
+                return;
+            }
+            from = 0;
+        }
+        if head.len() >= MAX_HEAD_BYTES {
+            self.head = Head::Error;
+        }
+    }
+}
+
+fn place(bytes: &[u8], of: &[u8]) -> Option<usize> {
+    bytes.windows(of.len()).position(|window| window == of)
 }
 
 impl<S> Stream<S> {
@@ -77,8 +134,7 @@ impl<S> Stream<S> {
     /// all of it.
     fn wrote(&mut self, bytes: &[u8]) {
         if REQUESTS.iter().any(|request| bytes.starts_with(request)) {
-            self.head.clear();
-            self.read = 0;
+            self.answer = Answer::default();
         }
     }
 
@@ -87,12 +143,10 @@ impl<S> Stream<S> {
     /// # Errors
     /// It is longer than it may be.
     fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let of_head = (SUCCESS.len() - self.head.len()).min(bytes.len());
-        self.head.extend(bytes.iter().take(of_head));
-        self.read = self.read.saturating_add(bytes.len());
-        let is_error = !SUCCESS.starts_with(&self.head);
-        let most = if is_error { self.max_error_bytes } else { self.max_bytes };
-        if self.read > most {
+        self.answer.add(bytes);
+        let is_success = matches!(self.answer.head, Head::Success);
+        let most = if is_success { self.max_bytes } else { self.max_error_bytes };
+        if self.answer.bytes > most {
             return Err(io::Error::other(format!("the answer is longer than {most} bytes")));
         }
         Ok(())
@@ -177,8 +231,7 @@ mod tests {
             inner,
             max_bytes: MAX_BYTES,
             max_error_bytes: MAX_ERROR_BYTES,
-            head: Vec::new(),
-            read: 0,
+            answer: Answer::default(),
         };
         (TokioIo::new(stream), server)
     }
@@ -206,12 +259,16 @@ mod tests {
     #[tokio::test]
     async fn an_answer_ends_at_the_bound_of_its_kind() {
         for first in [0, 1, 11, 12, 13] {
-            ask("HTTP/1.1 200 OK\r\n", MAX_BYTES, first).await.unwrap();
+            ask("HTTP/1.1 200 OK\r\n\r\n", MAX_BYTES, first).await.unwrap();
             ask("HTTP/1.1 500 Internal", MAX_ERROR_BYTES, first).await.unwrap();
             for (head, most) in [
-                ("HTTP/1.1 200 OK\r\n", MAX_BYTES),
-                ("HTTP/1.1 201 Created", MAX_ERROR_BYTES),
-                ("HTTP/1.1 500 Internal", MAX_ERROR_BYTES),
+                ("HTTP/1.1 200 OK\r\n\r\n", MAX_BYTES),
+                ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\na: b\r\n\r\n", MAX_BYTES),
+                ("HTTP/1.1 200 OK\r\nX-ClickHouse-Exception-Code: 241\r\n\r\n", MAX_ERROR_BYTES),
+                ("HTTP/1.1 200 OK\r\nx-clickhouse-exception-code:241\r\n\r\n", MAX_ERROR_BYTES),
+                ("HTTP/1.1 200 OK\r\n", MAX_ERROR_BYTES),
+                ("HTTP/1.1 201 Created\r\n\r\n", MAX_ERROR_BYTES),
+                ("HTTP/1.1 500 Internal\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", MAX_ERROR_BYTES),
                 ("no HTTP at all", MAX_ERROR_BYTES),
             ] {
                 let error = ask(head, most + 1, first).await.unwrap_err().to_string();
