@@ -58,7 +58,7 @@ async fn read_within(
         .with_setting("readonly", "1");
     let answer = match query.fetch_bytes(FORMAT) {
         Ok(answer) => answer,
-        Err(error) => return Err(hold_of_select(&error, server).await),
+        Err(error) => return Err(hold_of_select(&error, server, sql).await),
     };
     let (parts, received) = mpsc::channel(PARTS);
     let builder = Builder::new(lookup);
@@ -70,7 +70,7 @@ async fn read_within(
     let (passed_on, table) = tokio::join!(passing_on, parsing);
     // First, since an answer that is cut short is at fault, too.
     if let Err(error) = passed_on {
-        return Err(hold_of_select(&error, server).await);
+        return Err(hold_of_select(&error, server, sql).await);
     }
     table.map_err(|fault| Hold::Paused(format!("the answer: {fault}")))
 }

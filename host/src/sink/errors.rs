@@ -12,7 +12,7 @@ use super::foreign::{by_another, foreign};
 use super::post::Failed;
 use super::text::{
     Place, Said, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
-    violated,
+    violated, without_literals,
 };
 use crate::outcome::Hold;
 
@@ -290,7 +290,8 @@ fn login(code: u32) -> Option<&'static str> {
 
 /// What an error of a SELECT of the operator's means: whatever heals by itself is transient, all
 /// else is the operator's to mend, unknown codes too. It runs with `readonly=1`.
-pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -> Hold {
+/// No literal of the SELECT `sql` is told: one may be a secret.
+pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server, sql: &str) -> Hold {
     server.note_cache(error);
     // Not the SELECT itself: here it would run without its bounds.
     if let Some(hold) = by_another(server, "SELECT 1", error).await {
@@ -300,9 +301,9 @@ pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server) -
         && let Some(code) = code_of(text)
     {
         let text = match code {
-            // What follows quotes the SELECT, which may hold a secret.
+            // What follows quotes the SELECT.
             62 => text.split(" (").next().unwrap_or_default().to_owned(),
-            _ => loggable(text),
+            _ => without_literals(&loggable(text), sql),
         };
         let look = match code {
             _ if is_transient(code) => return Hold::Transient(text),
