@@ -9,6 +9,7 @@
 mod compute;
 mod waits;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -312,17 +313,18 @@ impl Pipeline {
                 count::defaulted(&column.name, *values);
             }
         }
-        let by_column = |mut columns: Vec<usize>, count: fn(&str, u64)| {
-            columns.sort_unstable();
-            for values in columns.chunk_by(|a, b| a == b) {
-                let column = values.first().and_then(|at| known.plan.columns.get(*at));
-                if let Some(column) = column {
-                    count(&column.name, values.len() as u64);
+        let by_column = |values: &mut dyn Iterator<Item = (usize, u64)>, count: fn(&str, u64)| {
+            let mut sums = BTreeMap::<usize, u64>::new();
+            values.for_each(|(at, values)| *sums.entry(at).or_default() += values);
+            for (at, values) in sums {
+                if let Some(column) = known.plan.columns.get(at) {
+                    count(&column.name, values);
                 }
             }
         };
-        by_column(checked.noticed.replaced.clone(), count::replaced);
-        by_column(checked.noticed.cut.iter().map(|(at, _)| *at).collect(), count::cut);
+        by_column(&mut checked.noticed.replaced.iter().map(|at| (*at, 1)), count::replaced);
+        let cut = checked.noticed.cut.iter();
+        by_column(&mut cut.map(|(at, _, values)| (*at, *values)), count::cut);
         count::unfilled(checked.noticed.unfilled);
         self.unreached.count(&checked.noticed, &known.plan);
         self.unknown.count(&checked.noticed);

@@ -45,9 +45,9 @@ pub struct Noticed {
     /// Columns, by their place in the plan, of values that were replaced, in the order in which
     /// that happened.
     pub replaced: Vec<usize>,
-    /// Values of which digits were cut that their column does not keep: the column, by its place in the plan,
-    /// and the row.
-    pub cut: Vec<(usize, usize)>,
+    /// How many values lost digits that their column does not keep: the column, by its place in the plan, the
+    /// row, and how many of it.
+    pub cut: Vec<(usize, usize, u64)>,
     /// Rows of which no field fills a column.
     pub unfilled: u64,
     /// Columns, by their place in the plan, that COLUMN_FROM did not reach, since the way to them ends in a null

@@ -176,8 +176,20 @@ fn a_first_record_that_does_not_fit_is_left_unless_it_is_free() {
 }
 
 #[test]
+fn a_record_is_refused_once_however_many_of_its_rows_are_wrong() {
+    let plan = TablePlan::of_types(&[("a", "UInt64")], &Rules::default());
+    for wrong in [&b"1"[..], b"{\"a\":-1}", b"{", b"{}"] {
+        let rows = std::iter::repeat_n((0, wrong), 1_000).chain([(1, &b"{\"a\":1}"[..])]);
+        let decoded = decode(&plan, rows);
+        let refused: Vec<_> = decoded.rejections.iter().map(|r| r.origin).collect();
+        assert_eq!((refused, decoded.origins), (vec![0], vec![1]));
+    }
+}
+
+#[test]
 fn a_million_lines_of_one_record_are_a_row_each_or_one_refusal() {
-    let plan = TablePlan::of_types(&[("a", "UInt64"), ("b", "String")], &Rules::default());
+    let rules = Rules { takes_unfilled: true, ..Rules::default() };
+    let plan = TablePlan::of_types(&[("a", "UInt64"), ("b", "String")], &rules);
     let rows = 1_000_000;
     let payloads = || std::iter::repeat_n((0 as Origin, &b"{}"[..]), rows);
     let least = (rows - 1) * RowBytes::of(&plan).of_payload(b"{}");

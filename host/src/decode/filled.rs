@@ -19,6 +19,8 @@ use crate::schema::width::RowBytes;
 /// The estimate counts text by the bytes of its record. It is replaced by the real size each time that it has
 /// grown by this part of the bound.
 const LOOKS: usize = 8;
+/// What is kept of a note about a value, and copied once: so many times what is noted while its row is read.
+const NOTES: usize = 3;
 
 /// The outcome of one payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,10 @@ impl<'a> Filled<'a> {
             },
         };
         self.current = Some(current);
+        // One fault of a record is enough: its rows share one fate, and it may have a million of them.
+        if self.rejections.len() > current.rejections {
+            return Put::Done;
+        }
         let (fixed, most) = (self.row.fixed(), self.bounds.record_bytes);
         if current.is_too_large || fixed > most {
             self.refuse(current, (fixed > most).then(|| too_wide(fixed, most)));
@@ -145,7 +151,8 @@ impl<'a> Filled<'a> {
                 return Put::Done;
             }
             if read.is_ok() {
-                self.noticed.cut.extend(cut.into_iter().map(|at| (at, row)));
+                self.beside = self.beside.saturating_add(size_of_val(&*cut).saturating_mul(NOTES));
+                self.noticed.cut.extend(cut.into_iter().map(|(at, values)| (at, row, values)));
             }
         }
         match read {
@@ -192,7 +199,7 @@ impl<'a> Filled<'a> {
         self.rejections.truncate(current.rejections);
         self.noticed.replaced.truncate(current.replaced);
         self.noticed.unfilled = current.unfilled;
-        while self.noticed.cut.pop_if(|(_, row)| *row >= current.rows).is_some() {}
+        while self.noticed.cut.pop_if(|(_, row, _)| *row >= current.rows).is_some() {}
         while self.absent.pop_if(|(_, row)| *row >= current.rows).is_some() {}
     }
 

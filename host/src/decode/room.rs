@@ -54,8 +54,8 @@ enum Noted {
 struct Left {
     bytes: Cell<usize>,
     noted: Cell<Noted>,
-    /// The columns of values that were cut.
-    cut: RefCell<Vec<usize>>,
+    /// The columns of values that were cut, and how many in a row: arrays hold many.
+    cut: RefCell<Vec<(usize, u64)>>,
     /// The bound that errors name.
     most: usize,
 }
@@ -122,7 +122,11 @@ impl Room {
 
     /// Notes that a value of the column was cut.
     pub fn note_cut(&self) {
-        self.0.cut.borrow_mut().push(self.1);
+        let mut cut = self.0.cut.borrow_mut();
+        match cut.last_mut() {
+            Some((at, values)) if *at == self.1 => *values += 1,
+            _ => cut.push((self.1, 1)),
+        }
         if self.0.noted.get() == Noted::Nothing {
             self.0.noted.set(Noted::Cut);
         }
@@ -130,11 +134,11 @@ impl Room {
 
     /// Forgets the values of the column that were cut.
     pub fn forget_cut(&self) {
-        self.0.cut.borrow_mut().retain(|at| *at != self.1);
+        self.0.cut.borrow_mut().retain(|(at, _)| *at != self.1);
     }
 
-    /// The columns of values that were cut, each once for each value, and forgets them.
-    pub fn take_cut(&self) -> Vec<usize> {
+    /// The columns of values that were cut, and how many, and forgets them.
+    pub fn take_cut(&self) -> Vec<(usize, u64)> {
         self.0.cut.take()
     }
 

@@ -335,6 +335,6 @@ mod tests {
         ];
         let rows = decode(&plan, (0..).zip(records.iter().map(String::as_bytes)));
         assert_eq!((rows.origins, rows.noticed.replaced), (vec![0, 2, 3], vec![0]));
-        assert_eq!(rows.noticed.cut, [(0, 0), (0, 0), (1, 0), (1, 2)]);
+        assert_eq!(rows.noticed.cut, [(0, 0, 2), (1, 0, 1), (1, 2, 1)]);
     }
 }
