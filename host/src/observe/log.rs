@@ -1,7 +1,9 @@
 //! Sets the log up: to stderr, with the time in UTC after RFC 3339. That of a host never waits for its reader.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -67,16 +69,40 @@ pub fn init_unread(format: LogFormat, level: &str) -> Result<(), LogError> {
     let layer = layer(format, level, has_colours(), move || writer.clone())?;
     Registry::default().with(layer).try_init()?;
     let lines = LINES.get_or_init(|| lines);
-    std::panic::set_hook(Box::new(|panic| {
+    std::panic::set_hook(Box::new(move |panic| {
+        if IS_QUIET.get() {
+            return;
+        }
         let thread = std::thread::current();
         let text = format!("thread `{}` {panic}", thread.name().unwrap_or("without a name"));
-        lines.push(format!("{}\n", Plain(text)).as_bytes());
+        let line = match format {
+            LogFormat::Text => Plain(text).to_string(),
+            LogFormat::Json => serde_json::json!({"level": "ERROR", "message": text}).to_string(),
+        };
+        lines.push(format!("{line}\n").as_bytes());
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
             lines.push(format!("{trace}\n").as_bytes());
         }
     }));
     Ok(())
+}
+
+thread_local! {
+    /// Whether panics of this thread are caught and told of elsewhere.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does work whose panic is no fault of the host, and that its caller tells of: what it says of it does not
+/// reach the log, which one such panic for each record would fill.
+///
+/// # Errors
+/// It panicked.
+pub fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let before = IS_QUIET.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    IS_QUIET.set(before);
+    done
 }
 
 /// Prints the last word of the process, behind what it logged.

@@ -1,7 +1,6 @@
 //! What a guest is told of rows, and what its answer makes of them: both are IPC streams.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -16,6 +15,7 @@ use super::messages;
 use crate::hooks::bindings::{Rejection, arrow};
 use crate::hooks::failure::Failure;
 use crate::hooks::isolate::MAX_ROWS_OUT;
+use crate::observe::log::quietly;
 
 /// An answer that keeps every rule of the contract.
 #[derive(Debug)]
@@ -57,8 +57,9 @@ pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Fail
 pub fn read(step: &Step, asked: usize, outcome: arrow::Outcome) -> Result<Answer, Failure> {
     let wrong = |text: String| Failure::wrong_answer(&text);
     let bytes = outcome.rows.len();
-    // Arrow returns an error for a stream that is broken; should it panic, the guest is to blame.
-    let batch = catch_unwind(AssertUnwindSafe(|| only_batch(&step.gives, outcome.rows)));
+    // Arrow returns an error for a stream that is broken; should it panic, the guest is to blame, and is told of
+    // as other failures are.
+    let batch = quietly(|| only_batch(&step.gives, outcome.rows));
     let batch = batch.unwrap_or_else(|_| Err("its stream: it cannot be read".to_owned()));
     let batch = batch.map_err(wrong)?;
     if batch.num_rows() > MAX_ROWS_OUT {

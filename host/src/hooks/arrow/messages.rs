@@ -58,7 +58,11 @@ pub fn judge(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
         let mut left = body_bytes;
         for buffer in batch.and_then(|batch| batch.buffers()).iter().flatten() {
             let length = usize::try_from(buffer.length()).ok();
-            match length.and_then(|length| left.checked_sub(length)) {
+            let fewer = length.and_then(|length| left.checked_sub(length));
+            let end = buffer.offset().checked_add(buffer.length());
+            let end = end.and_then(|end| usize::try_from(end).ok());
+            let is_within = buffer.offset() >= 0 && end.is_some_and(|end| end <= body_bytes);
+            match fewer.filter(|_| is_within) {
                 Some(fewer) => left = fewer,
                 None => return wrong("buffers that overlap, or reach beyond their message"),
             }
