@@ -55,7 +55,10 @@ impl Cache {
 
     /// The code under a key, if it is there and whole.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let mut file = File::open(self.folder.join(key)).ok()?;
+        // Whatever else lies under the name, a pipe or a link, is not waited for and not followed.
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let open = File::options().read(true).custom_flags(flags).open(self.folder.join(key));
+        let mut file = open.ok().filter(|file| file.metadata().is_ok_and(|of| of.is_file()))?;
         let mut digest = [0; DIGEST_BYTES];
         file.read_exact(&mut digest).ok()?;
         let mut code = Vec::new();
