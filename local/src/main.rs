@@ -34,6 +34,7 @@ mod statement;
 mod status;
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,13 +187,17 @@ fn uuid_of(data: &Path) -> String {
 
 fn data_folder(given: Option<&Path>) -> anyhow::Result<(Option<tempfile::TempDir>, PathBuf)> {
     if let Some(folder) = given {
-        std::fs::create_dir_all(folder)
+        let mut own = std::fs::DirBuilder::new();
+        own.recursive(true)
+            .mode(0o700)
+            .create(folder)
             .with_context(|| format!("data folder {}: cannot be made", folder.display()))?;
         let whole = folder.canonicalize()?;
         return Ok((None, whole));
     }
     let folder = tempfile::Builder::new()
         .prefix("sluicegate-local-")
+        .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
         .context("cannot make a temporary data folder")?;
     let path = folder.path().to_path_buf();

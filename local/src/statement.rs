@@ -125,9 +125,13 @@ const OUTSIDE_FAMILIES: [&str; 16] = [
     "ytsaurus",
 ];
 
-/// What of a statement reads files, runs programs or asks other servers, as it stands there.
+/// What of a statement reads files, runs programs or asks other servers, as it stands there; or what the engine
+/// may take for a comment, a space or a quote, behind which such a word would not be seen.
 pub fn reaches_out(sql: &str) -> Option<&str> {
     let texts: Vec<&str> = tokens(sql).map(|token| token.text).collect();
+    if let Some(hidden) = texts.iter().find(|text| may_hide(text)) {
+        return Some(hidden);
+    }
     let at = |at: Option<usize>| at.and_then(|at| texts.get(at)).copied().unwrap_or_default();
     texts.iter().enumerate().find_map(|(number, &text)| {
         let (last, next) = (at(number.checked_sub(1)), at(Some(number + 1)));
@@ -137,6 +141,14 @@ pub fn reaches_out(sql: &str) -> Option<&str> {
             && next.starts_with('\'');
         (is_clause || is_named && is_outside(text)).then_some(text)
     })
+}
+
+/// Whether a token is a `#`, which begins a comment, a `$`, which begins a text, or no letter of ASCII's and none of
+/// any other script's: a quote of typography or a space without width.
+fn may_hide(token: &str) -> bool {
+    let mut chars = token.chars();
+    matches!((chars.next(), chars.next()), (Some(c), None)
+        if matches!(c, '#' | '$') || !c.is_ascii() && !c.is_alphanumeric())
 }
 
 fn is_outside(text: &str) -> bool {
@@ -224,7 +236,18 @@ mod tests {
         ] {
             assert_eq!(reaches_out(sql), Some(found), "{sql}");
         }
+        for (sql, hidden) in [
+            ("SELECT * FROM file# x\n('/etc/passwd')", "#"),
+            ("SELECT * FROM file#! x\n('/etc/passwd')", "#"),
+            ("SELECT * FROM file\u{200b}('/etc/passwd')", "\u{200b}"),
+            ("SELECT * FROM file\u{feff}('/etc/passwd')", "\u{feff}"),
+            ("SELECT * FROM \u{201c}file\u{201d}('/etc/passwd')", "\u{201c}"),
+            ("SELECT $$'$$, * FROM file('/etc/passwd')", "$"),
+        ] {
+            assert_eq!(reaches_out(sql), Some(hidden), "{sql}");
+        }
         for sql in [
+            "SELECT '# $ \u{201c}\u{200b}', `\u{e9}t\u{e9} $`, \u{e9} FROM t",
             "CREATE TABLE t (url String, file UInt8, s3 Int8) ENGINE = MergeTree ORDER BY (url)",
             "INSERT INTO t (`url`, file) FORMAT ArrowStream",
             r"INSERT INTO `d`.`t ?\\x` (`we\`ird`) FORMAT ArrowStream",
