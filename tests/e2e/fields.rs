@@ -28,17 +28,16 @@ async fn columns_are_filled_from_within_the_record_and_with_what_kafka_says_of_i
     let binary = Message { key: Some(b"\xff".to_vec()), ..r#"{"id":4}"#.into() };
     job.produce([first, second, r#"{"id":3}"#.into(), binary]).await?;
     let ledger = job.run_to_the_end().await?;
-    assert_eq!((ledger.landed, ledger.dead_lettered), (2, 2));
+    assert_eq!((ledger.landed, ledger.dead_lettered), (3, 1));
     let rows = "SELECT Id, lat, rest, _topic, _partition, _offset, \
         toUnixTimestamp64Milli(_at) = 1700000000123, _key, toString(_headers) FROM t ORDER BY Id";
     let rest = r#"{"a":[1,{"b":null}],"_offset":77}"#;
     let first = format!("1\t48.5\t{rest}\trecords\t0\t0\t1\tk\t{{\\'h\\':\\'1\\'}}");
-    let expected = format!("{first}\n3\t\\N\t{{}}\trecords\t0\t2\t0\t\\N\t{{}}");
-    assert_eq!(job.query(rows).await?, expected);
+    let third = "3\t\\N\t{}\trecords\t0\t2\t0\t\\N\t{}";
+    assert_eq!(job.query(&format!("{rows} LIMIT 2")).await?, format!("{first}\n{third}"));
+    assert_eq!(job.query("SELECT hex(_key) FROM t WHERE Id = 4").await?, "FF");
     let letters = job.dead_letters()?;
     let of = |reason: &str| letters.iter().find(|letter| letter.reason() == reason).unwrap();
-    let told = of("invalid_utf8").header("__connect.errors.exception.message");
-    assert!(told.contains("column `_key`"), "{told}");
     let told = of("type_mismatch").header("__connect.errors.exception.message");
     assert!(told.contains("column `lat` at /position/lat"), "{told}");
     Ok(())

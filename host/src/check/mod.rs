@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
-use arrow_array::{Array as _, ArrayRef, BooleanArray, RecordBatch, StringArray, new_null_array};
+use arrow_array::{
+    Array as _, ArrayRef, BinaryArray, BooleanArray, RecordBatch, StringArray, new_null_array,
+};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType};
 use arrow_select::filter::filter_record_batch;
 
 use crate::kinds::{Clash, Objects, clashes};
@@ -205,6 +207,9 @@ fn empty(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 fn text(column: &ArrayRef, label: &str) -> Result<ArrayRef, ArrowError> {
     let Some(labels) = column.as_dictionary_opt::<Int32Type>() else {
+        if column.data_type() == &DataType::Binary {
+            return Ok(Arc::new(BinaryArray::from(vec![label.as_bytes()])));
+        }
         return Ok(Arc::new(StringArray::from(vec![label])));
     };
     let values = labels.values();

@@ -11,7 +11,7 @@ use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
 use crate::admit::Admission;
 use crate::brake::Brake;
 use crate::budget::Budget;
-use crate::config::{Config, Delivery, Environment, Fields, Rules, TimestampUnit, Tombstones};
+use crate::config::{Config, Delivery, Environment, Fields, Rules, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::fates::Ledger;
 use crate::hooks::{Hooks, Worker};
@@ -155,18 +155,15 @@ pub(super) fn rules(rules: &Rules, fields: &Fields) -> plan::Rules {
         required: rules.required.clone(),
         datetime: rules.datetime.clone(),
         string_enum: rules.string_enum.clone(),
-        timestamp_unit: rules.timestamp_unit.map(|unit| match unit {
-            TimestampUnit::Seconds => plan::TimestampUnit::Seconds,
-            TimestampUnit::Milliseconds => plan::TimestampUnit::Milliseconds,
-            TimestampUnit::Microseconds => plan::TimestampUnit::Microseconds,
-            TimestampUnit::Nanoseconds => plan::TimestampUnit::Nanoseconds,
-        }),
+        timestamp_unit: rules.timestamp_unit,
+        column_units: rules.column_units.clone(),
         is_lenient: fields.is_lenient,
         ignores_case: fields.ignores_case,
         column_from: fields.column_from,
         unknown_fields: fields.unknown,
         takes_unfilled: fields.takes_unfilled,
         metadata: fields.metadata,
+        encodings: fields.encodings,
         on_invalid: fields.on_invalid,
     }
 }

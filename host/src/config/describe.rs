@@ -1,5 +1,6 @@
 //! The configuration in force, as the start log shows it.
 
+use super::rules::units_as_text;
 use super::{
     Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic, Words as _,
 };
@@ -61,7 +62,7 @@ impl Config {
             ("REQUIRED_COLUMNS", rules.required.join(",")),
             ("DATETIME_COLUMNS", rules.datetime.join(",")),
             ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
-            ("TIMESTAMP_UNIT", rules.timestamp_unit.map_or("", |unit| unit.as_str()).to_owned()),
+            ("TIMESTAMP_UNIT", units_as_text(rules)),
             ("RECORD_SPLIT", rules.split.as_str().to_owned()),
             ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
             ("JSON_SCHEMA", rules.json_schema.as_ref().map_or("", UserSchema::draft).to_owned()),

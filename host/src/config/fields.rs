@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::words::word;
-use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
+use crate::schema::source::{Encoding, Metadata, OnInvalid, Pointer, UnknownFields};
 
 /// Which fields fill which columns. Whether the names are columns is known with the schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Fields {
     pub metadata: Vec<(String, Metadata)>,
     /// Whether more forms of numbers, booleans and times are taken.
     pub is_lenient: bool,
+    /// Columns whose strings write bytes.
+    pub encodings: Vec<(String, Encoding)>,
     /// What becomes of a value that the column does not take.
     pub on_invalid: Vec<(String, OnInvalid)>,
 }
@@ -35,6 +37,8 @@ impl Fields {
         let from = self.column_from.iter().map(|(column, from)| format!("{column}={from}"));
         let metadata = self.metadata.iter();
         let metadata = metadata.map(|(column, what)| format!("{column}={}", what.as_str()));
+        let encodings = self.encodings.iter();
+        let encodings = encodings.map(|(column, what)| format!("{column}={}", what.as_str()));
         let invalid = self.on_invalid.iter();
         let invalid = invalid.map(|(column, what)| format!("{column}={}", what.as_str()));
         let unknown = match &self.unknown {
@@ -49,6 +53,7 @@ impl Fields {
             ("UNFILLED_RECORDS", word(UNFILLED, self.takes_unfilled).to_owned()),
             ("METADATA_COLUMNS", list(metadata.collect())),
             ("COERCION", word(COERCIONS, self.is_lenient).to_owned()),
+            ("COLUMN_ENCODING", list(encodings.collect())),
             ("COLUMN_ON_INVALID", list(invalid.collect())),
         ]
     }
@@ -74,6 +79,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
             |text| of_word(Metadata::WORDS, text),
         ),
         is_lenient: reader.choice("COERCION", COERCIONS).unwrap_or_default(),
+        encodings: entries(
+            reader,
+            "COLUMN_ENCODING",
+            "a list of column=base64 or hex",
+            "use one of these words",
+            |text| of_word(Encoding::WORDS, text),
+        ),
         on_invalid: entries(
             reader,
             "COLUMN_ON_INVALID",
@@ -100,7 +112,7 @@ fn read_unknown(reader: &mut Reader<'_>) -> UnknownFields {
     }
 }
 
-fn of_word<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
+pub(super) fn of_word<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
@@ -112,8 +124,20 @@ fn entries<T>(
     hint: &str,
     value: impl Fn(&str) -> Option<T>,
 ) -> Vec<(String, T)> {
+    let list = reader.list(variable);
+    entries_of(reader, (variable, list), expected, hint, value)
+}
+
+/// The same of a list that was read.
+pub(super) fn entries_of<T>(
+    reader: &mut Reader<'_>,
+    (variable, entries): (&str, Vec<String>),
+    expected: &str,
+    hint: &str,
+    value: impl Fn(&str) -> Option<T>,
+) -> Vec<(String, T)> {
     let mut list: Vec<(String, T)> = Vec::new();
-    for entry in reader.list(variable) {
+    for entry in entries {
         let split = entry.split_once('=').map(|(column, text)| (column.trim(), text.trim()));
         let read = split.and_then(|(column, text)| Some((column.to_owned(), value(text)?)));
         match read.filter(|(column, _)| !column.is_empty()) {
@@ -142,17 +166,21 @@ mod tests {
             ("UNFILLED_RECORDS", "accept"),
             ("METADATA_COLUMNS", "_offset=offset,_key=key"),
             ("COERCION", "lenient"),
+            ("COLUMN_ENCODING", "body=base64,id=hex"),
             ("COLUMN_ON_INVALID", "speed=null"),
         ]);
         let described = config.fields.described();
         let words: Vec<&str> = described.iter().map(|(_, text)| &**text).collect();
-        let lists = ["lat=/position/lat,a=/x~1y", "_offset=offset,_key=key", "speed=null"];
-        let [from, metadata, invalid] = lists;
+        let lists = [
+            "lat=/position/lat,a=/x~1y",
+            "_offset=offset,_key=key",
+            "body=base64,id=hex",
+            "speed=null",
+        ];
+        let [from, metadata, encodings, invalid] = lists;
         let rest = ["column:rest", "accept"];
-        assert_eq!(
-            words,
-            [&["insensitive", from][..], &rest, &[metadata, "lenient", invalid]].concat()
-        );
+        let others = [metadata, "lenient", encodings, invalid];
+        assert_eq!(words, [&["insensitive", from][..], &rest, &others].concat());
         assert_eq!(super::super::tests::config(&[]).fields, Fields::default());
     }
 

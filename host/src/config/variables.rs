@@ -162,7 +162,7 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "TIMESTAMP_UNIT",
         "",
-        "unit of numbers in `DateTime` and `DateTime64` columns: `s`, `ms`, `us` or `ns`; without it they are rejected",
+        "unit of numbers in `DateTime` and `DateTime64` columns: `s`, `ms`, `us` or `ns`; without it they are rejected. `column=us` says it of one column, also of a `Date` (`day=d` for days) or a `Time`; both go in one list: `ms,created=us,day=d`",
     ),
     optional(
         "RECORD_SPLIT",
@@ -204,6 +204,11 @@ pub static VARIABLES: &[Variable] = &[
         "COERCION",
         "strict",
         "`lenient` takes what ClickHouse's JSONEachRow takes: numbers in quotes, any value as text for a String, numbers for times and Enums, more layouts of times. What it refuses still is in docs/types.md",
+    ),
+    optional(
+        "COLUMN_ENCODING",
+        "",
+        "columns whose strings write bytes, as a list of `column=base64` or `hex`: String, FixedString, and Decimal as unscaled big-endian two's complement",
     ),
     optional(
         "COLUMN_ON_INVALID",

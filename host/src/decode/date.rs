@@ -13,6 +13,7 @@
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
 use chrono_tz::Tz;
 
+use super::number::{Misfit, Number, scaled};
 use crate::schema::plan::TimestampUnit;
 
 const NANOS: i128 = 1_000_000_000;
@@ -199,14 +200,20 @@ impl Moment {
     }
 }
 
-/// Nanoseconds since 1970 of a number in the configured unit.
-pub fn nanos_of_number(number: i128, unit: TimestampUnit) -> Option<i128> {
-    number.checked_mul(match unit {
-        TimestampUnit::Seconds => NANOS,
-        TimestampUnit::Milliseconds => 1_000_000,
-        TimestampUnit::Microseconds => 1_000,
-        TimestampUnit::Nanoseconds => 1,
-    })
+/// Nanoseconds that a number counts in a unit, with the digits behind its point: exact, or not at all.
+///
+/// # Errors
+/// It is no number, has digits behind those of a nanosecond, or is too large.
+pub fn nanos_of_number(number: Number<'_>, unit: TimestampUnit) -> Result<i128, Misfit> {
+    match number.integer() {
+        Ok(count) => count.checked_mul(unit.nanos()).ok_or(Misfit::Range),
+        Err(Misfit::Fraction) if unit.digits() > 0 => {
+            let (is_negative, nanos) = scaled::<u128>(number.text, unit.digits())?;
+            let nanos = i128::try_from(nanos).map_err(|_| Misfit::Range)?;
+            Ok(if is_negative { -nanos } else { nanos })
+        }
+        Err(misfit) => Err(misfit),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use chrono_tz::Tz;
 
-use crate::schema::plan::{TimestampUnit, ValueRules};
+use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
 
 /// What DATETIME_COLUMNS adds.
@@ -12,6 +12,12 @@ const LAYOUTS: &str = "more layouts";
 /// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
+        Kind::Decimal { .. } if let Some(encoding) = rules.encoding => {
+            format!("number, or its unscaled bytes in {} as string", encoding.as_str())
+        }
+        _ if let Some(encoding) = rules.encoding => {
+            format!("bytes in {} as string", encoding.as_str())
+        }
         Kind::Int(_) | Kind::WideInt(_) if rules.is_lenient => {
             "integer, or as string, true or false".into()
         }
@@ -30,9 +36,12 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
         Kind::Uuid => "UUID as string".into(),
         Kind::Ipv4 => "IPv4 address as string".into(),
         Kind::Ipv6 => "IPv6 or IPv4 address as string".into(),
-        Kind::Date | Kind::Date32 => date(rules),
+        Kind::Date | Kind::Date32 => date(&ty.kind, rules),
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
             moment(&ty.kind, zone.unwrap_or(rules.zone), rules)
+        }
+        Kind::Time | Kind::Time64 { .. } if rules.unit_of(&ty.kind).is_some() => {
+            format!("span of time as string (h:mm:ss){}", number(&ty.kind, rules))
         }
         Kind::Time if rules.is_lenient => "span of time as string (h:mm:ss), or its seconds".into(),
         Kind::Time64 { .. } if rules.is_lenient => {
@@ -60,19 +69,26 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
     }
 }
 
-fn date(rules: ValueRules) -> String {
+fn date(kind: &Kind, rules: ValueRules) -> String {
     let layouts = if rules.is_wide { format!(" ({LAYOUTS})") } else { String::new() };
-    let days = if rules.is_lenient { ", or days since 1970" } else { "" };
-    format!("date as string{layouts}{days}")
+    let number = match rules.unit_of(kind) {
+        None if rules.is_lenient => ", or days since 1970".to_owned(),
+        _ => number(kind, rules),
+    };
+    format!("date as string{layouts}{number}")
+}
+
+fn number(kind: &Kind, rules: ValueRules) -> String {
+    let unit = rules.unit_of(kind);
+    unit.map_or_else(String::new, |unit| format!(", or number in {}", unit.as_str()))
 }
 
 fn moment(kind: &Kind, zone: Tz, rules: ValueRules) -> String {
     let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
-    let number = match (rules.unit, kind) {
-        (Some(unit), _) => format!(", or number in {}", name(unit)),
-        _ if !rules.is_lenient => String::new(),
-        (None, Kind::DateTime { .. }) => ", or seconds since 1970".to_owned(),
-        (None, _) => ", or seconds since 1970 as string, or an integer of its ticks".to_owned(),
+    let number = match kind {
+        _ if rules.unit.is_some() || !rules.is_lenient => number(kind, rules),
+        Kind::DateTime { .. } => ", or seconds since 1970".to_owned(),
+        _ => ", or seconds since 1970 as string, or an integer of its ticks".to_owned(),
     };
     format!("time as string ({zone}{layouts}){number}")
 }
@@ -83,20 +99,11 @@ fn within(ty: &Type, rules: ValueRules) -> String {
     format!("{}{null}", forms(ty, rules))
 }
 
-fn name(unit: TimestampUnit) -> &'static str {
-    match unit {
-        TimestampUnit::Seconds => "s",
-        TimestampUnit::Milliseconds => "ms",
-        TimestampUnit::Microseconds => "us",
-        TimestampUnit::Nanoseconds => "ns",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::decode;
     use super::*;
-    use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::plan::{Rules, TablePlan, TimestampUnit};
     use crate::schema::table::{ColumnRow, TableSchema};
 
     /// A type, the rules, what is said of it, values that it takes, and values that it refuses.

@@ -72,7 +72,11 @@ fn turn_of(kind: &Kind, json: &str, rules: ValueRules) -> Option<u8> {
         | (Kind::Tuple(_), "array" | "object") => Some(1),
         (Kind::Float32 | Kind::Float64, "number") | (Kind::String, "string") => Some(2),
         (Kind::Int(_) | Kind::Decimal { .. }, "string") => Some(3),
-        (Kind::DateTime64 { .. }, "number") if rules.unit.is_some() => Some(3),
+        (Kind::Date32 | Kind::DateTime64 { .. } | Kind::Time64 { .. }, "number")
+            if rules.unit_of(kind).is_some() =>
+        {
+            Some(3)
+        }
         _ => None,
     }
 }

@@ -1,28 +1,25 @@
 //! What Kafka says of a record, as columns of its rows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use serde_json::{Value, json};
 
 use super::columns::Column;
 use super::fault::{expected, fault};
-use super::nested::put;
-use super::parser::Parser;
-use super::reader::Reader as _;
 use super::value::ticks;
 use crate::record::{Batch, Origin, Record};
-use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::rejection::{Fault, Reason, Rejection, Stage, cut};
 use crate::rows::Rows;
 use crate::schema::plan::{ColumnPlan, TablePlan};
-use crate::schema::source::{Metadata, Source};
-use crate::schema::types::Kind;
+use crate::schema::source::{Metadata, OnInvalid, Source};
+use crate::schema::types::{Kind, Type};
 
 const NANOS_OF_MS: i128 = 1_000_000;
 
-/// Fills the columns of METADATA_COLUMNS. A record whose key or headers are no text is rejected;
-/// `check` takes its rows out.
-pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
+/// Fills the columns of METADATA_COLUMNS. What a column does not hold is replaced, and counted; where
+/// COLUMN_ON_INVALID says so, it rejects the record, and `check` takes its rows out.
+pub fn with_metadata(plan: &TablePlan, batch: &Batch, mut rows: Rows) -> Rows {
     if !has_metadata(plan) {
         return rows;
     }
@@ -34,12 +31,22 @@ pub fn with_metadata(plan: &TablePlan, batch: &Batch, rows: Rows) -> Rows {
         let mut column = Column::new(&plan.ty, rows.origins.len());
         for (row, origin) in rows.origins.iter().enumerate() {
             let record = batch.record(*origin);
-            let put =
-                record.map_or(Ok(()), |record| put_metadata(&mut column, plan, metadata, &record));
-            if let Err(mut fault) = put {
-                fault.column = Some(Arc::clone(&plan.name));
-                refused.push(Rejection { origin: *origin, stage: Stage::Decode, fault: *fault });
-                column.truncate(row);
+            let put = record.map_or(Ok(Put::AsItIs), |record| {
+                put_metadata(&mut column, plan, metadata, &record)
+            });
+            match put {
+                Ok(Put::AsItIs) => {}
+                Ok(Put::Replaced) => rows.noticed.replaced.push(at),
+                Err(mut fault) => {
+                    column.truncate(row);
+                    if plan.on_invalid == OnInvalid::Reject {
+                        fault.column = Some(Arc::clone(&plan.name));
+                        let (origin, stage) = (*origin, Stage::Decode);
+                        refused.push(Rejection { origin, stage, fault: *fault });
+                    } else {
+                        rows.noticed.replaced.push(at);
+                    }
+                }
             }
             if column.len() == row {
                 column.put_null();
@@ -84,14 +91,23 @@ pub fn has_metadata(plan: &TablePlan) -> bool {
     plan.columns.iter().any(|column| matches!(column.source, Source::Metadata(_)))
 }
 
+/// What was put for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    /// What Kafka says of it, or nothing where Kafka says nothing.
+    AsItIs,
+    /// What the column holds of that.
+    Replaced,
+}
+
 fn put_metadata(
     column: &mut Column,
     plan: &ColumnPlan,
     metadata: Metadata,
     record: &Record<'_>,
-) -> Result<(), Box<Fault>> {
-    match metadata {
-        Metadata::Topic => put_text(column, plan, &record.source.topic),
+) -> Result<Put, Box<Fault>> {
+    let put = match metadata {
+        Metadata::Topic => column.put_text(&record.source.topic).ok_or_else(|| too_large(plan)),
         Metadata::Partition => put_integer(column, plan, record.source.partition.into()),
         Metadata::Offset => put_integer(column, plan, record.offset()),
         Metadata::Timestamp => match (record.timestamp_ms(), &plan.ty.kind) {
@@ -105,18 +121,13 @@ fn put_metadata(
         },
         Metadata::Key => match record.key() {
             None => Ok(()),
-            Some(key) => put_text(column, plan, text(key, "a key of UTF-8")?),
+            Some(key) => column.put_bytes(key).ok_or_else(|| too_large(plan)),
         },
         // Known when the row is sent.
-        Metadata::Token => put_text(column, plan, ""),
-        Metadata::Headers => {
-            put(column, &plan.ty, plan.values, &mut Parser::of(&headers(plan, record)?.to_string()))
-        }
-    }
-}
-
-fn put_text(column: &mut Column, plan: &ColumnPlan, text: &str) -> Result<(), Box<Fault>> {
-    column.put_text(text).ok_or_else(|| fault(Reason::TooLarge, expected(&plan.ty), text))
+        Metadata::Token => column.put_text("").ok_or_else(|| too_large(plan)),
+        Metadata::Headers => return put_headers(column, plan, record),
+    };
+    put.map(|()| Put::AsItIs)
 }
 
 fn put_integer(column: &mut Column, plan: &ColumnPlan, value: i64) -> Result<(), Box<Fault>> {
@@ -127,33 +138,94 @@ fn out_of_range(plan: &ColumnPlan, value: i64) -> Box<Fault> {
     fault(Reason::OutOfRange, expected(&plan.ty), &value.to_string())
 }
 
-/// The headers as the column holds them: an object, in which a name stands once, or pairs.
-fn headers(plan: &ColumnPlan, record: &Record<'_>) -> Result<Value, Box<Fault>> {
-    let mut pairs: Vec<(Value, Value)> = Vec::new();
-    for (name, value) in record.headers() {
-        let name = text(name, "names of headers of UTF-8")?.into();
-        let value = value.map(|value| text(value, "headers of UTF-8")).transpose()?;
-        pairs.push((name, value.map(Value::from).unwrap_or_default()));
-    }
-    if matches!(plan.ty.kind, Kind::Array(_)) {
-        return Ok(pairs.into_iter().map(|(name, value)| json!([name, value])).collect());
-    }
-    let mut object = serde_json::Map::new();
-    for (name, value) in pairs {
-        let name = name.as_str().unwrap_or_default().to_owned();
-        if object.insert(name.clone(), value).is_some() {
-            let expected = "each header once; Array(Tuple(String, String)) holds several";
-            let mut fault = fault(Reason::DuplicateKey, expected, "");
-            fault.got = format!("`{name}` twice");
-            return Err(fault);
-        }
-    }
-    Ok(Value::Object(object))
+fn too_large(plan: &ColumnPlan) -> Box<Fault> {
+    let expected = format!("{}, of at most 2 GiB in one batch", expected(&plan.ty));
+    fault(Reason::TooLarge, expected, "")
 }
 
-fn text<'a>(bytes: &'a [u8], expected: &str) -> Result<&'a str, Box<Fault>> {
-    std::str::from_utf8(bytes).map_err(|error| {
-        let found = format!("an invalid byte at offset {}", error.valid_up_to());
-        fault(Reason::InvalidUtf8, expected, &found)
-    })
+/// Puts the headers: pairs, or a map in which the last of a name stands. A null value is an empty one where the
+/// column holds no null.
+fn put_headers(
+    column: &mut Column,
+    plan: &ColumnPlan,
+    record: &Record<'_>,
+) -> Result<Put, Box<Fault>> {
+    let (is_strict, mut put) = (plan.on_invalid == OnInvalid::Reject, Put::AsItIs);
+    let mut headers: Vec<(&[u8], Option<&[u8]>)> = record.headers().collect();
+    let value = match &plan.ty.kind {
+        Kind::Map(_, value) => {
+            if let Some(name) = only_last(&mut headers) {
+                if is_strict {
+                    return Err(twice(name));
+                }
+                put = Put::Replaced;
+            }
+            value
+        }
+        Kind::Array(header) => match &header.kind {
+            Kind::Tuple(parts) => parts.last().map_or(&plan.ty, |part| &part.ty),
+            _ => &plan.ty,
+        },
+        _ => &plan.ty,
+    };
+    if !value.is_nullable && headers.iter().any(|(_, value)| value.is_none()) {
+        if is_strict {
+            return Err(fault(Reason::NullNotAllowed, null_expected(value), "null"));
+        }
+        put = Put::Replaced;
+    }
+    let put_all = || {
+        for (name, text) in headers {
+            put_header(column.parts(), name, text.or((!value.is_nullable).then_some(&[])))?;
+        }
+        column.close()
+    };
+    put_all().map(|()| put).ok_or_else(|| too_large(plan))
+}
+
+/// Puts a header into a tuple, or into a map's names and values.
+fn put_header(parts: &mut [Column], name: &[u8], value: Option<&[u8]>) -> Option<()> {
+    match parts {
+        [tuple] => {
+            put_header(tuple.parts(), name, value)?;
+            tuple.close()
+        }
+        [names, values] => {
+            names.put_bytes(name)?;
+            match value {
+                Some(value) => values.put_bytes(value),
+                None => {
+                    values.put_null();
+                    Some(())
+                }
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Leaves the last header of each name, and returns a name that stood twice.
+fn only_last<'a>(headers: &mut Vec<(&'a [u8], Option<&'a [u8]>)>) -> Option<&'a [u8]> {
+    let (mut seen, mut twice) = (HashSet::new(), None);
+    headers.reverse();
+    headers.retain(|(name, _)| {
+        let is_new = seen.insert(*name);
+        if !is_new {
+            twice = Some(*name);
+        }
+        is_new
+    });
+    headers.reverse();
+    twice
+}
+
+fn twice(name: &[u8]) -> Box<Fault> {
+    let expected = "each header once; Array(Tuple(String, String)) holds several";
+    let mut fault = fault(Reason::DuplicateKey, expected, "");
+    fault.got = format!("`{}` twice", cut(&String::from_utf8_lossy(name)));
+    fault
+}
+
+fn null_expected(value: &Type) -> String {
+    format!("{} as each header's value; Nullable(String) holds null", expected(value))
 }

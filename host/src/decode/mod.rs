@@ -6,6 +6,7 @@
 
 mod columns;
 mod date;
+mod encoded;
 mod fault;
 mod filled;
 mod float;

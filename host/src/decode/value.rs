@@ -13,7 +13,7 @@ use super::fault::{expected, fault, found, no_character};
 use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
-use super::{date, time};
+use super::{date, encoded, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -41,8 +41,9 @@ pub fn put_escaped(
     rules: ValueRules,
     inner: &str,
 ) -> Result<(), Box<Fault>> {
-    let is_put =
-        ty.kind == Kind::String && column.put_text_by(|text| unescape(inner, text)).is_some();
+    let is_put = !ty.is_bytes
+        && ty.kind == Kind::String
+        && column.put_text_by(|text| unescape(inner, text)).is_some();
     if is_put {
         return Ok(());
     }
@@ -89,6 +90,9 @@ pub fn put_text(
     rules: ValueRules,
     text: &str,
 ) -> Result<(), Box<Fault>> {
+    if let Some(encoding) = rules.encoding {
+        return encoded::put(column, ty, encoding, text);
+    }
     let refuse = |reason| fault(reason, expected(ty), text);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
@@ -166,21 +170,40 @@ pub fn put_number(
             column.put_float(number).ok_or_else(|| refuse(Reason::OutOfRange))
         }
         Kind::Decimal { .. } => put_decimal(column, ty, number),
-        Kind::DateTime { .. } | Kind::DateTime64 { .. } => {
-            let Some(unit) = rules.unit else {
-                let hint = format!("{}; for numbers set TIMESTAMP_UNIT", expected(ty));
-                return Err(fault(Reason::TypeMismatch, hint, token));
-            };
-            let number = number.integer().map_err(|misfit| match misfit {
-                Misfit::Range => refuse(Reason::OutOfRange),
-                Misfit::Fraction | Misfit::NotANumber => mismatch(),
-            })?;
-            let nanos = date::nanos_of_number(number, unit);
-            let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
-            let ticks = ticks.ok_or_else(|| refuse(Reason::OutOfRange))?;
-            column.put_count(ticks).ok_or_else(mismatch)
-        }
+        Kind::Date
+        | Kind::Date32
+        | Kind::DateTime { .. }
+        | Kind::DateTime64 { .. }
+        | Kind::Time
+        | Kind::Time64 { .. } => put_counted(column, ty, rules, number),
         _ => Err(mismatch()),
+    }
+}
+
+/// Puts the date or time that a number counts in the unit of its column.
+fn put_counted(
+    column: &mut Column,
+    ty: &Type,
+    rules: ValueRules,
+    number: Number<'_>,
+) -> Result<(), Box<Fault>> {
+    let refuse = |reason| fault(reason, expected(ty), number.text);
+    let Some(unit) = rules.unit_of(&ty.kind) else {
+        let hint = match ty.kind {
+            Kind::DateTime { .. } | Kind::DateTime64 { .. } => "for numbers set TIMESTAMP_UNIT",
+            _ => "for numbers name the column in TIMESTAMP_UNIT",
+        };
+        return Err(fault(Reason::TypeMismatch, format!("{}; {hint}", expected(ty)), number.text));
+    };
+    let nanos = date::nanos_of_number(number, unit);
+    match nanos.map(|nanos| ticks(&ty.kind, nanos)) {
+        Ok(Some(ticks)) => column.put_count(ticks).ok_or_else(|| refuse(Reason::TypeMismatch)),
+        // A digit that the column does not keep, as in a text.
+        Ok(None) | Err(Misfit::Fraction) if number.integer().is_err() => {
+            Err(refuse(Reason::BadDatetime))
+        }
+        Ok(None) | Err(Misfit::Range) => Err(refuse(Reason::OutOfRange)),
+        Err(Misfit::Fraction | Misfit::NotANumber) => Err(refuse(Reason::TypeMismatch)),
     }
 }
 
@@ -215,9 +238,12 @@ pub fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result
     put.ok().flatten().ok_or_else(|| fault(Reason::BadDecimal, expected(ty), number.text))
 }
 
-/// Nanoseconds in the unit that a column of times goes out in; `None` if it does not hold them.
+/// Nanoseconds in the unit that a column of dates or times goes out in; `None` if it does not hold them.
 pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
-    let unit = 10_i64.pow(9 - unit_digits(kind));
+    let unit = match kind {
+        Kind::Date | Kind::Date32 => 86_400_000_000_000,
+        _ => 10_i64.pow(9 - unit_digits(kind)),
+    };
     // Division of 64 bits is quicker, and takes nearly every time there is.
     let (ticks, rest) = match i64::try_from(nanos) {
         Ok(nanos) => (nanos / unit, nanos % unit),

@@ -42,6 +42,7 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
         Kind::Float32 | Kind::BFloat16 => DataType::Float32,
         Kind::Float64 => DataType::Float64,
         Kind::Bool => DataType::Boolean,
+        Kind::String if ty.is_bytes => DataType::Binary,
         Kind::String | Kind::Json(_) => DataType::Utf8,
         Kind::FixedString(width) => DataType::FixedSizeBinary(*width),
         Kind::Uuid | Kind::Ipv6 => DataType::FixedSizeBinary(16),

@@ -16,4 +16,5 @@ pub mod shape;
 pub mod source;
 pub mod table;
 pub mod types;
+pub mod unit;
 pub mod width;

@@ -11,7 +11,7 @@ use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal
 use super::names::Names;
 use super::nested::{Dotted, structures};
 pub use super::rules::{PlanError, Rules, TimestampUnit};
-use super::source::{OnInvalid, Source, UnknownFields};
+use super::source::{Encoding, Metadata, OnInvalid, Source, UnknownFields};
 use super::table::{Column, TableSchema};
 use super::types::{self, Element, Kind, Parts, Type, TypeError};
 
@@ -76,8 +76,12 @@ pub struct ValueRules {
     pub zone: Tz,
     /// The wider list of date layouts is read, and an empty text is 1970.
     pub is_wide: bool,
-    /// What a number means in a column of date and time.
+    /// What a number counts in a date or time, see [`ValueRules::unit_of`].
     pub unit: Option<TimestampUnit>,
+    /// The unit is that of the column by its name.
+    pub is_unit_named: bool,
+    /// How a string writes the bytes of the column.
+    pub encoding: Option<Encoding>,
     /// The value may be of several types.
     pub is_member: bool,
     /// What JSONEachRow takes is taken too, as far as it loses nothing.
@@ -274,6 +278,8 @@ impl Default for ValueRules {
             zone: Tz::UTC,
             is_wide: false,
             unit: None,
+            is_unit_named: false,
+            encoding: None,
             is_member: false,
             is_lenient: false,
             is_inferred: false,
@@ -287,11 +293,34 @@ impl ValueRules {
             zone: schema.server_zone,
             is_wide: false,
             unit: rules.timestamp_unit,
+            is_unit_named: false,
+            encoding: None,
             is_member: false,
             is_lenient: rules.is_lenient,
             // As `sink` chooses the reader.
             is_inferred: schema.holds(Kind::is_union),
         }
+    }
+
+    fn of_column(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
+        let of_all = Self::new(schema, rules);
+        let unit = rules.unit(&column.name);
+        let encoding = rules.encoding(&column.name);
+        Self {
+            unit: unit.or(of_all.unit),
+            is_unit_named: unit.is_some(),
+            encoding,
+            // A string there is in the encoding, and nothing else.
+            is_lenient: of_all.is_lenient && encoding.is_none(),
+            ..of_all
+        }
+    }
+
+    /// What a number counts in a value of this kind; `None` where it is not told. A unit without a column's name
+    /// is one of DateTime and DateTime64 alone.
+    pub fn unit_of(&self, kind: &Kind) -> Option<TimestampUnit> {
+        let is_moment = matches!(kind, Kind::DateTime { .. } | Kind::DateTime64 { .. });
+        self.unit.filter(|unit| (is_moment || self.is_unit_named) && unit.fits(kind))
     }
 }
 
@@ -308,16 +337,20 @@ impl ColumnPlan {
             WhenAbsent::LeftOut if schema.columns.len() == 1 => WhenAbsent::AsNull,
             when_absent => when_absent,
         };
+        let source = rules.source(&column.name);
+        let holds_bytes = matches!(source, Source::Metadata(Metadata::Key | Metadata::Headers))
+            || rules.encoding(&column.name).is_some();
+        let ty = column.ty.clone();
         Self {
             name: Arc::clone(&column.name),
-            ty: column.ty.clone(),
+            ty: if holds_bytes { ty.of_bytes() } else { ty },
             type_text: column.type_text.clone(),
-            source: rules.source(&column.name),
+            source,
             on_invalid: rules.on_invalid(&column.name),
             is_required: is_in(&rules.required),
             when_null,
             when_absent,
-            values: ValueRules { is_wide, ..ValueRules::new(schema, rules) },
+            values: ValueRules { is_wide, ..ValueRules::of_column(column, schema, rules) },
         }
     }
 }

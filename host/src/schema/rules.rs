@@ -1,9 +1,10 @@
 //! What the configuration adds to a table's own rules, and whether it fits the table.
 
 use super::plan::WhenNull;
-use super::source::{Metadata, OnInvalid, Pointer, Source, UnknownFields};
+use super::source::{Encoding, Metadata, OnInvalid, Pointer, Source, UnknownFields};
 use super::table::{Column, TableSchema};
 use super::types::Kind;
+pub use super::unit::TimestampUnit;
 
 /// The rules that the configuration adds to the table's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,8 +15,10 @@ pub struct Rules {
     pub datetime: Vec<String>,
     /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
     pub string_enum: Vec<String>,
-    /// TIMESTAMP_UNIT: what a number means in a DateTime column; `None` refuses numbers.
+    /// TIMESTAMP_UNIT without a column: what a number means in a DateTime or DateTime64; `None` refuses numbers.
     pub timestamp_unit: Option<TimestampUnit>,
+    /// TIMESTAMP_UNIT of columns: what a number means in any date or time of theirs.
+    pub column_units: Vec<(String, TimestampUnit)>,
     /// COERCION=lenient: the forms that JSONEachRow takes are taken too.
     pub is_lenient: bool,
     /// FIELD_CASE=insensitive: names of fields are the same in upper and lower case.
@@ -28,18 +31,10 @@ pub struct Rules {
     pub takes_unfilled: bool,
     /// METADATA_COLUMNS: columns that are filled with what Kafka says of the record.
     pub metadata: Vec<(String, Metadata)>,
+    /// COLUMN_ENCODING: columns whose strings write bytes.
+    pub encodings: Vec<(String, Encoding)>,
     /// COLUMN_ON_INVALID: what becomes of a value that the column does not take.
     pub on_invalid: Vec<(String, OnInvalid)>,
-}
-
-/// What a number counts since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum TimestampUnit {
-    Seconds,
-    Milliseconds,
-    Microseconds,
-    Nanoseconds,
 }
 
 /// A name in a rule that fits no column.
@@ -67,10 +62,20 @@ impl Rules {
         }
     }
 
-    /// What becomes of a value that the column of this name does not take.
+    /// What becomes of a value that the column of this name does not take. What Kafka says of a record rejects
+    /// it only if that is asked for.
     pub fn on_invalid(&self, name: &str) -> OnInvalid {
         let found = self.on_invalid.iter().find(|(column, _)| column == name);
-        found.map_or(OnInvalid::Reject, |(_, on_invalid)| *on_invalid)
+        match (found, self.source(name)) {
+            (Some((_, on_invalid)), _) => *on_invalid,
+            (None, Source::Metadata(_)) => OnInvalid::Default,
+            (None, _) => OnInvalid::Reject,
+        }
+    }
+
+    /// How the strings of the column of this name write bytes.
+    pub fn encoding(&self, name: &str) -> Option<Encoding> {
+        self.encodings.iter().find(|(column, _)| column == name).map(|(_, encoding)| *encoding)
     }
 
     /// Every name that is no column, or one that the rule does not fit.
@@ -96,7 +101,20 @@ impl Rules {
                 unfit(is_text(&column.ty.kind), column, "String or Enum")
             });
         }
+        for (name, unit) in &self.column_units {
+            look.at("TIMESTAMP_UNIT", name, |column| self.unfit_unit(column, *unit));
+        }
         self.look_at_sources(&mut look);
+        for (name, _) in &self.encodings {
+            let is_fit = |kind: &Kind| {
+                matches!(kind, Kind::String | Kind::FixedString(_) | Kind::Decimal { .. })
+            };
+            look.at("COLUMN_ENCODING", name, |column| match self.source(name) {
+                Source::Unknown => twice("UNKNOWN_FIELDS"),
+                Source::Metadata(_) => twice("METADATA_COLUMNS"),
+                _ => unfit(is_fit(&column.ty.kind), column, "String, FixedString or Decimal"),
+            });
+        }
         for (name, on_invalid) in &self.on_invalid {
             look.at("COLUMN_ON_INVALID", name, |column| self.unfit_on_invalid(column, *on_invalid));
         }
@@ -113,7 +131,6 @@ impl Rules {
                 unfit(is_fit(&column.ty.kind), column, "String or JSON")
             });
         }
-        let twice = |other: &str| Some(format!("is filled by {other} too; take it out of one"));
         for (name, metadata) in &self.metadata {
             look.at("METADATA_COLUMNS", name, |column| match self.source(name) {
                 Source::Unknown => twice("UNKNOWN_FIELDS"),
@@ -126,6 +143,23 @@ impl Rules {
                 Source::Metadata(_) => twice("METADATA_COLUMNS"),
                 _ => None,
             });
+        }
+    }
+
+    /// What a number counts in the column of this name.
+    pub fn unit(&self, name: &str) -> Option<TimestampUnit> {
+        self.column_units.iter().find(|(column, _)| column == name).map(|(_, unit)| *unit)
+    }
+
+    fn unfit_unit(&self, column: &Column, unit: TimestampUnit) -> Option<String> {
+        if matches!(self.source(&column.name), Source::Metadata(_)) {
+            return Some("is filled by METADATA_COLUMNS, which knows the unit".to_owned());
+        }
+        let is_time = |kind: &Kind| TimestampUnit::Seconds.fits(kind);
+        let is_dated = |kind: &Kind| TimestampUnit::Days.fits(kind);
+        match unit {
+            TimestampUnit::Days => unfit(column.ty.holds(is_dated), column, "a date"),
+            _ => unfit(column.ty.holds(is_time), column, "a date or time"),
         }
     }
 
@@ -186,6 +220,10 @@ impl Look<'_> {
             }
         }
     }
+}
+
+fn twice(other: &str) -> Option<String> {
+    Some(format!("is filled by {other} too; take it out of one"))
 }
 
 fn unfit(is_fit: bool, column: &Column, expected: &str) -> Option<String> {

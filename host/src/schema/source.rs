@@ -149,6 +149,25 @@ impl Metadata {
     }
 }
 
+/// How a string writes bytes (COLUMN_ENCODING).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Base64, in either alphabet, with or without padding.
+    Base64,
+    /// Two digits a byte, perhaps behind `0x` or `\x`.
+    Hex,
+}
+
+impl Encoding {
+    /// Each with its word in COLUMN_ENCODING.
+    pub const WORDS: &[(&str, Self)] = &[("base64", Self::Base64), ("hex", Self::Hex)];
+
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
+    }
+}
+
 /// What becomes of a value that a column does not take (COLUMN_ON_INVALID).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnInvalid {

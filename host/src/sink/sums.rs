@@ -88,6 +88,10 @@ fn hashed(ty: &str, column: &dyn Array) -> Option<Hashed> {
             let values = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
             return Some(Hashed { expression: "assumeNotNull(toString(?))", values });
         }
+        DataType::Binary if ty == "String" => {
+            let values = column.as_binary::<i32>().iter().flatten().map(hex::encode_upper);
+            return Some(Hashed { expression: "assumeNotNull(hex(?))", values: values.collect() });
+        }
         DataType::Int8 if is_integer => (NUMBER, numbers::<Int8Type>(column)),
         DataType::Int16 if is_integer => (NUMBER, numbers::<Int16Type>(column)),
         DataType::Int32 if is_integer => (NUMBER, numbers::<Int32Type>(column)),

@@ -41,7 +41,7 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
             name: column.name.to_string(),
             type_text: column.type_text.clone(),
             fill: Ok(Fill {
-                sent_as: data_type(&column.ty).to_string(),
+                sent_as: data_type(&plan.ty).to_string(),
                 takes: takes(source, &plan, &dotted),
                 missing: missing(column, &plan, rules),
             }),

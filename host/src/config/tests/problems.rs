@@ -268,9 +268,9 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       hint:     leave one of the two out
 
     TIMESTAMP_UNIT
-      expected: one of s, ms, us, ns
+      expected: s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one
       found:    "minutes"
-      hint:     use one of these words
+      hint:     write ms,created=us,day=d, for example
 
     RECORD_SPLIT
       expected: one of none, lines, array

@@ -42,6 +42,9 @@ impl Column {
             Kind::Float64 => Data::F64(Vec::with_capacity(rows)),
             Kind::BFloat16 => Data::BF16(Vec::with_capacity(rows)),
             Kind::Bool => Data::Bool(Vec::with_capacity(rows)),
+            Kind::String if ty.is_bytes => {
+                Data::Bytes { ends: Vec::with_capacity(rows), bytes: Vec::new() }
+            }
             Kind::String | Kind::Json(_) => text(rows),
             Kind::FixedString(width) => fixed(*width, rows),
             Kind::Uuid | Kind::Ipv6 => fixed(16, rows),

@@ -9,9 +9,9 @@ use arrow_array::types::{
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array as _, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, FixedSizeBinaryArray,
-    ListArray, MapArray, NullArray, PrimitiveArray, StringArray, StructArray, UnionArray,
-    make_array,
+    Array as _, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray,
+    FixedSizeBinaryArray, ListArray, MapArray, NullArray, PrimitiveArray, StringArray, StructArray,
+    UnionArray, make_array,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -50,6 +50,9 @@ impl Column {
             Data::Text { ends, text } => {
                 let bytes = Buffer::from_vec(text.into_bytes());
                 Arc::new(StringArray::try_new(offsets(&ends), bytes, nulls)?)
+            }
+            Data::Bytes { ends, bytes } => {
+                Arc::new(BinaryArray::try_new(offsets(&ends), Buffer::from_vec(bytes), nulls)?)
             }
             Data::Fixed { width, bytes } => {
                 let width = i32::try_from(width).unwrap_or(i32::MAX);

@@ -44,7 +44,11 @@ impl Column {
             Data::Bool(values) => values.get(a).cmp(&values.get(b)),
             Data::Decimal(values, ..) => values.get(a).cmp(&values.get(b)),
             Data::WideDecimal(values, ..) => values.get(a).cmp(&values.get(b)),
-            Data::Text { ends, text } => text_at(ends, text, a).cmp(&text_at(ends, text, b)),
+            Data::Text { ends, text } => {
+                let bytes = text.as_bytes();
+                bytes_at(ends, bytes, a).cmp(&bytes_at(ends, bytes, b))
+            }
+            Data::Bytes { ends, bytes } => bytes_at(ends, bytes, a).cmp(&bytes_at(ends, bytes, b)),
             Data::Fixed { width, bytes } => {
                 let at = |at: usize| bytes.get(at * width..(at + 1) * width);
                 at(a).cmp(&at(b))
@@ -55,10 +59,10 @@ impl Column {
     }
 }
 
-fn text_at<'a>(ends: &[i32], text: &'a str, at: usize) -> Option<&'a str> {
+fn bytes_at<'a>(ends: &[i32], bytes: &'a [u8], at: usize) -> Option<&'a [u8]> {
     let start = match at.checked_sub(1) {
         Some(before) => *ends.get(before)?,
         None => 0,
     };
-    text.get(usize::try_from(start).ok()?..usize::try_from(*ends.get(at)?).ok()?)
+    bytes.get(usize::try_from(start).ok()?..usize::try_from(*ends.get(at)?).ok()?)
 }

@@ -47,6 +47,11 @@ enum Data {
         ends: Vec<i32>,
         text: String,
     },
+    /// Texts that may be no UTF-8.
+    Bytes {
+        ends: Vec<i32>,
+        bytes: Vec<u8>,
+    },
     Fixed {
         width: usize,
         bytes: Vec<u8>,
@@ -110,6 +115,10 @@ impl Column {
                 ends.truncate(len);
                 text.truncate(last(ends));
             }
+            Data::Bytes { ends, bytes } => {
+                ends.truncate(len);
+                bytes.truncate(last(ends));
+            }
             Data::Fixed { width, bytes } => bytes.truncate(len * *width),
             Data::Runs { ends, parts, .. } => {
                 ends.truncate(len);
@@ -147,7 +156,7 @@ impl Column {
             Data::Bool(values) => values.push(false),
             Data::Decimal(values, ..) => values.push(0),
             Data::WideDecimal(values, ..) => values.push(i256::ZERO),
-            Data::Text { ends, .. } | Data::Runs { ends, .. } => {
+            Data::Text { ends, .. } | Data::Bytes { ends, .. } | Data::Runs { ends, .. } => {
                 ends.push(ends.last().copied().unwrap_or(0));
             }
             Data::Members { ids, parts, .. } => {
@@ -287,6 +296,16 @@ impl Column {
         let Data::Text { ends, text } = &mut self.data else { return None };
         let end = i32::try_from(text.len() + value.len()).ok()?;
         text.push_str(value);
+        ends.push(end);
+        self.put_valid();
+        Some(())
+    }
+
+    /// Puts bytes into a column of texts that may be no UTF-8; `None` where they would pass 2 GiB.
+    pub fn put_bytes(&mut self, value: &[u8]) -> Option<()> {
+        let Data::Bytes { ends, bytes } = &mut self.data else { return None };
+        let end = i32::try_from(bytes.len() + value.len()).ok()?;
+        bytes.extend_from_slice(value);
         ends.push(end);
         self.put_valid();
         Some(())

@@ -24,6 +24,7 @@ impl Column {
             Data::Decimal(values, ..) => size_of_val(&**values),
             Data::WideDecimal(values, ..) => size_of_val(&**values),
             Data::Text { ends, text } => size_of_val(&**ends) + text.len(),
+            Data::Bytes { ends, bytes } => size_of_val(&**ends) + bytes.len(),
             Data::Fixed { bytes, .. } => bytes.len(),
             Data::Runs { ends, parts, .. } => size_of_val(&**ends) + of_all(parts),
             Data::Tuples { parts, .. } => of_all(parts),

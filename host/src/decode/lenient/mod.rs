@@ -9,8 +9,9 @@ mod moment;
 mod number;
 
 use super::columns::Column;
+use super::date::nanos_of_number;
 use super::fault::{expected, fault, kind_of};
-use super::number::{Misfit, Number, is_number, scaled};
+use super::number::{Misfit, Number, is_number};
 use super::reader::{Place, Reader, Token};
 use super::value::{of_key, put_decimal, put_integer, text_of, ticks};
 use super::walk::{each_element, each_member};
@@ -173,17 +174,24 @@ fn put_number(column: &mut Column, ty: &Type, rules: ValueRules, token: &str) ->
         },
         Kind::Decimal { .. } => put_cut_decimal(column, ty, token),
         Kind::Enum(_, numbers) => put_label(column, numbers, whole()?),
-        Kind::Date | Kind::Date32 => put_days(column, ty, whole()?),
-        Kind::DateTime { .. } | Kind::DateTime64 { .. } => match rules.unit {
-            Some(unit) => put_counted(column, ty, unit, token),
-            None => put_ticks(column, &ty.kind, whole()?),
+        kind => match (rules.unit_of(kind), kind) {
+            (Some(unit), _) => put_counted(column, ty, unit, token),
+            (None, Kind::Date | Kind::Date32) => put_days(column, ty, whole()?),
+            (
+                None,
+                Kind::DateTime { .. } | Kind::DateTime64 { .. } | Kind::Time | Kind::Time64 { .. },
+            ) => put_ticks(column, kind, whole()?),
+            _ => Err(None),
         },
-        Kind::Time | Kind::Time64 { .. } => put_ticks(column, &ty.kind, whole()?),
-        _ => Err(None),
     }
 }
 
 fn put_text(column: &mut Column, ty: &Type, rules: ValueRules, text: &str) -> Put {
+    if let Some(unit) = rules.unit_of(&ty.kind)
+        && is_number(text)
+    {
+        return put_counted(column, ty, unit, text);
+    }
     match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => match number::plain(text) {
             Some(number) => put_whole(column, ty, &number),
@@ -207,15 +215,12 @@ fn put_text(column: &mut Column, ty: &Type, rules: ValueRules, text: &str) -> Pu
             let days = moment.days(rules.is_wide).ok_or(None)?;
             put_days(column, ty, days.into())
         }
-        Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => match rules.unit {
-            Some(unit) if is_number(text) => put_counted(column, ty, unit, text),
-            _ => {
-                let (moment, is_cut) =
-                    moment::epoch(text).or_else(|| moment::parse(text)).ok_or(None)?;
-                let nanos = moment.nanos(zone.unwrap_or(rules.zone)).ok_or(None)?;
-                put_nanos(column, &ty.kind, nanos, is_cut, Reason::BadDatetime)
-            }
-        },
+        Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
+            let (moment, is_cut) =
+                moment::epoch(text).or_else(|| moment::parse(text)).ok_or(None)?;
+            let nanos = moment.nanos(zone.unwrap_or(rules.zone)).ok_or(None)?;
+            put_nanos(column, &ty.kind, nanos, is_cut, Reason::BadDatetime)
+        }
         Kind::Time => put_span(column, ty, 0, text),
         Kind::Time64 { precision } => put_span(column, ty, *precision, text),
         _ => Err(None),
@@ -268,22 +273,18 @@ fn put_ticks(column: &mut Column, kind: &Kind, count: i128) -> Put {
     put_nanos(column, kind, nanos, false, Reason::OutOfRange)
 }
 
-/// A time as a number in the configured unit, with digits behind the point.
+/// A date or time as a number in the configured unit, with digits behind the point.
 fn put_counted(column: &mut Column, ty: &Type, unit: TimestampUnit, token: &str) -> Put {
-    let digits = match unit {
-        TimestampUnit::Seconds => 9,
-        TimestampUnit::Milliseconds => 6,
-        TimestampUnit::Microseconds => 3,
-        TimestampUnit::Nanoseconds => 0,
+    // A part of a day is no digit of a second.
+    let cut = match unit {
+        TimestampUnit::Days => None,
+        _ => number::cut(token, unit.digits()),
     };
-    let cut = number::cut(token, digits);
-    let (is_negative, nanos) = match scaled::<u128>(cut.as_deref().unwrap_or(token), digits) {
-        Ok(scaled) => scaled,
-        Err(Misfit::Range) => return Err(Some(Reason::OutOfRange)),
-        Err(Misfit::Fraction | Misfit::NotANumber) => return Err(None),
-    };
-    let nanos = i128::try_from(nanos).map_err(|_| Some(Reason::OutOfRange))?;
-    let nanos = if is_negative { -nanos } else { nanos };
+    let number = Number::of(cut.as_deref().unwrap_or(token));
+    let nanos = nanos_of_number(number, unit).map_err(|misfit| match misfit {
+        Misfit::Range => Some(Reason::OutOfRange),
+        Misfit::Fraction | Misfit::NotANumber => None,
+    })?;
     put_nanos(column, &ty.kind, nanos, cut.is_some(), Reason::OutOfRange)
 }
 

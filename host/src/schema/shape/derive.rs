@@ -20,7 +20,8 @@ fn underived(plan: &TablePlan) -> Option<&'static str> {
         ("FIELD_CASE", plan.ignores_case()),
         ("COLUMN_FROM", any(|column| matches!(column.source, Source::Pointer(_)))),
         ("COERCION", any(|column| column.values.is_lenient)),
-        ("COLUMN_ON_INVALID", any(|column| column.on_invalid != OnInvalid::Reject)),
+        ("COLUMN_ENCODING", any(|column| column.values.encoding.is_some())),
+        ("COLUMN_ON_INVALID", any(|c| c.on_invalid != OnInvalid::Reject && c.source.is_field())),
         // What stands in any field is held to what that column takes.
         ("UNKNOWN_FIELDS", collects_json),
     ];
@@ -78,6 +79,8 @@ impl Shape {
     /// A value within another, as of [`Shape::of_record`].
     fn of(ty: &Type, rules: ValueRules) -> Self {
         let (number, text) = (Self::of_numbers, Self::of_texts);
+        let unit = rules.unit_of(&ty.kind);
+        let counted = || unit.and_then(|unit| Numbers::counted(&ty.kind, unit));
         let shape = match &ty.kind {
             Kind::Int(kind) => {
                 let (low, high) = kind.range();
@@ -115,19 +118,28 @@ impl Shape {
             Kind::Uuid => text(Texts::matching(pattern::UUID.to_owned(), 32, Some(45))),
             Kind::Ipv4 => text(Texts::matching(pattern::ipv4(), 7, Some(15))),
             Kind::Ipv6 => text(Texts::matching(pattern::ipv6(), 2, Some(45))),
-            Kind::Time => text(Texts::matching(pattern::time(0), 7, None)),
-            Kind::Time64 { precision } => text(Texts::matching(pattern::time(*precision), 7, None)),
-            Kind::Date => text(Texts::date((1970, 1, 1), (2149, 6, 6), rules)),
-            Kind::Date32 => text(Texts::date((1900, 1, 1), (2299, 12, 31), rules)),
+            Kind::Time => {
+                Self { number: counted(), ..text(Texts::matching(pattern::time(0), 7, None)) }
+            }
+            Kind::Time64 { precision } => Self {
+                number: counted(),
+                ..text(Texts::matching(pattern::time(*precision), 7, None))
+            },
+            Kind::Date => {
+                Self { number: counted(), ..text(Texts::date((1970, 1, 1), (2149, 6, 6), rules)) }
+            }
+            Kind::Date32 => {
+                Self { number: counted(), ..text(Texts::date((1900, 1, 1), (2299, 12, 31), rules)) }
+            }
             Kind::DateTime { .. } => Self {
-                number: rules.unit.map(Numbers::seconds),
+                number: counted(),
                 ..text(Texts::moment((1969, 12, 31), (2106, 2, 8), 0, rules))
             },
             Kind::DateTime64 { precision, .. } => {
                 // Above, ticks are counted in nanoseconds by 64 bits.
                 let last = if *precision > 6 { (2262, 4, 12) } else { (2300, 1, 1) };
                 Self {
-                    number: rules.unit.map(|unit| Numbers::ticks(unit, *precision)),
+                    number: counted(),
                     ..text(Texts::moment((1899, 12, 31), last, *precision, rules))
                 }
             }

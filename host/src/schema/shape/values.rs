@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use super::super::pattern;
 use super::super::plan::{TimestampUnit, ValueRules};
+use super::super::types::Kind;
 use super::{Numbers, Texts, Unsaid};
 
 impl Numbers {
@@ -26,20 +27,41 @@ impl Numbers {
         Self { bounds: Some((format!("-{high}"), high)), step: Some(step), ..Self::default() }
     }
 
-    /// Whole seconds of 32 bits, counted in a unit.
-    pub fn seconds(unit: TimestampUnit) -> Self {
-        let second = 1_000_000_000 / nanos(unit);
-        Self { step: step(second), ..Self::integers(&0, &(i128::from(u32::MAX) * second)) }
-    }
-
-    /// Ticks of a precision from 1900 to 2299, counted in a unit.
-    pub fn ticks(unit: TimestampUnit, precision: u8) -> Self {
-        const DAY: i128 = 86_400 * 1_000_000_000;
-        let tick = 10_i128.pow(9 - u32::from(precision.min(9)));
-        let end = 120_530 * DAY - 1;
-        let last = if precision > 6 { end.min(i64::MAX.into()) } else { end };
-        let (first, last) = (-25_567 * DAY / nanos(unit), last / nanos(unit));
-        Self { step: step(tick / nanos(unit)), ..Self::integers(&first, &last) }
+    /// Dates and times of this kind, counted in a unit; `None` for any other kind.
+    pub fn counted(kind: &Kind, unit: TimestampUnit) -> Option<Self> {
+        const SECOND: i128 = 1_000_000_000;
+        const DAY: i128 = 86_400 * SECOND;
+        let tick = |precision: u8| 10_i128.pow(9 - u32::from(precision.min(9)));
+        let (tick, first, last) = match kind {
+            Kind::Date => (DAY, 0, i128::from(u16::MAX) * DAY),
+            Kind::Date32 => (DAY, -25_567 * DAY, 120_529 * DAY),
+            Kind::DateTime { .. } => (SECOND, 0, i128::from(u32::MAX) * SECOND),
+            Kind::DateTime64 { precision, .. } => {
+                let end = 120_530 * DAY - 1;
+                // Above, ticks are counted in nanoseconds by 64 bits.
+                let last = if *precision > 6 { end.min(i64::MAX.into()) } else { end };
+                (tick(*precision), -25_567 * DAY, last)
+            }
+            Kind::Time => (SECOND, -3_599_999 * SECOND, 3_599_999 * SECOND),
+            Kind::Time64 { precision } => {
+                let last = 3_600_000 * SECOND - tick(*precision);
+                (tick(*precision), -last, last)
+            }
+            _ => return None,
+        };
+        let one = unit.nanos();
+        if tick >= one || unit == TimestampUnit::Days {
+            let numbers = Self::integers(&(first / one), &(last / one));
+            return Some(Self { step: step(tick / one), ..numbers });
+        }
+        let scale = (one / tick).ilog10() as usize;
+        let decimal = |ticks: i128| {
+            let digits = format!("{:0>width$}", ticks.unsigned_abs(), width = scale + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            format!("{}{whole}.{fraction}", if ticks < 0 { "-" } else { "" })
+        };
+        let bounds = Some((decimal(first / tick), decimal(last / tick)));
+        Some(Self { bounds, step: Some(decimal(1)), ..Self::default() })
     }
 
     /// The same numbers within texts.
@@ -49,15 +71,6 @@ impl Numbers {
             _ => (pattern::NUMBER.to_owned(), Unsaid::FloatRange),
         };
         Texts { pattern: Some(pattern), min_chars: 1, unsaid: Some(unsaid), ..Texts::default() }
-    }
-}
-
-fn nanos(unit: TimestampUnit) -> i128 {
-    match unit {
-        TimestampUnit::Seconds => 1_000_000_000,
-        TimestampUnit::Milliseconds => 1_000_000,
-        TimestampUnit::Microseconds => 1_000,
-        TimestampUnit::Nanoseconds => 1,
     }
 }
 

@@ -22,11 +22,13 @@ pub struct Type {
     /// Whether it goes out as text: a LowCardinality of UUIDs or of integers of more than 64
     /// bits, whose bytes the server would read in another order, or as digits.
     pub is_text: bool,
+    /// Whether a String may hold bytes that are no UTF-8, and goes out as such.
+    pub is_bytes: bool,
 }
 
 impl From<Kind> for Type {
     fn from(kind: Kind) -> Self {
-        Self { kind, is_nullable: false, is_text: false }
+        Self { kind, is_nullable: false, is_text: false, is_bytes: false }
     }
 }
 
@@ -135,6 +137,24 @@ pub enum IntKind {
 }
 
 impl Type {
+    /// The same type, whose Strings may hold bytes that are no UTF-8.
+    #[must_use]
+    pub fn of_bytes(self) -> Self {
+        let boxed = |ty: Box<Self>| Box::new(ty.of_bytes());
+        let kind = match self.kind {
+            Kind::Array(element) => Kind::Array(boxed(element)),
+            Kind::Map(key, value) => Kind::Map(boxed(key), boxed(value)),
+            Kind::Tuple(elements) => {
+                let elements = elements.iter().cloned();
+                Kind::Tuple(
+                    elements.map(|part| Element { ty: part.ty.of_bytes(), ..part }).collect(),
+                )
+            }
+            kind => kind,
+        };
+        Self { kind, is_bytes: true, ..self }
+    }
+
     /// Whether it, or anything within it, is of such a kind.
     pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
         is_wanted(&self.kind)
