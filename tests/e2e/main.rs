@@ -31,6 +31,7 @@ mod nested;
 mod operators;
 mod outside_words;
 mod plugin_author;
+mod producers;
 mod proof;
 mod publish;
 mod real_input;

@@ -57,7 +57,7 @@ async fn a_table_whose_name_holds_dots_is_filled() -> anyhow::Result<()> {
             .with("CLICKHOUSE_TABLE", NAME)
             .with("DELIVERY", delivery);
         let of =
-            "ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 100";
+            "ENGINE = MergeTree ORDER BY id SETTINGS non_replicated_deduplication_window = 10000";
         job.stack.query(&format!("CREATE TABLE `{NAME}` (id UInt64, name String) {of}")).await?;
         job.produce([r#"{"id":1,"name":"a"}"#, r#"{"id":"no"}"#]).await?;
         let ledger = job.run_to_the_end().await?;
