@@ -7,9 +7,9 @@ use sluicegate_instructions::RECORDS;
 
 use crate::valgrind::instructions;
 
-/// Stage, data set, and how many of a hundred records are bad. Decode costs differ by data set; the other
+/// Stage, data set, and how many of a hundred records are bad; `lenient` is decode with COERCION=lenient. Decode costs differ by data set; the other
 /// stages of the path of a batch are what surrounds it, and of those only check looks at bad records.
-const CASES: [(&str, &str, u32); 10] = [
+const CASES: [(&str, &str, u32); 13] = [
     ("push", "telemetry", 0),
     ("decode", "telemetry", 0),
     ("decode", "telemetry", 20),
@@ -17,6 +17,9 @@ const CASES: [(&str, &str, u32); 10] = [
     ("decode", "github", 20),
     ("decode", "clicks", 0),
     ("decode", "clicks", 20),
+    ("lenient", "telemetry", 0),
+    ("lenient", "github", 0),
+    ("lenient", "clicks", 0),
     ("check", "telemetry", 0),
     ("check", "telemetry", 20),
     ("body", "telemetry", 0),

@@ -160,8 +160,17 @@ impl DataSet {
 
     /// How a record becomes a row, as with REQUIRED_COLUMNS and nothing else.
     pub fn plan(&self) -> anyhow::Result<TablePlan> {
+        self.plan_by(Rules::default())
+    }
+
+    /// The same, with COERCION=lenient too.
+    pub fn lenient_plan(&self) -> anyhow::Result<TablePlan> {
+        self.plan_by(Rules { is_lenient: true, ..Rules::default() })
+    }
+
+    fn plan_by(&self, rules: Rules) -> anyhow::Result<TablePlan> {
         let required = self.required.split(',').map(str::to_owned).collect();
-        let rules = Rules { required, ..Rules::default() };
+        let rules = Rules { required, ..rules };
         let plan = TablePlan::new(&*self.schema()?, &rules);
         plan.ok().with_context(|| format!("{}: no plan", self.name))
     }
