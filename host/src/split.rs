@@ -57,8 +57,8 @@ fn too_many(most: usize) -> Box<Fault> {
         column: None,
         pointer: String::new(),
         expected: format!(
-            "at most {most} records in one message (RECORD_SPLIT: a million, and a quarter of \
-             MEMORY_BUDGET_BYTES)"
+            "at most {most} records in one message (RECORD_SPLIT: a million, or what a quarter of \
+             MEMORY_BUDGET_BYTES has room for)"
         ),
         got_kind: "",
         got: "more".to_owned(),

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::outcome::Hold;
 use crate::record::Batch;
-use crate::rejection::Rejection;
+use crate::rejection::{Reason, Rejection};
 use reasons::Reasons;
 use window::{Counts, RECORDS, Window};
 
@@ -79,14 +79,18 @@ impl Brake {
     /// The pause that a pulled brake is.
     fn hold(&self, counts: &Counts) -> Hold {
         let Counts { records, rejected } = counts;
+        let top = rejected.top();
+        let or_places = match top.contains(Reason::NoKnownField.code()) {
+            true => ", or name the places within the records by COLUMN_FROM",
+            false => "",
+        };
         Hold::Paused(format!(
             "{} of the last {records} records are rejected, more than {} % (DLQ_MAX_SHARE), so no more \
-             is dead-lettered: {}; mend the table or the producer, and the host goes on by itself, or \
-             restart it with a larger DLQ_MAX_SHARE",
+             is dead-lettered: {top}; mend the table or the producer, and the host goes on by itself, or \
+             restart it with a larger DLQ_MAX_SHARE{or_places}",
             rejected.total(),
             // To the fourth digit: 0.07 * 100.0 is 7.000000000000001.
             (self.max_share * 1_000_000.0).round() / 10_000.0,
-            rejected.top(),
         ))
     }
 }

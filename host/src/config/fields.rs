@@ -66,7 +66,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
             reader,
             "COLUMN_FROM",
             "a list of column=/json/pointer",
-            "write ~1 for a / within a name, and ~0 for a ~",
+            "begin each place with /, as in id=/after/id; write ~1 for a / within a name, and ~0 for a ~",
             Pointer::parse,
         ),
         unknown: read_unknown(reader),
@@ -98,7 +98,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
 
 fn read_unknown(reader: &mut Reader<'_>) -> UnknownFields {
     let text = reader.text("UNKNOWN_FIELDS").unwrap_or_default();
-    match (&*text, text.strip_prefix(COLUMN)) {
+    match (&*text.to_ascii_lowercase(), text.strip_prefix(COLUMN)) {
         ("" | "ignore", _) => UnknownFields::Ignore,
         ("reject", _) => UnknownFields::Reject,
         (_, Some(column)) if !column.trim().is_empty() => {
@@ -199,7 +199,7 @@ mod tests {
         COLUMN_FROM
           expected: a list of column=/json/pointer
           found:    "lat=position"
-          hint:     write ~1 for a / within a name, and ~0 for a ~
+          hint:     begin each place with /, as in id=/after/id; write ~1 for a / within a name, and ~0 for a ~
 
         COLUMN_FROM
           expected: each column once

@@ -7,6 +7,7 @@ use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Part, Step};
 use super::earlier::LEFT_OUT;
 use super::envelope::{self, Envelope, Text};
 use crate::config::DlqFormat;
+use crate::plain::Plain;
 use crate::record::Record;
 use crate::rejection::{Rejection, cut_to};
 
@@ -235,7 +236,7 @@ fn name(text: &str) -> Cow<'_, str> {
 }
 
 fn message(rejection: &Rejection) -> String {
-    rejection.fault.to_string().chars().take(MESSAGE_CHARS).collect()
+    Plain(&rejection.fault).to_string().chars().take(MESSAGE_CHARS).collect()
 }
 
 #[cfg(test)]

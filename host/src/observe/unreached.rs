@@ -22,7 +22,9 @@ impl Unreached {
     pub fn count(&self, noticed: &Noticed, plan: &TablePlan) {
         let mut new = Vec::new();
         for (at, values) in &noticed.unreached {
-            let Some(column) = plan.columns.get(*at) else { continue };
+            // Where it is required its record is rejected, and told of.
+            let column = plan.columns.get(*at).filter(|column| !column.is_required);
+            let Some(column) = column else { continue };
             count::unreached(&column.name, *values);
             new.extend(self.is_new(&column.name).then_some(&*column.name));
         }

@@ -110,8 +110,8 @@ impl Rules {
                 matches!(kind, Kind::String | Kind::FixedString(_) | Kind::Decimal { .. })
             };
             look.at("COLUMN_ENCODING", name, |column| match self.source(name) {
-                Source::Unknown => twice("UNKNOWN_FIELDS"),
-                Source::Metadata(_) => twice("METADATA_COLUMNS"),
+                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
+                Source::Metadata(_) => Some(twice("METADATA_COLUMNS")),
                 _ => unfit(is_fit(&column.ty.kind), column, "String, FixedString or Decimal"),
             });
         }
@@ -133,14 +133,14 @@ impl Rules {
         }
         for (name, metadata) in &self.metadata {
             look.at("METADATA_COLUMNS", name, |column| match self.source(name) {
-                Source::Unknown => twice("UNKNOWN_FIELDS"),
+                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
                 _ => unfit(metadata.fits(&column.ty), column, metadata.expected()),
             });
         }
         for (name, _) in &self.column_from {
             look.at("COLUMN_FROM", name, |_| match self.source(name) {
-                Source::Unknown => twice("UNKNOWN_FIELDS"),
-                Source::Metadata(_) => twice("METADATA_COLUMNS"),
+                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
+                Source::Metadata(_) => Some(twice("METADATA_COLUMNS")),
                 _ => None,
             });
         }
@@ -222,8 +222,8 @@ impl Look<'_> {
     }
 }
 
-fn twice(other: &str) -> Option<String> {
-    Some(format!("is filled by {other} too; take it out of one"))
+fn twice(other: &str) -> String {
+    format!("is filled by {other} too; take it out of one")
 }
 
 fn unfit(is_fit: bool, column: &Column, expected: &str) -> Option<String> {

@@ -95,15 +95,11 @@ impl Shape {
             }
             Kind::BFloat16 => {
                 // Half way to the next float, less what its reading as a Float64 rounds up.
-                let bound = "339617752923045986637456772423047184384".to_owned();
-                let bounds = Some((format!("-{bound}"), bound));
-                number(Numbers { bounds, is_open: true, ..Numbers::default() })
+                number(Numbers::within("339617752923045986637456772423047184384"))
             }
             Kind::Float32 => {
                 // Half way to the next float: what lies below is rounded down.
-                let bound = "340282356779733661637539395458142568448".to_owned();
-                let bounds = Some((format!("-{bound}"), bound));
-                number(Numbers { bounds, is_open: true, ..Numbers::default() })
+                number(Numbers::within("340282356779733661637539395458142568448"))
             }
             Kind::Float64 => {
                 number(Numbers { unsaid: Some(Unsaid::FloatRange), ..Numbers::default() })

@@ -8,6 +8,12 @@ use super::super::types::Kind;
 use super::{Numbers, Texts, Unsaid};
 
 impl Numbers {
+    /// Those between the negative of a number and the number, without the two.
+    pub fn within(bound: &str) -> Self {
+        let bounds = Some((format!("-{bound}"), bound.to_owned()));
+        Self { bounds, is_open: true, ..Self::default() }
+    }
+
     /// Integers from `low` to `high`.
     pub fn integers(low: &impl ToString, high: &impl ToString) -> Self {
         let bounds = Some((low.to_string(), high.to_string()));
