@@ -307,6 +307,16 @@ mod tests {
     }
 
     #[test]
+    fn no_control_character_of_a_record_stands_in_the_facts() {
+        let (batch, mut rejection) = rejected(b"{}", &[]);
+        rejection.fault.pointer = "/\u{1b}[31m\nname".into();
+        rejection.fault.got = "`\r\u{202e}x`".into();
+        let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+        let text = values(&headers, "__connect.errors.exception.message").concat();
+        assert!(text.contains(r"/\u{1b}[31m\nname") && text.contains(r"`\r\u{202e}x`"), "{text}");
+    }
+
+    #[test]
     fn a_letter_keeps_the_record_and_adds_the_facts() {
         let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
         let (headers, payload) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
