@@ -21,7 +21,7 @@ async fn logical_types_land_by_their_variables() -> anyhow::Result<()> {
     let good = r#"{"id":1,"day":20487,"day32":-1,"ms":1770091506789,"us":1770091506789123,
         "ns":1770091506789123456,"time":45296789,"microtime":45296789123,"nanotime":45296789123456,
         "zoned":"2026-02-03T05:05:06.789123+01:00","precise":"MDk=","negative":"/w==","text":"123.45",
-        "double":123.45,"raw":"/wB_","hexed":"\\xFF00"}"#;
+        "double":123.45,"raw":"_wB_","hexed":"\\xFF00"}"#;
     let bad = [
         r#"{"id":2,"day":20487.5}"#,
         r#"{"id":3,"day":70000}"#,
@@ -89,7 +89,7 @@ async fn keys_and_headers_keep_their_bytes_with_each_delivery() -> anyhow::Resul
         assert_eq!((ledger.landed, ledger.dead_lettered), (2, 0), "{delivery}");
         let rows = "SELECT hex(_key), arrayMap(k -> hex(k), mapKeys(_map)), arrayMap(v -> hex(v), mapValues(_map)), \
             arrayMap(p -> hex(p.2), _pairs) FROM t ORDER BY id";
-        let expected = "FF006B\t['61','62']\t['32','FE']\t['31','FE','32']\n\t[]\t[]\t[]";
+        let expected = "FF006B\t['62','61']\t['FE','32']\t['31','FE','32']\n\t[]\t[]\t[]";
         assert_eq!(job.query(rows).await?, expected, "{delivery}");
     }
     Ok(())

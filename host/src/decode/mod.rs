@@ -37,6 +37,8 @@ mod dotted_tests;
 #[cfg(test)]
 mod fields_tests;
 #[cfg(test)]
+mod metadata_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::parts::without_mark;
