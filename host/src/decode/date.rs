@@ -10,7 +10,10 @@
 //! process's. A local time that occurs twice is the earlier one; one that never occurs is
 //! refused. A date alone, in a column of date and time, is its midnight.
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone as _};
+use chrono::{
+    DateTime, Datelike as _, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _,
+    TimeZone as _,
+};
 use chrono_tz::Tz;
 
 use super::number::{Misfit, Number, scaled};
@@ -18,6 +21,10 @@ use crate::schema::plan::TimestampUnit;
 
 const NANOS: i128 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
+/// The last year of which `chrono-tz` has the transitions (its tables are made up to 2100).
+const LAST_KNOWN_YEAR: i32 = 2099;
+/// In so many years before its end each day of the year falls on each day of the week, in leap years too.
+const CYCLE_YEARS: i32 = 28;
 
 /// A point in time, or a date, as a text gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,12 +195,15 @@ impl Moment {
             None if zone == Tz::UTC => self.local_s,
             None => {
                 let local = DateTime::from_timestamp(self.local_s, 0)?.naive_utc();
-                match zone.from_local_datetime(&local) {
-                    LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
-                        moment.timestamp()
-                    }
+                let known = match local.year() {
+                    ..=LAST_KNOWN_YEAR => local,
+                    _ => known(local, zone)?,
+                };
+                let moment = match zone.from_local_datetime(&known) {
+                    LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => moment,
                     LocalResult::None => return None,
-                }
+                };
+                moment.timestamp() + (local - known).num_seconds()
             }
         };
         Some(i128::from(seconds) * NANOS + i128::from(self.nanos))
@@ -214,6 +224,24 @@ pub fn nanos_of_number(number: Number<'_>, unit: TimestampUnit) -> Result<i128, 
         }
         Err(misfit) => Err(misfit),
     }
+}
+
+/// The time with the same offset as one of a year behind the last known: that of a year with the same calendar, since
+/// summer time begins and ends by the day of the week; or any where the zone has none.
+#[cold]
+fn known(local: NaiveDateTime, zone: Tz) -> Option<NaiveDateTime> {
+    let first = |year| NaiveDate::from_ymd_opt(year, 1, 1);
+    let offset = |month| {
+        let noon = NaiveDate::from_ymd_opt(LAST_KNOWN_YEAR, month, 1)?.and_hms_opt(12, 0, 0)?;
+        Some(zone.offset_from_utc_datetime(&noon).fix())
+    };
+    if offset(1)? == offset(7)? {
+        return first(LAST_KNOWN_YEAR)?.and_hms_opt(12, 0, 0);
+    }
+    let calendar = |year| first(year).map(|first| (first.leap_year(), first.weekday()));
+    let wanted = calendar(local.year())?;
+    let mut years = LAST_KNOWN_YEAR - CYCLE_YEARS + 1..=LAST_KNOWN_YEAR;
+    years.find(|year| calendar(*year) == Some(wanted)).and_then(|year| local.with_year(year))
 }
 
 #[cfg(test)]
@@ -291,6 +319,31 @@ mod tests {
         // Twice at the end of summer time: the earlier one. Never at its start: refused.
         assert_eq!(nanos("2026-10-25 02:30:00"), utc("2026-10-25 00:30:00", false));
         assert_eq!(nanos("2026-03-29 02:30:00"), None);
+    }
+
+    #[test]
+    fn summer_time_goes_on_behind_the_last_year_that_is_known() {
+        let nanos = |zone: Tz, text: &str| parse(text, false).unwrap().nanos(zone);
+        let (berlin, sydney) = (Tz::Europe__Berlin, Tz::Australia__Sydney);
+        for (zone, local, expected) in [
+            (berlin, "2099-07-01 12:00:00", "2099-07-01 10:00:00"),
+            (berlin, "2100-07-01 12:00:00", "2100-07-01 10:00:00"),
+            (berlin, "2101-07-01 12:00:00", "2101-07-01 10:00:00"),
+            (berlin, "2101-01-01 12:00:00", "2101-01-01 11:00:00"),
+            // The last Sunday of March 2101 is the 27th, that of October the 30th.
+            (berlin, "2101-03-27 01:59:59", "2101-03-27 00:59:59"),
+            (berlin, "2101-03-27 03:00:00", "2101-03-27 01:00:00"),
+            (berlin, "2101-10-30 02:30:00", "2101-10-30 00:30:00"),
+            (berlin, "2104-02-29 12:00:00", "2104-02-29 11:00:00"),
+            (berlin, "2299-07-01 12:00:00", "2299-07-01 10:00:00"),
+            (sydney, "2150-01-01 12:00:00", "2150-01-01 01:00:00"),
+            (sydney, "2150-07-01 12:00:00", "2150-07-01 02:00:00"),
+            (Tz::Asia__Tokyo, "2150-07-01 12:00:00", "2150-07-01 03:00:00"),
+            (Tz::Africa__Casablanca, "2150-07-01 12:00:00", "2150-07-01 11:00:00"),
+        ] {
+            assert_eq!(nanos(zone, local), utc(expected, false), "{local} in {zone}");
+        }
+        assert_eq!(nanos(berlin, "2101-03-27 02:30:00"), None, "it never occurs");
     }
 
     #[test]
