@@ -51,14 +51,36 @@ pub struct Noticed {
     /// Rows of which no field fills a column.
     pub unfilled: u64,
     /// Columns, by their place in the plan, that COLUMN_FROM did not reach, since the way to them ends in a null
-    /// or in a value without fields, and how often.
-    pub unreached: BTreeMap<usize, u64>,
+    /// or in a value without fields: each time.
+    pub unreached: Vec<usize>,
+}
+
+/// What was noticed up to a record, of what is noticed of rows that land.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// How many values were replaced.
+    pub replaced: usize,
+    unfilled: u64,
+    unreached: usize,
 }
 
 /// Most names of fields that are told apart.
 const MAX_UNKNOWN: usize = 100;
 
 impl Noticed {
+    /// Marks what was noticed so far.
+    pub fn mark(&self) -> Mark {
+        let Self { replaced, unfilled, unreached, .. } = self;
+        Mark { replaced: replaced.len(), unfilled: *unfilled, unreached: unreached.len() }
+    }
+
+    /// Forgets what was noticed since, of rows that do not land.
+    pub fn go_back(&mut self, mark: Mark) {
+        self.replaced.truncate(mark.replaced);
+        self.unfilled = mark.unfilled;
+        self.unreached.truncate(mark.unreached);
+    }
+
     /// Counts a field that fills no column. `guess` is where its name may stand, and is set to
     /// where the next one may.
     pub fn unknown(&mut self, name: &str, guess: &mut usize) {

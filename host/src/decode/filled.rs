@@ -11,7 +11,7 @@ use super::order::Order;
 use super::room::{Bounds, Room, too_large, too_wide};
 use crate::record::Origin;
 use crate::rejection::{Fault, Rejection, Stage};
-use crate::rows::{Noticed, Rows};
+use crate::rows::{Mark, Noticed, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;
@@ -58,9 +58,7 @@ struct Current {
     origin: Origin,
     rows: usize,
     rejections: usize,
-    replaced: usize,
-    /// How many rows without a known field came before it.
-    unfilled: u64,
+    noticed: Mark,
     /// Bytes that the record may still take.
     left: usize,
     /// The record would have taken more. Its further rows are ignored.
@@ -110,8 +108,7 @@ impl<'a> Filled<'a> {
                 origin,
                 rows: self.origins.len(),
                 rejections: self.rejections.len(),
-                replaced: self.noticed.replaced.len(),
-                unfilled: self.noticed.unfilled,
+                noticed: self.noticed.mark(),
                 left: self.bounds.record_bytes,
                 is_too_large: false,
             },
@@ -136,8 +133,7 @@ impl<'a> Filled<'a> {
         };
         let room = current.left.min(of_batch);
         self.room.set(room);
-        let (row, replaced) = (self.origins.len(), self.noticed.replaced.len());
-        let unfilled = self.noticed.unfilled;
+        let (row, mark) = (self.origins.len(), self.noticed.mark());
         let with = (&mut self.order, &mut self.noticed);
         let read = read(self.plan, &mut self.columns, row, payload, with);
         if self.room.is_noted() {
@@ -157,7 +153,7 @@ impl<'a> Filled<'a> {
         }
         match read {
             Ok(()) => {
-                let replaced = self.noticed.replaced.get(replaced..).unwrap_or_default();
+                let replaced = self.noticed.replaced.get(mark.replaced..).unwrap_or_default();
                 complete(self.plan, &mut self.columns, row, replaced, &mut self.absent);
                 self.origins.push(origin);
                 self.count(row_bytes, beside, room.saturating_sub(self.room.left()));
@@ -165,8 +161,7 @@ impl<'a> Filled<'a> {
             Err(mut fault) => {
                 (self.bounds.tell)(origin, payload, &mut fault);
                 self.truncate(row);
-                self.noticed.replaced.truncate(replaced);
-                self.noticed.unfilled = unfilled;
+                self.noticed.go_back(mark);
                 self.rejections.push(Rejection { origin, stage: Stage::Decode, fault: *fault });
             }
         }
@@ -197,8 +192,7 @@ impl<'a> Filled<'a> {
         self.truncate(current.rows);
         self.origins.truncate(current.rows);
         self.rejections.truncate(current.rejections);
-        self.noticed.replaced.truncate(current.replaced);
-        self.noticed.unfilled = current.unfilled;
+        self.noticed.go_back(current.noticed);
         while self.noticed.cut.pop_if(|(_, row, _)| *row >= current.rows).is_some() {}
         while self.absent.pop_if(|(_, row)| *row >= current.rows).is_some() {}
     }

@@ -43,15 +43,8 @@ pub fn read<'r>(
         record.go_back(value_at);
         return Err(fault);
     }
-    let mut filling = Filling {
-        plan,
-        columns,
-        row,
-        noticed,
-        unknown_guess: 0,
-        rest: String::new(),
-        unreached: Vec::new(),
-    };
+    let mut filling =
+        Filling { plan, columns, row, noticed, unknown_guess: 0, rest: String::new() };
     let names = &plan.names;
     let read = record.each_field(names, order, |name, value| {
         value_at = value.place();
@@ -78,8 +71,6 @@ struct Filling<'a> {
     unknown_guess: usize,
     /// The fields that fill no column, as the inside of an object, where they are kept.
     rest: String,
-    /// Columns that COLUMN_FROM does not reach.
-    unreached: Vec<usize>,
 }
 
 impl Filling<'_> {
@@ -147,7 +138,7 @@ impl Filling<'_> {
     fn note_unreached(&mut self, names: &Names) {
         for field in names.fields() {
             for at in &field.columns {
-                self.unreached.push(*at);
+                self.noticed.unreached.push(*at);
             }
             field.within.iter().for_each(|parts| self.note_unreached(&parts.pointed));
         }
@@ -347,11 +338,8 @@ impl Filling<'_> {
         }
     }
 
-    /// Notes what was not reached, and puts what fills no column where it is kept.
+    /// Puts what fills no column where it is kept.
     fn end(&mut self) -> Result<(), Box<Fault>> {
-        for at in &self.unreached {
-            *self.noticed.unreached.entry(*at).or_default() += 1;
-        }
         let Unknown::Column(at) = self.plan.unknown else { return Ok(()) };
         let object = format!("{{{}}}", self.rest);
         let is_json = |plan: &ColumnPlan| matches!(plan.ty.kind, Kind::Json(_));

@@ -1,7 +1,7 @@
 //! Columns that COLUMN_FROM did not reach, since the way to them ended in a null or in a value without
 //! fields. A record whose `after` is null may be a delete, and lands as a row of defaults like any other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::count;
@@ -21,7 +21,9 @@ impl Unreached {
     /// Counts what decoding a batch noticed, and logs each column once.
     pub fn count(&self, noticed: &Noticed, plan: &TablePlan) {
         let mut new = Vec::new();
-        for (at, values) in &noticed.unreached {
+        let mut sums = BTreeMap::<usize, u64>::new();
+        noticed.unreached.iter().for_each(|at| *sums.entry(*at).or_default() += 1);
+        for (at, values) in &sums {
             // Where it is required its record is rejected, and told of.
             let column = plan.columns.get(*at).filter(|column| !column.is_required);
             let Some(column) = column else { continue };
