@@ -165,7 +165,7 @@ fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
 pub(super) fn read_table(reader: &mut Reader<'_>) -> Option<String> {
     let table = reader.text("CLICKHOUSE_TABLE")?;
     let expected = "the name of a table, without database and quotes";
-    // Where the database is told, a dot is part of the name.
+    // Where CLICKHOUSE_DATABASE is set, a dot is part of the table's name.
     if table.contains('.') && !reader.is_set("CLICKHOUSE_DATABASE") {
         let hint = "set CLICKHOUSE_DATABASE to the database, even to `default`; a dot in \
                     CLICKHOUSE_TABLE is then part of the table's name";

@@ -31,7 +31,8 @@ pub fn redact<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret_key(key) { REDACTED } else { value }
 }
 
-/// An address as an error may show it: without user and password, and without what stands behind `?`, `#` or `=`.
+/// The part of an address that an error may show. User and password are left out, and so is the text after `?`, `#` or
+/// `=`.
 pub(super) fn redact_address(address: &str) -> String {
     let (scheme, rest) = match address.find("://") {
         Some(at) => address.split_at(at + "://".len()),

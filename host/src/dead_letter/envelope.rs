@@ -80,7 +80,7 @@ pub fn header_bytes((name, value): KeptHeader<'_>) -> usize {
     FRAME + Text::of(Some(name)).bytes() + Text::of(value).bytes()
 }
 
-/// Bytes of a record or header as they stand in an envelope: what is no UTF-8 as base64.
+/// Bytes of a record or header in an envelope: text where they are UTF-8, base64 where they are not.
 #[derive(Debug, Clone, Copy)]
 pub enum Text<'a> {
     Null,

@@ -96,7 +96,7 @@ impl<'a> Letter<'a> {
                 let of = |(name, value): KeptHeader<'_>| {
                     header(name.len() + length(value) + HEADER_OVERHEAD)
                 };
-                // The group stands in two of them; the payload is lent.
+                // Two headers hold the group. The payload is borrowed.
                 let facts = texts.map(str::len).sum::<usize>() + from.group.len();
                 step.headers(record, of, MOST_PER_BYTE) + COPIES * facts + 2 * length(payload)
             }

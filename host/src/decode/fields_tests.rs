@@ -155,7 +155,7 @@ fn a_record_of_which_no_field_fills_a_column_is_rejected() {
     let many: Vec<String> = (0..20).map(|n| format!("\"{}{n}\":1", "x".repeat(90))).collect();
     let text = fault(&plan, &format!("{{{}}}", many.join(","))).2;
     assert!(text.len() < 220 && text.ends_with("..."), "{text}");
-    // What is no JSON is told as that, and a value that does not fit by its own reason.
+    // Other faults keep their own reasons.
     assert_eq!(fault(&plan, r#"{"x":1"#).0, Reason::MalformedJson);
     assert_eq!(fault(&plan, r#"{"x":1}}"#).0, Reason::MalformedJson);
     assert_eq!(fault(&plan, "{} {}").0, Reason::MalformedJson);

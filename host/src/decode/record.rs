@@ -137,9 +137,7 @@ impl Filling<'_> {
     /// Notes that the ways to these fields end before them.
     fn note_unreached(&mut self, names: &Names) {
         for field in names.fields() {
-            for at in &field.columns {
-                self.noticed.unreached.push(*at);
-            }
+            self.noticed.unreached.extend(&field.columns);
             field.within.iter().for_each(|parts| self.note_unreached(&parts.pointed));
         }
     }
