@@ -12,25 +12,25 @@ const LAYOUTS: &str = "more layouts";
 /// matter. In brackets stands the zone of a text without an offset.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
-        Kind::Decimal { .. } if let Some(encoding) = rules.encoding => {
+        Kind::Decimal { .. } if let Some(encoding) = rules.encoding() => {
             format!("number, or its unscaled bytes in {} as string", encoding.as_str())
         }
-        _ if let Some(encoding) = rules.encoding => {
+        _ if let Some(encoding) = rules.encoding() => {
             format!("bytes in {} as string", encoding.as_str())
         }
-        Kind::Int(_) | Kind::WideInt(_) if rules.is_lenient => {
+        Kind::Int(_) | Kind::WideInt(_) if rules.is_lenient() => {
             "integer, or as string, true or false".into()
         }
         Kind::Int(kind) if kind.is_64_bit() => "integer, or as string".into(),
         Kind::WideInt(_) => "integer, or as string".into(),
         Kind::Int(_) => "integer".into(),
-        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient => {
+        Kind::Float32 | Kind::Float64 | Kind::BFloat16 if rules.is_lenient() => {
             "number, or as string, true or false".into()
         }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => "number".into(),
-        Kind::Bool if rules.is_lenient => "true or false, 1 or 0".into(),
+        Kind::Bool if rules.is_lenient() => "true or false, 1 or 0".into(),
         Kind::Bool => "true or false".into(),
-        Kind::String if rules.is_lenient => "any value, as text".into(),
+        Kind::String if rules.is_lenient() => "any value, as text".into(),
         Kind::String => "string".into(),
         Kind::FixedString(width) => format!("string of at most {width} bytes"),
         Kind::Uuid => "UUID as string".into(),
@@ -43,13 +43,15 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
         Kind::Time | Kind::Time64 { .. } if rules.unit_of(&ty.kind).is_some() => {
             format!("span of time as string (h:mm:ss){}", number(&ty.kind, rules))
         }
-        Kind::Time if rules.is_lenient => "span of time as string (h:mm:ss), or its seconds".into(),
-        Kind::Time64 { .. } if rules.is_lenient => {
+        Kind::Time if rules.is_lenient() => {
+            "span of time as string (h:mm:ss), or its seconds".into()
+        }
+        Kind::Time64 { .. } if rules.is_lenient() => {
             "span of time as string (h:mm:ss), or an integer of its ticks".into()
         }
         Kind::Time | Kind::Time64 { .. } => "span of time as string (h:mm:ss)".into(),
         Kind::Decimal { .. } => "number, or as string".into(),
-        Kind::Enum(..) if rules.is_lenient => "label as string, or its number".into(),
+        Kind::Enum(..) if rules.is_lenient() => "label as string, or its number".into(),
         Kind::Enum(..) => "label as string".into(),
         Kind::Array(element) => format!("array of: {}", within(element, rules)),
         Kind::Map(_, value) => format!("object of: {}", within(value, rules)),
@@ -72,7 +74,7 @@ pub fn forms(ty: &Type, rules: ValueRules) -> String {
 fn date(kind: &Kind, rules: ValueRules) -> String {
     let layouts = if rules.is_wide { format!(" ({LAYOUTS})") } else { String::new() };
     let number = match rules.unit_of(kind) {
-        None if rules.is_lenient => ", or days since 1970".to_owned(),
+        None if rules.is_lenient() => ", or days since 1970".to_owned(),
         _ => number(kind, rules),
     };
     format!("date as string{layouts}{number}")
@@ -86,7 +88,7 @@ fn number(kind: &Kind, rules: ValueRules) -> String {
 fn moment(kind: &Kind, zone: Tz, rules: ValueRules) -> String {
     let layouts = if rules.is_wide { format!(", {LAYOUTS}") } else { String::new() };
     let number = match kind {
-        _ if rules.unit.is_some() || !rules.is_lenient => number(kind, rules),
+        _ if rules.unit.is_some() || !rules.is_lenient() => number(kind, rules),
         Kind::DateTime { .. } => ", or seconds since 1970".to_owned(),
         _ => ", or seconds since 1970 as string, or an integer of its ticks".to_owned(),
     };

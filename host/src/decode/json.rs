@@ -28,7 +28,7 @@ use super::value::{text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{date, nested};
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::ValueRules;
+use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Element, Kind, Type};
 use crate::schema::width::width;
@@ -155,7 +155,7 @@ impl Reader<'_> {
         self.room.take(width(ty))?;
         let mut column = Column::within(ty, 1, self.room);
         // ClickHouse reads the text anew, by the rules of its own.
-        let rules = ValueRules { is_lenient: false, ..self.rules };
+        let rules = ValueRules { forms: Forms::Strict, ..self.rules };
         nested::put(&mut column, ty, rules, &mut Parser::of(token))?;
         self.room.give_back(before.saturating_sub(self.room.left()));
         is_read_alike(ty, token)

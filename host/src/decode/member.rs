@@ -18,7 +18,7 @@ use super::nested::put_part;
 use super::parser::Parser;
 use super::reader::Reader as _;
 use crate::rejection::{Fault, Reason};
-use crate::schema::plan::ValueRules;
+use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::types::{Kind, Type};
 
 /// Puts a value that is not null. On a fault the column's parts are as before.
@@ -28,7 +28,7 @@ pub fn put(
     rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
-    let rules = ValueRules { is_member: true, is_lenient: false, ..rules };
+    let rules = ValueRules { forms: Forms::Member, ..rules };
     let room = column.room().clone();
     let mut last: Option<Box<Fault>> = None;
     for turn in 0..TURNS {

@@ -245,7 +245,7 @@ impl Filling<'_> {
             return Err(fault);
         };
         let mut fault = fault;
-        if plan.values.is_lenient && !column.room().is_over() {
+        if plan.values.is_lenient() && !column.room().is_over() {
             value.go_back(start);
             column.truncate(self.row);
             let read = lenient::read(column, &plan.ty, plan.values, value.token()?);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::rejection::{Fault, Reason, cut};
-use crate::schema::plan::ValueRules;
+use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::ranges::{fits, unit_digits};
 use crate::schema::types::{Kind, Type};
 
@@ -90,7 +90,7 @@ pub fn put_text(
     rules: ValueRules,
     text: &str,
 ) -> Result<(), Box<Fault>> {
-    if let Some(encoding) = rules.encoding {
+    if let Some(encoding) = rules.encoding() {
         return encoded::put(column, ty, encoding, text);
     }
     let refuse = |reason| fault(reason, expected(ty), text);
@@ -163,7 +163,9 @@ pub fn put_number(
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, number),
-        Kind::Float32 | Kind::Float64 if rules.is_member && number.is_long_integer() => {
+        Kind::Float32 | Kind::Float64
+            if rules.forms == Forms::Member && number.is_long_integer() =>
+        {
             Err(refuse(Reason::OutOfRange))
         }
         Kind::Float32 | Kind::Float64 | Kind::BFloat16 => {

@@ -70,7 +70,6 @@ pub struct ColumnPlan {
 
 /// How values are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 pub struct ValueRules {
     /// The zone of date texts without an offset, where the column has none of its own.
     pub zone: Tz,
@@ -80,14 +79,23 @@ pub struct ValueRules {
     pub unit: Option<TimestampUnit>,
     /// The unit is that of the column by its name.
     pub is_unit_named: bool,
-    /// How a string writes the bytes of the column.
-    pub encoding: Option<Encoding>,
-    /// The value may be of several types.
-    pub is_member: bool,
-    /// What JSONEachRow takes is taken too, as far as it loses nothing.
-    pub is_lenient: bool,
+    /// Which forms of JSON are taken.
+    pub forms: Forms,
     /// The server takes texts within JSON for times where it can, and rewrites them.
     pub is_inferred: bool,
+}
+
+/// Which forms of JSON a column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forms {
+    /// Those of its type.
+    Strict,
+    /// Those too that JSONEachRow takes, as far as nothing is lost.
+    Lenient,
+    /// Those of its type, which is one of several that the value may be of.
+    Member,
+    /// Strings that write bytes in this encoding.
+    Encoded(Encoding),
 }
 
 /// What becomes of a field that fills no column.
@@ -279,9 +287,7 @@ impl Default for ValueRules {
             is_wide: false,
             unit: None,
             is_unit_named: false,
-            encoding: None,
-            is_member: false,
-            is_lenient: false,
+            forms: Forms::Strict,
             is_inferred: false,
         }
     }
@@ -294,9 +300,7 @@ impl ValueRules {
             is_wide: false,
             unit: rules.timestamp_unit,
             is_unit_named: false,
-            encoding: None,
-            is_member: false,
-            is_lenient: rules.is_lenient,
+            forms: if rules.is_lenient { Forms::Lenient } else { Forms::Strict },
             // As `sink` chooses the reader.
             is_inferred: schema.holds(Kind::is_union),
         }
@@ -305,14 +309,24 @@ impl ValueRules {
     fn of_column(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
         let of_all = Self::new(schema, rules);
         let unit = rules.unit(&column.name);
-        let encoding = rules.encoding(&column.name);
         Self {
             unit: unit.or(of_all.unit),
             is_unit_named: unit.is_some(),
-            encoding,
-            // A string there is in the encoding, and nothing else.
-            is_lenient: of_all.is_lenient && encoding.is_none(),
+            forms: rules.encoding(&column.name).map_or(of_all.forms, Forms::Encoded),
             ..of_all
+        }
+    }
+
+    /// Whether the forms of JSONEachRow are taken.
+    pub fn is_lenient(&self) -> bool {
+        self.forms == Forms::Lenient
+    }
+
+    /// How a string writes the bytes of the column, where it is told.
+    pub fn encoding(&self) -> Option<Encoding> {
+        match self.forms {
+            Forms::Encoded(encoding) => Some(encoding),
+            _ => None,
         }
     }
 

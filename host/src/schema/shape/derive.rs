@@ -19,8 +19,8 @@ fn underived(plan: &TablePlan) -> Option<&'static str> {
     let rules = [
         ("FIELD_CASE", plan.ignores_case()),
         ("COLUMN_FROM", any(|column| matches!(column.source, Source::Pointer(_)))),
-        ("COERCION", any(|column| column.values.is_lenient)),
-        ("COLUMN_ENCODING", any(|column| column.values.encoding.is_some())),
+        ("COERCION", any(|column| column.values.is_lenient())),
+        ("COLUMN_ENCODING", any(|column| column.values.encoding().is_some())),
         ("COLUMN_ON_INVALID", any(|c| c.on_invalid != OnInvalid::Reject && c.source.is_field())),
         // What stands in any field is held to what that column takes.
         ("UNKNOWN_FIELDS", collects_json),
