@@ -337,8 +337,16 @@ impl Filling<'_> {
     }
 
     /// Puts what fills no column where it is kept.
+    #[inline(always)]
     fn end(&mut self) -> Result<(), Box<Fault>> {
-        let Unknown::Column(at) = self.plan.unknown else { return Ok(()) };
+        match self.plan.unknown {
+            Unknown::Column(at) => self.put_rest(at),
+            Unknown::Ignore | Unknown::Reject => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn put_rest(&mut self, at: usize) -> Result<(), Box<Fault>> {
         let object = format!("{{{}}}", self.rest);
         let is_json = |plan: &ColumnPlan| matches!(plan.ty.kind, Kind::Json(_));
         if self.plan.columns.get(at).is_some_and(is_json) {

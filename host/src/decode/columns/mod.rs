@@ -1,5 +1,6 @@
 //! The columns being filled: plain vectors, so that a failed row is cut off again by `truncate`.
 //! Arrow's own builders cannot do that.
+#![allow(clippy::inline_always, reason = "as in `record`")]
 
 mod empty;
 mod finish;
@@ -171,7 +172,7 @@ impl Column {
         self.len += 1;
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_valid(&mut self) {
         self.valid.append_non_null();
         self.len += 1;
