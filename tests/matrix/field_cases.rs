@@ -205,3 +205,107 @@ async fn decimals_land_as_producers_write_them() -> anyhow::Result<()> {
     assert_stored("Decimal(38, 12)", &lenient(), &values, 0).await?;
     assert_stored("Decimal(76, 30)", &lenient(), &[("\"1e-31\"", Some("0"))], 1).await
 }
+
+#[tokio::test]
+async fn numbers_at_the_edges_land_exactly_or_not_at_all() -> anyhow::Result<()> {
+    let floats = [
+        ("NaN", None),
+        ("-Infinity", None),
+        ("\"NaN\"", Some("\"nan\"")),
+        ("\"nan\"", Some("\"nan\"")),
+        ("\"inf\"", Some("\"inf\"")),
+        ("\"-Infinity\"", Some("\"-inf\"")),
+        ("1e400", None),
+        ("5e-324", Some("5e-324")),
+        ("-0.0", Some("-0")),
+    ];
+    assert_stored("Float64", &lenient(), &floats, 0).await?;
+    let short = [("0.1", Some("0.1")), ("1e39", None), ("null", Some("null"))];
+    assert_stored("Nullable(Float32)", &lenient(), &short, 0).await?;
+    let integers = [
+        ("1.0E10", Some("10000000000")),
+        ("1e18", Some("1000000000000000000")),
+        ("9007199254740993", Some("9007199254740993")),
+        ("-0", Some("0")),
+        ("1e999999999", None),
+        ("1e-999999999", None),
+    ];
+    assert_stored("Int64", &lenient(), &integers, 0).await?;
+    let unsigned = [
+        ("18446744073709551615", Some("18446744073709551615")),
+        ("1.8446744073709552e19", None),
+        ("-0.0", Some("0")),
+        ("-1", None),
+    ];
+    assert_stored("UInt64", &lenient(), &unsigned, 0).await?;
+    let wide = [
+        ("1e70", Some("10000000000000000000000000000000000000000000000000000000000000000000000")),
+        ("1e78", None),
+        ("-1", None),
+    ];
+    assert_stored("UInt256", &lenient(), &wide, 0).await?;
+    // Within JSON a float is the nearest one, and an integer is never made one.
+    let json = [
+        (r#"{"x":1e26}"#, Some(r#"{"x":1e26}"#)),
+        (r#"{"x":18446744073709551616}"#, None),
+        (r#"{"x":-9223372036854775809}"#, None),
+        (r#"{"x":9007199254740993}"#, Some(r#"{"x":9007199254740993}"#)),
+        (r#"{"x":NaN}"#, None),
+        (r#"{"x":1e400}"#, None),
+        (r#"{"y":1E-400}"#, Some(r#"{"y":0}"#)),
+        (r#"{"z":123456789012345678901234567890.5}"#, Some(r#"{"z":1.2345678901234568e29}"#)),
+    ];
+    assert_stored("JSON", &lenient(), &json, 0).await
+}
+
+#[tokio::test]
+async fn local_times_land_by_the_zone_of_their_column() -> anyhow::Result<()> {
+    // In UTC, as `selected` prints them.
+    let athens = [
+        // It never occurs.
+        ("\"2026-03-29 03:30:00\"", None),
+        // It occurs twice; the first counts.
+        ("\"2026-10-25 03:30:00\"", Some("\"2026-10-25 00:30:00\"")),
+        ("\"2026-03-29T03:30:00+02:00\"", Some("\"2026-03-29 01:30:00\"")),
+        // Two hours before 1970 in UTC.
+        ("\"1970-01-01 00:00:00\"", None),
+        ("\"2026-02-03\"", Some("\"2026-02-02 22:00:00\"")),
+    ];
+    assert_stored("DateTime('Europe/Athens')", &lenient(), &athens, 0).await?;
+    let toronto = [
+        ("\"2026-03-08 02:30:00\"", None),
+        ("\"2026-11-01 01:30:00\"", Some("\"2026-11-01 05:30:00.000\"")),
+        ("\"2026-11-01T01:30:00-05:00\"", Some("\"2026-11-01 06:30:00.000\"")),
+        ("\"9999-12-31 23:59:59\"", None),
+        ("\"1899-12-31 23:59:59\"", None),
+    ];
+    assert_stored("DateTime64(3, 'America/Toronto')", &lenient(), &toronto, 0).await?;
+    let kolkata = [("\"2026-02-03 04:05:06\"", Some("\"2026-02-02 22:35:06.000000\""))];
+    assert_stored("DateTime64(6, 'Asia/Kolkata')", &lenient(), &kolkata, 0).await?;
+    let utc = [
+        ("\"2106-02-07 06:28:15\"", Some("\"2106-02-07 06:28:15\"")),
+        ("\"2106-02-07 06:28:16\"", None),
+        ("\"0000-00-00 00:00:00\"", None),
+    ];
+    assert_stored("DateTime('UTC')", &lenient(), &utc, 0).await
+}
+
+#[tokio::test]
+async fn texts_that_are_cut_within_a_character_are_rejected() -> anyhow::Result<()> {
+    let texts = [
+        (r#""cut \ud83d""#, None),
+        (r#""\ude00\ud83d""#, None),
+        (r#""ok \ud83d\ude00""#, Some("\"ok 😀\"")),
+        (r#""nul \u0000 in""#, Some(r#""nul \u0000 in""#)),
+        (r#""\uffff\ufdd0""#, Some("\"\u{ffff}\u{fdd0}\"")),
+    ];
+    assert_stored("String", &lenient(), &texts, 0).await?;
+    let maps = [(r#"{"\udead":"x"}"#, None), (r#"{"\ud83d\ude00":"x"}"#, Some(r#"{"😀":"x"}"#))];
+    assert_stored("Map(String, String)", &lenient(), &maps, 0).await?;
+    let objects = [
+        (r#"{"e":"cut \ud83d"}"#, None),
+        (r#"{"\ud83d":1}"#, None),
+        (r#"{"e":"\ud83d\ude00"}"#, Some(r#"{"e":"😀"}"#)),
+    ];
+    assert_stored("JSON", &lenient(), &objects, 0).await
+}
