@@ -2,16 +2,17 @@
 
 use crate::plain::Plain;
 
-/// Widest cell but the last of a row; a longer one, such as the type of an Enum, is cut.
+/// Widest cell that others are aligned with; a longer one, such as the type of an Enum, moves the rest of its row.
 const MAX_CELL: usize = 48;
 
 /// A table with a head, each row on a line of its own.
 pub fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).map(plain).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).map(|row| plain(&row)).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |at: usize| {
-        rows.iter().filter_map(|row| Some(row.get(at)?.chars().count())).max().unwrap_or(0)
+        let widths = rows.iter().filter_map(|row| Some(row.get(at)?.chars().count()));
+        widths.filter(|width| *width <= MAX_CELL).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
@@ -22,17 +23,8 @@ pub fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String
 }
 
 /// Cells of one line each, without anything that a terminal would obey.
-fn plain(mut row: Vec<String>) -> Vec<String> {
-    let last = row.len().saturating_sub(1);
-    for (at, cell) in row.iter_mut().enumerate() {
-        let shown = Plain(&cell).to_string();
-        let is_cut = at < last && shown.chars().count() > MAX_CELL;
-        *cell = match is_cut {
-            true => shown.chars().take(MAX_CELL - 3).collect::<String>() + "...",
-            false => shown,
-        };
-    }
-    row
+fn plain(row: &[String]) -> Vec<String> {
+    row.iter().map(|cell| Plain(cell).to_string()).collect()
 }
 
 #[cfg(test)]
@@ -46,11 +38,16 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_cell_may_be_long_and_none_holds_control_characters() {
-        let long = "x".repeat(100);
-        let text = aligned(&["a"], std::iter::once(vec![long.clone(), long.clone()]));
-        let row = text.lines().nth(1).unwrap();
-        assert_eq!(row.len(), MAX_CELL + 2 + 100);
+    fn no_cell_is_cut_and_a_long_one_moves_the_rest_of_its_own_row_alone() {
+        let cells = |of: &[&str]| of.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
+        let long = "x".repeat(MAX_CELL + 1);
+        let rows = [cells(&["a", &long, "the end"]), cells(&["b", "short", "the end"])];
+        let expected = format!("n  takes  missing\na  {long}  the end\nb  short  the end\n");
+        assert_eq!(aligned(&["n", "takes", "missing"], rows.into_iter()), expected);
+    }
+
+    #[test]
+    fn no_cell_holds_control_characters() {
         let text = aligned(&["a"], std::iter::once(vec!["red\u{1b}[31m\nx".to_owned()]));
         assert_eq!(text, "a\nred\\u{1b}[31m\\nx\n");
     }
