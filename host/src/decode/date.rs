@@ -26,6 +26,10 @@ const LAST_KNOWN_YEAR: i32 = 2099;
 /// In so many years before its end each day of the year falls on each day of the week, in leap years too.
 const CYCLE_YEARS: i32 = 28;
 
+/// Bytes of `YYYY-MM-DD hh:mm`, and of a date and a time with nine digits of a second.
+const SHORTEST_TIME: usize = 16;
+const LONGEST_TIME: usize = 29;
+
 /// A point in time, or a date, as a text gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -150,6 +154,24 @@ fn offset(rest: &[u8]) -> Option<Option<i64>> {
         }
         _ => None,
     }
+}
+
+/// Whether a text is a date and a time in the accepted layouts, with something behind it that is meant as an offset and
+/// is not of one of the accepted forms.
+#[cold]
+pub fn is_offset_at_fault(text: &str) -> bool {
+    let is_time = |end: &usize| {
+        let moment = text.get(..*end).and_then(strict);
+        moment.is_some_and(|moment| moment.has_time && moment.offset_s.is_none())
+    };
+    if strict(text).is_some() {
+        return false;
+    }
+    let end = (SHORTEST_TIME..=text.len().min(LONGEST_TIME)).rev().find(is_time);
+    let rest = end.and_then(|end| text.get(end..)).unwrap_or_default().trim_start();
+    let is_half = ["am", "pm"].iter().any(|half| rest.eq_ignore_ascii_case(half));
+    let begins = |c: char| matches!(c, '+' | '-' | '[') || c.is_ascii_alphabetic();
+    rest.starts_with(begins) && !is_half
 }
 
 impl Moment {

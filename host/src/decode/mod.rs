@@ -11,6 +11,7 @@ mod fault;
 mod filled;
 mod float;
 mod forms;
+mod hint;
 mod json;
 mod judge;
 mod lenient;

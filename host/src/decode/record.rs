@@ -7,12 +7,12 @@
 use super::columns::Column;
 use super::fault::{fault, no_known_field, some, twice, within};
 use super::judge::no_object;
-use super::lenient;
 use super::nested::put;
 use super::order::Order;
 use super::parser::Parser;
 use super::reader::{Name, Place, Reader};
 use super::value::inner;
+use super::{hint, lenient};
 use crate::rejection::{Fault, Reason, cut, cut_to};
 use crate::rows::Noticed;
 use crate::schema::names::{Field, Fields as _, Names, Within};
@@ -253,6 +253,12 @@ impl Filling<'_> {
             fault = refused;
         }
         if plan.on_invalid == OnInvalid::Reject {
+            value.go_back(start);
+            if !column.room().is_over()
+                && let Ok(token) = value.token()
+            {
+                hint::lenient(&mut fault, &plan.ty, plan.values, token);
+            }
             return Err(named(fault, plan));
         }
         value.go_back(start);

@@ -13,7 +13,7 @@ use super::fault::{expected, fault, found, no_character};
 use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::wide::{Wide, wide_decimal};
-use super::{date, encoded, time};
+use super::{date, encoded, hint, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.
 pub fn put_token(
@@ -139,7 +139,7 @@ pub fn put_text(
                 None => (rules.is_wide && text.is_empty()).then_some(0),
             };
             let ticks = nanos.and_then(|nanos| ticks(&ty.kind, nanos));
-            let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
+            let ticks = ticks.ok_or_else(|| hint::offset(refuse(Reason::BadDatetime), text))?;
             column.put_count(ticks).ok_or_else(mismatch)
         }
         Kind::Time | Kind::Time64 { .. } => {
@@ -189,7 +189,8 @@ fn put_counted(
     rules: ValueRules,
     number: Number<'_>,
 ) -> Result<(), Box<Fault>> {
-    let refuse = |reason| fault(reason, expected(ty), number.text);
+    let refuse =
+        |reason| hint::unit(fault(reason, expected(ty), number.text), &ty.kind, rules, number.text);
     let Some(unit) = rules.unit_of(&ty.kind) else {
         let hint = match ty.kind {
             Kind::DateTime { .. } | Kind::DateTime64 { .. } => "for numbers set TIMESTAMP_UNIT",

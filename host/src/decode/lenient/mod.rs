@@ -15,7 +15,7 @@ use super::number::{Misfit, Number, is_number};
 use super::reader::{Place, Reader, Token};
 use super::value::{of_key, put_decimal, put_integer, text_of, ticks};
 use super::walk::{each_element, each_member};
-use super::{nested, time, value};
+use super::{hint, nested, time, value};
 use crate::rejection::{Fault, Reason};
 use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::ranges::fits;
@@ -109,7 +109,10 @@ pub fn put(
     match put {
         Ok(()) => Ok(()),
         Err(None) => Err(refused),
-        Err(Some(reason)) => Err(fault(reason, expected(ty), token)),
+        Err(Some(reason)) => {
+            let (fault, number) = (fault(reason, expected(ty), token), token.trim_matches('"'));
+            Err(hint::unit(fault, &ty.kind, rules, number))
+        }
     }
 }
 
