@@ -1,7 +1,7 @@
 //! The parts of a payload that are records of their own (RECORD_SPLIT), as far as bytes tell without a reader of
 //! JSON: how many there may be, and which of them begins at a byte.
 
-use crate::rejection::Fault;
+use crate::rejection::{Fault, Reason};
 
 /// How a payload holds what becomes rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +51,7 @@ impl Split {
                 let line = before.split(|byte| *byte == b'\n').count();
                 let comma = if fault.pointer.is_empty() { "" } else { ", " };
                 fault.pointer.insert_str(0, &format!("line {line}{comma}"));
+                of_message(fault, line);
             }
             Self::Array => {
                 // A lone object is no element.
@@ -62,9 +63,20 @@ impl Split {
     }
 }
 
+/// Puts the line of a message in the place of that of a part, which is one line.
+fn of_message(fault: &mut Fault, line: usize) {
+    let is_column = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    if fault.reason == Reason::MalformedJson
+        && let Some((what, column)) = fault.got.rsplit_once(" at line 1 column ")
+        && is_column(column)
+    {
+        fault.got = format!("{what} at line {line} column {column}");
+    }
+}
+
 /// How many elements of the array that a text begins with may begin in it: one behind its bracket, and one behind each
 /// comma that is in no other array or object; 0 where no array begins it.
-fn elements_begun(text: &[u8]) -> usize {
+pub fn elements_begun(text: &[u8]) -> usize {
     if text.trim_ascii_start().first() != Some(&b'[') {
         return 0;
     }
@@ -88,7 +100,6 @@ fn elements_begun(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rejection::Reason;
 
     fn told(split: Split, payload: &str, part: &str, pointer: &str) -> String {
         let mut fault = Fault {
@@ -121,6 +132,27 @@ mod tests {
         }
         let alone = told(Split::Array, r#"{"x":[1,5]}"#, "{", "/a");
         assert_eq!(alone, "column `a`: expected b, got c", "an object that is no element");
+    }
+
+    #[test]
+    fn a_fault_of_syntax_has_the_line_of_its_message() {
+        let told = |reason, got: &str| {
+            let mut fault = Fault {
+                reason,
+                column: None,
+                pointer: String::new(),
+                expected: "one JSON object".into(),
+                got_kind: "",
+                got: got.into(),
+            };
+            Split::Lines.tell(b"{}\n\n{\"a\"}", 4, &mut fault);
+            fault.got
+        };
+        let got = "expected `:` at line 1 column 5";
+        assert_eq!(told(Reason::MalformedJson, got), "expected `:` at line 3 column 5");
+        assert_eq!(told(Reason::UnknownLabel, got), got, "a value of the record");
+        let token = "\"\\ud800 at line 1 column x\"";
+        assert_eq!(told(Reason::MalformedJson, token), token);
     }
 
     #[test]

@@ -136,6 +136,35 @@ mod tests {
     }
 
     #[test]
+    fn an_array_that_is_no_json_says_where() {
+        let told = |payload: &str| {
+            let hooked = split(&batch(&[payload]), Split::Array, &[0], MOST);
+            hooked.rejections[0].fault.to_string()
+        };
+        for (payload, expected) in [
+            (
+                "[{\"a\":1},\n]",
+                "expected an array of JSON objects, got a comma before the closing bracket at line 2 column 1",
+            ),
+            (
+                r#"[{"a":1},{"a":[1,]}]"#,
+                "/1: expected an array of JSON objects, got expected value at line 1 column 18",
+            ),
+            (
+                r#"[{"a":1},{"a" 1}]"#,
+                "/1: expected an array of JSON objects, got expected `:` at line 1 column 15",
+            ),
+            (
+                r#"[{},{"a":NaN}]"#,
+                "/1: expected an array of JSON objects; JSON has no NaN and no Infinity: send null, or the word in \
+                 quotes with COERCION=lenient, got expected value at line 1 column 10",
+            ),
+        ] {
+            assert_eq!(told(payload), expected, "{payload}");
+        }
+    }
+
+    #[test]
     fn a_message_with_too_many_parts_is_refused_before_any_is_kept() {
         let most = 1_000;
         for (how, part, between) in [(Split::Lines, "{}", "\n"), (Split::Array, "1", ",")] {

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use super::fault::{fault, kind_of};
 use super::parser::Parser;
 use super::{MAX_DEPTH, utf8};
+use crate::parts::elements_begun;
 use crate::rejection::{Fault, Reason};
 
 /// The text of a payload, which is judged before its JSON.
@@ -48,7 +49,8 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
     }
     let mut texts = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     if let Some(Err(error)) = texts.next() {
-        return refuse("one JSON object", &error.to_string());
+        let hint = if is_bare_float(text, place(text, &error)) { NO_NAN } else { "" };
+        return refuse(&format!("one JSON object{hint}"), &error.to_string());
     }
     let rest = text.get(texts.byte_offset()..).unwrap_or_default();
     let rest = rest.trim_start_matches([' ', '\n', '\t', '\r']);
@@ -61,6 +63,52 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
     }
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     refuse("one JSON object", &error.to_string())
+}
+
+/// What is said of `NaN` without quotes.
+const NO_NAN: &str =
+    "; JSON has no NaN and no Infinity: send null, or the word in quotes with COERCION=lenient";
+
+/// The byte of a text that an error is at, or one beside it.
+fn place(text: &str, error: &serde_json::Error) -> usize {
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    let before: usize = lines.map(str::len).sum();
+    before + error.column().saturating_sub(1)
+}
+
+/// Whether one of the words for what is no number stands there.
+fn is_bare_float(text: &str, at: usize) -> bool {
+    let words: [&[u8]; 4] = [b"NaN", b"Infinity", b"-NaN", b"-Infinity"];
+    let begins = |from: usize| {
+        let rest = text.as_bytes().get(from..).unwrap_or_default();
+        words.iter().any(|word| rest.starts_with(word))
+    };
+    (at.saturating_sub(1)..=at + 1).any(begins)
+}
+
+/// The fault of a text that begins like an array of records and is no JSON: which element it is in.
+#[cold]
+pub fn of_array(text: &str) -> Option<Box<Fault>> {
+    let mut fault = of_text(text)?;
+    let mut texts = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let Some(Err(error)) = texts.next() else { return Some(fault) };
+    if fault.reason != Reason::MalformedJson {
+        return Some(fault);
+    }
+    let expected = fault.expected.replacen("one JSON object", "an array of JSON objects", 1);
+    fault.expected = expected;
+    let begun = |end: usize| elements_begun(text.as_bytes().get(..end).unwrap_or_default());
+    let at = place(text, &error);
+    let before = text.get(..at).unwrap_or_default().trim_end();
+    let is_closed = text.as_bytes().get(at) == Some(&b']');
+    let comma = before.len().saturating_sub(1);
+    if is_closed && before.ends_with(',') && begun(comma) < begun(at) {
+        let (line, column) = (error.line(), error.column());
+        fault.got = format!("a comma before the closing bracket at line {line} column {column}");
+    } else if let Some(index) = begun(at).checked_sub(1) {
+        fault.pointer = format!("/{index}");
+    }
+    Some(fault)
 }
 
 /// The fault of a text that is JSON and no object.
@@ -123,4 +171,23 @@ pub fn is_too_deep(payload: &[u8]) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_without_quotes_is_told_of() {
+        for value in ["NaN", "-NaN", "Infinity", "-Infinity"] {
+            for record in [format!("{{\"a\":{value}}}"), format!("{{\n\"a\": [1,\n {value}]}}")] {
+                let fault = not_json(&record).unwrap();
+                assert!(fault.expected.contains("JSON has no NaN"), "{record}: {fault}");
+            }
+        }
+        for record in ["{\"a\":N}", "{\"NaN\":x}", "{\"a\":\"NaN\"", "{\"a\":nan}"] {
+            let fault = not_json(record).unwrap();
+            assert!(!fault.expected.contains("NaN"), "{record}: {fault}");
+        }
+    }
 }

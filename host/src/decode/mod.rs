@@ -128,7 +128,7 @@ pub fn each_part<'r>(payload: &'r [u8], mut put: impl FnMut(&'r [u8])) -> Result
         Ok(())
     });
     let read = read.and_then(|()| parser.end());
-    read.map_err(|found| judge::of_text(text).unwrap_or(found))
+    read.map_err(|found| judge::of_array(text).unwrap_or(found))
 }
 
 /// In one pass. What is wrong with a record is told as the oracle tells it.
