@@ -23,6 +23,7 @@ pub mod kafka;
 pub mod kinds;
 #[cfg_attr(not(feature = "hooks"), path = "no_lookups.rs")]
 pub mod lookups;
+pub mod near;
 pub mod observe;
 pub mod offsets;
 pub mod outcome;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["allocator", "arenas", "plain"],
+    &["allocator", "arenas", "near", "plain"],
     &["record", "retry", "blocking", "schema"],
     &["budget", "rejection", "fates", "offsets", "kinds"],
     &["parts"],

@@ -3,6 +3,7 @@
 
 use super::problem::Warning;
 use super::variables::{self, VARIABLES};
+use crate::near;
 
 /// The families: an unknown name of these is worth a warning even where nothing comes near.
 const FAMILIES: &[&str] =
@@ -21,12 +22,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("CLICKHOUSE_URL", "CLICKHOUSE_HOST"),
     ("CLICKHOUSE_USERNAME", "CLICKHOUSE_USER"),
 ];
-
-/// Most single-letter edits of a near miss.
-const NEAR: usize = 2;
-
-/// How alike (0 to 1) the names of one family must be for the one to be proposed.
-const ALIKE: f64 = 0.75;
 
 /// Most characters of the name of a plugin or lookup: it stands in logs, labels and headers.
 const MAX_NAME_CHARS: usize = 64;
@@ -53,15 +48,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == base) {
         return Some(meant);
     }
-    let in_family = FAMILIES.iter().any(|family| base.starts_with(family));
-    VARIABLES
-        .iter()
-        .map(|variable| variable.name)
-        .filter(|known| {
-            strsim::damerau_levenshtein(base, known) <= NEAR
-                || in_family && strsim::normalized_damerau_levenshtein(base, known) >= ALIKE
-        })
-        .min_by_key(|known| strsim::damerau_levenshtein(base, known))
+    near::nearest(base, VARIABLES.iter().map(|variable| variable.name))
 }
 
 /// Warns about a name that looks meant for the host but is not read.
@@ -126,7 +113,15 @@ mod tests {
 
     #[test]
     fn an_unknown_name_of_a_family_warns_without_a_near_miss() {
-        for name in ["KAFKA_HEAP_OPTS", "PLUGIN_DIR", "COLUMN_ORDER", "BATCH_SIZE"] {
+        for name in [
+            "KAFKA_HEAP_OPTS",
+            "PLUGIN_DIR",
+            "COLUMN_ORDER",
+            "BATCH_SIZE",
+            "CLICKHOUSE_CERT_LOCATION",
+            "KAFKA_SSL_KEY_LOCATION",
+            "BATCH_MIN_BYTES_MS",
+        ] {
             let expected =
                 format!("{name}: is not read; no variable of the host has a name like it");
             assert_eq!(warning(name), Some(expected));

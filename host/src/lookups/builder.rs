@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::fault::{Fault, Line};
 use super::table::{Column, Index, Table};
 use crate::config::Lookup;
+use crate::near;
 
 /// Most columns: each row has a value in each of them, be it a missing one.
 pub const MAX_COLUMNS: usize = 1_000;
@@ -69,7 +70,7 @@ impl Builder {
         let Some(key) = self.names.get(&self.lookup.key) else {
             let (key, variable) = (self.lookup.key.clone(), self.lookup.variable("_KEY"));
             let columns = self.table.columns.len();
-            let near = self.table.columns().find(|name| is_near(name, &key)).map(str::to_owned);
+            let near = near::nearest(&key, self.table.columns()).map(str::to_owned);
             return Err(Fault::NoKeyColumn { key, variable, columns, near });
         };
         self.table.key = *key;
@@ -153,9 +154,4 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-/// Whether a column's name may have been meant by another text.
-fn is_near(name: &str, text: &str) -> bool {
-    strsim::damerau_levenshtein(&name.to_lowercase(), &text.to_lowercase()) <= 1
 }

@@ -5,6 +5,7 @@ use super::source::{Encoding, Metadata, OnInvalid, Pointer, Source, UnknownField
 use super::table::{Column, TableSchema};
 use super::types::Kind;
 pub use super::unit::TimestampUnit;
+use crate::near;
 
 /// The rules that the configuration adds to the table's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -231,12 +232,6 @@ fn unfit(is_fit: bool, column: &Column, expected: &str) -> Option<String> {
 }
 
 fn near_miss(schema: &TableSchema, name: &str) -> String {
-    schema
-        .columns
-        .iter()
-        .map(|column| (strsim::damerau_levenshtein(&column.name, name), &column.name))
-        .min()
-        .filter(|(distance, _)| *distance <= 2.max(name.len() / 4))
-        .map(|(_, near)| format!("; did you mean `{near}`?"))
-        .unwrap_or_default()
+    let near = near::nearest(name, schema.columns.iter().map(|column| &*column.name));
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }

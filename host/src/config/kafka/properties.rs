@@ -12,6 +12,7 @@ use rdkafka::types::RDKafkaConfRes;
 use super::names::{ALIASES, JAVA, NAMES};
 use crate::config::reader::Refused;
 use crate::config::redact::{KeyValues, is_secret_key};
+use crate::near;
 
 /// Which client a property is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,16 +191,11 @@ fn known(key: &str) -> String {
     if ["consumer.", "producer."].iter().any(|prefix| name.starts_with(prefix)) && role.is_some() {
         return "write one prefix, `consumer.` or `producer.`".to_owned();
     }
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&lower, known);
-    let near = NAMES.iter().map(|known| (likeness(known), known));
-    match near.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
-        Some((likeness, near)) if likeness >= ALIKE => format!("did you mean {near}?"),
-        _ => "look into librdkafka's CONFIGURATION.md for the name".to_owned(),
+    match near::nearest(&lower, NAMES.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "look into librdkafka's CONFIGURATION.md for the name".to_owned(),
     }
 }
-
-/// How alike (0 to 1) two names must be for the one to be proposed for the other.
-const ALIKE: f64 = 0.75;
 
 #[cfg(test)]
 mod tests {
