@@ -48,13 +48,7 @@ impl Environment {
                 Err(_) => {}
             }
         }
-        let mut warnings = Vec::new();
-        let is_secret = |name: &String| variables::find(name).is_some_and(Variable::is_credential);
-        if file.keys().any(is_secret)
-            && let Some(text) = exposed::open_to_others(Path::new(DOTENV))
-        {
-            warnings.push(Warning { variable: DOTENV.to_owned(), text });
-        }
+        let warnings = warning_of_dotenv(Path::new(DOTENV), &file).into_iter().collect();
         Self { values: layered(process, file), problems, warnings }
     }
 
@@ -92,7 +86,7 @@ impl Environment {
     pub(super) fn warning_of_file(&self, name: &str) -> Option<Warning> {
         let variable = format!("{name}_FILE");
         let path = self.values.get(&variable)?.trim();
-        let text = exposed::open_to_others(Path::new(path))?;
+        let text = exposed::open_to_others(Path::new(path), "a secret")?;
         Some(Warning { variable, text })
     }
 
@@ -193,6 +187,17 @@ fn read_dotenv(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Str
     values
 }
 
+/// A warning about the secrets of a file of these variables, if others may read it.
+fn warning_of_dotenv(path: &Path, file: &BTreeMap<String, String>) -> Option<Warning> {
+    let is_secret = |name: &&String| variables::find(name).is_some_and(Variable::is_credential);
+    let secrets: Vec<&str> = file.keys().filter(is_secret).map(String::as_str).collect();
+    if secrets.is_empty() {
+        return None;
+    }
+    let text = exposed::open_to_others(path, &secrets.join(", "))?;
+    Some(Warning { variable: DOTENV.to_owned(), text })
+}
+
 /// The error without the text of the line, which may hold a secret.
 fn dotenv_problem(path: &Path, error: &dotenvy::Error, place: &str) -> Problem {
     let (found, hint) = match error {
@@ -273,6 +278,29 @@ mod tests {
           found:    something else at the line after that of A (not shown)
           hint:     put values with blanks, quotes, `$` or `#` in single quotes
         ");
+    }
+
+    #[test]
+    fn a_dotenv_that_others_may_read_is_warned_of_with_the_secrets_in_it() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".env");
+        std::fs::write(&path, "").unwrap();
+        let open = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));
+        open(dir.path(), 0o755).unwrap();
+        open(&path, 0o644).unwrap();
+        let secrets = map(&[
+            ("CLICKHOUSE_PASSWORD", "hunter2"),
+            ("KAFKA_BROKER", "b:9092"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ]);
+        let warning = warning_of_dotenv(&path, &secrets).unwrap().to_string();
+        let expected = ".env: holds CLICKHOUSE_PASSWORD, KAFKA_SASL_PASSWORD in /";
+        assert!(warning.starts_with(expected) && !warning.contains("hunter2"), "{warning}");
+        assert_eq!(warning_of_dotenv(&path, &map(&[("KAFKA_BROKER", "b:9092")])), None);
+        open(&path, 0o600).unwrap();
+        assert_eq!(warning_of_dotenv(&path, &secrets), None);
     }
 
     #[test]

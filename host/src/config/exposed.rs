@@ -78,16 +78,16 @@ pub(super) fn warn_of_brokers(
 
 /// A file with a secret that any user of this machine may read or change.
 pub(super) fn warn_of_file(reader: &mut Reader<'_>, variable: &str, path: &str) {
-    if let Some(text) = open_to_others(Path::new(path)) {
+    if let Some(text) = open_to_others(Path::new(path), "a secret") {
         reader.warn(variable, text);
     }
 }
 
-/// Says what others may do with a file that holds a secret; `None` if nothing, or if it is no file.
+/// Says what others may do with a file that holds `secret`; `None` if nothing, or if it is no file.
 ///
 /// The mode tells nothing on a mount that is read-only: an orchestrator puts secrets there with mode
 /// 0644, and no other user is in the container. Nor does it within a folder that others do not get into.
-pub(super) fn open_to_others(path: &Path) -> Option<String> {
+pub(super) fn open_to_others(path: &Path, secret: &str) -> Option<String> {
     let path = path.canonicalize().ok().filter(|path| path.is_file())?;
     let may = |path: &Path, right: u32| {
         path.metadata().is_ok_and(|found| found.permissions().mode() & right != 0)
@@ -104,7 +104,7 @@ pub(super) fn open_to_others(path: &Path) -> Option<String> {
     };
     let path = path.display();
     Some(format!(
-        "holds a secret in {path}, which any user of this machine may {what}; chmod o= it"
+        "holds {secret} in {path}, which any user of this machine may {what}; chmod o= it"
     ))
 }
 
@@ -251,13 +251,14 @@ mod tests {
         fs::set_permissions(&inner, Permissions::from_mode(0o700)).unwrap();
         let kept = inner.join("secret");
         fs::rename(&path, &kept).unwrap();
-        assert_eq!(open_to_others(&kept), None);
+        assert_eq!(open_to_others(&kept, "a secret"), None);
         // A link is judged by what it leads to.
         std::os::unix::fs::symlink(&kept, &path).unwrap();
-        assert_eq!(open_to_others(Path::new(&path)), None);
+        let open_to_others = |path: &str| open_to_others(Path::new(path), "a secret");
+        assert_eq!(open_to_others(&path), None);
         fs::set_permissions(&inner, Permissions::from_mode(0o711)).unwrap();
-        assert!(open_to_others(Path::new(&path)).is_some());
-        assert_eq!(open_to_others(Path::new("/nonexistent")), None);
-        assert_eq!(open_to_others(Path::new("/dev/null")), None);
+        assert!(open_to_others(&path).is_some());
+        assert_eq!(open_to_others("/nonexistent"), None);
+        assert_eq!(open_to_others("/dev/null"), None);
     }
 }
