@@ -13,10 +13,13 @@ use crate::outcome::Hold;
 
 /// What the answer means, to an INSERT as to a query, and what an INSERT may have left.
 pub fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leaves) {
+    let answer = match loggable(text).trim() {
+        "" => " and no text".to_owned(),
+        text => format!(": {text}"),
+    };
+    let status_code = status.as_u16();
     let said = format!(
-        "something else than ClickHouse answers at CLICKHOUSE_HOST {url} with status {}: {}",
-        status.as_u16(),
-        loggable(text)
+        "something else than ClickHouse answers at CLICKHOUSE_HOST {url} with status {status_code}{answer}"
     );
     if status == StatusCode::PAYLOAD_TOO_LARGE {
         let text = format!("{said}; raise the size of bodies that the proxy takes");
@@ -150,6 +153,15 @@ mod tests {
             };
             assert!(text.contains(look) && text.contains("CLICKHOUSE_HOST"), "{text}");
             assert_eq!(leaves, Leaves::Unclear, "{status}");
+        }
+        for status in [200, 404, 413, 502] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let (error, _) = foreign(status, " \n", "http://db:8123");
+            let text = format!("{error:?}");
+            assert!(
+                text.contains(&format!("with status {} and no text; ", status.as_u16())),
+                "{text}"
+            );
         }
         assert!(matches!(answered(413).0, InsertError::TooLarge(_)));
         for status in [200, 202, 204, 206] {
