@@ -321,6 +321,33 @@ mod tests {
     use crate::schema::source::OnInvalid;
 
     #[test]
+    fn the_page_says_what_holds_without_lenient_too() {
+        const PAGE: &str = include_str!("../../../../docs/types.md");
+        let lines = PAGE.lines().skip_while(|line| !line.starts_with("### What sluicegate takes"));
+        let rows = lines.skip_while(|line| !line.starts_with('|')).skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let cases = [
+            ("Int8", "1e2"),
+            ("UInt8", "-0"),
+            ("Date", r#""Feb 3, 2026""#),
+            ("DateTime", r#""1770091506.5""#),
+            ("Time64(3)", r#"".5""#),
+            ("UUID", r#""{123e4567-e89b-12d3-a456-426614174000}""#),
+            ("Map(Bool, Int8)", r#"{"true":1}"#),
+            ("Tuple(a Int8)", "[1]"),
+            ("BFloat16", "0.1"),
+        ];
+        let taken = |(ty, form): &(&str, &str), is_lenient| {
+            let plan = TablePlan::of_types(&[("c", ty)], &Rules { is_lenient, ..Rules::default() });
+            let record = format!("{{\"c\":{form}}}");
+            decode(&plan, std::iter::once((0, record.as_bytes()))).rejections.is_empty()
+        };
+        let found: Vec<bool> = rows.map(|row| row.ends_with("| taken too |")).collect();
+        assert!(cases.iter().all(|case| taken(case, true)));
+        assert_eq!(found, cases.iter().map(|case| taken(case, false)).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn values_that_are_cut_are_counted_by_column_where_they_are_stored() {
         let rules = Rules {
             is_lenient: true,
