@@ -16,7 +16,7 @@ use super::lists::partitions;
 use super::queue::metadata;
 use super::refusals::Refusals;
 use super::stall::{Look, looks};
-use super::topics::mismatch_of;
+use super::topics::{is_http, mismatch_of};
 use super::{Refusal, SourceEvent};
 use crate::kafka::denial_of;
 use crate::observe::progress::End;
@@ -188,7 +188,7 @@ impl ClientContext for SourceContext {
             self.waiter.hold(denial.clone());
             *self.denial() = Some(denial);
         }
-        if reason.contains(LARGEST_ANSWER) {
+        if reason.contains(LARGEST_ANSWER) && !is_http(reason) {
             tracing::warn!("an answer of a broker is too large: {reason}");
             self.seen().oversized = Some((Instant::now(), reason.to_owned()));
         }
@@ -420,6 +420,28 @@ mod tests {
         assert_eq!(end(&fetched, 99).map(|end| end.offset), Some(100));
         let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };
         assert_eq!(end(&restarted, None), Some(End { offset: 99, start: Some(99) }));
+    }
+
+    #[test]
+    fn an_answer_of_http_is_told_in_our_words_alone() {
+        let size = |size: i64| {
+            format!(
+                "b:8123/bootstrap: Receive failed: Invalid response size {size} (0..100000000): increase \
+                 receive.message.max.bytes"
+            )
+        };
+        for (response, is_too_large, is_paused) in
+            [(1_213_486_160, false, true), (150_000_000, true, false)]
+        {
+            let status = Arc::new(crate::observe::status::Status::default());
+            let (events, _received) = tokio::sync::mpsc::unbounded_channel();
+            let waiter = Arc::new(status.waiter("kafka"));
+            let context = SourceContext::new(events, waiter, status.waiter("commit"), true);
+            let error = KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure);
+            context.error(error, &size(response));
+            assert_eq!(context.oversized().is_some(), is_too_large, "{response}");
+            assert_eq!(status.is_paused(), is_paused, "{response}");
+        }
     }
 
     #[test]

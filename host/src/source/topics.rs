@@ -119,12 +119,17 @@ pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
     Some(hold)
 }
 
+/// Whether librdkafka read the beginning of an answer of HTTP as the length of one of Kafka's. It advises to raise
+/// `receive.message.max.bytes` then.
+pub fn is_http(reason: &str) -> bool {
+    reason.contains("Invalid response size 1213486160")
+}
+
 /// What librdkafka supposes where a broker ends a connection without a word: that the two speak different
 /// protocols. A broker that is stopping does the same, so it counts only before one was ever reached.
 pub fn mismatch_of(reason: &str) -> Option<Hold> {
     let text = reason.split(" (after ").next().unwrap_or(reason);
-    // The beginning of an answer of HTTP, read as the length of one of Kafka's.
-    if reason.contains("Invalid response size 1213486160") {
+    if is_http(reason) {
         let text = "the port of KAFKA_BROKER speaks HTTP, and not the protocol of Kafka";
         return Some(Hold::Paused(format!("{text}: look at KAFKA_BROKER")));
     }
