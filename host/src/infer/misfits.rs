@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Survey;
+use super::dotted::Within;
+use super::envelope::Envelope;
 use crate::check::check;
 use crate::decode::{Bounds, decode_within, judge_text, with_metadata};
 use crate::payloads::Hooked;
 use crate::record::{Batch, Origin};
 use crate::rejection::{Fault, Reason, Rejection};
 use crate::schema::names::Fields as _;
-use crate::schema::nested::Dotted;
 use crate::schema::plan::{TablePlan, Unknown};
 use crate::schema::source::Source;
 use crate::schema::table::{Column, TableSchema};
@@ -33,6 +34,8 @@ pub struct Misfits {
     pub unfilled: Vec<(Box<str>, u64, Option<String>)>,
     /// Columns filled by fields that no record has, and whether they are in REQUIRED_COLUMNS.
     pub unseen: Vec<(Arc<str>, bool)>,
+    /// Where the fields of columns stand, if no record has one at its top.
+    pub envelope: Option<Envelope>,
 }
 
 /// Records that are rejected for one reason at one column.
@@ -93,11 +96,14 @@ impl Misfits {
             |(at, values): (usize, u64)| Some((Arc::clone(&plan.columns.get(at)?.name), values));
         misfits.replaced = replaced.into_iter().filter_map(column).collect();
         misfits.refused.sort_by_key(|refused| std::cmp::Reverse(refused.records));
+        let payloads = || split.payloads.iter(batch).map(|(_, payload)| payload);
+        let within = Within::of(plan, payloads());
         let has_place = |name: &str| plan.names.find(name, 0).is_some();
         if !matches!(plan.unknown, Unknown::Column(_)) {
             let unfilled = survey.fields().filter(|(name, _)| !has_place(name));
             let reason = |(name, values): (&str, u64)| (name.into(), values, filled(table, name));
-            misfits.unfilled = unfilled.map(reason).collect();
+            let inner = within.unfilled.iter().map(|(name, values)| (&**name, *values));
+            misfits.unfilled = unfilled.chain(inner).map(reason).collect();
         }
         let is_seen = |name: &str| {
             survey.fields().any(|(field, _)| match plan.ignores_case() {
@@ -105,18 +111,21 @@ impl Misfits {
                 false => field == name,
             })
         };
-        let dotted =
-            Dotted::new(plan.columns.iter().map(|column| &*column.name), plan.ignores_case());
-        let is_around =
-            |name: &str| dotted.is_parted(name) && name.split('.').next().is_some_and(is_seen);
-        let unseen = plan.columns.iter().filter(|column| match &column.source {
-            Source::Name => !is_seen(&column.name) && !is_around(&column.name),
+        let columns = plan.columns.iter().enumerate();
+        let unseen = columns.filter(|(at, column)| match &column.source {
+            Source::Name => !is_seen(&column.name) && !within.seen.contains(at),
             Source::Pointer(pointer) => !pointer.steps().first().is_some_and(|name| is_seen(name)),
             _ => false,
         });
-        let of = unseen.map(|column| (Arc::clone(&column.name), column.is_required));
+        let of = unseen.map(|(_, column)| (Arc::clone(&column.name), column.is_required));
         // A field that was not looked at may be the one.
         misfits.unseen = if survey.passed_over == 0 { of.collect() } else { Vec::new() };
+        let are_unfilled = |refused: &Refused| {
+            matches!(refused.reason, Reason::NoKnownField | Reason::UnknownField)
+        };
+        if misfits.landing == 0 && misfits.refused.iter().all(are_unfilled) {
+            misfits.envelope = Envelope::of(plan, payloads());
+        }
         misfits
     }
 

@@ -6,6 +6,8 @@
 //! chosen, every record that was looked at lands in it.
 
 mod choose;
+mod dotted;
+mod envelope;
 mod evidence;
 mod misfits;
 mod names;
@@ -30,6 +32,7 @@ use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::{ColumnRow, TableSchema};
 use crate::schema::types::{Kind, parse};
 use choose::{Allowed, Choice, Why};
+pub use envelope::Envelope;
 pub use misfits::{Misfits, Refused};
 use profile::{Members, Profile, Room};
 pub use remark::remark;

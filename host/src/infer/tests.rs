@@ -289,6 +289,33 @@ fn what_does_not_fit_a_table_is_told_by_reason_and_column() {
     assert_eq!((misfits.landing, misfits.replaced), (4, vec![("id".into(), 1)]));
 }
 
+#[test]
+fn what_stands_within_objects_of_dotted_columns_is_looked_at_and_envelopes_are_told() {
+    let columns = [("id", "UInt8"), ("geo.lat", "Float64"), ("geo.lon", "Float64")];
+    let plan = TablePlan::of_types(&columns, &Rules::default());
+    let row = |(name, ty): (&str, &str)| ColumnRow {
+        name: name.into(),
+        ty: ty.into(),
+        default_kind: String::new(),
+        default_expression: String::new(),
+    };
+    let table = TableSchema::from_rows("d", "t", "UTC", columns.map(row)).unwrap();
+    let told = |records: &[&str]| {
+        let batch = batch(records);
+        let split = Hooked::of_records(&batch);
+        let survey = Survey::of(&batch, &split);
+        Misfits::of(&table, &plan, None, &survey, (&batch, &split))
+    };
+    let misfits = told(&[r#"{"id":1,"geo":{"lat":1.5,"alt":2}}"#, r#"{"id":1,"geo":{"alt":2}}"#]);
+    assert_eq!(misfits.unfilled, [("geo.alt".into(), 2, None)]);
+    assert_eq!(misfits.unseen, [("geo.lon".into(), false)]);
+    assert_eq!(misfits.envelope, None, "records land");
+    let misfits = told(&[r#"{"op":"c","after":{"id":1,"geo":{"lon":1.5}}}"#]);
+    let envelope = misfits.envelope.unwrap();
+    assert_eq!((&*envelope.pointer, envelope.columns.len()), ("/after", 2));
+    assert_eq!(told(&[r#"{"id":256,"after":{"id":1}}"#]).envelope, None, "a column is filled");
+}
+
 /// Scalars near the borders of types, and texts that look like something.
 fn scalar() -> impl Strategy<Value = String> {
     prop_oneof![
