@@ -26,7 +26,7 @@ use crate::hooks::Hooks;
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
 use crate::observe::rejections::RejectionLog;
-use crate::observe::status::{Sign, Status};
+use crate::observe::status::{Sign, Status, letters_begun, letters_written};
 use crate::observe::unknown::UnknownNames;
 use crate::observe::unreached::Unreached;
 use crate::outcome::Hold;
@@ -159,8 +159,8 @@ impl Pipeline {
             let Computed { checked, tally, records, of } = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
-                    waits.hold(At::Plugins, hold, gate.judged);
-                    self.tables.wait_for_change(&known, Duration::ZERO).await;
+                    self.wait(&mut waits, (At::Plugins, hold), gate.judged, &known, Duration::ZERO)
+                        .await;
                     continue;
                 }
             };
@@ -175,8 +175,8 @@ impl Pipeline {
                     continue;
                 }
                 if let Some(hold) = gate.judged.judge(batch, &rejections, landed, Instant::now()) {
-                    waits.hold(At::Decode, hold, gate.judged);
-                    self.tables.wait_for_change(&known, Duration::ZERO).await;
+                    self.wait(&mut waits, (At::Decode, hold), gate.judged, &known, Duration::ZERO)
+                        .await;
                     continue;
                 }
             }
@@ -199,13 +199,12 @@ impl Pipeline {
                     None
                 }
                 Err(NotInserted::Braked(hold)) => {
-                    waits.hold(At::Refused, hold, gate.judged);
                     let pause = match &planned {
                         None => tried.elapsed().saturating_mul(PAUSE_TRIES).min(LONGEST_PAUSE),
                         // It goes on with the record that was refused last.
                         Some(_) => Duration::ZERO,
                     };
-                    self.tables.wait_for_change(&known, pause).await;
+                    self.wait(&mut waits, (At::Refused, hold), gate.judged, &known, pause).await;
                     continue;
                 }
                 // They were let through, since others landed meanwhile.
@@ -219,8 +218,8 @@ impl Pipeline {
             waits.let_through(At::Refused, gate.judged);
             match hold {
                 Some((sign, hold)) => {
-                    waits.hold(At::Insert(sign), hold, gate.judged);
-                    self.tables.wait_for_change(&known, Duration::ZERO).await;
+                    let at = (At::Insert(sign), hold);
+                    self.wait(&mut waits, at, gate.judged, &known, Duration::ZERO).await;
                 }
                 None => waits.inserted(),
             }
@@ -228,6 +227,20 @@ impl Pipeline {
         // Columns are gone; letters may wait for long.
         lease.lower(batch.held_bytes() - batch.reserved_bytes());
         fates
+    }
+
+    /// Holds the batch, until the table is looked at again.
+    async fn wait(
+        &self,
+        waits: &mut Waits,
+        (at, hold): (At, Hold),
+        judged: &Judged,
+        known: &Known,
+        at_most: Duration,
+    ) {
+        let is_paused = matches!(hold, Hold::Paused(_));
+        waits.hold(at, hold, judged);
+        self.tables.wait_for_change(known, at_most, is_paused).await;
     }
 
     /// Splits the records and takes them through the plugins, once: what comes of it is what every decode
@@ -361,7 +374,10 @@ impl Pipeline {
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
         match &gate.letters {
             // Whoever takes them ends after this.
-            Some(letters) => drop(letters.send(rejections)),
+            Some(letters) => {
+                letters_begun(rejections.len());
+                drop(letters.send(rejections));
+            }
             None => self.write(batch, &rejections).await,
         }
     }
@@ -370,6 +386,7 @@ impl Pipeline {
     async fn write_all(&self, batch: &Batch, mut rejected: UnboundedReceiver<Vec<Rejection>>) {
         while let Some(rejections) = rejected.recv().await {
             self.write(batch, &rejections).await;
+            letters_written(rejections.len());
         }
     }
 

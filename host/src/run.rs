@@ -124,7 +124,18 @@ impl Host {
         let mut ticks = interval(COMMIT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop_by: Option<Instant> = None;
+        let mut stuck = self.status.stuck();
         while !(self.has_stopped && self.tasks.is_empty()) {
+            let are_stuck = self.open.keys().all(|task| stuck.borrow().contains(task));
+            if self.has_stopped && are_stuck && !self.open.is_empty() {
+                let in_flight = self.ledger.in_flight();
+                tracing::warn!(
+                    in_flight,
+                    "the records in flight wait for an operator; they are not \
+                    committed, and are read again by the next host"
+                );
+                return Ok(());
+            }
             let drain_by = self.letting_go.as_ref().map(|going| going.deadline);
             tokio::select! {
                 () = &mut stop, if stop_by.is_none() => {
@@ -155,6 +166,7 @@ impl Host {
                     self.status.remind();
                 }
                 () = &mut watch => {}
+                Ok(()) = stuck.changed() => {}
                 () = at(drain_by) => self.let_go(),
                 () = at(self.commit_at) => {
                     self.commit_at = None;

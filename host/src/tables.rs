@@ -131,11 +131,15 @@ impl Tables {
         self.is_same_table(known).await.then_some(Hold::Paused(text))
     }
 
-    /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`.
-    pub async fn wait_for_change(&self, known: &Known, at_most: Duration) {
+    /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`. Where an operator
+    /// must mend what is waited for, it ends no more once the host stops.
+    pub async fn wait_for_change(&self, known: &Known, at_most: Duration, is_paused: bool) {
         let started = Instant::now();
         loop {
-            tokio::time::sleep(PAUSE).await;
+            match is_paused {
+                true => self.status.pause(PAUSE).await,
+                false => tokio::time::sleep(PAUSE).await,
+            }
             if !self.is_same_table(known).await || started.elapsed() >= at_most {
                 return;
             }
@@ -181,7 +185,7 @@ impl Tables {
                     waiter.hold(hold);
                 }
             }
-            backoff.wait().await;
+            waiter.pause(backoff.next_delay()).await;
         }
     }
 

@@ -1,10 +1,10 @@
 //! Stopping, being killed, and coming back: nothing is lost, and nothing is committed early.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use sluicegate_tests::Job;
+use sluicegate_tests::{Job, Ledger};
 
 const TABLE: &str = "CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id";
 
@@ -81,6 +81,35 @@ async fn a_stop_that_takes_too_long_commits_only_what_is_settled() -> anyhow::Re
     let ledger = host.stop().await?;
     assert_eq!((ledger.landed, ledger.in_flight), (0, 100));
     assert_eq!(job.committed()?, [0]);
+    Ok(())
+}
+
+/// A host whose INSERTs are held as by this fault, once it said so, is stopped: how long that takes, and what is left.
+async fn stopped_while(
+    fault: serde_json::Value,
+    says: &[&str],
+) -> anyhow::Result<(Duration, Ledger)> {
+    let mut job = Job::new(TABLE).await?.with("SHUTDOWN_TIMEOUT_MS", "20000");
+    job.stack.fault(&serde_json::from_value(fault)?).await?;
+    job.produce((0..100).map(record)).await?;
+    let mut host = job.start()?;
+    host.wait_for(says).await?;
+    let started = Instant::now();
+    let ledger = host.stop().await?;
+    assert_eq!(job.committed()?, [i64::try_from(ledger.landed)?]);
+    Ok((started.elapsed(), ledger))
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_inserts_under_way_and_for_no_operator() -> anyhow::Result<()> {
+    let denied = json!({"match": "`t`", "times": null, "kind": {"code": 497, "text": "denied"}});
+    let (took, ledger) = stopped_while(denied, &["paused", "497"]).await?;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!((ledger.landed, ledger.in_flight), (0, 100));
+    let slow = json!({"match": "`t`", "times": null, "kind": {"delay_ms": 3_000}});
+    let (took, ledger) = stopped_while(slow, &["batch taken"]).await?;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!((ledger.landed, ledger.in_flight), (100, 0));
     Ok(())
 }
 

@@ -92,8 +92,8 @@ pub static VARIABLES: &[Variable] = &[
     optional(
         "SHUTDOWN_TIMEOUT_MS",
         "25000",
-        "longest drain after SIGTERM, 100 to 600000 milliseconds; partitions that are revoked drain for at \
-         most 10 seconds",
+        "longest drain after SIGTERM, 100 to 600000 milliseconds; it waits for no batch whose rows are held until an \
+         operator acts; partitions that are revoked drain for at most 10 seconds",
     ),
     required("CLICKHOUSE_HOST", "`host`, `host:port` or `http(s)://host:port`; the HTTP port"),
     optional("CLICKHOUSE_DATABASE", "default", "database of the table"),

@@ -231,13 +231,13 @@ impl Sink {
 
 /// Waits before a query is asked again that failed for this.
 pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff) {
-    let is_paused = matches!(hold, Hold::Paused(_));
+    let pause = match hold {
+        Hold::Paused(_) => PAUSE,
+        Hold::Transient(_) => backoff.next_delay(),
+    };
     count::retried(Step::Table, Class::from(&hold));
     waiter.hold(hold);
-    match is_paused {
-        true => tokio::time::sleep(PAUSE).await,
-        false => backoff.wait().await,
-    }
+    waiter.pause(pause).await;
 }
 
 /// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is

@@ -178,6 +178,6 @@ where
                 waiter.hold(hold);
             }
         }
-        backoff.wait().await;
+        waiter.pause(backoff.next_delay()).await;
     }
 }

@@ -275,7 +275,7 @@ impl Sink {
                         format!("`{}` refuses an INSERT without rows too: {text}", table.place());
                     count::retried(count::Step::Insert, Class::Paused);
                     waiter.hold(Hold::Paused(text));
-                    sleep(PAUSE).await;
+                    waiter.pause(PAUSE).await;
                 }
             },
             InsertError::TooManyPartitions(text) => {
@@ -309,27 +309,27 @@ impl Sink {
                 attempt.backoff.wait().await;
             }
             InsertError::Hold(hold) => {
-                let is_paused = matches!(hold, Hold::Paused(_));
+                let pause = match hold {
+                    Hold::Paused(_) => PAUSE,
+                    Hold::Transient(_) => attempt.backoff.next_delay(),
+                };
                 count::retried(count::Step::Insert, Class::from(&hold));
                 waiter.hold(hold);
-                match is_paused {
-                    true => sleep(PAUSE).await,
-                    false => attempt.backoff.wait().await,
-                }
+                waiter.pause(pause).await;
             }
             InsertError::Unproved(text) => {
                 count::retried(count::Step::Insert, Class::Unknown);
                 waiter.hold(Hold::Paused(text));
                 let pause = doubled(attempt.unproved_tries);
                 attempt.unproved_tries += 1;
-                sleep(pause).await;
+                waiter.pause(pause).await;
             }
             InsertError::Unknown(text) => {
                 let is_new = attempt.backoff.attempts() < UNKNOWN_TRIES;
                 let hold = if is_new { Hold::Transient } else { Hold::Paused };
                 count::retried(count::Step::Insert, Class::Unknown);
                 waiter.hold(hold(text));
-                attempt.backoff.wait().await;
+                waiter.pause(attempt.backoff.next_delay()).await;
             }
         }
         Step::Again

@@ -27,6 +27,8 @@ pub(super) struct Concern {
     /// Its task ended before it was settled: the host stops, or the partitions went away.
     is_given_up: AtomicBool,
     past: watch::Sender<Past>,
+    /// How many letters of it are handed over and not written.
+    letters: watch::Sender<usize>,
 }
 
 /// How often an INSERT of a batch's rows got past what may have been in its way.
@@ -55,6 +57,12 @@ impl Concern {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
+    /// Ready once no letter of it is on its way.
+    pub async fn letters_written(&self) {
+        let written = self.letters.subscribe().wait_for(|letters| *letters == 0).await.is_ok();
+        debug_assert!(written, "the sender is this concern's");
+    }
+
     /// How many records it has.
     pub fn records(&self) -> u64 {
         u64::from(self.batch.len())
@@ -63,6 +71,22 @@ impl Concern {
     /// Where they stand.
     pub fn place(&self) -> String {
         place(&self.batch)
+    }
+}
+
+/// Letters of the batch of this task are handed over.
+pub fn letters_begun(letters: usize) {
+    count_letters(|open| *open += letters);
+}
+
+/// Letters that were handed over are written.
+pub fn letters_written(letters: usize) {
+    count_letters(|open| *open = open.saturating_sub(letters));
+}
+
+fn count_letters(change: impl FnOnce(&mut usize)) {
+    if let Some(concern) = Concern::current() {
+        concern.letters.send_modify(change);
     }
 }
 
@@ -119,8 +143,8 @@ pub struct OfBatch<F: Future> {
 /// As `work`.
 pub fn of_batch<F: Future>(batch: &Arc<Batch>, work: F) -> OfBatch<F> {
     let is_given_up = AtomicBool::new(false);
-    let past = watch::Sender::default();
-    let concern = Arc::new(Concern { batch: Arc::clone(batch), is_given_up, past });
+    let (past, letters) = (watch::Sender::default(), watch::Sender::default());
+    let concern = Arc::new(Concern { batch: Arc::clone(batch), is_given_up, past, letters });
     let work = Box::pin(CONCERN.scope(Arc::clone(&concern), work));
     OfBatch { concern, work, is_over: false }
 }

@@ -4,12 +4,15 @@
 mod concern;
 mod waits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use concern::{OfBatch, Sign, of_batch, shown};
+use tokio::sync::watch;
+use tokio::task::{self, Id};
+
+pub use concern::{OfBatch, Sign, letters_begun, letters_written, of_batch, shown};
 pub(super) use concern::{note_landed, note_refused};
 
 use crate::outcome::Hold;
@@ -45,7 +48,9 @@ pub struct Status {
     /// The poll thread's last turn, in milliseconds since `started`, or [`NEVER`].
     polled_ms: AtomicU64,
     is_member: AtomicBool,
-    is_stopping: AtomicBool,
+    is_stopping: watch::Sender<bool>,
+    /// The tasks of batches that end no more, since the host stops and they wait for an operator.
+    stuck: watch::Sender<HashSet<Id>>,
     clickhouse_answered: Mutex<Option<Instant>>,
 }
 
@@ -57,7 +62,8 @@ impl Default for Status {
             started: Instant::now(),
             polled_ms: AtomicU64::new(NEVER),
             is_member: AtomicBool::new(false),
-            is_stopping: AtomicBool::new(false),
+            is_stopping: watch::Sender::default(),
+            stuck: watch::Sender::default(),
             clickhouse_answered: Mutex::default(),
         }
     }
@@ -79,6 +85,29 @@ impl Status {
     /// Logs again what is waited for since long.
     pub fn remind(&self) {
         self.waits().log(Instant::now());
+    }
+
+    /// Waits before another try of what an operator must mend. Once the host stops there is none: nothing that the
+    /// batch waits for lands any more, and it is stuck as soon as its letters are written.
+    ///
+    /// # Cancel safety
+    /// Nothing happens when it is dropped.
+    pub async fn pause(&self, pause: Duration) {
+        let mut is_stopping = self.is_stopping.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => return,
+            Ok(_) = is_stopping.wait_for(|is_stopping| *is_stopping) => {}
+        }
+        if let (Some(concern), Some(task)) = (Concern::current(), task::try_id()) {
+            concern.letters_written().await;
+            self.stuck.send_if_modified(|stuck| stuck.insert(task));
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// The tasks of batches that end no more.
+    pub fn stuck(&self) -> watch::Receiver<HashSet<Id>> {
+        self.stuck.subscribe()
     }
 
     /// How long each of [`WAITERS`] waits by now: the longest of one name, 0 where none waits.
@@ -131,7 +160,7 @@ impl Status {
 
     /// The host was told to stop.
     pub fn set_stopping(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
+        self.is_stopping.send_replace(true);
     }
 
     /// ClickHouse took rows, refused some, or described the table.
@@ -147,7 +176,7 @@ impl Status {
     /// Why the host is not ready, one reason each; empty when it is.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.is_stopping.load(Ordering::Relaxed) {
+        if *self.is_stopping.borrow() {
             reasons.push("host: stopping".to_owned());
         }
         if !self.is_member() {
@@ -208,6 +237,19 @@ impl Waiter {
         }
     }
 
+    /// Waits before another try, as [`Status::pause`] where an operator must mend what is waited for.
+    pub async fn pause(&self, pause: Duration) {
+        let is_paused = {
+            let waits = self.status.waits();
+            let held = waits.held.get(&(self.who, self.id));
+            held.is_some_and(|held| matches!(held.hold, Hold::Paused(_)))
+        };
+        match is_paused {
+            true => self.status.pause(pause).await,
+            false => tokio::time::sleep(pause).await,
+        }
+    }
+
     /// Goes on, and says so when nobody of this name waits any more.
     pub fn release(&self) {
         self.end(true);
@@ -227,7 +269,7 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         let is_given_up = match &self.of {
             Some(of) => of.is_given_up(),
-            None => self.status.is_stopping.load(Ordering::Relaxed),
+            None => *self.status.is_stopping.borrow(),
         };
         self.end(!is_given_up);
     }
@@ -359,6 +401,42 @@ mod tests {
             starts,
             ["WARN waiting: reset", "WARN waiting: refused", "ERROR paused: refused"]
         );
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_waits_for_an_operator_is_stuck_once_the_host_stops() {
+        let status = Arc::new(Status::default());
+        let mut tasks = tokio::task::JoinSet::new();
+        let mut spawn = |hold: Hold, letters: usize| {
+            let its = Arc::clone(&status);
+            let work = async move {
+                let waiter = its.waiter("table");
+                letters_begun(letters);
+                waiter.hold(hold);
+                let write = async {
+                    tokio::time::sleep(Duration::from_millis(600)).await;
+                    letters_written(letters);
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = write => {}
+                    () = waiter.pause(Duration::from_millis(300)) => {}
+                }
+            };
+            tasks.spawn(of_batch(&batch(1), work)).id()
+        };
+        let paused = spawn(Hold::Paused("no such table".into()), 0);
+        let with_letters = spawn(Hold::Paused("no such table".into()), 1);
+        let _transient = spawn(Hold::Transient("away".into()), 0);
+        let mut stuck = status.stuck();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(stuck.borrow_and_update().is_empty(), "the host does not stop");
+        status.set_stopping();
+        stuck.changed().await.unwrap();
+        assert_eq!(*stuck.borrow_and_update(), HashSet::from([paused]));
+        assert!(tasks.join_next().await.is_some(), "what heals by itself is tried again");
+        stuck.changed().await.unwrap();
+        assert_eq!(*stuck.borrow(), HashSet::from([paused, with_letters]));
     }
 
     #[tokio::test]
