@@ -26,10 +26,10 @@ fn manifests() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The variables of the README's table, by name and default.
+/// The variables of docs/configuration.md, by name and default.
 fn variables() -> Vec<(String, String)> {
-    let readme = text("README.md");
-    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let page = text("docs/configuration.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
     let cell = |row: &str, at: usize| row.split('|').nth(at).unwrap().trim().replace('`', "");
     rows.filter(|row| row.split('|').count() == 5).map(|row| (cell(row, 1), cell(row, 2))).collect()
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::user_schema::UserSchema;
 
 impl Config {
-    /// Name and value in force of each variable, in the order of the README's table; secrets read
+    /// Name and value in force of each variable, in the order of docs/configuration.md; secrets read
     /// `***`, what is not set reads as an empty text. Of the variables of plugins
     /// and lookups, those of each one there is.
     pub fn describe(&self) -> Vec<(String, String)> {

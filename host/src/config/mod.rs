@@ -79,7 +79,7 @@ impl Config {
     /// the process.
     ///
     /// # Errors
-    /// Every broken rule, in the order of the README's table; exit code 64.
+    /// Every broken rule, in the order of docs/configuration.md; exit code 64.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::Reader::new(env);
         let kafka = kafka::read(&mut reader);

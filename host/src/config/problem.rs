@@ -35,7 +35,7 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    /// Sorts the problems as the README lists the variables.
+    /// Sorts the problems as docs/configuration.md lists the variables.
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| {
             let found = variables::find(&problem.variable)?;
@@ -44,7 +44,7 @@ impl ConfigErrors {
         Self { problems }
     }
 
-    /// The problems, in the order of the README's table.
+    /// The problems, in the order of docs/configuration.md.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -1,6 +1,6 @@
 //! Every environment variable that the host reads: the one list.
 //!
-//! Defaults, the table of the README, the start log, near misses and the hiding of secrets come
+//! Defaults, the table of docs/configuration.md, the start log, near misses and the hiding of secrets come
 //! from here, so that none of them can drift from the others.
 
 /// One environment variable.
@@ -10,7 +10,7 @@ pub struct Variable {
     pub name: &'static str,
     /// The default as one would write it; empty means "none". `None`: the variable is required.
     pub default: Option<&'static str>,
-    /// One sentence for the README and for the error about a required variable.
+    /// One sentence for docs/configuration.md and for the error about a required variable.
     pub meaning: &'static str,
     /// The value is never shown.
     pub is_secret: bool,
@@ -28,7 +28,7 @@ const fn secret(name: &'static str, meaning: &'static str) -> Variable {
     Variable { name, default: Some(""), meaning, is_secret: true }
 }
 
-/// The variables in the order of the README, of the start log and of reported problems.
+/// The variables in the order of docs/configuration.md, of the start log and of reported problems.
 pub static VARIABLES: &[Variable] = &[
     required("KAFKA_BROKER", "bootstrap servers, `host:port` each, as a list"),
     required("KAFKA_CONSUMER_GROUP_ID", "consumer group"),
@@ -340,7 +340,7 @@ pub fn find(name: &str) -> Option<&'static Variable> {
     exact.or_else(|| called().max_by_key(|variable| variable.name.len()))
 }
 
-/// The README's table of all variables, in Markdown, ending with a line break.
+/// The table of docs/configuration.md, in Markdown, ending with a line break.
 pub fn markdown_table() -> String {
     let rows = VARIABLES.iter().map(|variable| {
         let default = match variable.default {
@@ -349,9 +349,22 @@ pub fn markdown_table() -> String {
             Some(text) => format!("`{text}`"),
         };
         let secret = if variable.is_secret { " (secret)" } else { "" };
-        format!("| `{}` | {default} | {}{secret} |\n", variable.name, variable.meaning)
+        format!("| `{}` | {default} | {}{secret} |\n", variable.name, linked(variable.meaning))
     });
     "| variable | default | meaning |\n|---|---|---|\n".to_owned() + &rows.collect::<String>()
+}
+
+/// A text of which each `docs/<name>.md` is a link from another page of that folder.
+fn linked(text: &str) -> String {
+    let mut parts = text.split("docs/");
+    let mut linked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(".md") {
+            Some((name, rest)) => linked += &format!("[{name}.md]({name}.md){rest}"),
+            None => linked += &format!("docs/{part}"),
+        }
+    }
+    linked
 }
 
 #[cfg(test)]
@@ -359,11 +372,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_the_readme_is_this_registry() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-        let readme = std::fs::read_to_string(path).unwrap();
+    fn the_table_of_the_page_is_this_registry() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let page = std::fs::read_to_string(path).unwrap();
         let expected = markdown_table();
-        assert!(readme.contains(&expected), "the table of README.md should read:\n\n{expected}");
+        assert!(page.contains(&expected), "the table of configuration.md should read:\n\n{expected}");
     }
 
     #[test]
