@@ -35,7 +35,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn host_sources() -> Vec<(String, PathBuf, String)> {
+pub fn host_sources() -> Vec<(String, PathBuf, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
     let mut files = Vec::new();
     rust_files(&source, &mut files);

@@ -30,6 +30,7 @@ mod memory;
 mod nested;
 mod operators;
 mod outside_words;
+mod pages;
 mod plugin_author;
 mod producers;
 mod proof;

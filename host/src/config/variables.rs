@@ -376,7 +376,10 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
         let page = std::fs::read_to_string(path).unwrap();
         let expected = markdown_table();
-        assert!(page.contains(&expected), "the table of configuration.md should read:\n\n{expected}");
+        assert!(
+            page.contains(&expected),
+            "the table of configuration.md should read:\n\n{expected}"
+        );
     }
 
     #[test]
