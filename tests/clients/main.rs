@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod tutorial;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
