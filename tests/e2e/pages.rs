@@ -42,7 +42,7 @@ fn pages() -> Vec<(PathBuf, String)> {
             // What `plugin new` writes links to files of the plugin.
             if is_folder && !name.starts_with('.') && !["target", "template"].contains(&&*name) {
                 folders.push(path);
-            } else if name.ends_with(".md") {
+            } else if path.extension().is_some_and(|ending| ending == "md") {
                 let text = std::fs::read_to_string(root().join(&path)).unwrap();
                 pages.push((path, text));
             }
@@ -302,4 +302,18 @@ fn every_alert_has_its_runbook() {
         assert!(TROUBLESHOOTING.contains(&format!("\n### {alert}\n")), "{alert}");
     }
     assert!(count > 5, "{count} alerts");
+}
+
+#[test]
+fn every_exit_code_is_listed() {
+    let page = include_str!("../../docs/operating.md");
+    let sources = host_sources();
+    let lines = sources.iter().flat_map(|(_, _, source)| source.lines());
+    let codes = lines.filter_map(|line| line.strip_prefix("pub const EXIT_")?.split_once(" = "));
+    let mut codes: Vec<&str> = codes.map(|(_, code)| code.trim_end_matches(';')).collect();
+    assert!(codes.len() > 3, "{codes:?}");
+    codes.extend(["0", "1", "130", "143"]);
+    for code in codes {
+        assert!(page.contains(&format!("\n| {code} |")), "{code}");
+    }
 }

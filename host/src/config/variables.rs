@@ -357,14 +357,12 @@ pub fn markdown_table() -> String {
 /// A text of which each `docs/<name>.md` is a link from another page of that folder.
 fn linked(text: &str) -> String {
     let mut parts = text.split("docs/");
-    let mut linked = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.split_once(".md") {
-            Some((name, rest)) => linked += &format!("[{name}.md]({name}.md){rest}"),
-            None => linked += &format!("docs/{part}"),
-        }
-    }
-    linked
+    let before = parts.next().unwrap_or_default().to_owned();
+    let link = |part: &str| match part.split_once(".md") {
+        Some((name, rest)) => format!("[{name}.md]({name}.md){rest}"),
+        None => format!("docs/{part}"),
+    };
+    before + &parts.map(link).collect::<String>()
 }
 
 #[cfg(test)]
