@@ -13,7 +13,6 @@ use rustls_pki_types::pem::PemObject;
 use super::body::Body;
 use super::bounded::{Bounded, MAX_ERROR_BYTES};
 use super::errors;
-use super::home::Promised;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
 use super::text::{Place, code_of};
@@ -53,21 +52,17 @@ const OWN: [(&str, &str); 2] = [("prefer_column_name_to_alias", "0"), ("extremes
 /// server refuses to read what tells of itself.
 const CACHE: (&str, &str) = ("use_query_cache", "0");
 
-/// How rows are sent.
+/// How one INSERT is sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Sending<'a> {
+pub struct Sent<'a> {
     /// Makes a server that deduplicates take the same body once.
     pub token: &'a str,
-    /// The session on the server that they are bound to, if they are to one.
+    /// The session on the server that it is bound to, if it is to one.
     pub session: Option<&'a str>,
-    /// Whether they may go through the server's queue of async inserts.
+    /// Whether it may go through the server's queue of async inserts.
     pub may_be_async: bool,
-    /// Whether want of memory comes back after some tries, since they can be split.
-    pub may_split_for_memory: bool,
-    /// How many INSERTs had landed when rows of one record last found no memory, and went behind the others.
-    pub landed_before: Option<u64>,
-    /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
-    pub planned: Option<Promised<'a>>,
+    /// Whether a plan names the token.
+    pub is_planned: bool,
 }
 
 /// The client for one server.
@@ -288,32 +283,32 @@ impl Server {
         &self,
         body: &Body,
         settings: &Settings,
-        sending: &Sending<'_>,
+        sent: &Sent<'_>,
     ) -> Result<(), Failed> {
-        let is_async = self.is_async && sending.may_be_async;
+        let is_async = self.is_async && sent.may_be_async;
         let own: [(&str, &str); 2] = [
-            ("insert_deduplication_token", sending.token),
+            ("insert_deduplication_token", sent.token),
             ("async_insert", if is_async { "1" } else { "0" }),
         ];
         // A table may have the queue on by a setting of its own.
         let waited = [("wait_for_async_insert", "1")];
-        let planned = if sending.planned.is_some() { PLANNED } else { &[] };
+        let planned = if sent.is_planned { PLANNED } else { &[] };
         // The server that the session was opened on, or none.
-        let session = sending
+        let session = sent
             .session
             .map(|session| [("session_id", session), ("session_check", "1"), SESSION_TIMEOUT]);
         // Of those under one token, one at a time.
         let own_id = uuid::Uuid::new_v4().to_string();
-        let id = if session.is_some() { sending.token } else { &own_id };
+        let id = if session.is_some() { sent.token } else { &own_id };
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
         let settings = settings.chain(session.into_iter().flatten());
         let all = own.into_iter().chain(waited).chain(settings);
         let (rows, bytes) = (body.rows, body.bytes.clone());
-        let sent = self.poster.insert(&body.sql, all, bytes, (rows, is_async), id).await;
-        if let Err(Failed::Foreign { .. } | Failed::Unproved(_)) = &sent {
+        let answer = self.poster.insert(&body.sql, all, bytes, (rows, is_async), id).await;
+        if let Err(Failed::Foreign { .. } | Failed::Unproved(_)) = &answer {
             self.set_proved(false);
         }
-        sent
+        answer
     }
 }
 

@@ -3,16 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use tokio::time::sleep;
-
 use super::answer;
 use super::client::Server;
 use super::functions::{Kind, tokens};
-use super::table::{Facts, Table, answered, hidden_views};
+use super::table::{Facts, answered, hidden_views};
 use super::text::Place;
 use super::view_head::{inner_engine_of, target_of};
-use super::{PAUSE, Sink, until_read};
-use crate::observe::status::Waiter;
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
 
@@ -306,26 +302,6 @@ async fn engine_of(server: &Server, of: &Place) -> Result<Option<(String, String
         .bind(&of.database)
         .bind(&of.name);
     answered(server, query, answer::optional).await
-}
-
-impl Sink {
-    /// The views that rows of the table go through to where they are kept; none where it, or the table that it stands
-    /// for, keeps them. Waits until they are kept somewhere.
-    ///
-    /// # Cancel safety
-    /// Nothing is held.
-    pub(super) async fn views_behind(&self, table: &Table, waiter: &Waiter) -> BTreeSet<String> {
-        let (place, engine) = (table.place(), &*table.facts.engine);
-        if !passes_on(engine) {
-            return BTreeSet::new();
-        }
-        loop {
-            let behind = until_read(waiter, || behind(&self.server, &place, engine)).await;
-            let Verdict::Unfit(text) = behind.verdict else { return behind.views };
-            waiter.hold(Hold::Paused(text));
-            sleep(PAUSE).await;
-        }
-    }
 }
 
 #[cfg(test)]

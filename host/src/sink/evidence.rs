@@ -9,6 +9,7 @@ use clickhouse::sql::Identifier;
 
 use super::engine::Keeping;
 use super::home::is_server;
+use super::sight::seeing_settings;
 use super::sums::{Sum, sum};
 use super::table::{self, Facts, Table};
 use super::tokens::Sought;
@@ -167,7 +168,7 @@ impl Sink {
              GROUP BY {grouped} HAVING sum({}) = toInt128(?))",
             sum.expression
         );
-        let settings = self.seeing_settings().await?;
+        let settings = seeing_settings(&self.server).await?;
         let query = self.server.query_with(&sql, &settings);
         let mut query = query
             .bind(Identifier(&table.schema.database))

@@ -7,11 +7,10 @@ use super::answer;
 use super::client::Server;
 use super::engine::Keeping;
 use super::key::{Changing, changing_behind, changing_columns};
-use super::planned::index_statements;
 use super::sight::row_policies;
 use super::table::{Facts, Fed, answered, hidden_views, targets};
 use super::text::Place;
-use super::tokens::losing_ttl;
+use super::tokens::{index_statements, losing_ttl};
 use crate::outcome::Hold;
 use crate::schema::quoted::identifier;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
-use super::client::Sending;
+use super::send::Sending;
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
 use super::{Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
@@ -159,7 +159,6 @@ impl Sink {
             let token = uuid::Uuid::new_v4().to_string();
             let sending = Sending {
                 token: &token,
-                session: None,
                 may_be_async,
                 may_split_for_memory: halves.is_some() || goes_last,
                 landed_before,

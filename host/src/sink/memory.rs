@@ -1,6 +1,6 @@
 //! Rows that the server has no memory for, or no files: when they are split, and when one record is at fault.
 
-use super::client::Sending;
+use super::send::Sending;
 use crate::outcome::Hold;
 
 /// How many tries rows get before they are split.
@@ -80,7 +80,6 @@ mod tests {
     fn sending(may_split_for_memory: bool) -> Sending<'static> {
         Sending {
             token: "",
-            session: None,
             may_be_async: false,
             may_split_for_memory,
             landed_before: None,

@@ -52,11 +52,9 @@ pub use pieces::Piece;
 pub use refusal::{APART, Refusal, Refused, rejection};
 pub use send::Landed;
 pub use settings::{needed_settings, planned_settings};
-pub use table::{Description, Facts, Table, describe, may_insert, read, version};
+pub use table::{Description, Facts, Look, Table, describe, may_insert, read, version};
 pub use text::{Place, told};
 pub use tokens::{Carried, Sought};
-
-use futures_util::future::BoxFuture;
 
 use crate::config::Compression;
 use crate::observe::count::{self, Class, Step};
@@ -118,12 +116,6 @@ impl Left {
             "one record alone is more than an INSERT takes: {look}: {refusal}"
         )))
     }
-}
-
-/// A look at the table, by whoever keeps it known.
-pub trait Look: Send + Sync {
-    /// Whether the table is still as it was read. Waits until the server answers. Cancel safe.
-    fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool>;
 }
 
 /// Inserts into one table.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 
 use super::body::{Body, print};
-use super::client::Sending;
+use super::send::Sending;
 use super::evidence::Evidence;
 use super::home::{Promised, is_server, wait_out};
 use super::post::Failed;
 use super::refusal::Refused;
-use super::sight::hidden_sql;
+use super::sight::{hidden_sql, seeing_settings};
 use super::table::Table;
 use super::text::{code_of, loggable};
 use super::tokens::{Sought, losing_ttl};
@@ -55,7 +55,6 @@ impl Sink {
         let may_split_for_memory = table.facts.partition_columns.is_empty();
         let sending = Sending {
             token,
-            session: None,
             may_be_async: false,
             may_split_for_memory,
             landed_before: None,
@@ -170,7 +169,7 @@ impl Sink {
         let _one_at_a_time = self.search.lock().await;
         let (mut backoff, mut astray, mut refused) = (Backoff::default(), 0, 0);
         loop {
-            let settings = match self.seeing_settings().await {
+            let settings = match seeing_settings(&self.server).await {
                 Ok(settings) => settings,
                 Err(hold) => {
                     wait_out(hold, &waiter, &mut backoff).await;
@@ -296,16 +295,6 @@ fn lost_sql(of: &Place, column: &str, before: u64) -> String {
         literal(&of.database),
         literal(&of.name),
         literal(column)
-    )
-}
-
-/// What lets a server find a token without reading the whole column.
-pub(super) fn index_statements(of: &Place, column: &str) -> String {
-    let (database, name) = (identifier(&of.database), identifier(&of.name));
-    let (index, column) = (identifier(&format!("{column}_index")), identifier(column));
-    format!(
-        "Run ALTER TABLE {database}.{name} ADD INDEX {index} {column} TYPE bloom_filter GRANULARITY 1, and \
-         then ALTER TABLE {database}.{name} MATERIALIZE INDEX {index}"
     )
 }
 

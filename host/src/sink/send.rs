@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::body::Body;
-use super::client::Sending;
+use super::client::Sent;
 use super::codes::Leaves;
 use super::errors::{self, InsertError, Judged};
 use super::evidence::Evidence;
+use super::home::Promised;
 use super::memory::{Remedy, Want};
 use super::refusal::{Refusal, Refused};
 use super::table::{self, Table};
@@ -78,6 +79,29 @@ pub(super) struct Attempt {
     tokens: u32,
 }
 
+/// How rows are sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending<'a> {
+    /// Makes a server that deduplicates take the same body once.
+    pub token: &'a str,
+    /// Whether they may go through the server's queue of async inserts.
+    pub may_be_async: bool,
+    /// Whether want of memory comes back after some tries, since they can be split.
+    pub may_split_for_memory: bool,
+    /// How many INSERTs had landed when rows of one record last found no memory, and went behind the others.
+    pub landed_before: Option<u64>,
+    /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
+    pub planned: Option<Promised<'a>>,
+}
+
+impl Sending<'_> {
+    /// One INSERT of them, bound to the session if there is one.
+    fn in_session<'s>(&'s self, session: Option<&'s str>) -> Sent<'s> {
+        let is_planned = self.planned.is_some();
+        Sent { token: self.token, session, may_be_async: self.may_be_async, is_planned }
+    }
+}
+
 impl Sink {
     /// Sends one body until it is in, or refused for its data or its schema. From the second try on the table
     /// is looked at first: rows that were made for another are not sent.
@@ -125,8 +149,9 @@ impl Sink {
             let views = self.views_behind(table, &waiter).await;
             let started = Instant::now();
             let session = session.as_deref();
-            let sending = Sending { token: &token, session, ..*sending };
-            let Err(failed) = self.server.insert(body, &table.settings, &sending).await else {
+            let sending = Sending { token: &token, ..*sending };
+            let sent = sending.in_session(session);
+            let Err(failed) = self.server.insert(body, &table.settings, &sent).await else {
                 if self.lacked_views(table, body.rows, &views, &waiter).await {
                     continue;
                 }
@@ -347,15 +372,8 @@ impl Sink {
         }
         let none = Body::of(table, &body.sought.rows.slice(0, 0), Compression::None)?;
         let token = uuid::Uuid::new_v4().to_string();
-        let sending = Sending {
-            token: &token,
-            session: None,
-            may_be_async: false,
-            may_split_for_memory: false,
-            landed_before: None,
-            planned: None,
-        };
-        let sent = self.server.insert(&none, &table.settings, &sending).await;
+        let sent = Sent { token: &token, session: None, may_be_async: false, is_planned: false };
+        let sent = self.server.insert(&none, &table.settings, &sent).await;
         if sent.is_ok() {
             *took_none() = Some((table.facts.definition.clone(), Instant::now()));
         }

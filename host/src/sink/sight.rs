@@ -1,11 +1,11 @@
 //! Whether the host sees every row of a table. That a search finds no row proves nothing where a row policy, a
 //! setting of the user's profile or a lightweight DELETE hides rows.
 
+use super::answer;
 use super::client::Server;
 use super::settings::Settings;
 use super::table::{Table, answered, known_settings};
 use super::text::Place;
-use super::{Sink, answer};
 use crate::outcome::Hold;
 use crate::schema::quoted::{identifier, literal};
 
@@ -40,16 +40,14 @@ const SEEING: &[(&str, &str)] = &[
     ("join_use_nulls", "0"),
 ];
 
-impl Sink {
-    /// The settings with which a SELECT from the table reads all of it.
-    ///
-    /// # Errors
-    /// What to wait for, as of [`super::read`].
-    pub(super) async fn seeing_settings(&self) -> Result<Settings, Hold> {
-        let names: Vec<&str> = SEEING.iter().map(|(name, _)| *name).collect();
-        let known = known_settings(&self.server, &names).await?;
-        Ok(SEEING.iter().copied().filter(|(name, _)| known.contains(*name)).collect())
-    }
+/// The settings with which a SELECT from a table reads all of it.
+///
+/// # Errors
+/// What to wait for, as of [`super::read`].
+pub(super) async fn seeing_settings(server: &Server) -> Result<Settings, Hold> {
+    let names: Vec<&str> = SEEING.iter().map(|(name, _)| *name).collect();
+    let known = known_settings(server, &names).await?;
+    Ok(SEEING.iter().copied().filter(|(name, _)| known.contains(*name)).collect())
 }
 
 /// How many parts of a table hold rows that a SELECT with [`SEEING`] does not read, and the server that says so.

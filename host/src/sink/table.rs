@@ -408,3 +408,10 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
     }
     Ok(targets)
 }
+
+/// A look at the table, by whoever keeps it known.
+pub trait Look: Send + Sync {
+    /// Whether the table is still as it was read. Waits until the server answers. Cancel safe.
+    fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool>;
+}
+

@@ -133,6 +133,16 @@ fn replaced(
         .map_err(|error| error.to_string())
 }
 
+/// What lets a server find a token without reading the whole column.
+pub(super) fn index_statements(of: &Place, column: &str) -> String {
+    let (database, name) = (identifier(&of.database), identifier(&of.name));
+    let (index, column) = (identifier(&format!("{column}_index")), identifier(column));
+    format!(
+        "Run ALTER TABLE {database}.{name} ADD INDEX {index} {column} TYPE bloom_filter GRANULARITY 1, and \
+         then ALTER TABLE {database}.{name} MATERIALIZE INDEX {index}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use arrow_array::UInt64Array;

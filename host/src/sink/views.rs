@@ -1,11 +1,14 @@
 //! Materialized views that throw. The table may have the rows of the INSERT, or not: that is looked up,
 //! and decides whether they are sent again, refused, or counted as landed without the view.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep};
 
 use super::answer;
 use super::body::Body;
-use super::engine::Keeping;
+use super::engine::{Keeping, Verdict, behind, passes_on};
 use super::errors::InsertError;
 use super::evidence::Evidence;
 use super::home::is_remembered;
@@ -17,7 +20,6 @@ use super::{PAUSE, Sink, until_read};
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
 use crate::outcome::Hold;
-use std::time::Duration;
 
 /// How long a view that threw is left alone, unless somebody touches it: what it reads may have been mended,
 /// and only the rows can tell.
@@ -48,6 +50,24 @@ pub(super) struct Thrown {
 }
 
 impl Sink {
+    /// The views that rows of the table go through to where they are kept; none where it, or the table that it stands
+    /// for, keeps them. Waits until they are kept somewhere.
+    ///
+    /// # Cancel safety
+    /// Nothing is held.
+    pub(super) async fn views_behind(&self, table: &Table, waiter: &Waiter) -> BTreeSet<String> {
+        let (place, engine) = (table.place(), &*table.facts.engine);
+        if !passes_on(engine) {
+            return BTreeSet::new();
+        }
+        loop {
+            let behind = until_read(waiter, || behind(&self.server, &place, engine)).await;
+            let Verdict::Unfit(text) = behind.verdict else { return behind.views };
+            waiter.hold(Hold::Paused(text));
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Decides, once the waiting is over that the decision asks for.
     pub(super) async fn after_view(
         &self,
