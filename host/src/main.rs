@@ -16,7 +16,7 @@ impl Drop for Log {
 }
 
 fn main() -> ExitCode {
-    sluicegate::allocator::share_arenas();
+    sluicegate::base::allocator::share_arenas();
     // Ends after a panic too.
     let _log = Log;
     match Cli::parse().execute() {

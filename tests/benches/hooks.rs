@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redact::Redact;
-use sluicegate::budget::Budget;
 use sluicegate::config::{Environment, Plugins};
 use sluicegate::decode::decode;
-use sluicegate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
-use sluicegate::outcome::Hold;
-use sluicegate::payloads::Payloads;
-use sluicegate::record::{Batch, RawRecord, TopicPartition};
+use sluicegate::flow::outcome::Hold;
+use sluicegate::flow::payloads::Payloads;
+use sluicegate::flow::record::{Batch, RawRecord, TopicPartition};
+use sluicegate::limits::budget::Budget;
+use sluicegate::plugins::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::table::{ColumnRow, TableSchema};
 use sluicegate_plugin::{Instance, wire};

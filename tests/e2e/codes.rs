@@ -1,6 +1,6 @@
 //! The table of error codes against the engine's own.
 
-use sluicegate::sink::codes::CODES;
+use sluicegate::clickhouse::codes::CODES;
 use sluicegate_local::LocalStack;
 use sluicegate_tests::stack_options;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluicegate::hooks::{Bounds, Loader, Manifest, Worker};
+use sluicegate::plugins::hooks::{Bounds, Loader, Manifest, Worker};
 use sluicegate_tests::path_of;
 
 const MIB: u64 = 1024 * 1024;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluicegate::clickhouse::Server;
 use sluicegate::config::{ClickHouse, Compression, KeyValues, Lookup, LookupSource, Secret};
-use sluicegate::lookups::{Lookups, Table};
+use sluicegate::flow::outcome::Hold;
 use sluicegate::observe::lookups::LookupStates;
 use sluicegate::observe::status::Status;
-use sluicegate::outcome::Hold;
-use sluicegate::sink::Server;
+use sluicegate::plugins::lookups::{Lookups, Table};
 use sluicegate_local::{AppliesTo, Fault, FaultKind, LocalStack, Reset};
 use sluicegate_tests::{PATIENCE, stack_options};
 use tokio::time::{sleep, timeout};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::process::Output;
 
 use serde_json::json;
-use sluicegate::hooks::Manifest;
-use sluicegate::plain::is_hidden;
+use sluicegate::plugins::hooks::Manifest;
 use sluicegate::schema::quoted::identifier;
+use sluicegate::words::plain::is_hidden;
 use sluicegate_tests::{Answer, Job, once, path_of};
 
 /// A line of its own, a screen that is cleared, and an order that is turned.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::Context as _;
 use fastrand::Rng;
-use sluicegate::rejection::Reason;
+use sluicegate::flow::rejection::Reason;
 use sluicegate_tests::{Host, Job, MemoryLimit, Message, TOPIC, ensure_whole, plugins, read_all};
 
 use crate::records::{Target, hostile};

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fastrand::Rng;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use sluicegate::rejection::{Fault, Reason};
+use sluicegate::flow::rejection::{Fault, Reason};
 use sluicegate_tests::changed;
 
 use crate::excuses::Excuses;

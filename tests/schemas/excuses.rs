@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sluicegate::rejection::{Fault, Reason};
+use sluicegate::flow::rejection::{Fault, Reason};
 use sluicegate::schema::shape::Unsaid;
 
 /// The days at the ends of the ranges, and the day on which an hour never occurs in Berlin.

@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use sluicegate::check::check;
 use sluicegate::decode::{decode, judge_text};
-use sluicegate::rejection::Fault;
+use sluicegate::flow::rejection::Fault;
 use sluicegate::schema::json_schema::json_schema;
 use sluicegate::schema::plan::{Rules, TablePlan, TimestampUnit};
 use sluicegate::schema::source::{Metadata, UnknownFields};

@@ -17,10 +17,10 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::filter::filter_record_batch;
 
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
+use crate::flow::rows::{Checked, JudgeText, Rows};
 use crate::kinds::{Clash, Objects, clashes};
-use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage};
-use crate::rows::{Checked, JudgeText, Rows};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::escaped;
 
@@ -273,7 +273,7 @@ fn clashing(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::Noticed;
+    use crate::flow::rows::Noticed;
     use crate::schema::plan::Rules;
     use crate::schema::table::{ColumnRow, TableSchema};
 

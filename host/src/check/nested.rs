@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, ArrayRef, BooleanArray, ListArray};
 
 use super::emptied;
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 use crate::schema::source::escaped;
 

@@ -17,8 +17,8 @@ use arrow_buffer::{OffsetBuffer, i256};
 use arrow_cmp::make_comparator;
 use arrow_schema::{ArrowError, DataType, SortOptions, TimeUnit};
 
-use crate::rejection::{Fault, Reason};
-use crate::rows::JudgeText;
+use crate::flow::rejection::{Fault, Reason};
+use crate::flow::rows::JudgeText;
 use crate::schema::plan::{ColumnPlan, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Kind, Type};

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::parts::without_mark;
+use crate::flow::parts::without_mark;
 
 /// How much of a file is read.
 #[derive(Debug, Clone, Copy)]

@@ -24,7 +24,7 @@ use std::fmt;
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigErrors;
-use crate::plain::{Lines, Plain};
+use crate::words::plain::{Lines, Plain};
 
 #[cfg(feature = "demo")]
 pub use demo::telemetry;
@@ -112,7 +112,7 @@ impl Cli {
             Command::Plugin(command) => Ok(plugin::run(&command)?),
             #[cfg(feature = "hooks")]
             Command::PluginWorker { task, cpu_seconds, data_bytes } => {
-                Ok(crate::hooks::serve(&task, cpu_seconds, data_bytes)?)
+                Ok(crate::plugins::hooks::serve(&task, cpu_seconds, data_bytes)?)
             }
         }
     }
@@ -123,7 +123,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::hooks::{Task, Worker};
+    use crate::plugins::hooks::{Task, Worker};
 
     #[test]
     fn a_worker_understands_its_command_line_and_help_does_not_show_it() {

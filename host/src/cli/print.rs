@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::plain::{Json, Lines, Plain};
+use crate::words::plain::{Json, Lines, Plain};
 
 /// One line to stdout.
 pub fn say(text: impl Display) {

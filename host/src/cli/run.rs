@@ -8,14 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
-use crate::admit::Admission;
-use crate::brake::Brake;
-use crate::budget::Budget;
+use crate::clickhouse::target::Tables;
+use crate::clickhouse::{Look, Server};
 use crate::config::{Config, Delivery, Environment, Fields, Rules, Tombstones};
 use crate::dead_letter::DeadLetters;
-use crate::fates::Ledger;
-use crate::hooks::{Hooks, Worker};
-use crate::lookups::Lookups;
+use crate::flow::fates::Ledger;
+use crate::flow::outcome::Fatal;
+use crate::limits::admit::Admission;
+use crate::limits::brake::Brake;
+use crate::limits::budget::Budget;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
 use crate::observe::exposition::Exposition;
@@ -25,12 +26,12 @@ use crate::observe::rejections::RejectionLog;
 use crate::observe::status::Status;
 use crate::observe::unknown::UnknownNames;
 use crate::observe::unreached::Unreached;
-use crate::outcome::Fatal;
 use crate::pipeline::Pipeline;
+use crate::plugins::hooks::{Hooks, Worker};
+use crate::plugins::lookups::Lookups;
 use crate::schema::plan;
-use crate::sink::{Look, Server, Sink};
+use crate::sink::Sink;
 use crate::source::Source;
-use crate::tables::Tables;
 use crate::user_schema::UserSchema;
 
 /// Batches share what librdkafka's queue leaves of the memory budget, what stands beside its messages
@@ -70,7 +71,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
     let observed = Observed {
         status: Arc::new(Status::default()),
-        brake: Arc::new(Brake::new(config.dlq.max_share, crate::sink::told)),
+        brake: Arc::new(Brake::new(config.dlq.max_share, crate::clickhouse::told)),
         progress: Arc::new(Progress::default()),
         budget: budget(config),
         lookups: Arc::default(),
@@ -82,7 +83,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         // Plugins may take long to compile and begin, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
-    Ok(crate::run::run(pipeline, source, &observed, config, stop).await)
+    Ok(crate::life::run(pipeline, source, &observed, config, stop).await)
 }
 
 /// The budget of the batches in flight.

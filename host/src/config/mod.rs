@@ -45,7 +45,7 @@ pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
 pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Rules, TimestampUnit, Tombstones};
 pub use words::Words;
 
-use crate::parts::Split;
+use crate::flow::parts::Split;
 
 /// Everything that the host was told; `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq)]

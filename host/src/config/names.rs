@@ -3,7 +3,7 @@
 
 use super::problem::Warning;
 use super::variables::{self, VARIABLES};
-use crate::near;
+use crate::words::near;
 
 /// The families: an unknown name of these is worth a warning even where nothing comes near.
 const FAMILIES: &[&str] =

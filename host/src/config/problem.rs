@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::redact::redact_address;
 use super::variables::{self, VARIABLES};
-use crate::plain::Plain;
+use crate::words::plain::Plain;
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]

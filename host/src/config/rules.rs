@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use super::fields::{entries_of, of_word};
 use super::reader::{Reader, SWITCH};
 use super::words::Words;
-use crate::parts::Split;
+use crate::flow::parts::Split;
 pub use crate::schema::plan::TimestampUnit;
 use crate::user_schema::UserSchema;
 

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::earlier::Earlier;
-use crate::record::Record;
+use crate::flow::record::Record;
 
 /// How much is kept of a record, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -265,7 +265,7 @@ fn digest_of_headers(headers: &[KeptHeader<'_>]) -> String {
 mod tests {
     use super::super::earlier::{ALWAYS, LEFT_OUT};
     use super::*;
-    use crate::record::{Batch, RawRecord, TopicPartition};
+    use crate::flow::record::{Batch, RawRecord, TopicPartition};
 
     fn batch(key: &[u8], payload: &[u8], headers: &[(&str, &[u8])]) -> Batch {
         let mut batch = Batch::default();

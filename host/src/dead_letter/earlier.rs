@@ -3,7 +3,7 @@
 //! ours of its own, which stands before that of the letter.
 
 use super::cut::{Cut, KeptHeader, Part};
-use crate::record::Record;
+use crate::flow::record::Record;
 
 /// The headers that every letter has, beside those of its record.
 pub(super) const ALWAYS: [&str; 13] = [

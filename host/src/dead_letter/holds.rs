@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::flow::outcome::Hold;
+use crate::flow::record::Origin;
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::record::Origin;
 
 /// The waits of the letters of one batch.
 pub struct Holds {

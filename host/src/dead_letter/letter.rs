@@ -7,9 +7,9 @@ use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Part, Step};
 use super::earlier::LEFT_OUT;
 use super::envelope::{self, Envelope, Text};
 use crate::config::DlqFormat;
-use crate::plain::Plain;
-use crate::record::Record;
-use crate::rejection::{Rejection, cut_to};
+use crate::flow::record::Record;
+use crate::flow::rejection::{Rejection, cut_to};
+use crate::words::plain::Plain;
 
 /// Most characters of the message header, so that headers stay small beside the payload.
 const MESSAGE_CHARS: usize = 1_000;
@@ -245,8 +245,8 @@ mod tests {
 
     use super::super::earlier::{ALWAYS, SOMETIMES};
     use super::*;
-    use crate::record::{Batch, RawRecord, TopicPartition};
-    use crate::rejection::{Fault, Reason, Stage};
+    use crate::flow::record::{Batch, RawRecord, TopicPartition};
+    use crate::flow::rejection::{Fault, Reason, Stage};
 
     fn rejected(payload: &[u8], headers: &[(&str, &str)]) -> (Batch, Rejection) {
         let mut batch = Batch::default();

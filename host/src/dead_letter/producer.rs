@@ -14,8 +14,9 @@ use rdkafka::util::Timeout;
 use super::letter::Letter;
 use super::refusals::{self, Class};
 use crate::config::Config;
-use crate::kafka::{Role, denial_of, headers};
-use crate::outcome::Hold;
+use crate::flow::outcome::Hold;
+use crate::kafka::client::{Role, denial_of};
+use crate::kafka::headers;
 
 /// After this the broker's silence is said, and the letter is sent again.
 const DELIVERY_TIMEOUT_MS: &str = "30000";
@@ -197,7 +198,7 @@ impl Producer {
 /// An idempotent producer may not be used: where the topic is deleted and made again, librdkafka 2.12 reports
 /// letters as written, without an offset, that are in neither. A letter that stands twice is allowed.
 fn settings(config: &Config) -> ClientConfig {
-    let mut settings = crate::kafka::client(&config.kafka);
+    let mut settings = crate::kafka::client::client(&config.kafka);
     settings
         .set("client.id", &config.kafka.producer_client_id)
         .set("enable.idempotence", "false")
@@ -208,7 +209,7 @@ fn settings(config: &Config) -> ClientConfig {
         .set("topic.metadata.propagation.max.ms", UNKNOWN_AFTER_MS)
         .set("compression.type", "lz4")
         .set("linger.ms", "5");
-    crate::kafka::apply(&mut settings, &config.kafka, Role::Producer);
+    crate::kafka::client::apply(&mut settings, &config.kafka, Role::Producer);
     settings
 }
 

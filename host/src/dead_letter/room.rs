@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::budget::{Budget, Held};
+use crate::limits::budget::{Budget, Held};
 
 /// Most bytes of letters at a time.
 const BYTES: u32 = 16 * 1024 * 1024;

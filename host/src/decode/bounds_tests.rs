@@ -4,8 +4,8 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
 use super::{Bounds, decode, decode_within};
-use crate::record::Origin;
-use crate::rejection::{Reason, Rejection};
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Reason, Rejection};
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::columns::Column;
 use super::fault::{expected, fault};
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::source::Encoding;
 use crate::schema::types::{Kind, Type};
 
@@ -90,8 +90,8 @@ mod tests {
     use arrow_array::types::{Decimal128Type, Decimal256Type};
 
     use crate::decode::decode;
-    use crate::rejection::Reason;
-    use crate::rows::Rows;
+    use crate::flow::rejection::Reason;
+    use crate::flow::rows::Rows;
     use crate::schema::plan::{Rules, TablePlan};
     use crate::schema::source::Encoding;
 

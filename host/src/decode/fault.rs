@@ -1,6 +1,6 @@
 //! Faults: what was expected and what was found, built only once a record has failed.
 
-use crate::rejection::{Fault, Reason, cut};
+use crate::flow::rejection::{Fault, Reason, cut};
 use crate::schema::source::escaped;
 use crate::schema::types::{Kind, Type};
 

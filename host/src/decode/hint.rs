@@ -7,7 +7,7 @@ use super::columns::Column;
 use super::date::{is_offset_at_fault, nanos_of_number};
 use super::lenient;
 use super::number::Number;
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{Forms, TimestampUnit, ValueRules};
 use crate::schema::types::{Kind, Type};
 
@@ -20,7 +20,10 @@ const PLAUSIBLE: std::ops::Range<i128> = 946_684_800..4_102_444_800;
 /// is said already: COERCION=lenient may take it for another time.
 #[cold]
 pub fn lenient(fault: &mut Fault, ty: &Type, rules: ValueRules, token: &str) {
-    if rules.forms != Forms::Strict || token.len() > MOST_BYTES || fault.expected.contains("TIMESTAMP_UNIT") {
+    if rules.forms != Forms::Strict
+        || token.len() > MOST_BYTES
+        || fault.expected.contains("TIMESTAMP_UNIT")
+    {
         return;
     }
     let mut column = Column::new(ty, 1);

@@ -27,7 +27,7 @@ use super::room::Room;
 use super::value::{text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{date, nested};
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Element, Kind, Type};
@@ -241,8 +241,8 @@ mod tests {
     use arrow_array::cast::AsArray as _;
 
     use crate::decode::decode;
-    use crate::rejection::Reason;
-    use crate::rows::Rows;
+    use crate::flow::rejection::Reason;
+    use crate::flow::rows::Rows;
     use crate::schema::plan::{Rules, TablePlan};
     use crate::schema::table::{ColumnRow, TableSchema};
 

@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 use super::fault::{fault, kind_of};
 use super::parser::Parser;
 use super::{MAX_DEPTH, utf8};
-use crate::parts::elements_begun;
-use crate::rejection::{Fault, Reason};
+use crate::flow::parts::elements_begun;
+use crate::flow::rejection::{Fault, Reason};
 
 /// The text of a payload, which is judged before its JSON.
 pub fn sound_text(payload: &[u8]) -> Result<&str, Box<Fault>> {

@@ -17,7 +17,7 @@ use super::fault::{expected, fault, kind_of};
 use super::nested::put_part;
 use super::parser::Parser;
 use super::reader::Reader as _;
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::types::{Kind, Type};
 
@@ -88,8 +88,8 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::decode::decode;
-    use crate::rejection::Reason;
-    use crate::rows::Rows;
+    use crate::flow::rejection::Reason;
+    use crate::flow::rows::Rows;
     use crate::schema::plan::{Rules, TablePlan};
 
     const VARIANT: &str = "Variant(Array(Nullable(Int8)), Date32, Decimal(4, 2), FixedString(3), \

@@ -6,7 +6,7 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
 
 use super::fields_tests::read;
 use super::*;
-use crate::record::{Batch, RawRecord, TopicPartition};
+use crate::flow::record::{Batch, RawRecord, TopicPartition};
 use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Encoding, Metadata, OnInvalid};
 use crate::schema::table::{ColumnRow, TableSchema};

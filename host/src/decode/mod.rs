@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod room;
 mod sound;
+pub mod split;
 mod text;
 mod time;
 mod value;
@@ -42,10 +43,10 @@ mod metadata_tests;
 #[cfg(test)]
 mod tests;
 
-use crate::parts::without_mark;
-use crate::record::Origin;
-use crate::rejection::{Fault, Reason};
-use crate::rows::{Noticed, Rows};
+use crate::flow::parts::without_mark;
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Fault, Reason};
+use crate::flow::rows::{Noticed, Rows};
 use crate::schema::plan::TablePlan;
 use columns::Column;
 pub use fault::kind_of;

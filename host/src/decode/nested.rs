@@ -17,7 +17,7 @@ use super::reader::{Name, Reader};
 use super::value::{put_escaped, put_key, put_number, put_text, put_token};
 use super::walk::each_member;
 use super::{json, lenient, member};
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
 
@@ -242,8 +242,8 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::decode::decode;
-    use crate::rejection::Reason;
-    use crate::rows::Rows;
+    use crate::flow::rejection::Reason;
+    use crate::flow::rows::Rows;
     use crate::schema::plan::{Rules, TablePlan};
     use crate::schema::table::{ColumnRow, TableSchema};
 

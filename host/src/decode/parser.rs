@@ -13,7 +13,7 @@ use super::number::{Short, scan};
 use super::order::{Member, Order, START};
 use super::reader::{Name, Place, Reader};
 use super::value::text_of;
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::names::Fields;
 
 /// Reads a text from its start to its end.

@@ -7,7 +7,7 @@ use super::number::Short;
 use super::order::Order;
 use super::value::text_of;
 use super::walk::{each_element, each_member, each_spelled};
-use crate::rejection::Fault;
+use crate::flow::rejection::Fault;
 use crate::schema::names::Fields;
 
 /// Where a reader stands.

@@ -10,7 +10,7 @@ use super::parser::Parser;
 use super::reader::Reader as _;
 use super::value::text_of;
 use super::walk::{each_element, each_spelled};
-use crate::rejection::Fault;
+use crate::flow::rejection::Fault;
 use crate::schema::plan::ValueRules;
 use crate::schema::types::Type;
 
@@ -71,7 +71,7 @@ pub fn takes(ty: &Type, rules: ValueRules, token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rejection::Reason;
+    use crate::flow::rejection::Reason;
 
     fn fields(record: &[u8]) -> Result<Vec<(String, String)>, (Reason, String)> {
         let mut fields = Vec::new();

@@ -6,8 +6,8 @@ use arrow_array::{Array as _, RecordBatch};
 use proptest::prelude::*;
 
 use super::decode;
-use crate::rejection::Reason;
-use crate::rows::Rows;
+use crate::flow::rejection::Reason;
+use crate::flow::rows::Rows;
 use crate::schema::plan::{Rules, TablePlan, TimestampUnit};
 
 const TABLE: &[(&str, &str)] = &[

@@ -10,7 +10,7 @@ use super::parser::Parser;
 use super::reader::Reader as _;
 use super::wide::Wide;
 use super::{MAX_DEPTH, nested};
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
 

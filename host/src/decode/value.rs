@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::rejection::{Fault, Reason, cut};
+use crate::flow::rejection::{Fault, Reason, cut};
 use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::ranges::{fits, unit_digits};
 use crate::schema::types::{Kind, Type};

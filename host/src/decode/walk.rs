@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::fault::{fault, no_character};
 use super::value::text_of;
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 
 /// Hands out the elements of an array with their indexes, up to the first fault.
 pub fn each_element<'r>(

@@ -25,9 +25,9 @@ use std::sync::Arc;
 
 use crate::check::check;
 use crate::decode::{decode, each_field, judge_text};
-use crate::payloads::{Hooked, Payloads};
-use crate::record::{Batch, Origin};
-use crate::rejection::{Fault, Rejection};
+use crate::flow::payloads::{Hooked, Payloads};
+use crate::flow::record::{Batch, Origin};
+use crate::flow::rejection::{Fault, Rejection};
 use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::table::{ColumnRow, TableSchema};
 use crate::schema::types::{Kind, parse};

@@ -1,6 +1,6 @@
 //! Texts of records within comments of SQL.
 
-use crate::plain::Plain;
+use crate::words::plain::Plain;
 
 /// A text for a comment to the end of its line, cut after `most` characters.
 pub fn remark(text: &str, most: usize) -> String {

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::parts::Split;
-use crate::record::{RawRecord, TopicPartition};
+use crate::flow::parts::Split;
+use crate::flow::record::{RawRecord, TopicPartition};
 use crate::schema::source::OnInvalid;
 
 fn batch<T: AsRef<[u8]>>(records: impl IntoIterator<Item = T>) -> Batch {

@@ -29,7 +29,7 @@ pub use order::{Order, order};
 pub use text::Clash;
 use text::{Facts, Place};
 
-use crate::record::Origin;
+use crate::flow::record::Origin;
 use crate::schema::types::{Kind, Type};
 
 /// The columns of a batch that hold JSON.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Objects;
 use super::lists::{Of, RecordsOf, lists};
 use super::text::{Facts, Place, victims_of};
-use crate::record::Origin;
+use crate::flow::record::Origin;
 
 /// Rows as they are to be sent.
 #[derive(Debug, PartialEq, Eq)]

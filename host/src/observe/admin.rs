@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::connections::{Bounds, serve};
 use super::exposition::{Exposition, UPKEEP};
-use crate::plain::Plain;
+use crate::words::plain::Plain;
 
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -12,10 +12,10 @@ use super::metrics::{
     VALUES_CUT, VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
 };
 use super::status::{note_landed, note_refused};
-use crate::fates::{Fate, Fates};
-use crate::outcome::Hold;
-use crate::record::Batch;
-use crate::rejection::{Reason, Rejection};
+use crate::flow::fates::{Fate, Fates};
+use crate::flow::outcome::Hold;
+use crate::flow::record::Batch;
+use crate::flow::rejection::{Reason, Rejection};
 
 /// What is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use super::lines::Lines;
 use crate::config::LogFormat;
-use crate::plain::{Escaping, Json, Plain};
+use crate::words::plain::{Escaping, Json, Plain};
 
 /// How much of the log may wait for its reader.
 const MAX_BYTES: usize = 4 << 20;
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn no_text_makes_a_line_of_its_own_or_reaches_the_terminal() {
         for text in [
-            "x\n2026-11-29T00:00:00Z  INFO sluicegate::run: offsets committed",
+            "x\n2026-11-29T00:00:00Z  INFO sluicegate::life: offsets committed",
             "x\r\n2026",
             "\u{1b}[2J\u{1b}]0;title\u{7}",
             "\u{9b}31m\u{85}\u{7f}\0\u{8}",
@@ -234,10 +234,10 @@ mod tests {
         ] {
             let line = hostile(LogFormat::Text, text);
             let line = line.strip_suffix('\n').unwrap();
-            assert!(!line.contains(crate::plain::is_hidden), "{line:?}");
+            assert!(!line.contains(crate::words::plain::is_hidden), "{line:?}");
             let line = hostile(LogFormat::Json, text);
             let line = line.strip_suffix('\n').unwrap();
-            assert!(!line.contains(crate::plain::is_hidden), "{line:?}");
+            assert!(!line.contains(crate::words::plain::is_hidden), "{line:?}");
             let fields: serde_json::Value = serde_json::from_str(line).unwrap();
             for name in ["message", "string", "display", "cause"] {
                 assert_eq!(fields[name], text, "{name}");

@@ -3,7 +3,7 @@
 
 use metrics::{Label, counter, gauge, histogram};
 
-use crate::plain::Plain;
+use crate::words::plain::Plain;
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,8 +18,8 @@ pub mod unreached;
 
 use std::sync::Arc;
 
-use crate::brake::Brake;
-use crate::budget::Budget;
+use crate::limits::brake::Brake;
+use crate::limits::budget::Budget;
 use lookups::LookupStates;
 use progress::Progress;
 use status::Status;

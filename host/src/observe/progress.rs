@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::offsets::Position;
-use crate::record::TopicPartition;
+use crate::delivery::offsets::Position;
+use crate::flow::record::TopicPartition;
 
 /// Where a partition ends, as the broker has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::throttle::Throttle;
-use crate::record::{Batch, Origin, Record, spans};
-use crate::rejection::{Reason, Rejection};
+use crate::flow::record::{Batch, Origin, Record, spans};
+use crate::flow::rejection::{Reason, Rejection};
 
 /// How often a reason is logged.
 const PER_REASON: Duration = Duration::from_secs(10);

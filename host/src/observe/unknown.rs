@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::count;
-use crate::rows::Noticed;
+use crate::flow::rows::Noticed;
 
 /// Most names that have a series of their own.
 const MAX_NAMES: usize = 100;

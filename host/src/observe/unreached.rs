@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::count;
-use crate::rows::Noticed;
+use crate::flow::rows::Noticed;
 use crate::schema::plan::TablePlan;
 
 /// Most columns that are told in the log.

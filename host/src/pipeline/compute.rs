@@ -4,23 +4,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
-use crate::blocking;
-use crate::budget::Lease;
+use crate::base::blocking;
 use crate::check::check;
+use crate::clickhouse::target::Known;
 use crate::decode::{
     Bounds, decode_within, has_metadata, judge_text, metadata_bytes, with_metadata,
 };
-use crate::hooks::{ArrowHooks, Tally};
+use crate::flow::outcome::Hold;
+use crate::flow::payloads::Payloads;
+use crate::flow::record::{Batch, Origin};
+use crate::flow::rejection::{Fault, Rejection};
+use crate::flow::rows::{Checked, Rows};
+use crate::limits::budget::Lease;
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
-use crate::outcome::Hold;
-use crate::payloads::Payloads;
-use crate::record::{Batch, Origin};
-use crate::rejection::{Fault, Rejection};
-use crate::rows::{Checked, Rows};
+use crate::plugins::hooks::{ArrowHooks, Tally};
 use crate::schema::plan::TablePlan;
 use crate::schema::width::RowBytes;
-use crate::tables::Known;
 use crate::user_schema::UserSchema;
 
 /// Checked rows of the first records that wait.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::brake::Judged;
+use crate::flow::outcome::Hold;
+use crate::limits::brake::Judged;
 use crate::observe::status::{Sign, Status, Waiter, shown};
-use crate::outcome::Hold;
 
 /// Where a batch is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,10 +103,10 @@ impl Waits {
 mod tests {
 
     use super::*;
-    use crate::brake::Brake;
+    use crate::flow::record::Batch;
+    use crate::limits::brake::Brake;
     use crate::observe::count::{self, Class, Step};
     use crate::observe::status::of_batch;
-    use crate::record::Batch;
 
     const AT_INSERT: At = At::Insert(Sign::Landed);
 

@@ -1,6 +1,6 @@
 //! Quoted texts within types and expressions, as ClickHouse prints them.
 
-use crate::plain::is_hidden;
+use crate::words::plain::is_hidden;
 
 /// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
 pub fn split(inner: &str) -> Option<Vec<&str>> {

@@ -5,7 +5,7 @@ use super::source::{Encoding, Metadata, OnInvalid, Pointer, Source, UnknownField
 use super::table::{Column, TableSchema};
 use super::types::Kind;
 pub use super::unit::TimestampUnit;
-use crate::near;
+use crate::words::near;
 
 /// The rules that the configuration adds to the table's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

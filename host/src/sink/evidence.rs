@@ -7,17 +7,18 @@
 
 use clickhouse::sql::Identifier;
 
-use super::engine::Keeping;
+use super::Sink;
 use super::home::is_server;
-use super::sight::seeing_settings;
 use super::sums::{Sum, sum};
-use super::table::{self, Facts, Table};
-use super::tokens::Sought;
-use super::{Sink, answer};
-use crate::blocking;
+use crate::base::blocking;
+use crate::base::retry::Backoff;
+use crate::clickhouse::answer;
+use crate::clickhouse::engine::Keeping;
+use crate::clickhouse::sight::seeing_settings;
+use crate::clickhouse::table::{self, Facts, Table};
+use crate::clickhouse::tokens::Sought;
+use crate::flow::outcome::Hold;
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::retry::Backoff;
 
 /// Most parts that are looked at.
 const MAX_PARTS: usize = 1_000;

@@ -7,17 +7,18 @@
 
 use twox_hash::XxHash3_64;
 
-use super::errors::{self, InsertError};
-use super::merge_tree::{WINDOW, window};
-use super::post::Failed;
 use super::refusal::Refusal;
-use super::table::Table;
-use super::{Carried, PAUSE, Sink};
+use super::{PAUSE, Sink};
+use crate::base::retry::Backoff;
+use crate::clickhouse::Carried;
+use crate::clickhouse::errors::{self, InsertError};
+use crate::clickhouse::merge_tree::{WINDOW, window};
+use crate::clickhouse::post::Failed;
+use crate::clickhouse::table::Table;
+use crate::delivery::plans::{Home, short};
+use crate::flow::outcome::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::plans::{Home, short};
-use crate::retry::Backoff;
 use crate::schema::quoted::literal;
 
 /// How often a session is opened before the server that is sought counts as not reached: behind an address
@@ -242,7 +243,7 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
 
 /// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is
 /// for what is under way when it is looked at.
-fn aged(place: &super::Place, mark: u64, stand: &Stand) -> Option<String> {
+fn aged(place: &crate::clickhouse::Place, mark: u64, stand: &Stand) -> Option<String> {
     let (now, window) = (stand.mark(), stand.window);
     (!is_remembered(mark, now, window)).then(|| {
         format!(
@@ -281,7 +282,7 @@ fn stand(text: &str) -> Option<(Stand, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::Place;
+    use crate::clickhouse::Place;
 
     fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
         let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
-use super::send::Sending;
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
-use super::{Carried, Inserted, Landed, Left, Piece, Refusal, Sink, Table, max_rows, rejection};
-use crate::blocking;
+use super::send::Sending;
+use super::{Inserted, Landed, Left, Piece, Refusal, Sink, rejection};
+use crate::base::blocking;
+use crate::clickhouse::{Carried, Table, max_rows};
+use crate::flow::outcome::Hold;
+use crate::flow::record::Origin;
 use crate::kinds::Order;
 use crate::observe::count::{self, Class, Step};
-use crate::outcome::Hold;
-use crate::record::Origin;
 
 /// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far
 /// fewer each second than in INSERTs of many.

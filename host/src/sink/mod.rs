@@ -4,65 +4,38 @@
 //! pause never come back to the caller. An error of the schema does, since the rows must then be
 //! decoded again.
 
-mod answer;
-mod body;
-mod bounded;
-mod client;
-pub mod codes;
-mod engine;
-mod errors;
 mod evidence;
-mod fitness;
-mod foreign;
-mod functions;
+pub mod exactly_once;
 mod home;
 mod insert;
-mod key;
 mod memory;
-mod merge_tree;
 mod ordered;
 mod partitions;
 mod pieces;
 mod planned;
-mod post;
 mod refusal;
-mod select;
 mod send;
-mod settings;
-mod sight;
 mod sums;
-mod table;
-mod text;
-mod tokens;
-mod view_head;
 mod views;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use body::{Body, max_rows};
-pub use client::Server;
-pub use engine::{Verdict, judge};
-pub use errors::hold_of_select;
 pub use evidence::Evidence;
-pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
 pub use home::{Promised, Stand};
 pub use pieces::Piece;
 pub use refusal::{APART, Refusal, Refused, rejection};
 pub use send::Landed;
-pub use settings::{needed_settings, planned_settings};
-pub use table::{Description, Facts, Look, Table, describe, may_insert, read, version};
-pub use text::{Place, told};
-pub use tokens::{Carried, Sought};
 
+use crate::base::retry::Backoff;
+use crate::clickhouse::{Look, Server};
 use crate::config::Compression;
+use crate::flow::outcome::Hold;
+use crate::flow::record::Origin;
+use crate::flow::rejection::Rejection;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::{Status, Waiter};
-use crate::outcome::Hold;
-use crate::record::Origin;
-use crate::rejection::Rejection;
-use crate::retry::Backoff;
 
 /// How often something that an operator must mend is tried again.
 const PAUSE: Duration = Duration::from_secs(5);

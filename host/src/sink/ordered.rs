@@ -7,12 +7,13 @@ use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt32Array};
 use arrow_schema::{ArrowError, FieldRef};
 use arrow_select::take::take_record_batch;
 
-use super::table::Table;
-use super::tokens::Carried;
-use super::{Body, Sink};
-use crate::blocking;
+use super::Sink;
+use crate::base::blocking;
+use crate::clickhouse::Body;
+use crate::clickhouse::table::Table;
+use crate::clickhouse::tokens::Carried;
+use crate::flow::record::Origin;
 use crate::kinds::{Objects, Order, order};
-use crate::record::Origin;
 use crate::schema::plan::{Rules, WhenNull, when_null};
 use crate::schema::table::Column;
 use crate::schema::types::Kind;

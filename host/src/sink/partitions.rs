@@ -8,7 +8,7 @@ use arrow_cmp::make_comparator;
 use arrow_schema::{ArrowError, SortOptions};
 
 use super::ordered::taken;
-use crate::record::Origin;
+use crate::flow::record::Origin;
 
 /// The rows of each record, and the records by what their first row has in the columns that the
 /// partition key reads. Most keys keep that order, such as `toYYYYMM(at)`. `origins` names each

@@ -1,6 +1,6 @@
 //! A piece of a batch's rows, cut only between records.
 
-use crate::record::Origin;
+use crate::flow::record::Origin;
 
 /// Rows `start..end` of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,22 +4,23 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 
-use super::body::{Body, print};
-use super::send::Sending;
 use super::evidence::Evidence;
 use super::home::{Promised, is_server, wait_out};
-use super::post::Failed;
 use super::refusal::Refused;
-use super::sight::{hidden_sql, seeing_settings};
-use super::table::Table;
-use super::text::{code_of, loggable};
-use super::tokens::{Sought, losing_ttl};
-use super::{Landed, PAUSE, Place, Sink};
-use crate::blocking;
+use super::send::Sending;
+use super::{Landed, PAUSE, Sink};
+use crate::base::blocking;
+use crate::base::retry::Backoff;
+use crate::clickhouse::Place;
+use crate::clickhouse::body::{Body, print};
+use crate::clickhouse::post::Failed;
+use crate::clickhouse::sight::{hidden_sql, seeing_settings};
+use crate::clickhouse::table::Table;
+use crate::clickhouse::text::{code_of, loggable};
+use crate::clickhouse::tokens::{Sought, index_statements, losing_ttl};
+use crate::delivery::plans::short;
+use crate::flow::outcome::Hold;
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::plans::short;
-use crate::retry::Backoff;
 use crate::schema::quoted::{identifier, literal};
 
 /// How long the server may search for a token: it reads a whole column where no index spares it that.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::text::{Said, told};
-use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage};
+use crate::clickhouse::text::{Said, told};
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 
 /// A refusal that the caller must act on.
 #[derive(Debug)]

@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::body::Body;
-use super::client::Sent;
-use super::codes::Leaves;
-use super::errors::{self, InsertError, Judged};
 use super::evidence::Evidence;
 use super::home::Promised;
 use super::memory::{Remedy, Want};
 use super::refusal::{Refusal, Refused};
-use super::table::{self, Table};
-use super::text::loggable;
 use super::views::{Next, Thrown};
 use super::{PAUSE, Sink, until_read};
+use crate::base::retry::Backoff;
+use crate::clickhouse::body::Body;
+use crate::clickhouse::client::Sent;
+use crate::clickhouse::codes::Leaves;
+use crate::clickhouse::errors::{self, InsertError, Judged};
+use crate::clickhouse::table::{self, Table};
+use crate::clickhouse::text::loggable;
 use crate::config::Compression;
+use crate::flow::outcome::Hold;
 use crate::observe::count::{self, Class};
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::retry::Backoff;
 
 /// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
 const UNCLEAR_TRIES: u32 = 3;

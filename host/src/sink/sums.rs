@@ -13,7 +13,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 use twox_hash::XxHash64;
 
-use super::table::Table;
+use crate::clickhouse::table::Table;
 
 /// Most columns that are hashed.
 const MAX_COLUMNS: usize = 64;
@@ -147,8 +147,8 @@ mod tests {
     use arrow_array::{ArrayRef, Int16Array, Int64Array, StringArray, TimestampMillisecondArray};
 
     use super::*;
+    use crate::clickhouse::Facts;
     use crate::schema::table::{ColumnRow, TableSchema};
-    use crate::sink::Facts;
 
     #[test]
     fn a_column_is_hashed_only_where_both_systems_write_it_alike() {

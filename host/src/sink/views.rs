@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::answer;
-use super::body::Body;
-use super::engine::{Keeping, Verdict, behind, passes_on};
-use super::errors::InsertError;
 use super::evidence::Evidence;
 use super::home::is_remembered;
 use super::send::Attempt;
-use super::table::{self, Table};
-use super::text::{Place, Said};
-use super::view_head::target_of;
 use super::{PAUSE, Sink, until_read};
+use crate::clickhouse::answer;
+use crate::clickhouse::body::Body;
+use crate::clickhouse::engine::{Keeping, Verdict, behind, passes_on};
+use crate::clickhouse::errors::InsertError;
+use crate::clickhouse::table::{self, Table};
+use crate::clickhouse::text::{Place, Said};
+use crate::clickhouse::view_head::target_of;
+use crate::flow::outcome::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
 
 /// How long a view that threw is left alone, unless somebody touches it: what it reads may have been mended,
 /// and only the rows can tell.

@@ -10,16 +10,16 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
 use super::fresh::Fresh;
-use super::lists::partitions;
 use super::mark::{Mark, Worth};
-use super::queue::metadata;
 use crate::config::{AutoOffsetReset, Config, Delivery};
+use crate::delivery::plans::{self, Beginning, Plan};
+use crate::flow::outcome::{Fatal, Hold};
+use crate::flow::record::TopicPartition;
 use crate::kafka::describe::{Told, describe, topic_ids};
+use crate::kafka::lists::partitions;
+use crate::kafka::queue::metadata;
 use crate::observe::count;
 use crate::observe::status::{Status, Waiter};
-use crate::outcome::{Fatal, Hold};
-use crate::plans::{self, Beginning, Plan};
-use crate::record::TopicPartition;
 
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,13 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::queue::Message;
 use super::stand::{Admission, Repeated, Stand};
-use crate::arenas::Arenas;
-use crate::budget::Budget;
-use crate::parts::Split;
-use crate::payloads::ROW_BYTES;
-use crate::record::{Batch, RawRecord, TopicPartition};
+use crate::flow::arenas::Arenas;
+use crate::flow::parts::Split;
+use crate::flow::payloads::ROW_BYTES;
+use crate::flow::record::{Batch, RawRecord, TopicPartition};
+use crate::kafka::queue::Message;
+use crate::limits::budget::Budget;
 
 /// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -405,9 +405,9 @@ mod tests {
     use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
     use rdkafka::{Offset, TopicPartitionList};
 
-    use super::super::queue::DataQueue;
     use super::*;
-    use crate::record::RawRecord;
+    use crate::flow::record::RawRecord;
+    use crate::kafka::queue::DataQueue;
 
     const BOUNDS: Bounds = Bounds {
         max_records: 2,

@@ -12,18 +12,18 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::lists::partitions;
-use super::queue::metadata;
 use super::refusals::Refusals;
 use super::stall::{Look, looks};
-use super::topics::{is_http, mismatch_of};
 use super::{Refusal, SourceEvent};
-use crate::kafka::denial_of;
+use crate::delivery::offsets::Commit;
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
+use crate::kafka::client::denial_of;
+use crate::kafka::lists::partitions;
+use crate::kafka::queue::metadata;
+use crate::kafka::topics::{is_http, mismatch_of};
 use crate::observe::progress::End;
 use crate::observe::status::Waiter;
-use crate::offsets::Commit;
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
 
 /// A change of the assignment that librdkafka waits for us to carry out.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::stall::{Still, Why};
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
 
 /// What librdkafka reports in the place of a record.
 #[derive(Debug, Clone)]

@@ -60,7 +60,7 @@ impl fmt::Display for Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plans::Plan;
+    use crate::delivery::plans::Plan;
 
     fn mark() -> Mark {
         Mark { topic: 0xab, offset: 500, cluster: "c2x1aWNl".into() }

@@ -10,19 +10,13 @@ mod context;
 mod failures;
 mod fresh;
 mod ids;
-mod lists;
 mod mark;
 mod open;
 mod poll;
 mod preflight;
-mod probe;
-mod queue;
 mod refusals;
-mod sample;
-mod settings;
 mod stall;
 mod stand;
-mod topics;
 mod troubles;
 mod watch;
 
@@ -31,17 +25,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use probe::Probe;
-pub use queue::{DataQueue, Message};
-pub use sample::{Cut, Sample};
-
-use crate::budget::Lease;
 use crate::config::Config;
+use crate::delivery::offsets::Commit;
+use crate::delivery::plans::Beginning;
+use crate::flow::outcome::Fatal;
+use crate::flow::record::{Batch, TopicPartition};
+use crate::limits::budget::Lease;
 use crate::observe::Observed;
-use crate::offsets::Commit;
-use crate::outcome::Fatal;
-use crate::plans::Beginning;
-use crate::record::{Batch, TopicPartition};
 
 /// How long a revoked partition may take to settle what is in flight before it is let go.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

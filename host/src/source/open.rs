@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::stall::Look;
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
 
 /// How long a transaction has to stay open: most are over within a moment.
 const LONG: Duration = Duration::from_secs(30);

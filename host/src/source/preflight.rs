@@ -9,11 +9,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
 use super::fresh::{Fresh, Seen};
-use super::topics::{Topics, hold_of};
 use super::watch::Watch;
 use crate::config::{AutoOffsetReset, Config, SourceTopic};
+use crate::flow::outcome::Hold;
+use crate::kafka::topics::{Topics, hold_of};
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
 
 /// How often the topics are asked for until they exist.
 const RETRY: Duration = Duration::from_secs(2);

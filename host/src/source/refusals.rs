@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
 use crate::observe::status::Waiter;
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
 
 /// How long commits of a partition may fail before that is told of: a coordinator moves within seconds.
 const LONG: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::statistics::Statistics;
 
-use crate::record::TopicPartition;
+use crate::flow::record::TopicPartition;
 
 /// How long a partition has to stand still.
 const LONG: Duration = Duration::from_secs(30);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
 use crate::observe::status::{Status, Waiter};
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
 
 /// The pause before the first reading anew; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

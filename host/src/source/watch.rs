@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 
 use super::ids::{Ids, Meaning};
-use super::topics::{denied, missing};
 use crate::config::{Kafka, SourceTopic};
+use crate::flow::outcome::Hold;
 use crate::kafka::describe::{Question, Told};
+use crate::kafka::topics::{denied, missing};
 use crate::observe::status::{Status, Waiter};
-use crate::outcome::Hold;
 
 /// How often the topics are asked for: how late one that was made again is noticed.
 const PERIOD: Duration = Duration::from_secs(5);

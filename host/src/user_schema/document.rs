@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::parts::without_mark;
+use crate::flow::parts::without_mark;
 
 /// Deepest nesting of arrays and objects; decode stops there too.
 const MAX_DEPTH: usize = 127;

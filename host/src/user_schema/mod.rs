@@ -16,8 +16,8 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::record::Origin;
-use crate::rejection::{Fault, Reason, Rejection, Stage, cut};
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Fault, Reason, Rejection, Stage, cut};
 use crate::schema::plan::TablePlan;
 use crate::schema::shape::Shape;
 use crate::schema::source::{Pointer, escaped};

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Error, ensure};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sluicegate::clickhouse::{Body, Table};
 use sluicegate::config::Compression as Config;
 use sluicegate::decode::decode;
-use sluicegate::sink::{Body, Table};
 use sluicegate_instructions::data::{DataSet, Records};
 
 use crate::clock::{median, of_this_thread};

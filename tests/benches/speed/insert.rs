@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 use bytes::Bytes;
+use sluicegate::clickhouse::Body;
 use sluicegate::config::Compression;
 use sluicegate::decode::decode;
-use sluicegate::sink::Body;
 use sluicegate_instructions::data::{DataSet, Records};
 use tokio::time::Instant;
 

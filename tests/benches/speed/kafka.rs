@@ -9,8 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use sluicegate::record::TopicPartition;
-use sluicegate::source::DataQueue;
+use sluicegate::flow::record::TopicPartition;
+use sluicegate::kafka::DataQueue;
 use sluicegate_instructions::data::DataSet;
 use sluicegate_tests::ensure_whole;
 

@@ -6,11 +6,11 @@ use anyhow::ensure;
 use serde::de::IgnoredAny;
 use sluicegate::check::check;
 use sluicegate::cli::telemetry::Broken;
+use sluicegate::clickhouse::{Body, Table};
 use sluicegate::config::Compression;
 use sluicegate::decode::{decode, judge_text, seed_path};
-use sluicegate::rows::Rows;
+use sluicegate::flow::rows::Rows;
 use sluicegate::schema::plan::TablePlan;
-use sluicegate::sink::{Body, Table};
 use sluicegate_instructions::data::{DataSet, Records};
 
 use crate::clock::{median, of_this_thread};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use sluicegate::cli::telemetry::{self, Broken, Telemetry};
+use sluicegate::clickhouse::{Facts, Table};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::table::{ColumnRow, TableSchema};
-use sluicegate::sink::{Facts, Table};
 
 use crate::{clicks, github};
 

@@ -7,10 +7,10 @@ use std::hint::black_box;
 
 use anyhow::{Context as _, bail};
 use sluicegate::check::check;
+use sluicegate::clickhouse::Body;
 use sluicegate::config::Compression;
 use sluicegate::decode::{decode, judge_text, with_metadata};
-use sluicegate::record::{Batch, RawRecord, TopicPartition};
-use sluicegate::sink::Body;
+use sluicegate::flow::record::{Batch, RawRecord, TopicPartition};
 use sluicegate_instructions::RECORDS;
 use sluicegate_instructions::data::{ALL, Records};
 

@@ -6,7 +6,7 @@ use crate::offsets::Offsets;
 use crate::setup::{Setup, Variant, Verdict};
 use crate::step::{Answer, Step};
 use crate::world::{Batch, Commit, Fate, Insert, Member, World};
-use sluicegate::plans::{self, Beginning, Plan};
+use sluicegate::delivery::plans::{self, Beginning, Plan};
 
 impl Setup {
     /// Everything that may happen next without any member's doing.

@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`sluicegate::plans`] | the host's own: the text in the commit metadata, and where a new member begins |
+//! | [`sluicegate::delivery::plans`] | the host's own: the text in the commit metadata, and where a new member begins |
 //! | [`world`] | what Kafka, ClickHouse and each member remember |
 //! | `member` | what a member does, by what it remembers alone: the protocol |
 //! | `environment` | what happens to it: crashes, rebalances, lost and late requests, time |

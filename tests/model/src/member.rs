@@ -7,7 +7,7 @@ use crate::offsets::Offsets;
 use crate::setup::{Setup, Variant, Verdict};
 use crate::step::{Found, Step, Why};
 use crate::world::{Batch, Commit, Committed, Fate, Insert, Member, Token, World};
-use sluicegate::plans::{Home, Plan, Planned};
+use sluicegate::delivery::plans::{Home, Plan, Planned};
 
 impl Setup {
     /// Everything that this member may do next.

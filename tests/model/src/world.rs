@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::offsets::Offsets;
-use sluicegate::plans::{Home, Plan, Planned};
+use sluicegate::delivery::plans::{Home, Plan, Planned};
 
 /// The whole state of the model: one partition of one topic, and one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

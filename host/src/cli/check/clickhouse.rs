@@ -9,17 +9,17 @@ use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::{budget, rules, user_schema};
+use crate::clickhouse::{
+    Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
+    needed_settings, version, why_no_tokens, why_not_exactly_once,
+};
 use crate::config::{Config, Delivery};
-use crate::hooks::{Fit, Hooks};
-use crate::outcome::Hold;
+use crate::flow::outcome::Hold;
+use crate::plugins::hooks::{Fit, Hooks};
 use crate::schema::plan::{Rules, TablePlan, Unfilled};
 use crate::schema::source::Metadata;
 use crate::schema::table::TableSchema;
 use crate::schema::width::{RowBytes, too_wide};
-use crate::sink::{
-    Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
-    needed_settings, version, why_no_tokens, why_not_exactly_once,
-};
 
 const SERVER: &str = "clickhouse";
 const TABLE: &str = "table";

@@ -3,8 +3,8 @@
 use super::report::Check;
 use crate::config::{AutoOffsetReset, Kafka, SourceTopic, Words as _};
 use crate::dead_letter::Finding;
-use crate::outcome::Hold;
-use crate::source::Probe;
+use crate::flow::outcome::Hold;
+use crate::kafka::Probe;
 
 const BROKER: &str = "broker";
 const SOURCE: &str = "source topic";

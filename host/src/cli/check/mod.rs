@@ -18,13 +18,13 @@ use anyhow::Context as _;
 
 use super::{EXIT_CONFIG, Exit};
 use crate::cli::run::budget;
+use crate::clickhouse::Server;
 use crate::config::{Config, Environment, LookupSource};
 use crate::dead_letter::DeadLetters;
-use crate::hooks::{Hooks, Worker};
-use crate::lookups::Lookups;
+use crate::kafka::Probe;
 use crate::observe::status::Status;
-use crate::sink::Server;
-use crate::source::Probe;
+use crate::plugins::hooks::{Hooks, Worker};
+use crate::plugins::lookups::Lookups;
 use report::{Check, Report};
 
 const CONFIGURATION: &str = "configuration";
@@ -117,7 +117,7 @@ async fn look(timeout: Duration) -> Report {
         async {
             let probe = probe?;
             let kafka = config.kafka.clone();
-            let looked = crate::blocking::run(move || kafka::look(&kafka, &probe)).await;
+            let looked = crate::base::blocking::run(move || kafka::look(&kafka, &probe)).await;
             let mut checks = looked.checks;
             if let Some(dead_letters) = dead_letters.filter(|_| looked.is_answered) {
                 let topic = dead_letters.topic();

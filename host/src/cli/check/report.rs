@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::mapping::Mapping;
 use super::table;
-use crate::plain::Json;
+use crate::words::plain::Json;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Aligned plain text: columns of words with two blanks between them.
 
-use crate::plain::Plain;
+use crate::words::plain::Plain;
 
 /// Widest cell that others are aligned with; a longer one, such as the type of an Enum, moves the rest of its row.
 const MAX_CELL: usize = 48;

@@ -18,7 +18,7 @@ use sluicegate_local::LocalStack;
 
 use super::plugins::{self, Cost};
 use super::{DEAD_LETTER_TOPIC, TOPIC};
-use crate::plain::Lines;
+use crate::words::plain::Lines;
 
 /// How much of the log is shown when the host ends too early.
 const LOG_TAIL: usize = 20;
@@ -110,13 +110,13 @@ impl DemoHost {
     pub async fn costs(&self) -> anyhow::Result<Vec<Cost>> {
         let admin = self.told.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let admin = admin.context("the host told no address of its metrics")?;
-        crate::blocking::run(move || plugins::costs(&admin)).await
+        crate::base::blocking::run(move || plugins::costs(&admin)).await
     }
 
     /// Sends SIGTERM, waits, and takes what it did.
     pub async fn stop(mut self) -> anyhow::Result<Run> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
-        let (status, told) = crate::blocking::run(move || {
+        let (status, told) = crate::base::blocking::run(move || {
             let status = self.child.wait();
             // The log ends with the process.
             let _read = self.reader.join();

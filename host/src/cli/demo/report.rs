@@ -46,7 +46,7 @@ impl Report {
         costs: Vec<Cost>,
     ) -> anyhow::Result<Self> {
         let brokers = stack.kafka().to_owned();
-        let letters = crate::blocking::run(move || dead_letters(&brokers)).await?;
+        let letters = crate::base::blocking::run(move || dead_letters(&brokers)).await?;
         let mut answers = Vec::new();
         for question in questions {
             let answer = stack.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?;

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::trial::{self, Loaded, Trial};
 use crate::cli::print::say;
-use crate::payloads::Hooked;
-use crate::record::Batch;
+use crate::flow::payloads::Hooked;
+use crate::flow::record::Batch;
 
 /// Options of `sluicegate plugin bench`.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::print::{note, say};
-use crate::hooks::{File, Loader, Manifest, Worker};
+use crate::plugins::hooks::{File, Loader, Manifest, Worker};
 
 const TARGET: &str = "wasm32-wasip2";
 /// The JSON Schema of a plugin's configuration, beside its Cargo.toml.

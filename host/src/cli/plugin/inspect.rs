@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 
 use crate::cli::print::say;
-use crate::hooks::{File, Loader, Worker};
+use crate::plugins::hooks::{File, Loader, Worker};
 
 /// Options of `sluicegate plugin inspect`.
 #[derive(Debug, clap::Args)]

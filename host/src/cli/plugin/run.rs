@@ -12,8 +12,8 @@ use crate::check::check;
 use crate::cli::print::{say, say_json};
 use crate::config::LogFormat;
 use crate::decode::judge_text;
-use crate::payloads::Hooked;
-use crate::plain::Json;
+use crate::flow::payloads::Hooked;
+use crate::words::plain::Json;
 
 /// Options of `sluicegate plugin run`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
 /// # Errors
 /// What is wrong with the plugin or a file, or how many lines differ.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    crate::observe::log::init(LogFormat::Text, "warn,sluicegate::hooks=debug")?;
+    crate::observe::log::init(LogFormat::Text, "warn,sluicegate::plugins::hooks=debug")?;
     let batch = Arc::new(trial::read(&args.plugin.input)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let lines = runtime.block_on(async {

@@ -7,17 +7,17 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::lookup::LookupFile;
 use super::table;
-use crate::budget::Budget;
 use crate::config::{ConfigErrors, Environment, Plugins};
 use crate::decode::decode;
-use crate::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
-use crate::lookups::Lookups;
+use crate::flow::outcome::Hold;
+use crate::flow::record::{Batch, RawRecord, TopicPartition};
+use crate::flow::rows::Rows;
+use crate::limits::budget::Budget;
 use crate::observe::status::Status;
-use crate::outcome::Hold;
-use crate::plain::Lines;
-use crate::record::{Batch, RawRecord, TopicPartition};
-use crate::rows::Rows;
+use crate::plugins::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
+use crate::plugins::lookups::Lookups;
 use crate::schema::plan::TablePlan;
+use crate::words::plain::Lines;
 
 /// What a host calls the options of a trial.
 const OPTIONS: &[(&str, &str)] = &[

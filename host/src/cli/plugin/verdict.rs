@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::unions::Unions;
-use crate::payloads::Hooked;
-use crate::record::{Batch, Origin};
-use crate::rejection::{Reason, Rejection};
-use crate::rows::Rows;
+use crate::flow::payloads::Hooked;
+use crate::flow::record::{Batch, Origin};
+use crate::flow::rejection::{Reason, Rejection};
+use crate::flow::rows::Rows;
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

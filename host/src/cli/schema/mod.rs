@@ -14,12 +14,12 @@ use serde_json::Value;
 use super::print::note;
 use super::run::rules;
 use super::{EXIT_CONFIG, Exit};
+use crate::clickhouse::{Server, describe};
 use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
-use crate::plain::{Json, Lines};
 use crate::schema::json_schema::json_schema;
 use crate::schema::plan::TablePlan;
 use crate::schema::table::TableSchema;
-use crate::sink::{Server, describe};
+use crate::words::plain::{Json, Lines};
 
 const EXIT_CODES: &str = "Exit codes:
   0   done

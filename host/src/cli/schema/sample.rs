@@ -6,16 +6,16 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::{Exit, misconfigured};
-use crate::budget::MOST_RECORD_BYTES;
 use crate::cli::input::{Bounds, each_record};
 use crate::cli::print::note;
 use crate::config::Kafka;
+use crate::decode::split::split;
+use crate::flow::parts::Split;
+use crate::flow::payloads::{Hooked, ROW_BYTES};
+use crate::flow::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::infer::{records, remark};
-use crate::parts::Split;
-use crate::payloads::{Hooked, ROW_BYTES};
-use crate::record::{Batch, Origin, RawRecord, TopicPartition};
-use crate::source::{Cut, Probe};
-use crate::split::split;
+use crate::kafka::{Cut, Probe};
+use crate::limits::budget::MOST_RECORD_BYTES;
 
 /// Most bytes of records that are held, with their keys and headers.
 const MAX_BYTES: usize = 256 * 1024 * 1024;

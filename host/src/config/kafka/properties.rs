@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaConfRes;
 use super::names::{ALIASES, JAVA, NAMES};
 use crate::config::reader::Refused;
 use crate::config::redact::{KeyValues, is_secret_key};
-use crate::near;
+use crate::words::near;
 
 /// Which client a property is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

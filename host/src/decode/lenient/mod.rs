@@ -16,7 +16,7 @@ use super::reader::{Place, Reader, Token};
 use super::value::{of_key, put_decimal, put_integer, text_of, ticks};
 use super::walk::{each_element, each_member};
 use super::{hint, nested, time, value};
-use crate::rejection::{Fault, Reason};
+use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Kind, Type};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 
-use crate::record::{Batch, Origin, TopicPartition};
+use crate::flow::record::{Batch, Origin, TopicPartition};
 
 task_local! {
     static CONCERN: Arc<Concern>;
@@ -197,7 +197,7 @@ fn place(batch: &Batch) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::RawRecord;
+    use crate::flow::record::RawRecord;
 
     #[test]
     fn a_batch_is_told_by_partition_and_offsets() {

@@ -15,7 +15,7 @@ use tokio::task::{self, Id};
 pub use concern::{OfBatch, Sign, letters_begun, letters_written, of_batch, shown};
 pub(super) use concern::{note_landed, note_refused};
 
-use crate::outcome::Hold;
+use crate::flow::outcome::Hold;
 use concern::Concern;
 use waits::{Group, Waits};
 
@@ -336,11 +336,11 @@ mod tests {
         }
     }
 
-    fn batch(records: i64) -> Arc<crate::record::Batch> {
-        let source = crate::record::TopicPartition { topic: "t".into(), partition: 0 };
-        let mut batch = crate::record::Batch::default();
+    fn batch(records: i64) -> Arc<crate::flow::record::Batch> {
+        let source = crate::flow::record::TopicPartition { topic: "t".into(), partition: 0 };
+        let mut batch = crate::flow::record::Batch::default();
         for offset in 0..records {
-            let record = crate::record::RawRecord { offset, ..Default::default() };
+            let record = crate::flow::record::RawRecord { offset, ..Default::default() };
             batch.push(&source, 1, &record);
         }
         Arc::new(batch)

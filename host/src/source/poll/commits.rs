@@ -3,10 +3,10 @@
 use rdkafka::consumer::{CommitMode, Consumer};
 
 use super::Poller;
-use crate::offsets::Commit;
+use crate::delivery::offsets::Commit;
+use crate::kafka::lists::list_of;
 use crate::source::SourceEvent;
 use crate::source::context::failed;
-use crate::source::lists::list_of;
 
 impl Poller {
     /// Commits what is still ours: a command may come after the revocation whose offsets, newer

@@ -21,22 +21,23 @@ use super::context::{Rebalance, SourceContext};
 use super::failures::Failure;
 use super::open::OpenTransactions;
 use super::preflight::Preflight;
-use super::queue::DataQueue;
 use super::stall::Stalls;
-use super::topics::hold_of;
 use super::troubles::{Ends, Troubles};
 use super::watch::Watch;
-use super::{Command, SourceEvent, settings};
-use crate::budget::Budget;
+use super::{Command, SourceEvent};
 use crate::config::{AutoOffsetReset, Config, Delivery};
+use crate::flow::outcome::Fatal;
+use crate::flow::record::TopicPartition;
+use crate::kafka::consumer;
+use crate::kafka::queue::DataQueue;
+use crate::kafka::topics::hold_of;
+use crate::limits::budget::Budget;
 use crate::observe::Observed;
 use crate::observe::count;
 use crate::observe::cpu::{CpuOf, Laps};
 use crate::observe::progress::Progress;
 use crate::observe::status::{Status, Waiter};
 use crate::observe::throttle::Throttle;
-use crate::outcome::Fatal;
-use crate::record::TopicPartition;
 
 /// Most messages read in one call: large enough to spread the call's cost, small enough that what the call
 /// touched of each is still in the cache when it is copied.
@@ -112,7 +113,7 @@ impl Poller {
             !is_exactly_once,
         );
         let consumer: BaseConsumer<SourceContext> =
-            settings::consumer(&config.kafka, config.batch.memory_budget_bytes)
+            consumer::consumer(&config.kafka, config.batch.memory_budget_bytes)
                 .create_with_context(context)
                 .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         let consumer = Arc::new(consumer);
@@ -342,7 +343,7 @@ impl Poller {
         }
     }
 
-    fn send(&mut self, batch: crate::record::Batch) {
+    fn send(&mut self, batch: crate::flow::record::Batch) {
         self.laps.count(CpuOf::Consume);
         let lease = self.budget.lease(batch.held_bytes());
         self.tell(SourceEvent::Batch(batch, lease));

@@ -11,12 +11,12 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Poller;
 use crate::config::AutoOffsetReset;
+use crate::flow::outcome::{Fatal, Hold};
+use crate::flow::record::TopicPartition;
 use crate::kafka::describe::{Told, describe};
+use crate::kafka::topics::Topics;
 use crate::observe::count;
-use crate::outcome::{Fatal, Hold};
-use crate::record::TopicPartition;
 use crate::source::ids::Meaning;
-use crate::source::topics::Topics;
 use crate::source::troubles::Ends;
 use crate::source::{Assignment, SourceEvent};
 

@@ -7,13 +7,13 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer};
 
 use super::Poller;
-use crate::offsets::Commit;
-use crate::outcome::Hold;
-use crate::record::TopicPartition;
+use crate::delivery::offsets::Commit;
+use crate::flow::outcome::Hold;
+use crate::flow::record::TopicPartition;
+use crate::kafka::lists::{partitions, topics};
 use crate::source::beginnings::{Begins, Unknown};
 use crate::source::context::{assign, unassign};
 use crate::source::ids::Meaning;
-use crate::source::lists::{partitions, topics};
 use crate::source::{Assignment, DRAIN_TIMEOUT, SourceEvent};
 
 impl Poller {

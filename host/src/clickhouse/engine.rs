@@ -1,0 +1,345 @@
+//! What an engine does with the rows of an INSERT that it acknowledges: that decides what an answer is
+//! worth, and what an error of a view means.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::answer;
+use super::client::Server;
+use super::functions::{Kind, tokens};
+use super::table::{Facts, answered, hidden_views};
+use super::text::Place;
+use super::view_head::{inner_engine_of, target_of};
+use crate::flow::outcome::Hold;
+use crate::schema::quoted::identifier;
+
+/// Most tables behind a table without rows of its own that are looked at.
+const MAX_TARGETS: usize = 100;
+
+/// Where the rows are once an INSERT is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// In the table, on the server's disks or its shards'.
+    Stored,
+    /// In the server's memory alone.
+    InMemory,
+    /// Nowhere: the table's views get them, and it keeps none.
+    Nowhere,
+    /// In a buffer that stores them later; what its destination refuses is lost.
+    Buffered,
+    /// In another system, or in no place that is known.
+    Elsewhere,
+}
+
+impl Keeping {
+    /// Of the engine of this name. A Distributed table stores where INSERTs carry
+    /// `distributed_foreground_insert`, as the host's do.
+    pub fn of(engine: &str) -> Self {
+        match engine {
+            "Null" => Self::Nowhere,
+            "Memory" => Self::InMemory,
+            "Buffer" => Self::Buffered,
+            "Distributed" | "Log" | "TinyLog" | "StripeLog" | "EmbeddedRocksDB" | "Join"
+            | "Set" => Self::Stored,
+            _ if engine.ends_with("MergeTree") => Self::Stored,
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+/// What an operator has to know of how a table keeps its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Rows that it acknowledges are stored.
+    Sound,
+    /// They may be lost, by the engine's own nature.
+    Risky(String),
+    /// They would be lost: nothing may be sent.
+    Unfit(String),
+}
+
+/// What a table stores its rows in where it keeps none itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// Whether the rows are kept.
+    pub verdict: Verdict,
+    /// The views that they go through, each with its id: one that is made again has another.
+    pub views: BTreeSet<String>,
+}
+
+/// Judges the engine of a table, and of what is behind it where it keeps nothing itself.
+///
+/// # Errors
+/// What to wait for, as of [`crate::clickhouse::read`].
+pub async fn judge(server: &Server, place: &Place, facts: &Facts) -> Result<Verdict, Hold> {
+    if facts.is_queued {
+        return Ok(Verdict::Unfit(format!(
+            "table `{place}` has the setting async_insert = 1, by which an INSERT is flushed together with those \
+             of others, so that a refusal is nobody's: run ALTER TABLE {}.{} MODIFY SETTING async_insert = 0, and \
+             leave the queue to CLICKHOUSE_ASYNC_INSERT",
+            identifier(&place.database),
+            identifier(&place.name)
+        )));
+    }
+    Ok(behind(server, place, &facts.engine).await?.verdict)
+}
+
+/// A table that rows come to.
+struct Reached {
+    place: Place,
+    engine: String,
+    /// By which way.
+    by: String,
+    /// Whether the rows certainly come to it.
+    is_certain: bool,
+}
+
+/// Looks behind a table of this engine, for as long as it keeps nothing itself.
+///
+/// # Errors
+/// What to wait for, as of [`crate::clickhouse::read`].
+pub async fn behind(server: &Server, place: &Place, engine: &str) -> Result<Behind, Hold> {
+    let (engine, by) = (engine.to_owned(), String::new());
+    let mut open = VecDeque::from([Reached { place: place.clone(), engine, by, is_certain: true }]);
+    let (mut seen, mut views, mut found) = (vec![place.clone()], BTreeSet::new(), None);
+    // The first that keeps nothing, and whether views of such a table are kept from the user.
+    let (mut keeps_nothing, mut is_hidden) = (None, false);
+    while let Some(reached) = open.pop_front() {
+        let next = if Keeping::of(&reached.engine) == Keeping::Nowhere {
+            let hidden = hidden_views(server, &reached.place).await?;
+            is_hidden |= !hidden.is_empty();
+            views.extend(hidden.iter().map(ToString::to_string));
+            let (more, next) = behind_views(server, &reached).await?;
+            views.extend(more);
+            keeps_nothing = keeps_nothing.or(Some(reached));
+            next
+        } else if let Some(next) = passed_on(server, &reached).await? {
+            vec![next]
+        } else {
+            let told = |text: String| format!("{text}{}", reached.by);
+            match own(&reached.place, &reached.engine) {
+                Verdict::Unfit(text) if reached.is_certain => {
+                    return Ok(Behind { verdict: Verdict::Unfit(told(text)), views });
+                }
+                Verdict::Unfit(text) | Verdict::Risky(text) => {
+                    found = Some(Verdict::Risky(told(text)));
+                }
+                Verdict::Sound => found = found.or(Some(Verdict::Sound)),
+            }
+            continue;
+        };
+        for reached in next {
+            if !seen.contains(&reached.place) && seen.len() <= MAX_TARGETS {
+                seen.push(reached.place.clone());
+                open.push_back(reached);
+            }
+        }
+    }
+    let verdict = found.unwrap_or_else(|| match keeps_nothing {
+        Some(reached) => no_view(&reached, is_hidden),
+        None => Verdict::Sound,
+    });
+    Ok(Behind { verdict, views })
+}
+
+/// Nothing that keeps rows is found behind this one, which does not.
+fn no_view(of: &Reached, is_hidden: bool) -> Verdict {
+    let Reached { place, by, is_certain, .. } = of;
+    // Views that the user may not see are listed as dependencies all the same.
+    let text = match is_hidden {
+        true => format!(
+            "table `{place}` is of the engine Null, and CLICKHOUSE_USER may not see the tables that its \
+             views fill: grant SHOW on them{by}"
+        ),
+        false => format!(
+            "table `{place}` is of the engine Null, which keeps no row, and no view of it keeps one: \
+             create a materialized view, or look at CLICKHOUSE_TABLE{by}"
+        ),
+    };
+    if *is_certain && !is_hidden { Verdict::Unfit(text) } else { Verdict::Risky(text) }
+}
+
+/// The views that read from a table, each with its id, and what they fill.
+async fn behind_views(server: &Server, of: &Reached) -> Result<(Vec<String>, Vec<Reached>), Hold> {
+    let (mut ids, mut next) = (Vec::new(), Vec::new());
+    for View { place: view, id, target } in views(server, &of.place).await? {
+        ids.push(format!("{view} {id}"));
+        let (place, engine) = match target {
+            Target::Inner(engine) => (view.clone(), engine),
+            Target::Named(place) => {
+                let Some((engine, _)) = engine_of(server, &place).await? else { continue };
+                (place, engine)
+            }
+        };
+        let by = format!("; it is filled by the view `{view}`");
+        next.push(Reached { place, engine, by, is_certain: of.is_certain });
+    }
+    Ok((ids, next))
+}
+
+/// The table that gets what is sent to this one; `None` where it is stored here, or where it goes is not told.
+async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, Hold> {
+    let Reached { place, engine, is_certain, .. } = from;
+    let Some((_, engine_full)) = (match passes_on(engine) || engine == "Distributed" {
+        true => engine_of(server, place).await?,
+        false => None,
+    }) else {
+        return Ok(None);
+    };
+    let (to, is_certain) = match &**engine {
+        "MaterializedView" => match view_target(server, place).await? {
+            Some(Target::Named(to)) => (to, *is_certain),
+            Some(Target::Inner(engine)) if !passes_on(&engine) => {
+                let by = format!("; `{place}` stores in it");
+                let place = Place { name: format!("{} (inner)", place.name), ..place.clone() };
+                return Ok(Some(Reached { place, engine, by, is_certain: *is_certain }));
+            }
+            _ => return Ok(None),
+        },
+        engine => match destination(engine, &engine_full, &place.database) {
+            // Its shards need not be this server.
+            Some(to) => (to, *is_certain && engine != "Distributed"),
+            None => return Ok(None),
+        },
+    };
+    let Some((engine, _)) = engine_of(server, &to).await? else { return Ok(None) };
+    let by = format!("; `{place}` passes rows on to it");
+    Ok(Some(Reached { place: to, engine, by, is_certain }))
+}
+
+/// Whether a table of this engine keeps rows elsewhere than in itself, on the same server.
+pub fn passes_on(engine: &str) -> bool {
+    matches!(engine, "Null" | "MaterializedView" | "Alias")
+}
+
+/// The table that an Alias stands for, or that a Distributed table has on its shards.
+fn destination(engine: &str, engine_full: &str, database: &str) -> Option<Place> {
+    let tokens = tokens(engine_full);
+    let mut names = tokens.iter().filter(|token| token.depth == 1 && token.kind != Kind::Sign);
+    if engine == "Distributed" {
+        names.next()?;
+    }
+    let first = names.next()?.text.to_string();
+    let place = match names.next() {
+        Some(name) => Place { database: first, name: name.text.to_string() },
+        None if engine == "Alias" => Place { database: database.to_owned(), name: first },
+        None => return None,
+    };
+    Some(place)
+}
+
+fn own(of: &Place, engine: &str) -> Verdict {
+    match Keeping::of(engine) {
+        Keeping::Stored | Keeping::Nowhere => Verdict::Sound,
+        Keeping::InMemory => Verdict::Risky(format!(
+            "table `{of}` is of the engine {engine}: its rows are gone when the server restarts"
+        )),
+        Keeping::Elsewhere => Verdict::Risky(format!(
+            "table `{of}` is of the engine {engine}: whether it keeps the rows that it acknowledges is \
+             not known"
+        )),
+        Keeping::Buffered => Verdict::Unfit(format!(
+            "table `{of}` is of the engine Buffer, which acknowledges rows before they are stored, and \
+             loses those that its destination refuses: set CLICKHOUSE_TABLE to the destination"
+        )),
+    }
+}
+
+/// Where a materialized view stores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    /// In a table of its own, of this engine.
+    Inner(String),
+    /// In the table that it names.
+    Named(Place),
+}
+
+/// A view, as far as the user may see it.
+struct View {
+    place: Place,
+    id: String,
+    target: Target,
+}
+
+/// The views that read from a table, as far as the user may see them, with where they store.
+async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
+    let query = server
+        .query(
+            "SELECT v.database, v.name, toString(v.uuid), v.create_table_query FROM system.tables v \
+             WHERE v.engine = 'MaterializedView' AND has((SELECT \
+             arrayZip(dependencies_database, dependencies_table) FROM system.tables \
+             WHERE database = ? AND name = ?), (v.database, v.name))",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    let views: Vec<(String, String, String, String)> = answered(server, query, answer::all).await?;
+    let view = |(database, name, id, statement): (String, String, String, String)| View {
+        place: Place { database, name },
+        id,
+        target: stored_in(&statement),
+    };
+    Ok(views.into_iter().map(view).collect())
+}
+
+/// Where a view stores, by the statement that made it.
+fn stored_in(statement: &str) -> Target {
+    let inner = || Target::Inner(inner_engine_of(statement).unwrap_or_default());
+    target_of(statement).map_or_else(inner, Target::Named)
+}
+
+async fn view_target(server: &Server, of: &Place) -> Result<Option<Target>, Hold> {
+    let query = server
+        .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
+        .bind(&of.database)
+        .bind(&of.name);
+    let statement: Option<String> = answered(server, query, answer::optional).await?;
+    Ok(statement.as_deref().map(stored_in))
+}
+
+/// The engine of a table, and how it is printed; `None` where there is none, or the user may not see it.
+async fn engine_of(server: &Server, of: &Place) -> Result<Option<(String, String)>, Hold> {
+    let query = server
+        .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
+        .bind(&of.database)
+        .bind(&of.name);
+    answered(server, query, answer::optional).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_is_judged_by_what_becomes_of_acknowledged_rows() {
+        for engine in ["MergeTree", "ReplicatedReplacingMergeTree", "SharedMergeTree", "Log"] {
+            assert_eq!(Keeping::of(engine), Keeping::Stored, "{engine}");
+        }
+        assert_eq!(Keeping::of("Null"), Keeping::Nowhere);
+        assert_eq!(Keeping::of("Buffer"), Keeping::Buffered);
+        assert_eq!(Keeping::of("Memory"), Keeping::InMemory);
+        for engine in ["Kafka", "URL", "S3", "MySQL", "an engine of tomorrow"] {
+            assert_eq!(Keeping::of(engine), Keeping::Elsewhere, "{engine}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_another_table_names_it() {
+        let of = |engine: &str, full: &str| {
+            destination(engine, full, "here").map(|place| place.to_string())
+        };
+        assert_eq!(of("Alias", "Alias('d', 'a b')").as_deref(), Some("d.a b"));
+        assert_eq!(of("Alias", "Alias('t')").as_deref(), Some("here.t"));
+        let distributed = "Distributed('c', 'd', 't', cityHash64(id))";
+        assert_eq!(of("Distributed", distributed).as_deref(), Some("d.t"));
+        assert_eq!(of("Distributed", "Distributed('c', 'd')"), None);
+    }
+
+    #[test]
+    fn a_view_stores_in_its_target_or_in_a_table_of_its_own() {
+        let inner =
+            "CREATE MATERIALIZED VIEW d.v (`id` UInt64) ENGINE = Memory AS SELECT id FROM d.t";
+        assert_eq!(stored_in(inner), Target::Inner("Memory".into()));
+        let named = "CREATE MATERIALIZED VIEW d.v TO d.n (`id` UInt64) AS SELECT id FROM d.t";
+        let place = Place { database: "d".into(), name: "n".into() };
+        assert_eq!(stored_in(named), Target::Named(place));
+    }
+}

@@ -1,0 +1,33 @@
+//! ClickHouse as a neighbour: the connection, the table as it is, and what its settings, answers and errors mean.
+
+pub mod answer;
+pub mod body;
+mod bounded;
+pub mod client;
+pub mod codes;
+pub mod engine;
+pub mod errors;
+pub mod fitness;
+pub mod foreign;
+mod functions;
+mod key;
+pub mod merge_tree;
+pub mod post;
+mod select;
+pub mod settings;
+pub mod sight;
+pub mod table;
+pub mod target;
+pub mod text;
+pub mod tokens;
+pub mod view_head;
+
+pub use body::{Body, max_rows};
+pub use client::Server;
+pub use engine::{Verdict, judge};
+pub use errors::hold_of_select;
+pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
+pub use settings::{needed_settings, planned_settings};
+pub use table::{Description, Facts, Look, Table, describe, may_insert, read, version};
+pub use text::{Place, told};
+pub use tokens::{Carried, Sought};

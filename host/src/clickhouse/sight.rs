@@ -1,0 +1,89 @@
+//! Whether the host sees every row of a table. That a search finds no row proves nothing where a row policy, a
+//! setting of the user's profile or a lightweight DELETE hides rows.
+
+use super::answer;
+use super::client::Server;
+use super::settings::Settings;
+use super::table::{Table, answered, known_settings};
+use super::text::Place;
+use crate::flow::outcome::Hold;
+use crate::schema::quoted::{identifier, literal};
+
+/// Of each SELECT from the table that the host fills, where the server has them: with another value, which a
+/// user's profile may hold, it reads less than what is stored, or is answered from elsewhere.
+const SEEING: &[(&str, &str)] = &[
+    ("additional_table_filters", "{}"),
+    ("additional_result_filter", ""),
+    ("final", "0"),
+    // Rows that were deleted had landed, and are not to be inserted again.
+    ("apply_deleted_mask", "0"),
+    ("apply_mutations_on_fly", "0"),
+    ("apply_patch_parts", "0"),
+    ("enable_parallel_replicas", "0"),
+    ("allow_experimental_parallel_reading_from_replicas", "0"),
+    ("max_parallel_replicas", "1"),
+    ("parallel_replicas_count", "0"),
+    ("parallel_replica_offset", "0"),
+    ("force_index_by_date", "0"),
+    ("force_primary_key", "0"),
+    ("force_optimize_projection", "0"),
+    ("optimize_use_projections", "0"),
+    ("optimize_use_implicit_projections", "0"),
+    ("optimize_trivial_count_query", "0"),
+    ("use_query_cache", "0"),
+    ("use_query_condition_cache", "0"),
+    ("ignore_cold_parts_seconds", "0"),
+    ("partial_result_on_first_cancel", "0"),
+    ("read_overflow_mode_leaf", "throw"),
+    ("timeout_overflow_mode_leaf", "throw"),
+    ("empty_result_for_aggregation_by_empty_set", "0"),
+    ("join_use_nulls", "0"),
+];
+
+/// The settings with which a SELECT from a table reads all of it.
+///
+/// # Errors
+/// What to wait for, as of [`crate::clickhouse::read`].
+pub async fn seeing_settings(server: &Server) -> Result<Settings, Hold> {
+    let names: Vec<&str> = SEEING.iter().map(|(name, _)| *name).collect();
+    let known = known_settings(server, &names).await?;
+    Ok(SEEING.iter().copied().filter(|(name, _)| known.contains(*name)).collect())
+}
+
+/// How many parts of a table hold rows that a SELECT with [`SEEING`] does not read, and the server that says so.
+pub fn hidden_sql(table: &Table) -> String {
+    let (database, name) = (&table.schema.database, &table.schema.table);
+    // The parts are read first, so that few come or go in between. Columns may have any name, so nothing is
+    // read by an alias where they stand.
+    format!(
+        "SELECT toString(countIf(seen.rows != stored.rows)), toString(serverUUID()) FROM \
+         (SELECT toString(_part) AS part, count() AS rows FROM {}.{} GROUP BY _part) AS seen RIGHT JOIN \
+         (SELECT name AS part, rows FROM system.parts WHERE database = {} AND table = {} AND active AND \
+         rows > 0 AND NOT startsWith(partition_id, 'patch-')) AS stored ON seen.part = stored.part \
+         FORMAT JSONCompactEachRow",
+        identifier(database),
+        identifier(name),
+        literal(database),
+        literal(name)
+    )
+}
+
+/// The row policies of a table that hold for CLICKHOUSE_USER, by name; none where the user may not see policies.
+///
+/// # Errors
+/// What to wait for, as of [`crate::clickhouse::read`].
+pub(super) async fn row_policies(server: &Server, of: &Place) -> Result<Vec<String>, Hold> {
+    let query = server
+        .query(
+            "SELECT short_name FROM system.row_policies WHERE database IN (?, '') AND table IN (?, '') AND \
+             (hasAny(apply_to_list, arrayConcat([currentUser()], enabledRoles())) OR (apply_to_all AND NOT \
+             hasAny(apply_to_except, arrayConcat([currentUser()], enabledRoles())))) ORDER BY short_name",
+        )
+        .bind(&of.database)
+        .bind(&of.name);
+    match answered(server, query, answer::all).await {
+        // A search that finds nothing is held against the table's parts all the same.
+        Err(Hold::Paused(_)) => Ok(Vec::new()),
+        answer => answer,
+    }
+}

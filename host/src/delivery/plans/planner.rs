@@ -1,0 +1,662 @@
+//! What the owner of partitions knows of their plans.
+//!
+//! The ranges of a partition stand in order and without a gap. A range is *open* while a batch in flight
+//! has it, *unread* where a predecessor planned it and its records were not read again yet. The text
+//! of the commit names every range from the low watermark on, as far as their prints are known. One
+//! commit of a partition is under way at a time, so what Kafka has is never in doubt.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::oneshot;
+
+use super::ask::Wish;
+use super::range::Range;
+use super::text::{Beginning, MAX_PLANNED, Plan, Planned};
+use crate::delivery::offsets::Commit;
+use crate::flow::outcome::Fatal;
+use crate::flow::record::TopicPartition;
+
+/// How many ranges a plan may hold when another batch joins it. What is left is for the halves of the
+/// first: 18 for 250,000 records, since only the first is split, and one half before the other.
+const MAX_JOINED: usize = 28;
+
+/// A committed offset and the plan beside it.
+type Told = (i64, String);
+
+/// What a batch is to become: the range of its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Where the range begins, inclusive; at or before its first record.
+    pub first: i64,
+    /// Where it ends, exclusive; behind its last record.
+    pub end: i64,
+    /// What a predecessor planned for it, and may have inserted.
+    pub recovered: Option<Range>,
+}
+
+/// The plans of the partitions that are assigned.
+#[derive(Debug, Default)]
+pub struct Planner {
+    partitions: BTreeMap<TopicPartition, Partition>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    epoch: u64,
+    /// Kafka's id of the topic.
+    topic: u128,
+    /// Where the first range begins; unknown before the first record of a partition without a commit.
+    low: Option<i64>,
+    ranges: VecDeque<Entry>,
+    told: Option<Told>,
+    awaits: Option<Told>,
+    wishes: Vec<Wish>,
+    granted: Vec<Granted>,
+    /// The partition is about to be given back: nothing new is planned.
+    is_going: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    end: i64,
+    state: State,
+    planned: Option<Planned>,
+    is_asked: bool,
+    is_told: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unread,
+    Open,
+    Settled,
+}
+
+#[derive(Debug)]
+struct Granted {
+    ends: Vec<i64>,
+    reply: oneshot::Sender<Vec<Range>>,
+}
+
+impl Planner {
+    /// Begins with a partition under a new assignment, where its committed offset and plan say.
+    pub fn assign(&mut self, source: TopicPartition, epoch: u64, topic: u128, at: Beginning) {
+        let told = match &at {
+            Beginning::Planned(plan) => Some((plan.low, plan.to_text())),
+            _ => None,
+        };
+        let (low, planned) = match at {
+            Beginning::Planned(plan) => (Some(plan.low), plan.planned),
+            Beginning::Unplanned(offset) => (Some(offset), Vec::new()),
+            Beginning::Anew | Beginning::OfAnotherTopic | Beginning::Unreadable => {
+                (None, Vec::new())
+            }
+        };
+        let unread = |planned: Planned| Entry {
+            end: planned.end,
+            state: State::Unread,
+            planned: Some(planned),
+            is_asked: false,
+            is_told: true,
+        };
+        let partition = Partition {
+            epoch,
+            topic,
+            low,
+            ranges: planned.into_iter().map(unread).collect(),
+            told,
+            awaits: None,
+            wishes: Vec::new(),
+            granted: Vec::new(),
+            is_going: false,
+        };
+        self.partitions.insert(source, partition);
+    }
+
+    /// Forgets a partition; what waits for a plan of it waits in vain.
+    pub fn revoke(&mut self, source: &TopicPartition) {
+        self.partitions.remove(source);
+    }
+
+    fn current(&mut self, source: &TopicPartition, epoch: u64) -> Option<&mut Partition> {
+        self.partitions.get_mut(source).filter(|partition| partition.epoch == epoch)
+    }
+
+    /// Takes the records `first..=last` of a partition as a range: the next that was planned, whose
+    /// records the source reads together, or a new one. `None` where the assignment is over.
+    ///
+    /// # Errors
+    /// The records are not those that come next.
+    pub fn take(
+        &mut self,
+        source: &TopicPartition,
+        epoch: u64,
+        first: i64,
+        last: i64,
+    ) -> Result<Option<Taken>, Fatal> {
+        let Some(partition) = self.current(source, epoch) else { return Ok(None) };
+        partition.pass_over(source, first);
+        let taken = partition.take(first, last);
+        let told = || {
+            Fatal(format!(
+                "{source}: records {first}..={last} are not those that come next: the topic has lost \
+                 its end, or was made anew. Stop every host of the group, look at what the table \
+                 holds, and set the group's offset"
+            ))
+        };
+        taken.map(Some).ok_or_else(told)
+    }
+
+    /// Takes a wish in; the next commit may grant it. That of a partition that is no longer ours, or
+    /// is about to be given back, is dropped.
+    pub fn wish(&mut self, wish: Wish) {
+        if let Some(partition) = self.current(&wish.source, wish.epoch)
+            && !partition.is_going
+        {
+            partition.wishes.push(wish);
+        }
+    }
+
+    /// Settles what ends after `after` and at or before `end`; void if the assignment is over.
+    pub fn settle(&mut self, source: &TopicPartition, epoch: u64, after: i64, end: i64) {
+        let Some(partition) = self.current(source, epoch) else { return };
+        for range in &mut partition.ranges {
+            if range.state == State::Open && range.end > after && range.end <= end {
+                range.state = State::Settled;
+            }
+        }
+        partition.advance();
+    }
+
+    /// Settles the range that ends here.
+    pub fn settle_one(&mut self, source: &TopicPartition, epoch: u64, end: i64) {
+        self.settle(source, epoch, end - 1, end);
+    }
+
+    /// What to commit for each partition that has something new to plan, or, where `retires`, has
+    /// come further than Kafka was told.
+    pub fn commits(&mut self, retires: bool) -> Vec<Commit> {
+        let partitions = self.partitions.iter_mut();
+        partitions
+            .filter_map(|(source, partition)| Some(told(source, partition.commit(retires)?)))
+            .collect()
+    }
+
+    /// What to commit as the last of each of these partitions: the low watermark with what may have
+    /// been sent behind it. Nothing more is planned.
+    pub fn last_commits(&mut self, of: &[TopicPartition]) -> Vec<Commit> {
+        let mut commits = Vec::new();
+        for source in of {
+            let Some(partition) = self.partitions.get_mut(source) else { continue };
+            partition.go();
+            let last = partition
+                .plan()
+                .filter(|last| partition.awaits.is_some() || partition.told.as_ref() != Some(last));
+            commits.extend(last.map(|last| told(source, last)));
+        }
+        commits
+    }
+
+    /// Notes that Kafka took a commit, and answers those who waited for it.
+    pub fn committed(&mut self, commit: Commit) {
+        if let Some(partition) = self.partitions.get_mut(&commit.source) {
+            partition.committed(&(commit.offset, commit.metadata));
+        }
+    }
+
+    /// Notes that Kafka refused what was committed for the partition, and took nothing of it.
+    pub fn refused(&mut self, source: &TopicPartition) {
+        if let Some(partition) = self.partitions.get_mut(source) {
+            partition.awaits = None;
+            partition.ranges.iter_mut().for_each(|range| range.is_asked = false);
+        }
+    }
+
+    /// The partitions are about to be given back: whether an INSERT of theirs may be under way, whose
+    /// end is worth waiting for. What waits for a plan waits in vain from now on.
+    pub fn let_go(&mut self, of: &[TopicPartition]) -> bool {
+        for source in of {
+            if let Some(partition) = self.partitions.get_mut(source) {
+                partition.go();
+            }
+        }
+        self.has_sent(of)
+    }
+
+    /// Whether an INSERT of these partitions may be under way.
+    pub fn has_sent(&self, of: &[TopicPartition]) -> bool {
+        let is_sent = |range: &Entry| range.is_told && range.state == State::Open;
+        of.iter()
+            .filter_map(|source| self.partitions.get(source))
+            .any(|partition| partition.ranges.iter().any(is_sent))
+    }
+
+    /// The partitions that are tracked.
+    pub fn sources(&self) -> Vec<TopicPartition> {
+        self.partitions.keys().cloned().collect()
+    }
+}
+
+fn told(source: &TopicPartition, (offset, metadata): Told) -> Commit {
+    Commit { source: source.clone(), offset, metadata }
+}
+
+impl Partition {
+    /// Where the range at this place begins.
+    fn begin_of(&self, at: usize) -> Option<i64> {
+        match at.checked_sub(1) {
+            None => self.low,
+            Some(before) => self.ranges.get(before).map(|range| range.end),
+        }
+    }
+
+    fn take(&mut self, first: i64, last: i64) -> Option<Taken> {
+        if let Some(at) = self.ranges.iter().position(|range| range.state == State::Unread) {
+            let begin = self.begin_of(at)?;
+            let range = self.ranges.get_mut(at)?;
+            if first < begin || last >= range.end {
+                return None;
+            }
+            range.state = State::Open;
+            let recovered = range.planned.map(|planned| Range { first: begin, planned });
+            return Some(Taken { first: begin, end: range.end, recovered });
+        }
+        // The only step from the last record of a range to its end.
+        let end = last + 1;
+        let begin = self.ranges.back().map(|range| range.end).or(self.low).unwrap_or(first);
+        if first < begin {
+            return None;
+        }
+        self.low.get_or_insert(begin);
+        let (state, planned) = (State::Open, None);
+        self.ranges.push_back(Entry { end, state, planned, is_asked: false, is_told: false });
+        Some(Taken { first: begin, end, recovered: None })
+    }
+
+    /// Settles the planned ranges whose records are gone: those after them were read.
+    fn pass_over(&mut self, source: &TopicPartition, first: i64) {
+        for range in &mut self.ranges {
+            if range.state == State::Unread && range.end <= first {
+                let end = range.end;
+                tracing::error!(%source, end, "a planned range has no record any more: what was not \
+                    inserted of it is lost; raise the topic's retention.ms");
+                range.state = State::Settled;
+            }
+        }
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while let Some(settled) = self.ranges.pop_front_if(|range| range.state == State::Settled) {
+            self.low = Some(settled.end);
+        }
+    }
+
+    fn commit(&mut self, retires: bool) -> Option<Told> {
+        if self.awaits.is_some() || self.is_going {
+            return None;
+        }
+        self.grant();
+        let mut has_new = false;
+        for range in &mut self.ranges {
+            range.is_asked = range.planned.is_some();
+            if !range.is_asked {
+                break;
+            }
+            has_new |= !range.is_told;
+        }
+        if !has_new && !retires {
+            return None;
+        }
+        let commit = self.plan()?;
+        if !has_new && self.told.as_ref() == Some(&commit) {
+            return None;
+        }
+        self.awaits = Some(commit.clone());
+        Some(commit)
+    }
+
+    /// The low watermark with the ranges up to the last that is told, or asked for now. Those before
+    /// it are planned too, be it anew.
+    fn plan(&self) -> Option<Told> {
+        let low = self.low?;
+        let last = self.ranges.iter().rposition(|range| range.is_asked || range.is_told);
+        let ranges = self.ranges.iter().take(last.map_or(0, |last| last + 1));
+        let planned = ranges.filter_map(|range| range.planned).collect();
+        Some((low, Plan { topic: self.topic, low, planned }.to_text()))
+    }
+
+    /// Puts the drafts of each wish that may be granted in the place of its range. What was planned
+    /// is split only as the first, so that a plan cannot outgrow its bound.
+    fn grant(&mut self) {
+        for wish in std::mem::take(&mut self.wishes) {
+            let Some(at) = self.ranges.iter().position(|range| range.end == wish.end) else {
+                continue;
+            };
+            // A batch that joins leaves room for the halves of the first; those that wait to join take none.
+            let planned = self.ranges.iter().filter(|range| range.planned.is_some()).count();
+            let is_granted = match wish.into.len() {
+                1 => at < MAX_JOINED,
+                more => at == 0 && planned + more - 1 <= MAX_PLANNED,
+            };
+            if !is_granted {
+                self.wishes.push(wish);
+                continue;
+            }
+            let ends = wish.into.iter().map(|draft| draft.end).collect();
+            let fresh = wish.into.iter().map(|draft| Entry {
+                end: draft.end,
+                state: State::Open,
+                planned: Some(Planned {
+                    end: draft.end,
+                    // 48 bits, so that a full plan fits into the metadata.
+                    nonce: rand::random::<u64>() >> 16,
+                    print: draft.print,
+                    mark: draft.mark,
+                    home: Some(draft.home),
+                    column: draft.column,
+                }),
+                is_asked: false,
+                is_told: false,
+            });
+            let behind = self.ranges.split_off(at + 1);
+            self.ranges.truncate(at);
+            self.ranges.extend(fresh);
+            self.ranges.extend(behind);
+            self.granted.push(Granted { ends, reply: wish.reply });
+        }
+    }
+
+    fn committed(&mut self, told: &Told) {
+        if self.awaits.as_ref() != Some(told) {
+            return;
+        }
+        self.told = self.awaits.take();
+        for range in &mut self.ranges {
+            range.is_told |= std::mem::take(&mut range.is_asked);
+        }
+        for Granted { ends, reply } in std::mem::take(&mut self.granted) {
+            let planned: Option<Vec<Range>> =
+                ends.iter().map(|end| self.told_range(*end)).collect();
+            match planned {
+                // A batch that was ended meanwhile does not wait any more.
+                Some(ranges) => drop(reply.send(ranges)),
+                None => self.granted.push(Granted { ends, reply }),
+            }
+        }
+    }
+
+    fn told_range(&self, end: i64) -> Option<Range> {
+        let at = self.ranges.iter().position(|range| range.end == end && range.is_told)?;
+        let planned = self.ranges.get(at)?.planned?;
+        Some(Range { first: self.begin_of(at)?, planned })
+    }
+
+    fn go(&mut self) {
+        self.is_going = true;
+        self.wishes.clear();
+        self.granted.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::Receiver;
+
+    use super::*;
+    use crate::delivery::plans::{Draft, Home};
+
+    const EPOCH: u64 = 3;
+
+    fn source() -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition: 0 }
+    }
+
+    fn planner(at: Beginning) -> Planner {
+        let mut planner = Planner::default();
+        planner.assign(source(), EPOCH, 0xab, at);
+        planner
+    }
+
+    fn take(planner: &mut Planner, first: i64, last: i64) -> Taken {
+        planner.take(&source(), EPOCH, first, last).unwrap().unwrap()
+    }
+
+    /// Wishes for ranges that end at `ends` in the place of the one that ends at the last of them.
+    fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
+        let (reply, planned) = oneshot::channel();
+        let home = Home { server: 1, table: 2, started: 3 };
+        let draft = |end: &i64| Draft { end: *end, print: 7, mark: 1, home, column: 5 };
+        let into = ends.iter().map(draft).collect();
+        let end = *ends.last().unwrap();
+        planner.wish(Wish { source: source(), epoch: EPOCH, end, into, reply });
+        planned
+    }
+
+    /// The one commit that is due: its offset and the ends that it plans.
+    fn due(planner: &mut Planner, retires: bool) -> Option<(i64, Vec<i64>)> {
+        planner.commits(retires).pop().map(|commit| ends(&commit))
+    }
+
+    fn ends(commit: &Commit) -> (i64, Vec<i64>) {
+        let plan = Plan::parse(&commit.metadata).unwrap();
+        assert_eq!((plan.low, plan.topic), (commit.offset, 0xab));
+        (commit.offset, plan.planned.iter().map(|range| range.end).collect())
+    }
+
+    /// Kafka takes the commit that is awaited.
+    fn answer(planner: &mut Planner) {
+        let (offset, metadata) = planner.partitions[&source()].awaits.clone().unwrap();
+        planner.committed(Commit { source: source(), offset, metadata });
+    }
+
+    /// Has a range planned and committed.
+    fn plan(planner: &mut Planner, ends: &[i64]) -> Vec<Range> {
+        let mut planned = wish(planner, ends);
+        due(planner, false).unwrap();
+        answer(planner);
+        planned.try_recv().unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_told_its_range_once_the_plan_is_committed() {
+        let mut planner = planner(Beginning::Unplanned(5));
+        assert_eq!(take(&mut planner, 6, 8), Taken { first: 5, end: 9, recovered: None });
+        assert_eq!(due(&mut planner, true), Some((5, vec![])));
+        answer(&mut planner);
+        let mut planned = wish(&mut planner, &[9]);
+        assert_eq!(due(&mut planner, false), Some((5, vec![9])));
+        assert!(planned.try_recv().is_err());
+        answer(&mut planner);
+        let range = planned.try_recv().unwrap()[0];
+        assert_eq!((range.first, range.planned.end, range.planned.print), (5, 9, 7));
+        assert_eq!(due(&mut planner, true), None);
+        planner.settle(&source(), EPOCH, 5, 9);
+        assert_eq!(due(&mut planner, false), None);
+        assert_eq!(due(&mut planner, true), Some((9, vec![])));
+    }
+
+    #[test]
+    fn plans_have_no_gap_and_wait_for_the_answer_of_the_one_before() {
+        let mut planner = planner(Beginning::Anew);
+        for (first, last) in [(3, 3), (4, 4), (5, 5)] {
+            take(&mut planner, first, last);
+        }
+        let mut second = wish(&mut planner, &[5]);
+        assert_eq!(due(&mut planner, false), None);
+        let mut first = wish(&mut planner, &[4]);
+        assert_eq!(due(&mut planner, false), Some((3, vec![4, 5])));
+        let mut third = wish(&mut planner, &[6]);
+        assert_eq!(due(&mut planner, true), None);
+        answer(&mut planner);
+        assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
+        // The one in the middle stays planned for as long as the first is open.
+        planner.settle_one(&source(), EPOCH, 5);
+        assert_eq!(due(&mut planner, false), Some((3, vec![4, 5, 6])));
+        planner.settle_one(&source(), EPOCH, 4);
+        answer(&mut planner);
+        assert!(third.try_recv().is_ok());
+        assert_eq!(due(&mut planner, true), Some((5, vec![6])));
+    }
+
+    #[test]
+    fn only_the_first_is_split_and_its_halves_have_nonces_of_their_own() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        for (first, last) in [(0, 3), (4, 7)] {
+            take(&mut planner, first, last);
+        }
+        let whole = [plan(&mut planner, &[4]), plan(&mut planner, &[8])];
+        let mut later = wish(&mut planner, &[6, 8]);
+        assert_eq!(due(&mut planner, true), None);
+        let halves = plan(&mut planner, &[2, 4]);
+        let firsts: Vec<_> = halves.iter().map(|half| (half.first, half.planned.end)).collect();
+        assert_eq!(firsts, [(0, 2), (2, 4)]);
+        assert_ne!(halves[0].planned.nonce, halves[1].planned.nonce);
+        assert!(halves.iter().all(|half| half.planned.nonce != whole[0][0].planned.nonce));
+        planner.settle(&source(), EPOCH, 0, 4);
+        assert_eq!(due(&mut planner, false), Some((4, vec![6, 8])));
+        answer(&mut planner);
+        assert_eq!(later.try_recv().unwrap()[1].first, 6);
+    }
+
+    /// Halves of 2^20 records, one after another, beside as many batches as may join.
+    #[test]
+    fn a_plan_has_room_for_the_halves_of_its_first_batch() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        let first = 1 << 20;
+        take(&mut planner, 0, first - 1);
+        plan(&mut planner, &[first]);
+        for at in 1..i64::try_from(MAX_JOINED).unwrap() {
+            take(&mut planner, first + at - 1, first + at - 1);
+            plan(&mut planner, &[first + at]);
+        }
+        let mut end = first;
+        while end > 1 {
+            assert_eq!(plan(&mut planner, &[end / 2, end]).len(), 2, "{end}");
+            end /= 2;
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_found_is_read_again_before_anything_new() {
+        let mut before = planner(Beginning::Unplanned(0));
+        take(&mut before, 0, 4);
+        take(&mut before, 5, 9);
+        let told = [plan(&mut before, &[5]), plan(&mut before, &[10])].concat();
+        let planned = told.iter().map(|range| range.planned).collect();
+        let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
+        // Compaction took the first record, and the last.
+        let taken = take(&mut planner, 1, 3);
+        assert_eq!(taken, Taken { first: 0, end: 5, recovered: Some(told[0]) });
+        assert_eq!(take(&mut planner, 5, 9).recovered, Some(told[1]));
+        assert_eq!(take(&mut planner, 10, 10), Taken { first: 10, end: 11, recovered: None });
+        assert_eq!(due(&mut planner, true), None);
+        planner.settle(&source(), EPOCH, 0, 5);
+        assert_eq!(due(&mut planner, true), Some((5, vec![10])));
+    }
+
+    #[test]
+    fn a_planned_range_without_records_is_passed_over() {
+        let planned = [5, 10]
+            .map(|end| Planned { end, nonce: 1, print: 2, mark: 3, home: None, column: 0 })
+            .to_vec();
+        let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
+        assert_eq!(take(&mut planner, 7, 8).first, 5);
+        assert_eq!(due(&mut planner, true), Some((5, vec![10])));
+        assert!(planner.take(&source(), EPOCH, 4, 4).is_err());
+    }
+
+    #[test]
+    fn the_last_commit_keeps_what_may_have_been_sent_and_nothing_more() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        for (first, last) in [(0, 3), (4, 7), (8, 9)] {
+            take(&mut planner, first, last);
+        }
+        plan(&mut planner, &[4]);
+        plan(&mut planner, &[8]);
+        let mut in_vain = wish(&mut planner, &[10]);
+        let sources = [source()];
+        assert!(planner.let_go(&sources));
+        assert!(in_vain.try_recv().is_err());
+        planner.settle_one(&source(), EPOCH, 4);
+        assert!(planner.has_sent(&sources));
+        let last = planner.last_commits(&sources).pop().unwrap();
+        assert_eq!(ends(&last), (4, vec![8]));
+        planner.settle_one(&source(), EPOCH, 8);
+        assert!(!planner.has_sent(&sources));
+    }
+
+    #[test]
+    fn a_split_that_was_refused_leaves_what_was_sent_behind_it_in_the_plan() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        take(&mut planner, 0, 3);
+        take(&mut planner, 4, 7);
+        plan(&mut planner, &[4]);
+        plan(&mut planner, &[8]);
+        let _halves = wish(&mut planner, &[2, 4]);
+        assert_eq!(due(&mut planner, false), Some((0, vec![2, 4, 8])));
+        planner.refused(&source());
+        let last = planner.last_commits(&[source()]).pop().unwrap();
+        assert_eq!(ends(&last), (0, vec![2, 4, 8]));
+    }
+
+    #[test]
+    fn a_plan_stays_within_its_bound_however_many_batches_there_are() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        let waiting: Vec<_> = (0..60)
+            .map(|at| {
+                take(&mut planner, at, at);
+                wish(&mut planner, &[at + 1])
+            })
+            .collect();
+        let (_, planned) = due(&mut planner, false).unwrap();
+        assert_eq!(planned.len(), MAX_JOINED);
+        answer(&mut planner);
+        assert_eq!(due(&mut planner, true), None);
+        planner.settle_one(&source(), EPOCH, 1);
+        assert_eq!(due(&mut planner, false).unwrap().1.len(), MAX_JOINED);
+        assert_eq!(waiting.len(), 60);
+    }
+
+    /// 1,000,000 records in one batch are halved 20 times, while as many batches wait as may be in flight.
+    #[test]
+    fn the_first_can_be_split_to_its_records_however_many_batches_wait() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        take(&mut planner, 0, 999_999);
+        plan(&mut planner, &[1_000_000]);
+        let _waiting: Vec<_> = (1_000_000..1_000_063)
+            .map(|at| {
+                take(&mut planner, at, at);
+                wish(&mut planner, &[at + 1])
+            })
+            .collect();
+        due(&mut planner, false).unwrap();
+        answer(&mut planner);
+        let mut end = 1_000_000;
+        while end > 1 {
+            let halves = plan(&mut planner, &[end / 2, end]);
+            end = halves[0].planned.end;
+        }
+    }
+
+    #[test]
+    fn the_answer_to_another_commit_answers_nobody() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        take(&mut planner, 0, 3);
+        let mut planned = wish(&mut planner, &[4]);
+        let commit = planner.commits(false).pop().unwrap();
+        planner.committed(Commit { metadata: String::new(), ..commit.clone() });
+        assert!(planned.try_recv().is_err());
+        planner.committed(commit);
+        assert!(planned.try_recv().is_ok());
+    }
+
+    #[test]
+    fn an_older_assignment_plans_and_settles_nothing() {
+        let mut planner = planner(Beginning::Unplanned(0));
+        assert_eq!(planner.take(&source(), EPOCH - 1, 0, 3), Ok(None));
+        take(&mut planner, 0, 3);
+        planner.settle(&source(), EPOCH - 1, 0, 4);
+        assert_eq!(due(&mut planner, true), Some((0, vec![])));
+    }
+}

@@ -1,0 +1,75 @@
+//! One range of a plan, and the token of its INSERT.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::text::Planned;
+use crate::flow::record::TopicPartition;
+
+/// A range of a partition as it stands in a committed plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Where it begins, inclusive: the end of the range before it, or the low watermark.
+    pub first: i64,
+    /// What the plan says of it.
+    pub planned: Planned,
+}
+
+impl Range {
+    /// The deduplication token of its INSERT: 32 hexadecimal digits, the same for whoever reads the
+    /// plan, and no other range's.
+    pub fn token(&self, group: &str, source: &TopicPartition) -> String {
+        let Planned { end, nonce, .. } = self.planned;
+        let mut digest = Sha256::new();
+        for name in [group, &source.topic] {
+            // With its length, so that no two names run into one.
+            digest.update((name.len() as u64).to_be_bytes());
+            digest.update(name);
+        }
+        digest.update(source.partition.to_be_bytes());
+        digest.update(self.first.to_be_bytes());
+        digest.update(end.to_be_bytes());
+        digest.update(nonce.to_be_bytes());
+        hex::encode(digest.finalize().first_chunk::<16>().unwrap_or(&[0; 16]))
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.first, self.planned.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_changes_with_everything_that_makes_a_range_another() {
+        let source = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
+        let range = |first, end, nonce| {
+            let (print, mark, home, column) = (1, 2, None, 0);
+            Range { first, planned: Planned { end, nonce, print, mark, home, column } }
+        };
+        let token = |group: &str, topic: &str, partition, range: Range| {
+            range.token(group, &source(topic, partition))
+        };
+        let tokens = [
+            token("g", "t", 0, range(5, 8, 1)),
+            token("gt", "", 0, range(5, 8, 1)),
+            token("", "gt", 0, range(5, 8, 1)),
+            token("g", "t", 1, range(5, 8, 1)),
+            token("g", "t", 0, range(4, 8, 1)),
+            token("g", "t", 0, range(5, 9, 1)),
+            token("g", "t", 0, range(5, 8, 2)),
+        ];
+        assert_eq!(tokens[0].len(), 32);
+        for (at, one) in tokens.iter().enumerate() {
+            assert!(!tokens[at + 1..].contains(one), "{at}");
+        }
+        let mut again = range(5, 8, 1);
+        (again.planned.print, again.planned.mark) = (9, 9);
+        assert_eq!(token("g", "t", 0, again), tokens[0]);
+    }
+}

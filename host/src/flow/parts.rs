@@ -1,0 +1,173 @@
+//! The parts of a payload that are records of their own (RECORD_SPLIT), as far as bytes tell without a reader of
+//! JSON: how many there may be, and which of them begins at a byte.
+
+use crate::flow::rejection::{Fault, Reason};
+
+/// How a payload holds what becomes rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Split {
+    /// It is one JSON text.
+    #[default]
+    None,
+    /// Each line that is not blank is one.
+    Lines,
+    /// It is an array, and each element is one. Any other JSON text is one, too.
+    Array,
+}
+
+/// The mark that a UTF-8 text may begin with, which is no part of it.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Takes the byte order mark off a payload that begins with one.
+#[inline]
+pub fn without_mark(payload: &[u8]) -> &[u8] {
+    payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload)
+}
+
+/// The lines that are not blank, each without its end.
+pub fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = without_mark(payload).split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| line.iter().any(|byte| !matches!(byte, b' ' | b'\t' | b'\r')))
+}
+
+impl Split {
+    /// How many parts a payload has at most; no fewer than are found before a fault of its syntax.
+    pub fn parts_at_most(self, payload: &[u8]) -> usize {
+        match self {
+            Self::None => 1,
+            Self::Lines => lines(payload).count(),
+            Self::Array => elements_begun(without_mark(payload)).max(1),
+        }
+    }
+
+    /// Puts the place of a part before the pointer of a fault of it: `/3`, or `line 4`. `at` is the byte of the
+    /// payload that the part begins at.
+    pub fn tell(self, payload: &[u8], at: usize, fault: &mut Fault) {
+        let before = payload.get(..at).unwrap_or_default();
+        match self {
+            Self::None => {}
+            Self::Lines => {
+                let line = before.split(|byte| *byte == b'\n').count();
+                let comma = if fault.pointer.is_empty() { "" } else { ", " };
+                fault.pointer.insert_str(0, &format!("line {line}{comma}"));
+                of_message(fault, line);
+            }
+            Self::Array => {
+                // A lone object is no element.
+                if let Some(index) = elements_begun(without_mark(before)).checked_sub(1) {
+                    fault.pointer.insert_str(0, &format!("/{index}"));
+                }
+            }
+        }
+    }
+}
+
+/// Puts the line of a message in the place of that of a part, which is one line.
+fn of_message(fault: &mut Fault, line: usize) {
+    let is_column = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    if fault.reason == Reason::MalformedJson
+        && let Some((what, column)) = fault.got.rsplit_once(" at line 1 column ")
+        && is_column(column)
+    {
+        fault.got = format!("{what} at line {line} column {column}");
+    }
+}
+
+/// How many elements of the array that a text begins with may begin in it: one behind its bracket, and one behind each
+/// comma that is in no other array or object; 0 where no array begins it.
+pub fn elements_begun(text: &[u8]) -> usize {
+    if text.trim_ascii_start().first() != Some(&b'[') {
+        return 0;
+    }
+    let (mut begun, mut depth) = (1, 0_usize);
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' if depth == 1 => begun += 1,
+            _ => {}
+        }
+    }
+    begun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(split: Split, payload: &str, part: &str, pointer: &str) -> String {
+        let mut fault = Fault {
+            reason: Reason::OutOfRange,
+            column: Some("a".into()),
+            pointer: pointer.into(),
+            expected: "b".into(),
+            got_kind: "c",
+            got: String::new(),
+        };
+        split.tell(payload.as_bytes(), payload.find(part).unwrap(), &mut fault);
+        fault.to_string()
+    }
+
+    #[test]
+    fn a_part_is_told_by_its_line_or_its_index() {
+        let lines = "{\"a\":1}\r\n\n \n{\"b\":2}\n3";
+        assert_eq!(
+            told(Split::Lines, lines, "{\"a", "/a"),
+            "column `a` at line 1, /a: expected b, got c"
+        );
+        assert_eq!(
+            told(Split::Lines, lines, "{\"b", ""),
+            "column `a` at line 4: expected b, got c"
+        );
+        let array = r#"[ {"x":[1,2],"y":"],\","} , [ ",", {} ],  5]"#;
+        for (part, expected) in [("{\"x", "/0/a"), ("[ \"", "/1/a"), ("5", "/2/a")] {
+            let told = told(Split::Array, array, part, "/a");
+            assert_eq!(told, format!("column `a` at {expected}: expected b, got c"), "{part}");
+        }
+        let alone = told(Split::Array, r#"{"x":[1,5]}"#, "{", "/a");
+        assert_eq!(alone, "column `a`: expected b, got c", "an object that is no element");
+    }
+
+    #[test]
+    fn a_fault_of_syntax_has_the_line_of_its_message() {
+        let told = |reason, got: &str| {
+            let mut fault = Fault {
+                reason,
+                column: None,
+                pointer: String::new(),
+                expected: "one JSON object".into(),
+                got_kind: "",
+                got: got.into(),
+            };
+            Split::Lines.tell(b"{}\n\n{\"a\"}", 4, &mut fault);
+            fault.got
+        };
+        let got = "expected `:` at line 1 column 5";
+        assert_eq!(told(Reason::MalformedJson, got), "expected `:` at line 3 column 5");
+        assert_eq!(told(Reason::UnknownLabel, got), got, "a value of the record");
+        let token = "\"\\ud800 at line 1 column x\"";
+        assert_eq!(told(Reason::MalformedJson, token), token);
+    }
+
+    #[test]
+    fn no_payload_has_more_parts_than_are_counted() {
+        for (split, payload, parts) in [
+            (Split::None, "[1,2]\n3", 1),
+            (Split::Lines, "", 0),
+            (Split::Lines, " \r\n\n\t", 0),
+            (Split::Lines, "\u{feff}{}\r\n\n {} \n1", 3),
+            (Split::Array, "", 1),
+            (Split::Array, "{}", 1),
+            (Split::Array, "\u{feff} [1,[2,3],{\"a\":4,\"b\":\",\"}]", 3),
+            (Split::Array, "[1,2", 2),
+        ] {
+            assert_eq!(split.parts_at_most(payload.as_bytes()), parts, "{payload:?}");
+        }
+    }
+}

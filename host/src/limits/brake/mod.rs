@@ -1,0 +1,192 @@
+//! The brake: records that are mostly refused are an outage in disguise (a bad deploy of a producer,
+//! a bad ALTER), and a dead letter topic full of them would hide that.
+//!
+//! It judges by the last records across batches, so that a slow topic has one too, before any of
+//! their letters is written. A batch that pulls it is held, counts for nothing, and is judged anew each
+//! time that it is tried; the others are judged as if it were not there.
+
+mod reasons;
+mod window;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::flow::outcome::Hold;
+use crate::flow::record::Batch;
+use crate::flow::rejection::{Reason, Rejection};
+use reasons::Reasons;
+use window::{Counts, RECORDS, Window};
+
+/// Fewer rejected records than this pull no brake, unless their batch alone fills the window: of few
+/// records a few are a large share.
+const FEWEST_REJECTED: u64 = 50;
+
+/// The share of the last records that may be refused.
+#[derive(Debug)]
+pub struct Brake {
+    max_share: f64,
+    told: fn(&str) -> String,
+    judged: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    window: Window,
+    /// The batches that are held, with what is wrong with them.
+    held: BTreeMap<u64, Counts>,
+    last_batch: u64,
+}
+
+impl Brake {
+    /// A brake at this share, 0 to 1. `told` makes what ClickHouse said of a record fit to be shown.
+    pub fn new(max_share: f64, told: fn(&str) -> String) -> Self {
+        Self { max_share, told, judged: Mutex::default() }
+    }
+
+    /// A batch that is to be judged.
+    pub fn batch(self: &Arc<Self>) -> Judged {
+        let mut state = self.state();
+        state.last_batch += 1;
+        let (batch, passed) = (state.last_batch, Reasons::default());
+        Judged { brake: Arc::clone(self), batch, records: 0, passed, is_settled: false }
+    }
+
+    /// The share of rejected records in the window, those that are held included, 0 to 1.
+    pub fn share(&self, now: Instant) -> f64 {
+        self.state().all(now).share()
+    }
+
+    /// Whether a batch is held.
+    pub fn is_holding(&self) -> bool {
+        !self.state().held.is_empty()
+    }
+
+    // A panic of another thread cannot leave it half changed in a way that matters.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most records that may be rejected of those that are judged together, `own` of them in one batch.
+    fn most(&self, records: u64, own: u64) -> u64 {
+        // 0.29 * 100.0 is 28.999999999999996.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let most = (records as f64 * self.max_share + 1e-6) as u64;
+        let is_large = own >= RECORDS || self.max_share == 0.0;
+        if is_large { most } else { most.max(FEWEST_REJECTED - 1) }
+    }
+
+    /// The pause that a pulled brake is.
+    fn hold(&self, counts: &Counts) -> Hold {
+        let Counts { records, rejected } = counts;
+        let top = rejected.top();
+        let or_places = match top.contains(Reason::NoKnownField.code()) {
+            true => ", or name the places within the records by COLUMN_FROM",
+            false => "",
+        };
+        Hold::Paused(format!(
+            "{} of the last {records} records are rejected, more than {} % (DLQ_MAX_SHARE), so no more \
+             is dead-lettered: {top}; mend the table or the producer, and the host goes on by itself, or \
+             restart it with a larger DLQ_MAX_SHARE{or_places}",
+            rejected.total(),
+            // To the fourth digit: 0.07 * 100.0 is 7.000000000000001.
+            (self.max_share * 1_000_000.0).round() / 10_000.0,
+        ))
+    }
+}
+
+impl State {
+    /// What is held, and the newest others beside it.
+    fn all(&self, now: Instant) -> Counts {
+        let mut all = Counts::default();
+        self.held.values().for_each(|held| all.add(held));
+        all.add(&self.window.before(all.records, |batch| self.held.contains_key(&batch), now));
+        all
+    }
+}
+
+/// A batch under judgement. Its records count once, however often it is tried; dropped before it is
+/// settled, they count no more, since they are read again.
+#[derive(Debug)]
+pub struct Judged {
+    brake: Arc<Brake>,
+    batch: u64,
+    records: u64,
+    /// The rejections that were let through.
+    passed: Reasons,
+    is_settled: bool,
+}
+
+impl Judged {
+    /// Tells how many records of the batch are judged: all but those that are skipped or dropped.
+    pub fn set_records(&mut self, records: u64) {
+        self.records = records;
+    }
+
+    /// Judges further rejections, before they are written. `None` lets them through and counts them,
+    /// at once, so that batches that are judged side by side see each other. A hold counts nothing but
+    /// the `landed` records of the batch and the rejections before.
+    pub fn judge(
+        &mut self,
+        batch: &Batch,
+        rejections: &[Rejection],
+        landed: u64,
+        now: Instant,
+    ) -> Option<Hold> {
+        if rejections.is_empty() {
+            return None;
+        }
+        let mut rejected = self.passed.clone();
+        rejected.add(&Reasons::of(batch, rejections, self.brake.told));
+        // A record that a plugin dropped may be refused as well.
+        self.records = self.records.max(landed + rejected.total());
+        let mut state = self.brake.state();
+        let counts = Counts { records: self.records, rejected };
+        let before = state.window.before(self.records, |batch| batch == self.batch, now);
+        let most = self.brake.most(before.records + self.records, self.records);
+        if before.rejected.total() + counts.rejected.total() <= most {
+            state.held.remove(&self.batch);
+            self.passed = counts.rejected.clone();
+            state.window.put(self.batch, counts, now);
+            return None;
+        }
+        let records = landed + self.passed.total();
+        state.window.put(self.batch, Counts { records, rejected: self.passed.clone() }, now);
+        state.held.insert(self.batch, counts);
+        Some(self.brake.hold(&state.all(now)))
+    }
+
+    /// How many more records of the batch may be rejected.
+    pub fn allowance(&self, now: Instant) -> usize {
+        let state = self.brake.state();
+        let before = state.window.before(self.records, |batch| batch == self.batch, now);
+        let most = self.brake.most(before.records + self.records, self.records);
+        let allowance = most.saturating_sub(before.rejected.total() + self.passed.total());
+        usize::try_from(allowance).unwrap_or(usize::MAX)
+    }
+
+    /// Nothing of the batch is held any more.
+    pub fn release(&self) {
+        self.brake.state().held.remove(&self.batch);
+    }
+
+    /// Counts the batch, all of which is settled.
+    pub fn settle(mut self, now: Instant) {
+        self.is_settled = true;
+        let counts = Counts { records: self.records, rejected: std::mem::take(&mut self.passed) };
+        self.brake.state().window.put(self.batch, counts, now);
+    }
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        let mut state = self.brake.state();
+        state.held.remove(&self.batch);
+        if !self.is_settled {
+            state.window.remove(self.batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Why records are rejected: how many for what, and where one of them stands.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::flow::record::{Batch, TopicPartition};
+use crate::flow::rejection::{Fault, Reason, Rejection, cut};
+
+/// How many reasons a pause tells.
+const TOLD: usize = 3;
+
+/// Rejected records by what is wrong with them. The words are shown: they hold no value of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reasons {
+    of: BTreeMap<String, Group>,
+    total: u64,
+}
+
+/// Records that the same is wrong with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Group {
+    records: u64,
+    /// Where one of them stands.
+    at: Option<(TopicPartition, i64)>,
+}
+
+impl Reasons {
+    /// The reasons of these rejections. `told` makes what ClickHouse said fit to be shown.
+    pub fn of(batch: &Batch, rejections: &[Rejection], told: fn(&str) -> String) -> Self {
+        let mut reasons = Self::default();
+        for rejection in rejections {
+            let at = || {
+                let record = batch.record(rejection.origin)?;
+                Some((record.source.clone(), record.offset()))
+            };
+            let group = reasons.of.entry(words(rejection, told));
+            group.or_insert_with(|| Group { records: 0, at: at() }).records += 1;
+            reasons.total += 1;
+        }
+        reasons
+    }
+
+    /// How many records were rejected.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Adds more; the places that are known stay.
+    pub fn add(&mut self, more: &Self) {
+        for (words, group) in &more.of {
+            let known = self.of.entry(words.clone());
+            known.or_insert_with(|| Group { records: 0, at: group.at.clone() }).records +=
+                group.records;
+        }
+        self.total += more.total;
+    }
+
+    /// The part that `records` of `of` records have.
+    pub fn part(&self, records: u64, of: u64) -> Self {
+        let part = |count: u64| (count * records).checked_div(of).unwrap_or(0);
+        let groups = self.of.iter().map(|(words, group)| {
+            let Group { records, at } = group;
+            (words.clone(), Group { records: part(*records), at: at.clone() })
+        });
+        Self { of: groups.collect(), total: part(self.total) }
+    }
+
+    /// The most frequent ones, with a place each.
+    pub fn top(&self) -> String {
+        let mut groups: Vec<_> = self.of.iter().collect();
+        groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+        let mut text = String::new();
+        for (words, Group { records, at }) in groups.iter().take(TOLD) {
+            let between = if text.is_empty() { "" } else { "; " };
+            let _written = write!(text, "{between}{records} {words}");
+            if let Some((TopicPartition { topic, partition }, offset)) = at {
+                let _written = write!(
+                    text,
+                    ", such as at topic `{topic}`, partition {partition}, offset {offset}"
+                );
+            }
+        }
+        if let Some(others) = groups.get(TOLD..).filter(|others| !others.is_empty()) {
+            let records: u64 = others.iter().map(|(_, group)| group.records).sum();
+            let _written = write!(text, "; {records} for {} other reasons", others.len());
+        }
+        text
+    }
+}
+
+/// What is wrong with a record, without its values: those are in the dead letter alone.
+fn words(rejection: &Rejection, told: fn(&str) -> String) -> String {
+    let Fault { reason, column, expected, got, .. } = &rejection.fault;
+    match (rejection.stage.plugin(), reason, column) {
+        // The column and the words that a plugin gives are its own.
+        (Some(plugin), ..) => format!("{reason} (plugin `{plugin}`)"),
+        (None, Reason::InsertRefused, _) => format!("{reason} ({})", told(got)),
+        // Its column may be a field of the record's own, and the place in the schema is told.
+        (None, Reason::SchemaViolation, _) | (None, _, None) => {
+            format!("{reason} (expected {})", cut(expected))
+        }
+        (None, _, Some(column)) => {
+            format!("{reason} in column `{column}` (expected {})", cut(expected))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What is let in: single records, bytes in flight, and shares of refused records.
+
+pub mod admit;
+pub mod brake;
+pub mod budget;

@@ -1,0 +1,289 @@
+//! The arrow stage: plugins on the columns of decoded rows, one after the other.
+
+mod exchange;
+mod fit;
+mod given;
+mod messages;
+mod size;
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+
+pub use fit::Fit;
+
+use super::bindings::{ArrowPlugin, arrow};
+use super::failure::Failure;
+use super::instance::Instance;
+use super::isolate::{self, Refused, Work};
+use super::plugin::Plugin;
+use super::until_given_up;
+use crate::flow::outcome::Hold;
+use crate::flow::record::Origin;
+use crate::flow::rejection::{Rejection, Stage};
+use crate::flow::rows::Rows;
+use crate::observe::cpu::CpuOf;
+use crate::schema::plan::TablePlan;
+use fit::{Step, Told};
+use given::Given;
+
+/// Most rows of one call: the stream's head costs the same for one row as for all.
+const CALL_ROWS: usize = 16_000;
+/// Most bytes of columns of one call, unless a single row has more.
+const CALL_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many rows of a batch each plugin was asked for, and failed on.
+pub struct Tally(Vec<(usize, usize)>);
+
+/// The plugins on decoded rows, in their order.
+pub struct ArrowHooks {
+    plugins: Arc<[Plugin<ArrowPlugin>]>,
+    /// What they planned for the table as it was seen last.
+    fit: Mutex<Option<Arc<Fit>>>,
+    /// Most bytes that a row may take in columns before any text, what plugins plan with included.
+    most_row_bytes: usize,
+}
+
+impl ArrowHooks {
+    /// A stage of these plugins; `None` without any.
+    pub(super) fn new(plugins: Vec<Plugin<ArrowPlugin>>, most_row_bytes: usize) -> Option<Self> {
+        let fit = Mutex::default();
+        (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), fit, most_row_bytes })
+    }
+
+    /// How logs and dead letters name the plugins, in their order.
+    pub fn titles(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| &*plugin.title)
+    }
+
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
+    }
+
+    /// How the plugins and a table fit together: asks each of them once for a state of the table.
+    ///
+    /// # Errors
+    /// A plugin refuses the table, fails, or asks for what is not there: for an operator to mend.
+    pub async fn fit(&self, table: &Arc<TablePlan>) -> Result<Arc<Fit>, Hold> {
+        let known = self.known();
+        if let Some(fit) = known.filter(|fit| fit.fingerprint() == table.fingerprint()) {
+            return Ok(fit);
+        }
+        let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
+        let most_row_bytes = self.most_row_bytes;
+        let fit = crate::base::blocking::run(move || {
+            let told = Told::new(&table)?;
+            let plans = plugins.iter().map(|plugin| Ok((&plugin.title, ask(plugin, &told)?)));
+            let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
+            Fit::new(&table, told, plans.into_iter(), most_row_bytes)
+        });
+        let fit = Arc::new(fit.await?);
+        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fit));
+        Ok(fit)
+    }
+
+    fn known(&self) -> Option<Arc<Fit>> {
+        self.fit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes decoded rows through every plugin: what comes back has the table's columns. The
+    /// tally is to be noted once for a batch.
+    ///
+    /// # Errors
+    /// The breaker of a plugin is open, or no instance of it can be made; nothing is settled then.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing has happened to any record.
+    pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<(Rows, Tally), Hold> {
+        let (plugins, fit) = (Arc::clone(&self.plugins), Arc::clone(fit));
+        let work = move |is_given_up: &_| chain(&plugins, &fit, rows, is_given_up);
+        until_given_up(CpuOf::ArrowHooks, work).await
+    }
+
+    /// Tells each plugin's breaker of a batch that is not asked for again.
+    pub fn note(&self, tally: &Tally) {
+        for (plugin, (asked, failed)) in self.plugins.iter().zip(&tally.0) {
+            plugin.breaker.note(*asked, *failed);
+        }
+    }
+}
+
+/// What a plugin plans for a table.
+fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold> {
+    let mut instance = plugin.unused_instance()?;
+    let plan = plan(plugin, &mut instance, told).map_err(|failure| {
+        let (title, kind) = (&plugin.title, failure.kind.code());
+        // It says what of the table it cannot work on, and has seen no record yet.
+        Hold::Paused(format!("plugin `{title}` takes no such table ({kind}): {}", failure.text))
+    })?;
+    plugin.give_back(instance);
+    Ok(plan)
+}
+
+fn plan(
+    plugin: &Plugin<ArrowPlugin>,
+    instance: &mut Instance<ArrowPlugin>,
+    told: &Told,
+) -> Result<arrow::Planned, Failure> {
+    let plan = instance.call(plugin.bounds.timeout, told.schema.len(), |plugin, store| {
+        plugin.sluicegate_plugin_arrow().call_plan(store, &told.columns, &told.schema)
+    })?;
+    instance.set_planned_for(&told.fingerprint);
+    Ok(plan)
+}
+
+fn chain(
+    plugins: &[Plugin<ArrowPlugin>],
+    fit: &Fit,
+    mut rows: Rows,
+    is_given_up: &AtomicBool,
+) -> Result<(Rows, Tally), Hold> {
+    let mut tally = Tally(Vec::with_capacity(plugins.len()));
+    for (plugin, step) in plugins.iter().zip(&fit.steps) {
+        let mut work = Columns::new(plugin, fit, step, &rows)?;
+        let verdict = isolate::run(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
+        let given = work.given;
+        tally.0.push((verdict.rows, verdict.failed));
+        rows = onward(rows, step, given, verdict.rejections)
+            .map_err(|error| bug(&plugin.title, &error))?;
+    }
+    let last = plugins.last().map_or("", |plugin| &*plugin.title);
+    let batch = rows.batch.project(&fit.of_the_table()).map_err(|error| bug(last, &error))?;
+    Ok((Rows { batch, written: fit.written.clone(), ..rows }, tally))
+}
+
+/// Columns and plan are made from each other, so this is a bug of the host.
+fn bug(title: &str, error: &ArrowError) -> Hold {
+    Hold::Paused(format!("the columns at plugin `{title}` do not fit together: {error}"))
+}
+
+/// The rows after a plugin: what it gave, and what it did not touch of the rows that go on. A
+/// record's rows share one fate, so those of a refused record end here.
+fn onward(
+    rows: Rows,
+    step: &Step,
+    given: Given,
+    refused: Vec<Rejection>,
+) -> Result<Rows, ArrowError> {
+    let Rows { batch, origins, absent, mut rejections, mut dropped, written, noticed } = rows;
+    let is_out: HashSet<Origin> = refused.iter().map(|rejection| rejection.origin).collect();
+    let onward = given.join(&batch, &step.writes, &origins, &is_out)?;
+    let mut left = onward.origins.iter().peekable();
+    let mut before = origins;
+    before.dedup();
+    for origin in before {
+        let goes_on = left.peek() == Some(&&origin);
+        while left.next_if_eq(&&origin).is_some() {}
+        if !goes_on && !is_out.contains(&origin) {
+            dropped.push(origin);
+        }
+    }
+    rejections.extend(refused);
+    let absent = if absent.is_empty() { absent } else { onward.absent(absent) };
+    let (batch, origins) = (onward.batch, onward.origins);
+    Ok(Rows { batch, origins, absent, rejections, dropped, written, noticed })
+}
+
+/// Decoded rows through one plugin.
+struct Columns<'a> {
+    plugin: &'a Plugin<ArrowPlugin>,
+    fit: &'a Fit,
+    step: &'a Step,
+    origins: &'a [Origin],
+    /// What the plugin reads.
+    batch: RecordBatch,
+    /// What it does not write: where a row goes on many times, so does this.
+    untouched: RecordBatch,
+    batch_bytes: usize,
+    given: Given,
+}
+
+impl<'a> Columns<'a> {
+    fn new(
+        plugin: &'a Plugin<ArrowPlugin>,
+        fit: &'a Fit,
+        step: &'a Step,
+        rows: &'a Rows,
+    ) -> Result<Self, Hold> {
+        let batch = exchange::with_rows(step, &rows.batch);
+        let is_untouched = |at: &usize| !step.writes.contains(at);
+        let untouched: Vec<usize> = (0..rows.batch.num_columns()).filter(is_untouched).collect();
+        let untouched = rows.batch.project(&untouched);
+        let parts = batch.and_then(|batch| Ok((batch, untouched?)));
+        let (batch, untouched) = parts.map_err(|error| bug(&plugin.title, &error))?;
+        let batch_bytes = size::of_rows(&rows.batch, &(0..rows.batch.num_rows()));
+        let (origins, given) = (&*rows.origins, Given::default());
+        Ok(Self { plugin, fit, step, origins, batch, untouched, batch_bytes, given })
+    }
+}
+
+impl Work for Columns<'_> {
+    type World = ArrowPlugin;
+
+    fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    fn origin(&self, row: usize) -> Origin {
+        self.origins.get(row).copied().unwrap_or(Origin::MAX)
+    }
+
+    fn batch_bytes(&self) -> usize {
+        self.batch_bytes
+    }
+
+    fn rows_of_call(&self, first: usize) -> usize {
+        let max_bytes = CALL_BYTES.min(self.plugin.bounds.memory_bytes / 8);
+        size::rows_within(&self.batch, first, CALL_ROWS, max_bytes)
+    }
+
+    /// One that has planned as the first one did: what it says of it is no fault of a row.
+    fn instance(&self) -> Result<Instance<ArrowPlugin>, Hold> {
+        let mut instance = self.plugin.instance()?;
+        if instance.has_planned_for(self.fit.fingerprint()) {
+            return Ok(instance);
+        }
+        let title = &self.plugin.title;
+        // Without its words, since it may have seen records.
+        let planned = plan(self.plugin, &mut instance, &self.fit.told).map_err(|failure| {
+            let kind = failure.kind.code();
+            Hold::Paused(format!("plugin `{title}` fails to plan again ({kind})"))
+        })?;
+        if self.step.is_as_planned(&planned) {
+            return Ok(instance);
+        }
+        Err(Hold::Paused(format!(
+            "plugin `{title}` plans otherwise than it did before, for the same table"
+        )))
+    }
+
+    fn ask(
+        &mut self,
+        instance: &mut Instance<ArrowPlugin>,
+        rows: Range<usize>,
+        deadline: Duration,
+    ) -> Result<Vec<Refused>, Failure> {
+        let question = exchange::question(&self.batch, rows.clone())?;
+        let outcome = instance.call(deadline, question.len(), |plugin, store| {
+            plugin.sluicegate_plugin_arrow().call_transform(store, &question)
+        })?;
+        let answer = exchange::read(self.step, rows.len(), outcome)?;
+        let repeated = size::of_repeated(&self.untouched, rows.start, &answer.rows);
+        let bytes = answer.bytes + repeated;
+        self.given.add(rows.start, &answer.rows, answer.columns, bytes);
+        let refused = answer.refused.into_iter();
+        let refused =
+            refused.map(|(row, why)| Refused::new(row, self.origin(rows.start + row), why));
+        Ok(refused.collect())
+    }
+
+    fn put_out(&self) -> (usize, usize) {
+        self.given.size()
+    }
+}

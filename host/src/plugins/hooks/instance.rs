@@ -1,0 +1,192 @@
+//! One running copy of a plugin: its state, its limits, and what the host does for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{Texts, Wants, host};
+use super::engine::TICK;
+use super::failure::Failure;
+use super::granted::Granted;
+use super::limits::Limits;
+use super::stderr::Tail;
+use super::voice::Voice;
+use super::world::World;
+use crate::limits::budget::Budget;
+
+/// Least bytes that one answer may have; else four times what was asked.
+const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
+/// After so many calls an instance is made anew: what a guest leaks is bounded.
+const MAX_CALLS: u32 = 10_000;
+/// Most random bytes of one call of the host, which the clock does not interrupt.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
+/// Most handles of streams and the like.
+const MAX_RESOURCES: usize = 1_000;
+
+/// What belongs to one instance.
+pub struct State {
+    limits: Limits,
+    wasi: WasiCtx,
+    resources: ResourceTable,
+    stderr: Tail,
+    voice: Arc<Voice>,
+    granted: Arc<Granted>,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+impl HasData for State {
+    type Data<'a> = &'a mut Self;
+}
+
+impl host::Host for State {
+    fn log(&mut self, level: host::Level, message: String) {
+        self.voice.log(level, &message);
+    }
+
+    fn lookup(
+        &mut self,
+        table: String,
+        columns: Vec<String>,
+        keys: Texts,
+    ) -> Result<Vec<host::Found>, String> {
+        self.granted.look_up(&table, &columns, &keys)
+    }
+
+    fn counter_add(&mut self, counter: String, by: u64) {
+        self.voice.count(&counter, by);
+    }
+}
+
+/// A plugin's bounds for each instance and call.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Longest call.
+    pub timeout: Duration,
+    /// Most memory of an instance.
+    pub memory_bytes: usize,
+    /// What its memory counts in.
+    pub budget: Arc<Budget>,
+}
+
+/// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
+/// be left in any state.
+pub struct Instance<W> {
+    store: Store<State>,
+    world: W,
+    wants: Wants,
+    /// What it held once it had begun.
+    begun_bytes: usize,
+    calls: u32,
+    /// The state of the table that an arrow plugin has planned for.
+    planned_for: Option<Arc<str>>,
+}
+
+impl<W: World> Instance<W> {
+    /// Instantiates and calls `init`. Blocks for as long as a call may take.
+    ///
+    /// # Errors
+    /// What `init` says, which is of the kind `error`, or what happened to it.
+    pub fn new(
+        engine: &Engine,
+        linked: &W::Linked,
+        bounds: &Bounds,
+        config: &str,
+        (voice, granted): (Arc<Voice>, Arc<Granted>),
+    ) -> Result<Self, Failure> {
+        let stderr = Tail::default();
+        let wasi = WasiCtx::builder()
+            .stdout(stderr.clone())
+            .stderr(stderr.clone())
+            .max_random_size(MAX_RANDOM_BYTES)
+            .build();
+        let limits = Limits::new(bounds.memory_bytes, bounds.budget.hold());
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_RESOURCES);
+        let mut store =
+            Store::new(engine, State { limits, wasi, resources, stderr, voice, granted });
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
+        store.set_epoch_deadline(ticks(bounds.timeout));
+        let world = W::instantiate(linked, &mut store).map_err(|error| failure(&store, &error))?;
+        let wants = match world.init(&mut store, config) {
+            Ok(Ok(wants)) => wants,
+            Ok(Err(refusal)) => return Err(Failure::error(&refusal)),
+            Err(error) => return Err(failure(&store, &error)),
+        };
+        let begun_bytes = store.data().limits.memory_bytes();
+        Ok(Self { store, world, wants, begun_bytes, calls: 0, planned_for: None })
+    }
+
+    /// What it wants to know of a record.
+    pub fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// The memory that it holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limits.memory_bytes()
+    }
+
+    /// Whether it is better made anew than used again: it has served long, or grown by half of
+    /// what it may since it began.
+    pub fn is_worn(&self) -> bool {
+        let max_bytes = self.store.data().limits.max_memory_bytes();
+        let room = max_bytes.saturating_sub(self.begun_bytes);
+        self.calls >= MAX_CALLS || self.memory_bytes() - self.begun_bytes > room / 2
+    }
+
+    /// Whether it was asked nothing since it began.
+    pub fn is_unused(&self) -> bool {
+        self.calls == 0
+    }
+
+    /// Whether it has planned for this state of the table.
+    pub fn has_planned_for(&self, fingerprint: &str) -> bool {
+        self.planned_for.as_deref() == Some(fingerprint)
+    }
+
+    /// Notes that it has.
+    pub fn set_planned_for(&mut self, fingerprint: &str) {
+        self.planned_for = Some(fingerprint.into());
+    }
+
+    /// Calls one of its exports with a question of so many bytes. Blocks for at most `deadline`,
+    /// rounded up to the engine's clock.
+    ///
+    /// # Errors
+    /// [`Failure`], after which the instance must be dropped.
+    pub fn call<T>(
+        &mut self,
+        deadline: Duration,
+        question_bytes: usize,
+        export: impl FnOnce(&W, &mut Store<State>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, Failure> {
+        self.calls += 1;
+        self.store.data_mut().limits.begin_call();
+        self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * question_bytes));
+        self.store.set_epoch_deadline(ticks(deadline));
+        match export(&self.world, &mut self.store) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(text)) => Err(Failure::error(&text)),
+            Err(error) => Err(failure(&self.store, &error)),
+        }
+    }
+}
+
+fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
+    let state = store.data();
+    Failure::of(error, &state.limits, &state.stderr.take())
+}
+
+/// Never less than was asked for: the clock may be about to tick.
+fn ticks(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
+}

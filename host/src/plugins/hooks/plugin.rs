@@ -1,0 +1,159 @@
+//! A plugin that was loaded: its compiled code, its bounds, and the instances that wait for work.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, anyhow, ensure};
+use wasmtime::Engine;
+
+use super::bindings::Wants;
+use super::breaker::Breaker;
+use super::failure::{Failure, Kind};
+use super::file::{self, File, Loader, digest};
+use super::granted::Granted;
+use super::instance::{Bounds, Instance};
+use super::voice::Voice;
+use super::world::World;
+use crate::config::{self, OnBreaker, Secret};
+use crate::flow::outcome::Hold;
+use crate::limits::budget::Budget;
+use crate::observe::count;
+use crate::plugins::lookups::Lookups;
+
+/// Most characters kept of a version: it becomes a header.
+const MAX_VERSION_CHARS: usize = 64;
+
+/// One plugin of the chain.
+pub struct Plugin<W: World> {
+    /// Its name in the configuration, and in metrics.
+    pub name: String,
+    /// How logs and dead letters name it: with its version, where the file tells it.
+    pub title: Arc<str>,
+    /// The bounds of its instances and calls.
+    pub bounds: Bounds,
+    /// How many rows it may fail on.
+    pub breaker: Breaker,
+    /// What happens when it fails on more.
+    pub on_breaker: OnBreaker,
+    /// What it wants to know of a record.
+    pub wants: Wants,
+    engine: Engine,
+    linked: W::Linked,
+    config: Secret,
+    voice: Arc<Voice>,
+    granted: Arc<Granted>,
+    /// As many as batches were in flight at once.
+    idle: Mutex<Vec<Instance<W>>>,
+}
+
+/// Reads and compiles a plugin's file, and holds it against what is configured of it.
+///
+/// # Errors
+/// What is wrong, without the plugin's place.
+pub fn read(loader: &Loader, plugin: &config::Plugin) -> anyhow::Result<File> {
+    let bytes = file::read(&plugin.path)?;
+    // Before anything is made of it: what is compiled may be kept, and run by the next host.
+    let sha256 = digest(&bytes);
+    ensure!(
+        plugin.sha256.as_ref().is_none_or(|expected| *expected == sha256),
+        "another file than {} asks for: its sha256 is {sha256}",
+        plugin.variable("SHA256")
+    );
+    let file = loader.load(&bytes)?;
+    let judged = loader.judge(&file, plugin.config.expose());
+    judged.with_context(|| plugin.variable("CONFIG"))?;
+    Ok(file)
+}
+
+impl<W: World> Plugin<W> {
+    /// Links a file and tries `init`, so that what is wrong is known before the first record.
+    ///
+    /// # Errors
+    /// What is wrong, without the plugin's place.
+    pub fn new(
+        engine: &Engine,
+        file: &File,
+        plugin: &config::Plugin,
+        plugins: &config::Plugins,
+        lookups: &Arc<Lookups>,
+        budget: &Arc<Budget>,
+    ) -> anyhow::Result<Self> {
+        let title: Arc<str> = match &file.manifest {
+            Some(manifest) => {
+                let version: String = manifest.version.chars().take(MAX_VERSION_CHARS).collect();
+                format!("{} {version}", plugin.name).into()
+            }
+            None => plugin.name.as_str().into(),
+        };
+        let mut loaded = Self {
+            name: plugin.name.clone(),
+            title: Arc::clone(&title),
+            bounds: Bounds {
+                timeout: plugin.timeout,
+                memory_bytes: plugin.memory_bytes,
+                budget: Arc::clone(budget),
+            },
+            breaker: Breaker::new(plugins.breaker_share),
+            on_breaker: plugins.on_breaker,
+            engine: engine.clone(),
+            linked: file.link::<W>(engine)?,
+            config: plugin.config.clone(),
+            voice: Arc::new(Voice::new(&plugin.name)),
+            granted: Arc::new(Granted::new(plugin, Arc::clone(lookups))),
+            wants: Wants::empty(),
+            idle: Mutex::default(),
+        };
+        let first = loaded.make().map_err(|failure| match failure.kind {
+            Kind::Error => anyhow!("it refuses its configuration: {}", failure.text),
+            kind => anyhow!("its init failed ({}): {}", kind.code(), failure.text),
+        })?;
+        loaded.wants = first.wants();
+        loaded.give_back(first);
+        count::plugin_loaded(&loaded.name, Kind::ALL.map(Kind::code));
+        tracing::info!(plugin = &*title, sha256 = file.sha256, "plugin loaded");
+        Ok(loaded)
+    }
+
+    /// An instance that waits for work, or a new one.
+    ///
+    /// # Errors
+    /// No instance can be made, though one could be at the start.
+    pub fn instance(&self) -> Result<Instance<W>, Hold> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(instance) => Ok(instance),
+            // Without its words, which may quote its configuration.
+            None => self.make().map_err(|failure| {
+                Hold::Paused(format!(
+                    "plugin `{}` cannot be started again ({}), though it could at the start",
+                    self.title,
+                    failure.kind.code()
+                ))
+            }),
+        }
+    }
+
+    /// An instance that has seen no record. Those that have are let go.
+    ///
+    /// # Errors
+    /// As [`Self::instance`].
+    pub fn unused_instance(&self) -> Result<Instance<W>, Hold> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(Instance::is_unused);
+        self.instance()
+    }
+
+    /// Keeps an instance for the next batch.
+    pub fn give_back(&self, instance: Instance<W>) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+
+    /// The most memory that an instance which waits for work holds, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()
+    }
+
+    fn make(&self) -> Result<Instance<W>, Failure> {
+        let services = (Arc::clone(&self.voice), Arc::clone(&self.granted));
+        Instance::new(&self.engine, &self.linked, &self.bounds, self.config.expose(), services)
+    }
+}

@@ -1,0 +1,89 @@
+//! Reads one lookup from where it comes from.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::builder::Builder;
+use super::file::{self, Stamp};
+use super::select;
+use super::table::Table;
+use crate::clickhouse::Server;
+use crate::config::{Lookup, LookupSource};
+use crate::flow::outcome::Hold;
+
+/// A table, and what the file was that it was read from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub table: Arc<Table>,
+    pub stamp: Option<Stamp>,
+}
+
+/// Reads one lookup.
+#[derive(Clone)]
+pub struct Loader {
+    lookup: Lookup,
+    server: Option<Server>,
+}
+
+impl Loader {
+    /// Reads nothing yet.
+    pub fn new(lookup: Lookup, server: Option<Server>) -> Self {
+        Self { lookup, server }
+    }
+
+    /// What is read.
+    pub fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
+    /// Whether what is wrong may be mended while the host waits. A file is there or not when the
+    /// host starts, as those of plugins are.
+    pub fn may_wait(&self) -> bool {
+        matches!(self.lookup.source, LookupSource::Select(_))
+    }
+
+    /// Reads the lookup, or finds that a file is what it was `before`.
+    ///
+    /// # Errors
+    /// What to wait for, with the variable and the file. What a file holds, or a SELECT gives, is for
+    /// an operator to mend.
+    ///
+    /// # Cancel safety
+    /// Dropped, a file is still read to its end.
+    pub async fn read(&self, before: Option<&Loaded>) -> Result<Loaded, Hold> {
+        let variable = self.lookup.variable("");
+        let started = Instant::now();
+        let loaded = match &self.lookup.source {
+            LookupSource::File { path, format } => {
+                let (path, format, before) = (path.clone(), *format, before.cloned());
+                let place = format!("{variable}: {}", path.display());
+                let builder = Builder::new(&self.lookup);
+                let read = move || file::read(&path, format, builder, before.as_ref());
+                let read = crate::base::blocking::run(read).await;
+                read.map_err(|fault| Hold::Paused(format!("{place}: {fault}")))
+            }
+            LookupSource::Select(sql) => {
+                let nowhere = || Hold::Paused(format!("{variable}: no ClickHouse to ask here"));
+                let server = self.server.as_ref().ok_or_else(nowhere)?;
+                let read = select::read(server, sql.expose(), &self.lookup).await;
+                let read = read.map_err(|hold| match hold {
+                    Hold::Transient(text) => Hold::Transient(format!("{variable}: {text}")),
+                    Hold::Paused(text) => Hold::Paused(format!("{variable}: {text}")),
+                });
+                read.map(|table| Loaded { table: Arc::new(table), stamp: None })
+            }
+        }?;
+        if let Some(gone) = before.and_then(|before| loaded.table.lacks(&before.table)) {
+            return Err(Hold::Paused(format!(
+                "{variable}: there is no column `{gone}` any more, which a plugin may ask for; \
+                 restart to go on without"
+            )));
+        }
+        let (lookup, rows) = (&*self.lookup.name, loaded.table.rows());
+        tracing::debug!(lookup, rows, ms = started.elapsed().as_millis(), "lookup read");
+        if rows == 0 && before.is_none_or(|before| before.table.rows() > 0) {
+            tracing::warn!(lookup, "lookup is empty: nothing is found in it");
+        }
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,169 @@
+//! Lookups: tables that the host reads and keeps fresh, and that plugins look things up in.
+//!
+//! A table is read as a whole and never changes; a fresh one takes its place between two questions.
+//! Reading and parsing happen off the threads that serve the network.
+
+mod builder;
+mod csv;
+mod fault;
+mod file;
+mod json;
+mod loader;
+mod refresh;
+mod select;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::task::JoinSet;
+
+pub use table::{Found, LookupError, Table};
+
+use crate::base::retry::Backoff;
+use crate::clickhouse::Server;
+use crate::config::Lookup;
+use crate::flow::outcome::Hold;
+use crate::observe::count::{self, Class, Step};
+use crate::observe::lookups::LookupStates;
+use crate::observe::status::{Status, Waiter};
+use loader::{Loaded, Loader};
+use refresh::Current;
+
+/// Every lookup by its name.
+#[derive(Default)]
+pub struct Lookups {
+    tables: BTreeMap<String, Current>,
+    /// They end with it.
+    _refreshing: JoinSet<()>,
+}
+
+impl Lookups {
+    /// Reads every lookup, and keeps it fresh for as long as this lives. A SELECT that gets no
+    /// table is waited for, under the name `lookups`; without a server there is none.
+    ///
+    /// # Errors
+    /// The first file that gives no table, with its variable.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is kept.
+    pub async fn load(
+        config: &[Lookup],
+        server: Option<Server>,
+        status: Arc<Status>,
+        states: Arc<LookupStates>,
+    ) -> anyhow::Result<Self> {
+        let loaders = config.iter().map(|lookup| Loader::new(lookup.clone(), server.clone()));
+        let loaders: Vec<Loader> = loaders.collect();
+        let loaded =
+            try_join_all(loaders.iter().map(|loader| first(loader, &status, &states))).await?;
+        let (mut tables, mut refreshing) = (BTreeMap::new(), JoinSet::new());
+        for (loader, loaded) in loaders.into_iter().zip(loaded) {
+            let (name, current) = named(loaded);
+            tables.insert(name, Arc::clone(&current));
+            refreshing.spawn(refresh::keep(loader, current, Arc::clone(&states)));
+        }
+        Ok(Self { tables, _refreshing: refreshing })
+    }
+
+    /// Reads every lookup once and says what it is, or what is wrong with it, in the order of the
+    /// configuration. Where there is a table of each, they stay as they are.
+    pub async fn once(
+        config: &[Lookup],
+        server: Option<&Server>,
+        timeout: Duration,
+    ) -> (Vec<Result<String, Hold>>, Option<Self>) {
+        let read = |lookup: &Lookup| {
+            let loader = Loader::new(lookup.clone(), server.cloned());
+            async move {
+                let read = tokio::time::timeout(timeout, loader.read(None)).await;
+                read.unwrap_or_else(|_| {
+                    let variable = loader.lookup().variable("");
+                    Err(Hold::Transient(format!("{variable}: not read in time")))
+                })
+            }
+        };
+        let loaded = join_all(config.iter().map(read)).await;
+        let said = loaded.iter().map(|loaded| match loaded {
+            Ok(loaded) => Ok(loaded.table.to_string()),
+            Err(hold) => Err(hold.clone()),
+        });
+        let said = said.collect();
+        let loaded: Option<Vec<Loaded>> = loaded.into_iter().map(Result::ok).collect();
+        let lookups = loaded.map(|loaded| Self {
+            tables: loaded.into_iter().map(named).collect(),
+            _refreshing: JoinSet::new(),
+        });
+        (said, lookups)
+    }
+
+    /// The table as it is now; `None` if there is no lookup of this name.
+    pub fn table(&self, name: &str) -> Option<Arc<Table>> {
+        let current = self.tables.get(name)?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&current.table))
+    }
+}
+
+fn named(loaded: Loaded) -> (String, Current) {
+    (loaded.table.name().to_owned(), Arc::new(Mutex::new(loaded)))
+}
+
+/// How long the first table of a lookup is read before that is said.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Waits for what reads a lookup, and says so where that takes long.
+async fn said_if_long<T>(
+    variable: &str,
+    waiter: &Waiter,
+    long: Duration,
+    reading: impl Future<Output = T>,
+) -> T {
+    let mut reading = pin!(reading);
+    match tokio::time::timeout(long, &mut reading).await {
+        Ok(read) => read,
+        Err(_) => {
+            waiter.hold(Hold::Transient(format!("{variable}: still being read")));
+            reading.await
+        }
+    }
+}
+
+/// The first table of a lookup, waited for where that may help.
+async fn first(
+    loader: &Loader,
+    status: &Arc<Status>,
+    states: &LookupStates,
+) -> anyhow::Result<Loaded> {
+    let mut backoff = Backoff::default();
+    let waiter = status.waiter("lookups");
+    let variable = loader.lookup().variable("");
+    loop {
+        let reading = loader.read(None);
+        // What it is waited for is known from the second try on.
+        let read = match backoff.attempts() {
+            0 => said_if_long(&variable, &waiter, LONG, reading).await,
+            _ => reading.await,
+        };
+        match read {
+            Ok(loaded) => {
+                let table = &loaded.table;
+                count::lookup_loaded(table.name());
+                states.loaded(table.name(), table.rows(), table.memory_bytes());
+                tracing::info!("lookup loaded: {table}");
+                return Ok(loaded);
+            }
+            Err(hold) if !loader.may_wait() => anyhow::bail!(hold.text().to_owned()),
+            Err(hold) => {
+                count::retried(Step::Lookup, Class::from(&hold));
+                waiter.hold(hold);
+            }
+        }
+        backoff.wait().await;
+    }
+}

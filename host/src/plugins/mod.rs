@@ -1,0 +1,6 @@
+//! Plugins, and the tables that they look things up in.
+
+#[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
+pub mod hooks;
+#[cfg_attr(not(feature = "hooks"), path = "no_lookups.rs")]
+pub mod lookups;

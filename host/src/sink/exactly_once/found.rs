@@ -1,0 +1,145 @@
+//! What became of rows whose INSERT was refused, or answered without proof, after an earlier one may have left
+//! them: they are looked up, and nothing is decided that the look does not show.
+
+use std::time::Duration;
+
+use super::{Open, PlannedBatch, Rows, named, promised};
+use crate::clickhouse::target::{Known, Tables};
+use crate::delivery::plans::Range;
+use crate::flow::outcome::Hold;
+use crate::sink::{Evidence, Piece, Refusal, Refused, Sink};
+
+/// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
+/// whole takes, and than a member that lost its partition goes on.
+const UNDER_WAY: Duration = Duration::from_secs(15);
+
+/// What is known of rows that were refused and may have been sent before.
+pub(super) enum Found {
+    Landed,
+    NotLanded,
+    /// The table is another than the rows were made for.
+    Changed,
+    /// Another server may know, which may come back; or an operator.
+    Elsewhere(String),
+}
+
+impl PlannedBatch {
+    /// What became of the first range, which was refused or whose answer proves nothing.
+    pub(super) async fn find(
+        &mut self,
+        sink: &Sink,
+        tables: &Tables,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+        refused: &Refused,
+    ) -> Found {
+        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+            return Found::NotLanded;
+        };
+        let range = *range;
+        let token = range.token(&self.ours.group, &self.source);
+        let refusal = &refused.refusal;
+        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
+            looked up");
+        let table = &known.table;
+        // Another server tells nothing of what the one that they are bound to has.
+        let is_elsewhere = match range.planned.home {
+            _ if matches!(refusal, Refusal::Elsewhere(_)) => true,
+            Some(home) => sink.stand_on(table, home.server).await.is_none(),
+            None => false,
+        };
+        if is_elsewhere {
+            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+        }
+        // What is there is there, whatever may be under way.
+        if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
+            return Found::Landed;
+        }
+        tokio::time::sleep(UNDER_WAY).await;
+        sink.until_no_insert_runs(&token, range.planned.home.map(|home| home.server)).await;
+        if !tables.is_same_table(known).await {
+            return Found::Changed;
+        }
+        match self.look(sink, known, rows, piece, &range, refusal).await {
+            Evidence::Rows => return Found::Landed,
+            Evidence::NoRows => return Found::NotLanded,
+            Evidence::Unknown => {}
+        }
+        // It may have gone meanwhile, and may come back.
+        if let Some(home) = range.planned.home
+            && sink.stand_on(table, home.server).await.is_none()
+        {
+            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+        }
+        tables.hold(Hold::Paused(self.question(&range, refusal))).await
+    }
+
+    /// What an operator is asked.
+    fn question(&self, range: &Range, refusal: &Refusal) -> String {
+        let token = range.token(&self.ours.group, &self.source);
+        format!(
+            "whether the rows of {} at the offsets {range} landed cannot be told ({refusal}): look for them \
+             in the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
+             {token}=not_landed if none is",
+            self.source
+        )
+    }
+
+    /// Whether the table has the rows of the first range.
+    async fn look(
+        &self,
+        sink: &Sink,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+        range: &Range,
+        refusal: &Refusal,
+    ) -> Evidence {
+        let (table, token) = (&known.table, range.token(&self.ours.group, &self.source));
+        let named = named(known);
+        let promised = promised(range, named);
+        let carried = promised.carried;
+        let server = promised.home.map(|home| home.server);
+        // The blocks of another table are counted otherwise.
+        let is_theirs = match promised.home {
+            Some(home) => {
+                let stand = sink.stand_on(table, home.server).await;
+                stand.is_some_and(|stand| stand.home.table == home.table)
+            }
+            None => !matches!(refusal, Refusal::Replaced(_)),
+        };
+        if is_theirs {
+            let slice = rows.rows.slice(piece.start, piece.len());
+            let sought = carried.put(&slice, named, &token).and_then(|sent| carried.sought(&sent));
+            if let Ok(sought) = sought {
+                let evidence = sink.evidence(table, &sought, &promised).await;
+                if evidence != Evidence::Unknown {
+                    tracing::info!(source = %self.source, %range, token, ?evidence, "looked at the parts \
+                        that came since it was planned");
+                    return evidence;
+                }
+            }
+        }
+        let Some(column) = carried.searched() else { return Evidence::Unknown };
+        let Some(landed) = sink.count_of_token(table, column, &token, server).await else {
+            return Evidence::Unknown;
+        };
+        tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
+        let facts = &table.facts;
+        let before = if is_theirs { promised.before() } else { 0 };
+        match landed {
+            // Of several partitions a server that died may have taken some; and a merge may have taken rows.
+            1.. if landed == piece.len() as u64 => Evidence::Rows,
+            // The plan says that they carry it, no merge takes rows, no token goes away, and no row is hidden.
+            0 if carried.is_known()
+                && facts.engine == "MergeTree"
+                && sink.keeps_tokens(table, column, before, server).await
+                && sink.sees_all(table, column, server).await =>
+            {
+                Evidence::NoRows
+            }
+            _ => Evidence::Unknown,
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The INSERTs of one batch where each record lands exactly once: range by range, none of them sent
+//! before a committed plan names it. docs/exactly-once.md tells the protocol.
+
+mod found;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use crate::clickhouse::target::{Known, Tables, token_column};
+use crate::clickhouse::{Carried, max_rows};
+use crate::config::Answers;
+use crate::delivery::plans::{Draft, Planned, Plans, Range, Taken, column_print};
+use crate::flow::outcome::Hold;
+use crate::flow::record::{Batch, Origin, TopicPartition};
+use crate::observe::count::{self, Class, Step};
+use crate::sink::{
+    APART, Evidence, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, rejection,
+};
+use found::Found;
+
+/// The rows of a batch, each with its record.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The records.
+    pub batch: &'a Batch,
+    /// Their rows.
+    pub rows: &'a RecordBatch,
+    /// The record of each row; never decreases.
+    pub origins: &'a [Origin],
+}
+
+/// What the batches of a host have in common.
+#[derive(Debug)]
+pub struct Ours {
+    /// The way to have ranges planned.
+    pub plans: Plans,
+    /// The consumer group, which is part of each token.
+    pub group: String,
+    /// What an operator answered.
+    pub answers: Answers,
+}
+
+/// What is open of one batch.
+#[derive(Debug)]
+pub struct PlannedBatch {
+    ours: Arc<Ours>,
+    source: TopicPartition,
+    epoch: u64,
+    range: (i64, i64),
+    /// The ranges that are not settled, in order; at first the whole batch is one.
+    open: VecDeque<Open>,
+    /// The first of them was refused, and is settled once it is dead-lettered.
+    is_refused: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Where it begins, inclusive.
+    first: i64,
+    /// Where it ends, exclusive.
+    end: i64,
+    planned: Option<Range>,
+    /// Whether rows may have landed under its token, or may still.
+    is_sent: bool,
+    /// Whether an INSERT of this member under its token had no clear answer.
+    is_unclear: bool,
+}
+
+impl PlannedBatch {
+    /// A batch whose records are this range of their partition.
+    pub fn new(
+        ours: &Arc<Ours>,
+        source: &TopicPartition,
+        epoch: u64,
+        Taken { first, end, recovered }: Taken,
+    ) -> Self {
+        let is_sent = recovered.is_some();
+        let open = Open { first, end, planned: recovered, is_sent, is_unclear: false };
+        let (ours, source) = (Arc::clone(ours), source.clone());
+        let open = VecDeque::from([open]);
+        Self { ours, source, epoch, range: (first, end), open, is_refused: false }
+    }
+
+    /// The record that was refused last is not dead-lettered: its rows are sent again.
+    pub fn keep_refused(&mut self) {
+        self.is_refused = false;
+    }
+
+    /// Where the batch's range begins, inclusive, and ends, exclusive.
+    pub fn range(&self) -> (i64, i64) {
+        self.range
+    }
+
+    /// Whether rows wait to be inserted once what was refused is dead-lettered.
+    pub fn has_more(&self) -> bool {
+        self.open.len() > usize::from(self.is_refused)
+    }
+
+    /// Inserts the rows of what is open, until all of it is settled, a record is refused alone, or
+    /// rows are left for a reason. Called again, it goes on behind the record that was refused.
+    ///
+    /// # Cancel safety
+    /// Dropped, what is planned may have landed, and goes to the next owner of the partition with the
+    /// plan.
+    pub async fn insert(
+        &mut self,
+        sink: &Sink,
+        tables: &Tables,
+        known: &Known,
+        rows: &Rows<'_>,
+    ) -> Inserted {
+        let mut inserted = Inserted::default();
+        if std::mem::take(&mut self.is_refused) {
+            self.settle();
+        }
+        while let Some(open) = self.open.front() {
+            let (first, end) = (open.first, open.end);
+            let piece = rows.of(first, end);
+            if piece.is_empty() {
+                self.settle();
+                continue;
+            }
+            if let Some(has_landed) = self.answered() {
+                match has_landed {
+                    true => {
+                        inserted.landed.extend(piece.origins(rows.origins));
+                        self.settle();
+                    }
+                    false => self.forget_plan(),
+                }
+                continue;
+            }
+            let refused = match self.send(sink, known, rows, &piece).await {
+                Ok(landed) if landed.is_proved => {
+                    inserted.landed.extend(piece.origins(rows.origins));
+                    self.settle();
+                    continue;
+                }
+                Ok(_) => {
+                    let text =
+                        "an earlier INSERT may have left the token without the rows".to_owned();
+                    Refused { refusal: Refusal::Unproved(text), may_have_landed: true, view: None }
+                }
+                Err(refused) => refused,
+            };
+            if let Refusal::Schema(text) = refused.refusal {
+                count::retried(Step::Insert, Class::Schema);
+                inserted.left = Some(Left::SchemaChanged(text));
+                break;
+            }
+            let found = self.find(sink, tables, known, rows, &piece, &refused).await;
+            match found {
+                Found::Landed => {
+                    let landed = piece.origins(rows.origins);
+                    if let Some(view) = refused.view {
+                        count::found_without_view(piece.len());
+                        inserted.without_view.push((landed.clone(), view));
+                    } else if known.table.facts.has_views
+                        && !matches!(refused.refusal, Refusal::Unproved(_))
+                    {
+                        let place = known.table.place();
+                        tracing::warn!(
+                            source = %self.source, table = %place, first, end,
+                            "rows were found in the table; whether its materialized views have them is \
+                             not known"
+                        );
+                    }
+                    inserted.landed.extend(landed);
+                    self.settle();
+                    continue;
+                }
+                Found::Changed => {
+                    inserted.left = Some(Left::SchemaChanged(refused.refusal.to_string()));
+                    break;
+                }
+                Found::Elsewhere(text) => {
+                    inserted.left = Some(Left::Held(Hold::Paused(text)));
+                    break;
+                }
+                Found::NotLanded => {}
+            }
+            match (refused.refusal, piece.split_by_records(rows.origins)) {
+                (refusal, _) if refusal.is_of_token() => {
+                    tracing::info!(source = %self.source, "range planned anew: {refusal}");
+                    self.forget_plan();
+                }
+                (refusal, Some((first, second))) => {
+                    tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
+                    count::retried(Step::Insert, Class::Data);
+                    self.split(sink, known, rows, [&first, &second]).await;
+                }
+                (refusal @ (Refusal::Data(_) | Refusal::Apart), None) => {
+                    let why = match &refusal {
+                        Refusal::Data(said) => said.whole(),
+                        _ => APART,
+                    };
+                    let origin = rows.origins.get(piece.start);
+                    inserted.refused.extend(origin.map(|origin| rejection(*origin, why)));
+                    self.is_refused = true;
+                    break;
+                }
+                (refusal, None) => {
+                    inserted.left = Some(Left::too_large(&refusal));
+                    break;
+                }
+            }
+        }
+        inserted
+    }
+
+    /// The first range is over.
+    fn settle(&mut self) {
+        if let Some(settled) = self.open.pop_front() {
+            self.ours.plans.settled(&self.source, self.epoch, settled.end);
+        }
+    }
+
+    /// Nothing landed under the token of the first range: it is to have another.
+    fn forget_plan(&mut self) {
+        if let Some(open) = self.open.front_mut() {
+            (open.planned, open.is_sent, open.is_unclear) = (None, false, false);
+        }
+    }
+
+    /// Sends the first range, planned before with what is sent.
+    async fn send(
+        &mut self,
+        sink: &Sink,
+        known: &Known,
+        rows: &Rows<'_>,
+        piece: &Piece,
+    ) -> Result<Landed, Refused> {
+        let Some(open) = self.open.front().copied() else {
+            return Ok(Landed { is_proved: true, without_view: None });
+        };
+        let Open { end, planned, is_sent, is_unclear, .. } = open;
+        let refused = |refusal| Refused { refusal, may_have_landed: is_sent, view: None };
+        let schema = |text| refused(Refusal::Schema(text));
+        let altered = |text: &str| refused(Refusal::Altered(text.to_owned()));
+        // What was sent once is sent as it is: the average row of another batch decided then.
+        let is_bounded = is_sent || piece.len() <= max_rows(rows.rows);
+        if !is_bounded && piece.split_by_records(rows.origins).is_some() {
+            let text = "more rows than one INSERT takes".to_owned();
+            return Err(refused(Refusal::TooManyPartitions(text)));
+        }
+        let slice = rows.rows.slice(piece.start, piece.len());
+        let table = &known.table;
+        let Some(slice) = sink.as_one(table, &slice).await.map_err(schema)? else {
+            // One INSERT took what the plan names, so that was another.
+            return Err(if is_sent { altered(APART) } else { refused(Refusal::Apart) });
+        };
+        let print = sink.print(table, &slice).await.map_err(schema)?;
+        let named = named(known);
+        let column = column_print(named);
+        let range = match planned {
+            Some(range) if is_sent => {
+                if Carried::of(&range.planned, named) == Carried::Elsewhere {
+                    return Err(altered(
+                        "its rows carry their token in a column that METADATA_COLUMNS does not name any more: \
+                         name it again, at least until they are told",
+                    ));
+                }
+                // Tokens are remembered for each partition of the table.
+                if range.planned.print != print && !table.facts.partition_columns.is_empty() {
+                    return Err(altered(
+                        "the rows that their records make now, the table or the settings are others than \
+                         when they were sent, and may go into other partitions of the table",
+                    ));
+                }
+                range
+            }
+            Some(range) if range.planned.print == print && range.planned.column == column => range,
+            // What was never sent may be planned anew, so that the plan tells what is sent.
+            _ => {
+                let stand = sink.stand(table).await;
+                let (mark, home) = (stand.mark(), stand.home);
+                let draft = Draft { end, print, mark, home, column };
+                let planned =
+                    self.ours.plans.plan(&self.source, self.epoch, end, vec![draft]).await;
+                let Some(range) = planned.first() else { return std::future::pending().await };
+                *range
+            }
+        };
+        let token = range.token(&self.ours.group, &self.source);
+        let carried = Carried::of(&range.planned, named);
+        let sent = carried.put(&slice, named, &token).map_err(schema)?;
+        if is_sent && !is_unclear && self.is_there(sink, known, &range, &sent).await {
+            tracing::info!(source = %self.source, %range, token, "found in the table before it was sent again");
+            return Ok(Landed { is_proved: true, without_view: None });
+        }
+        let body = sink.body(table, &sent, carried).await.map_err(schema)?;
+        tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
+        let promised = Promised { is_sent, is_unclear, ..promised(&range, named) };
+        let sent = sink.send_planned(table, &body, &token, promised).await;
+        if let Some(open) = self.open.front_mut() {
+            open.planned = Some(range);
+            let may_have_landed = match &sent {
+                Ok(landed) => !landed.is_proved,
+                Err(refused) => refused.may_have_landed,
+            };
+            open.is_sent |= may_have_landed;
+            open.is_unclear |= may_have_landed;
+        }
+        sent
+    }
+
+    /// Whether rows of a range that a predecessor may have sent are in the table, as far as its newest parts tell by their
+    /// token: a table forgets the tokens of a partition that is detached, and not its rows. Views may lack what the table
+    /// has, and get it by the same token.
+    async fn is_there(
+        &self,
+        sink: &Sink,
+        known: &Known,
+        range: &Range,
+        sent: &RecordBatch,
+    ) -> bool {
+        let promised = promised(range, named(known));
+        let (Some(home), Some(_)) = (promised.home, promised.carried.searched()) else {
+            return false;
+        };
+        if known.table.facts.has_views {
+            return false;
+        }
+        let stand = sink.stand_on(&known.table, home.server).await;
+        let is_theirs = stand.is_some_and(|stand| stand.home.table == home.table);
+        let Ok(sought) = promised.carried.sought(sent) else { return false };
+        is_theirs && sink.evidence(&known.table, &sought, &promised).await == Evidence::Rows
+    }
+
+    /// What an operator says of the first range, if rows of it may be in the table.
+    fn answered(&self) -> Option<bool> {
+        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+            return None;
+        };
+        let token = range.token(&self.ours.group, &self.source);
+        let has_landed = self.ours.answers.has_landed(&token)?;
+        tracing::info!(source = %self.source, %range, token, has_landed, "answered by an operator");
+        Some(has_landed)
+    }
+
+    /// Puts two halves in the place of the first range.
+    async fn split(&mut self, sink: &Sink, known: &Known, rows: &Rows<'_>, halves: [&Piece; 2]) {
+        let Some(Open { first, end, .. }) = self.open.front() else { return };
+        let (first, end) = (*first, *end);
+        let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
+        let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
+        let stand = sink.stand(&known.table).await;
+        let (mark, home, column) = (stand.mark(), stand.home, column_print(named(known)));
+        let mut drafts = Vec::new();
+        for (piece, end) in halves.into_iter().zip([middle, end]) {
+            let slice = rows.rows.slice(piece.start, piece.len());
+            // Rows that do not go as they are, are planned anew when they are sent.
+            let print = match sink.as_one(&known.table, &slice).await {
+                Ok(Some(slice)) => sink.print(&known.table, &slice).await.unwrap_or(0),
+                Ok(None) | Err(_) => 0,
+            };
+            drafts.push(Draft { end, print, mark, home, column });
+        }
+        let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
+        self.open.pop_front();
+        for (range, first) in planned.into_iter().zip([first, middle]).rev() {
+            let end = range.planned.end;
+            self.open.push_front(Open {
+                first,
+                end,
+                planned: Some(range),
+                is_sent: false,
+                is_unclear: false,
+            });
+        }
+    }
+}
+
+/// The column that METADATA_COLUMNS names for tokens.
+fn named(known: &Known) -> Option<&str> {
+    token_column(&known.plan).map(|(_, name)| name)
+}
+
+/// What a plan says of a range that may have been sent.
+fn promised<'a>(range: &Range, named: Option<&'a str>) -> Promised<'a> {
+    let Planned { mark, home, .. } = range.planned;
+    let carried = Carried::of(&range.planned, named);
+    Promised { mark, home, is_sent: true, is_unclear: false, carried }
+}
+
+impl Rows<'_> {
+    /// The rows of the records from offset `first`, inclusive, to `end`, exclusive.
+    fn of(&self, first: i64, end: i64) -> Piece {
+        let before = |offset: i64| {
+            let is_before = |origin: &Origin| {
+                self.batch.record(*origin).is_some_and(|record| record.offset() < offset)
+            };
+            self.origins.partition_point(is_before)
+        };
+        Piece { start: before(first), end: before(end) }
+    }
+}
