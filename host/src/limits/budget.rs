@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::flow::record::MOST_RECORD_BYTES;
 use crate::schema::width::RowBytes;
 
 /// Least bytes of working memory that 100 bytes of records are taken for: the arena's copy, and as much
@@ -33,8 +34,6 @@ const RECORD_SHARE: usize = 3;
 const TELLING_SHARE: usize = 1024;
 /// Stands for what is not known yet.
 const UNKNOWN: usize = usize::MAX;
-/// The largest bound of one record, bytes: the server, too, has to hold what it becomes.
-pub const MOST_RECORD_BYTES: usize = 256 * 1024 * 1024;
 
 /// Counts the batches in flight and the bytes.
 #[derive(Debug)]
@@ -306,6 +305,7 @@ mod tests {
 
     use super::*;
     use crate::schema::plan::{Rules, TablePlan};
+    use crate::schema::table::{ColumnRow, TableSchema};
 
     #[test]
     fn a_lease_takes_and_gives_back() {
@@ -340,7 +340,14 @@ mod tests {
     }
 
     fn row(types: &[(&str, &str)]) -> RowBytes {
-        RowBytes::of(&TablePlan::of_types(types, &Rules::default()))
+        let rows = types.iter().map(|(name, ty)| ColumnRow {
+            name: (*name).to_owned(),
+            ty: (*ty).to_owned(),
+            default_kind: String::new(),
+            default_expression: String::new(),
+        });
+        let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
+        RowBytes::of(&TablePlan::new(&schema, &Rules::default()).unwrap())
     }
 
     #[test]

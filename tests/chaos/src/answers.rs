@@ -6,7 +6,7 @@ use sluicegate_tests::TABLE;
 use crate::kind::Kind;
 use crate::schedule::Outage;
 
-/// Codes that an operator must mend (`host/src/sink/errors.rs`), and what ClickHouse says with them.
+/// Codes that an operator must mend (`host/src/clickhouse/errors.rs`), and what ClickHouse says with them.
 const OPERATOR: &[(i32, &str)] = &[
     (27, "Cannot parse input: expected 'eof' before: 'x'"),
     (46, "Unknown function f"),

@@ -12,10 +12,10 @@ use crate::config::Kafka;
 use crate::decode::split::split;
 use crate::flow::parts::Split;
 use crate::flow::payloads::{Hooked, ROW_BYTES};
+use crate::flow::record::MOST_RECORD_BYTES;
 use crate::flow::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::infer::{records, remark};
 use crate::kafka::{Cut, Probe};
-use crate::limits::budget::MOST_RECORD_BYTES;
 
 /// Most bytes of records that are held, with their keys and headers.
 const MAX_BYTES: usize = 256 * 1024 * 1024;

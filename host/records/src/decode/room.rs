@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::fault::fault;
+use crate::flow::record::MOST_RECORD_BYTES;
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason};
-use crate::limits::budget::MOST_RECORD_BYTES;
 
 /// The bounds of one batch.
 #[derive(Clone, Copy)]

@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_holds_without_lenient_too() {
-        const PAGE: &str = include_str!("../../../../docs/types.md");
+        const PAGE: &str = include_str!("../../../../../docs/types.md");
         let lines = PAGE.lines().skip_while(|line| !line.starts_with("### What sluicegate takes"));
         let rows = lines.skip_while(|line| !line.starts_with('|')).skip(2);
         let rows = rows.take_while(|line| line.starts_with('|'));

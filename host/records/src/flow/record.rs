@@ -12,6 +12,9 @@ use crate::flow::arenas::Arena;
 /// Index of a record in its [`Batch`]: what every row, rejection and fate refers back to.
 pub type Origin = u32;
 
+/// The largest bound of one record, bytes: the server, too, has to hold what it becomes.
+pub const MOST_RECORD_BYTES: usize = 256 * 1024 * 1024;
+
 /// A topic and a partition of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
