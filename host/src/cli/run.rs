@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
 use crate::clickhouse::target::Tables;
 use crate::clickhouse::{Look, Server};
-use crate::config::{Config, Delivery, Environment, Fields, Rules, Tombstones};
+use crate::config::{Config, Delivery, Environment, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::flow::fates::Ledger;
 use crate::flow::outcome::Fatal;
@@ -29,7 +29,6 @@ use crate::observe::unreached::Unreached;
 use crate::pipeline::Pipeline;
 use crate::plugins::hooks::{Hooks, Worker};
 use crate::plugins::lookups::Lookups;
-use crate::schema::plan;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::user_schema::UserSchema;
@@ -121,7 +120,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         server.clone(),
         config.clickhouse.database.clone(),
         config.clickhouse.table.clone(),
-        rules(&config.rules, &config.fields),
+        config.rules.clone(),
         user_schema(config, &hooks),
         config.delivery == Delivery::ExactlyOnce,
         observed,
@@ -131,10 +130,10 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     tokio::spawn(dead_letters.topic().watch());
     let pipeline = Pipeline {
         admission: Admission {
-            skips_tombstones: config.rules.tombstones == Tombstones::Skip,
+            skips_tombstones: config.records.tombstones == Tombstones::Skip,
             max_record_bytes: batch.max_bytes,
         },
-        split: config.rules.split,
+        split: config.records.split,
         tables,
         hooks,
         brake: Arc::clone(&observed.brake),
@@ -149,29 +148,9 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     Ok((pipeline, source))
 }
 
-/// The rules of the configuration, in the plan's words.
-pub(super) fn rules(rules: &Rules, fields: &Fields) -> plan::Rules {
-    let fields = fields.clone();
-    plan::Rules {
-        required: rules.required.clone(),
-        datetime: rules.datetime.clone(),
-        string_enum: rules.string_enum.clone(),
-        timestamp_unit: rules.timestamp_unit,
-        column_units: rules.column_units.clone(),
-        is_lenient: fields.is_lenient,
-        ignores_case: fields.ignores_case,
-        column_from: fields.column_from,
-        unknown_fields: fields.unknown,
-        takes_unfilled: fields.takes_unfilled,
-        metadata: fields.metadata,
-        encodings: fields.encodings,
-        on_invalid: fields.on_invalid,
-    }
-}
-
 /// The schema that records are held against, and whether plugins stand between it and the table.
 pub(super) fn user_schema(config: &Config, hooks: &Hooks) -> Option<UserSchema> {
-    let schema = config.rules.json_schema.clone()?;
+    let schema = config.records.json_schema.clone()?;
     Some(if hooks.arrow.is_some() { schema.before_plugins() } else { schema })
 }
 

@@ -1,9 +1,9 @@
 //! How often a record may land.
 
 use super::clickhouse::ClickHouse;
-use super::fields::Fields;
 use super::reader::Reader;
 use super::words::{Words, word};
+use crate::schema::plan::Rules;
 use crate::schema::source::Metadata;
 
 /// What is promised of each record.
@@ -74,7 +74,7 @@ pub(super) fn read_answers(reader: &mut Reader<'_>) -> Answers {
 pub(super) fn read(
     reader: &mut Reader<'_>,
     clickhouse: &mut ClickHouse,
-    fields: &Fields,
+    rules: &Rules,
 ) -> Delivery {
     let delivery = reader.choice("DELIVERY", Delivery::WORDS).unwrap_or_default();
     if delivery == Delivery::ExactlyOnce {
@@ -88,7 +88,7 @@ pub(super) fn read(
         }
         clickhouse.async_insert = false;
     } else if let Some((column, _)) =
-        fields.metadata.iter().find(|(_, metadata)| *metadata == Metadata::Token)
+        rules.metadata.iter().find(|(_, metadata)| *metadata == Metadata::Token)
     {
         reader.refuse_found(
             "METADATA_COLUMNS",

@@ -1,6 +1,5 @@
 //! The configuration in force, as the start log shows it.
 
-use super::rules::units_as_text;
 use super::{
     Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic, Words as _,
 };
@@ -22,7 +21,7 @@ impl Config {
             plugins,
             admin,
             log,
-            fields,
+            records,
         } = self;
         let security = &kafka.security;
         let source: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
@@ -59,17 +58,13 @@ impl Config {
             ("DLQ_FORMAT", dlq.format.as_str().to_owned()),
             ("DLQ_ON_TOO_LARGE", dlq.on_too_large.as_str().to_owned()),
             ("DLQ_MAX_SHARE", dlq.max_share.to_string()),
-            ("REQUIRED_COLUMNS", rules.required.join(",")),
-            ("DATETIME_COLUMNS", rules.datetime.join(",")),
-            ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
-            ("TIMESTAMP_UNIT", units_as_text(rules)),
-            ("RECORD_SPLIT", rules.split.as_str().to_owned()),
-            ("TOMBSTONES", rules.tombstones.as_str().to_owned()),
-            ("JSON_SCHEMA", rules.json_schema.as_ref().map_or("", UserSchema::draft).to_owned()),
+            ("RECORD_SPLIT", records.split.as_str().to_owned()),
+            ("TOMBSTONES", records.tombstones.as_str().to_owned()),
+            ("JSON_SCHEMA", records.json_schema.as_ref().map_or("", UserSchema::draft).to_owned()),
         ]
         .map(owned)
         .into();
-        described.extend(fields.described().into_iter().map(owned));
+        described.extend(super::columns::described(rules).into_iter().map(owned));
         described
             .push(owned(("PLUGINS", plugins.list.iter().map(entry).collect::<Vec<_>>().join(","))));
         described.extend(plugins.list.iter().flat_map(of_plugin));

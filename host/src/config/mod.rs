@@ -7,11 +7,11 @@
 mod admin;
 mod batch;
 mod clickhouse;
+mod columns;
 mod delivery;
 mod describe;
 mod env;
 mod exposed;
-mod fields;
 mod kafka;
 mod lookups;
 mod names;
@@ -32,7 +32,6 @@ pub use batch::Batch;
 pub use clickhouse::{ClickHouse, Compression, refusal as refusal_of_setting};
 pub use delivery::{Answers, Delivery};
 pub use env::Environment;
-pub use fields::Fields;
 pub use kafka::{
     AutoOffsetReset, Kafka, Role, Security, SecurityProtocol, SourceTopic, names_of_property,
     split_property,
@@ -42,10 +41,11 @@ pub use names::as_part;
 pub use plugins::{OnBreaker, Plugin, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
-pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Rules, TimestampUnit, Tombstones};
+pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Records, Tombstones};
 pub use words::Words;
 
 use crate::flow::parts::Split;
+use crate::schema::plan::Rules;
 
 /// Everything that the host was told; `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,10 +62,10 @@ pub struct Config {
     pub clickhouse: ClickHouse,
     /// The form of dead letters and the brake.
     pub dlq: Dlq,
-    /// How values become rows.
+    /// How payloads become records.
+    pub records: Records,
+    /// Which fields fill which columns, and how values are read.
     pub rules: Rules,
-    /// Which fields fill which columns, and how strictly.
-    pub fields: Fields,
     /// The plugins.
     pub plugins: Plugins,
     /// The probes and the metrics.
@@ -85,8 +85,8 @@ impl Config {
         let kafka = kafka::read(&mut reader);
         let batch = batch::read(&mut reader);
         let mut clickhouse = clickhouse::read(&mut reader);
-        let fields = fields::read(&mut reader);
-        let delivery = delivery::read(&mut reader, &mut clickhouse, &fields);
+        let rules = columns::read(&mut reader);
+        let delivery = delivery::read(&mut reader, &mut clickhouse, &rules);
         if delivery == Delivery::ExactlyOnce {
             kafka::check_exactly_once(&mut reader, &kafka);
         }
@@ -97,8 +97,8 @@ impl Config {
             delivery,
             answers: delivery::read_answers(&mut reader),
             dlq: rules::read_dlq(&mut reader),
-            rules: rules::read_rules(&mut reader),
-            fields,
+            records: rules::read_records(&mut reader),
+            rules,
             plugins: plugins::read(&mut reader),
             admin: admin::read(&mut reader),
             log: rules::read_log(&mut reader),
@@ -112,10 +112,10 @@ impl Config {
 pub struct TableConfig {
     /// Server, table and settings.
     pub clickhouse: ClickHouse,
-    /// How values become rows.
+    /// How payloads become records.
+    pub records: Records,
+    /// Which fields fill which columns, and how values are read.
     pub rules: Rules,
-    /// Which fields fill which columns, and how strictly.
-    pub fields: Fields,
 }
 
 impl TableConfig {
@@ -127,8 +127,8 @@ impl TableConfig {
         let mut reader = reader::Reader::new(env);
         let config = Self {
             clickhouse: clickhouse::read(&mut reader),
-            rules: rules::read_rules(&mut reader),
-            fields: fields::read(&mut reader),
+            records: rules::read_records(&mut reader),
+            rules: columns::read(&mut reader),
         };
         reader.finish().map(|warnings| (config, warnings))
     }

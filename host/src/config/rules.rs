@@ -1,12 +1,10 @@
-//! What happens to single records: columns with a rule, dead letters; and the log.
+//! How payloads become records, dead letters, and the log.
 
 use tracing_subscriber::EnvFilter;
 
-use super::fields::{entries_of, of_word};
 use super::reader::{Reader, SWITCH};
 use super::words::Words;
 use crate::flow::parts::Split;
-pub use crate::schema::plan::TimestampUnit;
 use crate::user_schema::UserSchema;
 
 /// The form of dead letters and the brake on them.
@@ -47,19 +45,9 @@ impl Words for OnTooLarge {
     const WORDS: &'static [(&'static str, Self)] = &[("pause", Self::Pause), ("cut", Self::Cut)];
 }
 
-/// How values become rows, by column. Whether the names are columns is known with the schema.
+/// How payloads become records.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    /// Columns that reject a record in which they are missing or null.
-    pub required: Vec<String>,
-    /// Columns in which an empty string or null means 1970-01-01 00:00:00.
-    pub datetime: Vec<String>,
-    /// Columns in which a missing or null value means the label `DEFAULT`.
-    pub string_enum: Vec<String>,
-    /// Unit of numbers in DateTime and DateTime64 columns; `None` rejects them.
-    pub timestamp_unit: Option<TimestampUnit>,
-    /// Unit of numbers in date and time columns by their name, which comes before the one above.
-    pub column_units: Vec<(String, TimestampUnit)>,
+pub struct Records {
     /// How a payload holds records, default none: it is one.
     pub split: Split,
     /// What becomes of records with a null payload, default skip.
@@ -124,14 +112,8 @@ pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {
     }
 }
 
-pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {
-    let (timestamp_unit, column_units) = read_units(reader);
-    Rules {
-        required: reader.list("REQUIRED_COLUMNS"),
-        datetime: reader.list("DATETIME_COLUMNS"),
-        string_enum: reader.list("STRING_ENUM_COLUMNS"),
-        timestamp_unit,
-        column_units,
+pub(super) fn read_records(reader: &mut Reader<'_>) -> Records {
+    Records {
         split: read_split(reader),
         tombstones: reader.choice("TOMBSTONES", Tombstones::WORDS).unwrap_or(Tombstones::Skip),
         json_schema: read_json_schema(reader),
@@ -141,37 +123,6 @@ pub(super) fn read_rules(reader: &mut Reader<'_>) -> Rules {
 /// Reads RECORD_SPLIT alone.
 pub(super) fn read_split(reader: &mut Reader<'_>) -> Split {
     reader.choice("RECORD_SPLIT", Split::WORDS).unwrap_or_default()
-}
-
-/// The unit of all columns, and those of columns by their name.
-fn read_units(reader: &mut Reader<'_>) -> (Option<TimestampUnit>, Vec<(String, TimestampUnit)>) {
-    const NAME: &str = "TIMESTAMP_UNIT";
-    const EXPECTED: &str = "s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one";
-    const HINT: &str = "write ms,created=us,day=d, for example";
-    let (of_columns, of_all): (Vec<String>, Vec<String>) =
-        reader.list(NAME).into_iter().partition(|entry| entry.contains('='));
-    let words = TimestampUnit::WORDS;
-    let of_columns =
-        entries_of(reader, (NAME, of_columns), EXPECTED, HINT, |text| of_word(words, text));
-    let mut unit = None;
-    for entry in of_all {
-        match of_word(words, &entry).filter(|unit| *unit != TimestampUnit::Days) {
-            None => reader.refuse(NAME, EXPECTED, &entry, HINT),
-            Some(_) if unit.is_some() => {
-                reader.refuse(NAME, "one unit without a column", &entry, HINT);
-            }
-            found => unit = found,
-        }
-    }
-    (unit, of_columns)
-}
-
-/// The variable as it may be written.
-pub(super) fn units_as_text(rules: &Rules) -> String {
-    let of_all = rules.timestamp_unit.map(|unit| unit.as_str().to_owned());
-    let of_columns = rules.column_units.iter();
-    let of_columns = of_columns.map(|(column, unit)| format!("{column}={}", unit.as_str()));
-    of_all.into_iter().chain(of_columns).collect::<Vec<_>>().join(",")
 }
 
 fn read_json_schema(reader: &mut Reader<'_>) -> Option<UserSchema> {

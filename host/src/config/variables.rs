@@ -148,6 +148,17 @@ pub static VARIABLES: &[Variable] = &[
         "0.5",
         "the brake: where a larger share (0 to 1) of the last 1000 records is rejected, and at least 50 are, no more is dead-lettered and the host pauses; docs/guarantees.md has the exceptions",
     ),
+    optional(
+        "RECORD_SPLIT",
+        "none",
+        "how a payload holds records: `none`: it is one; `lines`: each line is one (NDJSON); `array`: each element of a JSON array is one: docs/fields.md",
+    ),
+    optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
+    optional(
+        "JSON_SCHEMA",
+        "",
+        "JSON Schema that records must satisfy as well; mostly a file, named by `JSON_SCHEMA_FILE`",
+    ),
     optional("REQUIRED_COLUMNS", "", "columns, as a list; missing or null in a record rejects it"),
     optional(
         "DATETIME_COLUMNS",
@@ -163,17 +174,6 @@ pub static VARIABLES: &[Variable] = &[
         "TIMESTAMP_UNIT",
         "",
         "unit of numbers in `DateTime` and `DateTime64` columns: `s`, `ms`, `us` or `ns`; without it they are rejected. `column=us` says it of one column, also of a `Date` (`day=d` for days) or a `Time`; both go in one list: `ms,created=us,day=d`",
-    ),
-    optional(
-        "RECORD_SPLIT",
-        "none",
-        "how a payload holds records: `none`: it is one; `lines`: each line is one (NDJSON); `array`: each element of a JSON array is one: docs/fields.md",
-    ),
-    optional("TOMBSTONES", "skip", "records with a null payload: `skip` or `dead_letter`"),
-    optional(
-        "JSON_SCHEMA",
-        "",
-        "JSON Schema that records must satisfy as well; mostly a file, named by `JSON_SCHEMA_FILE`",
     ),
     optional(
         "FIELD_CASE",

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::PLUGINS;
 use super::mapping::{Mapping, mappings};
 use super::report::Check;
-use crate::cli::run::{budget, rules, user_schema};
+use crate::cli::run::{budget, user_schema};
 use crate::clickhouse::{
     Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
     needed_settings, version, why_no_tokens, why_not_exactly_once,
@@ -90,15 +90,15 @@ pub async fn look(
     if let Err(hold) = needed.unwrap_or_else(|_| Err(late())) {
         errors.push(hold.text().to_owned());
     }
-    let rules = rules(&config.rules, &config.fields);
-    let plan = TablePlan::new(&schema, &rules).ok().map(Arc::new);
+    let rules = &config.rules;
+    let plan = TablePlan::new(&schema, rules).ok().map(Arc::new);
     let row_bytes = plan.as_ref().map_or(0, |plan| RowBytes::of(plan).fixed());
     errors.extend(too_wide(row_bytes, budget(config).most_record_bytes()));
     let names: Vec<&str> = schema.columns.iter().map(|column| &*column.name).collect();
     let granted = timeout_at(ends, may_insert(server, database, table, &names)).await;
     checks.extend(granted.ok().flatten().map(|is_granted| grant(config, is_granted)));
     checks.extend(columns_of(&schema, plan.as_deref(), errors));
-    checks.extend(rules_of(&schema, &rules));
+    checks.extend(rules_of(&schema, rules));
     let fit = match (&hooks.arrow, &plan) {
         (Some(hooks), Some(plan)) => Some(hooks.fit(plan).await),
         _ => None,
@@ -106,12 +106,12 @@ pub async fn look(
     checks.extend(fit.as_ref().map(plugins_of));
     checks.extend(plan.as_ref().and_then(|plan| json_schema_of(config, hooks, plan)));
     let asks = fit.and_then(Result::ok).map(|fit| Arc::clone(&fit.decode));
-    (checks, mappings(&schema, &rules, asks.as_deref()))
+    (checks, mappings(&schema, rules, asks.as_deref()))
 }
 
 /// Whether the table can take each record once, and can be asked what it took.
 async fn exactly_once(config: &Config, server: &Server, place: &Place, facts: &Facts) -> Check {
-    let column = config.fields.metadata.iter().find(|(_, of)| *of == Metadata::Token);
+    let column = config.rules.metadata.iter().find(|(_, of)| *of == Metadata::Token);
     let column = column.map(|(name, _)| &**name);
     if let Some(text) = why_no_tokens(place, facts, column) {
         return Check::problem(EXACTLY_ONCE, text);

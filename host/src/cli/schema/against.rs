@@ -26,10 +26,10 @@ pub fn against(
     sample: &Sample,
     survey: &Survey,
 ) -> Result<(), Exit> {
-    let user_schema = config.rules.json_schema.as_ref();
+    let user_schema = config.records.json_schema.as_ref();
     let misfits = Misfits::of(schema, plan, user_schema, survey, (&sample.batch, &sample.split));
     let table = format!("{}.{}", identifier(&schema.database), identifier(&schema.table));
-    let tombstones = match config.rules.tombstones {
+    let tombstones = match config.records.tombstones {
         Tombstones::Skip => 0,
         Tombstones::DeadLetter => survey.tombstones,
     };

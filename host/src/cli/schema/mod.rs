@@ -12,7 +12,6 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::print::note;
-use super::run::rules;
 use super::{EXIT_CONFIG, Exit};
 use crate::clickhouse::{Server, describe};
 use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
@@ -102,11 +101,10 @@ async fn read_table(
         .map_err(|hold| anyhow::anyhow!(hold.text().to_owned()))?;
     let schema = TableSchema::from_rows(database, table, &described.time_zone, described.columns)
         .with_context(|| format!("table `{database}`.`{table}`"))?;
-    let plan =
-        TablePlan::new(&schema, &rules(&config.rules, &config.fields)).map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("table `{database}`.`{table}`: {}", texts.join("; "))
-        })?;
+    let plan = TablePlan::new(&schema, &config.rules).map_err(|errors| {
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("table `{database}`.`{table}`: {}", texts.join("; "))
+    })?;
     Ok((schema, plan))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::variables::VARIABLES;
 use super::*;
+use crate::schema::plan::TimestampUnit;
 
 /// The required variables.
 const LEAST: &[(&str, &str)] = &[
@@ -58,10 +59,10 @@ fn the_required_variables_alone_give_every_default() {
         plugins,
         admin,
         log,
-        fields,
+        records,
     } = config(&[]);
     assert_eq!((delivery, answers), (Delivery::AtLeastOnce, Answers::default()));
-    assert_eq!(fields, Fields::default());
+    assert_eq!(rules, Rules::default());
     assert_eq!(kafka.brokers, "kafka:9092");
     assert_eq!(kafka.source, [SourceTopic::Literal("trips".to_owned())]);
     assert_eq!(kafka.auto_offset_reset, AutoOffsetReset::Earliest);
@@ -85,7 +86,7 @@ fn the_required_variables_alone_give_every_default() {
         Dlq { format: DlqFormat::Headers, on_too_large: OnTooLarge::Pause, max_share: 0.5 };
     assert_eq!(dlq, expected);
     assert_eq!(rules.timestamp_unit, None);
-    assert_eq!(rules.tombstones, Tombstones::Skip);
+    assert_eq!(records.tombstones, Tombstones::Skip);
     assert_eq!((plugins.list, plugins.on_breaker), (vec![], OnBreaker::Pause));
     assert_eq!(admin.as_text(), "127.0.0.1:9464");
     assert_eq!(
@@ -154,9 +155,9 @@ fn every_variable_reaches_its_field() {
     assert_eq!(config.rules.required, ["id", "vin"]);
     assert_eq!(config.rules.datetime, ["at", "a,b"]);
     assert_eq!(config.rules.timestamp_unit, Some(TimestampUnit::Milliseconds));
-    assert_eq!(config.rules.split, Split::Lines);
-    assert_eq!(config.rules.tombstones, Tombstones::DeadLetter);
-    assert_eq!(config.rules.json_schema.unwrap().draft(), "draft 7");
+    assert_eq!(config.records.split, Split::Lines);
+    assert_eq!(config.records.tombstones, Tombstones::DeadLetter);
+    assert_eq!(config.records.json_schema.unwrap().draft(), "draft 7");
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.log.with_payloads);
 }

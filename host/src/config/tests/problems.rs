@@ -95,7 +95,7 @@ fn a_schema_that_cannot_be_used_is_told_by_the_name_that_it_was_set_by() {
       hint:     copy it into the schema, below `$defs`: no schema is fetched, nor read from a file
     "#);
     std::fs::write(&path, r#"{"$schema":"http://json-schema.org/draft-04/schema"}"#).unwrap();
-    let schema = config(&[("JSON_SCHEMA_FILE", at)]).rules.json_schema;
+    let schema = config(&[("JSON_SCHEMA_FILE", at)]).records.json_schema;
     assert_eq!(schema.unwrap().draft(), "draft 4");
 }
 

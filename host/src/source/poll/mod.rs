@@ -126,7 +126,7 @@ impl Poller {
             row_bytes: 0,
             element_bytes: 0,
             record_bytes: observed.budget.most_record_bytes(),
-            split: config.rules.split,
+            split: config.records.split,
             linger: config.batch.linger,
         };
         Ok(Self {

@@ -1,66 +1,55 @@
-//! From which fields columns are filled, and how strictly.
+//! The rules on columns: from which fields they are filled, and how values are read. Whether the names are columns is
+//! known with the schema.
 
 use super::reader::Reader;
 use super::words::word;
+use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Encoding, Metadata, OnInvalid, Pointer, UnknownFields};
-
-/// Which fields fill which columns. Whether the names are columns is known with the schema.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields {
-    /// Whether names of fields are the same in upper and lower case.
-    pub ignores_case: bool,
-    /// Columns that are filled from a place in the record.
-    pub column_from: Vec<(String, Pointer)>,
-    /// What becomes of fields that fill no column, default ignore.
-    pub unknown: UnknownFields,
-    /// Whether a record of which no field fills a column is a row of defaults.
-    pub takes_unfilled: bool,
-    /// Columns that are filled with what Kafka says of the record.
-    pub metadata: Vec<(String, Metadata)>,
-    /// Whether more forms of numbers, booleans and times are taken.
-    pub is_lenient: bool,
-    /// Columns whose strings write bytes.
-    pub encodings: Vec<(String, Encoding)>,
-    /// What becomes of a value that the column does not take.
-    pub on_invalid: Vec<(String, OnInvalid)>,
-}
 
 const CASES: &[(&str, bool)] = &[("exact", false), ("insensitive", true)];
 const UNFILLED: &[(&str, bool)] = &[("reject", false), ("accept", true)];
 const COERCIONS: &[(&str, bool)] = &[("strict", false), ("lenient", true)];
 const COLUMN: &str = "column:";
 
-impl Fields {
-    /// The variables and what they say.
-    pub fn described(&self) -> Vec<(&'static str, String)> {
-        let list = |entries: Vec<String>| entries.join(",");
-        let from = self.column_from.iter().map(|(column, from)| format!("{column}={from}"));
-        let metadata = self.metadata.iter();
-        let metadata = metadata.map(|(column, what)| format!("{column}={}", what.as_str()));
-        let encodings = self.encodings.iter();
-        let encodings = encodings.map(|(column, what)| format!("{column}={}", what.as_str()));
-        let invalid = self.on_invalid.iter();
-        let invalid = invalid.map(|(column, what)| format!("{column}={}", what.as_str()));
-        let unknown = match &self.unknown {
-            UnknownFields::Ignore => "ignore".to_owned(),
-            UnknownFields::Reject => "reject".to_owned(),
-            UnknownFields::Column(column) => format!("{COLUMN}{column}"),
-        };
-        vec![
-            ("FIELD_CASE", word(CASES, self.ignores_case).to_owned()),
-            ("COLUMN_FROM", list(from.collect())),
-            ("UNKNOWN_FIELDS", unknown),
-            ("UNFILLED_RECORDS", word(UNFILLED, self.takes_unfilled).to_owned()),
-            ("METADATA_COLUMNS", list(metadata.collect())),
-            ("COERCION", word(COERCIONS, self.is_lenient).to_owned()),
-            ("COLUMN_ENCODING", list(encodings.collect())),
-            ("COLUMN_ON_INVALID", list(invalid.collect())),
-        ]
-    }
+/// The variables and what they say.
+pub(super) fn described(rules: &Rules) -> Vec<(&'static str, String)> {
+    let list = |entries: Vec<String>| entries.join(",");
+    let from = rules.column_from.iter().map(|(column, from)| format!("{column}={from}"));
+    let metadata = rules.metadata.iter();
+    let metadata = metadata.map(|(column, what)| format!("{column}={}", what.as_str()));
+    let encodings = rules.encodings.iter();
+    let encodings = encodings.map(|(column, what)| format!("{column}={}", what.as_str()));
+    let invalid = rules.on_invalid.iter();
+    let invalid = invalid.map(|(column, what)| format!("{column}={}", what.as_str()));
+    let unknown = match &rules.unknown_fields {
+        UnknownFields::Ignore => "ignore".to_owned(),
+        UnknownFields::Reject => "reject".to_owned(),
+        UnknownFields::Column(column) => format!("{COLUMN}{column}"),
+    };
+    vec![
+        ("REQUIRED_COLUMNS", rules.required.join(",")),
+        ("DATETIME_COLUMNS", rules.datetime.join(",")),
+        ("STRING_ENUM_COLUMNS", rules.string_enum.join(",")),
+        ("TIMESTAMP_UNIT", units_as_text(rules)),
+        ("FIELD_CASE", word(CASES, rules.ignores_case).to_owned()),
+        ("COLUMN_FROM", list(from.collect())),
+        ("UNKNOWN_FIELDS", unknown),
+        ("UNFILLED_RECORDS", word(UNFILLED, rules.takes_unfilled).to_owned()),
+        ("METADATA_COLUMNS", list(metadata.collect())),
+        ("COERCION", word(COERCIONS, rules.is_lenient).to_owned()),
+        ("COLUMN_ENCODING", list(encodings.collect())),
+        ("COLUMN_ON_INVALID", list(invalid.collect())),
+    ]
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
-    Fields {
+pub(super) fn read(reader: &mut Reader<'_>) -> Rules {
+    let (timestamp_unit, column_units) = read_units(reader);
+    Rules {
+        required: reader.list("REQUIRED_COLUMNS"),
+        datetime: reader.list("DATETIME_COLUMNS"),
+        string_enum: reader.list("STRING_ENUM_COLUMNS"),
+        timestamp_unit,
+        column_units,
         ignores_case: reader.choice("FIELD_CASE", CASES).unwrap_or_default(),
         column_from: entries(
             reader,
@@ -69,7 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
             "begin each place with /, as in id=/after/id; write ~1 for a / within a name, and ~0 for a ~",
             Pointer::parse,
         ),
-        unknown: read_unknown(reader),
+        unknown_fields: read_unknown(reader),
         takes_unfilled: reader.choice("UNFILLED_RECORDS", UNFILLED).unwrap_or_default(),
         metadata: entries(
             reader,
@@ -96,6 +85,37 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Fields {
     }
 }
 
+/// The unit of all columns, and those of columns by their name.
+fn read_units(reader: &mut Reader<'_>) -> (Option<TimestampUnit>, Vec<(String, TimestampUnit)>) {
+    const NAME: &str = "TIMESTAMP_UNIT";
+    const EXPECTED: &str = "s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one";
+    const HINT: &str = "write ms,created=us,day=d, for example";
+    let (of_columns, of_all): (Vec<String>, Vec<String>) =
+        reader.list(NAME).into_iter().partition(|entry| entry.contains('='));
+    let words = TimestampUnit::WORDS;
+    let of_columns =
+        entries_of(reader, (NAME, of_columns), EXPECTED, HINT, |text| of_word(words, text));
+    let mut unit = None;
+    for entry in of_all {
+        match of_word(words, &entry).filter(|unit| *unit != TimestampUnit::Days) {
+            None => reader.refuse(NAME, EXPECTED, &entry, HINT),
+            Some(_) if unit.is_some() => {
+                reader.refuse(NAME, "one unit without a column", &entry, HINT);
+            }
+            found => unit = found,
+        }
+    }
+    (unit, of_columns)
+}
+
+/// The variable as it may be written.
+fn units_as_text(rules: &Rules) -> String {
+    let of_all = rules.timestamp_unit.map(|unit| unit.as_str().to_owned());
+    let of_columns = rules.column_units.iter();
+    let of_columns = of_columns.map(|(column, unit)| format!("{column}={}", unit.as_str()));
+    of_all.into_iter().chain(of_columns).collect::<Vec<_>>().join(",")
+}
+
 fn read_unknown(reader: &mut Reader<'_>) -> UnknownFields {
     let text = reader.text("UNKNOWN_FIELDS").unwrap_or_default();
     match (&*text.to_ascii_lowercase(), text.strip_prefix(COLUMN)) {
@@ -112,7 +132,7 @@ fn read_unknown(reader: &mut Reader<'_>) -> UnknownFields {
     }
 }
 
-pub(super) fn of_word<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
+fn of_word<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
 }
 
@@ -129,7 +149,7 @@ fn entries<T>(
 }
 
 /// The same of a list that was read.
-pub(super) fn entries_of<T>(
+fn entries_of<T>(
     reader: &mut Reader<'_>,
     (variable, entries): (&str, Vec<String>),
     expected: &str,
@@ -169,7 +189,7 @@ mod tests {
             ("COLUMN_ENCODING", "body=base64,id=hex"),
             ("COLUMN_ON_INVALID", "speed=null"),
         ]);
-        let described = config.fields.described();
+        let described = super::described(&config.rules);
         let words: Vec<&str> = described.iter().map(|(_, text)| &**text).collect();
         let lists = [
             "lat=/position/lat,a=/x~1y",
@@ -181,7 +201,7 @@ mod tests {
         let rest = ["column:rest", "accept"];
         let others = [metadata, "lenient", encodings, invalid];
         assert_eq!(words, [&["insensitive", from][..], &rest, &others].concat());
-        assert_eq!(super::super::tests::config(&[]).fields, Fields::default());
+        assert_eq!(super::super::tests::config(&[]).rules, Rules::default());
     }
 
     #[test]
