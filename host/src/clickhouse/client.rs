@@ -283,7 +283,7 @@ impl Server {
         &self,
         body: &Body,
         settings: &Settings,
-        sent: &Sent<'_>,
+        sent: Sent<'_>,
     ) -> Result<(), Failed> {
         let is_async = self.is_async && sent.may_be_async;
         let own: [(&str, &str); 2] = [

@@ -103,6 +103,29 @@ impl Sending<'_> {
 }
 
 impl Sink {
+    /// What is known before the first try.
+    async fn first_attempt(
+        &self,
+        table: &Table,
+        sending: &Sending<'_>,
+        waiter: &Waiter,
+    ) -> Attempt {
+        let memory = Want::since(sending.landed_before);
+        match sending.planned {
+            // Where the table stands is looked at before each try.
+            Some(planned) => Attempt {
+                before: planned.is_sent.then(|| planned.before()),
+                is_unclear: planned.is_sent,
+                memory,
+                ..Attempt::default()
+            },
+            None => {
+                let before = self.parts_before(table, waiter).await;
+                Attempt { before, memory, ..Attempt::default() }
+            }
+        }
+    }
+
     /// Sends one body until it is in, or refused for its data or its schema. From the second try on the table
     /// is looked at first: rows that were made for another are not sent.
     ///
@@ -115,18 +138,7 @@ impl Sink {
         sending: &Sending<'_>,
     ) -> Result<Landed, Refused> {
         let waiter = self.status.waiter("insert");
-        let mut attempt = match sending.planned {
-            // Where the table stands is looked at before each try.
-            Some(planned) => Attempt {
-                before: planned.is_sent.then(|| planned.before()),
-                is_unclear: planned.is_sent,
-                ..Attempt::default()
-            },
-            None => {
-                Attempt { before: self.parts_before(table, &waiter).await, ..Attempt::default() }
-            }
-        };
-        attempt.memory = Want::since(sending.landed_before);
+        let mut attempt = self.first_attempt(table, sending, &waiter).await;
         let mut token = Cow::Borrowed(sending.token);
         let mut is_first = true;
         let outcome = loop {
@@ -150,8 +162,8 @@ impl Sink {
             let started = Instant::now();
             let session = session.as_deref();
             let sending = Sending { token: &token, ..*sending };
-            let sent = sending.in_session(session);
-            let Err(failed) = self.server.insert(body, &table.settings, &sent).await else {
+            let sent = self.server.insert(body, &table.settings, sending.in_session(session));
+            let Err(failed) = sent.await else {
                 if self.lacked_views(table, body.rows, &views, &waiter).await {
                     continue;
                 }
@@ -373,7 +385,7 @@ impl Sink {
         let none = Body::of(table, &body.sought.rows.slice(0, 0), Compression::None)?;
         let token = uuid::Uuid::new_v4().to_string();
         let sent = Sent { token: &token, session: None, may_be_async: false, is_planned: false };
-        let sent = self.server.insert(&none, &table.settings, &sent).await;
+        let sent = self.server.insert(&none, &table.settings, sent).await;
         if sent.is_ok() {
             *took_none() = Some((table.facts.definition.clone(), Instant::now()));
         }
