@@ -65,7 +65,8 @@ fn valgrind() -> anyhow::Result<Environment> {
     let is_counted = cfg!(all(target_os = "linux", target_arch = "x86_64"));
     ensure!(is_counted, "instructions are counted on x86-64 with Linux alone");
     debian::tool("valgrind", &["valgrind"])?;
-    Ok(Environment::new())
+    // What is inlined depends on it.
+    Ok(vec![("CARGO_INCREMENTAL", "0".into())])
 }
 
 fn clients() -> anyhow::Result<Environment> {
