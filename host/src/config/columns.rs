@@ -180,6 +180,8 @@ mod tests {
     #[test]
     fn where_columns_come_from_is_told_by_lists() {
         let config = config(&[
+            ("REQUIRED_COLUMNS", "id"),
+            ("TIMESTAMP_UNIT", "at=us,ms"),
             ("FIELD_CASE", "insensitive"),
             ("COLUMN_FROM", "lat=/position/lat, a=/x~1y"),
             ("UNKNOWN_FIELDS", "column:rest"),
@@ -200,7 +202,10 @@ mod tests {
         let [from, metadata, encodings, invalid] = lists;
         let rest = ["column:rest", "accept"];
         let others = [metadata, "lenient", encodings, invalid];
-        assert_eq!(words, [&["insensitive", from][..], &rest, &others].concat());
+        assert_eq!(
+            words,
+            [&["id", "", "", "ms,at=us", "insensitive", from][..], &rest, &others].concat()
+        );
         assert_eq!(super::super::tests::config(&[]).rules, Rules::default());
     }
 

@@ -138,7 +138,7 @@ const BROKEN: &[(&str, &str)] = &[
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one golden text")]
-fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
+fn everything_broken_is_reported_at_once_in_the_order_of_the_table() {
     insta::assert_snapshot!(errors(BROKEN), @r#"
     33 problems in the configuration
 
@@ -262,16 +262,6 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       found:    "50"
       hint:     write a plain number, without a unit; the default is 0.5
 
-    REQUIRED_COLUMNS
-      expected: a list in which nothing stands twice
-      found:    "id"
-      hint:     leave one of the two out
-
-    TIMESTAMP_UNIT
-      expected: s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one
-      found:    "minutes"
-      hint:     write ms,created=us,day=d, for example
-
     RECORD_SPLIT
       expected: one of none, lines, array
       found:    "line"
@@ -286,6 +276,16 @@ fn everything_broken_is_reported_at_once_in_the_order_of_the_readme() {
       expected: a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12
       found:    at /properties/a/type: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword
       hint:     look at the schema at this place
+
+    REQUIRED_COLUMNS
+      expected: a list in which nothing stands twice
+      found:    "id"
+      hint:     leave one of the two out
+
+    TIMESTAMP_UNIT
+      expected: s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one
+      found:    "minutes"
+      hint:     write ms,created=us,day=d, for example
 
     ADMIN_ADDR
       expected: address:port of this machine, or off
