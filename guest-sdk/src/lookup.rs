@@ -3,7 +3,7 @@ use crate::bindings::host::Found as HostFound;
 use crate::bindings::types::Texts;
 use crate::host::lookup;
 
-/// Columns of a table that the operator granted to the plugin by `PLUGIN_<NAME>_TABLES`, asked by
+/// Columns of a table that the operator granted to the plugin by `PLUGIN_<NAME>_LOOKUPS`, asked by
 /// key.
 ///
 /// One call for a batch is cheap, one for each row is not. Natively the tables are those of

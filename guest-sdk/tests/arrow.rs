@@ -196,7 +196,7 @@ fn a_column_is_looked_up_for_a_whole_batch() {
     assert_eq!(answers, Ok(replaced(&expected)));
     let refused = run_arrow::<Owner>("{}", &table, &rows).unwrap_err();
     assert!(
-        refused.starts_with("table `fleets`: not granted by PLUGIN_<NAME>_TABLES"),
+        refused.starts_with("table `fleets`: not granted by PLUGIN_<NAME>_LOOKUPS"),
         "{refused}"
     );
 }

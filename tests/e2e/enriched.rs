@@ -17,7 +17,7 @@ async fn enriched(lookup: &str) -> anyhow::Result<Job> {
         .await?
         .with("PLUGINS", &format!("enrich={}", path.display()))
         .with("PLUGIN_ENRICH_CONFIG", CONFIG)
-        .with("PLUGIN_ENRICH_TABLES", "fleets")
+        .with("PLUGIN_ENRICH_LOOKUPS", "fleets")
         .with("LOOKUP_FLEETS", lookup)
         .with("LOOKUP_FLEETS_KEY", "name")
         .with("LOOKUP_FLEETS_REFRESH_MS", "1000"))
@@ -123,9 +123,9 @@ async fn a_lookup_that_cannot_be_is_refused_at_the_start_by_its_variable() -> an
         assert!(words.iter().all(|word| log.contains(word)), "{words:?} in {log}");
     }
     std::fs::write(&path, "name,owner,place\na,x,\n")?;
-    let mut host = enriched(&file).await?.with("PLUGIN_ENRICH_TABLES", "").start()?;
+    let mut host = enriched(&file).await?.with("PLUGIN_ENRICH_LOOKUPS", "").start()?;
     assert_eq!(host.wait().await?.code(), Some(64));
     let log = host.log().join("\n");
-    assert!(log.contains("PLUGIN_ENRICH_TABLES"), "{log}");
+    assert!(log.contains("PLUGIN_ENRICH_LOOKUPS"), "{log}");
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(crate) fn lookup(table: &str, columns: &[String], keys: &Texts) -> Result<Ve
     let rows = TABLES.with_borrow(|tables| match tables.get(table) {
         Some(granted) => granted.by_key().map_err(|text| format!("table `{table}`: {text}")),
         None => Err(format!(
-            "table `{table}`: not granted by PLUGIN_<NAME>_TABLES, in a test by \
+            "table `{table}`: not granted by PLUGIN_<NAME>_LOOKUPS, in a test by \
              `testing::with_table`"
         )),
     })?;

@@ -108,7 +108,7 @@ fn of_plugin(plugin: &Plugin) -> [(String, String); 5] {
         ("TIMEOUT_MS", plugin.timeout.as_millis().to_string()),
         ("MEMORY_BYTES", plugin.memory_bytes.to_string()),
         ("SHA256", plugin.sha256.clone().unwrap_or_default()),
-        ("TABLES", plugin.tables.join(",")),
+        ("LOOKUPS", plugin.lookups.join(",")),
     ]
     .map(|(of, value)| (plugin.variable(of), value))
 }

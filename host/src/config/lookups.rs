@@ -76,8 +76,8 @@ struct Grant<'a> {
 pub(super) fn read(reader: &mut Reader<'_>, plugins: &[Plugin]) -> Vec<Lookup> {
     let mut grants: Vec<Grant<'_>> = Vec::new();
     for plugin in plugins {
-        for name in &plugin.tables {
-            let grant = Grant { name, by: plugin.variable("TABLES") };
+        for name in &plugin.lookups {
+            let grant = Grant { name, by: plugin.variable("LOOKUPS") };
             let is_known = grants.iter().any(|other| other.name == name);
             if !is_known && is_fit(reader, &grant, &grants) {
                 grants.push(grant);
@@ -190,7 +190,8 @@ fn warn_of_strangers(reader: &mut Reader<'_>, grants: &[Grant<'_>]) {
         .collect();
     for name in reader.names_of(Kind::Lookup) {
         if !ours.contains(&name) {
-            reader.warn(&name, "is not read; no PLUGIN_<NAME>_TABLES grants a lookup of this name");
+            reader
+                .warn(&name, "is not read; no PLUGIN_<NAME>_LOOKUPS grants a lookup of this name");
         }
     }
 }
@@ -222,8 +223,8 @@ mod tests {
         let select = "with 'hunter2' AS key SELECT id, decrypt('aes-128-ecb', x, key) AS x FROM v";
         let config = config(&[
             PLUGINS,
-            ("PLUGIN_JOIN_TABLES", "zones,Fleet-Names"),
-            ("PLUGIN_MASK_TABLES", "plain,zones"),
+            ("PLUGIN_JOIN_LOOKUPS", "zones,Fleet-Names"),
+            ("PLUGIN_MASK_LOOKUPS", "plain,zones"),
             ("LOOKUP_ZONES", &csv),
             ("LOOKUP_ZONES_KEY", "id"),
             ("LOOKUP_FLEET_NAMES", select),
@@ -245,12 +246,12 @@ mod tests {
         };
         assert_eq!(format(zones), Some(LookupFormat::Csv));
         assert_eq!(format(plain), Some(LookupFormat::Ndjson));
-        assert_eq!(config.plugins.list[1].tables, ["plain", "zones"]);
+        assert_eq!(config.plugins.list[1].lookups, ["plain", "zones"]);
         let described = config.describe();
         let shown = format!("{config:?} {described:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         for (name, value) in [
-            ("PLUGIN_MASK_TABLES", "plain,zones"),
+            ("PLUGIN_MASK_LOOKUPS", "plain,zones"),
             ("LOOKUP_ZONES", &csv),
             ("LOOKUP_FLEET_NAMES", "***"),
             ("LOOKUP_FLEET_NAMES_REFRESH_MS", "1000"),
@@ -263,7 +264,7 @@ mod tests {
     fn plugins_alone_bring_their_lookups() {
         let pairs = [
             PLUGINS,
-            ("PLUGIN_JOIN_TABLES", "zones"),
+            ("PLUGIN_JOIN_LOOKUPS", "zones"),
             ("LOOKUP_ZONES", "SELECT 1 AS id"),
             ("LOOKUP_ZONES_KEY", "id"),
         ];
@@ -277,8 +278,8 @@ mod tests {
         insta::assert_snapshot!(
             errors(&[
                 PLUGINS,
-                ("PLUGIN_JOIN_TABLES", "a b,zone-key,in_file,a-b,none,gone,text,words,two,form"),
-                ("PLUGIN_MASK_TABLES", "A_B,a-b"),
+                ("PLUGIN_JOIN_LOOKUPS", "a b,zone-key,in_file,a-b,none,gone,text,words,two,form"),
+                ("PLUGIN_MASK_LOOKUPS", "A_B,a-b"),
                 ("LOOKUP_A_B", &csv),
                 ("LOOKUP_A_B_REFRESH_MS", "10s"),
                 ("LOOKUP_A_B_MEMORY_BYTES", "1"),
@@ -297,30 +298,30 @@ mod tests {
             @r#"
         13 problems in the configuration
 
-        PLUGIN_JOIN_TABLES
+        PLUGIN_JOIN_LOOKUPS
           expected: a list of names of lookups
           found:    "a b"
           hint:     use at most 64 letters, digits, `-` and `_`
 
-        PLUGIN_JOIN_TABLES
+        PLUGIN_JOIN_LOOKUPS
           expected: a list of names of lookups
           found:    "zone-key"
           hint:     rename it: a name that ends in _KEY reads like another variable
 
-        PLUGIN_JOIN_TABLES
+        PLUGIN_JOIN_LOOKUPS
           expected: a list of names of lookups
           found:    "in_file"
           hint:     rename it: a name that ends in _FILE reads like another variable
 
-        PLUGIN_MASK_TABLES
+        PLUGIN_MASK_LOOKUPS
           expected: names of lookups that differ
           found:    `a-b` and `A_B`
           hint:     rename one: the variables LOOKUP_A_B... would be those of both
 
         LOOKUP_NONE
-          expected: file:path.csv, file:path.ndjson, or a SELECT, for `none` of PLUGIN_JOIN_TABLES
+          expected: file:path.csv, file:path.ndjson, or a SELECT, for `none` of PLUGIN_JOIN_LOOKUPS
           found:    nothing
-          hint:     set LOOKUP_NONE, or take `none` out of PLUGIN_JOIN_TABLES
+          hint:     set LOOKUP_NONE, or take `none` out of PLUGIN_JOIN_LOOKUPS
 
         LOOKUP_GONE
           expected: the path of a file that is there
@@ -348,7 +349,7 @@ mod tests {
           hint:     write one SELECT alone: the host says in which form it wants the answer
 
         LOOKUP_A_B_KEY
-          expected: the column that `a-b` of PLUGIN_JOIN_TABLES is looked up by
+          expected: the column that `a-b` of PLUGIN_JOIN_LOOKUPS is looked up by
           found:    nothing
           hint:     name a column of what LOOKUP_A_B gives
 
@@ -370,13 +371,13 @@ mod tests {
         for stranger in ["LOOKUP_ZONE", "LOOKUP_ZONES_EXTRA_KEY", "LOOKUP_REFRESH_MS"] {
             let changes = [
                 PLUGINS,
-                ("PLUGIN_JOIN_TABLES", "zones"),
+                ("PLUGIN_JOIN_LOOKUPS", "zones"),
                 ("LOOKUP_ZONES", "SELECT 1 AS id"),
                 ("LOOKUP_ZONES_KEY", "id"),
                 (stranger, "x"),
             ];
             let expected = format!(
-                "{stranger}: is not read; no PLUGIN_<NAME>_TABLES grants a lookup of this name"
+                "{stranger}: is not read; no PLUGIN_<NAME>_LOOKUPS grants a lookup of this name"
             );
             assert_eq!(warnings(&changes), expected);
         }

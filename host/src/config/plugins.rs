@@ -13,7 +13,7 @@ use super::variables::Kind;
 use super::words::Words;
 
 /// What follows PLUGIN_<NAME>_ in the variables of a plugin.
-const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256", "TABLES"];
+const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256", "LOOKUPS"];
 /// Longest file of a plugin's configuration, in bytes.
 const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -60,7 +60,7 @@ pub struct Plugin {
     /// The only file that may be loaded, as 64 hexadecimal digits in lower case.
     pub sha256: Option<String>,
     /// The lookups that it may read, by name.
-    pub tables: Vec<String>,
+    pub lookups: Vec<String>,
 }
 
 impl Plugin {
@@ -159,7 +159,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
         reader.refuse(&variable("SHA256"), "64 hexadecimal digits", text, hint);
     }
     let config = read_config(reader, &variable("CONFIG"));
-    let tables = reader.list(&variable("TABLES"));
+    let lookups = reader.list(&variable("LOOKUPS"));
     Plugin {
         name,
         path,
@@ -167,7 +167,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
         timeout: Duration::from_millis(timeout_ms.unwrap_or_default()),
         memory_bytes: memory_bytes.unwrap_or_default(),
         sha256: sha256.map(|text| text.to_ascii_lowercase()),
-        tables,
+        lookups,
     }
 }
 

@@ -235,7 +235,7 @@ pub static VARIABLES: &[Variable] = &[
         "most memory of one instance of a plugin, 1048576 to 4294967296; there are at most IN_FLIGHT_BATCHES of them",
     ),
     optional("PLUGIN_<NAME>_SHA256", "", "the digest of the only file that may be loaded"),
-    optional("PLUGIN_<NAME>_TABLES", "", "lookups that a plugin may read, as a list of names"),
+    optional("PLUGIN_<NAME>_LOOKUPS", "", "lookups that a plugin may read, as a list of names"),
     optional(
         "PLUGIN_BREAKER_SHARE",
         "0.05",

@@ -11,7 +11,7 @@ use sluicegate_plugin::arrow::{Answer, ArrowPlugin, Plan, Table, column};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The table to look in, as PLUGIN_<NAME>_TABLES grants it.
+    /// The table to look in, as PLUGIN_<NAME>_LOOKUPS grants it.
     pub table: String,
     /// The column of rows that holds the key.
     pub key: String,

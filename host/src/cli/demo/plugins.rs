@@ -37,7 +37,7 @@ pub fn variables(scratch: &Path) -> anyhow::Result<Vec<(String, String)>> {
             "PLUGIN_ENRICH_CONFIG",
             r#"{"table":"fleets","key":"fleet","columns":{"fleet_owner":"owner"}}"#.to_owned(),
         ),
-        ("PLUGIN_ENRICH_TABLES", "fleets".to_owned()),
+        ("PLUGIN_ENRICH_LOOKUPS", "fleets".to_owned()),
         ("LOOKUP_FLEETS", format!("file:{}", fleets.display())),
         ("LOOKUP_FLEETS_KEY", "fleet".to_owned()),
     ];

@@ -22,7 +22,7 @@ use crate::words::plain::Lines;
 /// What a host calls the options of a trial.
 const OPTIONS: &[(&str, &str)] = &[
     ("PLUGIN_PLUGIN_CONFIG", "--config"),
-    ("PLUGIN_PLUGIN_TABLES", "--lookup"),
+    ("PLUGIN_PLUGIN_LOOKUPS", "--lookup"),
     ("PLUGIN_PLUGIN_TIMEOUT_MS", "--timeout-ms"),
 ];
 
@@ -110,7 +110,7 @@ impl Trial {
         }
         if !self.lookup.is_empty() {
             let names: Vec<&str> = self.lookup.iter().map(|lookup| &*lookup.name).collect();
-            set("TABLES", names.join("\n"));
+            set("LOOKUPS", names.join("\n"));
         }
         for lookup in &self.lookup {
             variables.extend(lookup.variables()?);

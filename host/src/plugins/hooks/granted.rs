@@ -22,7 +22,7 @@ impl Granted {
     pub fn new(plugin: &Plugin, lookups: Arc<Lookups>) -> Self {
         Self {
             lookups,
-            names: plugin.tables.clone(),
+            names: plugin.lookups.clone(),
             variable: plugin.variable("TABLES"),
             max_bytes: plugin.memory_bytes,
         }
