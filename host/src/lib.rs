@@ -18,4 +18,4 @@ pub mod plugins;
 pub mod sink;
 pub mod source;
 
-pub use sluicegate_records::{check, decode, flow, infer, kinds, schema, user_schema, words};
+pub use sluicegate_records::{check, decode, flow, infer, json_order, schema, user_schema, words};

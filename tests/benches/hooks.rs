@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redact::Redact;
 use sluicegate::config::{Environment, Plugins};
 use sluicegate::decode::decode;
-use sluicegate::flow::outcome::Hold;
+use sluicegate::flow::hold::Hold;
 use sluicegate::flow::payloads::Payloads;
 use sluicegate::flow::record::{Batch, RawRecord, TopicPartition};
 use sluicegate::limits::budget::Budget;

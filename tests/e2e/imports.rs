@@ -7,7 +7,7 @@ const LAYERS: &[&[&str]] = &[
     &["words"],
     &["schema"],
     &["flow"],
-    &["kinds", "user_schema"],
+    &["json_order", "user_schema"],
     &["decode", "check"],
     &["infer"],
     &["base", "limits", "delivery"],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluicegate::clickhouse::Server;
 use sluicegate::config::{ClickHouse, Compression, KeyValues, Lookup, LookupSource, Secret};
-use sluicegate::flow::outcome::Hold;
+use sluicegate::flow::hold::Hold;
 use sluicegate::observe::lookups::LookupStates;
 use sluicegate::observe::status::Status;
 use sluicegate::plugins::lookups::{Lookups, Table};

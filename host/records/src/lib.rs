@@ -6,7 +6,7 @@ pub mod check;
 pub mod decode;
 pub mod flow;
 pub mod infer;
-pub mod kinds;
+pub mod json_order;
 pub mod schema;
 pub mod user_schema;
 pub mod words;

@@ -12,12 +12,12 @@ use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
 use super::bounded::{Bounded, MAX_ERROR_BYTES};
+use super::error_text::{Place, code_of};
 use super::errors;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
-use super::text::{Place, code_of};
 use crate::config::{ClickHouse, Compression};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// Longest wait for the answer to a query: it reads a few rows of the system's tables.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

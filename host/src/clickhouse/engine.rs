@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::answer;
 use super::client::Server;
+use super::error_text::Place;
 use super::functions::{Kind, tokens};
 use super::table::{Facts, answered, hidden_views};
-use super::text::Place;
 use super::view_head::{inner_engine_of, target_of};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
 /// Most tables behind a table without rows of its own that are looked at.

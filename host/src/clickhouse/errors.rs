@@ -8,13 +8,13 @@ use std::error::Error as StdError;
 
 use super::client::Server;
 use super::codes::{self, Class, Leaves};
-use super::foreign::{by_another, foreign};
-use super::post::Failed;
-use super::text::{
+use super::error_text::{
     Place, Said, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
     violated, without_literals,
 };
-use crate::flow::outcome::Hold;
+use super::foreign::{by_another, foreign};
+use super::post::Failed;
+use crate::flow::hold::Hold;
 
 /// The class of a refused or failed INSERT.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use super::answer;
 use super::client::Server;
 use super::engine::Keeping;
+use super::error_text::Place;
 use super::key::{Changing, changing_behind, changing_columns};
 use super::sight::row_policies;
 use super::table::{Facts, Fed, answered, hidden_views, targets};
-use super::text::Place;
 use super::tokens::{index_statements, losing_ttl};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
 /// The smallest window: ten times what a host may have planned, 16 batches of a partition of the topic

@@ -6,10 +6,10 @@ use hyper::StatusCode;
 
 use super::client::Server;
 use super::codes::Leaves;
+use super::error_text::{code_of, loggable};
 use super::errors::{InsertError, hold_of_query};
 use super::post::Failed;
-use super::text::{code_of, loggable};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// What the answer means, to an INSERT as to a query, and what an INSERT may have left.
 pub fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leaves) {

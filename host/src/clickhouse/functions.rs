@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::answer;
 use super::client::Server;
 use super::table::answered;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// Those that certainly do, in lower case.
 const CHANGING: &[&str] = &[

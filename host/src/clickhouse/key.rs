@@ -6,7 +6,7 @@ use super::client::Server;
 use super::functions::{Token, called, changing, names, tokens};
 use super::select::{Unnamed, deciding, unnamed};
 use super::table::{Facts, Fed};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
 /// Columns that have another value when the same record is sent again, each with what makes it so.

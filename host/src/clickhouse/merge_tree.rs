@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::answer;
 use super::client::Server;
 use super::table::answered;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// How many tokens a table remembers that is not replicated.
 pub const WINDOW: &str = "non_replicated_deduplication_window";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::client::Server;
 use super::table::{Facts, known_settings, knows_setting};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::table::TableSchema;
 use crate::schema::types::Kind;
 

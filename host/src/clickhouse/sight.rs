@@ -3,10 +3,10 @@
 
 use super::answer;
 use super::client::Server;
+use super::error_text::Place;
 use super::settings::Settings;
 use super::table::{Table, answered, known_settings};
-use super::text::Place;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::quoted::{identifier, literal};
 
 /// Of each SELECT from the table that the host fills, where the server has them: with another value, which a

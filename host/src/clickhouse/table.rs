@@ -9,14 +9,14 @@ use futures_util::future::BoxFuture;
 
 use super::answer;
 use super::client::{Server, prove};
+use super::error_text::Place;
 use super::errors::{InsertError, classify, hold_of_query};
 use super::foreign::by_another;
 use super::key::reads_part;
 use super::merge_tree::{MergeTreeSettings, QUEUED, WINDOW, is_replicated};
 use super::settings::{Settings, needed_settings};
-use super::text::Place;
 use super::view_head::target_of;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
 use crate::schema::types::MAX_PARTS;
 

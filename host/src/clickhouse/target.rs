@@ -12,7 +12,7 @@ use crate::clickhouse::{
     Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_no_tokens,
     why_not_exactly_once,
 };
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::limits::budget::Budget;
 use crate::observe::Observed;
 use crate::observe::count::{self, Class, Step};

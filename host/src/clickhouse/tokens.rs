@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
+use super::error_text::Place;
 use super::functions::{Kind, tokens};
-use super::text::Place;
 use crate::delivery::plans::{Planned, column_print};
 use crate::schema::quoted::identifier;
 

@@ -1,6 +1,6 @@
 //! What the statement that makes a view says before its SELECT.
 
-use super::text::Place;
+use super::error_text::Place;
 use crate::schema::quoted::leading_identifier;
 
 /// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::observe::status::Waiter;
 

@@ -21,7 +21,7 @@ use rdkafka::error::KafkaError;
 
 use crate::base::retry::Backoff;
 use crate::config::{Config, OnTooLarge, SourceTopic};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Record};
 use crate::flow::rejection::Rejection;
 use crate::limits::budget::Budget;

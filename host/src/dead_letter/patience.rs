@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// How long what may pass soon is waited for before an operator is called.
 const GRACE: Duration = Duration::from_secs(10);

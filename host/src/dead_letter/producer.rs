@@ -14,7 +14,7 @@ use rdkafka::util::Timeout;
 use super::letter::Letter;
 use super::refusals::{self, Class};
 use crate::config::Config;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::client::{Role, denial_of};
 use crate::kafka::headers;
 

@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 pub use crate::config::Role;
 
 use crate::config::{Kafka, Words as _, names_of_property, split_property};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// Settings that both clients start from.
 pub fn client(kafka: &Kafka) -> ClientConfig {

@@ -13,7 +13,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::consumer;
 use super::topics::{Topics, hold_of, mismatch_of};
 use crate::config::{Kafka, SourceTopic};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::client::denial_of;
 
 /// Shortest time given to an answer once the time of the whole look is over.

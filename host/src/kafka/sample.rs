@@ -11,7 +11,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::probe::Probe;
 use super::topics::hold_of;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, RawRecord, TopicPartition};
 use crate::kafka::headers;
 

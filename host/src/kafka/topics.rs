@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 
 use crate::config::SourceTopic;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::client::denial_of;
 
 /// Asks the brokers by one consumer, which need be no member of its group.

@@ -1,5 +1,5 @@
 //! What is let in: single records, bytes in flight, and shares of refused records.
 
-pub mod admit;
+pub mod admission;
 pub mod brake;
 pub mod budget;

@@ -12,10 +12,10 @@ use super::metrics::{
     VALUES_CUT, VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
 };
 use super::status::{note_landed, note_refused};
-use crate::flow::fates::{Fate, Fates};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Batch;
 use crate::flow::rejection::{Reason, Rejection};
+use crate::flow::settlement::{Fate, Fates};
 
 /// What is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub mod progress;
 pub mod rejections;
 pub mod status;
 pub mod throttle;
-pub mod unknown;
+pub mod unknown_fields;
 pub mod unreached;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::clickhouse::target::Known;
 use crate::decode::{
     Bounds, decode_within, has_metadata, judge_text, metadata_bytes, with_metadata,
 };
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::payloads::Payloads;
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Rejection};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::limits::brake::Judged;
 use crate::observe::status::{Sign, Status, Waiter, shown};
 

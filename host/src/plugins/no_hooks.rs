@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Plugins;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::payloads::{Hooked, Payloads};
 use crate::flow::record::Batch;
 use crate::flow::rows::Rows;

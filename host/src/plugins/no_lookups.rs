@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clickhouse::Server;
 use crate::config::Lookup;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::lookups::LookupStates;
 use crate::observe::status::Status;
 

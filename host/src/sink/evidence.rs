@@ -17,7 +17,7 @@ use crate::clickhouse::engine::Keeping;
 use crate::clickhouse::sight::seeing_settings;
 use crate::clickhouse::table::{self, Facts, Table};
 use crate::clickhouse::tokens::Sought;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
 
 /// Most parts that are looked at.

@@ -16,7 +16,7 @@ use crate::clickhouse::merge_tree::{WINDOW, window};
 use crate::clickhouse::post::Failed;
 use crate::clickhouse::table::Table;
 use crate::delivery::plans::{Home, short};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
 use crate::schema::quoted::literal;

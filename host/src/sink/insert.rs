@@ -13,9 +13,9 @@ use super::send::Sending;
 use super::{Inserted, Landed, Left, Piece, Refusal, Sink, rejection};
 use crate::base::blocking;
 use crate::clickhouse::{Carried, Table, max_rows};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
-use crate::kinds::Order;
+use crate::json_order::Order;
 use crate::observe::count::{self, Class, Step};
 
 /// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far

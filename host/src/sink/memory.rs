@@ -1,7 +1,7 @@
 //! Rows that the server has no memory for, or no files: when they are split, and when one record is at fault.
 
 use super::send::Sending;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// How many tries rows get before they are split.
 const TRIES: u32 = 3;

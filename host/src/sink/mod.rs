@@ -31,7 +31,7 @@ pub use send::Landed;
 use crate::base::retry::Backoff;
 use crate::clickhouse::{Look, Server};
 use crate::config::Compression;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::flow::rejection::Rejection;
 use crate::observe::count::{self, Class, Step};

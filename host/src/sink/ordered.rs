@@ -13,7 +13,7 @@ use crate::clickhouse::Body;
 use crate::clickhouse::table::Table;
 use crate::clickhouse::tokens::Carried;
 use crate::flow::record::Origin;
-use crate::kinds::{Objects, Order, order};
+use crate::json_order::{Objects, Order, order};
 use crate::schema::plan::{Rules, WhenNull, when_null};
 use crate::schema::table::Column;
 use crate::schema::types::Kind;

@@ -13,13 +13,13 @@ use crate::base::blocking;
 use crate::base::retry::Backoff;
 use crate::clickhouse::Place;
 use crate::clickhouse::body::{Body, print};
+use crate::clickhouse::error_text::{code_of, loggable};
 use crate::clickhouse::post::Failed;
 use crate::clickhouse::sight::{hidden_sql, seeing_settings};
 use crate::clickhouse::table::Table;
-use crate::clickhouse::text::{code_of, loggable};
 use crate::clickhouse::tokens::{Sought, index_statements, losing_ttl};
 use crate::delivery::plans::short;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
 use crate::schema::quoted::{identifier, literal};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::clickhouse::text::{Said, told};
+use crate::clickhouse::error_text::{Said, told};
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 

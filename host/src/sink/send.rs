@@ -18,11 +18,11 @@ use crate::base::retry::Backoff;
 use crate::clickhouse::body::Body;
 use crate::clickhouse::client::Sent;
 use crate::clickhouse::codes::Leaves;
+use crate::clickhouse::error_text::loggable;
 use crate::clickhouse::errors::{self, InsertError, Judged};
 use crate::clickhouse::table::{self, Table};
-use crate::clickhouse::text::loggable;
 use crate::config::Compression;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::count::{self, Class};
 use crate::observe::status::Waiter;
 

@@ -13,11 +13,11 @@ use super::{PAUSE, Sink, until_read};
 use crate::clickhouse::answer;
 use crate::clickhouse::body::Body;
 use crate::clickhouse::engine::{Keeping, Verdict, behind, passes_on};
+use crate::clickhouse::error_text::{Place, Said};
 use crate::clickhouse::errors::InsertError;
 use crate::clickhouse::table::{self, Table};
-use crate::clickhouse::text::{Place, Said};
 use crate::clickhouse::view_head::target_of;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::status::Waiter;
 

@@ -13,7 +13,7 @@ use super::fresh::Fresh;
 use super::mark::{Mark, Worth};
 use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::delivery::plans::{self, Beginning, Plan};
-use crate::flow::outcome::{Fatal, Hold};
+use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
 use crate::kafka::describe::{Told, describe, topic_ids};
 use crate::kafka::lists::partitions;

@@ -16,7 +16,7 @@ use super::refusals::Refusals;
 use super::stall::{Look, looks};
 use super::{Refusal, SourceEvent};
 use crate::delivery::offsets::Commit;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::kafka::client::denial_of;
 use crate::kafka::lists::partitions;

@@ -3,7 +3,7 @@
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::stall::{Still, Why};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
 /// What librdkafka reports in the place of a record.

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::Config;
 use crate::delivery::offsets::Commit;
 use crate::delivery::plans::Beginning;
-use crate::flow::outcome::Fatal;
+use crate::flow::hold::Fatal;
 use crate::flow::record::{Batch, TopicPartition};
 use crate::limits::budget::Lease;
 use crate::observe::Observed;

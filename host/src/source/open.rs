@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::stall::Look;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
 /// How long a transaction has to stay open: most are over within a moment.

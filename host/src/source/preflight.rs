@@ -11,7 +11,7 @@ use super::context::SourceContext;
 use super::fresh::{Fresh, Seen};
 use super::watch::Watch;
 use crate::config::{AutoOffsetReset, Config, SourceTopic};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::topics::{Topics, hold_of};
 use crate::observe::status::Waiter;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::Refusal;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::observe::status::Waiter;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::observe::status::{Status, Waiter};
 

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 
 use super::ids::{Ids, Meaning};
 use crate::config::{Kafka, SourceTopic};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::describe::{Question, Told};
 use crate::kafka::topics::{denied, missing};
 use crate::observe::status::{Status, Waiter};

@@ -20,7 +20,7 @@ use arrow_select::filter::filter_record_batch;
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 use crate::flow::rows::{Checked, JudgeText, Rows};
-use crate::kinds::{Clash, Objects, clashes};
+use crate::json_order::{Clash, Objects, clashes};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::escaped;
 

@@ -7,7 +7,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 
 use super::Read;
 use super::columns::Column;
-use super::order::Order;
+use super::member_order::Order;
 use super::room::{Bounds, Room, too_large, too_wide};
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Rejection, Stage};

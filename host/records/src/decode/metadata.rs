@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 
 use super::columns::Column;
 use super::fault::{expected, fault};
-use super::value::ticks;
+use super::scalar::ticks;
 use crate::flow::record::{Batch, Origin, Record};
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage, cut};
 use crate::flow::rows::Rows;

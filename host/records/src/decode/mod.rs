@@ -4,33 +4,33 @@
 //! Records are judged in this order: UTF-8 of the whole payload, depth, JSON syntax, then the
 //! fields in their order. Required and null rules come later, in `check`.
 
+mod accepted_forms;
+mod bfloat16;
 mod columns;
 mod date;
 mod encoded;
 mod fault;
 mod filled;
-mod float;
-mod forms;
 mod hint;
-mod json;
-mod judge;
+mod int256;
+mod json_column;
 mod lenient;
-mod member;
+mod malformed;
+mod member_order;
 mod metadata;
 mod nested;
 mod number;
-mod order;
 mod parser;
+mod plugin_text;
 mod reader;
 mod record;
 mod room;
-mod sound;
+mod scalar;
+mod serde_walk;
 pub mod split;
-mod text;
 mod time;
-mod value;
-mod walk;
-mod wide;
+mod untyped;
+mod variant;
 
 #[cfg(test)]
 mod bounds_tests;
@@ -48,19 +48,19 @@ use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason};
 use crate::flow::rows::{Noticed, Rows};
 use crate::schema::plan::TablePlan;
+pub use accepted_forms::forms;
 use columns::Column;
 pub use fault::kind_of;
 use filled::{Filled, Put};
-pub use forms::forms;
+use member_order::Order;
 pub use metadata::{has_metadata, metadata_bytes, with_metadata};
-use order::Order;
 use parser::Parser;
+pub use plugin_text::judge_text;
 use reader::{Reader as _, Token};
 pub use room::Bounds;
-pub use sound::{each_field, takes};
-pub use text::judge_text;
-pub use value::text_of;
-pub use walk::{each_element, each_member};
+pub use scalar::text_of;
+pub use serde_walk::{each_element, each_member};
+pub use untyped::{each_field, takes};
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;
@@ -129,7 +129,7 @@ pub fn each_part<'r>(payload: &'r [u8], mut put: impl FnMut(&'r [u8])) -> Result
         Ok(())
     });
     let read = read.and_then(|()| parser.end());
-    read.map_err(|found| judge::of_array(text).unwrap_or(found))
+    read.map_err(|found| malformed::of_array(text).unwrap_or(found))
 }
 
 /// In one pass. What is wrong with a record is told as the oracle tells it.
@@ -145,7 +145,7 @@ fn parse(
     let read =
         record::read(plan, columns, row, &mut parser, order, noticed).and_then(|()| parser.end());
     let Err(found) = read else { return Ok(()) };
-    if let Some(fault) = judge::of_whole(text, &found, &mut parser) {
+    if let Some(fault) = malformed::of_whole(text, &found, &mut parser) {
         return Err(fault);
     }
     if found.reason != Reason::MalformedJson {
@@ -168,13 +168,13 @@ fn by_serde(
     payload: &[u8],
     (order, noticed): (&mut Order, &mut Noticed),
 ) -> Result<(), Box<Fault>> {
-    let text = judge::sound_text(payload)?;
+    let text = malformed::sound_text(payload)?;
     let mut token = Token(text.trim_matches([' ', '\n', '\t', '\r']));
     let read = record::read(plan, columns, row, &mut token, order, noticed);
-    read.map_err(|found| judge::not_json(text).unwrap_or(found))
+    read.map_err(|found| malformed::not_json(text).unwrap_or(found))
 }
 
 /// The text of a payload, without its byte order mark.
 fn utf8(payload: &[u8]) -> Result<&str, Box<Fault>> {
-    simdutf8::basic::from_utf8(without_mark(payload)).map_err(|_| judge::no_utf8(payload))
+    simdutf8::basic::from_utf8(without_mark(payload)).map_err(|_| malformed::no_utf8(payload))
 }

@@ -14,9 +14,9 @@ use super::columns::Column;
 use super::fault::{expected, fault, found, nothing, twice, within};
 use super::number::Number;
 use super::reader::{Name, Reader};
-use super::value::{put_escaped, put_key, put_number, put_text, put_token};
-use super::walk::each_member;
-use super::{json, lenient, member};
+use super::scalar::{put_escaped, put_key, put_number, put_text, put_token};
+use super::serde_walk::each_member;
+use super::{json_column, lenient, variant};
 use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Element, Kind, Type};
@@ -74,10 +74,10 @@ fn put_whole(
 ) -> Result<(), Box<Fault>> {
     match &ty.kind {
         Kind::Variant(members) | Kind::Dynamic(members) => {
-            member::put(column, (ty, members), rules, token)
+            variant::put(column, (ty, members), rules, token)
         }
         Kind::Json(paths) if token.starts_with('{') => {
-            json::put_object(column, paths, rules, token)
+            json_column::put_object(column, paths, rules, token)
         }
         _ => put_token(column, ty, rules, token),
     }

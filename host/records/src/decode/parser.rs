@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use super::MAX_DEPTH;
 use super::fault::fault;
+use super::member_order::{Member, Order, START};
 use super::number::{Short, scan};
-use super::order::{Member, Order, START};
 use super::reader::{Name, Place, Reader};
-use super::value::text_of;
+use super::scalar::text_of;
 use crate::flow::rejection::{Fault, Reason};
 use crate::schema::names::Fields;
 

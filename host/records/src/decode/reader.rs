@@ -3,10 +3,10 @@
 //! [`Token`], which has serde cut each value out of the one around it. The second is right before it
 //! is fast, and the oracle of the first.
 
+use super::member_order::Order;
 use super::number::Short;
-use super::order::Order;
-use super::value::text_of;
-use super::walk::{each_element, each_member, each_spelled};
+use super::scalar::text_of;
+use super::serde_walk::{each_element, each_member, each_spelled};
 use crate::flow::rejection::Fault;
 use crate::schema::names::Fields;
 

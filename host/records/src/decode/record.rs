@@ -6,12 +6,12 @@
 
 use super::columns::Column;
 use super::fault::{fault, no_known_field, some, twice, within};
-use super::judge::no_object;
+use super::malformed::no_object;
+use super::member_order::Order;
 use super::nested::put;
-use super::order::Order;
 use super::parser::Parser;
 use super::reader::{Name, Place, Reader};
-use super::value::inner;
+use super::scalar::inner;
 use super::{hint, lenient};
 use crate::flow::rejection::{Fault, Reason, cut, cut_to};
 use crate::flow::rows::Noticed;

@@ -1,10 +1,10 @@
 //! What flows: records, payloads, rows, and what becomes of them.
 
 pub mod arenas;
-pub mod fates;
-pub mod outcome;
+pub mod hold;
 pub mod parts;
 pub mod payloads;
 pub mod record;
 pub mod rejection;
 pub mod rows;
+pub mod settlement;

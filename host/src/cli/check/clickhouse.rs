@@ -14,7 +14,7 @@ use crate::clickhouse::{
     needed_settings, version, why_no_tokens, why_not_exactly_once,
 };
 use crate::config::{Config, Delivery};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::plugins::hooks::{Fit, Hooks};
 use crate::schema::plan::{Rules, TablePlan, Unfilled};
 use crate::schema::source::Metadata;

@@ -3,7 +3,7 @@
 use super::report::Check;
 use crate::config::{AutoOffsetReset, Kafka, SourceTopic, Words as _};
 use crate::dead_letter::Finding;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::Probe;
 
 const BROKER: &str = "broker";

@@ -5,11 +5,11 @@
 //! wrong with the other.
 
 mod admin;
+mod aligned_text;
 mod clickhouse;
 mod kafka;
 mod mapping;
 mod report;
-mod table;
 
 use std::sync::Arc;
 use std::time::Duration;

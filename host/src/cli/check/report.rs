@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
+use super::aligned_text;
 use super::mapping::Mapping;
-use super::table;
 use crate::words::plain::Json;
 
 /// What a check came to.
@@ -133,11 +133,11 @@ impl Report {
             .checks
             .iter()
             .map(|check| vec![check.verdict.word().into(), check.name.into(), check.text.clone()]);
-        let mut text = table::aligned(&["result", "check", "what was found"], checks);
+        let mut text = aligned_text::aligned(&["result", "check", "what was found"], checks);
         if !self.columns.is_empty() {
             let head = ["column", "type", "sent as", "takes", "missing or null"];
             text.push('\n');
-            text.push_str(&table::aligned(&head, self.columns.iter().map(Mapping::cells)));
+            text.push_str(&aligned_text::aligned(&head, self.columns.iter().map(Mapping::cells)));
         }
         text
     }

@@ -9,7 +9,7 @@ use super::lookup::LookupFile;
 use super::table;
 use crate::config::{ConfigErrors, Environment, Plugins};
 use crate::decode::decode;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, RawRecord, TopicPartition};
 use crate::flow::rows::Rows;
 use crate::limits::budget::Budget;

@@ -14,7 +14,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::config::{DlqFormat, OnTooLarge, SourceTopic};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::kafka::describe;
 use crate::observe::status::{Status, Waiter};
 pub use judge::Finding;

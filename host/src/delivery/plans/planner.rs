@@ -13,7 +13,7 @@ use super::ask::Wish;
 use super::range::Range;
 use super::text::{Beginning, MAX_PLANNED, Plan, Planned};
 use crate::delivery::offsets::Commit;
-use crate::flow::outcome::Fatal;
+use crate::flow::hold::Fatal;
 use crate::flow::record::TopicPartition;
 
 /// How many ranges a plan may hold when another batch joins it. What is left is for the halves of the

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Batch;
 use crate::flow::rejection::{Reason, Rejection};
 use reasons::Reasons;

@@ -15,7 +15,7 @@ use tokio::task::{self, Id};
 pub use concern::{OfBatch, Sign, letters_begun, letters_written, of_batch, shown};
 pub(super) use concern::{note_landed, note_refused};
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use concern::Concern;
 use waits::{Group, Waits};
 

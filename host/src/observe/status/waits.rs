@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::concern::Concern;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// How soon a wait that goes on is logged again; twice as long after each time, up to the second.
 const REPEAT: Duration = Duration::from_secs(30);

@@ -10,10 +10,10 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::bindings::{Texts, Wants, host};
 use super::engine::TICK;
 use super::failure::Failure;
-use super::granted::Granted;
+use super::guest_log::Voice;
+use super::guest_lookups::Granted;
 use super::limits::Limits;
 use super::stderr::Tail;
-use super::voice::Voice;
 use super::world::World;
 use crate::limits::budget::Budget;
 

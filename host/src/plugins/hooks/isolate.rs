@@ -11,7 +11,7 @@ use super::instance::Instance;
 use super::plugin::Plugin;
 use super::world::World;
 use crate::config::OnBreaker;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 use crate::observe::count;

@@ -7,14 +7,14 @@ use wasmtime::Engine;
 
 use super::bindings::Wants;
 use super::breaker::Breaker;
+use super::component::{self, File, Loader, digest};
 use super::failure::{Failure, Kind};
-use super::file::{self, File, Loader, digest};
-use super::granted::Granted;
+use super::guest_log::Voice;
+use super::guest_lookups::Granted;
 use super::instance::{Bounds, Instance};
-use super::voice::Voice;
 use super::world::World;
 use crate::config::{self, OnBreaker, Secret};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::limits::budget::Budget;
 use crate::observe::count;
 use crate::plugins::lookups::Lookups;
@@ -50,7 +50,7 @@ pub struct Plugin<W: World> {
 /// # Errors
 /// What is wrong, without the plugin's place.
 pub fn read(loader: &Loader, plugin: &config::Plugin) -> anyhow::Result<File> {
-    let bytes = file::read(&plugin.path)?;
+    let bytes = component::read(&plugin.path)?;
     // Before anything is made of it: what is compiled may be kept, and run by the next host.
     let sha256 = digest(&bytes);
     ensure!(

@@ -9,7 +9,7 @@ use super::select;
 use super::table::Table;
 use crate::clickhouse::Server;
 use crate::config::{Lookup, LookupSource};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// A table, and what the file was that it was read from.
 #[derive(Debug, Clone)]

@@ -29,7 +29,7 @@ pub use table::{Found, LookupError, Table};
 use crate::base::retry::Backoff;
 use crate::clickhouse::Server;
 use crate::config::Lookup;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::lookups::LookupStates;
 use crate::observe::status::{Status, Waiter};

@@ -13,7 +13,7 @@ use super::json;
 use super::table::Table;
 use crate::clickhouse::{Server, hold_of_select};
 use crate::config::Lookup;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 
 /// Names first, so that the columns are known where there is no row.
 const FORMAT: &str = "JSONCompactEachRowWithNames";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Open, PlannedBatch, Rows, named, promised};
 use crate::clickhouse::target::{Known, Tables};
 use crate::delivery::plans::Range;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::sink::{Evidence, Piece, Refusal, Refused, Sink};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent

@@ -12,7 +12,7 @@ use crate::clickhouse::target::{Known, Tables, token_column};
 use crate::clickhouse::{Carried, max_rows};
 use crate::config::Answers;
 use crate::delivery::plans::{Draft, Planned, Plans, Range, Taken, column_print};
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::observe::count::{self, Class, Step};
 use crate::sink::{

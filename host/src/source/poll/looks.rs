@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 
 use super::Poller;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::source::failures::unreachable;
 use crate::source::stall::{Look, Why};
 use crate::source::troubles::Ends;

@@ -26,7 +26,7 @@ use super::troubles::{Ends, Troubles};
 use super::watch::Watch;
 use super::{Command, SourceEvent};
 use crate::config::{AutoOffsetReset, Config, Delivery};
-use crate::flow::outcome::Fatal;
+use crate::flow::hold::Fatal;
 use crate::flow::record::TopicPartition;
 use crate::kafka::consumer;
 use crate::kafka::queue::DataQueue;

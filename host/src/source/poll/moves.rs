@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Poller;
 use crate::config::AutoOffsetReset;
-use crate::flow::outcome::{Fatal, Hold};
+use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
 use crate::kafka::describe::{Told, describe};
 use crate::kafka::topics::Topics;

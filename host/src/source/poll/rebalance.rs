@@ -8,7 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 
 use super::Poller;
 use crate::delivery::offsets::Commit;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::kafka::lists::{partitions, topics};
 use crate::source::beginnings::{Begins, Unknown};

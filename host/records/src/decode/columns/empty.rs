@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_buffer::NullBufferBuilder;
 use arrow_schema::{DataType, FieldRef};
 
-use super::super::order::Order;
+use super::super::member_order::Order;
 use super::super::room::Room;
 use super::{Column, Data};
 use crate::schema::arrow::data_type;

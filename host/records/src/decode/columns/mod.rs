@@ -13,11 +13,11 @@ use arrow_buffer::{NullBufferBuilder, i256};
 use arrow_schema::DataType;
 use uuid::Uuid;
 
-use super::float::bfloat16;
+use super::bfloat16::bfloat16;
+use super::int256::Wide;
+use super::member_order::Order;
 use super::number::{Number, Short};
-use super::order::Order;
 use super::room::Room;
-use super::wide::Wide;
 use crate::schema::types::WideInt;
 
 /// One column, or a part of a column of arrays, maps or tuples.

@@ -13,9 +13,9 @@ use super::date::nanos_of_number;
 use super::fault::{expected, fault, kind_of};
 use super::number::{Misfit, Number, is_number};
 use super::reader::{Place, Reader, Token};
-use super::value::{of_key, put_decimal, put_integer, text_of, ticks};
-use super::walk::{each_element, each_member};
-use super::{hint, nested, time, value};
+use super::scalar::{of_key, put_decimal, put_integer, text_of, ticks};
+use super::serde_walk::{each_element, each_member};
+use super::{hint, nested, scalar, time};
 use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::ranges::fits;
@@ -126,7 +126,7 @@ pub fn put_key(
     rules: ValueRules,
     name: &str,
 ) -> Result<(), Box<Fault>> {
-    let Err(refused) = value::put_key(column, ty, rules, name) else { return Ok(()) };
+    let Err(refused) = scalar::put_key(column, ty, rules, name) else { return Ok(()) };
     match put_text(column, ty, rules, name) {
         Ok(()) => Ok(()),
         Err(None) => Err(refused),

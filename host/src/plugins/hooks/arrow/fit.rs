@@ -11,7 +11,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::plugins::hooks::bindings::arrow;
 use crate::plugins::hooks::failure::cut;
 use crate::schema::plan::{ColumnPlan, TablePlan};

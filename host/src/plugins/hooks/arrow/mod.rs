@@ -23,7 +23,7 @@ use super::instance::Instance;
 use super::isolate::{self, Refused, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Rejection, Stage};
 use crate::flow::rows::Rows;

@@ -15,7 +15,7 @@ use super::isolate::{self, Refused, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
 use crate::base::retry::Backoff;
-use crate::flow::outcome::Hold;
+use crate::flow::hold::Hold;
 use crate::flow::payloads::{Hooked, Payloads, Row};
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Rejection, Stage};

@@ -4,11 +4,11 @@ use serde_json::value::RawValue;
 
 use super::columns::Column;
 use super::fault::{expected, fault};
-use super::judge::is_too_deep;
+use super::int256::Wide;
+use super::malformed::is_too_deep;
 use super::number::Misfit;
 use super::parser::Parser;
 use super::reader::Reader as _;
-use super::wide::Wide;
 use super::{MAX_DEPTH, nested};
 use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;

@@ -1,8 +1,8 @@
 //! What is judged before a payload is read: tombstones, and records too large for a batch or for librdkafka.
 
-use crate::flow::fates::{Fate, Fates};
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
+use crate::flow::settlement::{Fate, Fates};
 
 /// What becomes of records without a payload, and of large ones.
 #[derive(Debug, Clone, Copy)]

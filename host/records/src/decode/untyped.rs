@@ -4,12 +4,12 @@ use hashbrown::HashSet;
 
 use super::columns::Column;
 use super::fault::{kind_of, no_character, twice, within};
-use super::judge::{no_object, not_json, sound_text};
+use super::malformed::{no_object, not_json, sound_text};
 use super::nested;
 use super::parser::Parser;
 use super::reader::Reader as _;
-use super::value::text_of;
-use super::walk::{each_element, each_spelled};
+use super::scalar::text_of;
+use super::serde_walk::{each_element, each_spelled};
 use crate::flow::rejection::Fault;
 use crate::schema::plan::ValueRules;
 use crate::schema::types::Type;

@@ -10,9 +10,9 @@ use crate::schema::types::{Kind, Type};
 
 use super::columns::Column;
 use super::fault::{expected, fault, found, no_character};
+use super::int256::{Wide, wide_decimal};
 use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
-use super::wide::{Wide, wide_decimal};
 use super::{date, encoded, hint, time};
 
 /// Puts a scalar's token, as it stands in the record, into its column.

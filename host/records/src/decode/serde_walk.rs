@@ -7,7 +7,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fault::{fault, no_character};
-use super::value::text_of;
+use super::scalar::text_of;
 use crate::flow::rejection::{Fault, Reason};
 
 /// Hands out the elements of an array with their indexes, up to the first fault.
