@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
-use super::send::Sending;
+use super::sending::Sending;
 use super::{Inserted, Landed, Left, Piece, Refusal, Sink, rejection};
 use crate::base::blocking;
 use crate::clickhouse::{Carried, Table, max_rows};

@@ -1,6 +1,6 @@
 //! Rows that the server has no memory for, or no files: when they are split, and when one record is at fault.
 
-use super::send::Sending;
+use super::sending::Sending;
 use crate::flow::hold::Hold;
 
 /// How many tries rows get before they are split.

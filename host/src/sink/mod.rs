@@ -15,6 +15,7 @@ mod pieces;
 mod planned;
 mod refusal;
 mod send;
+mod sending;
 mod sums;
 mod views;
 

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use super::evidence::Evidence;
 use super::home::{Promised, is_server, wait_out};
 use super::refusal::Refused;
-use super::send::Sending;
+use super::sending::Sending;
 use super::{Landed, PAUSE, Sink};
 use crate::base::blocking;
 use crate::base::retry::Backoff;

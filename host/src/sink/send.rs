@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::evidence::Evidence;
-use super::home::Promised;
 use super::memory::{Remedy, Want};
 use super::refusal::{Refusal, Refused};
+use super::sending::Sending;
 use super::views::{Next, Thrown};
 use super::{PAUSE, Sink, until_read};
 use crate::base::retry::Backoff;
@@ -77,29 +77,6 @@ pub(super) struct Attempt {
     memory: Want,
     unproved_tries: u32,
     tokens: u32,
-}
-
-/// How rows are sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sending<'a> {
-    /// Makes a server that deduplicates take the same body once.
-    pub token: &'a str,
-    /// Whether they may go through the server's queue of async inserts.
-    pub may_be_async: bool,
-    /// Whether want of memory comes back after some tries, since they can be split.
-    pub may_split_for_memory: bool,
-    /// How many INSERTs had landed when rows of one record last found no memory, and went behind the others.
-    pub landed_before: Option<u64>,
-    /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
-    pub planned: Option<Promised<'a>>,
-}
-
-impl Sending<'_> {
-    /// One INSERT of them, bound to the session if there is one.
-    fn in_session<'s>(&'s self, session: Option<&'s str>) -> Sent<'s> {
-        let is_planned = self.planned.is_some();
-        Sent { token: self.token, session, may_be_async: self.may_be_async, is_planned }
-    }
 }
 
 impl Sink {
