@@ -1,4 +1,4 @@
-//! The example plugins, built for WebAssembly.
+//! The example plugins and the fixtures that break the contract, built for WebAssembly.
 
 use std::process::Command;
 
@@ -10,15 +10,15 @@ const TARGET: &str = "wasm32-wasip2";
 
 /// A plugin to build: its folder, and the feature that makes a variant of it.
 const BUILDS: &[(&str, Option<&str>)] = &[
-    ("passthrough", None),
-    ("redact", None),
-    ("explode", None),
-    ("misbehaving", None),
-    ("misbehaving", Some("files")),
-    ("misbehaving", Some("network")),
-    ("passthrough-arrow", None),
-    ("enrich", None),
-    ("misbehaving-arrow", None),
+    ("plugins/passthrough", None),
+    ("plugins/redact", None),
+    ("plugins/explode", None),
+    ("tests/fixtures/misbehaving", None),
+    ("tests/fixtures/misbehaving", Some("files")),
+    ("tests/fixtures/misbehaving", Some("network")),
+    ("plugins/passthrough-arrow", None),
+    ("plugins/enrich", None),
+    ("tests/fixtures/misbehaving-arrow", None),
 ];
 
 /// Builds each plugin as its author would, as `NAME.wasm` or `NAME-FEATURE.wasm` in one folder.
@@ -27,12 +27,13 @@ pub fn build() -> anyhow::Result<Environment> {
     crate::build()?;
     let target = target_folder()?;
     let built = target.join("plugins");
-    for (plugin, feature) in BUILDS {
-        let name = feature.map_or((*plugin).to_owned(), |feature| format!("{plugin}-{feature}"));
+    for (folder, feature) in BUILDS {
+        let plugin = folder.rsplit('/').next().unwrap_or(folder);
+        let name = feature.map_or(plugin.to_owned(), |feature| format!("{plugin}-{feature}"));
         let mut build = Command::new(target.join("debug/sluicegate"));
         build
             .args(["plugin", "build"])
-            .arg(root()?.join("plugins").join(plugin))
+            .arg(root()?.join(folder))
             .arg("--output")
             .arg(built.join(format!("{name}.wasm")))
             .args(feature.iter().flat_map(|feature| ["--", "--features", feature]))
