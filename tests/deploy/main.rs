@@ -47,10 +47,25 @@ fn are_read_by_the_host(names: &Value) {
     }
 }
 
+/// Fails if Compose cannot create a read-only service: it copies a secret or a config that comes from the
+/// environment or from the file itself into the container, and mounts one that is a file.
+fn are_secrets_of_files(compose: &Value) {
+    let services = compose["services"].as_object().unwrap();
+    for (name, service) in services.iter().filter(|(_, service)| service["read_only"] == true) {
+        for kind in ["secrets", "configs"] {
+            for used in service[kind].as_array().into_iter().flatten() {
+                let defined = &compose[kind][used["source"].as_str().unwrap()];
+                let is_file = defined["file"].is_string();
+                assert!(is_file, "{name} is read-only, and {used} is no file: {defined}");
+            }
+        }
+    }
+}
+
 #[test]
 fn no_secret_of_a_checkout_gets_into_a_stage_of_the_image() {
     let ignored = text(".dockerignore");
-    for name in [".env", "**/.env"] {
+    for name in [".env", "**/.env", "deploy/clickhouse-password"] {
         assert!(ignored.lines().any(|line| line == name), "{name}");
     }
 }
@@ -122,6 +137,7 @@ fn the_manifests_read_strictly_and_fit_the_host() {
     are_read_by_the_host(&compose["environment"]);
     assert_eq!((&compose["read_only"], &compose["cap_drop"][0]), (&true.into(), &"ALL".into()));
     assert_eq!(compose["security_opt"][0], "no-new-privileges:true");
+    are_secrets_of_files(&manifests["compose"]);
     grace(compose["stop_grace_period"].as_str().unwrap().trim_end_matches('s').parse().unwrap());
 
     let objects = manifests["kubernetes"].as_array().unwrap();
@@ -142,6 +158,10 @@ fn the_manifests_read_strictly_and_fit_the_host() {
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
     let port = container["ports"][0]["containerPort"].to_string();
     assert!(environment["ADMIN_ADDR"].as_str().unwrap().ends_with(&format!(":{port}")));
+
+    // A pod that is not ready waits for something: a node that is drained does not wait for it.
+    let budget = &of("PodDisruptionBudget")["spec"];
+    assert_eq!(budget["unhealthyPodEvictionPolicy"], "AlwaysAllow");
 
     // Nothing but the admin port is reached, and not by everybody.
     let policy = &of("NetworkPolicy")["spec"];
