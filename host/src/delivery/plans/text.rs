@@ -105,7 +105,11 @@ impl Plan {
         };
         let ends = || planned.iter().map(|range| range.end);
         let is_ascending = std::iter::once(low).chain(ends()).zip(ends()).all(|(a, b)| a < b);
-        (is_ascending && planned.len() <= MAX_PLANNED).then_some(Self { topic, low, planned })
+        (low >= 0 && is_ascending && planned.len() <= MAX_PLANNED).then_some(Self {
+            topic,
+            low,
+            planned,
+        })
     }
 }
 
@@ -270,6 +274,8 @@ mod tests {
             "sg2;ab;5",
             "sg2;ab;5;;",
             "sg2;ab;five;",
+            "sg2;ab;-1;",
+            "sg2;ab;-9;-5:feed:7:12",
             "sg2;ab;5;8:feed:7",
             "sg2;ab;5;8:feed:7:12:1",
             "sg2;ab;5;8:feed:7:12:1:2",
