@@ -40,6 +40,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Changed inputs against one of the targets of tests/fuzz; takes the options of it, such as
+    /// `--target json --minutes 30`.
+    #[command(disable_help_flag = true)]
+    Fuzz {
+        /// Options of tests/fuzz; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Measure where the CPU goes, and what hooks and exactly_once cost, each beside its baseline.
     #[command(disable_help_flag = true)]
     Bench {
@@ -64,6 +72,7 @@ fn main() -> ExitCode {
         Task::Setup => set_up(),
         Task::Demo { args } => demo(&args),
         Task::Chaos { args } => chaos(&args),
+        Task::Fuzz { args } => fuzz(&args),
         Task::Bench { args } => bench::run(&args),
         Task::Test { suite, args } => suites::run(suite.as_deref(), &args),
     };
@@ -136,7 +145,15 @@ fn chaos(args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Builds both binaries; cargo prints to stderr.
+fn fuzz(args: &[String]) -> anyhow::Result<ExitCode> {
+    build()?;
+    let binary = target_folder()?.join("debug/sluicegate-fuzz");
+    let status = Command::new(binary).args(args).status().context("running sluicegate-fuzz")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Builds every binary; cargo prints to stderr.
 fn build() -> anyhow::Result<()> {
     let status = cargo().args(["build", "--workspace", "--bins"]).status();
     ensure!(status.context("running cargo")?.success(), "the build failed");

@@ -28,6 +28,7 @@ const SUITES: &[Suite] = &[
     suite("model", &["--workspace", "--test", "model"], None, None),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
+    suite("fuzz", &["--workspace", "--test", "fuzz"], None, None),
     suite("matrix", &["--workspace", "--test", "matrix"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("6"), Some(plugins::build)),
     suite("hostile", &["--workspace", "--test", "hostile"], Some("2"), Some(plugins::build)),

@@ -31,6 +31,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, ensure};
 
+#[doc(hidden)]
+pub use arrow::batch_of_answer;
 pub use arrow::{ArrowHooks, Fit, Tally};
 pub use component::{File, Loader, Sees};
 pub use manifest::Manifest;

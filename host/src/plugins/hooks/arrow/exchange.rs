@@ -74,7 +74,10 @@ pub fn read(step: &Step, asked: usize, outcome: arrow::Outcome) -> Result<Answer
 }
 
 /// The one batch of a stream: the row's number and the columns `gives`. They share its bytes.
-fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, String> {
+///
+/// # Errors
+/// What is otherwise, or how the stream is broken.
+pub fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, String> {
     messages::judge(gives, &bytes)?;
     let broken = |error: ArrowError| format!("its stream: {error}");
     let mut decoder = StreamDecoder::new();
