@@ -2,6 +2,8 @@
 
 mod bench;
 mod debian;
+#[cfg(test)]
+mod dependencies;
 mod maven;
 mod npm;
 mod plugins;
