@@ -39,3 +39,39 @@ fn apt_get(args: &[&str]) -> anyhow::Result<()> {
     ensure!(output.status.success(), "{}", text.lines().last().unwrap_or_default());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    const CONTAINER: &str = include_str!("../../.devcontainer/devcontainer.json");
+
+    /// The texts in quotes up to the end of a list.
+    fn listed(text: &str) -> Vec<&str> {
+        let (list, _) = text.split_once(']').unwrap();
+        list.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn the_container_to_develop_in_has_what_would_be_installed() {
+        let container: Value = serde_json::from_str(CONTAINER).unwrap();
+        let channel = include_str!("../../rust-toolchain.toml").split('"').nth(1).unwrap();
+        assert_eq!(container["image"], format!("rust:{channel}-bookworm"));
+        let command = container["onCreateCommand"].as_str().unwrap();
+        let installed = command.rsplit_once("recommends ").unwrap().1.split(' ');
+        let installed: BTreeSet<String> = installed.map(str::to_owned).collect();
+        let mut named = BTreeSet::new();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let paths = std::fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().path());
+        for path in paths.filter(|path| !path.ends_with("debian.rs")) {
+            let source = std::fs::read_to_string(path).unwrap();
+            let calls = source.split("debian::tool(").skip(1);
+            let packages = calls.filter_map(|call| call.split_once("&["));
+            named.extend(packages.flat_map(|(_, list)| listed(list)).map(str::to_owned));
+        }
+        assert_eq!(installed, named);
+    }
+}
