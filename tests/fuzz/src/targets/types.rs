@@ -13,7 +13,7 @@ use sluicegate::schema::json_schema::json_schema;
 use sluicegate::schema::plan::Rules;
 use sluicegate::schema::types::{Kind, Type, TypeError, parse};
 
-use super::{ensure, outcome_of, plan_of, words};
+use super::{ensure, outcome_of, plan_of};
 
 /// Values that most types take one of.
 const RECORDS: &[&[u8]] = &[
@@ -32,7 +32,11 @@ pub fn run(input: &[u8]) -> Result<u64, String> {
     let ty = match parse(&text) {
         Ok(ty) => ty,
         Err(TypeError::Unsupported { place, .. }) => return Ok(outcome_of(&place)),
-        Err(TypeError::Malformed { problem, .. }) => return Ok(outcome_of(&words(&problem))),
+        Err(TypeError::Malformed { problem, .. }) => {
+            // What follows may be a part of the text.
+            let beginning: Vec<&str> = problem.split(' ').take(2).collect();
+            return Ok(outcome_of(&beginning));
+        }
     };
     within(&text, &ty)?;
     let _field = field("c", &ty);
