@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
 use sluicegate::decode::decode;
-use sluicegate::hooks::batch_of_answer;
+use sluicegate::plugins::hooks::batch_of_answer;
 use sluicegate_fuzz::corpus;
 use sluicegate_fuzz::targets::written;
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use arrow_array::{Array as _, RecordBatch};
 use arrow_schema::FieldRef;
-use sluicegate::hooks::batch_of_answer;
+use sluicegate::plugins::hooks::batch_of_answer;
 use sluicegate::schema::plan::{Rules, TablePlan};
 
 use super::{ensure, outcome_of, plan_of, words};

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 use sluicegate::decode::{decode, each_part, seed_path};
-use sluicegate::parts::without_mark;
-use sluicegate::rejection::Reason;
+use sluicegate::flow::parts::without_mark;
+use sluicegate::flow::rejection::Reason;
 use sluicegate::schema::plan::{Rules, TablePlan};
 
 use super::{ensure, outcome_of, plan_of};

@@ -4,7 +4,7 @@
 //! - A member begins with a plan only if it is of this offset and topic.
 //! - Metadata of ours that is no plan is unreadable; any other is passed over.
 
-use sluicegate::plans::{Beginning, MAX_PLANNED, Plan, begin};
+use sluicegate::delivery::plans::{Beginning, MAX_PLANNED, Plan, begin};
 
 use super::{ensure, outcome_of};
 

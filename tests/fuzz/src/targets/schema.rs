@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use serde_json::value::RawValue;
 use sluicegate::check::check;
 use sluicegate::decode::{decode, judge_text};
-use sluicegate::parts::without_mark;
-use sluicegate::rejection::Reason;
+use sluicegate::flow::parts::without_mark;
+use sluicegate::flow::rejection::Reason;
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::user_schema::UserSchema;
 
