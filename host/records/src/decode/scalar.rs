@@ -96,6 +96,11 @@ pub fn put_text(
     let refuse = |reason| fault(reason, expected(ty), text);
     let mismatch = || refuse(Reason::TypeMismatch);
     match &ty.kind {
+        Kind::Int(_) | Kind::WideInt(_) | Kind::Decimal { .. }
+            if rules.forms == Forms::MemberExact =>
+        {
+            Err(mismatch())
+        }
         Kind::Int(kind) if kind.is_64_bit() => put_integer(column, ty, Number::of(text)),
         Kind::WideInt(_) => put_integer(column, ty, Number::of(text)),
         Kind::Decimal { .. } => put_decimal(column, ty, Number::of(text)),
@@ -164,7 +169,8 @@ pub fn put_number(
     match &ty.kind {
         Kind::Int(_) | Kind::WideInt(_) => put_integer(column, ty, number),
         Kind::Float32 | Kind::Float64
-            if rules.forms == Forms::Member && number.is_long_integer() =>
+            if matches!(rules.forms, Forms::Member | Forms::MemberExact)
+                && number.is_long_integer() =>
         {
             Err(refuse(Reason::OutOfRange))
         }

@@ -10,7 +10,8 @@
 //! | array | Arrays, Tuples |
 //! | object | Maps, Tuples with names |
 //!
-//! An integer that no float is does not become one.
+//! Within an array or an object strings stay strings where one of the types holds them so; only then are they tried as
+//! numbers. An integer that no float is does not become one.
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
@@ -28,10 +29,14 @@ pub fn put(
     rules: ValueRules,
     token: &str,
 ) -> Result<(), Box<Fault>> {
-    let rules = ValueRules { forms: Forms::Member, ..rules };
+    let forms: &[Forms] = match token.as_bytes().first() {
+        Some(b'[' | b'{') => &[Forms::MemberExact, Forms::Member],
+        _ => &[Forms::Member],
+    };
     let room = column.room().clone();
     let mut last: Option<Box<Fault>> = None;
-    for turn in 0..TURNS {
+    for (forms, turn) in forms.iter().flat_map(|forms| (0..TURNS).map(move |turn| (*forms, turn))) {
+        let rules = ValueRules { forms, ..rules };
         for (at, (member, part)) in members.iter().zip(column.parts()).enumerate() {
             if turn_of(&member.kind, kind_of(token), rules) != Some(turn) {
                 continue;
@@ -130,6 +135,22 @@ mod tests {
         ];
         for (value, member) in table {
             assert_eq!(good(VARIANT, value).type_id(0), member, "{value}");
+        }
+    }
+
+    #[test]
+    fn strings_within_arrays_and_objects_stay_strings_where_a_type_holds_them() {
+        for (ty, value, member) in [
+            ("Dynamic", r#"["49151234567"]"#, 9),
+            ("Dynamic", r#"["1","1e2"]"#, 9),
+            ("Dynamic", r#"["-0",null]"#, 9),
+            ("Dynamic", "[1]", 5),
+            ("Variant(Array(Int64), Array(String))", r#"["1","1e2"]"#, 1),
+            ("Variant(Array(Int64), Array(String))", r#"["1",2]"#, 0),
+            ("Variant(Array(Int64), String)", r#"["1"]"#, 0),
+            ("Variant(Map(String, Int64), Map(String, String))", r#"{"a":"1"}"#, 1),
+        ] {
+            assert_eq!(good(ty, value).type_id(0), member, "{ty}: {value}");
         }
     }
 

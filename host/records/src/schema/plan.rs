@@ -94,6 +94,8 @@ pub enum Forms {
     Lenient,
     /// Those of its type, which is one of several that the value may be of.
     Member,
+    /// The same, without strings for numbers: another of the types may hold strings.
+    MemberExact,
     /// Strings that write bytes in this encoding.
     Encoded(Encoding),
 }
