@@ -224,8 +224,8 @@ fn put_text(column: &mut Column, ty: &Type, rules: ValueRules, text: &str) -> Pu
             let nanos = moment.nanos(zone.unwrap_or(rules.zone)).ok_or(None)?;
             put_nanos(column, &ty.kind, nanos, is_cut, Reason::BadDatetime)
         }
-        Kind::Time => put_span(column, ty, 0, text),
-        Kind::Time64 { precision } => put_span(column, ty, *precision, text),
+        Kind::Time => put_span(column, ty, None, text),
+        Kind::Time64 { precision } => put_span(column, ty, Some(*precision), text),
         _ => Err(None),
     }
 }
@@ -294,7 +294,13 @@ fn put_counted(column: &mut Column, ty: &Type, unit: TimestampUnit, token: &str)
 /// A time without the digits of a second that its column does not keep.
 fn put_nanos(column: &mut Column, kind: &Kind, nanos: i128, is_cut: bool, beyond: Reason) -> Put {
     let digit = nanos_of_digit(kind);
-    let kept = nanos.div_euclid(digit) * digit;
+    // A span of time loses its last digits; a moment before 1970, as ClickHouse has it, is the one before.
+    let kept = match kind {
+        Kind::Time | Kind::Time64 { .. } => nanos / digit * digit,
+        // A part of a day is no digit of a second.
+        Kind::Date | Kind::Date32 => nanos,
+        _ => nanos.div_euclid(digit) * digit,
+    };
     let ticks = ticks(kind, kept).ok_or(Some(beyond))?;
     column.put_count(ticks).ok_or(None)?;
     if is_cut || kept != nanos {
@@ -305,7 +311,7 @@ fn put_nanos(column: &mut Column, kind: &Kind, nanos: i128, is_cut: bool, beyond
 
 /// A time of day without the digits that its column does not keep, or a number of one or two digits of
 /// seconds.
-fn put_span(column: &mut Column, ty: &Type, precision: u8, text: &str) -> Put {
+fn put_span(column: &mut Column, ty: &Type, precision: Option<u8>, text: &str) -> Put {
     let (kept, is_cut) = number::without_digits(text, precision).ok_or(None)?;
     let nanos = match time::parse(kept) {
         Some(nanos) => i128::from(nanos),

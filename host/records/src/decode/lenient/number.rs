@@ -65,16 +65,19 @@ pub fn cut(number: &str, scale: u8) -> Option<String> {
 }
 
 /// A text without the digits behind the last of `precision` behind its point, and whether one of them is no
-/// zero; `None` where what is behind a point are not digits, or where there is one and none is kept.
-pub fn without_digits(text: &str, precision: u8) -> Option<(&str, bool)> {
+/// zero; `None` where what is behind a point are not digits, or where no point is taken.
+pub fn without_digits(text: &str, precision: Option<u8>) -> Option<(&str, bool)> {
     let Some(point) = text.find('.') else { return Some((text, false)) };
     let (_, digits) = text.split_at(point + 1);
-    if precision == 0 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    let kept = digits.len().min(precision.into());
-    let (text, dropped) = text.split_at(point + 1 + kept);
-    Some((text, dropped.bytes().any(|digit| digit != b'0')))
+    let kept = match precision? {
+        0 => point,
+        precision => point + 1 + digits.len().min(precision.into()),
+    };
+    let dropped = text.get(kept..).unwrap_or_default();
+    Some((text.get(..kept)?, dropped.bytes().any(|digit| !matches!(digit, b'.' | b'0'))))
 }
 
 /// Nanoseconds of a number of seconds with one or two digits before the point.
