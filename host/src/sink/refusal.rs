@@ -83,11 +83,16 @@ impl fmt::Display for Refusal {
 
 /// The rejection of a record whose rows are refused alone, for this.
 pub fn rejection(origin: Origin, why: &str) -> Rejection {
+    let expected = if why == APART {
+        "a record whose rows go in one INSERT, as DELIVERY=exactly_once has to send them".to_owned()
+    } else {
+        format!("a record that ClickHouse does not refuse by {}", told(why))
+    };
     let fault = Fault {
         reason: Reason::InsertRefused,
         column: None,
         pointer: String::new(),
-        expected: format!("a record that ClickHouse does not refuse by {}", told(why)),
+        expected,
         got_kind: "",
         got: why.to_owned(),
     };

@@ -235,7 +235,8 @@ fn columns_that_a_way_of_column_from_ends_before_are_counted() {
         // Nor of a record that does not land.
         (r#"{"after":null,"op":1} x"#, vec![]),
         (r#"{"after":null,"op":"x"}"#, vec![]),
-        (r#"{"after":{"id":null,"p":[1]}}"#, vec![]),
+        // An array has elements, and no field `x`.
+        (r#"{"after":{"id":null,"p":[1]}}"#, vec![1]),
     ] {
         let noticed = read(&plan, payload).noticed;
         assert_eq!(noticed.unreached, expected, "{payload}");

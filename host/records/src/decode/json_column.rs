@@ -156,10 +156,20 @@ impl Reader<'_> {
         let mut column = Column::within(ty, 1, self.room);
         // ClickHouse reads the text anew, by the rules of its own.
         let rules = ValueRules { forms: Forms::Strict, ..self.rules };
-        nested::put(&mut column, ty, rules, &mut Parser::of(token))?;
+        nested::put(&mut column, ty, rules, &mut Parser::of(token)).map_err(without_unit)?;
         self.room.give_back(before.saturating_sub(self.room.left()));
         is_read_alike(ty, token)
     }
+}
+
+/// A fault without the advice on units: TIMESTAMP_UNIT does not reach into JSON.
+#[cold]
+fn without_unit(mut fault: Box<Fault>) -> Box<Fault> {
+    if fault.expected.contains("TIMESTAMP_UNIT") {
+        let end = fault.expected.find("; ").unwrap_or(fault.expected.len());
+        fault.expected.truncate(end);
+    }
+    fault
 }
 
 /// Whether the server, too, reads the same value from this text.

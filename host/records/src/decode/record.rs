@@ -126,19 +126,24 @@ impl Filling<'_> {
         };
         match token.as_bytes().first() {
             Some(b'{') => R::of(token).each_member(fill),
-            Some(b'[') => R::of(token).each_element(|index, value| fill(&index.to_string(), value)),
+            Some(b'[') => {
+                R::of(token).each_element(|index, value| fill(&index.to_string(), value))?;
+                self.note_unreached(names, |name| !is_index(name));
+                Ok(())
+            }
             _ => {
-                self.note_unreached(names);
+                self.note_unreached(names, |_| true);
                 Ok(())
             }
         }
     }
 
-    /// Notes that the ways to these fields end before them.
-    fn note_unreached(&mut self, names: &Names) {
-        for field in names.fields() {
+    /// Notes that the ways to these fields, as far as they are meant, end before them.
+    fn note_unreached(&mut self, names: &Names, is_meant: fn(&str) -> bool) {
+        for field in names.fields().filter(|field| is_meant(field.name())) {
             self.noticed.unreached.extend(&field.columns);
-            field.within.iter().for_each(|parts| self.note_unreached(&parts.pointed));
+            let parts = field.within.iter();
+            parts.for_each(|parts| self.note_unreached(&parts.pointed, |_| true));
         }
     }
 
@@ -361,6 +366,11 @@ impl Filling<'_> {
         // As the text that the object is.
         self.put(at, &mut Parser::of(&serde_json::Value::from(object).to_string()))
     }
+}
+
+/// Whether a part of a pointer leads to an element of an array.
+fn is_index(name: &str) -> bool {
+    name == "0" || !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A fault without the way to the value that it is of.
