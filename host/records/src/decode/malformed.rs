@@ -3,10 +3,10 @@
 
 use serde::de::IgnoredAny;
 
-use super::fault::{fault, kind_of};
+use super::fault::fault;
 use super::parser::Parser;
 use super::{MAX_DEPTH, utf8};
-use crate::flow::parts::elements_begun;
+use crate::flow::parts::{IN_ARRAY, IN_LINES, elements_begun};
 use crate::flow::rejection::{Fault, Reason};
 
 /// The text of a payload, which is judged before its JSON.
@@ -18,8 +18,8 @@ pub fn sound_text(payload: &[u8]) -> Result<&str, Box<Fault>> {
 /// The fault of a payload that is not UTF-8.
 #[cold]
 pub fn no_utf8(payload: &[u8]) -> Box<Fault> {
-    if is_framed(payload) {
-        return fault(Reason::InvalidUtf8, "UTF-8, without a frame", FRAMED);
+    if let Some((frame, found)) = frame(payload) {
+        return fault(Reason::InvalidUtf8, format!("UTF-8 without a frame{frame}"), found);
     }
     if payload.starts_with(b"\xfe\xff") || payload.starts_with(b"\xff\xfe") {
         return fault(Reason::InvalidUtf8, "UTF-8, not UTF-16", "a byte order mark of UTF-16");
@@ -29,12 +29,20 @@ pub fn no_utf8(payload: &[u8]) -> Box<Fault> {
     fault(Reason::InvalidUtf8, "UTF-8", &format!("an invalid byte at offset {offset}"))
 }
 
-/// What a payload is that a serializer of a schema registry wrote.
-const FRAMED: &str = "byte 0 and a schema id: the wire format of a schema registry, not JSON";
-
-/// Whether a payload may be one: byte 0, the schema's id in four bytes, and a value.
-fn is_framed(payload: &[u8]) -> bool {
-    payload.len() >= 5 && payload.first() == Some(&0)
+/// What may be said of a payload that a serializer of a schema registry wrote, and what it begins with. Confluent's: byte
+/// 0, the schema's id in four bytes, and a value. That of AWS Glue: byte 3, the compression, the 16 bytes of a UUID, and a value.
+fn frame(payload: &[u8]) -> Option<(&'static str, &'static str)> {
+    match payload {
+        [0, _, _, _, _, ..] => Some((
+            ": this is the wire format of a schema registry, not JSON",
+            "byte 0 and a schema id before the value",
+        )),
+        [3, 0 | 5, rest @ ..] if rest.len() >= 16 => Some((
+            ": this is the wire format of a schema registry, not JSON (AWS Glue)",
+            "byte 3 and a schema version id before the value",
+        )),
+        _ => None,
+    }
 }
 
 /// The fault of a text that is no JSON.
@@ -44,8 +52,8 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
     if text.trim_ascii().is_empty() {
         return refuse("one JSON object", "an empty payload (only null is a tombstone)");
     }
-    if is_framed(text.as_bytes()) {
-        return refuse("one JSON object, without a frame", FRAMED);
+    if let Some((frame, found)) = frame(text.as_bytes()) {
+        return refuse(&format!("one JSON object without a frame{frame}"), found);
     }
     let mut texts = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     if let Some(Err(error)) = texts.next() {
@@ -58,8 +66,10 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
         return None;
     }
     if rest.starts_with(['{', '[']) {
-        let expected = "one JSON object, or one in each line with RECORD_SPLIT=lines";
-        return refuse(expected, "more than one JSON text");
+        let first = text.get(..text.len() - rest.len()).unwrap_or_default().trim_ascii_start();
+        let is_line = first.find('\n').is_some_and(|end| end >= first.trim_ascii_end().len());
+        let hint = if is_line { IN_LINES } else { "" };
+        return refuse(&format!("one JSON object{hint}"), "more than one JSON text");
     }
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     refuse("one JSON object", &error.to_string())
@@ -114,11 +124,10 @@ pub fn of_array(text: &str) -> Option<Box<Fault>> {
 /// The fault of a text that is JSON and no object.
 #[cold]
 pub fn no_object(token: &str) -> Box<Fault> {
-    let expected = match kind_of(token) {
-        "array" => "a JSON object, or an array of them with RECORD_SPLIT=array",
-        _ => "a JSON object",
-    };
-    fault(Reason::TypeMismatch, expected, token)
+    // What an array begins with tells, since all of it was read before.
+    let first = token.strip_prefix('[').map(str::trim_ascii_start).unwrap_or_default();
+    let hint = if first.starts_with('{') { IN_ARRAY } else { "" };
+    fault(Reason::TypeMismatch, format!("a JSON object{hint}"), token)
 }
 
 /// The fault of a text that nests too deep or is no JSON.

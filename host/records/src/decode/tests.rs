@@ -136,7 +136,7 @@ fn each_fault_has_its_reason_and_place() {
 
 #[test]
 fn what_is_no_record_is_named_by_what_it_is() {
-    let table: [(&[u8], Reason, &str); 14] = [
+    let table: [(&[u8], Reason, &str); 19] = [
         (b"", Reason::MalformedJson, "got an empty payload (only null is a tombstone)"),
         (b"{} {}", Reason::MalformedJson, "got more than one JSON text"),
         (
@@ -145,6 +145,19 @@ fn what_is_no_record_is_named_by_what_it_is() {
             "one in each line with RECORD_SPLIT=lines",
         ),
         (b"{}\n{\"i8\":", Reason::MalformedJson, "RECORD_SPLIT=lines"),
+        (b"{\n}\n{}", Reason::MalformedJson, "expected one JSON object, got more than one"),
+        (b"{}{}\n{}", Reason::MalformedJson, "expected one JSON object, got more than one"),
+        (b"[[{}]]", Reason::TypeMismatch, "expected a JSON object, got [[{}]]"),
+        (
+            b"\x03\0\0\x01\x02\x03\x04\x05\x06\x07\0\x01\x02\x03\x04\x05\x06\x07{}",
+            Reason::MalformedJson,
+            "not JSON (AWS Glue), got byte 3 and a schema version id",
+        ),
+        (
+            b"\x03\x05\0\x01\x02\x03\x04\x05\x06\x07\0\x01\x02\x03\x04\x05\x06\x07\xff",
+            Reason::InvalidUtf8,
+            "this is the wire format of a schema registry, not JSON (AWS Glue)",
+        ),
         (b"{}}", Reason::MalformedJson, "got trailing characters at line 1 column 3"),
         (b"[{}]", Reason::TypeMismatch, "an array of them with RECORD_SPLIT=array, got [{}]"),
         (b"7", Reason::TypeMismatch, "expected a JSON object, got 7"),

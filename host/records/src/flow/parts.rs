@@ -15,6 +15,11 @@ pub enum Split {
     Array,
 }
 
+/// What is said of a payload with a record in each line that is not split so.
+pub const IN_LINES: &str = ", or one in each line with RECORD_SPLIT=lines";
+/// What is said of an array of records that is not split so.
+pub const IN_ARRAY: &str = ", or an array of them with RECORD_SPLIT=array";
+
 /// The mark that a UTF-8 text may begin with, which is no part of it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -52,9 +57,13 @@ impl Split {
                 let comma = if fault.pointer.is_empty() { "" } else { ", " };
                 fault.pointer.insert_str(0, &format!("line {line}{comma}"));
                 of_message(fault, line);
+                of_whole(fault, payload);
             }
             Self::Array => {
-                // A lone object is no element.
+                // An element is split no further. A lone object is no element.
+                if begins_array(payload) {
+                    fault.expected = fault.expected.replace(IN_ARRAY, "").replace(IN_LINES, "");
+                }
                 if let Some(index) = elements_begun(without_mark(before)).checked_sub(1) {
                     fault.pointer.insert_str(0, &format!("/{index}"));
                 }
@@ -74,10 +83,31 @@ fn of_message(fault: &mut Fault, line: usize) {
     }
 }
 
+/// Says of a line that is no record how the payload is one as a whole, where it is.
+fn of_whole(fault: &mut Fault, payload: &[u8]) {
+    if lines(payload).nth(1).is_none() {
+        return;
+    }
+    // Of one line among several.
+    fault.expected = fault.expected.replace(IN_ARRAY, "");
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(without_mark(payload)).is_ok();
+    if fault.reason != Reason::MalformedJson || !is_json() {
+        return;
+    }
+    fault.expected.push_str(match begins_array(payload) {
+        true => "; the payload as a whole is one array: RECORD_SPLIT=array",
+        false => "; the payload as a whole is one record: RECORD_SPLIT=none",
+    });
+}
+
+fn begins_array(payload: &[u8]) -> bool {
+    without_mark(payload).trim_ascii_start().first() == Some(&b'[')
+}
+
 /// How many elements of the array that a text begins with may begin in it: one behind its bracket, and one behind each
 /// comma that is in no other array or object; 0 where no array begins it.
 pub fn elements_begun(text: &[u8]) -> usize {
-    if text.trim_ascii_start().first() != Some(&b'[') {
+    if !begins_array(text) {
         return 0;
     }
     let (mut begun, mut depth) = (1, 0_usize);
@@ -132,6 +162,31 @@ mod tests {
         }
         let alone = told(Split::Array, r#"{"x":[1,5]}"#, "{", "/a");
         assert_eq!(alone, "column `a`: expected b, got c", "an object that is no element");
+    }
+
+    #[test]
+    fn a_payload_that_is_one_record_or_array_is_told_as_such_and_no_setting_that_is_set_already() {
+        let told = |split: Split, payload: &str, at| {
+            let mut fault = Fault {
+                reason: Reason::MalformedJson,
+                column: None,
+                pointer: String::new(),
+                expected: format!("x{IN_ARRAY}"),
+                got_kind: "",
+                got: "y".into(),
+            };
+            split.tell(payload.as_bytes(), at, &mut fault);
+            fault.expected
+        };
+        let whole = "x; the payload as a whole is one ";
+        let object = "{\n\"a\":1\n}";
+        assert_eq!(told(Split::Lines, object, 0), format!("{whole}record: RECORD_SPLIT=none"));
+        let array = "\u{feff}[\n{\"a\":1}\n]";
+        assert_eq!(told(Split::Lines, array, 3), format!("{whole}array: RECORD_SPLIT=array"));
+        assert_eq!(told(Split::Lines, "[{}]\n[{}]", 0), "x");
+        assert_eq!(told(Split::Lines, "[{}]\n", 0), format!("x{IN_ARRAY}"), "one line");
+        assert_eq!(told(Split::Array, "[[{}]]", 1), "x");
+        assert_eq!(told(Split::None, "[{}]", 0), format!("x{IN_ARRAY}"));
     }
 
     #[test]
