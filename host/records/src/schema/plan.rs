@@ -562,6 +562,22 @@ mod tests {
     }
 
     #[test]
+    fn a_column_may_not_be_required_and_replaced() {
+        let of = |on_invalid| {
+            let on_invalid = vec![("n".to_owned(), on_invalid)];
+            let rules = Rules { required: names(&["id", "n"]), on_invalid, ..Rules::default() };
+            plan(&[("id", "Int8", ""), ("n", "Nullable(Int8)", "")], &rules)
+        };
+        let errors = of(OnInvalid::Null).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            "REQUIRED_COLUMNS and COLUMN_ON_INVALID: `n` is named by both: a value that is replaced is \
+             null, and its record rejected; take it out of one"
+        );
+        assert!(of(OnInvalid::Reject).is_ok());
+    }
+
+    #[test]
     fn a_rule_that_fits_no_column_is_named_with_the_near_miss() {
         let rules = Rules {
             required: names(&["craeted", "zzzzzzzz"]),

@@ -119,6 +119,16 @@ impl Rules {
         for (name, on_invalid) in &self.on_invalid {
             look.at("COLUMN_ON_INVALID", name, |column| self.unfit_on_invalid(column, *on_invalid));
         }
+        for name in &self.required {
+            let is_replaced = self.on_invalid(name) != OnInvalid::Reject;
+            if is_replaced && self.on_invalid.iter().any(|(column, _)| column == name) {
+                look.at("REQUIRED_COLUMNS and COLUMN_ON_INVALID", name, |_| {
+                    let problem = "is named by both: a value that is replaced is null, and its record \
+                                   rejected; take it out of one";
+                    Some(problem.to_owned())
+                });
+            }
+        }
         if self.ignores_case {
             look.at_cases();
         }
