@@ -5,6 +5,7 @@
 //!
 //! - an integer in an array with a fraction, where no float is that integer;
 //! - a null beside an array in an array, which would become an empty array;
+//! - two values at one path, as of `{"a.b":1,"a":{"b":2}}`;
 //! - at a path that the column gives a type, whatever is no value of that type: 1.5 would become
 //!   1, and 2026-02-30 a day in March.
 //!
@@ -15,6 +16,10 @@
 //!
 //! A member that is null and an object without members are stored as nothing: to ClickHouse's JSON
 //! they are the same as absent. Neither is a fault.
+
+mod repeated;
+
+use std::cell::Cell;
 
 use hashbrown::HashSet;
 
@@ -41,7 +46,11 @@ pub fn put_object(
     token: &str,
 ) -> Result<(), Box<Fault>> {
     let root = (!paths.is_empty()).then_some("");
-    Reader { paths, rules, room: column.room() }.object(token, root, 0)?;
+    let reader = Reader { paths, rules, room: column.room(), has_points: Cell::new(false) };
+    reader.object(token, root, 0)?;
+    if reader.has_points.get() {
+        reader.each_path_once(token)?;
+    }
     column.put_text(token).ok_or_else(|| fault(Reason::TooLarge, "less JSON in one batch", "more"))
 }
 
@@ -64,6 +73,8 @@ struct Reader<'a> {
     paths: &'a [Element],
     rules: ValueRules,
     room: &'a Room,
+    /// A name with a point was read: only with one may two names lead to one path.
+    has_points: Cell<bool>,
 }
 
 impl Reader<'_> {
@@ -78,6 +89,9 @@ impl Reader<'_> {
             self.room.take(above).map_err(|fault| within(fault, name))?;
             if !names.insert(name.to_owned()) {
                 return Err(within(twice("each field once"), name));
+            }
+            if name.contains('.') {
+                self.has_points.set(true);
             }
             let path = prefix.map(|prefix| format!("{prefix}{name}"));
             let is_at =
@@ -259,6 +273,8 @@ mod tests {
     const TYPED: &str = "JSON(max_dynamic_paths=8, `a.b` UInt8, d DateTime64(3, 'UTC'), \
                          l Array(Nullable(Int64)), n Nullable(Date), SKIP x, SKIP REGEXP 'y,.*')";
 
+    const TYPED_NULL: &str = "JSON(`a.b` Nullable(UInt8))";
+
     /// Reads into a column of a table that holds no other.
     fn read(ty: &str, object: &str) -> Rows {
         read_beside(&[], ty, object)
@@ -286,6 +302,12 @@ mod tests {
             (TYPED, r#"{"a":{"b":255,"c":1.5},"d":"2026-03-01 10:00:00.5","l":["7",null,-1]}"#),
             (TYPED, r#"{"n":null,"x":[1],"a":7,"b":"y"}"#),
             (TYPED, r#"{"n":"2026-03-01","l":[]}"#),
+            ("JSON", r#"{"a.b":1,"a":{"b":null,"c":2}}"#),
+            ("JSON", r#"{"a.b":1,"a":{"b":{}}}"#),
+            ("JSON", r#"{"a.b":{"x":1},"a":{"b":{"y":2}}}"#),
+            ("JSON", r#"{"a.b":1,"a":{"b":{"x":2}}}"#),
+            ("JSON", r#"{"l":[{"a.b":1},{"a":{"b":2}}],"a.b":1}"#),
+            (TYPED_NULL, r#"{"l":[{"a.b":null,"a":{"b":null}}]}"#),
         ] {
             let rows = read(ty, object);
             assert!(rows.rejections.is_empty(), "{object}: {:?}", rows.rejections);
@@ -320,6 +342,12 @@ mod tests {
             (TYPED, r#"{"d":"2026-03-01 10:00"}"#, TypeMismatch, "/c/d"),
             (TYPED, r#"{"n":"2026/03/01"}"#, TypeMismatch, "/c/n"),
             ("Array(JSON)", r#"[{"a":1},{"a":1,"a":2}]"#, DuplicateKey, "/c/1/a"),
+            ("JSON", r#"{"a.b":1,"a":{"b":2}}"#, DuplicateKey, "/c/a/b"),
+            ("JSON", r#"{"a":{"b":1},"a.b":[]}"#, DuplicateKey, "/c/a.b"),
+            ("JSON", r#"{"a.b":{"x":1},"a":{"b":{"x":1}}}"#, DuplicateKey, "/c/a/b/x"),
+            ("JSON", r#"{"l":[[{"x":1},{"a.b":1,"a":{"b":2}}]]}"#, DuplicateKey, "/c/l/0/1/a/b"),
+            (TYPED_NULL, r#"{"a.b":null,"a":{"b":null}}"#, DuplicateKey, "/c/a/b"),
+            ("Array(JSON)", r#"[{"a":1},{"a.b":1,"a":{"b":2}}]"#, DuplicateKey, "/c/1/a/b"),
         ];
         for (ty, object, reason, pointer) in table {
             let rows = read(ty, object);
