@@ -23,7 +23,8 @@ pub fn put(
     text: &str,
 ) -> Result<(), Box<Fault>> {
     let refuse = |reason| {
-        let expected = format!("{}, as bytes in {}", expected(ty), encoding.as_str());
+        let hint = if is_broken(encoding, text) { ", without line breaks and spaces" } else { "" };
+        let expected = format!("{}, as bytes in {}{hint}", expected(ty), encoding.as_str());
         fault(reason, expected, text)
     };
     let bytes = decoded(encoding, text).ok_or_else(|| refuse(Reason::TypeMismatch))?;
@@ -38,6 +39,13 @@ pub fn put(
         _ => (None, Reason::TypeMismatch),
     };
     put.ok_or_else(|| refuse(reason))
+}
+
+/// Whether a string is in the encoding but for line breaks and spaces, as in a mail.
+#[cold]
+fn is_broken(encoding: Encoding, text: &str) -> bool {
+    let without = || text.split_ascii_whitespace().collect::<String>();
+    text.contains(|c: char| c.is_ascii_whitespace()) && decoded(encoding, &without()).is_some()
 }
 
 fn decoded(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
@@ -171,6 +179,8 @@ mod tests {
             assert_eq!(fault.reason, reason, "{ty}: {value}: {fault}");
         }
         let text = read("String", Hex, r#""abc""#).rejections[0].fault.to_string();
-        assert!(text.contains("bytes in hex"), "{text}");
+        assert!(text.contains("bytes in hex,"), "{text}");
+        let text = read("String", Base64, r#""aGVs\r\nbG8=""#).rejections[0].fault.to_string();
+        assert!(text.contains("bytes in base64, without line breaks and spaces"), "{text}");
     }
 }

@@ -75,7 +75,7 @@ fn a_name_that_is_no_text_is_that_of_no_field() {
     let rows = read(&kept, payload);
     assert_eq!(rows.batch.column(2).as_string::<i32>().value(0), rest, "as it stands");
     let (reason, pointer, text) = fault(&of(UnknownFields::Column("rest".into()), "JSON"), payload);
-    assert_eq!((reason, &*pointer), (Reason::MalformedJson, "/rest"));
+    assert_eq!((reason, &*pointer), (Reason::MalformedJson, ""));
     assert!(text.contains("lone surrogate"), "{text}");
     assert_eq!(fault(&kept, r#"{"\ud800":1,"a":}"#).0, Reason::MalformedJson);
     assert_eq!(fault(&kept, r#"{"\ud80":1,"a":1}"#).0, Reason::MalformedJson);
@@ -132,8 +132,25 @@ fn fields_that_fill_no_column_are_counted_refused_or_kept() {
     let rows = read(&kept, r#"{"a":1}"#);
     assert_eq!(rows.batch.column(1).as_string::<i32>().value(0), "{}");
     let json = of(UnknownFields::Column("rest".into()), "JSON");
-    let (reason, ..) = fault(&json, payload);
-    assert_eq!(reason, Reason::DuplicateKey);
+    let (reason, pointer, _) = fault(&json, payload);
+    assert_eq!((reason, &*pointer), (Reason::DuplicateKey, "/b"), "where the record has it");
+    assert_eq!(fault(&json, r#"{"a":1,"c":{"d":[1e400]}}"#).1, "/c/d/0");
+}
+
+#[test]
+fn an_unknown_field_of_a_column_that_another_variable_fills_is_told_of_it() {
+    let column_from = from(&[("x", "/p/x")]);
+    let metadata = vec![("_offset".to_owned(), Metadata::Offset)];
+    let unknown_fields = UnknownFields::Reject;
+    let rules =
+        Rules { column_from, metadata, unknown_fields, ignores_case: true, ..Rules::default() };
+    let columns = [("a", "Int32"), ("x", "Int32"), ("_offset", "Int64")];
+    let plan = TablePlan::of_types(&columns, &rules);
+    for (field, variable) in [("_Offset", "METADATA_COLUMNS"), ("x", "COLUMN_FROM")] {
+        let (_, _, text) = fault(&plan, &format!("{{\"a\":1,\"{field}\":5}}"));
+        assert!(text.contains(&format!("; {variable} fills the column of this name")), "{text}");
+    }
+    assert!(!fault(&plan, r#"{"a":1,"y":5}"#).2.contains("of this name"));
 }
 
 #[test]

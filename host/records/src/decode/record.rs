@@ -263,6 +263,7 @@ impl Filling<'_> {
                 && let Ok(token) = value.token()
             {
                 hint::lenient(&mut fault, &plan.ty, plan.values, token);
+                hint::variables(&mut fault, plan, token);
             }
             return Err(named(fault, plan));
         }
@@ -291,7 +292,9 @@ impl Filling<'_> {
                 Ok(())
             }
             Unknown::Reject => {
-                let mut fault = fault(Reason::UnknownField, "fields that fill a column", "");
+                let hint = filled_otherwise(self.plan, name).unwrap_or_default();
+                let expected = format!("fields that fill a column{hint}");
+                let mut fault = fault(Reason::UnknownField, expected, "");
                 fault.got = format!("`{}`", cut(name));
                 Err(within(fault, name))
             }
@@ -361,7 +364,8 @@ impl Filling<'_> {
         let object = format!("{{{}}}", self.rest);
         let is_json = |plan: &ColumnPlan| matches!(plan.ty.kind, Kind::Json(_));
         if self.plan.columns.get(at).is_some_and(is_json) {
-            return self.put(at, &mut Parser::of(&object));
+            // The record has no such object: its fields stand at the top.
+            return self.put(at, &mut Parser::of(&object)).map_err(from_value);
         }
         // As the text that the object is.
         self.put(at, &mut Parser::of(&serde_json::Value::from(object).to_string()))
@@ -380,6 +384,20 @@ fn from_value(mut fault: Box<Fault>) -> Box<Fault> {
     let own = behind.map_or(fault.pointer.len(), |at| at + 1);
     fault.pointer.drain(..own);
     fault
+}
+
+/// What fills the column of a field's name, where that is no field of this name.
+#[cold]
+fn filled_otherwise(plan: &TablePlan, name: &str) -> Option<&'static str> {
+    let is_it = |column: &&ColumnPlan| match plan.ignores_case() {
+        true => column.name.to_lowercase() == name.to_lowercase(),
+        false => *column.name == *name,
+    };
+    match plan.columns.iter().find(is_it)?.source {
+        Source::Metadata(_) => Some("; METADATA_COLUMNS fills the column of this name"),
+        Source::Pointer(_) => Some("; COLUMN_FROM fills the column of this name"),
+        _ => None,
+    }
 }
 
 /// Names the column of a fault, and the place in the record that it is filled from.

@@ -30,7 +30,7 @@ pub fn put_token(
         }
         Some(b'-' | b'0'..=b'9') => put_number(column, ty, rules, Number::of(token)),
         Some(b't' | b'f') => column.put_bool(token == "true").ok_or_else(mismatch),
-        _ => Err(mismatch()),
+        _ => Err(hint::scaled(mismatch(), &ty.kind, token)),
     }
 }
 
@@ -135,7 +135,7 @@ pub fn put_text(
                 None => (rules.is_wide && text.is_empty()).then_some(0),
             };
             let days = days.filter(|days| fits(&ty.kind, *days));
-            let days = days.ok_or_else(|| refuse(Reason::BadDatetime))?;
+            let days = days.ok_or_else(|| hint::midnight(refuse(Reason::BadDatetime), text))?;
             column.put_count(days).ok_or_else(mismatch)
         }
         Kind::DateTime { zone } | Kind::DateTime64 { zone, .. } => {
@@ -152,6 +152,7 @@ pub fn put_text(
             let ticks = ticks.ok_or_else(|| refuse(Reason::BadDatetime))?;
             column.put_count(ticks).ok_or_else(mismatch)
         }
+        Kind::Bool => Err(hint::quoted_bool(mismatch(), text)),
         _ => Err(mismatch()),
     }
 }
