@@ -60,7 +60,7 @@ use reader::{Reader as _, Token};
 pub use room::Bounds;
 pub use scalar::text_of;
 pub use serde_walk::{each_element, each_member};
-pub use untyped::{each_field, takes};
+pub use untyped::{each_field, takes, takes_leniently};
 
 /// Deepest nesting of arrays and objects, in fields that no column wants as well.
 const MAX_DEPTH: usize = 127;

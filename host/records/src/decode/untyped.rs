@@ -5,13 +5,13 @@ use hashbrown::HashSet;
 use super::columns::Column;
 use super::fault::{kind_of, no_character, twice, within};
 use super::malformed::{no_object, not_json, sound_text};
-use super::nested;
 use super::parser::Parser;
 use super::reader::Reader as _;
 use super::scalar::text_of;
 use super::serde_walk::{each_element, each_spelled};
+use super::{lenient, nested};
 use crate::flow::rejection::Fault;
-use crate::schema::plan::ValueRules;
+use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::types::Type;
 
 /// Hands out the fields of a record with their tokens, once the whole of it was found to be sound:
@@ -61,6 +61,13 @@ fn sound(token: &str) -> Result<(), Box<Fault>> {
         "string" if text_of(token).is_none() => Err(no_character(token)),
         _ => Ok(()),
     }
+}
+
+/// Whether a column of the type takes a value that is not null with COERCION=lenient, and cuts nothing of it.
+pub fn takes_leniently(ty: &Type, token: &str) -> bool {
+    let rules = ValueRules { forms: Forms::Lenient, ..ValueRules::default() };
+    let mut column = Column::new(ty, 1);
+    lenient::read(&mut column, ty, rules, token).is_ok() && !column.room().is_noted()
 }
 
 /// Whether a column of the type takes a value that is not null.

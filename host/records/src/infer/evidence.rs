@@ -6,7 +6,7 @@ use super::Column;
 use super::choose::{distinct, told};
 use super::profile::{MAX_MEMBERS, Objects, Profile};
 use super::remark::remark;
-use super::scalar::Written;
+use super::scalar::{FORMS, TIME_FORMS, Written};
 
 /// Most characters of one part that holds texts of records.
 const SHOWN: usize = 40;
@@ -89,6 +89,14 @@ fn notes(column: &Column, text: &str) -> Vec<String> {
     let (mut notes, profile) = (Vec::new(), &column.profile);
     if text.contains("Float64") && profile.numbers.range.as_ref().is_some_and(is_rounded) {
         notes.push("whole numbers past 2^53 are rounded".to_owned());
+    }
+    let strings = &profile.strings;
+    if text.contains("String")
+        && strings.count > 0
+        && strings.forms.first(&FORMS).is_none()
+        && let Some(time) = strings.times.first(&TIME_FORMS)
+    {
+        notes.push(format!("{time} takes these times with COERCION=lenient"));
     }
     if text.contains("DateTime64") && profile.strings.without_offset > 0 {
         notes.push(format!("{} without an offset, read as UTC", profile.strings.without_offset));

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::decode::takes;
+use crate::decode::{takes, takes_leniently};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Type, parse};
 
@@ -21,6 +21,9 @@ pub const FORMS: [&str; 7] = [
     "DateTime64(6, 'UTC')",
     "DateTime64(9, 'UTC')",
 ];
+/// Types of times, of which COERCION=lenient takes more forms.
+pub const TIME_FORMS: [&str; 3] =
+    ["DateTime64(3, 'UTC')", "DateTime64(6, 'UTC')", "DateTime64(9, 'UTC')"];
 const UUID: usize = 0;
 /// The first form with a time of day.
 const TIMES: usize = 4;
@@ -31,6 +34,7 @@ const UUID_TOKEN: usize = 38;
 
 static INTEGER_TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| types(&INTEGERS));
 static FORM_TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| types(&FORMS));
+static TIME_TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| types(&TIME_FORMS));
 static FLOAT: LazyLock<Vec<Type>> = LazyLock::new(|| types(&["Float64"]));
 
 fn types(texts: &[&str]) -> Vec<Type> {
@@ -50,9 +54,14 @@ impl Default for Takers {
 impl Takers {
     /// Leaves those that take this value too.
     fn narrow(&mut self, types: &[Type], mut is_asked: impl FnMut(usize) -> bool, token: &str) {
+        self.leave(types, |at, ty| is_asked(at) && takes(ty, ValueRules::default(), token));
+    }
+
+    /// Leaves those that are `left`.
+    fn leave(&mut self, types: &[Type], mut is_left: impl FnMut(usize, &Type) -> bool) {
         for (at, ty) in types.iter().enumerate() {
             let bit = 1 << at;
-            if self.0 & bit != 0 && !(is_asked(at) && takes(ty, ValueRules::default(), token)) {
+            if self.0 & bit != 0 && !is_left(at, ty) {
                 self.0 &= !bit;
             }
         }
@@ -137,6 +146,8 @@ pub struct Strings {
     pub integers: Takers,
     /// The types of [`FORMS`] that take all of them.
     pub forms: Takers,
+    /// The types of [`TIME_FORMS`] that take all of them with COERCION=lenient.
+    pub times: Takers,
     /// How many have no offset, should they be times.
     pub without_offset: u64,
     /// Characters of the shortest and of the longest.
@@ -154,6 +165,9 @@ impl Strings {
             _ => true,
         };
         self.forms.narrow(&FORM_TYPES, is_asked, token);
+        // Digits alone may be anything.
+        let is_time = token.len() > DATE_TOKEN && text.contains(':');
+        self.times.leave(&TIME_TYPES, |_, ty| is_time && takes_leniently(ty, token));
         let has_offset = text.get(10..).is_some_and(|time| time.contains(['Z', '+', '-']));
         self.without_offset += u64::from(!has_offset);
         let length = text.chars().count();
@@ -165,6 +179,7 @@ impl Strings {
         self.count += other.count;
         self.integers = self.integers.both(other.integers);
         self.forms = self.forms.both(other.forms);
+        self.times = self.times.both(other.times);
         self.without_offset += other.without_offset;
         self.lengths = other.lengths.map(|lengths| widened(self.lengths, lengths)).or(self.lengths);
     }

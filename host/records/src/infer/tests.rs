@@ -229,6 +229,25 @@ fn the_statement_says_what_speaks_for_each_column() {
 }
 
 #[test]
+fn strings_that_are_times_with_lenient_alone_are_told_of_it() {
+    let told = |at: &[&str]| {
+        let records: Vec<String> = at.iter().map(|at| format!("{{\"at\":\"{at}\"}}")).collect();
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        let (survey, columns) = inferred(&batch(records), None);
+        create_table("`t`", "x", &survey, &columns, 0).unwrap()
+    };
+    let hint =
+        |digits| format!("DateTime64({digits}, 'UTC') takes these times with COERCION=lenient");
+    let of_postgres = told(&["2026-03-01 10:00:00+00", "2026-03-01T10:00:00Z"]);
+    assert!(of_postgres.contains("`at` String") && of_postgres.contains(&hint(3)), "{of_postgres}");
+    let longer = told(&["2026-03-01 10:00:00+00", "2026-03-01 10:00:00.1234+00"]);
+    assert!(longer.contains(&hint(6)), "{longer}");
+    for at in [&["2026-03-01 10:00:00+00", "x"][..], &["1770091506.5"], &["2026-03-01T10:00:00Z"]] {
+        assert!(!told(at).contains("COERCION"), "{at:?}");
+    }
+}
+
+#[test]
 fn a_field_that_a_table_lacks_is_added_for_rows_that_have_none() {
     let batch =
         batch([r#"{"a":1,"b":[1],"c":{"x":1},"d":null}"#, r#"{"a":1,"b":[1],"c":{"x":2}}"#]);
