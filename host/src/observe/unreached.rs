@@ -34,7 +34,8 @@ impl Unreached {
             tracing::warn!(
                 columns = ?new,
                 "columns are absent where the way of COLUMN_FROM ends in a null or in a value without fields, as \
-                 in a delete; name them in REQUIRED_COLUMNS to have such records rejected"
+                 in a delete or an optional object; if no record may lack a column, REQUIRED_COLUMNS rejects those \
+                 that do"
             );
         }
     }
