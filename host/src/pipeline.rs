@@ -31,6 +31,7 @@ use crate::limits::brake::{Brake, Judged};
 use crate::limits::budget::Lease;
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
+use crate::observe::envelopes::Envelopes;
 use crate::observe::rejections::RejectionLog;
 use crate::observe::status::{Sign, Status, letters_begun, letters_written};
 use crate::observe::unknown_fields::UnknownNames;
@@ -38,7 +39,7 @@ use crate::observe::unreached::Unreached;
 use crate::plugins::hooks::Hooks;
 use crate::sink::exactly_once::{self, PlannedBatch};
 use crate::sink::{Left, Sink};
-use compute::Computed;
+use compute::{Computed, sample};
 use waits::{At, Waits};
 
 /// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
@@ -69,6 +70,8 @@ pub struct Pipeline {
     pub unknown: UnknownNames,
     /// Columns that COLUMN_FROM does not reach.
     pub unreached: Unreached,
+    /// Columns whose fields stand within an object.
+    pub envelopes: Envelopes,
     /// What is waited for.
     pub status: Arc<Status>,
 }
@@ -194,7 +197,7 @@ impl Pipeline {
                 Box::pin(self.insert(&known, batch, &checked, &mut planned, &mut fates, &mut gate));
             let hold = match waits.during(insert).await {
                 Ok(()) => {
-                    self.count(&known, &checked);
+                    self.count(&known, &checked, sample(batch, hooked.as_deref(), &checked));
                     is_tallied = is_tallied && records == of;
                     None
                 }
@@ -319,8 +322,8 @@ impl Pipeline {
         }
     }
 
-    /// Counts what was put in the place of values, and the fields that nobody wants.
-    fn count(&self, known: &Known, checked: &Checked) {
+    /// Counts what was put in the place of values, and the fields that nobody wants. `sample` is one of the records.
+    fn count(&self, known: &Known, checked: &Checked, sample: Option<&[u8]>) {
         for (at, values) in &checked.defaulted {
             if let Some(column) = known.plan.columns.get(*at) {
                 count::defaulted(&column.name, *values);
@@ -341,6 +344,9 @@ impl Pipeline {
         count::unfilled(checked.noticed.unfilled);
         self.unreached.count(&checked.noticed, &known.plan);
         self.unknown.count(&checked.noticed);
+        // Plugins on decoded rows may fill the columns.
+        let sample = sample.filter(|_| self.hooks.arrow.is_none());
+        self.envelopes.look(&checked.noticed, &known.plan, sample);
     }
 
     /// Measures what a batch takes in memory: its records, what plugins made of them, its columns, and the body

@@ -162,6 +162,22 @@ async fn a_stream_of_envelopes_is_braked() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_envelope_of_which_one_field_fills_a_column_is_told() -> anyhow::Result<()> {
+    let table = "CREATE TABLE t (id UInt64, name String, op String) ENGINE = MergeTree ORDER BY id";
+    for (with_names, words) in [
+        ("0", ["a field of a record", "set COLUMN_FROM as `sluicegate schema infer"]),
+        ("1", ["`/after` of a record", "set COLUMN_FROM=id=/after/id"]),
+    ] {
+        let mut job = Job::new(table).await?.with("UNKNOWN_FIELD_NAMES", with_names);
+        job.produce([ENVELOPE]).await?;
+        let mut host = job.start()?;
+        host.wait_for(&["WARN", words[0], words[1]]).await?;
+        assert_eq!(host.stop().await?.landed, 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_way_of_column_from_that_ends_in_a_null_is_counted_and_told() -> anyhow::Result<()> {
     let table = "CREATE TABLE t (id UInt64, name String, op String) ENGINE = MergeTree ORDER BY id";
     let from = "id=/after/id,name=/after/name";

@@ -19,6 +19,7 @@ use crate::limits::brake::Brake;
 use crate::limits::budget::Budget;
 use crate::observe::Observed;
 use crate::observe::admin::Admin;
+use crate::observe::envelopes::Envelopes;
 use crate::observe::exposition::Exposition;
 use crate::observe::log;
 use crate::observe::progress::Progress;
@@ -142,6 +143,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         log: RejectionLog::new(config.log.with_payloads),
         unknown: UnknownNames::new(config.log.with_field_names),
         unreached: Unreached::default(),
+        envelopes: Envelopes::new(config.log.with_field_names),
         status: Arc::clone(status),
     };
     let source = Source::start(config, observed)?;

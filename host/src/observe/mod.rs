@@ -4,6 +4,7 @@ pub mod admin;
 mod connections;
 pub mod count;
 pub mod cpu;
+pub mod envelopes;
 pub mod exposition;
 mod lines;
 pub mod log;

@@ -175,6 +175,19 @@ fn tell_rows(batch: &Batch, hooked: &Payloads, origins: &[Origin], checked: &mut
     }
 }
 
+/// The payload of the first row that lands.
+pub(super) fn sample<'a>(
+    batch: &'a Batch,
+    hooked: Option<&'a Payloads>,
+    checked: &Checked,
+) -> Option<&'a [u8]> {
+    let origin = *checked.origins.first()?;
+    match hooked {
+        Some(hooked) => hooked.nth(batch, origin, 0),
+        None => batch.payload(origin),
+    }
+}
+
 /// What decode reads of these records: their own payloads, or what hooks put in their place.
 fn payloads<'a>(
     batch: &'a Batch,

@@ -1,8 +1,8 @@
-//! Where in records the fields of a table's columns stand, of which no record has one at its top: within an
-//! envelope, as Debezium's `after` or the `payload` of Kafka Connect.
+//! Where in records the fields of those columns stand that no field at the top fills: within an envelope, as
+//! Debezium's `after` or the `payload` of Kafka Connect.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::decode::{each_field, each_member, kind_of};
@@ -16,34 +16,69 @@ const OBJECTS: usize = 1_000;
 const DEPTH: usize = 2;
 /// The row as it is now, where another object has the row as it was.
 const NOW: &str = "after";
+/// The row as it was, alone in a delete of Debezium: no column is filled from it.
+const THEN: &str = "before";
 
-/// An object within records whose fields have the names of columns.
+/// An object within records whose fields have the names of columns that no field at the top fills.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The way to it, such as `/payload/after`.
     pub pointer: String,
     /// Columns, each with the way to its field, in the table's order.
     pub columns: Vec<(Arc<str>, String)>,
+    /// How many columns are filled from the field of their name.
+    named: usize,
+    /// How many of those no record fills.
+    unfilled: usize,
 }
 
 /// By the place of a column, the way to its field.
 type Found = BTreeMap<usize, String>;
 
 impl Envelope {
-    /// The object with the fields of most columns; `None` if none has any.
+    /// The object with the fields of most such columns; `None` if none has any.
     pub fn of<'a>(plan: &TablePlan, payloads: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let mut search = Search { names: Names::of(plan), objects: BTreeMap::new() };
+        let names = Names::of(plan);
+        let mut search = Search { names, filled: BTreeSet::new(), objects: BTreeMap::new() };
         for payload in payloads.take(RECORDS) {
             // One that is no record is rejected for that.
-            let _sound = each_field(payload, |name, token| search.look(&[name], token));
+            let _sound = each_field(payload, |name, token| search.look_at_field(name, token));
         }
+        let Search { names, filled, objects } = search;
         let now = |pointer: &str| pointer.rsplit('/').next() == Some(NOW);
-        let best = search.objects.into_iter().filter(|(_, found)| !found.is_empty());
+        let missed = objects.into_iter().map(|(pointer, mut found)| {
+            found.retain(|at, _| !filled.contains(at));
+            (pointer, found)
+        });
+        let best = missed.filter(|(_, found)| !found.is_empty());
         let (pointer, found) = best
             .max_by_key(|(pointer, found)| (found.len(), now(pointer), Reverse(pointer.len())))?;
         let column =
             |(at, way): (usize, String)| Some((Arc::clone(&plan.columns.get(at)?.name), way));
-        Some(Self { pointer, columns: found.into_iter().filter_map(column).collect() })
+        let named = names.places.len();
+        Some(Self {
+            pointer,
+            columns: found.into_iter().filter_map(column).collect(),
+            named,
+            unfilled: named.saturating_sub(filled.len()),
+        })
+    }
+
+    /// Whether most columns have no field at the top of any record.
+    pub fn is_for_most_columns(&self) -> bool {
+        self.unfilled * 2 >= self.named
+    }
+
+    /// Whether it has the fields of most columns that have none at the top.
+    pub fn has_most_missing(&self) -> bool {
+        self.columns.len() * 2 >= self.unfilled
+    }
+
+    /// The first entries of COLUMN_FROM that fill the columns from it.
+    pub fn column_from(&self, most: usize) -> String {
+        let ways = self.columns.iter().take(most).map(|(name, way)| format!("{name}={way}"));
+        let more = if self.columns.len() > most { ",..." } else { "" };
+        ways.collect::<Vec<_>>().join(",") + more
     }
 }
 
@@ -84,13 +119,29 @@ impl Names {
 
 struct Search {
     names: Names,
+    /// The columns that fields at the top fill, by their places.
+    filled: BTreeSet<usize>,
     objects: BTreeMap<String, Found>,
 }
 
 impl Search {
+    /// Looks at a field at the top of a record.
+    fn look_at_field(&mut self, name: &str, token: &str) {
+        if let Some(at) = self.names.find(name) {
+            self.filled.insert(at);
+            return;
+        }
+        if kind_of(token) == "object" && self.names.leads_on(name) {
+            let mut found = Found::new();
+            members(&self.names, name, "", token, &mut found);
+            self.filled.extend(found.keys());
+        }
+        self.look(&[name], token);
+    }
+
     /// Looks at a value, and at those within it.
     fn look(&mut self, steps: &[&str], token: &str) {
-        if kind_of(token) != "object" {
+        if kind_of(token) != "object" || steps.last() == Some(&THEN) {
             return;
         }
         let pointer = pointer(steps);
@@ -156,5 +207,23 @@ mod tests {
         );
         assert_eq!(told(&[r#"{"a/b":{"geo.lat":1}}"#]), expected("/a~1b", "geo.lat=/a~1b/geo.lat"));
         assert_eq!(told(&[r#"{"a":{"b":{"c":{"id":1}}}}"#, r#"{"x":1}"#, "no JSON"]), None);
+    }
+
+    #[test]
+    fn a_column_that_a_field_at_the_top_fills_is_not_looked_for() {
+        let of = |record: &str| {
+            let plan = TablePlan::of_types(COLUMNS, &Rules::default());
+            Envelope::of(&plan, std::iter::once(record.as_bytes()))
+        };
+        let found = of(r#"{"name":"c","after":{"id":1,"name":"x","geo.lat":1.5}}"#).unwrap();
+        assert_eq!(found.column_from(9), "id=/after/id,geo.lat=/after/geo.lat");
+        assert_eq!(found.column_from(1), "id=/after/id,...");
+        assert!(found.is_for_most_columns() && found.has_most_missing());
+        let found = of(r#"{"geo":{"lat":1.5},"id":1,"user":{"name":"x"}}"#).unwrap();
+        assert_eq!(found.column_from(9), "name=/user/name");
+        assert!(!found.is_for_most_columns() && found.has_most_missing());
+        assert_eq!(of(r#"{"id":1,"name":{"id":2},"geo.lat":1}"#), None);
+        assert_eq!(of(r#"{"before":{"id":1,"name":"x"},"after":null}"#), None, "a delete");
+        assert!(!of(r#"{"a":{"id":2}}"#).unwrap().has_most_missing());
     }
 }

@@ -34,7 +34,7 @@ pub struct Misfits {
     pub unfilled: Vec<(Box<str>, u64, Option<String>)>,
     /// Columns filled by fields that no record has, and whether they are in REQUIRED_COLUMNS.
     pub unseen: Vec<(Arc<str>, bool)>,
-    /// Where the fields of columns stand, if no record has one at its top.
+    /// Where the fields of columns stand, if no record has one at its top, or most columns have none there.
     pub envelope: Option<Envelope>,
 }
 
@@ -123,9 +123,9 @@ impl Misfits {
         let are_unfilled = |refused: &Refused| {
             matches!(refused.reason, Reason::NoKnownField | Reason::UnknownField)
         };
-        if misfits.landing == 0 && misfits.refused.iter().all(are_unfilled) {
-            misfits.envelope = Envelope::of(plan, payloads());
-        }
+        let lands_none = misfits.landing == 0 && misfits.refused.iter().all(are_unfilled);
+        misfits.envelope = Envelope::of(plan, payloads())
+            .filter(|envelope| lands_none || envelope.is_for_most_columns());
         misfits
     }
 

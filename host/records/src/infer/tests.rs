@@ -333,6 +333,9 @@ fn what_stands_within_objects_of_dotted_columns_is_looked_at_and_envelopes_are_t
     let envelope = misfits.envelope.unwrap();
     assert_eq!((&*envelope.pointer, envelope.columns.len()), ("/after", 2));
     assert_eq!(told(&[r#"{"id":256,"after":{"id":1}}"#]).envelope, None, "a column is filled");
+    let misfits = told(&[r#"{"id":1,"after":{"id":1,"geo":{"lat":1.5,"lon":1.5}}}"#]);
+    let ways = misfits.envelope.unwrap().column_from(9);
+    assert_eq!(ways, "geo.lat=/after/geo/lat,geo.lon=/after/geo/lon", "most have no field");
 }
 
 /// Scalars near the borders of types, and texts that look like something.

@@ -8,7 +8,7 @@ use super::infer::{EXIT_REJECTED, EXIT_UNFILLED};
 use super::sample::Sample;
 use super::{Exit, print};
 use crate::config::{TableConfig, Tombstones};
-use crate::infer::{Column, Envelope, MAX_FIELDS, Misfits, Survey, alter_table, records, remark};
+use crate::infer::{Column, MAX_FIELDS, Misfits, Survey, alter_table, records, remark};
 use crate::schema::plan::TablePlan;
 use crate::schema::quoted::identifier;
 use crate::schema::table::TableSchema;
@@ -87,14 +87,12 @@ fn told(
         let place = sample.place(refused.first);
         lines.push(format!("{line}, such as {place}: {}", remark(&refused.text, SHOWN)));
     }
-    if let Some(Envelope { pointer, columns }) = &misfits.envelope {
-        let ways = columns.iter().take(LISTED).map(|(name, way)| format!("{name}={way}"));
-        let ways = ways.collect::<Vec<_>>().join(",");
-        let more = if columns.len() > LISTED { ",..." } else { "" };
-        let (count, place) = (columns.len(), remark(pointer, SHOWN));
+    if let Some(envelope) = &misfits.envelope {
+        let (count, place) = (envelope.columns.len(), remark(&envelope.pointer, SHOWN));
         let noun = if count == 1 { "column" } else { "columns" };
+        let ways = envelope.column_from(LISTED);
         lines.push(format!(
-            "the fields of {count} {noun} stand within {place}: set COLUMN_FROM={ways}{more}"
+            "the fields of {count} {noun} stand within {place}: set COLUMN_FROM={ways}"
         ));
     }
     for (column, values) in &misfits.replaced {
