@@ -36,6 +36,7 @@ mod producers;
 mod proof;
 mod publish;
 mod real_input;
+mod recipes;
 mod refused;
 mod rights;
 mod schema;

@@ -22,6 +22,28 @@ const TYPES: &str = include_str!("types.txt");
 /// Values as they stand in a record, one a line; behind `#` stands what those below have in common.
 const FORMS: &str = include_str!("forms.txt");
 
+/// Columns of which a null alone is sent: what it becomes hangs on the DEFAULT, or on what the type holds.
+pub const OF_NULLS: &[&str] = &[
+    "JSON",
+    "JSON DEFAULT '{\"a\":1}'",
+    "JSON DEFAULT toJSONString(map('id', id))",
+    "Enum8('off' = 0, 'on' = 1) DEFAULT 'on'",
+    "Enum8('off' = 0, 'on' = 1) DEFAULT lower('ON')",
+    "Array(Int8) DEFAULT []",
+    "Array(Int8) DEFAULT [1]",
+    "Map(String, Int8) DEFAULT map()",
+    "Map(String, Int8) DEFAULT map('a', 1)",
+    "Tuple(a Int8, b String) DEFAULT (1, 'x')",
+    "Tuple(e Enum8('off' = 0, 'on' = 1), s String)",
+    "Tuple(JSON, String)",
+    "Tuple(u LowCardinality(UUID))",
+    "LowCardinality(UUID)",
+    "LowCardinality(UUID) DEFAULT toUUID('123e4567-e89b-12d3-a456-426614174000')",
+    "Int8 DEFAULT 7",
+    "String DEFAULT lower('X')",
+    "Point DEFAULT (1, 2)",
+];
+
 /// What the types need to stand in a table.
 const TABLE_SETTINGS: &[(&str, &str)] = &[
     ("enable_time_time64_type", "1"),
@@ -57,10 +79,14 @@ pub struct Matrix {
 }
 
 fn types() -> impl Iterator<Item = &'static str> {
-    TYPES.lines()
+    TYPES.lines().chain(OF_NULLS.iter().copied())
 }
 
-fn forms() -> Vec<&'static str> {
+/// What is sent to a column of this type.
+fn forms(ty: &str) -> Vec<&'static str> {
+    if OF_NULLS.contains(&ty) {
+        return vec!["null"];
+    }
     FORMS.lines().filter(|line| !line.starts_with("# ")).collect()
 }
 
@@ -111,7 +137,7 @@ impl Matrix {
                 let sent = matrix.stack.post(&insert, &[], record(id, form));
                 async move { sent.await.map(|answer| answer.status == 200) }
             };
-            let forms: Vec<_> = forms().into_iter().enumerate().collect();
+            let forms: Vec<_> = forms(ty).into_iter().enumerate().collect();
             let sent = stream::iter(forms.clone()).map(send).buffer_unordered(AT_ONCE);
             let landed: Vec<bool> = sent.try_collect().await?;
             let stored = matrix.stored(&table, ty).await?;
@@ -124,7 +150,7 @@ impl Matrix {
         Ok(matrix)
     }
 
-    /// Creates a table with a column of this type; its name.
+    /// Creates a table with a column of this type, and perhaps a DEFAULT; its name.
     async fn create(&self, ty: &str) -> anyhow::Result<String> {
         static CREATED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("t{}", CREATED.fetch_add(1, Ordering::Relaxed));
@@ -159,8 +185,8 @@ impl Matrix {
         let rules = Rules { is_lenient, ..Rules::default() };
         let mut cells = Vec::new();
         for ty in types() {
-            let (mut stored, _) = self.through_the_host(ty, &rules, &forms()).await?;
-            cells.extend(forms().into_iter().enumerate().map(|(id, form)| Cell {
+            let (mut stored, _) = self.through_the_host(ty, &rules, &forms(ty)).await?;
+            cells.extend(forms(ty).into_iter().enumerate().map(|(id, form)| Cell {
                 ty,
                 form,
                 clickhouse: self.taken.get(&(ty, form)).cloned(),
@@ -178,11 +204,14 @@ impl Matrix {
         forms: &[&str],
     ) -> anyhow::Result<(BTreeMap<usize, String>, usize)> {
         let name = self.create(ty).await?;
-        let columns = [("id", "UInt64"), ("c", ty)].map(|(name, ty)| ColumnRow {
-            name: name.into(),
-            ty: ty.into(),
-            default_kind: String::new(),
-            default_expression: String::new(),
+        let columns = [("id", "UInt64"), ("c", ty)].map(|(name, ty)| {
+            let (ty, default) = ty.split_once(" DEFAULT ").unwrap_or((ty, ""));
+            ColumnRow {
+                name: name.into(),
+                ty: ty.into(),
+                default_kind: if default.is_empty() { "" } else { "DEFAULT" }.into(),
+                default_expression: default.into(),
+            }
         });
         let zone = self.stack.query("SELECT timezone()").await?;
         let schema = Arc::new(TableSchema::from_rows("default", &name, zone.trim(), columns)?);

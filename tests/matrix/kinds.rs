@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::cells::Cell;
+use crate::cells::{self, Cell};
 
 /// A difference.
 #[derive(Clone, Copy)]
@@ -88,6 +88,24 @@ pub const KINDS: &[Rule] = &[
     }),
     rule("a null for an Enum without a DEFAULT", |cell| {
         cell.ty.starts_with("Enum") && cell.form == "null"
+    }),
+    rule("a null for a JSON without a DEFAULT", |cell| cell.ty == "JSON" && cell.form == "null"),
+    rule(
+        "a null for an Enum, a JSON or a LowCardinality(UUID) whose DEFAULT is an expression",
+        |cell| {
+            ["Enum", "JSON", "LowCardinality(UUID)"].iter().any(|kind| cell.ty.starts_with(kind))
+                && cell.ty.contains(" DEFAULT ")
+                && cell.ty.ends_with(')')
+        },
+    ),
+    rule("a null for an Array or Map with a DEFAULT that is not empty", |cell| {
+        ["Array(Int8) DEFAULT [1]", "Map(String, Int8) DEFAULT map('a', 1)"].contains(&cell.ty)
+    }),
+    rule("a null for a Tuple with a DEFAULT", |cell| {
+        cell.ty.starts_with("Tuple") && cell.ty.contains(" DEFAULT ")
+    }),
+    rule("a null for a Tuple with an Enum, a JSON or a LowCardinality(UUID) in it", |cell| {
+        cell.ty.starts_with("Tuple") && cells::OF_NULLS.contains(&cell.ty)
     }),
     rule("a name or a key that stands twice", |cell| {
         const FORMS: &[&str] =
