@@ -11,8 +11,10 @@ mod kinds;
 
 use std::collections::BTreeMap;
 
-use cells::{Cell, Matrix};
+use cells::{Cell, Matrix, OF_NULLS};
 use kinds::{BEYOND, KINDS, OTHER, Rule};
+use sluicegate::schema::plan::Rules;
+use sluicegate::schema::source::OnInvalid;
 
 const PAGE: &str = include_str!("../../docs/types.md");
 
@@ -103,5 +105,24 @@ async fn strict_takes_nothing_that_jsoneachrow_reads_otherwise() -> anyhow::Resu
         }
     }
     verdicts.end(&[]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_default_of_an_invalid_value_is_that_of_a_null_or_refused_at_the_start()
+-> anyhow::Result<()> {
+    let matrix = Matrix::get().await?;
+    let on_invalid = vec![("c".to_owned(), OnInvalid::Default)];
+    let rules = Rules { on_invalid, ..Rules::default() };
+    for ty in OF_NULLS {
+        let (of_null, _) = matrix.through_the_host(ty, &Rules::default(), &["null"]).await?;
+        match matrix.through_the_host(ty, &rules, &["[[[true]]]"]).await {
+            Ok((of_invalid, _)) => assert_eq!((of_invalid.len(), of_invalid), (1, of_null), "{ty}"),
+            Err(error) => {
+                assert!(format!("{error}").contains("COLUMN_ON_INVALID"), "{ty}: {error}");
+                assert!(of_null.is_empty(), "{ty}: {of_null:?}");
+            }
+        }
+    }
     Ok(())
 }
