@@ -1,4 +1,4 @@
-//! docs/producers.md, run as it stands: each recipe's records through a host with its variables into its table.
+//! docs/producers.md, run as it stands: the records of each recipe go through a host with its variables into its table.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -45,7 +45,7 @@ fn recipes() -> Vec<Recipe> {
                 "sh" => recipe.variables.extend(text.lines()),
                 "json" | "jsonc" => recipe.records = records(text, &recipe.variables),
                 "text" => recipe.lands = text.trim_end(),
-                other => panic!("{}: a block of {other}", recipe.name),
+                other => assert_eq!(other, "sql, sh, json, jsonc or text", "{}", recipe.name),
             }
         }
         recipe

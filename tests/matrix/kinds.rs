@@ -101,8 +101,9 @@ pub const KINDS: &[Rule] = &[
     rule("a null for an Array or Map with a DEFAULT that is not empty", |cell| {
         ["Array(Int8) DEFAULT [1]", "Map(String, Int8) DEFAULT map('a', 1)"].contains(&cell.ty)
     }),
-    rule("a null for a Tuple with a DEFAULT", |cell| {
-        cell.ty.starts_with("Tuple") && cell.ty.contains(" DEFAULT ")
+    rule("a null for a Tuple or Point with a DEFAULT", |cell| {
+        ["Tuple", "Point"].iter().any(|kind| cell.ty.starts_with(kind))
+            && cell.ty.contains(" DEFAULT ")
     }),
     rule("a null for a Tuple with an Enum, a JSON or a LowCardinality(UUID) in it", |cell| {
         cell.ty.starts_with("Tuple") && cells::OF_NULLS.contains(&cell.ty)
