@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::base::blocking;
-use crate::clickhouse::target::{Known, Tables};
+use crate::clickhouse::target::{TableAndPlan, Tables};
 use crate::dead_letter::DeadLetters;
 use crate::decode::split::split;
 use crate::flow::hold::Hold;
@@ -238,7 +238,7 @@ impl Pipeline {
         waits: &mut Waits,
         (at, hold): (At, Hold),
         judged: &Judged,
-        known: &Known,
+        known: &TableAndPlan,
         at_most: Duration,
     ) {
         let is_paused = matches!(hold, Hold::Paused(_));
@@ -283,7 +283,7 @@ impl Pipeline {
     /// Why some are neither; nothing was done about those.
     async fn insert(
         &self,
-        known: &Known,
+        known: &TableAndPlan,
         batch: &Batch,
         checked: &Checked,
         planned: &mut Option<PlannedBatch>,
@@ -323,7 +323,7 @@ impl Pipeline {
     }
 
     /// Counts what was put in the place of values, and the fields that nobody wants. `sample` is one of the records.
-    fn count(&self, known: &Known, checked: &Checked, sample: Option<&[u8]>) {
+    fn count(&self, known: &TableAndPlan, checked: &Checked, sample: Option<&[u8]>) {
         for (at, values) in &checked.defaulted {
             if let Some(column) = known.plan.columns.get(*at) {
                 count::defaulted(&column.name, *values);

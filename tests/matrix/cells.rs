@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::value::RawValue;
 use sluicegate::check::check;
-use sluicegate::clickhouse::{Body, Facts, Table};
+use sluicegate::clickhouse::{Body, Table, TableFacts};
 use sluicegate::config::Compression;
 use sluicegate::decode::{decode, judge_text};
 use sluicegate::schema::plan::{Rules, TablePlan};
@@ -101,8 +101,8 @@ fn selected(ty: &str) -> String {
 }
 
 /// Of a table with nothing that makes an INSERT special.
-fn facts() -> Facts {
-    Facts {
+fn facts() -> TableFacts {
+    TableFacts {
         engine: "Memory".into(),
         is_deduplicating: false,
         has_views: false,

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{EXIT_CONFIG, EXIT_FATAL, Exit};
 use crate::clickhouse::target::Tables;
-use crate::clickhouse::{Look, Server};
+use crate::clickhouse::{Server, TableLook};
 use crate::config::{Config, Delivery, Environment, Tombstones};
 use crate::dead_letter::DeadLetters;
 use crate::flow::hold::Fatal;
@@ -126,7 +126,7 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
         config.delivery == Delivery::ExactlyOnce,
         observed,
     ));
-    let look: Arc<dyn Look> = tables.clone();
+    let look: Arc<dyn TableLook> = tables.clone();
     let dead_letters = DeadLetters::new(config, Arc::clone(status), Arc::clone(&observed.budget))?;
     tokio::spawn(dead_letters.topic().watch());
     let pipeline = Pipeline {

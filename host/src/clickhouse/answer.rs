@@ -24,7 +24,7 @@ const MAX_EXCEPTION_BYTES: usize = 16 * 1024;
 /// # Errors
 /// The query's own; `InvalidColumnsHeader` if the answer is no result of such a query, `NotEnoughData` if it ends within
 /// a row, `SchemaMismatch` if a value is of another type.
-pub async fn all<T: Row>(query: Query) -> Result<Vec<T>> {
+pub async fn all<T: AnswerRow>(query: Query) -> Result<Vec<T>> {
     let body = body(query).await?;
     let found = rows(&body, MAX_ROWS + 1)?;
     if found.len() > MAX_ROWS {
@@ -37,7 +37,7 @@ pub async fn all<T: Row>(query: Query) -> Result<Vec<T>> {
 ///
 /// # Errors
 /// As [`all`].
-pub async fn at_most<T: Row>(query: Query, most: usize) -> Result<Vec<T>> {
+pub async fn at_most<T: AnswerRow>(query: Query, most: usize) -> Result<Vec<T>> {
     rows(&body(query).await?, most)
 }
 
@@ -45,7 +45,7 @@ pub async fn at_most<T: Row>(query: Query, most: usize) -> Result<Vec<T>> {
 ///
 /// # Errors
 /// As [`all`].
-pub async fn optional<T: Row>(query: Query) -> Result<Option<T>> {
+pub async fn optional<T: AnswerRow>(query: Query) -> Result<Option<T>> {
     Ok(at_most(query, 1).await?.pop())
 }
 
@@ -53,7 +53,7 @@ pub async fn optional<T: Row>(query: Query) -> Result<Option<T>> {
 ///
 /// # Errors
 /// As [`all`], and `RowNotFound`.
-pub async fn one<T: Row>(query: Query) -> Result<T> {
+pub async fn one<T: AnswerRow>(query: Query) -> Result<T> {
     optional(query).await?.ok_or(Error::RowNotFound)
 }
 
@@ -67,8 +67,8 @@ async fn body(query: Query) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-fn rows<T: Row>(body: &[u8], most: usize) -> Result<Vec<T>> {
-    let mut fields = Fields { rest: body, column: 0, row: 0 };
+fn rows<T: AnswerRow>(body: &[u8], most: usize) -> Result<Vec<T>> {
+    let mut fields = AnswerFields { rest: body, column: 0, row: 0 };
     fields.names(T::COLUMNS)?;
     let mut rows = Vec::new();
     while !fields.rest.is_empty() && rows.len() < most {
@@ -80,7 +80,7 @@ fn rows<T: Row>(body: &[u8], most: usize) -> Result<Vec<T>> {
 }
 
 /// What a row is read as.
-pub trait Row: Sized {
+pub trait AnswerRow: Sized {
     /// How many columns it has.
     const COLUMNS: usize;
 
@@ -88,11 +88,11 @@ pub trait Row: Sized {
     ///
     /// # Errors
     /// It is not of this form.
-    fn read(fields: &mut Fields<'_>) -> Result<Self>;
+    fn read(fields: &mut AnswerFields<'_>) -> Result<Self>;
 }
 
 /// What a field is read as.
-pub trait Value: Sized {
+pub trait AnswerValue: Sized {
     /// What stands in a field of it.
     const FORM: &str;
 
@@ -100,45 +100,45 @@ pub trait Value: Sized {
     ///
     /// # Errors
     /// Bytes that are no text.
-    fn of(field: Field<'_>) -> Result<Option<Self>>;
+    fn of(field: AnswerField<'_>) -> Result<Option<Self>>;
 }
 
-impl Value for String {
+impl AnswerValue for String {
     const FORM: &str = "a string";
 
-    fn of(field: Field<'_>) -> Result<Option<Self>> {
-        let Field::Quoted(text) = field else { return Ok(None) };
+    fn of(field: AnswerField<'_>) -> Result<Option<Self>> {
+        let AnswerField::Quoted(text) = field else { return Ok(None) };
         let text = String::from_utf8(text.into_owned()).map_err(|error| error.utf8_error())?;
         Ok(Some(text))
     }
 }
 
-impl Value for u64 {
+impl AnswerValue for u64 {
     const FORM: &str = "a number of 64 bits";
 
-    fn of(field: Field<'_>) -> Result<Option<Self>> {
-        let Field::Bare(digits) = field else { return Ok(None) };
+    fn of(field: AnswerField<'_>) -> Result<Option<Self>> {
+        let AnswerField::Bare(digits) = field else { return Ok(None) };
         Ok(str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()))
     }
 }
 
 /// A condition, which is a `UInt8`: how a `Bool` is written, a profile decides.
-impl Value for bool {
+impl AnswerValue for bool {
     const FORM: &str = "0 or 1";
 
-    fn of(field: Field<'_>) -> Result<Option<Self>> {
+    fn of(field: AnswerField<'_>) -> Result<Option<Self>> {
         Ok(match field {
-            Field::Bare(b"0") => Some(false),
-            Field::Bare(b"1") => Some(true),
+            AnswerField::Bare(b"0") => Some(false),
+            AnswerField::Bare(b"1") => Some(true),
             _ => None,
         })
     }
 }
 
-impl<A: Value> Row for A {
+impl<A: AnswerValue> AnswerRow for A {
     const COLUMNS: usize = 1;
 
-    fn read(fields: &mut Fields<'_>) -> Result<Self> {
+    fn read(fields: &mut AnswerFields<'_>) -> Result<Self> {
         fields.last()
     }
 }
@@ -146,10 +146,10 @@ impl<A: Value> Row for A {
 /// Tuples are rows: all fields but the last, then the last.
 macro_rules! rows_of {
     ($count:literal: $($of:ident),+; $last:ident) => {
-        impl<$($of: Value,)+ $last: Value> Row for ($($of,)+ $last) {
+        impl<$($of: AnswerValue,)+ $last: AnswerValue> AnswerRow for ($($of,)+ $last) {
             const COLUMNS: usize = $count;
 
-            fn read(fields: &mut Fields<'_>) -> Result<Self> {
+            fn read(fields: &mut AnswerFields<'_>) -> Result<Self> {
                 Ok(($(fields.next::<$of>()?,)+ fields.last()?))
             }
         }
@@ -163,7 +163,7 @@ rows_of!(6: A, B, C, D, E; F);
 
 /// A field as it stands there.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Field<'a> {
+pub enum AnswerField<'a> {
     /// In quotes, which are taken off.
     Quoted(Cow<'a, [u8]>),
     /// Without quotes.
@@ -172,14 +172,14 @@ pub enum Field<'a> {
 
 /// What comes behind a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum FieldEnd {
     Field,
     Line,
 }
 
 /// The fields that are still to be read.
 #[derive(Debug)]
-pub struct Fields<'a> {
+pub struct AnswerFields<'a> {
     rest: &'a [u8],
     /// The column that was read last, from 1.
     column: usize,
@@ -187,13 +187,13 @@ pub struct Fields<'a> {
     row: usize,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> AnswerFields<'a> {
     /// Passes over the names of so many columns.
     fn names(&mut self, columns: usize) -> Result<()> {
         self.no_exception()?;
         let mut ends = (1..=columns).map(|column| {
-            let is_right = if column == columns { End::Line } else { End::Field };
-            matches!(self.field(), Ok((Field::Quoted(_), end)) if end == is_right)
+            let is_right = if column == columns { FieldEnd::Line } else { FieldEnd::Field };
+            matches!(self.field(), Ok((AnswerField::Quoted(_), end)) if end == is_right)
         });
         match ends.all(|is_right| is_right) {
             true => Ok(()),
@@ -217,16 +217,16 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a field that others follow.
-    fn next<T: Value>(&mut self) -> Result<T> {
-        self.value(End::Field)
+    fn next<T: AnswerValue>(&mut self) -> Result<T> {
+        self.value(FieldEnd::Field)
     }
 
     /// Reads the last field of a row.
-    fn last<T: Value>(&mut self) -> Result<T> {
-        self.value(End::Line)
+    fn last<T: AnswerValue>(&mut self) -> Result<T> {
+        self.value(FieldEnd::Line)
     }
 
-    fn value<T: Value>(&mut self, expected: End) -> Result<T> {
+    fn value<T: AnswerValue>(&mut self, expected: FieldEnd) -> Result<T> {
         self.column += 1;
         let (field, end) = self.field()?;
         let value = T::of(field)?.filter(|_| end == expected);
@@ -239,22 +239,22 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a field and what ends it.
-    fn field(&mut self) -> Result<(Field<'a>, End)> {
+    fn field(&mut self) -> Result<(AnswerField<'a>, FieldEnd)> {
         let field = match self.rest.strip_prefix(b"\"") {
             Some(behind) => {
                 self.rest = behind;
-                Field::Quoted(self.quoted()?)
+                AnswerField::Quoted(self.quoted()?)
             }
             None => {
                 let ends = |byte: &u8| matches!(byte, b',' | b'\r' | b'\n');
                 let bytes = self.rest.iter().position(ends).ok_or(Error::NotEnoughData)?;
                 let (bare, rest) = self.rest.split_at_checked(bytes).ok_or(Error::NotEnoughData)?;
                 self.rest = rest;
-                Field::Bare(bare)
+                AnswerField::Bare(bare)
             }
         };
-        let ends: [(&[u8], End); 3] =
-            [(b",", End::Field), (b"\n", End::Line), (b"\r\n", End::Line)];
+        let ends: [(&[u8], FieldEnd); 3] =
+            [(b",", FieldEnd::Field), (b"\n", FieldEnd::Line), (b"\r\n", FieldEnd::Line)];
         for (bytes, end) in ends {
             if let Some(rest) = self.rest.strip_prefix(bytes) {
                 self.rest = rest;
@@ -297,7 +297,7 @@ impl<'a> Fields<'a> {
 mod tests {
     use super::*;
 
-    fn read<T: Row>(body: impl AsRef<[u8]>) -> std::result::Result<Vec<T>, String> {
+    fn read<T: AnswerRow>(body: impl AsRef<[u8]>) -> std::result::Result<Vec<T>, String> {
         rows(body.as_ref(), 3).map_err(|error| error.to_string())
     }
 

@@ -64,7 +64,7 @@ impl Body {
 /// # Errors
 /// Arrow cannot write the rows.
 pub fn print(table: &Table, rows: &RecordBatch, settings: &str) -> Result<u64, String> {
-    let mut hashed = Hashed(XxHash3_64::new());
+    let mut hashed = FingerprintWriter(XxHash3_64::new());
     let sql = insert_sql(table, rows);
     for part in [table.facts.definition.as_bytes(), settings.as_bytes(), sql.as_bytes()] {
         hashed.0.write(part);
@@ -75,9 +75,9 @@ pub fn print(table: &Table, rows: &RecordBatch, settings: &str) -> Result<u64, S
 }
 
 /// Takes the fingerprint of what is written.
-struct Hashed(XxHash3_64);
+struct FingerprintWriter(XxHash3_64);
 
-impl Write for Hashed {
+impl Write for FingerprintWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.write(bytes);
         Ok(bytes.len())
@@ -127,7 +127,7 @@ mod tests {
     use arrow_ipc::reader::StreamReader;
 
     use super::*;
-    use crate::clickhouse::Facts;
+    use crate::clickhouse::TableFacts;
     use crate::schema::table::{ColumnRow, TableSchema};
 
     fn table() -> Table {
@@ -139,7 +139,7 @@ mod tests {
         };
         let columns = [column("id", "UInt64"), column("city", "String")];
         let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
-        let facts = Facts { definition: "CREATE TABLE".into(), ..Facts::of_merge_tree() };
+        let facts = TableFacts { definition: "CREATE TABLE".into(), ..TableFacts::of_merge_tree() };
         Table { schema: Arc::new(schema), settings: Vec::new(), facts }
     }
 

@@ -63,7 +63,7 @@ where
         let connecting = self.connector.call(uri);
         Box::pin(async move {
             let inner = connecting.await?;
-            let answer = Answer::default();
+            let answer = AnswerProgress::default();
             Ok(Stream { inner, max_bytes, max_error_bytes, answer })
         })
     }
@@ -75,36 +75,36 @@ pub struct Stream<S> {
     inner: S,
     max_bytes: usize,
     max_error_bytes: usize,
-    answer: Answer,
+    answer: AnswerProgress,
 }
 
 /// What is known of the answer that is being read.
 #[derive(Debug, Default)]
-struct Answer {
-    head: Head,
+struct AnswerProgress {
+    head: AnswerHead,
     /// Bytes read of it, with its head.
     bytes: usize,
 }
 
 #[derive(Debug)]
-enum Head {
+enum AnswerHead {
     /// What was read of it; it has not ended.
     Open(Vec<u8>),
     Success,
     Error,
 }
 
-impl Default for Head {
+impl Default for AnswerHead {
     fn default() -> Self {
         Self::Open(Vec::new())
     }
 }
 
-impl Answer {
+impl AnswerProgress {
     /// Counts further bytes, and looks at them for as long as the head lasts.
     fn add(&mut self, bytes: &[u8]) {
         self.bytes = self.bytes.saturating_add(bytes.len());
-        let Head::Open(head) = &mut self.head else { return };
+        let AnswerHead::Open(head) = &mut self.head else { return };
         // The end may begin in what came before.
         let mut from = head.len().saturating_sub(END_OF_HEAD.len());
         head.extend(bytes.iter().take(MAX_HEAD_BYTES - head.len()));
@@ -114,13 +114,13 @@ impl Answer {
             if !ended.starts_with(ANNOUNCED) {
                 let names_none = place(&ended.to_ascii_lowercase(), EXCEPTION).is_none();
                 let is_success = ended.starts_with(SUCCESS) && names_none;
-                self.head = if is_success { Head::Success } else { Head::Error };
+                self.head = if is_success { AnswerHead::Success } else { AnswerHead::Error };
                 return;
             }
             from = 0;
         }
         if head.len() >= MAX_HEAD_BYTES {
-            self.head = Head::Error;
+            self.head = AnswerHead::Error;
         }
     }
 }
@@ -134,7 +134,7 @@ impl<S> Stream<S> {
     /// all of it.
     fn wrote(&mut self, bytes: &[u8]) {
         if REQUESTS.iter().any(|request| bytes.starts_with(request)) {
-            self.answer = Answer::default();
+            self.answer = AnswerProgress::default();
         }
     }
 
@@ -144,7 +144,7 @@ impl<S> Stream<S> {
     /// It is longer than it may be.
     fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.answer.add(bytes);
-        let is_success = matches!(self.answer.head, Head::Success);
+        let is_success = matches!(self.answer.head, AnswerHead::Success);
         let most = if is_success { self.max_bytes } else { self.max_error_bytes };
         if self.answer.bytes > most {
             return Err(io::Error::other(format!("the answer is longer than {most} bytes")));
@@ -231,7 +231,7 @@ mod tests {
             inner,
             max_bytes: MAX_BYTES,
             max_error_bytes: MAX_ERROR_BYTES,
-            answer: Answer::default(),
+            answer: AnswerProgress::default(),
         };
         (TokioIo::new(stream), server)
     }

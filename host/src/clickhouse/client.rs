@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::body::Body;
 use super::bounded::{Bounded, MAX_ERROR_BYTES};
-use super::error_text::{Place, code_of};
+use super::error_text::{TableName, code_of};
 use super::errors;
 use super::post::{Failed, POOL_IDLE_TIMEOUT, Poster};
 use super::settings::{ALWAYS, PLANNED, Settings};
@@ -345,7 +345,7 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
         )));
     }
     if let Err(failed) = server.poster.look_at_ids().await {
-        let one = Place { database: "system".to_owned(), name: "one".to_owned() };
+        let one = TableName { database: "system".to_owned(), name: "one".to_owned() };
         let error = errors::judge(&failed, url, &one).error;
         return Err(errors::hold_of_query(error, ToString::to_string));
     }

@@ -22,7 +22,7 @@
 
 /// What a code means for the rows of an INSERT, before its text is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum CodeClass {
     /// A value of a row is at fault, wherever the code comes from.
     Data,
     /// A value of a row is at fault if the text says that an expression was computed over it or
@@ -73,7 +73,7 @@ pub struct Code {
     /// The name, as in "(MEMORY_LIMIT_EXCEEDED)".
     pub name: &'static str,
     /// What it means for the rows.
-    pub class: Class,
+    pub class: CodeClass,
     /// Whether rows may be in the table all the same.
     pub leaves: Leaves,
     /// How that is known.
@@ -89,14 +89,14 @@ pub fn find(number: u32) -> Option<&'static Code> {
 const fn entry(
     number: u32,
     name: &'static str,
-    class: Class,
+    class: CodeClass,
     leaves: Leaves,
     ground: Ground,
 ) -> Code {
     Code { number, name, class, leaves, ground }
 }
 
-use Class::{Data, DataOrOperator, DataOrSchema, Foreign, Memory, Operator, Schema, Transient};
+use CodeClass::{Data, DataOrOperator, DataOrSchema, Foreign, Memory, Operator, Schema, Transient};
 use Ground::{Measured, Named, Read};
 use Leaves::{Nothing, Unclear};
 
@@ -791,7 +791,7 @@ mod tests {
         assert!(CODES.iter().all(|code| !code.name.is_empty() && is_name(code.name)));
     }
 
-    fn all_are(class: Class, numbers: &[u32]) {
+    fn all_are(class: CodeClass, numbers: &[u32]) {
         for number in numbers {
             let code = find(*number).unwrap();
             assert_eq!(code.class, class, "{} {}", code.number, code.name);

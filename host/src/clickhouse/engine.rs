@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::answer;
 use super::client::Server;
-use super::error_text::Place;
-use super::functions::{Kind, tokens};
-use super::table::{Facts, answered, hidden_views};
+use super::error_text::TableName;
+use super::functions::{SqlTokenKind, tokens};
+use super::table::{TableFacts, answered, hidden_views};
 use super::view_head::{inner_engine_of, target_of};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
@@ -48,7 +48,7 @@ impl Keeping {
 
 /// What an operator has to know of how a table keeps its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum EngineVerdict {
     /// Rows that it acknowledges are stored.
     Sound,
     /// They may be lost, by the engine's own nature.
@@ -61,7 +61,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// Whether the rows are kept.
-    pub verdict: Verdict,
+    pub verdict: EngineVerdict,
     /// The views that they go through, each with its id: one that is made again has another.
     pub views: BTreeSet<String>,
 }
@@ -70,9 +70,13 @@ pub struct Behind {
 ///
 /// # Errors
 /// What to wait for, as of [`crate::clickhouse::read`].
-pub async fn judge(server: &Server, place: &Place, facts: &Facts) -> Result<Verdict, Hold> {
+pub async fn judge(
+    server: &Server,
+    place: &TableName,
+    facts: &TableFacts,
+) -> Result<EngineVerdict, Hold> {
     if facts.is_queued {
-        return Ok(Verdict::Unfit(format!(
+        return Ok(EngineVerdict::Unfit(format!(
             "table `{place}` has the setting async_insert = 1, by which an INSERT is flushed together with those \
              of others, so that a refusal is nobody's: run ALTER TABLE {}.{} MODIFY SETTING async_insert = 0, and \
              leave the queue to CLICKHOUSE_ASYNC_INSERT",
@@ -85,7 +89,7 @@ pub async fn judge(server: &Server, place: &Place, facts: &Facts) -> Result<Verd
 
 /// A table that rows come to.
 struct Reached {
-    place: Place,
+    place: TableName,
     engine: String,
     /// By which way.
     by: String,
@@ -97,7 +101,7 @@ struct Reached {
 ///
 /// # Errors
 /// What to wait for, as of [`crate::clickhouse::read`].
-pub async fn behind(server: &Server, place: &Place, engine: &str) -> Result<Behind, Hold> {
+pub async fn behind(server: &Server, place: &TableName, engine: &str) -> Result<Behind, Hold> {
     let (engine, by) = (engine.to_owned(), String::new());
     let mut open = VecDeque::from([Reached { place: place.clone(), engine, by, is_certain: true }]);
     let (mut seen, mut views, mut found) = (vec![place.clone()], BTreeSet::new(), None);
@@ -117,13 +121,13 @@ pub async fn behind(server: &Server, place: &Place, engine: &str) -> Result<Behi
         } else {
             let told = |text: String| format!("{text}{}", reached.by);
             match own(&reached.place, &reached.engine) {
-                Verdict::Unfit(text) if reached.is_certain => {
-                    return Ok(Behind { verdict: Verdict::Unfit(told(text)), views });
+                EngineVerdict::Unfit(text) if reached.is_certain => {
+                    return Ok(Behind { verdict: EngineVerdict::Unfit(told(text)), views });
                 }
-                Verdict::Unfit(text) | Verdict::Risky(text) => {
-                    found = Some(Verdict::Risky(told(text)));
+                EngineVerdict::Unfit(text) | EngineVerdict::Risky(text) => {
+                    found = Some(EngineVerdict::Risky(told(text)));
                 }
-                Verdict::Sound => found = found.or(Some(Verdict::Sound)),
+                EngineVerdict::Sound => found = found.or(Some(EngineVerdict::Sound)),
             }
             continue;
         };
@@ -136,13 +140,13 @@ pub async fn behind(server: &Server, place: &Place, engine: &str) -> Result<Behi
     }
     let verdict = found.unwrap_or_else(|| match keeps_nothing {
         Some(reached) => no_view(&reached, is_hidden),
-        None => Verdict::Sound,
+        None => EngineVerdict::Sound,
     });
     Ok(Behind { verdict, views })
 }
 
 /// Nothing that keeps rows is found behind this one, which does not.
-fn no_view(of: &Reached, is_hidden: bool) -> Verdict {
+fn no_view(of: &Reached, is_hidden: bool) -> EngineVerdict {
     let Reached { place, by, is_certain, .. } = of;
     // Views that the user may not see are listed as dependencies all the same.
     let text = match is_hidden {
@@ -155,7 +159,7 @@ fn no_view(of: &Reached, is_hidden: bool) -> Verdict {
              create a materialized view, or look at CLICKHOUSE_TABLE{by}"
         ),
     };
-    if *is_certain && !is_hidden { Verdict::Unfit(text) } else { Verdict::Risky(text) }
+    if *is_certain && !is_hidden { EngineVerdict::Unfit(text) } else { EngineVerdict::Risky(text) }
 }
 
 /// The views that read from a table, each with its id, and what they fill.
@@ -164,8 +168,8 @@ async fn behind_views(server: &Server, of: &Reached) -> Result<(Vec<String>, Vec
     for View { place: view, id, target } in views(server, &of.place).await? {
         ids.push(format!("{view} {id}"));
         let (place, engine) = match target {
-            Target::Inner(engine) => (view.clone(), engine),
-            Target::Named(place) => {
+            ViewTarget::Inner(engine) => (view.clone(), engine),
+            ViewTarget::Named(place) => {
                 let Some((engine, _)) = engine_of(server, &place).await? else { continue };
                 (place, engine)
             }
@@ -187,10 +191,10 @@ async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, H
     };
     let (to, is_certain) = match &**engine {
         "MaterializedView" => match view_target(server, place).await? {
-            Some(Target::Named(to)) => (to, *is_certain),
-            Some(Target::Inner(engine)) if !passes_on(&engine) => {
+            Some(ViewTarget::Named(to)) => (to, *is_certain),
+            Some(ViewTarget::Inner(engine)) if !passes_on(&engine) => {
                 let by = format!("; `{place}` stores in it");
-                let place = Place { name: format!("{} (inner)", place.name), ..place.clone() };
+                let place = TableName { name: format!("{} (inner)", place.name), ..place.clone() };
                 return Ok(Some(Reached { place, engine, by, is_certain: *is_certain }));
             }
             _ => return Ok(None),
@@ -212,32 +216,33 @@ pub fn passes_on(engine: &str) -> bool {
 }
 
 /// The table that an Alias stands for, or that a Distributed table has on its shards.
-fn destination(engine: &str, engine_full: &str, database: &str) -> Option<Place> {
+fn destination(engine: &str, engine_full: &str, database: &str) -> Option<TableName> {
     let tokens = tokens(engine_full);
-    let mut names = tokens.iter().filter(|token| token.depth == 1 && token.kind != Kind::Sign);
+    let mut names =
+        tokens.iter().filter(|token| token.depth == 1 && token.kind != SqlTokenKind::Sign);
     if engine == "Distributed" {
         names.next()?;
     }
     let first = names.next()?.text.to_string();
     let place = match names.next() {
-        Some(name) => Place { database: first, name: name.text.to_string() },
-        None if engine == "Alias" => Place { database: database.to_owned(), name: first },
+        Some(name) => TableName { database: first, name: name.text.to_string() },
+        None if engine == "Alias" => TableName { database: database.to_owned(), name: first },
         None => return None,
     };
     Some(place)
 }
 
-fn own(of: &Place, engine: &str) -> Verdict {
+fn own(of: &TableName, engine: &str) -> EngineVerdict {
     match Keeping::of(engine) {
-        Keeping::Stored | Keeping::Nowhere => Verdict::Sound,
-        Keeping::InMemory => Verdict::Risky(format!(
+        Keeping::Stored | Keeping::Nowhere => EngineVerdict::Sound,
+        Keeping::InMemory => EngineVerdict::Risky(format!(
             "table `{of}` is of the engine {engine}: its rows are gone when the server restarts"
         )),
-        Keeping::Elsewhere => Verdict::Risky(format!(
+        Keeping::Elsewhere => EngineVerdict::Risky(format!(
             "table `{of}` is of the engine {engine}: whether it keeps the rows that it acknowledges is \
              not known"
         )),
-        Keeping::Buffered => Verdict::Unfit(format!(
+        Keeping::Buffered => EngineVerdict::Unfit(format!(
             "table `{of}` is of the engine Buffer, which acknowledges rows before they are stored, and \
              loses those that its destination refuses: set CLICKHOUSE_TABLE to the destination"
         )),
@@ -246,22 +251,22 @@ fn own(of: &Place, engine: &str) -> Verdict {
 
 /// Where a materialized view stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Target {
+enum ViewTarget {
     /// In a table of its own, of this engine.
     Inner(String),
     /// In the table that it names.
-    Named(Place),
+    Named(TableName),
 }
 
 /// A view, as far as the user may see it.
 struct View {
-    place: Place,
+    place: TableName,
     id: String,
-    target: Target,
+    target: ViewTarget,
 }
 
 /// The views that read from a table, as far as the user may see them, with where they store.
-async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
+async fn views(server: &Server, of: &TableName) -> Result<Vec<View>, Hold> {
     let query = server
         .query(
             "SELECT v.database, v.name, toString(v.uuid), v.create_table_query FROM system.tables v \
@@ -273,7 +278,7 @@ async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
         .bind(&of.name);
     let views: Vec<(String, String, String, String)> = answered(server, query, answer::all).await?;
     let view = |(database, name, id, statement): (String, String, String, String)| View {
-        place: Place { database, name },
+        place: TableName { database, name },
         id,
         target: stored_in(&statement),
     };
@@ -281,12 +286,12 @@ async fn views(server: &Server, of: &Place) -> Result<Vec<View>, Hold> {
 }
 
 /// Where a view stores, by the statement that made it.
-fn stored_in(statement: &str) -> Target {
-    let inner = || Target::Inner(inner_engine_of(statement).unwrap_or_default());
-    target_of(statement).map_or_else(inner, Target::Named)
+fn stored_in(statement: &str) -> ViewTarget {
+    let inner = || ViewTarget::Inner(inner_engine_of(statement).unwrap_or_default());
+    target_of(statement).map_or_else(inner, ViewTarget::Named)
 }
 
-async fn view_target(server: &Server, of: &Place) -> Result<Option<Target>, Hold> {
+async fn view_target(server: &Server, of: &TableName) -> Result<Option<ViewTarget>, Hold> {
     let query = server
         .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
@@ -296,7 +301,7 @@ async fn view_target(server: &Server, of: &Place) -> Result<Option<Target>, Hold
 }
 
 /// The engine of a table, and how it is printed; `None` where there is none, or the user may not see it.
-async fn engine_of(server: &Server, of: &Place) -> Result<Option<(String, String)>, Hold> {
+async fn engine_of(server: &Server, of: &TableName) -> Result<Option<(String, String)>, Hold> {
     let query = server
         .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")
         .bind(&of.database)
@@ -337,9 +342,9 @@ mod tests {
     fn a_view_stores_in_its_target_or_in_a_table_of_its_own() {
         let inner =
             "CREATE MATERIALIZED VIEW d.v (`id` UInt64) ENGINE = Memory AS SELECT id FROM d.t";
-        assert_eq!(stored_in(inner), Target::Inner("Memory".into()));
+        assert_eq!(stored_in(inner), ViewTarget::Inner("Memory".into()));
         let named = "CREATE MATERIALIZED VIEW d.v TO d.n (`id` UInt64) AS SELECT id FROM d.t";
-        let place = Place { database: "d".into(), name: "n".into() };
-        assert_eq!(stored_in(named), Target::Named(place));
+        let place = TableName { database: "d".into(), name: "n".into() };
+        assert_eq!(stored_in(named), ViewTarget::Named(place));
     }
 }

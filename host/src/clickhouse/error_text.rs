@@ -19,20 +19,20 @@ const PUSHING: &str = ": while pushing to view ";
 
 /// A table or view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct TableName {
     /// The database.
     pub database: String,
     /// The table or view.
     pub name: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.database, self.name)
     }
 }
 
-impl Place {
+impl TableName {
     /// The place that `text` begins with, each part back-quoted where need be, and the rest.
     fn leading(text: &str) -> Option<(Self, &str)> {
         let (database, rest) = leading_identifier(text)?;
@@ -59,9 +59,9 @@ pub fn message(text: &str) -> &str {
 }
 
 /// The constraint that a row violates, and its table, where the text is about one.
-pub fn violated(text: &str) -> Option<(String, Place)> {
+pub fn violated(text: &str) -> Option<(String, TableName)> {
     let (constraint, rest) = leading_identifier(message(text).strip_prefix("Constraint ")?)?;
-    Some((constraint, Place::leading(rest.strip_prefix(" for table ")?)?.0))
+    Some((constraint, TableName::leading(rest.strip_prefix(" for table ")?)?.0))
 }
 
 /// What ClickHouse said of rows. It is shown without what may be a value of a row: the code, its
@@ -187,10 +187,10 @@ fn name_of(text: &str) -> Option<&str> {
 
 /// The views that the text says were pushed to, innermost first, so that the last one reads from
 /// the table of the INSERT; empty where it names none. Whether there is such a view is not known.
-pub fn views_of(text: &str) -> Vec<Place> {
+pub fn views_of(text: &str) -> Vec<TableName> {
     let (mut views, mut rest) = (Vec::new(), text);
     while let Some((before, after)) = rest.rsplit_once(PUSHING) {
-        let Some((view, tail)) = Place::leading(after) else { break };
+        let Some((view, tail)) = TableName::leading(after) else { break };
         // A value is followed by its closing quote, or by what the server did with it.
         if tail.contains('\'') || tail.contains(": while ") {
             break;

@@ -7,9 +7,9 @@
 use std::error::Error as StdError;
 
 use super::client::Server;
-use super::codes::{self, Class, Leaves};
+use super::codes::{self, CodeClass, Leaves};
 use super::error_text::{
-    Place, Said, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
+    Said, TableName, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
     violated, without_literals,
 };
 use super::foreign::{by_another, foreign};
@@ -35,7 +35,7 @@ pub enum InsertError {
     /// A materialized view threw, it seems.
     View {
         /// The views on the way, innermost first: the last one reads from the table itself.
-        views: Vec<Place>,
+        views: Vec<TableName>,
         /// What ClickHouse said.
         said: Said,
         /// What the code means apart from the view.
@@ -54,7 +54,7 @@ pub enum InsertError {
 
 /// An error, and what the failed INSERT may have left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct JudgedError {
     /// Its class.
     pub error: InsertError,
     /// Whether rows of it may be in the table.
@@ -62,7 +62,7 @@ pub struct Judged {
 }
 
 /// Classes a failed INSERT into a table. `url` is the server that it was to reach.
-pub fn judge(failed: &Failed, url: &str, into: &Place) -> Judged {
+pub fn judge(failed: &Failed, url: &str, into: &TableName) -> JudgedError {
     let (error, leaves) = match failed {
         Failed::Refused(text) => return judge_refused(text, into),
         Failed::Foreign { status, text } => foreign(*status, text, url),
@@ -80,17 +80,17 @@ pub fn judge(failed: &Failed, url: &str, into: &Place) -> Judged {
             (InsertError::Hold(Hold::Transient(text)), Leaves::Unclear)
         }
     };
-    Judged { error, leaves }
+    JudgedError { error, leaves }
 }
 
-fn judge_refused(text: &str, into: &Place) -> Judged {
+fn judge_refused(text: &str, into: &TableName) -> JudgedError {
     let code = code_of(text).unwrap_or(0);
     let error = classify_code(code, text, Some(into));
     let leaves = match &error {
         InsertError::View { .. } => Leaves::Unclear,
         _ => codes::find(code).map_or(Leaves::Unclear, |code| code.leaves),
     };
-    Judged { error, leaves }
+    JudgedError { error, leaves }
 }
 
 /// Classes an error of a query, by which no rows are at stake.
@@ -170,7 +170,7 @@ fn is_no_http(text: &str) -> bool {
 }
 
 /// What a code means for rows that were to go into a table; without one, for a query.
-fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
+fn classify_code(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
     // Before any view is looked for: the table's constraints are checked before its views are
     // pushed to, and the text quotes the row.
     if code == 469
@@ -187,7 +187,7 @@ fn classify_code(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     InsertError::View { views, said: Said::new(text), cause: Box::new(cause) }
 }
 
-fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
+fn cause_of(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
     let (short, said) = (loggable(text), || Said::new(text));
     let message = message(text);
     let head = message.split(':').next().unwrap_or_default();
@@ -219,7 +219,7 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
         _ => {}
     }
     let class = codes::find(code).map(|code| code.class);
-    if is_lookup(text) && !matches!(class, Some(Class::Transient | Class::Memory)) {
+    if is_lookup(text) && !matches!(class, Some(CodeClass::Transient | CodeClass::Memory)) {
         let text = format!("{}; a dictionary or a Join table that the table reads fails", said());
         return InsertError::Hold(Hold::Paused(text));
     }
@@ -231,19 +231,19 @@ fn cause_of(code: u32, text: &str, into: Option<&Place>) -> InsertError {
     // A broken body reads like one whose offsets are out of bounds.
     let is_over_rows = if code == 69 { is_computed } else { is_over_rows(text) };
     match class {
-        Some(Class::Data) => InsertError::Data(said()),
+        Some(CodeClass::Data) => InsertError::Data(said()),
         // What a conversion refuses by type it refuses for all rows.
-        Some(Class::Schema | Class::DataOrSchema) => {
+        Some(CodeClass::Schema | CodeClass::DataOrSchema) => {
             perhaps(is_computed, InsertError::Schema(short))
         }
-        Some(Class::DataOrOperator) => perhaps(is_over_rows, operator(code, &short)),
-        Some(Class::Memory) => InsertError::Memory(said()),
-        Some(Class::Transient) => InsertError::Hold(Hold::Transient(match hint(code) {
+        Some(CodeClass::DataOrOperator) => perhaps(is_over_rows, operator(code, &short)),
+        Some(CodeClass::Memory) => InsertError::Memory(said()),
+        Some(CodeClass::Transient) => InsertError::Hold(Hold::Transient(match hint(code) {
             Some(hint) => format!("{short}; {hint}"),
             None => short,
         })),
-        Some(Class::Operator) => operator(code, &short),
-        Some(Class::Foreign) | None => perhaps(is_computed, unknown()),
+        Some(CodeClass::Operator) => operator(code, &short),
+        Some(CodeClass::Foreign) | None => perhaps(is_computed, unknown()),
     }
 }
 
@@ -336,7 +336,7 @@ pub fn hold_of_query(error: InsertError, tell: impl Fn(&Said) -> String) -> Hold
 
 fn is_transient(code: u32) -> bool {
     let class = codes::find(code).map(|code| code.class);
-    matches!(class, Some(Class::Transient | Class::Memory))
+    matches!(class, Some(CodeClass::Transient | CodeClass::Memory))
 }
 
 fn chain(error: &(dyn StdError + 'static)) -> String {
@@ -356,8 +356,8 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 mod tests {
     use super::*;
 
-    fn into() -> Place {
-        Place { database: "d".into(), name: "t".into() }
+    fn into() -> TableName {
+        TableName { database: "d".into(), name: "t".into() }
     }
 
     fn class(text: &str) -> InsertError {
@@ -457,7 +457,7 @@ mod tests {
             let InsertError::View { views, cause, .. } = class(&format!("{text}{pushing}")) else {
                 panic!("no view: {text}");
             };
-            assert_eq!(views, [Place { database: "d".into(), name: "v".into() }]);
+            assert_eq!(views, [TableName { database: "d".into(), name: "v".into() }]);
             assert_eq!(matches!(*cause, InsertError::Data(_)), is_data, "{text}");
         }
     }

@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use super::answer;
 use super::client::Server;
 use super::engine::Keeping;
-use super::error_text::Place;
+use super::error_text::TableName;
 use super::key::{Changing, changing_behind, changing_columns};
 use super::sight::row_policies;
-use super::table::{Facts, Fed, answered, hidden_views, targets};
+use super::table::{Fed, TableFacts, answered, hidden_views, targets};
 use super::tokens::{index_statements, losing_ttl};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
@@ -28,8 +28,8 @@ const MAX_TARGETS: usize = 100;
 /// What to wait for, as of [`crate::clickhouse::read`].
 pub async fn why_not_exactly_once(
     server: &Server,
-    place: &Place,
-    facts: &Facts,
+    place: &TableName,
+    facts: &TableFacts,
 ) -> Result<Option<String>, Hold> {
     if !server.keeps_ids() {
         return Ok(Some(format!(
@@ -81,8 +81,8 @@ pub async fn why_not_exactly_once(
 /// nothing waits for it.
 pub async fn advice(
     server: &Server,
-    place: &Place,
-    facts: &Facts,
+    place: &TableName,
+    facts: &TableFacts,
     token_column: Option<&str>,
 ) -> Option<String> {
     let mut advice = Vec::new();
@@ -129,7 +129,11 @@ pub async fn advice(
 }
 
 /// Why the column cannot hold tokens, with what to do about it; `None` if it can.
-pub fn why_no_tokens(place: &Place, facts: &Facts, token_column: Option<&str>) -> Option<String> {
+pub fn why_no_tokens(
+    place: &TableName,
+    facts: &TableFacts,
+    token_column: Option<&str>,
+) -> Option<String> {
     let name = token_column?;
     let column = facts.columns.iter().find(|column| column.name == name)?;
     let is_stored = !matches!(&*column.default_kind, "EPHEMERAL" | "ALIAS");
@@ -145,7 +149,7 @@ pub fn why_no_tokens(place: &Place, facts: &Facts, token_column: Option<&str>) -
     })
 }
 
-async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool, Hold> {
+async fn has_index(server: &Server, place: &TableName, column: &str) -> Result<bool, Hold> {
     let query = server
         .query(
             "SELECT count() FROM system.data_skipping_indices \
@@ -158,12 +162,12 @@ async fn has_index(server: &Server, place: &Place, column: &str) -> Result<bool,
     Ok(indices > 0)
 }
 
-fn told(what: &str, of: &Place) -> String {
+fn told(what: &str, of: &TableName) -> String {
     format!("DELIVERY=exactly_once: table `{of}` {what}")
 }
 
-fn why_not(of: &Place, facts: &Facts, changing: &Changing) -> Option<String> {
-    let Facts { engine, window, partition_columns, .. } = facts;
+fn why_not(of: &TableName, facts: &TableFacts, changing: &Changing) -> Option<String> {
+    let TableFacts { engine, window, partition_columns, .. } = facts;
     if !engine.ends_with("MergeTree") {
         return Some(told(&format!("is of the engine {engine}, which remembers no tokens"), of));
     }
@@ -199,40 +203,40 @@ mod tests {
     use super::*;
     use crate::schema::table::ColumnRow;
 
-    fn facts(engine: &str, window: u64) -> Facts {
-        Facts { engine: engine.into(), window: Some(window), ..Facts::of_merge_tree() }
+    fn facts(engine: &str, window: u64) -> TableFacts {
+        TableFacts { engine: engine.into(), window: Some(window), ..TableFacts::of_merge_tree() }
     }
 
     #[test]
     fn a_table_is_refused_with_what_to_do_about_it() {
-        let place = Place { database: "d".into(), name: "t".into() };
-        let why_not = |facts: &Facts| super::why_not(&place, facts, &Changing::new());
+        let place = TableName { database: "d".into(), name: "t".into() };
+        let why_not = |facts: &TableFacts| super::why_not(&place, facts, &Changing::new());
         assert_eq!(why_not(&facts("MergeTree", 1_000)), None);
         let small = why_not(&facts("ReplacingMergeTree", 999)).unwrap();
         assert!(small.ends_with(
             "run ALTER TABLE `d`.`t` MODIFY SETTING non_replicated_deduplication_window = 1000"
         ));
         let partition_columns = vec!["day".to_owned()];
-        let partitioned = Facts { partition_columns, ..facts("MergeTree", 9_999) };
+        let partitioned = TableFacts { partition_columns, ..facts("MergeTree", 9_999) };
         assert!(why_not(&partitioned).unwrap().ends_with("= 10000"));
         assert!(why_not(&facts("Memory", 1_000)).unwrap().contains("the engine Memory"));
         assert!(why_not(&facts("Distributed", 1_000)).unwrap().contains("the engine Distributed"));
         assert!(why_not(&facts("ReplicatedMergeTree", 1_000)).unwrap().contains("not proved"));
         let day = ("day".to_owned(), "`day` (DEFAULT today())".to_owned());
         let partition_columns = vec!["day".to_owned()];
-        let moving = Facts { partition_columns, ..facts("MergeTree", 10_000) };
+        let moving = TableFacts { partition_columns, ..facts("MergeTree", 10_000) };
         let text = super::why_not(&place, &moving, &Changing::from([day])).unwrap();
         assert!(text.contains("`day` (DEFAULT today())"));
     }
 
     #[test]
     fn a_column_for_tokens_is_one_that_is_stored() {
-        let place = Place { database: "d".into(), name: "t".into() };
+        let place = TableName { database: "d".into(), name: "t".into() };
         let why = |kind: &str| {
             let (name, ty) = ("token".to_owned(), "String".to_owned());
             let (default_kind, default_expression) = (kind.to_owned(), String::new());
             let columns = vec![ColumnRow { name, ty, default_kind, default_expression }];
-            let facts = Facts { columns, ..facts("MergeTree", 1_000) };
+            let facts = TableFacts { columns, ..facts("MergeTree", 1_000) };
             why_no_tokens(&place, &facts, Some("token"))
         };
         assert_eq!((why(""), why("DEFAULT")), (None, None));

@@ -100,18 +100,18 @@ const WITHOUT_BRACKETS: &[&str] = &[
 
 /// A token of an expression or a statement, as ClickHouse prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token<'a> {
+pub struct SqlToken<'a> {
     /// Its text; of a quoted name what is within the quotes.
     pub text: Cow<'a, str>,
     /// Whether it is a word, a quoted name, a value or a sign.
-    pub kind: Kind,
+    pub kind: SqlTokenKind,
     /// How many brackets are open around it.
     pub depth: usize,
 }
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SqlTokenKind {
     /// A name, a keyword or a number.
     Word,
     /// A name in quotes.
@@ -122,40 +122,44 @@ pub enum Kind {
     Sign,
 }
 
-impl Token<'_> {
+impl SqlToken<'_> {
     /// Whether it is this keyword.
     pub fn is(&self, keyword: &str) -> bool {
-        self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword)
+        self.kind == SqlTokenKind::Word && self.text.eq_ignore_ascii_case(keyword)
     }
 
     /// Whether it is this sign.
     pub fn is_sign(&self, sign: &str) -> bool {
-        self.kind == Kind::Sign && self.text == sign
+        self.kind == SqlTokenKind::Sign && self.text == sign
     }
 
     /// Whether it may be a name.
     pub fn is_name(&self) -> bool {
-        matches!(self.kind, Kind::Word | Kind::Name)
+        matches!(self.kind, SqlTokenKind::Word | SqlTokenKind::Name)
     }
 }
 
 /// The tokens of an expression or a statement.
-pub fn tokens(text: &str) -> Vec<Token<'_>> {
+pub fn tokens(text: &str) -> Vec<SqlToken<'_>> {
     let (mut tokens, mut rest, mut depth) = (Vec::new(), text, 0_usize);
     while let Some(first) = rest.chars().next() {
         let (token, kind, behind) = match first {
             '\'' | '`' | '"' => {
                 let (token, behind) = quoted(rest, first);
-                (token, if first == '\'' { Kind::Value } else { Kind::Name }, behind)
+                (
+                    token,
+                    if first == '\'' { SqlTokenKind::Value } else { SqlTokenKind::Name },
+                    behind,
+                )
             }
             first if is_of_word(first) => {
                 let end = rest.find(|c| !is_of_word(c)).unwrap_or(rest.len());
                 let (word, behind) = rest.split_at(end);
-                (Cow::Borrowed(word), Kind::Word, behind)
+                (Cow::Borrowed(word), SqlTokenKind::Word, behind)
             }
             first => {
                 let (sign, behind) = rest.split_at(first.len_utf8());
-                (Cow::Borrowed(sign), Kind::Sign, behind)
+                (Cow::Borrowed(sign), SqlTokenKind::Sign, behind)
             }
         };
         rest = behind;
@@ -165,7 +169,7 @@ pub fn tokens(text: &str) -> Vec<Token<'_>> {
         if matches!(first, ')' | ']' | '}') {
             depth = depth.saturating_sub(1);
         }
-        tokens.push(Token { text: token, kind, depth });
+        tokens.push(SqlToken { text: token, kind, depth });
         if matches!(first, '(' | '[' | '{') {
             depth += 1;
         }
@@ -195,7 +199,7 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
 }
 
 /// The names that the tokens read: not those that they give by AS.
-pub fn names<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a Token<'a>> {
+pub fn names<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = &'a SqlToken<'a>> {
     let is_given = |at: usize| {
         at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is("AS"))
     };
@@ -206,8 +210,8 @@ pub fn names<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a Token<'a>>
 
 /// The functions that are called, in lower case: what has an argument list, or is one of those that need none and is
 /// no column.
-pub fn called(tokens: &[Token<'_>], is_column: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    let is_called = |(at, token): &(usize, &Token<'_>)| {
+pub fn called(tokens: &[SqlToken<'_>], is_column: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let is_called = |(at, token): &(usize, &SqlToken<'_>)| {
         let has_arguments = tokens.get(at + 1).is_some_and(|next| next.is_sign("("));
         let is_part = at
             .checked_sub(1)
@@ -319,19 +323,19 @@ mod tests {
     #[test]
     fn tokens_know_their_depth_and_what_is_quoted() {
         let tokens = tokens("f(`a b`, 'it''s') AS x");
-        let told: Vec<(&str, Kind, usize)> =
+        let told: Vec<(&str, SqlTokenKind, usize)> =
             tokens.iter().map(|token| (&*token.text, token.kind, token.depth)).collect();
         assert_eq!(
             told,
             [
-                ("f", Kind::Word, 0),
-                ("(", Kind::Sign, 0),
-                ("a b", Kind::Name, 1),
-                (",", Kind::Sign, 1),
-                ("it's", Kind::Value, 1),
-                (")", Kind::Sign, 0),
-                ("AS", Kind::Word, 0),
-                ("x", Kind::Word, 0),
+                ("f", SqlTokenKind::Word, 0),
+                ("(", SqlTokenKind::Sign, 0),
+                ("a b", SqlTokenKind::Name, 1),
+                (",", SqlTokenKind::Sign, 1),
+                ("it's", SqlTokenKind::Value, 1),
+                (")", SqlTokenKind::Sign, 0),
+                ("AS", SqlTokenKind::Word, 0),
+                ("x", SqlTokenKind::Word, 0),
             ]
         );
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Server;
-use super::functions::{Token, called, changing, names, tokens};
+use super::functions::{SqlToken, called, changing, names, tokens};
 use super::select::{Unnamed, deciding, unnamed};
-use super::table::{Facts, Fed};
+use super::table::{Fed, TableFacts};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
@@ -16,7 +16,7 @@ pub type Changing = BTreeMap<String, String>;
 ///
 /// # Errors
 /// What to wait for, as of [`crate::clickhouse::read`].
-pub async fn changing_columns(server: &Server, facts: &Facts) -> Result<Changing, Hold> {
+pub async fn changing_columns(server: &Server, facts: &TableFacts) -> Result<Changing, Hold> {
     let functions = changing(server, called_by_defaults(facts)).await?;
     Ok(by_defaults(facts, Changing::new(), &functions))
 }
@@ -27,7 +27,7 @@ pub async fn changing_columns(server: &Server, facts: &Facts) -> Result<Changing
 /// What to wait for, as of [`crate::clickhouse::read`].
 pub async fn changing_behind(
     server: &Server,
-    from: (&Facts, &Changing),
+    from: (&TableFacts, &Changing),
     fed: &Fed,
 ) -> Result<Changing, Hold> {
     let select = tokens(&fed.select);
@@ -37,17 +37,17 @@ pub async fn changing_behind(
     Ok(by_defaults(&fed.facts, by_view(from, fed, &select, &functions), &functions))
 }
 
-fn has_column(facts: &Facts, name: &str) -> bool {
+fn has_column(facts: &TableFacts, name: &str) -> bool {
     facts.columns.iter().any(|column| column.name == name)
 }
 
-fn called_by_defaults(facts: &Facts) -> BTreeSet<String> {
+fn called_by_defaults(facts: &TableFacts) -> BTreeSet<String> {
     let of = |expression| called(&tokens(expression), |name| has_column(facts, name));
     facts.columns.iter().flat_map(|column| of(&column.default_expression)).collect()
 }
 
 /// Adds those whose expression calls one of the functions, or reads such a column.
-fn by_defaults(facts: &Facts, mut found: Changing, functions: &BTreeSet<String>) -> Changing {
+fn by_defaults(facts: &TableFacts, mut found: Changing, functions: &BTreeSet<String>) -> Changing {
     loop {
         let before = found.len();
         for column in &facts.columns {
@@ -72,9 +72,9 @@ fn by_defaults(facts: &Facts, mut found: Changing, functions: &BTreeSet<String>)
 
 /// Those whose part of the view's SELECT calls one of the functions, or reads such a column.
 fn by_view(
-    (from, changing): (&Facts, &Changing),
+    (from, changing): (&TableFacts, &Changing),
     fed: &Fed,
-    select: &[Token<'_>],
+    select: &[SqlToken<'_>],
     functions: &BTreeSet<String>,
 ) -> Changing {
     let mut found = Changing::new();
@@ -95,13 +95,13 @@ fn by_view(
 }
 
 /// Why the tokens read a column that changes.
-fn read<'a>(tokens: &[Token<'_>], changing: &'a Changing) -> Option<&'a String> {
+fn read<'a>(tokens: &[SqlToken<'_>], changing: &'a Changing) -> Option<&'a String> {
     names(tokens).find_map(|token| changing.get(&*token.text))
 }
 
 /// The same where they read columns without naming them.
 fn read_unnamed<'a>(
-    tokens: &[Token<'_>],
+    tokens: &[SqlToken<'_>],
     changing: &'a Changing,
     column: &str,
 ) -> Option<&'a String> {
@@ -129,17 +129,17 @@ fn behind<'a>(expression: &'a str, name: &str) -> impl Iterator<Item = &'a str> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clickhouse::Place;
+    use crate::clickhouse::TableName;
     use crate::schema::table::ColumnRow;
 
-    fn facts(columns: &[(&str, &str, &str)]) -> Facts {
+    fn facts(columns: &[(&str, &str, &str)]) -> TableFacts {
         let column = |(name, kind, expression): &(&str, &str, &str)| ColumnRow {
             name: (*name).into(),
             ty: "String".into(),
             default_kind: (*kind).into(),
             default_expression: (*expression).into(),
         };
-        Facts { columns: columns.iter().map(column).collect(), ..Facts::of_merge_tree() }
+        TableFacts { columns: columns.iter().map(column).collect(), ..TableFacts::of_merge_tree() }
     }
 
     fn functions(names: &[&str]) -> BTreeSet<String> {
@@ -174,7 +174,7 @@ mod tests {
         let found = |select: &str| {
             let target =
                 facts(&[("id", "", ""), ("at", "", ""), ("day", "MATERIALIZED", "toDate(at)")]);
-            let place = Place { database: "d".into(), name: "t".into() };
+            let place = TableName { database: "d".into(), name: "t".into() };
             let fed = Fed { view: "d.v".into(), place, facts: target, select: select.into() };
             let functions = functions(&["now", "user"]);
             let by_view = by_view((&source, &changing), &fed, &tokens(select), &functions);

@@ -24,10 +24,10 @@ pub mod view_head;
 
 pub use body::{Body, max_rows};
 pub use client::Server;
-pub use engine::{Verdict, judge};
-pub use error_text::{Place, told};
+pub use engine::{EngineVerdict, judge};
+pub use error_text::{TableName, told};
 pub use errors::hold_of_select;
 pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
 pub use settings::{needed_settings, planned_settings};
-pub use table::{Description, Facts, Look, Table, describe, may_insert, read, version};
+pub use table::{Description, Table, TableFacts, TableLook, describe, may_insert, read, version};
 pub use tokens::{Carried, Sought};

@@ -85,7 +85,7 @@ pub struct Poster {
 }
 
 /// An answer as it came.
-struct Answer {
+struct HttpAnswer {
     status: StatusCode,
     headers: HeaderMap,
     text: String,
@@ -128,7 +128,7 @@ impl Poster {
     /// Whatever is no answer of ClickHouse's.
     pub async fn look_at_ids(&self) -> Result<(), Failed> {
         let id = uuid::Uuid::new_v4().to_string();
-        let Answer { status, headers, text } =
+        let HttpAnswer { status, headers, text } =
             self.send("SELECT 1 FORMAT TSV", [], Bytes::new(), &id).await?;
         let keeps_ids = told(&headers) == Some(&id);
         judge_text(status, &headers, text)?;
@@ -152,7 +152,7 @@ impl Poster {
         (rows, is_async): (usize, bool),
         query_id: &str,
     ) -> Result<(), Failed> {
-        let Answer { status, headers, text } = self.send(sql, settings, body, query_id).await?;
+        let HttpAnswer { status, headers, text } = self.send(sql, settings, body, query_id).await?;
         let bound = self.keeps_ids().then_some(query_id);
         judge_bound(status, &headers, &text, (!is_async).then_some(rows), bound)
     }
@@ -170,7 +170,7 @@ impl Poster {
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
         query_id: &str,
     ) -> Result<String, Failed> {
-        let Answer { status, headers, text } =
+        let HttpAnswer { status, headers, text } =
             self.send(sql, settings, Bytes::new(), query_id).await?;
         if self.keeps_ids() {
             is_to(&headers, query_id)?;
@@ -184,7 +184,7 @@ impl Poster {
         settings: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: Bytes,
         query_id: &str,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<HttpAnswer, Failed> {
         let mut url = self.url.clone();
         let id = [("query", sql), ("query_id", query_id)];
         url.query_pairs_mut().extend_pairs(id).extend_pairs(settings);
@@ -234,7 +234,7 @@ fn judge_text(status: StatusCode, headers: &HeaderMap, text: String) -> Result<S
 }
 
 /// Reads an answer up to its bound; what comes behind is left.
-async fn read(response: Response<Incoming>) -> Result<Answer, Failed> {
+async fn read(response: Response<Incoming>) -> Result<HttpAnswer, Failed> {
     let (parts, mut body) = response.into_parts();
     let (mut bytes, until) = (Vec::new(), Instant::now() + END_TIMEOUT);
     while bytes.len() < MAX_ANSWER_BYTES {
@@ -247,7 +247,7 @@ async fn read(response: Response<Incoming>) -> Result<Answer, Failed> {
         }
     }
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-    Ok(Answer { status: parts.status, headers: parts.headers, text })
+    Ok(HttpAnswer { status: parts.status, headers: parts.headers, text })
 }
 
 /// The id of the query that an answer is to, as it says.

@@ -1,6 +1,6 @@
 //! The SELECT of a view: which parts of it decide the value of a column.
 
-use super::functions::{Token, names};
+use super::functions::{SqlToken, names};
 
 /// Most queries within queries that are taken apart.
 const MAX_DEPTH: usize = 20;
@@ -12,13 +12,13 @@ struct Select<'a> {
     /// What it gives.
     items: Vec<Item<'a>>,
     /// What it reads from.
-    from: &'a [Token<'a>],
+    from: &'a [SqlToken<'a>],
 }
 
 /// An expression, or a query that has a name.
 #[derive(Clone, Copy)]
 struct Item<'a> {
-    tokens: &'a [Token<'a>],
+    tokens: &'a [SqlToken<'a>],
 }
 
 impl<'a> Item<'a> {
@@ -38,8 +38,8 @@ impl<'a> Item<'a> {
     }
 
     /// Whether the tokens name it, or a part of it that has a name.
-    fn is_named_by(&self, tokens: &[Token<'_>]) -> bool {
-        let is_read = |name: &Token<'_>| names(tokens).any(|token| token.text == name.text);
+    fn is_named_by(&self, tokens: &[SqlToken<'_>]) -> bool {
+        let is_read = |name: &SqlToken<'_>| names(tokens).any(|token| token.text == name.text);
         let has_name = match self.tokens {
             [name, is_as, bracket, ..] => is_as.is("AS") && bracket.is_sign("(") && is_read(name),
             _ => false,
@@ -62,8 +62,8 @@ pub enum Unnamed {
 }
 
 /// What the tokens read by `*` or COLUMNS; the `*` of a product and that of `count(*)` read nothing.
-pub fn unnamed<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = Unnamed> {
-    let is_one = |token: &Token<'_>| token.is_sign("*") || token.is("COLUMNS");
+pub fn unnamed<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = Unnamed> {
+    let is_one = |token: &SqlToken<'_>| token.is_sign("*") || token.is("COLUMNS");
     let places = tokens.iter().enumerate().filter(move |(_, token)| is_one(token));
     places.filter_map(|(at, token)| {
         let mut before = tokens.get(..at)?;
@@ -84,7 +84,7 @@ pub fn unnamed<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = Unnamed> {
         }
         let bracket = before.iter().rposition(|before| before.depth < token.depth);
         let Some(bracket) = bracket else { return Some(Unnamed::Columns) };
-        let is_query = |first: &Token<'_>| first.is("SELECT") || first.is("WITH");
+        let is_query = |first: &SqlToken<'_>| first.is("SELECT") || first.is("WITH");
         match tokens.get(..bracket)?.last() {
             _ if tokens.get(bracket + 1).is_some_and(is_query) => Some(Unnamed::Columns),
             Some(function) if function.is("count") => None,
@@ -95,15 +95,15 @@ pub fn unnamed<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = Unnamed> {
 
 /// The parts of a SELECT that may decide what a column holds: all of it where it cannot be taken apart. Which rows there
 /// are is not asked, so what stands behind WHERE is none of them.
-pub fn deciding<'a>(select: &'a [Token<'a>], column: &str) -> Vec<&'a [Token<'a>]> {
+pub fn deciding<'a>(select: &'a [SqlToken<'a>], column: &str) -> Vec<&'a [SqlToken<'a>]> {
     deciding_within(select, column, MAX_DEPTH)
 }
 
 fn deciding_within<'a>(
-    select: &'a [Token<'a>],
+    select: &'a [SqlToken<'a>],
     column: &str,
     depth: usize,
-) -> Vec<&'a [Token<'a>]> {
+) -> Vec<&'a [SqlToken<'a>]> {
     let (Some(Select { with, items, from }), Some(depth)) = (parts(select), depth.checked_sub(1))
     else {
         return vec![select];
@@ -147,7 +147,7 @@ fn deciding_within<'a>(
 }
 
 /// The query that a SELECT reads from, if from one alone.
-fn inner<'a>(from: &'a [Token<'a>]) -> Option<&'a [Token<'a>]> {
+fn inner<'a>(from: &'a [SqlToken<'a>]) -> Option<&'a [SqlToken<'a>]> {
     let (first, rest) = from.split_first()?;
     let end = rest.iter().position(|token| token.depth <= first.depth)?;
     let (inner, behind) = rest.split_at_checked(end)?;
@@ -160,10 +160,10 @@ fn inner<'a>(from: &'a [Token<'a>]) -> Option<&'a [Token<'a>]> {
     (first.is_sign("(") && is_alone).then_some(inner)
 }
 
-fn parts<'a>(tokens: &'a [Token<'a>]) -> Option<Select<'a>> {
+fn parts<'a>(tokens: &'a [SqlToken<'a>]) -> Option<Select<'a>> {
     let base = tokens.first()?.depth;
     let at = |keywords: &[&str]| {
-        let is_one = |token: &Token<'_>| keywords.iter().any(|keyword| token.is(keyword));
+        let is_one = |token: &SqlToken<'_>| keywords.iter().any(|keyword| token.is(keyword));
         tokens.iter().position(|token| token.depth == base && is_one(token))
     };
     if at(&["UNION", "INTERSECT", "EXCEPT"]).is_some() {
@@ -183,7 +183,7 @@ fn parts<'a>(tokens: &'a [Token<'a>]) -> Option<Select<'a>> {
     Some(Select { with, items, from: tokens.get((from + 1).min(end)..end)? })
 }
 
-fn items<'a>(tokens: &'a [Token<'a>]) -> Vec<Item<'a>> {
+fn items<'a>(tokens: &'a [SqlToken<'a>]) -> Vec<Item<'a>> {
     let base = tokens.first().map_or(0, |token| token.depth);
     let items = tokens.split(|token| token.is_sign(",") && token.depth == base);
     items.map(|tokens| Item { tokens }).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::client::Server;
-use super::table::{Facts, known_settings, knows_setting};
+use super::table::{TableFacts, known_settings, knows_setting};
 use crate::flow::hold::Hold;
 use crate::schema::table::TableSchema;
 use crate::schema::types::Kind;
@@ -131,14 +131,18 @@ const READER: &str = "input_format_arrow_use_native_reader";
 pub async fn needed_settings(
     server: &Server,
     schema: &TableSchema,
-    facts: &Facts,
+    facts: &TableFacts,
 ) -> Result<Settings, Hold> {
     let names: Vec<&str> =
         SAFE.iter().chain(WITH_VIEWS).map(|(name, _)| *name).chain([READER]).collect();
     needed(&known_settings(server, &names).await?, schema, facts)
 }
 
-fn needed(known: &BTreeSet<String>, schema: &TableSchema, facts: &Facts) -> Result<Settings, Hold> {
+fn needed(
+    known: &BTreeSet<String>,
+    schema: &TableSchema,
+    facts: &TableFacts,
+) -> Result<Settings, Hold> {
     let is_known = |(name, _): &(&'static str, &'static str)| known.contains(*name);
     let views = if facts.is_deduplicating { WITH_VIEWS } else { &[] };
     let mut settings: Settings = SAFE.iter().chain(views).copied().filter(is_known).collect();
@@ -286,8 +290,8 @@ mod tests {
             default_expression: String::new(),
         }];
         let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
-        let mut facts = Facts::of_merge_tree();
-        let names = |known: &[&str], facts: &Facts| -> Vec<&str> {
+        let mut facts = TableFacts::of_merge_tree();
+        let names = |known: &[&str], facts: &TableFacts| -> Vec<&str> {
             let known = known.iter().map(|name| (*name).to_owned()).collect();
             needed(&known, &schema, facts).unwrap().iter().map(|(name, _)| *name).collect()
         };

@@ -3,7 +3,7 @@
 
 use super::answer;
 use super::client::Server;
-use super::error_text::Place;
+use super::error_text::TableName;
 use super::settings::Settings;
 use super::table::{Table, answered, known_settings};
 use crate::flow::hold::Hold;
@@ -72,7 +72,7 @@ pub fn hidden_sql(table: &Table) -> String {
 ///
 /// # Errors
 /// What to wait for, as of [`crate::clickhouse::read`].
-pub(super) async fn row_policies(server: &Server, of: &Place) -> Result<Vec<String>, Hold> {
+pub(super) async fn row_policies(server: &Server, of: &TableName) -> Result<Vec<String>, Hold> {
     let query = server
         .query(
             "SELECT short_name FROM system.row_policies WHERE database IN (?, '') AND table IN (?, '') AND \

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::answer;
 use super::client::{Server, prove};
-use super::error_text::Place;
+use super::error_text::TableName;
 use super::errors::{InsertError, classify, hold_of_query};
 use super::foreign::by_another;
 use super::key::reads_part;
@@ -28,14 +28,14 @@ pub struct Table {
     /// The settings that an INSERT into it needs.
     pub settings: Settings,
     /// What else the server says of it.
-    pub facts: Facts,
+    pub facts: TableFacts,
 }
 
 impl Table {
     /// Whether rows that were made for the one, and how they are sent, fit the other.
     pub fn takes_rows_of(&self, other: &Self) -> bool {
         let facts = |table: &Self| {
-            let Facts { engine, is_deduplicating, partition_columns, .. } = &table.facts;
+            let TableFacts { engine, is_deduplicating, partition_columns, .. } = &table.facts;
             (engine.clone(), *is_deduplicating, partition_columns.clone())
         };
         self.schema == other.schema
@@ -44,15 +44,15 @@ impl Table {
     }
 
     /// Where it is.
-    pub fn place(&self) -> Place {
-        Place { database: self.schema.database.clone(), name: self.schema.table.clone() }
+    pub fn place(&self) -> TableName {
+        TableName { database: self.schema.database.clone(), name: self.schema.table.clone() }
     }
 }
 
 /// What the server says of a table beside its columns.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct TableFacts {
     /// The engine's name.
     pub engine: String,
     /// Whether the server drops an INSERT that repeats a token.
@@ -74,7 +74,7 @@ pub struct Facts {
     pub definition: String,
 }
 
-impl Facts {
+impl TableFacts {
     /// A plain `MergeTree` that remembers 100 tokens.
     #[cfg(test)]
     pub fn of_merge_tree() -> Self {
@@ -115,7 +115,7 @@ impl Facts {
 #[derive(Debug, Clone)]
 pub struct Description {
     /// What it says of the table.
-    pub facts: Facts,
+    pub facts: TableFacts,
     /// The server's time zone.
     pub time_zone: String,
     /// Every column, in the table's order.
@@ -191,7 +191,7 @@ async fn describe_if_seen(
         partition_columns.extend(is_read.then(|| name.clone()));
         columns.push(ColumnRow { name, ty, default_kind, default_expression });
     }
-    let facts = Facts {
+    let facts = TableFacts {
         is_deduplicating: of_table.is_deduplicating(&engine),
         has_views,
         is_queued: of_table.value(QUEUED) == Some(1),
@@ -316,7 +316,7 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool, Hold> {
+pub async fn feeds(server: &Server, table: &TableName, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
             "SELECT count() FROM system.tables WHERE database = ? AND name = ? AND \
@@ -334,7 +334,7 @@ pub async fn feeds(server: &Server, table: &Place, view: &Place) -> Result<bool,
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn is_listed(server: &Server, view: &Place) -> Result<bool, Hold> {
+pub async fn is_listed(server: &Server, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
             "SELECT count() FROM system.tables WHERE \
@@ -350,7 +350,7 @@ pub async fn is_listed(server: &Server, view: &Place) -> Result<bool, Hold> {
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn hidden_views(server: &Server, of: &Place) -> Result<Vec<Place>, Hold> {
+pub async fn hidden_views(server: &Server, of: &TableName) -> Result<Vec<TableName>, Hold> {
     let query = server
         .query(
             "SELECT view.1, view.2 FROM (SELECT \
@@ -360,7 +360,7 @@ pub async fn hidden_views(server: &Server, of: &Place) -> Result<Vec<Place>, Hol
         .bind(&of.database)
         .bind(&of.name);
     let found: Vec<(String, String)> = answered(server, query, answer::all).await?;
-    Ok(found.into_iter().map(|(database, name)| Place { database, name }).collect())
+    Ok(found.into_iter().map(|(database, name)| TableName { database, name }).collect())
 }
 
 /// A table that a view fills.
@@ -369,9 +369,9 @@ pub struct Fed {
     /// The view's name.
     pub view: String,
     /// Where the table is.
-    pub place: Place,
+    pub place: TableName,
     /// What the server says of it.
-    pub facts: Facts,
+    pub facts: TableFacts,
     /// The view's SELECT.
     pub select: String,
 }
@@ -380,7 +380,7 @@ pub struct Fed {
 ///
 /// # Errors
 /// What to wait for, as of [`read`].
-pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
+pub async fn targets(server: &Server, of: &TableName) -> Result<Vec<Fed>, Hold> {
     let query = server
         .query(
             "SELECT v.database, v.name, toString(v.uuid), v.create_table_query, v.as_select \
@@ -395,7 +395,7 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
         answered(server, query, answer::all).await?;
     let mut targets = Vec::with_capacity(views.len());
     for (database, name, uuid, statement, select) in views {
-        let inner = Place { database: database.clone(), name: format!(".inner_id.{uuid}") };
+        let inner = TableName { database: database.clone(), name: format!(".inner_id.{uuid}") };
         let place = target_of(&statement).unwrap_or(inner);
         let Some(Description { facts, .. }) =
             describe_if_seen(server, &place.database, &place.name).await?
@@ -411,7 +411,7 @@ pub async fn targets(server: &Server, of: &Place) -> Result<Vec<Fed>, Hold> {
 }
 
 /// A look at the table, by whoever keeps it known.
-pub trait Look: Send + Sync {
+pub trait TableLook: Send + Sync {
     /// Whether the table is still as it was read. Waits until the server answers. Cancel safe.
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool>;
 }

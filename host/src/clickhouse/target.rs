@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::base::retry::Backoff;
 use crate::clickhouse::{
-    Look, Server, Table, Verdict, advice, judge, planned_settings, read, why_no_tokens,
+    EngineVerdict, Server, Table, TableLook, advice, judge, planned_settings, read, why_no_tokens,
     why_not_exactly_once,
 };
 use crate::flow::hold::Hold;
@@ -39,7 +39,7 @@ const MAX_CHANGES: usize = 20;
 
 /// A table and the plan made from it.
 #[derive(Debug)]
-pub struct Known {
+pub struct TableAndPlan {
     /// The table as read.
     pub table: Table,
     /// How records become its rows.
@@ -58,14 +58,14 @@ pub struct Tables {
     is_exactly_once: bool,
     budget: Arc<Budget>,
     status: Arc<Status>,
-    current: Mutex<Option<Read>>,
+    current: Mutex<Option<ReadTable>>,
     /// What was warned of.
     warned: Mutex<BTreeSet<String>>,
 }
 
 /// What was read, and when it was last found to be so.
-struct Read {
-    known: Arc<Known>,
+struct ReadTable {
+    known: Arc<TableAndPlan>,
     at: Instant,
 }
 
@@ -98,7 +98,7 @@ impl Tables {
 
     /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
     /// was longer ago.
-    pub async fn current(&self) -> Arc<Known> {
+    pub async fn current(&self) -> Arc<TableAndPlan> {
         let asked = Instant::now();
         let known = self.lock().as_ref().and_then(|read| {
             let is_fresh = asked.saturating_duration_since(read.at) < FRESH;
@@ -110,30 +110,30 @@ impl Tables {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Read>> {
+    fn lock(&self) -> MutexGuard<'_, Option<ReadTable>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the table anew and says whether `known` is still how it is.
-    pub async fn is_unchanged(&self, known: &Known) -> bool {
+    pub async fn is_unchanged(&self, known: &TableAndPlan) -> bool {
         self.read().await.plan.fingerprint() == known.plan.fingerprint()
     }
 
     /// Reads the table anew and says whether everything of it is still as `known` says.
-    pub async fn is_same_table(&self, known: &Known) -> bool {
+    pub async fn is_same_table(&self, known: &TableAndPlan) -> bool {
         self.read().await.table == known.table
     }
 
     /// ClickHouse says that the table is not what `known` says. If a new look finds it the same,
     /// an operator is needed.
-    pub async fn refresh_after(&self, known: &Known, text: String) -> Option<Hold> {
+    pub async fn refresh_after(&self, known: &TableAndPlan, text: String) -> Option<Hold> {
         let text = format!("the table is as it was read, and still refuses its rows: {text}");
         self.is_same_table(known).await.then_some(Hold::Paused(text))
     }
 
     /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`. Where an operator
     /// must mend what is waited for, it ends no more once the host stops.
-    pub async fn wait_for_change(&self, known: &Known, at_most: Duration, is_paused: bool) {
+    pub async fn wait_for_change(&self, known: &TableAndPlan, at_most: Duration, is_paused: bool) {
         let started = Instant::now();
         loop {
             match is_paused {
@@ -165,7 +165,7 @@ impl Tables {
         }
     }
 
-    async fn read(&self) -> Arc<Known> {
+    async fn read(&self) -> Arc<TableAndPlan> {
         let mut backoff = Backoff::default();
         let waiter = self.status.waiter("table");
         loop {
@@ -201,9 +201,9 @@ impl Tables {
             )));
         }
         match judge(&self.server, &table.place(), &table.facts).await? {
-            Verdict::Sound => {}
-            Verdict::Risky(text) => self.warn_once(text),
-            Verdict::Unfit(text) => return Err(Hold::Paused(text)),
+            EngineVerdict::Sound => {}
+            EngineVerdict::Risky(text) => self.warn_once(text),
+            EngineVerdict::Unfit(text) => return Err(Hold::Paused(text)),
         }
         if self.is_exactly_once {
             if let Some(text) =
@@ -248,7 +248,7 @@ impl Tables {
     }
 
     /// Makes the table current, as it stood at `at`, unless it is the same as the current one.
-    fn keep(&self, table: Table, plan: TablePlan, at: Instant) -> Arc<Known> {
+    fn keep(&self, table: Table, plan: TablePlan, at: Instant) -> Arc<TableAndPlan> {
         let mut current = self.lock();
         if let Some(before) = &mut *current
             && before.known.table == table
@@ -261,8 +261,8 @@ impl Tables {
             None => self.tell(&table.schema),
         }
         let user_schema = self.user_schema.clone().filter(|schema| is_run(schema, &plan));
-        let known = Arc::new(Known { table, plan: Arc::new(plan), user_schema });
-        *current = Some(Read { known: Arc::clone(&known), at });
+        let known = Arc::new(TableAndPlan { table, plan: Arc::new(plan), user_schema });
+        *current = Some(ReadTable { known: Arc::clone(&known), at });
         known
     }
 
@@ -318,7 +318,7 @@ impl Tables {
     }
 }
 
-impl Look for Tables {
+impl TableLook for Tables {
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool> {
         Box::pin(async { self.read().await.table.takes_rows_of(table) })
     }
@@ -364,7 +364,7 @@ fn is_run(schema: &UserSchema, plan: &TablePlan) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clickhouse::Facts;
+    use crate::clickhouse::TableFacts;
     use crate::schema::table::ColumnRow;
 
     fn table(definition: &str, columns: &[&str]) -> Table {
@@ -376,7 +376,7 @@ mod tests {
         };
         let rows: Vec<ColumnRow> = columns.iter().map(row).collect();
         let schema = TableSchema::from_rows("d", "t", "UTC", rows).unwrap();
-        let facts = Facts { definition: definition.into(), ..Facts::of_merge_tree() };
+        let facts = TableFacts { definition: definition.into(), ..TableFacts::of_merge_tree() };
         Table { schema: Arc::new(schema), settings: Vec::new(), facts }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::error_text::Place;
-use super::functions::{Kind, tokens};
+use super::error_text::TableName;
+use super::functions::{SqlTokenKind, tokens};
 use crate::delivery::plans::{Planned, column_print};
 use crate::schema::quoted::identifier;
 
@@ -96,8 +96,9 @@ pub fn losing_ttl(statement: &str, column: &str) -> Option<String> {
     let mut parts = tokens.split(|token| token.depth == 1 && token.is_sign(","));
     let has_ttl = parts.any(|part| {
         let mut within = part.iter().filter(|token| token.depth == 1 && !token.is_sign("("));
-        let is_column =
-            within.next().is_some_and(|name| name.kind == Kind::Name && name.text == column);
+        let is_column = within
+            .next()
+            .is_some_and(|name| name.kind == SqlTokenKind::Name && name.text == column);
         is_column && within.any(|token| token.is("TTL"))
     });
     if has_ttl {
@@ -136,7 +137,7 @@ fn replaced(
 }
 
 /// What lets a server find a token without reading the whole column.
-pub fn index_statements(of: &Place, column: &str) -> String {
+pub fn index_statements(of: &TableName, column: &str) -> String {
     let (database, name) = (identifier(&of.database), identifier(&of.name));
     let (index, column) = (identifier(&format!("{column}_index")), identifier(column));
     format!(

@@ -1,13 +1,13 @@
 //! What the statement that makes a view says before its SELECT.
 
-use super::error_text::Place;
+use super::error_text::TableName;
 use crate::schema::quoted::leading_identifier;
 
 /// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.
-pub fn target_of(statement: &str) -> Option<Place> {
+pub fn target_of(statement: &str) -> Option<TableName> {
     let (database, rest) = leading_identifier(behind("TO", statement)?)?;
     let (name, _) = leading_identifier(rest.strip_prefix('.')?)?;
-    Some(Place { database, name })
+    Some(TableName { database, name })
 }
 
 /// The engine of the table that a view without TO has of its own.

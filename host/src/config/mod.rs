@@ -158,14 +158,14 @@ impl Kafka {
 
 /// The table that variables name, whether or not there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TableName {
+pub struct TargetName {
     /// CLICKHOUSE_DATABASE, where it is set.
     pub database: Option<String>,
     /// CLICKHOUSE_TABLE, where it is set.
     pub table: Option<String>,
 }
 
-impl TableName {
+impl TargetName {
     /// Reads the two variables.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Pipeline;
 use crate::base::blocking;
 use crate::check::check;
-use crate::clickhouse::target::Known;
+use crate::clickhouse::target::TableAndPlan;
 use crate::decode::{
     Bounds, decode_within, has_metadata, judge_text, metadata_bytes, with_metadata,
 };
@@ -43,7 +43,7 @@ impl Pipeline {
     /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
     pub(super) async fn compute(
         &self,
-        known: &Arc<Known>,
+        known: &Arc<TableAndPlan>,
         batch: &Arc<Batch>,
         hooked: Option<&Arc<Payloads>>,
         pending: Vec<Origin>,
@@ -119,7 +119,7 @@ struct Decoded {
 
 /// Decodes what waits of a batch.
 fn decode_pending(
-    known: &Known,
+    known: &TableAndPlan,
     plan: &TablePlan,
     batch: &Batch,
     hooked: Option<&Payloads>,

@@ -15,7 +15,7 @@ use crate::base::retry::Backoff;
 use crate::clickhouse::answer;
 use crate::clickhouse::engine::Keeping;
 use crate::clickhouse::sight::seeing_settings;
-use crate::clickhouse::table::{self, Facts, Table};
+use crate::clickhouse::table::{self, Table, TableFacts};
 use crate::clickhouse::tokens::Sought;
 use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
@@ -49,7 +49,7 @@ struct Part {
 
 /// Whether parts tell of a table's INSERTs. Replicated tables number their parts by partition, and publish
 /// a part and its token in one step, so there the token is proof.
-fn tells(facts: &Facts) -> bool {
+fn tells(facts: &TableFacts) -> bool {
     let is_plain = facts.engine.ends_with("MergeTree") && !facts.is_replicated();
     is_plain && (facts.is_deduplicating || facts.has_views)
 }
@@ -206,7 +206,7 @@ enum Candidates {
 
 /// The parts that may be those of an INSERT of so many rows: all that came since where they have as many
 /// rows together, else one that has them alone. `None` where there are no such parts.
-fn candidates(parts: &[Part], rows: u64, facts: &Facts) -> Option<Candidates> {
+fn candidates(parts: &[Part], rows: u64, facts: &TableFacts) -> Option<Candidates> {
     let inserted: Vec<&Part> = parts.iter().filter(|part| part.is_inserted).collect();
     let names = |of: &[&Part]| of.iter().map(|part| part.name.clone()).collect();
     if !inserted.is_empty() && inserted.iter().map(|part| part.rows).sum::<u64>() == rows {
@@ -224,9 +224,9 @@ fn candidates(parts: &[Part], rows: u64, facts: &Facts) -> Option<Candidates> {
 mod tests {
     use super::*;
 
-    fn facts(partition_columns: &[&str]) -> Facts {
+    fn facts(partition_columns: &[&str]) -> TableFacts {
         let partition_columns = partition_columns.iter().map(|name| (*name).to_owned()).collect();
-        Facts { partition_columns, ..Facts::of_merge_tree() }
+        TableFacts { partition_columns, ..TableFacts::of_merge_tree() }
     }
 
     fn part(name: &str, rows: u64, is_inserted: bool) -> Part {

@@ -243,7 +243,7 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
 
 /// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is
 /// for what is under way when it is looked at.
-fn aged(place: &crate::clickhouse::Place, mark: u64, stand: &Stand) -> Option<String> {
+fn aged(place: &crate::clickhouse::TableName, mark: u64, stand: &Stand) -> Option<String> {
     let (now, window) = (stand.mark(), stand.window);
     (!is_remembered(mark, now, window)).then(|| {
         format!(
@@ -282,7 +282,7 @@ fn stand(text: &str) -> Option<(Stand, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clickhouse::Place;
+    use crate::clickhouse::TableName;
 
     fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
         let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_token_is_known_for_half_of_the_window() {
-        let place = Place { database: "d".into(), name: "t".into() };
+        let place = TableName { database: "d".into(), name: "t".into() };
         let is_aged = |mark, block| aged(&place, mark, &told("s", "t", 100, block)).is_some();
         assert!(!is_aged(1, 0) && !is_aged(7, 7) && !is_aged(7, 57));
         assert!(is_aged(7, 58), "more than half of it passed");

@@ -30,7 +30,7 @@ pub use refusal::{APART, Refusal, Refused, rejection};
 pub use send::Landed;
 
 use crate::base::retry::Backoff;
-use crate::clickhouse::{Look, Server};
+use crate::clickhouse::{Server, TableLook};
 use crate::config::Compression;
 use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
@@ -96,7 +96,7 @@ impl Left {
 pub struct Sink {
     server: Server,
     status: Arc<Status>,
-    look: Arc<dyn Look>,
+    look: Arc<dyn TableLook>,
     /// Where the table was and stood when it was last looked at for rows that are planned.
     last_stand: Mutex<Option<Stand>>,
     /// A search for a token reads the whole column: one at a time.
@@ -109,7 +109,7 @@ pub struct Sink {
 
 impl Sink {
     /// A sink for the server.
-    pub fn new(server: Server, status: Arc<Status>, look: Arc<dyn Look>) -> Self {
+    pub fn new(server: Server, status: Arc<Status>, look: Arc<dyn TableLook>) -> Self {
         let (last_stand, took_none) = (Mutex::default(), Mutex::default());
         let search = tokio::sync::Mutex::new(());
         let landed = AtomicU64::new(0);

@@ -11,7 +11,7 @@ use super::sending::Sending;
 use super::{Landed, PAUSE, Sink};
 use crate::base::blocking;
 use crate::base::retry::Backoff;
-use crate::clickhouse::Place;
+use crate::clickhouse::TableName;
 use crate::clickhouse::body::{Body, print};
 use crate::clickhouse::error_text::{code_of, loggable};
 use crate::clickhouse::post::Failed;
@@ -288,7 +288,7 @@ fn refusals(failed: &Failed, hold: &Hold) -> u32 {
 }
 
 /// How many mutations behind this block name the column, and the server that says so.
-fn lost_sql(of: &Place, column: &str, before: u64) -> String {
+fn lost_sql(of: &TableName, column: &str, before: u64) -> String {
     format!(
         "SELECT toString(count()), toString(serverUUID()) FROM system.mutations WHERE database = {} AND \
          table = {} AND arrayMax(block_numbers.number) > {before} AND position(command, {}) > 0 \

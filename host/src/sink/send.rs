@@ -19,7 +19,7 @@ use crate::clickhouse::body::Body;
 use crate::clickhouse::client::Sent;
 use crate::clickhouse::codes::Leaves;
 use crate::clickhouse::error_text::loggable;
-use crate::clickhouse::errors::{self, InsertError, Judged};
+use crate::clickhouse::errors::{self, InsertError, JudgedError};
 use crate::clickhouse::table::{self, Table};
 use crate::config::Compression;
 use crate::flow::hold::Hold;
@@ -167,7 +167,7 @@ impl Sink {
                 continue;
             };
             count::insert_failed(started.elapsed());
-            let Judged { error, leaves } =
+            let JudgedError { error, leaves } =
                 errors::judge(&failed, self.server.url(), &table.place());
             let error = self.confirm(error, table, &waiter).await;
             let error = match error {

@@ -147,7 +147,7 @@ mod tests {
     use arrow_array::{ArrayRef, Int16Array, Int64Array, StringArray, TimestampMillisecondArray};
 
     use super::*;
-    use crate::clickhouse::Facts;
+    use crate::clickhouse::TableFacts;
     use crate::schema::table::{ColumnRow, TableSchema};
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
             default_expression: String::new(),
         });
         let schema = TableSchema::from_rows("d", "t", "UTC", columns).unwrap();
-        Table { schema: Arc::new(schema), settings: Vec::new(), facts: Facts::of_merge_tree() }
+        Table { schema: Arc::new(schema), settings: Vec::new(), facts: TableFacts::of_merge_tree() }
     }
 
     fn pairs(pairs: &[(i64, i64)]) -> RecordBatch {

@@ -12,8 +12,8 @@ use super::send::Attempt;
 use super::{PAUSE, Sink, until_read};
 use crate::clickhouse::answer;
 use crate::clickhouse::body::Body;
-use crate::clickhouse::engine::{Keeping, Verdict, behind, passes_on};
-use crate::clickhouse::error_text::{Place, Said};
+use crate::clickhouse::engine::{EngineVerdict, Keeping, behind, passes_on};
+use crate::clickhouse::error_text::{Said, TableName};
 use crate::clickhouse::errors::InsertError;
 use crate::clickhouse::table::{self, Table};
 use crate::clickhouse::view_head::target_of;
@@ -42,7 +42,7 @@ pub(super) enum Next {
 /// A view's error.
 pub(super) struct Thrown {
     /// The views on the way, innermost first.
-    pub views: Vec<Place>,
+    pub views: Vec<TableName>,
     /// What ClickHouse said.
     pub said: Said,
     /// What the code means apart from the view.
@@ -62,7 +62,7 @@ impl Sink {
         }
         loop {
             let behind = until_read(waiter, || behind(&self.server, &place, engine)).await;
-            let Verdict::Unfit(text) = behind.verdict else { return behind.views };
+            let EngineVerdict::Unfit(text) = behind.verdict else { return behind.views };
             waiter.hold(Hold::Paused(text));
             sleep(PAUSE).await;
         }
@@ -178,8 +178,8 @@ impl Sink {
     /// Waits until somebody touches a view or the table that it fills, for `at_most` so long; whether somebody did.
     async fn wait(
         &self,
-        table: &Place,
-        views: &[Place],
+        table: &TableName,
+        views: &[TableName],
         hold: Hold,
         at_most: Option<Duration>,
         waiter: &Waiter,
@@ -206,7 +206,7 @@ impl Sink {
     /// What the views and the tables that they fill are made of, to see whether somebody touched one; nothing
     /// of a view that is dropped. One that the user may not see is there as long as a table lists it among its
     /// dependencies.
-    async fn definitions(&self, views: &[Place]) -> Result<Vec<Option<String>>, Hold> {
+    async fn definitions(&self, views: &[TableName]) -> Result<Vec<Option<String>>, Hold> {
         let mut definitions = Vec::with_capacity(views.len());
         for view in views {
             let own = self.definition(view).await?;
@@ -222,7 +222,7 @@ impl Sink {
     }
 
     /// The statement that makes a table, with its id; `None` where there is none that the user may see.
-    async fn definition(&self, of: &Place) -> Result<Option<String>, Hold> {
+    async fn definition(&self, of: &TableName) -> Result<Option<String>, Hold> {
         let query = self
             .server
             .query(
@@ -249,7 +249,7 @@ fn is_transient(cause: &InsertError) -> bool {
 }
 
 /// The view that threw, and those that it was reached through.
-fn told(views: &[Place]) -> String {
+fn told(views: &[TableName]) -> String {
     let names: Vec<String> = views.iter().map(|view| format!("`{view}`")).collect();
     format!("materialized view {}", names.join(", reached through "))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use sluicegate::cli::telemetry::{self, Broken, Telemetry};
-use sluicegate::clickhouse::{Facts, Table};
+use sluicegate::clickhouse::{Table, TableFacts};
 use sluicegate::schema::plan::{Rules, TablePlan};
 use sluicegate::schema::table::{ColumnRow, TableSchema};
 
@@ -144,7 +144,7 @@ impl DataSet {
     /// # Errors
     /// As [`DataSet::schema`].
     pub fn table(&self) -> anyhow::Result<Table> {
-        let facts = Facts {
+        let facts = TableFacts {
             engine: "MergeTree".into(),
             is_deduplicating: false,
             has_views: false,

@@ -10,7 +10,7 @@ use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::{budget, user_schema};
 use crate::clickhouse::{
-    Description, Facts, Place, Server, Verdict, advice, describe, judge, may_insert,
+    Description, EngineVerdict, Server, TableFacts, TableName, advice, describe, judge, may_insert,
     needed_settings, version, why_no_tokens, why_not_exactly_once,
 };
 use crate::config::{Config, Delivery};
@@ -71,14 +71,14 @@ pub async fn look(
     };
     checks.push(Check::ok(TABLE, about(database, table, &description)));
     let Description { facts, time_zone, columns } = description;
-    let place = Place { database: database.to_owned(), name: table.to_owned() };
+    let place = TableName { database: database.to_owned(), name: table.to_owned() };
     let judged = timeout_at(ends, judge(server, &place, &facts)).await;
     checks.push(match judged.unwrap_or_else(|_| Err(late())) {
-        Ok(Verdict::Sound) => {
+        Ok(EngineVerdict::Sound) => {
             Check::ok(ENGINE, format!("{} stores rows before it acknowledges them", facts.engine))
         }
-        Ok(Verdict::Risky(text)) => Check::warning(ENGINE, text),
-        Ok(Verdict::Unfit(text)) => Check::problem(ENGINE, text),
+        Ok(EngineVerdict::Risky(text)) => Check::warning(ENGINE, text),
+        Ok(EngineVerdict::Unfit(text)) => Check::problem(ENGINE, text),
         Err(hold) => Check::problem(ENGINE, hold.text()),
     });
     if config.delivery == Delivery::ExactlyOnce {
@@ -110,7 +110,12 @@ pub async fn look(
 }
 
 /// Whether the table can take each record once, and can be asked what it took.
-async fn exactly_once(config: &Config, server: &Server, place: &Place, facts: &Facts) -> Check {
+async fn exactly_once(
+    config: &Config,
+    server: &Server,
+    place: &TableName,
+    facts: &TableFacts,
+) -> Check {
     let column = config.rules.metadata.iter().find(|(_, of)| *of == Metadata::Token);
     let column = column.map(|(name, _)| &**name);
     if let Some(text) = why_no_tokens(place, facts, column) {
@@ -138,7 +143,7 @@ fn plugins_of(fit: &Result<Arc<Fit>, Hold>) -> Check {
 
 fn about(database: &str, table: &str, description: &Description) -> String {
     let Description { facts, time_zone, .. } = description;
-    let Facts { engine, is_deduplicating, window, .. } = facts;
+    let TableFacts { engine, is_deduplicating, window, .. } = facts;
     let repeated = match (is_deduplicating, window) {
         (true, Some(window)) => {
             let from = facts.window_from();

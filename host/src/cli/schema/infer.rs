@@ -11,7 +11,7 @@ use super::against::against;
 use super::sample::Sample;
 use super::{Exit, misconfigured, print, read, table, warn};
 use crate::cli::print::note;
-use crate::config::{Kafka, TableConfig, TableName, Warning, split_from_env};
+use crate::config::{Kafka, TableConfig, TargetName, Warning, split_from_env};
 use crate::infer::{Column, Survey, create_table, records, remark, unfilled};
 use crate::schema::quoted::identifier;
 
@@ -67,7 +67,7 @@ pub struct Args {
 /// Reads the records and prints the SQL.
 pub fn run(args: &Args) -> Result<(), Exit> {
     // What is wrong with the variables shows before anything is asked.
-    let (name, how) = (read(TableName::from_env)?, read(split_from_env)?);
+    let (name, how) = (read(TargetName::from_env)?, read(split_from_env)?);
     let against_table = args.against_table.then(|| read(TableConfig::from_env)).transpose()?;
     let kafka = args.topic.as_ref().map(|_| read(Kafka::cluster_from_env)).transpose()?;
     let mut warnings: Vec<Warning> = Vec::new();
@@ -96,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
 }
 
-fn infer(name: &TableName, sample: &Sample, survey: &Survey) -> Result<(), Exit> {
+fn infer(name: &TargetName, sample: &Sample, survey: &Survey) -> Result<(), Exit> {
     tell_unusable(sample, survey);
     let origin = &sample.origin;
     if survey.records() == 0 {

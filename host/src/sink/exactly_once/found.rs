@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Open, PlannedBatch, Rows, named, promised};
-use crate::clickhouse::target::{Known, Tables};
+use crate::clickhouse::target::{TableAndPlan, Tables};
 use crate::delivery::plans::Range;
 use crate::flow::hold::Hold;
 use crate::sink::{Evidence, Piece, Refusal, Refused, Sink};
@@ -29,7 +29,7 @@ impl PlannedBatch {
         &mut self,
         sink: &Sink,
         tables: &Tables,
-        known: &Known,
+        known: &TableAndPlan,
         rows: &Rows<'_>,
         piece: &Piece,
         refused: &Refused,
@@ -90,7 +90,7 @@ impl PlannedBatch {
     async fn look(
         &self,
         sink: &Sink,
-        known: &Known,
+        known: &TableAndPlan,
         rows: &Rows<'_>,
         piece: &Piece,
         range: &Range,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use crate::clickhouse::target::{Known, Tables, token_column};
+use crate::clickhouse::target::{TableAndPlan, Tables, token_column};
 use crate::clickhouse::{Carried, max_rows};
 use crate::config::Answers;
 use crate::delivery::plans::{Draft, Planned, Plans, Range, Taken, column_print};
@@ -108,7 +108,7 @@ impl PlannedBatch {
         &mut self,
         sink: &Sink,
         tables: &Tables,
-        known: &Known,
+        known: &TableAndPlan,
         rows: &Rows<'_>,
     ) -> Inserted {
         let mut inserted = Inserted::default();
@@ -228,7 +228,7 @@ impl PlannedBatch {
     async fn send(
         &mut self,
         sink: &Sink,
-        known: &Known,
+        known: &TableAndPlan,
         rows: &Rows<'_>,
         piece: &Piece,
     ) -> Result<Landed, Refused> {
@@ -312,7 +312,7 @@ impl PlannedBatch {
     async fn is_there(
         &self,
         sink: &Sink,
-        known: &Known,
+        known: &TableAndPlan,
         range: &Range,
         sent: &RecordBatch,
     ) -> bool {
@@ -341,7 +341,13 @@ impl PlannedBatch {
     }
 
     /// Puts two halves in the place of the first range.
-    async fn split(&mut self, sink: &Sink, known: &Known, rows: &Rows<'_>, halves: [&Piece; 2]) {
+    async fn split(
+        &mut self,
+        sink: &Sink,
+        known: &TableAndPlan,
+        rows: &Rows<'_>,
+        halves: [&Piece; 2],
+    ) {
         let Some(Open { first, end, .. }) = self.open.front() else { return };
         let (first, end) = (*first, *end);
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
@@ -374,7 +380,7 @@ impl PlannedBatch {
 }
 
 /// The column that METADATA_COLUMNS names for tokens.
-fn named(known: &Known) -> Option<&str> {
+fn named(known: &TableAndPlan) -> Option<&str> {
     token_column(&known.plan).map(|(_, name)| name)
 }
 
