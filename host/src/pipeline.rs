@@ -38,7 +38,7 @@ use crate::observe::unknown_fields::UnknownNames;
 use crate::observe::unreached::Unreached;
 use crate::plugins::hooks::Hooks;
 use crate::sink::exactly_once::{self, PlannedBatch};
-use crate::sink::{Left, Sink};
+use crate::sink::{RowsLeft, Sink};
 use compute::{Computed, sample};
 use waits::{At, Waits};
 
@@ -86,7 +86,7 @@ struct Gate<'a> {
 /// Why rows of a batch are not inserted.
 enum NotInserted {
     /// The sink left them.
-    Left(Left),
+    Left(RowsLeft),
     /// So many records are refused that the brake holds them.
     Braked(Hold),
 }
@@ -211,9 +211,9 @@ impl Pipeline {
                     continue;
                 }
                 // They were let through, since others landed meanwhile.
-                Err(NotInserted::Left(Left::TooManyRefused)) => None,
-                Err(NotInserted::Left(Left::Held(hold))) => Some((Sign::Landed, hold)),
-                Err(NotInserted::Left(Left::SchemaChanged(text))) => {
+                Err(NotInserted::Left(RowsLeft::TooManyRefused)) => None,
+                Err(NotInserted::Left(RowsLeft::Held(hold))) => Some((Sign::Landed, hold)),
+                Err(NotInserted::Left(RowsLeft::SchemaChanged(text))) => {
                     let hold = self.tables.refresh_after(&known, text).await;
                     hold.map(|hold| (Sign::LandedOrRefused, hold))
                 }
@@ -298,7 +298,7 @@ impl Pipeline {
                     self.sink.insert(&known.table, rows, origins, allowance).await
                 }
                 Some(planned) => {
-                    let rows = exactly_once::Rows { batch, rows, origins };
+                    let rows = exactly_once::PlannedRows { batch, rows, origins };
                     planned.insert(&self.sink, &self.tables, known, &rows).await
                 }
             };

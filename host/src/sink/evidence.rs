@@ -39,7 +39,7 @@ pub enum Evidence {
 
 /// A part of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct TablePart {
     name: String,
     rows: u64,
     /// An INSERT made it, and not a merge.
@@ -125,7 +125,7 @@ impl Sink {
         table: &Table,
         before: u64,
         server: Option<u32>,
-    ) -> Result<Vec<Part>, Hold> {
+    ) -> Result<Vec<TablePart>, Hold> {
         // One row more, so that a server without such parts tells who it is too.
         let query = self
             .server
@@ -145,7 +145,7 @@ impl Sink {
         let mut parts = Vec::with_capacity(found.len());
         for (by, name, rows, is_inserted, is_active) in found {
             is_of(server, &by)?;
-            parts.push(Part { name, rows, is_inserted, is_active });
+            parts.push(TablePart { name, rows, is_inserted, is_active });
         }
         parts.retain(|part| !part.name.is_empty());
         Ok(parts)
@@ -206,16 +206,16 @@ enum Candidates {
 
 /// The parts that may be those of an INSERT of so many rows: all that came since where they have as many
 /// rows together, else one that has them alone. `None` where there are no such parts.
-fn candidates(parts: &[Part], rows: u64, facts: &TableFacts) -> Option<Candidates> {
-    let inserted: Vec<&Part> = parts.iter().filter(|part| part.is_inserted).collect();
-    let names = |of: &[&Part]| of.iter().map(|part| part.name.clone()).collect();
+fn candidates(parts: &[TablePart], rows: u64, facts: &TableFacts) -> Option<Candidates> {
+    let inserted: Vec<&TablePart> = parts.iter().filter(|part| part.is_inserted).collect();
+    let names = |of: &[&TablePart]| of.iter().map(|part| part.name.clone()).collect();
     if !inserted.is_empty() && inserted.iter().map(|part| part.rows).sum::<u64>() == rows {
         return Some(Candidates::Together(names(&inserted)));
     }
     if !facts.partition_columns.is_empty() {
         return None;
     }
-    let alone: Vec<&Part> =
+    let alone: Vec<&TablePart> =
         inserted.into_iter().filter(|part| part.rows == rows && part.is_active).collect();
     (!alone.is_empty()).then(|| Candidates::Alone(names(&alone)))
 }
@@ -229,13 +229,14 @@ mod tests {
         TableFacts { partition_columns, ..TableFacts::of_merge_tree() }
     }
 
-    fn part(name: &str, rows: u64, is_inserted: bool) -> Part {
-        Part { name: name.into(), rows, is_inserted, is_active: true }
+    fn part(name: &str, rows: u64, is_inserted: bool) -> TablePart {
+        TablePart { name: name.into(), rows, is_inserted, is_active: true }
     }
 
     #[test]
     fn the_parts_of_an_insert_are_told_by_their_rows() {
-        let found = |parts: &[Part], rows, keys: &[&str]| candidates(parts, rows, &facts(keys));
+        let found =
+            |parts: &[TablePart], rows, keys: &[&str]| candidates(parts, rows, &facts(keys));
         let (ours, other) = (part("all_7_7_0", 5, true), part("all_8_8_0", 9, true));
         let named = vec!["all_7_7_0".to_owned()];
         let together = Some(Candidates::Together(named.clone()));

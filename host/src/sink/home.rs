@@ -30,7 +30,7 @@ const NONE: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What a server says of itself and of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stand {
+pub struct TableStand {
     /// Which table of which server answers.
     pub home: Home,
     /// The highest number of a block among the table's parts; 0 where it has none.
@@ -39,7 +39,7 @@ pub struct Stand {
     pub window: u64,
 }
 
-impl Stand {
+impl TableStand {
     /// How far the deduplication window has moved: the highest number of a block. Each part that is inserted
     /// takes one at least, and the window counts parts (measured on 26.7). A table without parts is at its
     /// first block, which is 1.
@@ -49,8 +49,8 @@ impl Stand {
 }
 
 /// What a server says when it is asked how the table stands.
-struct Told {
-    stand: Stand,
+struct StandAnswer {
+    stand: TableStand,
     /// The table's CREATE statement.
     statement: String,
     /// The name of the session that it was asked in.
@@ -76,7 +76,7 @@ pub struct Promised<'a> {
 
 impl Promised<'_> {
     /// Whether a success under their token is taken for proof that they are in the table.
-    pub fn is_believed(&self, stand: &Stand) -> bool {
+    pub fn is_believed(&self, stand: &TableStand) -> bool {
         self.carried.searched().is_none()
             && !self.is_unclear
             && self.home.is_none_or(|home| home.has_run_until(&stand.home))
@@ -91,7 +91,7 @@ impl Promised<'_> {
 
 impl Sink {
     /// Where the table is and stands, as it was when it was last looked at.
-    pub async fn stand(&self, table: &Table) -> Stand {
+    pub async fn stand(&self, table: &Table) -> TableStand {
         let last = *self.last_stand();
         match last {
             Some(stand) => stand,
@@ -100,13 +100,13 @@ impl Sink {
     }
 
     /// Where the table is and stands now.
-    async fn stand_now(&self, table: &Table) -> Stand {
+    async fn stand_now(&self, table: &Table) -> TableStand {
         self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.stand
     }
 
     /// How the table stands now on this server, if that one answers: behind an address of several, each try may
     /// reach another.
-    pub async fn stand_on(&self, table: &Table, server: u32) -> Option<Stand> {
+    pub async fn stand_on(&self, table: &Table, server: u32) -> Option<TableStand> {
         let mut backoff = Backoff::default();
         loop {
             let stand = self.stand_now(table).await;
@@ -140,10 +140,11 @@ impl Sink {
         table: &Table,
         promised: &Promised<'_>,
         waiter: &Waiter,
-    ) -> Result<(Stand, String), Refusal> {
+    ) -> Result<(TableStand, String), Refusal> {
         let (mut backoff, place) = (Backoff::default(), table.place());
         loop {
-            let Told { stand, statement, session } = self.look_at_home(table, true, waiter).await;
+            let StandAnswer { stand, statement, session } =
+                self.look_at_home(table, true, waiter).await;
             let home = promised.home.unwrap_or(stand.home);
             if home.server != stand.home.server {
                 if backoff.attempts() >= MAX_OPENED {
@@ -178,7 +179,7 @@ impl Sink {
 
     /// Asks until a server says who it is and how the table stands; `opens` a session with that. Each query
     /// has a session of its own, since one whose answer was lost may have reached another server.
-    async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> Told {
+    async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> StandAnswer {
         let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
         // A user who may not ask for it inserts into tables that have a window of their own.
         let of_server = match table.facts.is_window_of_server {
@@ -205,7 +206,7 @@ impl Sink {
                 Ok(text) => match stand(&text) {
                     Some((stand, statement)) => {
                         *self.last_stand() = Some(stand);
-                        return Told { stand, statement, session };
+                        return StandAnswer { stand, statement, session };
                     }
                     None => Hold::Paused(format!(
                         "table `{}` is unknown to CLICKHOUSE_HOST {}",
@@ -243,7 +244,7 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
 
 /// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is
 /// for what is under way when it is looked at.
-fn aged(place: &crate::clickhouse::TableName, mark: u64, stand: &Stand) -> Option<String> {
+fn aged(place: &crate::clickhouse::TableName, mark: u64, stand: &TableStand) -> Option<String> {
     let (now, window) = (stand.mark(), stand.window);
     (!is_remembered(mark, now, window)).then(|| {
         format!(
@@ -269,14 +270,14 @@ fn fingerprint(text: &str) -> u32 {
 }
 
 /// What an answer says of how the table stands, and its CREATE statement.
-fn stand(text: &str) -> Option<(Stand, String)> {
+fn stand(text: &str) -> Option<(TableStand, String)> {
     let [server, started, uuid, engine_full, of_server, block, statement]: [String; 7] =
         serde_json::from_str(text).ok()?;
     let window = window(&engine_full, &of_server);
     let started = u16::try_from(started.parse::<u64>().ok()? % (1 << 16)).ok()?;
     let table = fingerprint(&format!("{uuid} {window}"));
     let home = Home { server: fingerprint(&server), table, started };
-    Some((Stand { home, block: block.parse().ok()?, window }, statement))
+    Some((TableStand { home, block: block.parse().ok()?, window }, statement))
 }
 
 #[cfg(test)]
@@ -284,7 +285,7 @@ mod tests {
     use super::*;
     use crate::clickhouse::TableName;
 
-    fn told(server: &str, table: &str, window: u64, block: u64) -> Stand {
+    fn told(server: &str, table: &str, window: u64, block: u64) -> TableStand {
         let engine = format!("MergeTree SETTINGS non_replicated_deduplication_window = {window}");
         stand(&format!(r#"["{server}", "70000", "{table}", "{engine}", "", "{block}", "d"]"#))
             .unwrap()

@@ -10,7 +10,7 @@ use arrow_array::RecordBatch;
 use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
 use super::sending::Sending;
-use super::{Inserted, Landed, Left, Piece, Refusal, Sink, rejection};
+use super::{Inserted, Landed, Piece, Refusal, RowsLeft, Sink, rejection};
 use crate::base::blocking;
 use crate::clickhouse::{Carried, Table, max_rows};
 use crate::flow::hold::Hold;
@@ -174,7 +174,7 @@ impl Sink {
                 }
                 (Err(Refusal::Schema(text) | Refusal::Aged(text)), _) => {
                     count::retried(Step::Insert, Class::Schema);
-                    inserted.left = Some(Left::SchemaChanged(text));
+                    inserted.left = Some(RowsLeft::SchemaChanged(text));
                     break;
                 }
                 (Err(Refusal::TooLarge(text)), Some((first, second))) => {
@@ -228,13 +228,13 @@ impl Sink {
                     let origin = origins.get(piece.start);
                     inserted.refused.extend(origin.map(|origin| rejection(*origin, said.whole())));
                     if inserted.refused.len() > allowance {
-                        inserted.left = Some(Left::TooManyRefused);
+                        inserted.left = Some(RowsLeft::TooManyRefused);
                         break;
                     }
                 }
                 // Nothing is split for want of memory that cannot be.
                 (Err(refusal), None) => {
-                    inserted.left = Some(Left::too_large(&refusal));
+                    inserted.left = Some(RowsLeft::too_large(&refusal));
                     break;
                 }
             }

@@ -24,9 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use evidence::Evidence;
-pub use home::{Promised, Stand};
+pub use home::{Promised, TableStand};
 pub use pieces::Piece;
-pub use refusal::{APART, Refusal, Refused, rejection};
+pub use refusal::{APART, Refusal, RefusedInsert, rejection};
 pub use send::Landed;
 
 use crate::base::retry::Backoff;
@@ -52,7 +52,7 @@ pub struct Inserted {
     /// were left.
     pub refused: Vec<Rejection>,
     /// Why the others were left; `None` when none is.
-    pub left: Option<Left>,
+    pub left: Option<RowsLeft>,
 }
 
 impl Inserted {
@@ -66,7 +66,7 @@ impl Inserted {
 
 /// Why rows were left.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum RowsLeft {
     /// ClickHouse says the table is another: read it again and decode again.
     SchemaChanged(String),
     /// More records were refused than the caller allowed.
@@ -75,7 +75,7 @@ pub enum Left {
     Held(Hold),
 }
 
-impl Left {
+impl RowsLeft {
     /// One record alone was refused for its size.
     pub fn too_large(refusal: &Refusal) -> Self {
         let look = match refusal {
@@ -98,7 +98,7 @@ pub struct Sink {
     status: Arc<Status>,
     look: Arc<dyn TableLook>,
     /// Where the table was and stood when it was last looked at for rows that are planned.
-    last_stand: Mutex<Option<Stand>>,
+    last_stand: Mutex<Option<TableStand>>,
     /// A search for a token reads the whole column: one at a time.
     search: tokio::sync::Mutex<()>,
     /// How many INSERTs have landed.
@@ -116,7 +116,7 @@ impl Sink {
         Self { server, status, look, last_stand, search, landed, took_none }
     }
 
-    fn last_stand(&self) -> MutexGuard<'_, Option<Stand>> {
+    fn last_stand(&self) -> MutexGuard<'_, Option<TableStand>> {
         self.last_stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

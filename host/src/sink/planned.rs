@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 
 use super::evidence::Evidence;
 use super::home::{Promised, is_server, wait_out};
-use super::refusal::Refused;
+use super::refusal::RefusedInsert;
 use super::sending::Sending;
 use super::{Landed, PAUSE, Sink};
 use crate::base::blocking;
@@ -50,7 +50,7 @@ impl Sink {
         body: &Body,
         token: &str,
         promised: Promised<'_>,
-    ) -> Result<Landed, Refused> {
+    ) -> Result<Landed, RefusedInsert> {
         // An INSERT into one partition is all or nothing; one into several that was refused for want
         // of memory may have landed in some of them.
         let may_split_for_memory = table.facts.partition_columns.is_empty();

@@ -40,7 +40,7 @@ pub const APART: &str = "JSON values of some rows would change those of others i
 
 /// A refusal, and how it came.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedInsert {
     /// Why.
     pub refusal: Refusal,
     /// Whether an earlier try of the same may have landed. The refused one itself left nothing.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::evidence::Evidence;
 use super::memory::{Remedy, Want};
-use super::refusal::{Refusal, Refused};
+use super::refusal::{Refusal, RefusedInsert};
 use super::sending::Sending;
 use super::views::{Next, Thrown};
 use super::{PAUSE, Sink, until_read};
@@ -47,7 +47,7 @@ pub struct Landed {
 
 /// What follows from a failed try.
 #[derive(Debug)]
-enum Step {
+enum NextStep {
     /// Another, now that what was to be waited for is over.
     Again,
     /// None: an earlier one has left the rows in the table.
@@ -113,7 +113,7 @@ impl Sink {
         table: &Table,
         body: &Body,
         sending: &Sending<'_>,
-    ) -> Result<Landed, Refused> {
+    ) -> Result<Landed, RefusedInsert> {
         let waiter = self.status.waiter("insert");
         let mut attempt = self.first_attempt(table, sending, &waiter).await;
         let mut token = Cow::Borrowed(sending.token);
@@ -197,15 +197,15 @@ impl Sink {
                 }
             };
             match self.act(error, table, body, &sending, &mut attempt, &waiter).await {
-                Step::Again => {}
-                Step::Landed => break Ok(Landed { is_proved: true, without_view: None }),
-                Step::Refused(refusal) => break Err(refusal),
+                NextStep::Again => {}
+                NextStep::Landed => break Ok(Landed { is_proved: true, without_view: None }),
+                NextStep::Refused(refusal) => break Err(refusal),
             }
         };
         self.status.clickhouse_answered();
         waiter.release();
         let (may_have_landed, view) = (attempt.is_unclear || attempt.has_rows, attempt.view);
-        outcome.map_err(|refusal| Refused { refusal, may_have_landed, view })
+        outcome.map_err(|refusal| RefusedInsert { refusal, may_have_landed, view })
     }
 
     /// Whether a view of a table that keeps no rows was away since the table had these views: it has not got what
@@ -260,7 +260,7 @@ impl Sink {
         sending: &Sending<'_>,
         attempt: &mut Attempt,
         waiter: &Waiter,
-    ) -> Step {
+    ) -> NextStep {
         let may_double = !table.facts.is_deduplicating && attempt.unclear_tries >= UNCLEAR_TRIES;
         let error = match error {
             // The cause of a view's error is none itself.
@@ -277,13 +277,13 @@ impl Sink {
         let is_of_rows = matches!(error, InsertError::Violation(_) | InsertError::Data(_));
         if is_of_rows && !self.look.is_as_read(table).await {
             let text = format!("`{}` was altered as rows for it were refused", table.place());
-            return Step::Refused(Refusal::Schema(text));
+            return NextStep::Refused(Refusal::Schema(text));
         }
         match error {
             InsertError::View { .. } => {}
-            InsertError::Violation(said) => return Step::Refused(Refusal::Data(said)),
+            InsertError::Violation(said) => return NextStep::Refused(Refusal::Data(said)),
             InsertError::Data(said) => match self.takes_none(table, body).await {
-                Ok(()) => return Step::Refused(Refusal::Data(said)),
+                Ok(()) => return NextStep::Refused(Refusal::Data(said)),
                 Err(text) => {
                     let text =
                         format!("`{}` refuses an INSERT without rows too: {text}", table.place());
@@ -293,10 +293,10 @@ impl Sink {
                 }
             },
             InsertError::TooManyPartitions(text) => {
-                return Step::Refused(Refusal::TooManyPartitions(text));
+                return NextStep::Refused(Refusal::TooManyPartitions(text));
             }
-            InsertError::TooLarge(text) => return Step::Refused(Refusal::TooLarge(text)),
-            InsertError::Schema(text) => return Step::Refused(Refusal::Schema(text)),
+            InsertError::TooLarge(text) => return NextStep::Refused(Refusal::TooLarge(text)),
+            InsertError::Schema(text) => return NextStep::Refused(Refusal::Schema(text)),
             InsertError::Memory(said) => {
                 let landed = self.landed.load(Ordering::Relaxed);
                 let remedy = attempt.memory.note(sending, said.whole(), landed);
@@ -308,12 +308,12 @@ impl Sink {
                             == Evidence::Rows;
                     match (is_there, table.facts.has_views) {
                         (false, _) if remedy == Remedy::Reject => {
-                            return Step::Refused(Refusal::Data(said));
+                            return NextStep::Refused(Refusal::Data(said));
                         }
                         (false, _) => {
-                            return Step::Refused(Refusal::Memory(loggable(said.whole())));
+                            return NextStep::Refused(Refusal::Memory(loggable(said.whole())));
                         }
-                        (true, false) => return Step::Landed,
+                        (true, false) => return NextStep::Landed,
                         // The views may lack what the table has: only the same token brings it.
                         (true, true) => attempt.has_rows = true,
                     }
@@ -346,7 +346,7 @@ impl Sink {
                 waiter.pause(attempt.backoff.next_delay()).await;
             }
         }
-        Step::Again
+        NextStep::Again
     }
 
     /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of

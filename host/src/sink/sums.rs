@@ -62,7 +62,7 @@ pub fn sum(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -> Opt
 
 /// The values of a column as texts.
 #[derive(Debug, PartialEq, Eq)]
-struct Hashed {
+struct HashedColumn {
     /// ClickHouse's expression for one of them, with a `?` for the column.
     expression: &'static str,
     /// What the host has.
@@ -71,7 +71,7 @@ struct Hashed {
 
 /// The values of a column as both systems write them; `None` for a type that they write otherwise, and
 /// where a null may have become a default.
-fn hashed(ty: &str, column: &dyn Array) -> Option<Hashed> {
+fn hashed(ty: &str, column: &dyn Array) -> Option<HashedColumn> {
     const NUMBER: &str = "assumeNotNull(toString(toInt128(?)))";
     let inner = |ty: &str, wrapper: &str| {
         ty.strip_prefix(wrapper).and_then(|ty| ty.strip_suffix(')')).map(str::to_owned)
@@ -86,11 +86,14 @@ fn hashed(ty: &str, column: &dyn Array) -> Option<Hashed> {
     let (expression, values) = match column.data_type() {
         DataType::Utf8 if ty == "String" => {
             let values = column.as_string::<i32>().iter().flatten().map(str::to_owned).collect();
-            return Some(Hashed { expression: "assumeNotNull(toString(?))", values });
+            return Some(HashedColumn { expression: "assumeNotNull(toString(?))", values });
         }
         DataType::Binary if ty == "String" => {
             let values = column.as_binary::<i32>().iter().flatten().map(hex::encode_upper);
-            return Some(Hashed { expression: "assumeNotNull(hex(?))", values: values.collect() });
+            return Some(HashedColumn {
+                expression: "assumeNotNull(hex(?))",
+                values: values.collect(),
+            });
         }
         DataType::Int8 if is_integer => (NUMBER, numbers::<Int8Type>(column)),
         DataType::Int16 if is_integer => (NUMBER, numbers::<Int16Type>(column)),
@@ -130,7 +133,7 @@ fn hashed(ty: &str, column: &dyn Array) -> Option<Hashed> {
         _ => return None,
     };
     let values = values.into_iter().map(|value: i128| value.to_string()).collect();
-    Some(Hashed { expression, values })
+    Some(HashedColumn { expression, values })
 }
 
 fn numbers<T: ArrowPrimitiveType>(column: &dyn Array) -> Vec<i128>

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use super::{Open, PlannedBatch, Rows, named, promised};
+use super::{OpenRange, PlannedBatch, PlannedRows, named, promised};
 use crate::clickhouse::target::{TableAndPlan, Tables};
 use crate::delivery::plans::Range;
 use crate::flow::hold::Hold;
-use crate::sink::{Evidence, Piece, Refusal, Refused, Sink};
+use crate::sink::{Evidence, Piece, Refusal, RefusedInsert, Sink};
 
 /// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
 /// whole takes, and than a member that lost its partition goes on.
 const UNDER_WAY: Duration = Duration::from_secs(15);
 
 /// What is known of rows that were refused and may have been sent before.
-pub(super) enum Found {
+pub(super) enum FoundRows {
     Landed,
     NotLanded,
     /// The table is another than the rows were made for.
@@ -30,12 +30,12 @@ impl PlannedBatch {
         sink: &Sink,
         tables: &Tables,
         known: &TableAndPlan,
-        rows: &Rows<'_>,
+        rows: &PlannedRows<'_>,
         piece: &Piece,
-        refused: &Refused,
-    ) -> Found {
-        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
-            return Found::NotLanded;
+        refused: &RefusedInsert,
+    ) -> FoundRows {
+        let Some(OpenRange { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+            return FoundRows::NotLanded;
         };
         let range = *range;
         let token = range.token(&self.ours.group, &self.source);
@@ -50,27 +50,27 @@ impl PlannedBatch {
             None => false,
         };
         if is_elsewhere {
-            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+            return FoundRows::Elsewhere(self.question(&range, &sink.elsewhere(table)));
         }
         // What is there is there, whatever may be under way.
         if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
-            return Found::Landed;
+            return FoundRows::Landed;
         }
         tokio::time::sleep(UNDER_WAY).await;
         sink.until_no_insert_runs(&token, range.planned.home.map(|home| home.server)).await;
         if !tables.is_same_table(known).await {
-            return Found::Changed;
+            return FoundRows::Changed;
         }
         match self.look(sink, known, rows, piece, &range, refusal).await {
-            Evidence::Rows => return Found::Landed,
-            Evidence::NoRows => return Found::NotLanded,
+            Evidence::Rows => return FoundRows::Landed,
+            Evidence::NoRows => return FoundRows::NotLanded,
             Evidence::Unknown => {}
         }
         // It may have gone meanwhile, and may come back.
         if let Some(home) = range.planned.home
             && sink.stand_on(table, home.server).await.is_none()
         {
-            return Found::Elsewhere(self.question(&range, &sink.elsewhere(table)));
+            return FoundRows::Elsewhere(self.question(&range, &sink.elsewhere(table)));
         }
         tables.hold(Hold::Paused(self.question(&range, refusal))).await
     }
@@ -91,7 +91,7 @@ impl PlannedBatch {
         &self,
         sink: &Sink,
         known: &TableAndPlan,
-        rows: &Rows<'_>,
+        rows: &PlannedRows<'_>,
         piece: &Piece,
         range: &Range,
         refusal: &Refusal,

@@ -16,13 +16,14 @@ use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::observe::count::{self, Class, Step};
 use crate::sink::{
-    APART, Evidence, Inserted, Landed, Left, Piece, Promised, Refusal, Refused, Sink, rejection,
+    APART, Evidence, Inserted, Landed, Piece, Promised, Refusal, RefusedInsert, RowsLeft, Sink,
+    rejection,
 };
-use found::Found;
+use found::FoundRows;
 
 /// The rows of a batch, each with its record.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct PlannedRows<'a> {
     /// The records.
     pub batch: &'a Batch,
     /// Their rows.
@@ -50,13 +51,13 @@ pub struct PlannedBatch {
     epoch: u64,
     range: (i64, i64),
     /// The ranges that are not settled, in order; at first the whole batch is one.
-    open: VecDeque<Open>,
+    open: VecDeque<OpenRange>,
     /// The first of them was refused, and is settled once it is dead-lettered.
     is_refused: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenRange {
     /// Where it begins, inclusive.
     first: i64,
     /// Where it ends, exclusive.
@@ -77,7 +78,7 @@ impl PlannedBatch {
         Taken { first, end, recovered }: Taken,
     ) -> Self {
         let is_sent = recovered.is_some();
-        let open = Open { first, end, planned: recovered, is_sent, is_unclear: false };
+        let open = OpenRange { first, end, planned: recovered, is_sent, is_unclear: false };
         let (ours, source) = (Arc::clone(ours), source.clone());
         let open = VecDeque::from([open]);
         Self { ours, source, epoch, range: (first, end), open, is_refused: false }
@@ -109,7 +110,7 @@ impl PlannedBatch {
         sink: &Sink,
         tables: &Tables,
         known: &TableAndPlan,
-        rows: &Rows<'_>,
+        rows: &PlannedRows<'_>,
     ) -> Inserted {
         let mut inserted = Inserted::default();
         if std::mem::take(&mut self.is_refused) {
@@ -141,18 +142,22 @@ impl PlannedBatch {
                 Ok(_) => {
                     let text =
                         "an earlier INSERT may have left the token without the rows".to_owned();
-                    Refused { refusal: Refusal::Unproved(text), may_have_landed: true, view: None }
+                    RefusedInsert {
+                        refusal: Refusal::Unproved(text),
+                        may_have_landed: true,
+                        view: None,
+                    }
                 }
                 Err(refused) => refused,
             };
             if let Refusal::Schema(text) = refused.refusal {
                 count::retried(Step::Insert, Class::Schema);
-                inserted.left = Some(Left::SchemaChanged(text));
+                inserted.left = Some(RowsLeft::SchemaChanged(text));
                 break;
             }
             let found = self.find(sink, tables, known, rows, &piece, &refused).await;
             match found {
-                Found::Landed => {
+                FoundRows::Landed => {
                     let landed = piece.origins(rows.origins);
                     if let Some(view) = refused.view {
                         count::found_without_view(piece.len());
@@ -171,15 +176,15 @@ impl PlannedBatch {
                     self.settle();
                     continue;
                 }
-                Found::Changed => {
-                    inserted.left = Some(Left::SchemaChanged(refused.refusal.to_string()));
+                FoundRows::Changed => {
+                    inserted.left = Some(RowsLeft::SchemaChanged(refused.refusal.to_string()));
                     break;
                 }
-                Found::Elsewhere(text) => {
-                    inserted.left = Some(Left::Held(Hold::Paused(text)));
+                FoundRows::Elsewhere(text) => {
+                    inserted.left = Some(RowsLeft::Held(Hold::Paused(text)));
                     break;
                 }
-                Found::NotLanded => {}
+                FoundRows::NotLanded => {}
             }
             match (refused.refusal, piece.split_by_records(rows.origins)) {
                 (refusal, _) if refusal.is_of_token() => {
@@ -202,7 +207,7 @@ impl PlannedBatch {
                     break;
                 }
                 (refusal, None) => {
-                    inserted.left = Some(Left::too_large(&refusal));
+                    inserted.left = Some(RowsLeft::too_large(&refusal));
                     break;
                 }
             }
@@ -229,14 +234,14 @@ impl PlannedBatch {
         &mut self,
         sink: &Sink,
         known: &TableAndPlan,
-        rows: &Rows<'_>,
+        rows: &PlannedRows<'_>,
         piece: &Piece,
-    ) -> Result<Landed, Refused> {
+    ) -> Result<Landed, RefusedInsert> {
         let Some(open) = self.open.front().copied() else {
             return Ok(Landed { is_proved: true, without_view: None });
         };
-        let Open { end, planned, is_sent, is_unclear, .. } = open;
-        let refused = |refusal| Refused { refusal, may_have_landed: is_sent, view: None };
+        let OpenRange { end, planned, is_sent, is_unclear, .. } = open;
+        let refused = |refusal| RefusedInsert { refusal, may_have_landed: is_sent, view: None };
         let schema = |text| refused(Refusal::Schema(text));
         let altered = |text: &str| refused(Refusal::Altered(text.to_owned()));
         // What was sent once is sent as it is: the average row of another batch decided then.
@@ -331,7 +336,7 @@ impl PlannedBatch {
 
     /// What an operator says of the first range, if rows of it may be in the table.
     fn answered(&self) -> Option<bool> {
-        let Some(Open { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
+        let Some(OpenRange { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
             return None;
         };
         let token = range.token(&self.ours.group, &self.source);
@@ -345,10 +350,10 @@ impl PlannedBatch {
         &mut self,
         sink: &Sink,
         known: &TableAndPlan,
-        rows: &Rows<'_>,
+        rows: &PlannedRows<'_>,
         halves: [&Piece; 2],
     ) {
-        let Some(Open { first, end, .. }) = self.open.front() else { return };
+        let Some(OpenRange { first, end, .. }) = self.open.front() else { return };
         let (first, end) = (*first, *end);
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
         let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
@@ -368,7 +373,7 @@ impl PlannedBatch {
         self.open.pop_front();
         for (range, first) in planned.into_iter().zip([first, middle]).rev() {
             let end = range.planned.end;
-            self.open.push_front(Open {
+            self.open.push_front(OpenRange {
                 first,
                 end,
                 planned: Some(range),
@@ -391,7 +396,7 @@ fn promised<'a>(range: &Range, named: Option<&'a str>) -> Promised<'a> {
     Promised { mark, home, is_sent: true, is_unclear: false, carried }
 }
 
-impl Rows<'_> {
+impl PlannedRows<'_> {
     /// The rows of the records from offset `first`, inclusive, to `end`, exclusive.
     fn of(&self, first: i64, end: i64) -> Piece {
         let before = |offset: i64| {
