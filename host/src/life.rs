@@ -23,7 +23,7 @@ use crate::observe::status::{Status, of_batch};
 use crate::observe::{Observed, progress::Progress, throttle::Throttle};
 use crate::pipeline::Pipeline;
 use crate::sink::exactly_once::{Ours, PlannedBatch};
-use crate::source::{Assignment, Command, DRAIN_TIMEOUT, Refusal, Source, SourceEvent};
+use crate::source::{Assignment, CommitRefusal, DRAIN_TIMEOUT, Source, SourceCommand, SourceEvent};
 
 /// How often settled offsets are committed: what a crash makes the next host read again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ struct Host {
     refused: u32,
     /// After a commit that failed, when the next may be tried.
     commit_at: Option<Instant>,
-    refusals: Throttle<Refusal>,
+    refusals: Throttle<CommitRefusal>,
     has_stopped: bool,
 }
 
@@ -142,7 +142,7 @@ impl Host {
                     tracing::info!(in_flight = self.ledger.in_flight(), "stopping");
                     stop_by = Some(Instant::now() + shutdown_timeout);
                     self.status.set_stopping();
-                    self.source.command(Command::Stop);
+                    self.source.command(SourceCommand::Stop);
                 }
                 () = at(stop_by) => {
                     let in_flight = self.ledger.in_flight();
@@ -203,7 +203,7 @@ impl Host {
                 match &mut self.planner {
                     Some(planner) if is_refused => of.iter().for_each(|of| planner.refused(of)),
                     // It may still be taken, and then it sets a later plan back.
-                    Some(_) => self.source.command(Command::Rejoin),
+                    Some(_) => self.source.command(SourceCommand::Rejoin),
                     None => {}
                 }
             }
@@ -226,21 +226,21 @@ impl Host {
     }
 
     /// Says that a commit failed, and has the next one wait.
-    fn commit_failed(&mut self, why: Refusal, text: &str) {
+    fn commit_failed(&mut self, why: CommitRefusal, text: &str) {
         let pause = COMMIT_PAUSE * 2_u32.saturating_pow(self.refused.min(8));
         self.refused = self.refused.saturating_add(1);
         self.commit_at = Some(Instant::now() + pause.min(LONGEST_COMMIT_PAUSE));
-        if why != Refusal::GroupChanges {
+        if why != CommitRefusal::GroupChanges {
             count::commit_failed();
         }
         let Some(suppressed) = self.refusals.allow(why) else { return };
         match why {
-            Refusal::GroupChanges => tracing::info!(
+            CommitRefusal::GroupChanges => tracing::info!(
                 suppressed,
                 "offsets not committed while the group changes: {text}; they are tried again, or their \
                  records are read again by the next owner of the partition"
             ),
-            Refusal::NeedsOperator | Refusal::Other => tracing::warn!(
+            CommitRefusal::NeedsOperator | CommitRefusal::Other => tracing::warn!(
                 suppressed,
                 "offsets not committed: {text}; they are tried again, or their records are read again by \
                  the next owner of the partition"
@@ -347,7 +347,7 @@ impl Host {
             None => Vec::new(),
         };
         if !commits.is_empty() {
-            self.source.command(Command::Commit(commits));
+            self.source.command(SourceCommand::Commit(commits));
         }
     }
 
@@ -405,7 +405,7 @@ impl Host {
             Some(planner) => planner.last_commits(&planner.sources()),
             None => self.tracker.committable(None),
         };
-        self.source.command(Command::Close(commits, done));
+        self.source.command(SourceCommand::Close(commits, done));
         if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!("the consumer did not leave its group in time; the broker will notice");
         }

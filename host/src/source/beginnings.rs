@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
 use super::fresh::Fresh;
-use super::mark::{Mark, Worth};
+use super::mark::{TopicMark, Worth};
 use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::delivery::plans::{self, Beginning, Plan};
 use crate::flow::hold::{Fatal, Hold};
@@ -55,7 +55,7 @@ pub struct Begins {
 
 /// Why it is not known where partitions begin.
 #[derive(Debug)]
-pub enum Unknown {
+pub enum UnknownBeginning {
     /// The host may not go on.
     Fatal(Fatal),
     /// It is to be asked again, and nothing to be read before.
@@ -112,7 +112,7 @@ impl Beginnings {
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
         list: &mut TopicPartitionList,
-    ) -> Result<Begins, Unknown> {
+    ) -> Result<Begins, UnknownBeginning> {
         if list.count() == 0 {
             return Ok(Begins::default());
         }
@@ -121,13 +121,13 @@ impl Beginnings {
         let is_needed = self.is_exactly_once || self.reset == AutoOffsetReset::Latest;
         loop {
             match self.attempt(consumer, list) {
-                Ok(begins) => return begins.map_err(Unknown::Fatal),
+                Ok(begins) => return begins.map_err(UnknownBeginning::Fatal),
                 Err(text) if !is_needed => {
                     let text = format!("{text}; librdkafka reads the committed offsets itself");
                     tracing::warn!("{text}");
                     return Ok(Begins::default());
                 }
-                Err(text) if Instant::now() >= until => return Err(Unknown::NotYet(text)),
+                Err(text) if Instant::now() >= until => return Err(UnknownBeginning::NotYet(text)),
                 Err(text) => {
                     tracing::warn!("{text}");
                     std::thread::sleep(RETRY);
@@ -283,7 +283,7 @@ impl Beginnings {
         list: &mut TopicPartitionList,
         ids: &mut HashMap<String, u128>,
     ) -> Result<Begin, String> {
-        let mark = Mark::parse(metadata);
+        let mark = TopicMark::parse(metadata);
         let cluster = self.cluster.as_deref().unwrap_or_default();
         let is_of_another = match (&mark, id) {
             // A plan's host does not ask for the cluster.
@@ -367,8 +367,8 @@ impl Beginnings {
     }
 
     /// The mark to commit beside an offset of this topic.
-    pub fn mark(&self, topic: u128, offset: i64) -> Mark {
-        Mark { topic, offset, cluster: self.cluster.clone().unwrap_or_default() }
+    pub fn mark(&self, topic: u128, offset: i64) -> TopicMark {
+        TopicMark { topic, offset, cluster: self.cluster.clone().unwrap_or_default() }
     }
 
     /// Partitions that are no longer ours hold nothing up.

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::stand::{Admission, Repeated, Stand};
+use super::stand::{OffsetAdmission, PartitionStand, Repeated};
 use crate::flow::arenas::Arenas;
 use crate::flow::parts::Split;
 use crate::flow::payloads::ROW_BYTES;
@@ -14,7 +14,7 @@ use crate::limits::budget::Budget;
 
 /// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct BatchBounds {
     /// Most records while the topic is kept up with.
     pub max_records: usize,
     /// Most records while there is a backlog: large INSERTs cost ClickHouse fewer merges.
@@ -37,14 +37,14 @@ pub struct Bounds {
 
 /// Gathers records; knows which partitions are assigned and under which epoch.
 #[derive(Debug)]
-pub struct Builder {
-    bounds: Bounds,
+pub struct BatchBuilder {
+    bounds: BatchBounds,
     arenas: Arenas,
     /// Whether each partition has a batch of its own, or all share one.
     is_by_partition: bool,
     /// The batches that are being built: the first is of all partitions, or each of the partition in
     /// [`Assigned::place`].
-    open: Vec<Open>,
+    open: Vec<OpenBatch>,
     /// Batches that are full and wait to be handed over.
     full: VecDeque<Batch>,
     /// Bytes that all of them take in memory.
@@ -53,7 +53,7 @@ pub struct Builder {
     /// The same by librdkafka's handle of the topic: no name is compared for a message.
     by_handle: HashMap<(usize, i32), (TopicPartition, Assigned), foldhash::fast::RandomState>,
     /// How far each assigned partition is read, in [`Assigned::seat`].
-    stands: Vec<Stand>,
+    stands: Vec<PartitionStand>,
     /// What came again below where its partition stands, since it was last asked for.
     repeated: HashMap<TopicPartition, Repeated>,
 }
@@ -67,7 +67,7 @@ struct Assigned {
 
 /// A batch that is being built.
 #[derive(Debug)]
-struct Open {
+struct OpenBatch {
     /// Most records, between the two bounds.
     max_records: usize,
     batch: Batch,
@@ -84,7 +84,7 @@ struct Open {
 
 /// Upper estimate of the bytes that the elements of a record take in columns: each stands behind a comma or an opening
 /// bracket.
-fn bytes_of_elements(payload: Option<&[u8]>, bounds: &Bounds) -> usize {
+fn bytes_of_elements(payload: Option<&[u8]>, bounds: &BatchBounds) -> usize {
     if bounds.element_bytes == 0 {
         return 0;
     }
@@ -93,8 +93,8 @@ fn bytes_of_elements(payload: Option<&[u8]>, bounds: &Bounds) -> usize {
     elements.saturating_mul(bounds.element_bytes).min(bounds.record_bytes)
 }
 
-impl Builder {
-    pub fn new(bounds: Bounds, is_by_partition: bool) -> Self {
+impl BatchBuilder {
+    pub fn new(bounds: BatchBounds, is_by_partition: bool) -> Self {
         Self {
             bounds,
             arenas: Arenas::default(),
@@ -122,19 +122,19 @@ impl Builder {
         self.assigned.remove(source);
         let place = if self.is_by_partition { self.free_place() } else { 0 };
         if self.open.len() <= place {
-            self.open.push(Open::new(&self.bounds, &self.arenas));
+            self.open.push(OpenBatch::new(&self.bounds, &self.arenas));
         }
         if let Some(open) = self.open.get_mut(place)
             && self.is_by_partition
         {
-            *open = Open { ends, ..Open::new(&self.bounds, &self.arenas) };
+            *open = OpenBatch { ends, ..OpenBatch::new(&self.bounds, &self.arenas) };
             self.recount();
         }
         let is_taken = |seat: &usize| self.assigned.values().any(|of| of.seat == *seat);
         let free = (0..self.stands.len()).find(|seat| !is_taken(seat));
         let seat = free.unwrap_or(self.stands.len());
         if self.stands.len() <= seat {
-            self.stands.push(Stand::default());
+            self.stands.push(PartitionStand::default());
         }
         self.assigned.insert(source.clone(), Assigned { epoch, place, seat });
         self.move_to(source, next);
@@ -145,21 +145,21 @@ impl Builder {
         (0..self.open.len()).find(|place| !is_taken(place)).unwrap_or(self.open.len())
     }
 
-    fn stand(&mut self, source: &TopicPartition) -> Option<&mut Stand> {
+    fn stand(&mut self, source: &TopicPartition) -> Option<&mut PartitionStand> {
         self.stands.get_mut(self.assigned.get(source)?.seat)
     }
 
     /// Takes the records of an assigned partition from `next` on, or from any offset on.
     pub fn move_to(&mut self, source: &TopicPartition, next: Option<i64>) {
         if let Some(stand) = self.stand(source) {
-            *stand = Stand::at(next);
+            *stand = PartitionStand::at(next);
         }
     }
 
-    /// Takes nothing of a partition before [`Builder::move_to`]. Returns whether anything was taken of it
+    /// Takes nothing of a partition before [`BatchBuilder::move_to`]. Returns whether anything was taken of it
     /// until now.
     pub fn shut(&mut self, source: &TopicPartition) -> bool {
-        self.stand(source).is_some_and(Stand::shut)
+        self.stand(source).is_some_and(PartitionStand::shut)
     }
 
     /// Whether nothing of an assigned partition is taken.
@@ -191,7 +191,7 @@ impl Builder {
             return;
         }
         if let Some(open) = revoked.and_then(|of| self.open.get_mut(of.place)) {
-            *open = Open::new(&self.bounds, &self.arenas);
+            *open = OpenBatch::new(&self.bounds, &self.arenas);
         }
         let is_of_another = |batch: &Batch| batch.runs().iter().all(|run| run.source != *source);
         self.full.retain(is_of_another);
@@ -231,9 +231,9 @@ impl Builder {
         let offset = message.offset();
         let admission = stand.admit(offset);
         match admission {
-            Admission::First | Admission::Taken => {}
-            Admission::Shut => return false,
-            Admission::Repeated => {
+            OffsetAdmission::First | OffsetAdmission::Taken => {}
+            OffsetAdmission::Shut => return false,
+            OffsetAdmission::Repeated => {
                 let before = self.repeated.get(source).copied();
                 self.repeated.insert(source.clone(), Repeated::add(before, offset));
                 return false;
@@ -261,7 +261,7 @@ impl Builder {
         if is_last || open.is_full(&self.bounds) {
             self.full.extend(open.cut(&self.bounds));
         }
-        admission == Admission::First
+        admission == OffsetAdmission::First
     }
 
     /// Notes how many bytes each row takes in its columns, and each element of an array or a map.
@@ -335,8 +335,8 @@ impl Builder {
     }
 }
 
-impl Open {
-    fn new(bounds: &Bounds, arenas: &Arenas) -> Self {
+impl OpenBatch {
+    fn new(bounds: &BatchBounds, arenas: &Arenas) -> Self {
         let (batch, arenas) = (Batch::default(), arenas.clone());
         let (max_records, ends) = (bounds.max_records, VecDeque::new());
         Self { max_records, batch, arenas, since: None, ends, element_bytes: 0, further_rows: 0 }
@@ -348,7 +348,7 @@ impl Open {
         source: &TopicPartition,
         epoch: u64,
         record: &RawRecord<'_>,
-        bounds: &Bounds,
+        bounds: &BatchBounds,
     ) {
         self.batch.push(source, epoch, record);
         if bounds.split != Split::None {
@@ -360,7 +360,7 @@ impl Open {
         self.element_bytes = self.element_bytes.saturating_add(of_elements);
     }
 
-    fn is_full(&self, bounds: &Bounds) -> bool {
+    fn is_full(&self, bounds: &BatchBounds) -> bool {
         self.ends.is_empty()
             && (self.batch.held_bytes() >= bounds.max_bytes
                 || self.batch.len() as usize >= self.max_records
@@ -368,19 +368,19 @@ impl Open {
     }
 
     /// Upper estimate of the bytes in columns.
-    fn column_bytes(&self, bounds: &Bounds) -> usize {
+    fn column_bytes(&self, bounds: &BatchBounds) -> usize {
         let rows = self.batch.len() as usize + self.further_rows;
         let of_rows = rows.saturating_mul(bounds.row_bytes);
         of_rows.saturating_add(self.element_bytes)
     }
 
-    fn is_due(&self, bounds: &Bounds) -> bool {
+    fn is_due(&self, bounds: &BatchBounds) -> bool {
         self.ends.is_empty() && self.since.is_some_and(|since| since.elapsed() >= bounds.linger)
     }
 
     /// The batch as it is, if it holds a record; the next one begins, and may hold twice as many records
     /// when this one is full.
-    fn cut(&mut self, bounds: &Bounds) -> Option<Batch> {
+    fn cut(&mut self, bounds: &BatchBounds) -> Option<Batch> {
         self.since = None;
         self.max_records = if self.is_full(bounds) {
             (self.max_records * 2).min(bounds.max_records_with_lag)
@@ -409,7 +409,7 @@ mod tests {
     use crate::flow::record::RawRecord;
     use crate::kafka::queue::DataQueue;
 
-    const BOUNDS: Bounds = Bounds {
+    const BOUNDS: BatchBounds = BatchBounds {
         max_records: 2,
         max_records_with_lag: 6,
         max_bytes: 250,
@@ -421,7 +421,7 @@ mod tests {
     };
 
     /// Fills the batch with records of so many bytes, and says how many there was room for.
-    fn filled(open: &mut Open, bytes: usize) -> u32 {
+    fn filled(open: &mut OpenBatch, bytes: usize) -> u32 {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
         let payload = vec![b' '; bytes];
         while !open.is_full(&BOUNDS) {
@@ -433,16 +433,16 @@ mod tests {
 
     #[test]
     fn batches_grow_while_they_are_full_be_it_of_bytes() {
-        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
         let sizes = [1, 1, 1, 10, 250, 1].map(|bytes| filled(&mut open, bytes));
         assert_eq!(sizes, [2, 4, 6, 5, 1, 6]);
     }
 
     #[test]
     fn records_of_a_wide_table_fill_a_batch_whatever_is_in_them() {
-        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
         let source = TopicPartition { topic: "t".into(), partition: 0 };
-        let wide = Bounds { row_bytes: BOUNDS.max_bytes, max_records: 100, ..BOUNDS };
+        let wide = BatchBounds { row_bytes: BOUNDS.max_bytes, max_records: 100, ..BOUNDS };
         open.max_records = wide.max_records;
         open.batch.push(&source, 1, &RawRecord::default());
         assert!(!open.is_full(&wide));
@@ -452,7 +452,7 @@ mod tests {
 
     #[test]
     fn elements_are_counted_from_above_and_no_further_than_a_record_may_take() {
-        let bounds = Bounds { element_bytes: 10, ..BOUNDS };
+        let bounds = BatchBounds { element_bytes: 10, ..BOUNDS };
         let of = |payload: &str| bytes_of_elements(Some(payload.as_bytes()), &bounds);
         assert_eq!(bytes_of_elements(None, &bounds), 0);
         assert_eq!(bytes_of_elements(Some(b"[1,2,3]"), &BOUNDS), 0);
@@ -464,9 +464,10 @@ mod tests {
     #[test]
     fn each_record_of_a_message_fills_a_batch_as_a_row() {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
-        let lines = Bounds { split: Split::Lines, max_bytes: 10_000, max_records: 100, ..BOUNDS };
-        let pushed = |payload: &[u8], bounds: Bounds| {
-            let mut open = Open::new(&bounds, &Arenas::default());
+        let lines =
+            BatchBounds { split: Split::Lines, max_bytes: 10_000, max_records: 100, ..BOUNDS };
+        let pushed = |payload: &[u8], bounds: BatchBounds| {
+            let mut open = OpenBatch::new(&bounds, &Arenas::default());
             open.push(
                 &source,
                 1,
@@ -476,20 +477,22 @@ mod tests {
             open
         };
         let many = "{}\n".repeat(400);
-        assert!(!pushed(many.as_bytes(), Bounds { split: Split::None, ..lines }).is_full(&lines));
+        assert!(
+            !pushed(many.as_bytes(), BatchBounds { split: Split::None, ..lines }).is_full(&lines)
+        );
         let open = pushed(many.as_bytes(), lines);
         assert!(open.batch.held_bytes() > many.len() + 400 * ROW_BYTES);
-        assert_eq!(open.column_bytes(&Bounds { row_bytes: 10, ..lines }), 4_000);
-        assert!(!open.is_full(&lines) && open.is_full(&Bounds { row_bytes: 50, ..lines }));
+        assert_eq!(open.column_bytes(&BatchBounds { row_bytes: 10, ..lines }), 4_000);
+        assert!(!open.is_full(&lines) && open.is_full(&BatchBounds { row_bytes: 50, ..lines }));
         assert!(pushed(many.repeat(2).as_bytes(), lines).is_full(&lines), "of places alone");
-        let array = Bounds { split: Split::Array, ..lines };
+        let array = BatchBounds { split: Split::Array, ..lines };
         let open = pushed(br#"[{"a":1,"b":[1,2]},{}]"#, array);
-        assert_eq!(open.column_bytes(&Bounds { row_bytes: 10, ..array }), 20);
+        assert_eq!(open.column_bytes(&BatchBounds { row_bytes: 10, ..array }), 20);
     }
 
     #[test]
     fn headers_without_a_byte_fill_a_batch() {
-        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
         let source = TopicPartition { topic: "t".into(), partition: 0 };
         open.batch.push(&source, 1, &RawRecord::default());
         assert!(!open.is_full(&BOUNDS));
@@ -536,8 +539,8 @@ mod tests {
         (cluster, queue)
     }
 
-    fn assigned(bounds: Bounds) -> Builder {
-        let mut builder = Builder::new(bounds, false);
+    fn assigned(bounds: BatchBounds) -> BatchBuilder {
+        let mut builder = BatchBuilder::new(bounds, false);
         for partition in 0..PARTITIONS {
             builder.assign(&of_topic(partition), 1, Some(0), VecDeque::new());
         }
@@ -547,7 +550,7 @@ mod tests {
     /// Takes records until there is no room for more. Returns how many were taken.
     fn take(
         queue: &mut DataQueue<DefaultConsumerContext>,
-        builder: &mut Builder,
+        builder: &mut BatchBuilder,
         budget: &Budget,
     ) -> usize {
         queue.consume(Duration::from_secs(1), 500, |message| {
@@ -573,13 +576,13 @@ mod tests {
     fn a_read_of_many_headers_ends_at_the_bounds_and_goes_on_later_without_loss() {
         /// What a record takes at most: its headers, and what is kept beside it.
         const RECORD: usize = 2 * HEADERS + 200;
-        let wide = Bounds {
+        let wide = BatchBounds {
             max_records: 1_000,
             max_records_with_lag: 1_000,
             max_bytes: usize::MAX,
             ..BOUNDS
         };
-        let by_bytes = Bounds { max_bytes: 4 * RECORD, ..wide };
+        let by_bytes = BatchBounds { max_bytes: 4 * RECORD, ..wide };
         for (bounds, most) in [(wide, 5 * RECORD), (by_bytes, 4 * RECORD)] {
             let (_cluster, mut queue) = dense();
             let mut builder = assigned(bounds);
@@ -612,7 +615,8 @@ mod tests {
     #[test]
     fn what_waits_of_a_partition_that_goes_away_is_dropped_and_nothing_else() {
         let (_cluster, mut queue) = dense();
-        let mut builder = assigned(Bounds { max_records: 1, max_records_with_lag: 1, ..BOUNDS });
+        let mut builder =
+            assigned(BatchBounds { max_records: 1, max_records_with_lag: 1, ..BOUNDS });
         let budget = Budget::new(2, usize::MAX);
         let mut batches = Vec::new();
         queue.fill_up_to(60);
@@ -634,7 +638,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_waited_makes_the_next_one_small_again() {
-        let mut open = Open::new(&BOUNDS, &Arenas::default());
+        let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
         assert_eq!([filled(&mut open, 1), filled(&mut open, 1)], [2, 4]);
         let source = TopicPartition { topic: "t".into(), partition: 0 };
         open.batch.push(&source, 1, &RawRecord::default());

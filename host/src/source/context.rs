@@ -13,8 +13,8 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::refusals::Refusals;
-use super::stall::{Look, looks};
-use super::{Refusal, SourceEvent};
+use super::stall::{PartitionLook, looks};
+use super::{CommitRefusal, SourceEvent};
 use crate::delivery::offsets::Commit;
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
@@ -47,7 +47,7 @@ pub struct SourceContext {
     refusals: Mutex<Refusals>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
-    seen: Mutex<Seen>,
+    seen: Mutex<BrokerStatistics>,
     /// Marks stand beside the offsets that are committed.
     has_marks: AtomicBool,
     is_closing: AtomicBool,
@@ -55,9 +55,9 @@ pub struct SourceContext {
 
 /// What librdkafka's statistics and errors tell of brokers and partitions.
 #[derive(Debug, Default)]
-struct Seen {
-    looks: Option<Vec<Look>>,
-    tails: Option<HashMap<TopicPartition, Tail>>,
+struct BrokerStatistics {
+    looks: Option<Vec<PartitionLook>>,
+    tails: Option<HashMap<TopicPartition, PartitionTail>>,
     /// The brokers that are connected.
     up: Vec<i32>,
     /// One was at some time.
@@ -86,12 +86,12 @@ impl SourceContext {
     }
 
     /// The partitions as the last statistics had them, if there were any since this was last asked.
-    pub fn take_looks(&self) -> Option<Vec<Look>> {
+    pub fn take_looks(&self) -> Option<Vec<PartitionLook>> {
         self.seen().looks.take()
     }
 
     /// Where partitions end as the last statistics had it, if there were any since this was last asked.
-    pub fn take_tails(&self) -> Option<HashMap<TopicPartition, Tail>> {
+    pub fn take_tails(&self) -> Option<HashMap<TopicPartition, PartitionTail>> {
         self.seen().tails.take()
     }
 
@@ -112,7 +112,7 @@ impl SourceContext {
         self.has_marks.load(Ordering::Relaxed)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, BrokerStatistics> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -243,13 +243,13 @@ impl ConsumerContext for SourceContext {
 
 /// Where a partition ends, as far as the broker has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tail {
+pub struct PartitionTail {
     end: End,
     /// All that the broker has told of is fetched, and handed out.
     is_read: bool,
 }
 
-impl Tail {
+impl PartitionTail {
     /// Where the records end. `next`: the offset behind the last record that was taken, where one was.
     /// `some_wait`: others were handed out, and are not taken yet.
     pub fn end(self, next: Option<i64>, some_wait: bool) -> End {
@@ -261,7 +261,7 @@ impl Tail {
     }
 }
 
-fn tails(statistics: &Statistics) -> HashMap<TopicPartition, Tail> {
+fn tails(statistics: &Statistics) -> HashMap<TopicPartition, PartitionTail> {
     let mut tails = HashMap::new();
     for (topic, of_topic) in &statistics.topics {
         let topic: Arc<str> = topic.as_str().into();
@@ -276,17 +276,17 @@ fn tails(statistics: &Statistics) -> HashMap<TopicPartition, Tail> {
 }
 
 /// Offsets below 0 are librdkafka's marks for "unknown".
-fn tail(partition: &Partition) -> Option<Tail> {
+fn tail(partition: &Partition) -> Option<PartitionTail> {
     let known = |offset: i64| (offset >= 0).then_some(offset);
     let high = known(partition.hi_offset);
     let stable = known(partition.ls_offset).or(high)?;
     let start = known(partition.committed_offset).or(known(partition.next_offset));
     // Behind the last stable offset stand records that wait for a transaction to be over.
     if let Some(high) = high.filter(|high| *high > stable) {
-        return Some(Tail { end: End { offset: high, start }, is_read: false });
+        return Some(PartitionTail { end: End { offset: high, start }, is_read: false });
     }
     let is_read = partition.fetchq_cnt == 0 && partition.next_offset >= stable;
-    Some(Tail { end: End { offset: stable, start }, is_read })
+    Some(PartitionTail { end: End { offset: stable, start }, is_read })
 }
 
 /// What Kafka says of each partition of a commit.
@@ -328,13 +328,13 @@ pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     let code = error.rdkafka_error_code();
     let is_one_of = |codes: &[RDKafkaErrorCode]| code.is_some_and(|code| codes.contains(&code));
     let why = match code {
-        _ if is_one_of(&CHANGES) => Refusal::GroupChanges,
+        _ if is_one_of(&CHANGES) => CommitRefusal::GroupChanges,
         Some(
             RDKafkaErrorCode::OffsetMetadataTooLarge
             | RDKafkaErrorCode::GroupAuthorizationFailed
             | RDKafkaErrorCode::TopicAuthorizationFailed,
-        ) => Refusal::NeedsOperator,
-        _ => Refusal::Other,
+        ) => CommitRefusal::NeedsOperator,
+        _ => CommitRefusal::Other,
     };
     let hint = match code {
         Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => {
@@ -452,7 +452,7 @@ mod tests {
         ] {
             let failed = failed(&KafkaError::ConsumerCommit(code), Vec::new());
             let SourceEvent::CommitFailed { why, text, .. } = failed else { panic!("{code}") };
-            assert!(why == Refusal::NeedsOperator && text.contains(right), "{text}");
+            assert!(why == CommitRefusal::NeedsOperator && text.contains(right), "{text}");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::stall::{Still, Why};
+use super::stall::{StallReason, Still};
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
 /// What librdkafka reports in the place of a record.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct ReadFailure {
     /// The partition.
     pub source: TopicPartition,
     /// What it is.
@@ -22,7 +22,7 @@ pub struct Failure {
 /// What helps where a batch cannot be read and never will be.
 const PAST_IT: &str = "to go past it, stop every host of the group and set its offset";
 
-impl Failure {
+impl ReadFailure {
     /// What to tell of it; `next` is where the partition stands.
     pub fn hold(&self, next: Option<i64>) -> Hold {
         let Self { source, code, text, offset } = self;
@@ -76,7 +76,7 @@ impl Still {
 
 /// What to tell of partitions whose brokers do not answer.
 pub fn unreachable(still: &[Still]) -> Option<Hold> {
-    let mut away = still.iter().filter(|still| still.why == Why::Unreachable);
+    let mut away = still.iter().filter(|still| still.why == StallReason::Unreachable);
     let first = away.next()?;
     let broker = match first.look.broker {
         id if id < 0 => "which has no leader".to_owned(),
@@ -103,14 +103,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::source::stall::Look;
+    use crate::source::stall::PartitionLook;
 
     fn source() -> TopicPartition {
         TopicPartition { topic: "records".into(), partition: 3 }
     }
 
-    fn failure(code: Code, offset: i64) -> Failure {
-        Failure { source: source(), code, text: "as librdkafka says".into(), offset }
+    fn failure(code: Code, offset: i64) -> ReadFailure {
+        ReadFailure { source: source(), code, text: "as librdkafka says".into(), offset }
     }
 
     #[test]
@@ -139,23 +139,23 @@ mod tests {
     #[test]
     fn partitions_of_brokers_that_do_not_answer_are_told_as_one() {
         let still = |partition, why| Still {
-            look: Look {
+            look: PartitionLook {
                 source: TopicPartition { topic: "records".into(), partition },
                 next: 17,
                 end: 20,
                 high: 20,
                 broker: 2,
-                is_connected: why != Why::Unreachable,
+                is_connected: why != StallReason::Unreachable,
                 fetches: 0,
                 timeouts: 0,
             },
             why,
             since: Duration::from_secs(30),
         };
-        let both = [still(3, Why::Unreachable), still(4, Why::Unreachable)];
+        let both = [still(3, StallReason::Unreachable), still(4, StallReason::Unreachable)];
         let text = unreachable(&both).unwrap().text().to_owned();
         assert!(text.contains("partition 3, offset 17, whose broker 2"), "{text}");
         assert!(text.contains("and 1 more"), "{text}");
-        assert_eq!(unreachable(&[still(3, Why::Unreadable)]), None);
+        assert_eq!(unreachable(&[still(3, StallReason::Unreadable)]), None);
     }
 }

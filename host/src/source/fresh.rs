@@ -9,7 +9,7 @@ use crate::config::SourceTopic;
 
 /// A topic as it was when the host began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct TopicAtStart {
     /// Its name.
     pub topic: String,
     /// Its partitions.
@@ -27,12 +27,12 @@ pub struct Fresh {
 impl Fresh {
     /// Finds them among all that was there. A topic that a pattern matches is not fresh if the group
     /// reads another one by this pattern: it came while nobody looked.
-    pub fn among(seen: &[Seen], source: &[SourceTopic]) -> Self {
+    pub fn among(seen: &[TopicAtStart], source: &[SourceTopic]) -> Self {
         let is_read_by = |pattern: &SourceTopic| {
             seen.iter().any(|topic| topic.is_read && pattern.matches(&topic.topic))
         };
         let read: Vec<bool> = source.iter().map(is_read_by).collect();
-        let is_fresh = |topic: &Seen| {
+        let is_fresh = |topic: &TopicAtStart| {
             let mut by = source.iter().zip(&read).filter(|(by, _)| by.matches(&topic.topic));
             let is_new = |(by, is_read): (&SourceTopic, &bool)| {
                 matches!(by, SourceTopic::Literal(_)) || !is_read
@@ -58,13 +58,14 @@ impl Fresh {
 mod tests {
     use super::*;
 
-    fn seen(topic: &str, is_read: bool) -> Seen {
-        Seen { topic: topic.into(), partitions: vec![0, 1], is_read }
+    fn seen(topic: &str, is_read: bool) -> TopicAtStart {
+        TopicAtStart { topic: topic.into(), partitions: vec![0, 1], is_read }
     }
 
     fn fresh(topics: &[(&str, bool)]) -> Fresh {
         let source = [SourceTopic::Literal("a".into()), SourceTopic::Pattern("^fleet-.*".into())];
-        let seen: Vec<Seen> = topics.iter().map(|(topic, is_read)| seen(topic, *is_read)).collect();
+        let seen: Vec<TopicAtStart> =
+            topics.iter().map(|(topic, is_read)| seen(topic, *is_read)).collect();
         Fresh::among(&seen, &source)
     }
 

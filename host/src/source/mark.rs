@@ -10,7 +10,7 @@ const BEGIN: &str = "topic=";
 
 /// Says of which topic a committed offset is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct TopicMark {
     /// Kafka's id of the topic.
     pub topic: u128,
     /// The offset that it was committed with. Tools that copy commits translate the offset beside it and
@@ -30,8 +30,8 @@ pub enum Worth {
     OfAnotherTopic,
 }
 
-impl Mark {
-    /// Reads what [`Mark`] writes; `None` for anything else.
+impl TopicMark {
+    /// Reads what [`TopicMark`] writes; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.strip_prefix(BEGIN)?.split(';');
         let topic = u128::from_str_radix(fields.next()?, 16).ok()?;
@@ -50,7 +50,7 @@ impl Mark {
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for TopicMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic, offset, cluster } = self;
         write!(f, "{BEGIN}{topic:x};offset={offset};cluster={cluster}")
@@ -62,19 +62,19 @@ mod tests {
     use super::*;
     use crate::delivery::plans::Plan;
 
-    fn mark() -> Mark {
-        Mark { topic: 0xab, offset: 500, cluster: "c2x1aWNl".into() }
+    fn mark() -> TopicMark {
+        TopicMark { topic: 0xab, offset: 500, cluster: "c2x1aWNl".into() }
     }
 
     #[test]
     fn a_mark_is_read_as_it_was_written_and_nothing_else_is() {
         let text = mark().to_string();
         assert_eq!(text, "topic=ab;offset=500;cluster=c2x1aWNl");
-        assert_eq!(Mark::parse(&text), Some(mark()));
+        assert_eq!(TopicMark::parse(&text), Some(mark()));
         assert_eq!(Plan::parse(&text), None);
         let plan = Plan { topic: 0xab, low: 500, planned: Vec::new() }.to_text();
         for text in ["", "of another tool", "topic=ab", &plan, "topic=x;offset=1;cluster="] {
-            assert_eq!(Mark::parse(text), None, "{text}");
+            assert_eq!(TopicMark::parse(text), None, "{text}");
         }
     }
 

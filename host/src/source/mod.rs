@@ -2,7 +2,7 @@
 //!
 //! Nobody else touches the consumer. The thread speaks by [`SourceEvent`]s, in order: a partition
 //! is assigned before its first batch, and its last batch comes before it is revoked. The
-//! pipeline answers by [`Command`]s, and to a revocation by its reply.
+//! pipeline answers by [`SourceCommand`]s, and to a revocation by its reply.
 
 mod beginnings;
 mod build;
@@ -51,7 +51,7 @@ pub struct Assignment {
 
 /// Why a commit failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum CommitRefusal {
     /// The group is changing its assignment, which passes.
     GroupChanges,
     /// It will not be stored before an operator has mended something.
@@ -89,7 +89,7 @@ pub enum SourceEvent {
         /// It is certain that nothing was stored.
         is_refused: bool,
         /// Why, as far as that matters.
-        why: Refusal,
+        why: CommitRefusal,
         /// What Kafka says.
         text: String,
     },
@@ -101,7 +101,7 @@ pub enum SourceEvent {
 
 /// What the pipeline tells the source.
 #[derive(Debug)]
-pub enum Command {
+pub enum SourceCommand {
     /// Commit these offsets, without waiting; [`SourceEvent::Committed`] answers.
     Commit(Vec<Commit>),
     /// Leave the group and join it again: what was committed without an answer is void then. The
@@ -116,7 +116,7 @@ pub enum Command {
 /// The pipeline's end of the source.
 pub struct Source {
     events: mpsc::UnboundedReceiver<SourceEvent>,
-    commands: std_mpsc::Sender<Command>,
+    commands: std_mpsc::Sender<SourceCommand>,
 }
 
 impl Source {
@@ -140,7 +140,7 @@ impl Source {
 
     /// Gives a command. One that comes after the thread's end is dropped: there is nothing left
     /// to command.
-    pub fn command(&self, command: Command) {
+    pub fn command(&self, command: SourceCommand) {
         let _ended = self.commands.send(command);
     }
 }

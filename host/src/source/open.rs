@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::stall::Look;
+use super::stall::PartitionLook;
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
@@ -20,13 +20,14 @@ pub struct OpenTransactions {
 
 impl OpenTransactions {
     /// Looks at the partitions that are ours. What to tell of those whose records wait for long.
-    pub fn look(&mut self, looks: &[Look], now: Instant) -> Option<Hold> {
+    pub fn look(&mut self, looks: &[PartitionLook], now: Instant) -> Option<Hold> {
         let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.source).collect();
         self.since.retain(|source, _| ours.contains(source));
-        let mut waiting: Vec<&Look> = looks.iter().filter(|look| self.waits(look, now)).collect();
+        let mut waiting: Vec<&PartitionLook> =
+            looks.iter().filter(|look| self.waits(look, now)).collect();
         waiting.sort_by_key(|look| (&look.source.topic, look.source.partition));
         let (first, others) = waiting.split_first()?;
-        let Look { source: TopicPartition { topic, partition }, end, high, .. } = first;
+        let PartitionLook { source: TopicPartition { topic, partition }, end, high, .. } = first;
         let others = match others.len() {
             0 => String::new(),
             more => format!(", and {more} more partitions have one"),
@@ -39,7 +40,7 @@ impl OpenTransactions {
         )))
     }
 
-    fn waits(&mut self, look: &Look, now: Instant) -> bool {
+    fn waits(&mut self, look: &PartitionLook, now: Instant) -> bool {
         // A partition that is not read up to there waits for nothing yet.
         if look.high <= look.end || look.next < look.end || look.next >= look.high {
             self.since.remove(&look.source);
@@ -57,13 +58,22 @@ impl OpenTransactions {
 mod tests {
     use super::*;
 
-    fn look(next: i64, end: i64, high: i64) -> Look {
+    fn look(next: i64, end: i64, high: i64) -> PartitionLook {
         let source = TopicPartition { topic: "t".into(), partition: 3 };
-        Look { source, next, end, high, broker: 1, is_connected: true, fetches: 0, timeouts: 0 }
+        PartitionLook {
+            source,
+            next,
+            end,
+            high,
+            broker: 1,
+            is_connected: true,
+            fetches: 0,
+            timeouts: 0,
+        }
     }
 
     /// What is told after each look, one every five seconds.
-    fn told(looks: impl IntoIterator<Item = Look>) -> Vec<Option<Hold>> {
+    fn told(looks: impl IntoIterator<Item = PartitionLook>) -> Vec<Option<Hold>> {
         let (mut open, start) = (OpenTransactions::default(), Instant::now());
         let at = |step: u32| start + Duration::from_secs(5) * step;
         (0..).zip(looks).map(|(step, look)| open.look(&[look], at(step))).collect()
@@ -93,9 +103,9 @@ mod tests {
     #[test]
     fn several_partitions_are_told_as_one() {
         let (mut open, start) = (OpenTransactions::default(), Instant::now());
-        let many = || -> Vec<Look> {
+        let many = || -> Vec<PartitionLook> {
             let source = |partition| TopicPartition { topic: "t".into(), partition };
-            (0..3).map(|at| Look { source: source(at), ..look(1, 1, 2) }).collect()
+            (0..3).map(|at| PartitionLook { source: source(at), ..look(1, 1, 2) }).collect()
         };
         assert_eq!(open.look(&many(), start), None);
         let hold = open.look(&many(), start + LONG).unwrap();

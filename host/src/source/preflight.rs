@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::SourceContext;
-use super::fresh::{Fresh, Seen};
+use super::fresh::{Fresh, TopicAtStart};
 use super::watch::Watch;
 use crate::config::{AutoOffsetReset, Config, SourceTopic};
 use crate::flow::hold::Hold;
@@ -169,7 +169,7 @@ impl Preflight {
         }
         let seen = found.into_iter().map(|(topic, partitions)| {
             let is_read = read.contains(&topic);
-            Seen { topic, partitions, is_read }
+            TopicAtStart { topic, partitions, is_read }
         });
         Ok(Fresh::among(&seen.collect::<Vec<_>>(), &self.source))
     }

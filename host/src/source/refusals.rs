@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Refusal;
+use super::CommitRefusal;
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::observe::status::Waiter;
@@ -36,15 +36,15 @@ impl Refusals {
     }
 
     /// A commit of these partitions failed.
-    pub fn failed(&mut self, of: &[TopicPartition], why: Refusal, text: &str, now: Instant) {
+    pub fn failed(&mut self, of: &[TopicPartition], why: CommitRefusal, text: &str, now: Instant) {
         for source in of {
             let new = Failing { since: now, last: now };
             self.of.entry(source.clone()).or_insert(new).last = now;
         }
         let long = match why {
-            Refusal::NeedsOperator => return self.waiter.hold(Hold::Paused(text.to_owned())),
-            Refusal::GroupChanges => LONG_CHANGE,
-            Refusal::Other => LONG,
+            CommitRefusal::NeedsOperator => return self.waiter.hold(Hold::Paused(text.to_owned())),
+            CommitRefusal::GroupChanges => LONG_CHANGE,
+            CommitRefusal::Other => LONG,
         };
         let mut failing = self.of.iter().filter(|(source, _)| of.contains(source));
         if failing.any(|(_, failing)| now.saturating_duration_since(failing.since) >= long) {
@@ -113,7 +113,7 @@ mod tests {
             self.start + Duration::from_secs(seconds)
         }
 
-        fn fail(&mut self, partition: i32, why: Refusal, seconds: u64) -> bool {
+        fn fail(&mut self, partition: i32, why: CommitRefusal, seconds: u64) -> bool {
             let now = self.at(seconds);
             self.refusals.failed(&[of(partition)], why, "Disk error", now);
             self.is_told()
@@ -128,30 +128,30 @@ mod tests {
     fn a_failure_that_lasts_is_waited_for_whatever_its_code_until_a_commit_is_taken() {
         let mut told = Told::new();
         for seconds in 0..10 {
-            assert!(!told.fail(0, Refusal::Other, seconds), "it may pass");
+            assert!(!told.fail(0, CommitRefusal::Other, seconds), "it may pass");
         }
-        assert!(told.fail(0, Refusal::Other, 10));
+        assert!(told.fail(0, CommitRefusal::Other, 10));
         assert!(told.status.is_waiting() && !told.status.is_paused());
         told.refusals.taken([&of(1)]);
         assert!(told.is_told(), "that was another partition's");
         told.refusals.taken([&of(0)]);
         assert!(!told.is_told());
-        assert!(!told.fail(0, Refusal::Other, 11), "it counts anew");
+        assert!(!told.fail(0, CommitRefusal::Other, 11), "it counts anew");
     }
 
     #[test]
     fn a_group_may_change_for_longer_and_not_for_ever() {
         let mut told = Told::new();
         for seconds in (0..30).step_by(5) {
-            assert!(!told.fail(0, Refusal::GroupChanges, seconds));
+            assert!(!told.fail(0, CommitRefusal::GroupChanges, seconds));
         }
-        assert!(told.fail(0, Refusal::GroupChanges, 30));
+        assert!(told.fail(0, CommitRefusal::GroupChanges, 30));
     }
 
     #[test]
     fn what_an_operator_has_to_mend_is_told_at_once() {
         let mut told = Told::new();
-        assert!(told.fail(0, Refusal::NeedsOperator, 0) && told.status.is_paused());
+        assert!(told.fail(0, CommitRefusal::NeedsOperator, 0) && told.status.is_paused());
         told.refusals.taken([&of(0)]);
         assert!(!told.is_told());
     }
@@ -160,17 +160,17 @@ mod tests {
     fn one_partition_that_fails_is_told_though_others_are_committed() {
         let mut told = Told::new();
         for seconds in 0..10 {
-            told.fail(0, Refusal::Other, seconds);
+            told.fail(0, CommitRefusal::Other, seconds);
             told.refusals.taken([&of(1)]);
         }
-        assert!(told.fail(0, Refusal::Other, 10));
+        assert!(told.fail(0, CommitRefusal::Other, 10));
     }
 
     #[test]
     fn a_partition_that_has_nothing_to_commit_is_not_waited_for_for_ever() {
         let mut told = Told::new();
-        told.fail(0, Refusal::Other, 0);
-        assert!(told.fail(0, Refusal::Other, 60));
+        told.fail(0, CommitRefusal::Other, 0);
+        assert!(told.fail(0, CommitRefusal::Other, 60));
         let at = |seconds| told.start + Duration::from_secs(seconds);
         let (early, late) = (at(120), at(240));
         told.refusals.rest(early);

@@ -18,7 +18,7 @@ const FETCHES_WITH_A_REASON: i64 = 3;
 
 /// A partition as the statistics have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct PartitionLook {
     /// The partition.
     pub source: TopicPartition,
     /// The next offset to fetch.
@@ -44,7 +44,7 @@ const TIMEOUT_COUNTS_FOR: Duration = Duration::from_mins(3);
 
 /// Why a partition stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum StallReason {
     /// Fetches are answered, and nothing of the answers can be read.
     Unreadable,
     /// Its broker does not answer, or it has none.
@@ -55,9 +55,9 @@ pub enum Why {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Still {
     /// As it was looked at last.
-    pub look: Look,
+    pub look: PartitionLook,
     /// Why.
-    pub why: Why,
+    pub why: StallReason,
     /// For how long.
     pub since: Duration,
 }
@@ -72,7 +72,7 @@ pub struct Stalled {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct FetchHistory {
     next: i64,
     at: Instant,
     fetches: i64,
@@ -87,13 +87,13 @@ struct Seen {
 /// Compares each look with those before it.
 #[derive(Debug, Default)]
 pub struct Stalls {
-    seen: HashMap<TopicPartition, Seen>,
+    seen: HashMap<TopicPartition, FetchHistory>,
 }
 
 impl Stalls {
     /// Looks at the partitions that are ours. `has_reason`: a reason is known by which answers of
     /// brokers do not come through.
-    pub fn look(&mut self, looks: Vec<Look>, has_reason: bool, now: Instant) -> Stalled {
+    pub fn look(&mut self, looks: Vec<PartitionLook>, has_reason: bool, now: Instant) -> Stalled {
         let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.source).collect();
         self.seen.retain(|source, _| ours.contains(source));
         let mut led: HashMap<i32, i64> = HashMap::new();
@@ -104,7 +104,10 @@ impl Stalls {
         for look in looks {
             let led = led.get(&look.broker).copied().unwrap_or_default();
             let enough = if has_reason { FETCHES_WITH_A_REASON } else { FETCHES + 2 * led };
-            let seen = self.seen.entry(look.source.clone()).or_insert_with(|| Seen::of(&look, now));
+            let seen = self
+                .seen
+                .entry(look.source.clone())
+                .or_insert_with(|| FetchHistory::of(&look, now));
             match seen.look(&look, enough, now) {
                 Some((why, since)) => {
                     seen.is_told = true;
@@ -118,8 +121,8 @@ impl Stalls {
     }
 }
 
-impl Seen {
-    fn of(look: &Look, now: Instant) -> Self {
+impl FetchHistory {
+    fn of(look: &PartitionLook, now: Instant) -> Self {
         Self {
             next: look.next,
             at: now,
@@ -132,7 +135,12 @@ impl Seen {
         }
     }
 
-    fn look(&mut self, look: &Look, enough: i64, now: Instant) -> Option<(Why, Duration)> {
+    fn look(
+        &mut self,
+        look: &PartitionLook,
+        enough: i64,
+        now: Instant,
+    ) -> Option<(StallReason, Duration)> {
         self.note_silence(look, now);
         let has_moved = look.next > self.next || look.end <= look.next;
         if has_moved || look.broker != self.broker || look.fetches < self.fetches {
@@ -142,22 +150,22 @@ impl Seen {
         self.next = self.next.max(look.next);
         if !look.is_connected {
             let since = now.saturating_duration_since(*self.lost_at.get_or_insert(now));
-            return (since >= LONG).then_some((Why::Unreachable, since));
+            return (since >= LONG).then_some((StallReason::Unreachable, since));
         }
         self.lost_at = None;
         if let Some((first, _, timeouts)) = self.silent
             && timeouts >= TIMEOUTS
         {
-            return Some((Why::Unreachable, now.saturating_duration_since(first)));
+            return Some((StallReason::Unreachable, now.saturating_duration_since(first)));
         }
         let since = now.saturating_duration_since(self.at);
         let has_waited = since >= LONG && look.fetches - self.fetches >= enough;
-        (has_waited && !has_moved).then_some((Why::Unreadable, since))
+        (has_waited && !has_moved).then_some((StallReason::Unreadable, since))
     }
 
     /// A broker that takes connections and answers nothing else, as with a disk that hangs, tells no end either:
     /// whether records wait is not known then.
-    fn note_silence(&mut self, look: &Look, now: Instant) {
+    fn note_silence(&mut self, look: &PartitionLook, now: Instant) {
         let is_old = |(_, last, _): &mut (Instant, Instant, u64)| {
             now.saturating_duration_since(*last) > TIMEOUT_COUNTS_FOR
         };
@@ -174,7 +182,7 @@ impl Seen {
 }
 
 /// Every partition of the statistics.
-pub fn looks(statistics: &Statistics) -> Vec<Look> {
+pub fn looks(statistics: &Statistics) -> Vec<PartitionLook> {
     let brokers: HashMap<i32, (bool, i64, u64)> = statistics
         .brokers
         .values()
@@ -195,7 +203,7 @@ pub fn looks(statistics: &Statistics) -> Vec<Look> {
             let end = end.unwrap_or(partition.next_offset);
             let (is_connected, fetches, timeouts) =
                 brokers.get(&partition.broker).copied().unwrap_or_default();
-            looks.push(Look {
+            looks.push(PartitionLook {
                 source: TopicPartition { topic: topic.clone(), partition: partition.partition },
                 next: partition.next_offset,
                 end,
@@ -214,9 +222,9 @@ pub fn looks(statistics: &Statistics) -> Vec<Look> {
 mod tests {
     use super::*;
 
-    fn look(next: i64, fetches: i64) -> Look {
+    fn look(next: i64, fetches: i64) -> PartitionLook {
         let source = TopicPartition { topic: "t".into(), partition: 0 };
-        Look {
+        PartitionLook {
             source,
             next,
             end: 300,
@@ -229,7 +237,10 @@ mod tests {
     }
 
     /// What is said of one partition after each look, one every five seconds.
-    fn said(looks: impl IntoIterator<Item = Look>, has_reason: bool) -> Vec<Option<Why>> {
+    fn said(
+        looks: impl IntoIterator<Item = PartitionLook>,
+        has_reason: bool,
+    ) -> Vec<Option<StallReason>> {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         (0_u32..)
             .zip(looks)
@@ -244,7 +255,7 @@ mod tests {
     fn a_partition_that_fetches_and_does_not_move_is_unreadable_after_a_while() {
         let said = said((0..9).map(|at| look(100, at * 10)), false);
         assert_eq!(said[..6], [None; 6]);
-        assert_eq!(said[6..], [Some(Why::Unreadable); 3]);
+        assert_eq!(said[6..], [Some(StallReason::Unreadable); 3]);
     }
 
     #[test]
@@ -261,14 +272,14 @@ mod tests {
     fn few_fetches_are_enough_where_a_reason_is_known() {
         let looks = || (0..9).map(|at| look(100, at));
         assert!(said(looks(), false).iter().all(Option::is_none));
-        assert_eq!(said(looks(), true)[6], Some(Why::Unreadable));
+        assert_eq!(said(looks(), true)[6], Some(StallReason::Unreadable));
     }
 
     #[test]
     fn a_fetch_that_is_full_with_others_is_waited_for() {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         let many = |fetches| {
-            (0..100).map(move |partition| Look {
+            (0..100).map(move |partition| PartitionLook {
                 source: TopicPartition { topic: "t".into(), partition },
                 ..look(100, fetches)
             })
@@ -282,7 +293,7 @@ mod tests {
     #[test]
     fn a_partition_that_went_back_and_stands_again_has_not_moved() {
         let back = (0..9).map(|at| look(if at % 3 == 1 { 90 } else { 100 }, at * 10));
-        assert_eq!(said(back, false)[8], Some(Why::Unreadable));
+        assert_eq!(said(back, false)[8], Some(StallReason::Unreadable));
     }
 
     #[test]
@@ -290,13 +301,16 @@ mod tests {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         let mut at = |seconds, timeouts, next| {
             // It tells no end, so that nothing is known to wait.
-            let look = Look { end: 100, timeouts, ..look(next, 5) };
+            let look = PartitionLook { end: 100, timeouts, ..look(next, 5) };
             stalls.look(vec![look], false, start + Duration::from_secs(seconds))
         };
         assert_eq!(at(0, 3, 100), Stalled::default(), "those of before");
         assert_eq!(at(60, 4, 100), Stalled::default(), "one may be lost");
         let still = at(120, 5, 100).still;
-        assert_eq!((still[0].why, still[0].since), (Why::Unreachable, Duration::from_mins(1)));
+        assert_eq!(
+            (still[0].why, still[0].since),
+            (StallReason::Unreachable, Duration::from_mins(1))
+        );
         assert_eq!(at(180, 5, 100).still.len(), 1);
         assert_eq!(at(185, 5, 101).over.len(), 1);
         assert_eq!(at(190, 6, 101), Stalled::default());
@@ -306,13 +320,13 @@ mod tests {
     #[test]
     fn a_broker_that_does_not_answer_is_told_and_its_return_too() {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
-        let away = || Look { is_connected: false, ..look(100, 5) };
-        let mut at = |seconds, look: Look| {
+        let away = || PartitionLook { is_connected: false, ..look(100, 5) };
+        let mut at = |seconds, look: PartitionLook| {
             stalls.look(vec![look], false, start + Duration::from_secs(seconds))
         };
         assert_eq!(at(0, away()), Stalled::default());
         let still = at(30, away()).still;
-        assert_eq!((still[0].why, still[0].since), (Why::Unreachable, LONG));
+        assert_eq!((still[0].why, still[0].since), (StallReason::Unreachable, LONG));
         let back = at(35, look(100, 6));
         assert_eq!((back.still.len(), back.over.len()), (0, 1));
         assert_eq!(at(40, look(100, 7)), Stalled::default());

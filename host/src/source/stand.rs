@@ -3,7 +3,7 @@
 
 /// How far one assigned partition is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stand {
+pub struct PartitionStand {
     /// The lowest offset that may come next; `None` while any may.
     next: Option<i64>,
     is_shut: bool,
@@ -13,7 +13,7 @@ pub struct Stand {
 
 /// What becomes of a record by its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum OffsetAdmission {
     /// It comes next, and is the first since the partition was assigned or moved.
     First,
     /// It comes next.
@@ -24,7 +24,7 @@ pub enum Admission {
     Shut,
 }
 
-impl Stand {
+impl PartitionStand {
     /// A partition whose records are taken from `next` on, or from any offset on.
     pub fn at(next: Option<i64>) -> Self {
         Self { next, is_shut: false, is_moved: true }
@@ -47,17 +47,17 @@ impl Stand {
     }
 
     /// Judges a record, and moves behind it if it is taken.
-    pub fn admit(&mut self, offset: i64) -> Admission {
+    pub fn admit(&mut self, offset: i64) -> OffsetAdmission {
         if self.is_shut {
-            return Admission::Shut;
+            return OffsetAdmission::Shut;
         }
         if self.next.is_some_and(|next| offset < next) {
-            return Admission::Repeated;
+            return OffsetAdmission::Repeated;
         }
         self.next = Some(offset + 1);
         match std::mem::take(&mut self.is_moved) {
-            true => Admission::First,
-            false => Admission::Taken,
+            true => OffsetAdmission::First,
+            false => OffsetAdmission::Taken,
         }
     }
 }
@@ -84,33 +84,33 @@ impl Repeated {
 
 #[cfg(test)]
 mod tests {
-    use super::Admission::{First, Taken};
+    use super::OffsetAdmission::{First, Taken};
     use super::*;
 
     #[test]
     fn offsets_ascend_and_may_leave_gaps() {
-        let mut stand = Stand::at(Some(5));
+        let mut stand = PartitionStand::at(Some(5));
         let admitted = [4, 5, 5, 7, 6, 8].map(|offset| stand.admit(offset));
-        let again = Admission::Repeated;
+        let again = OffsetAdmission::Repeated;
         assert_eq!(admitted, [again, First, again, Taken, again, Taken]);
         assert_eq!(stand.next(), Some(9));
     }
 
     #[test]
     fn a_partition_without_a_start_takes_what_comes_first() {
-        let mut stand = Stand::at(None);
-        assert_eq!(stand.admit(17), Admission::First);
-        assert_eq!(stand.admit(16), Admission::Repeated);
+        let mut stand = PartitionStand::at(None);
+        assert_eq!(stand.admit(17), OffsetAdmission::First);
+        assert_eq!(stand.admit(16), OffsetAdmission::Repeated);
     }
 
     #[test]
     fn nothing_behind_what_cannot_be_read_is_taken_before_a_move() {
-        let mut stand = Stand::at(Some(5));
+        let mut stand = PartitionStand::at(Some(5));
         assert!(stand.shut() && !stand.shut(), "only the first failure is one of its own");
-        assert_eq!(stand.admit(6), Admission::Shut);
+        assert_eq!(stand.admit(6), OffsetAdmission::Shut);
         assert_eq!(stand.next(), Some(5));
-        stand = Stand::at(stand.next());
-        assert_eq!(stand.admit(5), Admission::First);
+        stand = PartitionStand::at(stand.next());
+        assert_eq!(stand.admit(5), OffsetAdmission::First);
     }
 
     #[test]

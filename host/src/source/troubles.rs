@@ -38,12 +38,12 @@ struct Trouble {
     waiter: Waiter,
     /// How often the partition was moved back.
     moves: u32,
-    state: State,
+    state: TroubleState,
     ends: Ends,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum TroubleState {
     /// The partition is to be moved back at this instant.
     Due(Instant),
     /// It was moved back then, and has not failed since.
@@ -66,7 +66,7 @@ impl Troubles {
         let trouble = self.of.entry(source.clone()).or_insert_with(|| Trouble {
             waiter: self.status.waiter("kafka"),
             moves: 0,
-            state: State::Moved(now),
+            state: TroubleState::Moved(now),
             ends,
         });
         if trouble.moves > 0 || ends == Ends::ByWord {
@@ -75,9 +75,9 @@ impl Troubles {
             tracing::warn!(%source, "reading it again: {}", hold.text());
         }
         trouble.ends = ends;
-        if matches!(trouble.state, State::Moved(_)) {
+        if matches!(trouble.state, TroubleState::Moved(_)) {
             let pause = FIRST_PAUSE * 2_u32.saturating_pow(trouble.moves.min(8));
-            trouble.state = State::Due(now + pause.min(LONGEST_PAUSE));
+            trouble.state = TroubleState::Due(now + pause.min(LONGEST_PAUSE));
         }
     }
 
@@ -85,8 +85,8 @@ impl Troubles {
     pub fn due(&mut self, now: Instant) -> Vec<TopicPartition> {
         let mut due = Vec::new();
         for (source, trouble) in &mut self.of {
-            if matches!(trouble.state, State::Due(at) if at <= now) {
-                trouble.state = State::Moved(now);
+            if matches!(trouble.state, TroubleState::Due(at) if at <= now) {
+                trouble.state = TroubleState::Moved(now);
                 trouble.moves = trouble.moves.saturating_add(1);
                 due.push(source.clone());
             }
@@ -97,7 +97,7 @@ impl Troubles {
     /// Forgets those that have been quiet for long enough.
     pub fn rest(&mut self, now: Instant) {
         self.of.retain(|_, trouble| match trouble.state {
-            State::Moved(at) if trouble.ends == Ends::BySilence => {
+            TroubleState::Moved(at) if trouble.ends == Ends::BySilence => {
                 now.saturating_duration_since(at) < QUIET
             }
             _ => true,

@@ -41,7 +41,7 @@ pub struct Watch {
     /// Before the consumer goes, which the question is put by.
     question: Option<(Question, Instant)>,
     brokers: String,
-    literals: BTreeMap<String, Literal>,
+    literals: BTreeMap<String, NamedTopic>,
     patterns: Vec<String>,
     status: Arc<Status>,
     ids: Ids,
@@ -55,7 +55,7 @@ pub struct Watch {
 
 /// A topic that KAFKA_SOURCE_TOPIC names.
 #[derive(Debug, Default)]
-struct Literal {
+struct NamedTopic {
     is_there: bool,
     misses: u32,
     waiter: Option<Waiter>,
@@ -68,7 +68,7 @@ impl Watch {
         for source in &kafka.source {
             match source {
                 SourceTopic::Literal(name) => {
-                    literals.insert(name.clone(), Literal::default());
+                    literals.insert(name.clone(), NamedTopic::default());
                 }
                 SourceTopic::Pattern(pattern) => patterns.push(pattern.clone()),
             }
@@ -101,7 +101,7 @@ impl Watch {
     /// Notes that a topic is there.
     pub fn is_there(&mut self, topic: &str) {
         if let Some(literal) = self.literals.get_mut(topic) {
-            *literal = Literal { is_there: true, misses: 0, waiter: None };
+            *literal = NamedTopic { is_there: true, misses: 0, waiter: None };
         }
     }
 

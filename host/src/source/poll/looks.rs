@@ -7,7 +7,7 @@ use rdkafka::consumer::Consumer;
 use super::Poller;
 use crate::flow::hold::Hold;
 use crate::source::failures::unreachable;
-use crate::source::stall::{Look, Why};
+use crate::source::stall::{PartitionLook, StallReason};
 use crate::source::troubles::Ends;
 use crate::source::watch::Change;
 
@@ -81,8 +81,8 @@ impl Poller {
         }
     }
 
-    fn look_for_stalls(&mut self, looks: Vec<Look>, now: Instant) {
-        let ours: Vec<Look> =
+    fn look_for_stalls(&mut self, looks: Vec<PartitionLook>, now: Instant) {
+        let ours: Vec<PartitionLook> =
             looks.into_iter().filter(|look| self.builder.owns(&look.source)).collect();
         self.latest_ends = ours.iter().map(|look| (look.source.clone(), look.end)).collect();
         match self.transactions.look(&ours, now) {
@@ -97,7 +97,7 @@ impl Poller {
             Some(hold) => self.unreachable.hold(self.consumer.context().tell(hold)),
             None => self.unreachable.release(),
         }
-        for still in stalled.still.iter().filter(|still| still.why == Why::Unreadable) {
+        for still in stalled.still.iter().filter(|still| still.why == StallReason::Unreadable) {
             let source = &still.look.source;
             let hold = still.hold(self.builder.next(source), oversized.as_deref());
             self.troubles.met(source, hold, Ends::ByWord, now);

@@ -16,15 +16,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::beginnings::Beginnings;
-use super::build::{Bounds, Builder};
+use super::build::{BatchBounds, BatchBuilder};
 use super::context::{Rebalance, SourceContext};
-use super::failures::Failure;
+use super::failures::ReadFailure;
 use super::open::OpenTransactions;
 use super::preflight::Preflight;
 use super::stall::Stalls;
 use super::troubles::{Ends, Troubles};
 use super::watch::Watch;
-use super::{Command, SourceEvent};
+use super::{SourceCommand, SourceEvent};
 use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::flow::hold::Fatal;
 use crate::flow::record::TopicPartition;
@@ -56,7 +56,7 @@ pub struct Poller {
     watch: Watch,
     consumer: Arc<BaseConsumer<SourceContext>>,
     preflight: Preflight,
-    builder: Builder,
+    builder: BatchBuilder,
     budget: Arc<Budget>,
     status: Arc<Status>,
     waiter: Arc<Waiter>,
@@ -68,7 +68,7 @@ pub struct Poller {
     /// Since when it gives none.
     outside: Option<Instant>,
     events: UnboundedSender<SourceEvent>,
-    commands: Receiver<Command>,
+    commands: Receiver<SourceCommand>,
     beginnings: Beginnings,
     reset: AutoOffsetReset,
     next_epoch: u64,
@@ -101,7 +101,7 @@ impl Poller {
         config: &Config,
         observed: &Observed,
         events: UnboundedSender<SourceEvent>,
-        commands: Receiver<Command>,
+        commands: Receiver<SourceCommand>,
     ) -> anyhow::Result<Self> {
         let status = &observed.status;
         let waiter = Arc::new(status.waiter("kafka"));
@@ -119,7 +119,7 @@ impl Poller {
         let consumer = Arc::new(consumer);
         let queue = DataQueue::new(&consumer, MAX_MESSAGES)
             .context("librdkafka gave no queue to read from")?;
-        let bounds = Bounds {
+        let bounds = BatchBounds {
             max_records: config.batch.max_records,
             max_records_with_lag: config.batch.max_records_with_lag,
             max_bytes: config.batch.max_bytes,
@@ -134,7 +134,7 @@ impl Poller {
             watch: Watch::new(&config.kafka, status),
             consumer,
             preflight: Preflight::new(config),
-            builder: Builder::new(bounds, is_exactly_once),
+            builder: BatchBuilder::new(bounds, is_exactly_once),
             is_exactly_once,
             budget: Arc::clone(&observed.budget),
             status: Arc::clone(status),
@@ -169,14 +169,14 @@ impl Poller {
         let closed = loop {
             self.status.polled();
             match self.commands.try_recv() {
-                Ok(Command::Commit(commits)) => self.commit(commits, CommitMode::Async),
-                Ok(Command::Rejoin) => self.rejoin(),
-                Ok(Command::Stop) => {
+                Ok(SourceCommand::Commit(commits)) => self.commit(commits, CommitMode::Async),
+                Ok(SourceCommand::Rejoin) => self.rejoin(),
+                Ok(SourceCommand::Stop) => {
                     self.is_stopped = true;
                     self.hand_over_rest();
                     self.tell(SourceEvent::Stopped);
                 }
-                Ok(Command::Close(commits, done)) => {
+                Ok(SourceCommand::Close(commits, done)) => {
                     self.commit(commits, CommitMode::Sync);
                     break Some(done);
                 }
@@ -271,7 +271,7 @@ impl Poller {
     /// `queue`.
     fn read(&mut self, wait: Duration) {
         let Self { queue, builder, budget, moved, troubles, .. } = self;
-        let mut failures: Vec<Failure> = Vec::new();
+        let mut failures: Vec<ReadFailure> = Vec::new();
         let room = builder.room(MAX_MESSAGES);
         let mut has_records = false;
         queue.consume(wait, room, |message| {
@@ -292,7 +292,7 @@ impl Poller {
                 _ => builder.shut(&source),
             };
             if is_own {
-                failures.push(Failure { source, code, text, offset });
+                failures.push(ReadFailure { source, code, text, offset });
             }
             true
         });
@@ -306,8 +306,8 @@ impl Poller {
     }
 
     /// Reading a partition failed.
-    fn failed(&mut self, failure: &Failure) {
-        let Failure { source, code, text, offset } = failure;
+    fn failed(&mut self, failure: &ReadFailure) {
+        let ReadFailure { source, code, text, offset } = failure;
         if !self.builder.owns(source) {
             // librdkafka does not take back what it reported of a partition that went away.
             tracing::debug!(%source, offset, "failure of a partition that is not ours: {text}");

@@ -11,7 +11,7 @@ use crate::delivery::offsets::Commit;
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::kafka::lists::{partitions, topics};
-use crate::source::beginnings::{Begins, Unknown};
+use crate::source::beginnings::{Begins, UnknownBeginning};
 use crate::source::context::{assign, unassign};
 use crate::source::ids::Meaning;
 use crate::source::{Assignment, DRAIN_TIMEOUT, SourceEvent};
@@ -21,11 +21,11 @@ impl Poller {
         let mut list = list.clone();
         let (begins, is_known) = match self.beginnings.read(&self.consumer, &mut list) {
             Ok(begins) => (begins, true),
-            Err(Unknown::Fatal(fatal)) => {
+            Err(UnknownBeginning::Fatal(fatal)) => {
                 self.tell(SourceEvent::Failed(fatal));
                 (Begins::default(), true)
             }
-            Err(Unknown::NotYet(text)) => {
+            Err(UnknownBeginning::NotYet(text)) => {
                 self.waiter.hold(Hold::Transient(format!("{text}; nothing is read before")));
                 (Begins::default(), false)
             }
