@@ -16,7 +16,7 @@ use rdkafka_sys as sys;
 
 /// A topic as a broker tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum TopicAnswer {
     /// It is there.
     There {
         /// Its id, which it keeps until it is deleted; `None` from brokers before Kafka 2.8.
@@ -31,11 +31,11 @@ pub enum Told {
 }
 
 /// A question that was put to a broker.
-pub struct Question {
-    queue: Owned<sys::rd_kafka_queue_t>,
+pub struct TopicQuestion {
+    queue: OwnedHandle<sys::rd_kafka_queue_t>,
 }
 
-impl Question {
+impl TopicQuestion {
     /// Asks a broker for these topics, none of them twice. Any broker can tell; librdkafka would wait for
     /// the controller, which a mock cluster lacks.
     ///
@@ -64,13 +64,14 @@ impl Question {
         let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
         let client = client.native_ptr();
         // SAFETY: the client is alive for as long as it is borrowed; queue, options and collection
-        // are our own, made here and destroyed once by `Owned`; the call copies options and names, which
+        // are our own, made here and destroyed once by `OwnedHandle`; the call copies options and names, which
         // outlive it; a null error text asks for none.
         unsafe {
-            let queue = Owned::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
+            let queue =
+                OwnedHandle::new(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy)?;
             let op = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
             let options = sys::rd_kafka_AdminOptions_new(client, op);
-            let options = Owned::new(options, sys::rd_kafka_AdminOptions_destroy)?;
+            let options = OwnedHandle::new(options, sys::rd_kafka_AdminOptions_destroy)?;
             let no_text = (std::ptr::null_mut(), 0);
             sys::rd_kafka_AdminOptions_set_request_timeout(
                 options.get(),
@@ -88,7 +89,7 @@ impl Question {
             }
             let collection =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-            let collection = Owned::new(collection, sys::rd_kafka_TopicCollection_destroy)?;
+            let collection = OwnedHandle::new(collection, sys::rd_kafka_TopicCollection_destroy)?;
             sys::rd_kafka_DescribeTopics(client, collection.get(), options.get(), queue.get());
             Ok(Self { queue })
         }
@@ -98,7 +99,7 @@ impl Question {
     ///
     /// # Errors
     /// What librdkafka or the broker says against the question as a whole.
-    pub fn answer(&self, wait: Duration) -> Result<Option<HashMap<String, Told>>, String> {
+    pub fn answer(&self, wait: Duration) -> Result<Option<HashMap<String, TopicAnswer>>, String> {
         // SAFETY: `told_of` is given live descriptions alone.
         self.read(wait, |topic| unsafe { told_of(topic) })
     }
@@ -109,9 +110,11 @@ impl Question {
         wait: Duration,
         read: impl Fn(*const sys::rd_kafka_TopicDescription_t) -> T,
     ) -> Result<Option<HashMap<String, T>>, String> {
-        // SAFETY: the queue is live; the event is our own, and destroyed once by `Owned`.
+        // SAFETY: the queue is live; the event is our own, and destroyed once by `OwnedHandle`.
         let event = unsafe { sys::rd_kafka_queue_poll(self.queue.get(), milliseconds(wait)) };
-        let Ok(event) = Owned::new(event, sys::rd_kafka_event_destroy) else { return Ok(None) };
+        let Ok(event) = OwnedHandle::new(event, sys::rd_kafka_event_destroy) else {
+            return Ok(None);
+        };
         // SAFETY: the event is live until the end of this function, and what is read of it lives as long;
         // its texts are NUL-terminated; `count` is a valid place to write to.
         unsafe {
@@ -144,7 +147,7 @@ pub fn may_write<C: ClientContext>(
     broker: i32,
     timeout: Duration,
 ) -> Result<Option<bool>, String> {
-    let question = Question::ask_with(client, &[topic.to_owned()], broker, timeout, true)?;
+    let question = TopicQuestion::ask_with(client, &[topic.to_owned()], broker, timeout, true)?;
     // SAFETY: `writes` is given live descriptions alone.
     let told = question.read(timeout, |topic| unsafe { writes(topic) })?;
     Ok(told.ok_or_else(|| "no answer in time".to_owned())?.remove(topic).flatten())
@@ -186,10 +189,10 @@ pub fn describe<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
     timeout: Duration,
-) -> Result<HashMap<String, Told>, String> {
+) -> Result<HashMap<String, TopicAnswer>, String> {
     let metadata = consumer.client().fetch_metadata(topics.first().map(|name| &**name), timeout);
     let broker = broker_of(&metadata.map_err(|error| error.to_string())?);
-    let question = Question::ask(consumer.client(), topics, broker, timeout)?;
+    let question = TopicQuestion::ask(consumer.client(), topics, broker, timeout)?;
     question.answer(timeout)?.ok_or_else(|| "no answer in time".to_owned())
 }
 
@@ -203,36 +206,38 @@ pub fn topic_ids<C: ConsumerContext>(
     timeout: Duration,
 ) -> Result<HashMap<String, u128>, String> {
     let told = describe(consumer, topics, timeout)?.into_iter().map(|(name, told)| match told {
-        Told::There { id: Some(id) } => Ok((name, id)),
-        Told::There { id: None } => {
+        TopicAnswer::There { id: Some(id) } => Ok((name, id)),
+        TopicAnswer::There { id: None } => {
             Err(format!("the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"))
         }
-        Told::Missing => Err(format!("topic `{name}` does not exist")),
-        Told::Denied => Err(format!("topic `{name}` may not be described: grant DESCRIBE on it")),
-        Told::NotKnown(text) => Err(format!("topic `{name}`: {text}")),
+        TopicAnswer::Missing => Err(format!("topic `{name}` does not exist")),
+        TopicAnswer::Denied => {
+            Err(format!("topic `{name}` may not be described: grant DESCRIBE on it"))
+        }
+        TopicAnswer::NotKnown(text) => Err(format!("topic `{name}`: {text}")),
     });
     told.collect()
 }
 
 /// # Safety
 /// `topic` points to a live description.
-unsafe fn told_of(topic: *const sys::rd_kafka_TopicDescription_t) -> Told {
+unsafe fn told_of(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicAnswer {
     // SAFETY: by this function's own contract; what is read of it lives as long.
     unsafe {
         let error = sys::rd_kafka_TopicDescription_error(topic);
         match Code::from(sys::rd_kafka_error_code(error)) {
             Code::NoError => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownTopicId => {
-                return Told::Missing;
+                return TopicAnswer::Missing;
             }
-            Code::TopicAuthorizationFailed => return Told::Denied,
-            _ => return Told::NotKnown(text(sys::rd_kafka_error_string(error))),
+            Code::TopicAuthorizationFailed => return TopicAnswer::Denied,
+            _ => return TopicAnswer::NotKnown(text(sys::rd_kafka_error_string(error))),
         }
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
         let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
         let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
         let id = (u128::from(high) << 64) | u128::from(low);
-        Told::There { id: (id != 0).then_some(id) }
+        TopicAnswer::There { id: (id != 0).then_some(id) }
     }
 }
 
@@ -241,16 +246,16 @@ fn milliseconds(time: Duration) -> i32 {
 }
 
 /// A thing of librdkafka's that is destroyed when it goes.
-struct Owned<T> {
+struct OwnedHandle<T> {
     thing: NonNull<T>,
     destroy: unsafe extern "C" fn(*mut T),
 }
 
 // SAFETY: librdkafka's objects may be used from any thread, one at a time, which `&self` methods of
 // their only owner keep to.
-unsafe impl<T> Send for Owned<T> {}
+unsafe impl<T> Send for OwnedHandle<T> {}
 
-impl<T> Owned<T> {
+impl<T> OwnedHandle<T> {
     fn new(thing: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Result<Self, String> {
         let thing = NonNull::new(thing).ok_or("librdkafka is out of memory")?;
         Ok(Self { thing, destroy })
@@ -261,7 +266,7 @@ impl<T> Owned<T> {
     }
 }
 
-impl<T> Drop for Owned<T> {
+impl<T> Drop for OwnedHandle<T> {
     fn drop(&mut self) {
         // SAFETY: ours, live, and destroyed once.
         unsafe { (self.destroy)(self.thing.as_ptr()) }

@@ -12,4 +12,4 @@ pub mod topics;
 
 pub use probe::Probe;
 pub use queue::{DataQueue, Message};
-pub use sample::{Cut, Sample};
+pub use sample::{SampleCut, TopicSample};

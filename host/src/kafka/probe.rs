@@ -27,7 +27,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A consumer that only asks. Its calls block.
 pub struct Probe {
-    pub(super) consumer: BaseConsumer<Ear>,
+    pub(super) consumer: BaseConsumer<LastError>,
     brokers: String,
     source: String,
     timeout: Duration,
@@ -45,7 +45,7 @@ impl Probe {
         // The end of a partition answers a read where there is no record.
         settings.set("enable.partition.eof", "true");
         let consumer = settings
-            .create_with_context(Ear::default())
+            .create_with_context(LastError::default())
             .context("kafka consumer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         let names: Vec<&str> = kafka.source.iter().map(SourceTopic::as_str).collect();
         let (brokers, source) = (kafka.brokers.clone(), names.join(","));
@@ -189,7 +189,7 @@ impl Probe {
         is_denied
     }
 
-    fn topics(&self) -> Topics<'_, Ear> {
+    fn topics(&self) -> Topics<'_, LastError> {
         Topics::new(&self.consumer, &self.brokers, self.left())
     }
 
@@ -207,7 +207,7 @@ impl Probe {
 /// Keeps what librdkafka said of errors: its codes alone do not tell a refused connection from a
 /// certificate that is not trusted.
 #[derive(Default)]
-pub(super) struct Ear {
+pub(super) struct LastError {
     heard: Mutex<Heard>,
 }
 
@@ -221,7 +221,7 @@ struct Heard {
     reason: Option<String>,
 }
 
-impl Ear {
+impl LastError {
     /// What turned this client down, and what was said last of a broker.
     fn heard(&self) -> (Option<Hold>, Option<String>) {
         let heard = self.lock();
@@ -233,7 +233,7 @@ impl Ear {
     }
 }
 
-impl ClientContext for Ear {
+impl ClientContext for LastError {
     fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
         if matches!(level, Emerg | Alert | Critical | Error) {
@@ -250,4 +250,4 @@ impl ClientContext for Ear {
     }
 }
 
-impl ConsumerContext for Ear {}
+impl ConsumerContext for LastError {}

@@ -24,7 +24,7 @@ pub struct DataQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     messages: Vec<*mut sys::rd_kafka_message_t>,
     /// What was read and not yet taken, in order. librdkafka counts it as handed out.
-    waiting: VecDeque<Owned>,
+    waiting: VecDeque<OwnedMessage>,
     /// Keeps the client alive for as long as its queue is.
     consumer: Arc<BaseConsumer<C>>,
 }
@@ -135,7 +135,7 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
             )
         };
         let read = self.messages.iter().take(usize::try_from(count).unwrap_or(0));
-        self.waiting.extend(read.filter_map(|message| NonNull::new(*message).map(Owned)));
+        self.waiting.extend(read.filter_map(|message| NonNull::new(*message).map(OwnedMessage)));
     }
 
     /// Reads until so many messages wait.
@@ -167,15 +167,15 @@ impl<C: ConsumerContext + 'static> Drop for DataQueue<C> {
 }
 
 /// A message that is destroyed when it is dropped.
-struct Owned(NonNull<sys::rd_kafka_message_t>);
+struct OwnedMessage(NonNull<sys::rd_kafka_message_t>);
 
-impl Owned {
+impl OwnedMessage {
     fn get(&self) -> Message<'_> {
         Message { raw: self.0, life: PhantomData }
     }
 }
 
-impl Drop for Owned {
+impl Drop for OwnedMessage {
     fn drop(&mut self) {
         // SAFETY: handed to us by consume_batch_queue, and destroyed once.
         unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) }
@@ -190,7 +190,7 @@ pub struct Message<'a> {
 
 impl Message<'_> {
     fn get(&self) -> &sys::rd_kafka_message_t {
-        // SAFETY: live until its `Owned` is dropped, which is borrowed for as long.
+        // SAFETY: live until its `OwnedMessage` is dropped, which is borrowed for as long.
         unsafe { self.raw.as_ref() }
     }
 

@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a sample holds less than it might.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub enum SampleCut {
     /// It would have passed its bound of bytes.
     Bytes,
     /// Its time was over.
@@ -29,13 +29,13 @@ pub enum Cut {
 
 /// Records of a topic.
 #[derive(Debug)]
-pub struct Sample {
+pub struct TopicSample {
     /// The records, each partition's in their order.
     pub batch: Batch,
     /// How many partitions the topic has.
     pub partitions: usize,
     /// Why it holds less than it might.
-    pub cut: Option<Cut>,
+    pub cut: Option<SampleCut>,
 }
 
 /// A partition that is being read.
@@ -57,7 +57,7 @@ impl Probe {
         topic: &str,
         most: usize,
         max_bytes: usize,
-    ) -> Result<Sample, Hold> {
+    ) -> Result<TopicSample, Hold> {
         self.brokers()?;
         let partitions = self.partitions(variable, topic)?;
         let failed =
@@ -78,7 +78,7 @@ impl Probe {
             }
         }
         let mut sample =
-            Sample { batch: Batch::default(), partitions: partitions.len(), cut: None };
+            TopicSample { batch: Batch::default(), partitions: partitions.len(), cut: None };
         self.consumer.assign(&list).map_err(failed)?;
         let read = self.fill(&mut sample, topic, &mut reading, max_bytes);
         let _unassigned = self.consumer.unassign();
@@ -87,7 +87,7 @@ impl Probe {
 
     fn fill(
         &self,
-        sample: &mut Sample,
+        sample: &mut TopicSample,
         topic: &str,
         reading: &mut BTreeMap<i32, Reading>,
         max_bytes: usize,
@@ -101,7 +101,7 @@ impl Probe {
                         push(&mut sample.batch, &message);
                     }
                     if sample.batch.held_bytes() > max_bytes {
-                        sample.cut = Some(Cut::Bytes);
+                        sample.cut = Some(SampleCut::Bytes);
                         return Ok(());
                     }
                 }
@@ -123,7 +123,7 @@ impl Probe {
                 None => {}
             }
             if self.is_late() {
-                sample.cut = Some(Cut::Time);
+                sample.cut = Some(SampleCut::Time);
                 return Ok(());
             }
         }

@@ -15,7 +15,7 @@ use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::delivery::plans::{self, Beginning, Plan};
 use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
-use crate::kafka::describe::{Told, describe, topic_ids};
+use crate::kafka::describe::{TopicAnswer, describe, topic_ids};
 use crate::kafka::lists::partitions;
 use crate::kafka::queue::metadata;
 use crate::observe::count;
@@ -214,7 +214,7 @@ impl Beginnings {
             HashMap::new()
         });
         let id = |(topic, told)| match told {
-            Told::There { id: Some(id) } => Some((topic, id)),
+            TopicAnswer::There { id: Some(id) } => Some((topic, id)),
             _ => None,
         };
         Ok(told.into_iter().filter_map(id).collect())

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use super::ids::{Ids, Meaning};
 use crate::config::{Kafka, SourceTopic};
 use crate::flow::hold::Hold;
-use crate::kafka::describe::{Question, Told};
+use crate::kafka::describe::{TopicAnswer, TopicQuestion};
 use crate::kafka::topics::{denied, missing};
 use crate::observe::status::{Status, Waiter};
 
@@ -39,7 +39,7 @@ pub enum Change {
 /// Watches over the topics.
 pub struct Watch {
     /// Before the consumer goes, which the question is put by.
-    question: Option<(Question, Instant)>,
+    question: Option<(TopicQuestion, Instant)>,
     brokers: String,
     literals: BTreeMap<String, NamedTopic>,
     patterns: Vec<String>,
@@ -148,7 +148,7 @@ impl Watch {
         let topics = self.next_to_ask(read);
         let broker = up.get(self.failures.checked_rem(up.len()).unwrap_or(0));
         if let (Some(broker), false) = (broker, topics.is_empty()) {
-            match Question::ask(consumer.client(), &topics, *broker, TIMEOUT) {
+            match TopicQuestion::ask(consumer.client(), &topics, *broker, TIMEOUT) {
                 Ok(question) => self.question = Some((question, now)),
                 Err(text) => self.failed(&text),
             }
@@ -172,12 +172,12 @@ impl Watch {
         topics.iter().cycle().skip(first).take(MAX_ASKED).cloned().collect()
     }
 
-    fn learn(&mut self, told: HashMap<String, Told>, now: Instant) -> Vec<Change> {
+    fn learn(&mut self, told: HashMap<String, TopicAnswer>, now: Instant) -> Vec<Change> {
         let before: Vec<String> = self.subscription().into_iter().map(str::to_owned).collect();
         let (mut changes, mut unchanged) = (Vec::new(), Vec::new());
         for (topic, told) in told {
             match told {
-                Told::There { id } => {
+                TopicAnswer::There { id } => {
                     self.is_there(&topic);
                     match id.map(|id| (id, self.ids.judge(&topic, id))) {
                         None => self.tell_of_no_ids(),
@@ -189,9 +189,9 @@ impl Watch {
                         Some((_, Meaning::Behind)) => self.soon(now + PERIOD_OF_ABSENCE),
                     }
                 }
-                Told::Missing => self.missed(&topic, missing(&topic, &self.brokers, SOURCE)),
-                Told::Denied => self.missed(&topic, denied(&topic, SOURCE)),
-                Told::NotKnown(text) => tracing::debug!(topic, "not described: {text}"),
+                TopicAnswer::Missing => self.missed(&topic, missing(&topic, &self.brokers, SOURCE)),
+                TopicAnswer::Denied => self.missed(&topic, denied(&topic, SOURCE)),
+                TopicAnswer::NotKnown(text) => tracing::debug!(topic, "not described: {text}"),
             }
         }
         let after = self.subscription();
@@ -245,15 +245,15 @@ mod tests {
         (Watch::new(&config.kafka, &status), status)
     }
 
-    fn told(topics: &[(&str, Told)]) -> HashMap<String, Told> {
+    fn told(topics: &[(&str, TopicAnswer)]) -> HashMap<String, TopicAnswer> {
         topics.iter().map(|(name, told)| ((*name).to_owned(), told.clone())).collect()
     }
 
-    fn there(id: u128) -> Told {
-        Told::There { id: Some(id) }
+    fn there(id: u128) -> TopicAnswer {
+        TopicAnswer::There { id: Some(id) }
     }
 
-    fn changes(watch: &mut Watch, topics: &[(&str, Told)]) -> Vec<Change> {
+    fn changes(watch: &mut Watch, topics: &[(&str, TopicAnswer)]) -> Vec<Change> {
         let mut changes = watch.learn(told(topics), Instant::now());
         changes.retain(|change| !matches!(change, Change::Unchanged(_)));
         changes
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_topic_that_is_missing_is_named_and_taken_up_when_it_comes() {
         let (mut watch, status) = watch("a,b,^c-.*");
-        changes(&mut watch, &[("a", there(1)), ("b", Told::Missing)]);
+        changes(&mut watch, &[("a", there(1)), ("b", TopicAnswer::Missing)]);
         assert_eq!(watch.subscription(), ["a", "^c-.*"]);
         assert!(status.is_paused());
         assert!(status.texts().iter().all(|text| text.contains("topic `b` does not exist")));
@@ -276,9 +276,9 @@ mod tests {
     fn a_topic_that_was_there_is_missing_once_it_was_missed_twice() {
         let (mut watch, status) = watch("a,b");
         changes(&mut watch, &[("a", there(1)), ("b", there(2))]);
-        assert_eq!(changes(&mut watch, &[("a", there(1)), ("b", Told::Missing)]), []);
+        assert_eq!(changes(&mut watch, &[("a", there(1)), ("b", TopicAnswer::Missing)]), []);
         assert!(!status.is_paused());
-        let gone = changes(&mut watch, &[("a", there(1)), ("b", Told::Missing)]);
+        let gone = changes(&mut watch, &[("a", there(1)), ("b", TopicAnswer::Missing)]);
         assert_eq!((gone, watch.subscription()), (vec![Change::Subscription], vec!["a"]));
         assert!(status.is_paused());
     }
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_topic_that_may_not_be_described_stops_no_other() {
         let (mut watch, status) = watch("a,b");
-        changes(&mut watch, &[("a", there(1)), ("b", Told::Denied)]);
+        changes(&mut watch, &[("a", there(1)), ("b", TopicAnswer::Denied)]);
         assert_eq!(watch.subscription(), ["a"]);
         assert!(status.texts().iter().all(|text| text.contains("grant DESCRIBE")));
     }

@@ -15,7 +15,7 @@ use crate::flow::payloads::{Hooked, ROW_BYTES};
 use crate::flow::record::MOST_RECORD_BYTES;
 use crate::flow::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::infer::{records, remark};
-use crate::kafka::{Cut, Probe};
+use crate::kafka::{Probe, SampleCut};
 
 /// Most bytes of records that are held, with their keys and headers.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
@@ -69,8 +69,8 @@ impl Sample {
         let origin = format!("topic `{}`", remark(topic, SHOWN));
         let end = match sample.cut {
             None => "",
-            Some(Cut::Bytes) => "; more would be over 256 MiB",
-            Some(Cut::Time) => "; --timeout-s ended it before all were read",
+            Some(SampleCut::Bytes) => "; more would be over 256 MiB",
+            Some(SampleCut::Time) => "; --timeout-s ended it before all were read",
         };
         if sample.batch.is_empty() {
             return Err(anyhow!("{origin} holds no record to read{end}").into());

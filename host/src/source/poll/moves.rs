@@ -13,7 +13,7 @@ use super::Poller;
 use crate::config::AutoOffsetReset;
 use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
-use crate::kafka::describe::{Told, describe};
+use crate::kafka::describe::{TopicAnswer, describe};
 use crate::kafka::topics::Topics;
 use crate::observe::count;
 use crate::source::ids::Meaning;
@@ -50,7 +50,7 @@ impl Poller {
     fn out_of_range(&mut self, source: &TopicPartition, next: i64, text: &str) {
         let topic = source.topic.to_string();
         let told = describe(&self.consumer, std::slice::from_ref(&topic), ANSWER_TIMEOUT);
-        if let Some(Told::There { id: Some(id) }) =
+        if let Some(TopicAnswer::There { id: Some(id) }) =
             told.ok().and_then(|mut told| told.remove(&topic))
             && self.watch.ids().judge(&topic, id) == Meaning::Remade
         {
