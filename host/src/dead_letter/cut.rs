@@ -7,7 +7,7 @@ use crate::flow::record::Record;
 
 /// How much is kept of a record, in bytes.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+struct KeptBytes {
     payload: usize,
     /// Names and values together, and [`HEADER_OVERHEAD`] each; of each value at most [`HEADER_BYTES`].
     headers: usize,
@@ -18,13 +18,13 @@ const ALL: usize = usize::MAX;
 
 /// The whole, and what is tried one after the other where the topic refuses it. The last leaves at most
 /// 16 kB with the facts, in an envelope too, whatever the record holds.
-const STEPS: [Bounds; 6] = [
-    Bounds { payload: ALL, headers: ALL, key: ALL },
-    Bounds { payload: 64_000, headers: ALL, key: ALL },
-    Bounds { payload: 64_000, headers: 16_000, key: ALL },
-    Bounds { payload: 64_000, headers: 16_000, key: 1_000 },
-    Bounds { payload: 4_000, headers: 4_000, key: 1_000 },
-    Bounds { payload: 500, headers: 0, key: 100 },
+const STEPS: [KeptBytes; 6] = [
+    KeptBytes { payload: ALL, headers: ALL, key: ALL },
+    KeptBytes { payload: 64_000, headers: ALL, key: ALL },
+    KeptBytes { payload: 64_000, headers: 16_000, key: ALL },
+    KeptBytes { payload: 64_000, headers: 16_000, key: 1_000 },
+    KeptBytes { payload: 4_000, headers: 4_000, key: 1_000 },
+    KeptBytes { payload: 500, headers: 0, key: 100 },
 ];
 /// How much is kept of a name and of a value where headers are cut.
 const HEADER_BYTES: usize = 1_000;
@@ -33,9 +33,9 @@ pub(super) const HEADER_OVERHEAD: usize = 10;
 
 /// How far a letter is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Step(usize);
+pub struct CutStep(usize);
 
-impl Step {
+impl CutStep {
     /// Nothing is cut.
     pub const WHOLE: Self = Self(0);
 
@@ -47,7 +47,7 @@ impl Step {
         (self.0 + 1..STEPS.len()).find(|step| of(*step).is_some_and(|size| size < now)).map(Self)
     }
 
-    fn bounds(self) -> &'static Bounds {
+    fn bounds(self) -> &'static KeptBytes {
         STEPS.get(self.0).unwrap_or(&STEPS[0])
     }
 
@@ -86,7 +86,7 @@ impl Step {
 
 /// What can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum LetterPart {
     /// The record's payload.
     Payload,
     /// The record's own headers.
@@ -95,7 +95,7 @@ pub enum Part {
     Key,
 }
 
-impl Part {
+impl LetterPart {
     /// Every part, in the order in which they are cut.
     pub const ALL: [Self; 3] = [Self::Payload, Self::Headers, Self::Key];
 
@@ -122,7 +122,7 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// Which.
-    pub part: Part,
+    pub part: LetterPart,
     /// How many bytes it had: of headers, those of names and values.
     pub from: u64,
     /// How many are left; `None` if it was cut before this record came.
@@ -160,14 +160,14 @@ impl<'a> Kept<'a> {
     }
 
     /// How many bytes within these bounds are kept, at most.
-    fn size(&self, bounds: &Bounds) -> usize {
+    fn size(&self, bounds: &KeptBytes) -> usize {
         size(self.payload, self.headers.iter().copied(), self.key, bounds)
     }
 
-    fn within(mut self, bounds: &Bounds) -> Self {
+    fn within(mut self, bounds: &KeptBytes) -> Self {
         if let Some(payload) = self.payload.filter(|payload| payload.len() > bounds.payload) {
             let left = start(payload, bounds.payload);
-            self.note(Part::Payload, payload.len(), left.len(), || digest(payload));
+            self.note(LetterPart::Payload, payload.len(), left.len(), || digest(payload));
             self.payload = Some(left);
         }
         if room_of_headers(self.headers.iter().copied()) > bounds.headers {
@@ -184,18 +184,24 @@ impl<'a> Kept<'a> {
                 self.headers.push(header);
             }
             let [from, left] = [&whole, &self.headers].map(|of| bytes_of_headers(of));
-            self.note(Part::Headers, from, left, || digest_of_headers(&whole));
+            self.note(LetterPart::Headers, from, left, || digest_of_headers(&whole));
         }
         if let Some(key) = self.key.filter(|key| key.len() > bounds.key) {
             let left = start(key, bounds.key);
-            self.note(Part::Key, key.len(), left.len(), || digest(key));
+            self.note(LetterPart::Key, key.len(), left.len(), || digest(key));
             self.key = Some(left);
         }
         self
     }
 
     /// An earlier cut of the part stays: it tells of what was there first.
-    fn note(&mut self, part: Part, from: usize, left: usize, digest: impl FnOnce() -> String) {
+    fn note(
+        &mut self,
+        part: LetterPart,
+        from: usize,
+        left: usize,
+        digest: impl FnOnce() -> String,
+    ) {
         match self.cuts.iter_mut().find(|cut| cut.part == part) {
             Some(earlier) => earlier.left = Some(left),
             None => {
@@ -211,7 +217,7 @@ fn size<'a>(
     payload: Option<&[u8]>,
     headers: impl Iterator<Item = KeptHeader<'a>>,
     key: Option<&[u8]>,
-    bounds: &Bounds,
+    bounds: &KeptBytes,
 ) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
     length(payload).min(bounds.payload)
@@ -281,7 +287,7 @@ mod tests {
     /// How far a record can be cut, as (payload, headers, key) that is left.
     fn steps(batch: &Batch) -> Vec<(usize, usize, usize)> {
         let record = batch.record(0).unwrap();
-        let mut step = Step::WHOLE;
+        let mut step = CutStep::WHOLE;
         std::iter::from_fn(|| {
             step = step.next(&record)?;
             let kept = step.keep(&record);
@@ -317,7 +323,7 @@ mod tests {
     fn headers_count_though_they_are_empty_and_those_left_out_are_told() {
         let batch = batch(b"k", b"p", &vec![("", b"".as_slice()); 100_000]);
         let record = batch.record(0).unwrap();
-        let step = Step::WHOLE.next(&record).unwrap();
+        let step = CutStep::WHOLE.next(&record).unwrap();
         let kept = step.keep(&record);
         assert_eq!((kept.headers.len(), kept.left_out), (1_600, 98_400));
         let last = std::iter::successors(Some(step), |step| step.next(&record)).last().unwrap();
@@ -329,12 +335,12 @@ mod tests {
         let payload = vec![b'x'; 70_000];
         let batch = batch(&[7; 5_000], &payload, &[("a", &vec![1; 20_000])]);
         let record = batch.record(0).unwrap();
-        let kept = Step(3).keep(&record);
+        let kept = CutStep(3).keep(&record);
         let told = |cut: &Cut| (cut.part, cut.from, cut.left);
         let expected = [
-            (Part::Payload, 70_000, Some(64_000)),
-            (Part::Headers, 20_001, Some(1_001)),
-            (Part::Key, 5_000, Some(1_000)),
+            (LetterPart::Payload, 70_000, Some(64_000)),
+            (LetterPart::Headers, 20_001, Some(1_001)),
+            (LetterPart::Key, 5_000, Some(1_000)),
         ];
         assert_eq!(kept.cuts.iter().map(told).collect::<Vec<_>>(), expected);
         assert_eq!(kept.cuts[0].sha256, digest(&payload));
@@ -347,7 +353,7 @@ mod tests {
     fn a_text_is_cut_between_characters() {
         let text = "ä".repeat(40_000);
         let batch = batch(b"", format!("x{text}").as_bytes(), &[]);
-        let kept = Step(1).keep(&batch.record(0).unwrap());
+        let kept = CutStep(1).keep(&batch.record(0).unwrap());
         assert_eq!(kept.payload.unwrap().len(), 63_999);
         assert!(std::str::from_utf8(kept.payload.unwrap()).is_ok());
     }
@@ -362,9 +368,10 @@ mod tests {
         headers.push(("own", b"x"));
         let batch = batch(b"k", &vec![b'x'; 64_000], &headers);
         let record = batch.record(0).unwrap();
-        for (step, left, left_out) in [(Step::WHOLE, None, 7), (Step(5), Some(500), 8)] {
+        for (step, left, left_out) in [(CutStep::WHOLE, None, 7), (CutStep(5), Some(500), 8)] {
             let kept = step.keep(&record);
-            let cut = Cut { part: Part::Payload, from: 900_000, left, sha256: sha256.clone() };
+            let cut =
+                Cut { part: LetterPart::Payload, from: 900_000, left, sha256: sha256.clone() };
             assert_eq!(kept.cuts[0], cut);
             assert_eq!(kept.left_out, left_out);
         }

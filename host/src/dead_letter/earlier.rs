@@ -2,7 +2,7 @@
 //! Its headers may have been sorted on the way, and names may stand twice: the record may have one of
 //! ours of its own, which stands before that of the letter.
 
-use super::cut::{Cut, KeptHeader, Part};
+use super::cut::{Cut, KeptHeader, LetterPart};
 use crate::flow::record::Record;
 
 /// The headers that every letter has, beside those of its record.
@@ -68,7 +68,7 @@ impl<'a> Earlier<'a> {
         let begin = of_letter.first().filter(|_| of_letter.is_sorted()).copied().unwrap_or(0);
         let text = |name: &str| text(name).filter(|(at, _)| *at >= begin);
         of_letter.extend(SOMETIMES.into_iter().filter_map(|name| Some(text(name)?.0)));
-        for part in Part::ALL {
+        for part in LetterPart::ALL {
             let [from, sha256] = part.headers().map(text);
             let Some(((of_from, from), (of_sha256, sha256))) = from.zip(sha256) else { continue };
             let is_digest =

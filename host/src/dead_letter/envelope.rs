@@ -25,7 +25,7 @@ pub struct Envelope<'a> {
     pub headers_sha256: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers_truncated_from: Option<u64>,
-    pub key: Text<'a>,
+    pub key: EnvelopeText<'a>,
     pub key_encoding: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_sha256: Option<&'a str>,
@@ -35,7 +35,7 @@ pub struct Envelope<'a> {
     pub offset: i64,
     pub partition: i32,
     pub plugin: Option<Cow<'a, str>>,
-    pub record: Text<'a>,
+    pub record: EnvelopeText<'a>,
     pub record_encoding: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_sha256: Option<&'a str>,
@@ -77,18 +77,18 @@ pub fn facts_bytes<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 pub fn header_bytes((name, value): KeptHeader<'_>) -> usize {
     const FRAME: usize =
         r#"{"encoding":"base64","name":,"name_encoding":"base64","value":},"#.len();
-    FRAME + Text::of(Some(name)).bytes() + Text::of(value).bytes()
+    FRAME + EnvelopeText::of(Some(name)).bytes() + EnvelopeText::of(value).bytes()
 }
 
 /// Bytes of a record or header in an envelope: text where they are UTF-8, base64 where they are not.
 #[derive(Debug, Clone, Copy)]
-pub enum Text<'a> {
+pub enum EnvelopeText<'a> {
     Null,
     Utf8(&'a str),
     Base64(&'a [u8]),
 }
 
-impl<'a> Text<'a> {
+impl<'a> EnvelopeText<'a> {
     pub fn of(bytes: Option<&'a [u8]>) -> Self {
         match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
             None => Self::Null,
@@ -116,7 +116,7 @@ impl<'a> Text<'a> {
     }
 }
 
-impl Serialize for Text<'_> {
+impl Serialize for EnvelopeText<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => to.serialize_none(),
@@ -138,14 +138,14 @@ fn string_bytes(text: &str) -> usize {
 
 fn objects<S: Serializer>(headers: &[KeptHeader<'_>], to: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Object<'a> {
+    struct HeaderObject<'a> {
         encoding: &'static str,
-        name: Text<'a>,
+        name: EnvelopeText<'a>,
         name_encoding: &'static str,
-        value: Text<'a>,
+        value: EnvelopeText<'a>,
     }
     to.collect_seq(headers.iter().map(|(name, value)| {
-        let (name, value) = (Text::of(Some(name)), Text::of(*value));
-        Object { encoding: value.encoding(), name, name_encoding: name.encoding(), value }
+        let (name, value) = (EnvelopeText::of(Some(name)), EnvelopeText::of(*value));
+        HeaderObject { encoding: value.encoding(), name, name_encoding: name.encoding(), value }
     }))
 }

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::cut::{Cut, HEADER_OVERHEAD, Kept, KeptHeader, Part, Step};
+use super::cut::{Cut, CutStep, HEADER_OVERHEAD, Kept, KeptHeader, LetterPart};
 use super::earlier::LEFT_OUT;
-use super::envelope::{self, Envelope, Text};
+use super::envelope::{self, Envelope, EnvelopeText};
 use crate::config::DlqFormat;
 use crate::flow::record::Record;
 use crate::flow::rejection::{Rejection, cut_to};
@@ -49,13 +49,13 @@ pub struct Letter<'a> {
     /// The record's payload, or the envelope; `None` for a tombstone.
     pub payload: Option<Cow<'a, [u8]>>,
     /// The record's headers, then ours.
-    pub headers: Vec<Head<'a>>,
+    pub headers: Vec<LetterHeader<'a>>,
     /// What of the record is missing.
     pub cuts: Vec<Cut>,
 }
 
 /// Name and value of a header.
-pub type Head<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
+pub type LetterHeader<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 impl<'a> Letter<'a> {
     /// The letter of a record, cut as far as `step` says.
@@ -64,7 +64,7 @@ impl<'a> Letter<'a> {
         rejection: &'a Rejection,
         from: &'a Provenance,
         failed_at_ms: u128,
-        step: Step,
+        step: CutStep,
     ) -> Self {
         let kept = step.keep(record);
         match from.format {
@@ -78,7 +78,7 @@ impl<'a> Letter<'a> {
         record: &Record<'_>,
         rejection: &Rejection,
         from: &Provenance,
-        step: Step,
+        step: CutStep,
     ) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let [payload, key] = step.payload_and_key(record);
@@ -89,7 +89,7 @@ impl<'a> Letter<'a> {
         let texts = texts.into_iter().chain(names.iter().map(|name| &**name));
         // The list of what is kept is of all headers before some are cut.
         let kept = record.headers().count() * size_of::<KeptHeader<'_>>();
-        let header = |bytes: usize| size_of::<Head<'_>>() + IN_LIBRDKAFKA + COPIES * bytes;
+        let header = |bytes: usize| size_of::<LetterHeader<'_>>() + IN_LIBRDKAFKA + COPIES * bytes;
         let own = OWN_HEADERS * header(HEADER_OVERHEAD) + COPIES * OWN_BYTES;
         let of_format = match from.format {
             DlqFormat::Headers => {
@@ -102,7 +102,7 @@ impl<'a> Letter<'a> {
             }
             DlqFormat::Envelope => {
                 let of = |header: KeptHeader<'_>| COPIES * envelope::header_bytes(header);
-                let parts = Text::of(payload).bytes() + Text::of(key).bytes();
+                let parts = EnvelopeText::of(payload).bytes() + EnvelopeText::of(key).bytes();
                 let text = parts + envelope::facts_bytes(texts);
                 step.headers(record, of, MOST_PER_BYTE) + COPIES * text
             }
@@ -130,7 +130,7 @@ fn with_headers<'a>(
 ) -> Letter<'a> {
     let fault = &rejection.fault;
     let own = kept.headers.iter().map(|(name, value)| (*name, value.map(Cow::Borrowed)));
-    let mut headers: Vec<Head<'a>> = Vec::with_capacity(own.len() + OWN_HEADERS);
+    let mut headers: Vec<LetterHeader<'a>> = Vec::with_capacity(own.len() + OWN_HEADERS);
     headers.extend(own);
     let mut fact = |name: &'static str, value: Cow<'a, str>| headers.push(header(name, value));
     fact("failure_reason", fault.reason.code().into());
@@ -169,10 +169,10 @@ fn envelope<'a>(
     from: &'a Provenance,
     failed_at_ms: u128,
 ) -> Letter<'a> {
-    let cut = |part: Part| kept.cuts.iter().find(|cut| cut.part == part);
-    let truncated_from = |part: Part| cut(part).map(|cut| cut.from);
-    let sha256 = |part: Part| cut(part).map(|cut| &*cut.sha256);
-    let (payload, key) = (Text::of(kept.payload), Text::of(kept.key));
+    let cut = |part: LetterPart| kept.cuts.iter().find(|cut| cut.part == part);
+    let truncated_from = |part: LetterPart| cut(part).map(|cut| cut.from);
+    let sha256 = |part: LetterPart| cut(part).map(|cut| &*cut.sha256);
+    let (payload, key) = (EnvelopeText::of(kept.payload), EnvelopeText::of(kept.key));
     let fault = &rejection.fault;
     let body = Envelope {
         attempt: kept.attempts.saturating_add(1),
@@ -182,20 +182,20 @@ fn envelope<'a>(
         group: &from.group,
         headers: &kept.headers,
         headers_left_out: Some(kept.left_out).filter(|left_out| *left_out > 0),
-        headers_sha256: sha256(Part::Headers),
-        headers_truncated_from: truncated_from(Part::Headers),
+        headers_sha256: sha256(LetterPart::Headers),
+        headers_truncated_from: truncated_from(LetterPart::Headers),
         key,
         key_encoding: key.encoding(),
-        key_sha256: sha256(Part::Key),
-        key_truncated_from: truncated_from(Part::Key),
+        key_sha256: sha256(LetterPart::Key),
+        key_truncated_from: truncated_from(LetterPart::Key),
         message: &message(rejection),
         offset: record.offset(),
         partition: record.source.partition,
         plugin: rejection.stage.plugin().map(name),
         record: payload,
         record_encoding: payload.encoding(),
-        record_sha256: sha256(Part::Payload),
-        record_truncated_from: truncated_from(Part::Payload),
+        record_sha256: sha256(LetterPart::Payload),
+        record_truncated_from: truncated_from(LetterPart::Payload),
         stage: rejection.stage.name(),
         table: &from.table,
         timestamp_ms: record.timestamp_ms(),
@@ -208,7 +208,7 @@ fn envelope<'a>(
     Letter { key: kept.key, payload, headers, cuts: kept.cuts }
 }
 
-fn header<'a>(name: &'static str, value: Cow<'a, str>) -> Head<'a> {
+fn header<'a>(name: &'static str, value: Cow<'a, str>) -> LetterHeader<'a> {
     let value = match value {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
@@ -221,7 +221,7 @@ fn owned<'a>(value: &impl ToString) -> Cow<'a, str> {
 }
 
 /// The headers that tell what is missing.
-fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = Head<'a>> {
+fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = LetterHeader<'a>> {
     let left_out = (kept.left_out > 0).then(|| header(LEFT_OUT, owned(&kept.left_out)));
     let cuts = kept.cuts.iter().flat_map(|cut| {
         let [from, sha256] = cut.part.headers();
@@ -280,7 +280,7 @@ mod tests {
     fn told(
         (batch, rejection): &(Batch, Rejection),
         format: DlqFormat,
-        step: Step,
+        step: CutStep,
     ) -> (Vec<(String, String)>, Vec<u8>) {
         let (record, from) = (batch.record(0).unwrap(), from(format));
         let letter = Letter::new(&record, rejection, &from, 99, step);
@@ -301,9 +301,9 @@ mod tests {
         headers.iter().filter(|(of, _)| of == name).map(|(_, value)| &**value).collect()
     }
 
-    fn last(batch: &Batch) -> Step {
+    fn last(batch: &Batch) -> CutStep {
         let record = batch.record(0).unwrap();
-        std::iter::successors(Some(Step::WHOLE), |step| step.next(&record)).last().unwrap()
+        std::iter::successors(Some(CutStep::WHOLE), |step| step.next(&record)).last().unwrap()
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         let (batch, mut rejection) = rejected(b"{}", &[]);
         rejection.fault.pointer = "/\u{1b}[31m\nname".into();
         rejection.fault.got = "`\r\u{202e}x`".into();
-        let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+        let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, CutStep::WHOLE);
         let text = values(&headers, "__connect.errors.exception.message").concat();
         assert!(text.contains(r"/\u{1b}[31m\nname") && text.contains(r"`\r\u{202e}x`"), "{text}");
     }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_letter_keeps_the_record_and_adds_the_facts() {
         let (batch, rejection) = rejected(b"{\"soc\":300}", &[("trace", "abc")]);
-        let (headers, payload) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+        let (headers, payload) = told(&(batch, rejection), DlqFormat::Headers, CutStep::WHOLE);
         assert_eq!(payload, b"{\"soc\":300}");
         let version = env!("CARGO_PKG_VERSION");
         let expected = [
@@ -352,13 +352,13 @@ mod tests {
     fn a_second_failure_replaces_the_first_and_counts_on() {
         let of_another = ("__connect.errors.task.id", "3");
         let first = rejected(b"{}", &[("own", "x"), of_another]);
-        let (first, _) = told(&first, DlqFormat::Headers, Step::WHOLE);
+        let (first, _) = told(&first, DlqFormat::Headers, CutStep::WHOLE);
         let mut sorted = first.clone();
         sorted.sort();
         for first in [first, sorted] {
             let (mut batch, rejection) = replayed(&first);
             batch.push_header(b"later", Some(b"y"));
-            let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, Step::WHOLE);
+            let (headers, _) = told(&(batch, rejection), DlqFormat::Headers, CutStep::WHOLE);
             assert_eq!(headers.len(), first.len() + 1);
             assert_eq!(values(&headers, "sluicegate.attempt"), ["2"]);
             for (name, value) in [("own", "x"), of_another, ("later", "y")] {
@@ -369,13 +369,13 @@ mod tests {
 
     #[test]
     fn a_header_of_the_record_stays_whatever_its_name() {
-        let of_cuts = Part::ALL.map(Part::headers).concat();
+        let of_cuts = LetterPart::ALL.map(LetterPart::headers).concat();
         let names = [&ALWAYS[..], &SOMETIMES, &of_cuts, &[LEFT_OUT]].concat();
         for missing in ALWAYS {
             let own: Vec<_> =
                 names.iter().filter(|name| **name != missing).map(|name| (*name, "7")).collect();
-            let (first, _) = told(&rejected(b"{}", &own), DlqFormat::Headers, Step::WHOLE);
-            let (again, _) = told(&replayed(&first), DlqFormat::Headers, Step::WHOLE);
+            let (first, _) = told(&rejected(b"{}", &own), DlqFormat::Headers, CutStep::WHOLE);
+            let (again, _) = told(&replayed(&first), DlqFormat::Headers, CutStep::WHOLE);
             for (headers, attempt) in [(first, "1"), (again, "2")] {
                 let names = headers.iter().map(|(name, value)| (&**name, &**value));
                 assert_eq!(names.take(own.len()).collect::<Vec<_>>(), own);
@@ -400,7 +400,7 @@ mod tests {
             batch.push_header(name, value);
         }
         let (record, from) = (batch.record(0).unwrap(), from(DlqFormat::Headers));
-        let letter = Letter::new(&record, &rejection, &from, 99, Step::WHOLE);
+        let letter = Letter::new(&record, &rejection, &from, 99, CutStep::WHOLE);
         let headers = letter.headers.iter().map(|(name, value)| (*name, value.as_deref()));
         assert_eq!(headers.take(own.len()).collect::<Vec<_>>(), own);
     }
@@ -410,8 +410,11 @@ mod tests {
         let hostile = "\u{1}".repeat(2_000_000);
         let unreadable = vec![0xff; 2_000_000];
         let forged: Vec<_> = ALWAYS.map(|name| (name, "1")).to_vec();
-        let of_cuts =
-            Part::ALL.map(Part::headers).concat().into_iter().map(|name| (name, &*hostile));
+        let of_cuts = LetterPart::ALL
+            .map(LetterPart::headers)
+            .concat()
+            .into_iter()
+            .map(|name| (name, &*hostile));
         let forged = [forged, of_cuts.collect()].concat();
         for (headers, payload) in [
             (vec![("", ""); 100_000], hostile.as_bytes()),
@@ -443,7 +446,7 @@ mod tests {
     fn an_envelope_holds_bytes_that_are_no_text() {
         let (mut batch, rejection) = rejected(b"\xff\xfe", &[]);
         batch.push_header(b"\xff", Some(b"x"));
-        let (_, payload) = told(&(batch, rejection), DlqFormat::Envelope, Step::WHOLE);
+        let (_, payload) = told(&(batch, rejection), DlqFormat::Envelope, CutStep::WHOLE);
         let body: Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!((&body["record"], &body["record_encoding"]), (&json!("//4="), &json!("base64")));
         assert_eq!(
@@ -465,7 +468,7 @@ mod tests {
         let (of_all, of_cut) = (rejected(b"\xff", &[]), everything());
         let cut = last(&of_cut.0);
         for (rejected, step) in
-            [((batch, rejection), Step::WHOLE), (of_all, Step::WHOLE), (of_cut, cut)]
+            [((batch, rejection), CutStep::WHOLE), (of_all, CutStep::WHOLE), (of_cut, cut)]
         {
             let (record, from) = (rejected.0.record(0).unwrap(), from(DlqFormat::Envelope));
             let letter = Letter::new(&record, &rejected.1, &from, 99, step);
@@ -510,7 +513,7 @@ mod tests {
             let record = batch.record(0).unwrap();
             for format in [DlqFormat::Headers, DlqFormat::Envelope] {
                 let from = from(format);
-                for step in std::iter::successors(Some(Step::WHOLE), |step| step.next(&record)) {
+                for step in std::iter::successors(Some(CutStep::WHOLE), |step| step.next(&record)) {
                     let room = Letter::room_bytes(&record, &rejection, &from, step);
                     let letter = Letter::new(&record, &rejection, &from, 99, step);
                     // librdkafka has a copy of its own, and one that is compressed.
@@ -519,7 +522,7 @@ mod tests {
                         Some(Cow::Owned(text)) => text.capacity(),
                         _ => 0,
                     };
-                    let lists = letter.headers.capacity() * size_of::<Head<'_>>()
+                    let lists = letter.headers.capacity() * size_of::<LetterHeader<'_>>()
                         + letter.headers.len() * 64;
                     assert!(copies + own + lists <= room, "{} of {room}", copies + own + lists);
                 }
@@ -530,7 +533,7 @@ mod tests {
     #[test]
     fn a_cut_letter_says_what_it_was_cut_from() {
         let (batch, rejection) = rejected(&vec![b'x'; 70_000], &[]);
-        let step = Step::WHOLE.next(&batch.record(0).unwrap()).unwrap();
+        let step = CutStep::WHOLE.next(&batch.record(0).unwrap()).unwrap();
         let rejected = (batch, rejection);
         let (headers, payload) = told(&rejected, DlqFormat::Headers, step);
         assert_eq!(payload.len(), 64_000);
@@ -588,7 +591,7 @@ mod tests {
         let names =
             letter.headers.iter().map(|(name, _)| String::from_utf8(name.to_vec()).unwrap());
         let mut names: Vec<String> = names.collect();
-        assert_eq!(names.len(), ALWAYS.len() + SOMETIMES.len() + 2 * Part::ALL.len() + 1);
+        assert_eq!(names.len(), ALWAYS.len() + SOMETIMES.len() + 2 * LetterPart::ALL.len() + 1);
         names.sort();
         assert_eq!(documented("Headers"), names);
     }

@@ -28,17 +28,17 @@ use crate::limits::budget::Budget;
 use crate::observe::count::{self, Class as Retried, Step as Tried};
 use crate::observe::status::Status;
 use crate::observe::throttle::Throttle;
-use cut::{Part, Step};
+use cut::{CutStep, LetterPart};
 use holds::Holds;
 use letter::{Letter, Provenance};
 use patience::Patience;
 use producer::{Company, Producer};
-use refusals::Class;
-use room::Room;
+use refusals::RefusalClass;
+use room::LetterRoom;
 pub use topic::{Finding, Topic};
 
 /// How many letters of a batch are seen to at a time: enough to fill a produce request. What those take that
-/// are under way is bounded by their [`Room`].
+/// are under way is bounded by their [`LetterRoom`].
 const IN_FLIGHT: usize = 1_000;
 /// How often a cut is logged, of each part.
 const CUTS_PER: Duration = Duration::from_secs(10);
@@ -50,9 +50,9 @@ pub struct DeadLetters {
     from: Provenance,
     on_too_large: OnTooLarge,
     producer: Producer,
-    room: Room,
+    room: LetterRoom,
     status: Arc<Status>,
-    cuts: Throttle<Part>,
+    cuts: Throttle<LetterPart>,
 }
 
 impl DeadLetters {
@@ -71,7 +71,7 @@ impl DeadLetters {
             },
             on_too_large: config.dlq.on_too_large,
             producer: Producer::new(config)?,
-            room: Room::new(budget),
+            room: LetterRoom::new(budget),
             status,
             cuts: Throttle::new(CUTS_PER),
         })
@@ -115,7 +115,7 @@ impl DeadLetters {
         failed_at_ms: u128,
         holds: &Holds,
     ) {
-        let (mut step, mut company) = (Step::WHOLE, Company::Any);
+        let (mut step, mut company) = (CutStep::WHOLE, Company::Any);
         let (mut backoff, mut patience) = (Backoff::default(), Patience::default());
         loop {
             let room = Letter::room_bytes(&record, rejection, &self.from, step);
@@ -132,13 +132,13 @@ impl DeadLetters {
                 Err(error) => Some(error),
             };
             let class = class_of(error.as_ref());
-            let is_its_own = matches!(class, Class::TooLarge | Class::OfTheLetter(_));
+            let is_its_own = matches!(class, RefusalClass::TooLarge | RefusalClass::OfTheLetter(_));
             if is_its_own && company == Company::Any {
                 // The broker refuses whole batches: it is asked of this letter alone.
                 company = Company::None;
                 continue;
             }
-            if class == Class::TooLarge
+            if class == RefusalClass::TooLarge
                 && self.on_too_large == OnTooLarge::Cut
                 && let Some(next) = step.next(&record)
             {
@@ -147,12 +147,12 @@ impl DeadLetters {
             }
             let hold = self.hold(class, error.as_ref(), &mut patience, &record, &letter);
             drop((letter, room));
-            if !matches!(class, Class::Silence(_)) {
+            if !matches!(class, RefusalClass::Silence(_)) {
                 patience.note(class.mend(), &hold);
             }
-            if class == Class::TooLarge {
+            if class == RefusalClass::TooLarge {
                 // The topic may take more by then.
-                step = Step::WHOLE;
+                step = CutStep::WHOLE;
             }
             count::retried(Tried::DeadLetter, Retried::from(&hold));
             holds.hold(rejection.origin, hold);
@@ -163,7 +163,7 @@ impl DeadLetters {
     /// What a letter that is not written waits for.
     fn hold(
         &self,
-        class: Class,
+        class: RefusalClass,
         error: Option<&KafkaError>,
         patience: &mut Patience,
         record: &Record<'_>,
@@ -184,30 +184,30 @@ impl DeadLetters {
             )
         };
         match class {
-            Class::Transient(_) | Class::Silence(_)
+            RefusalClass::Transient(_) | RefusalClass::Silence(_)
                 if let Some(denial) = self.producer.denial() =>
             {
                 denial
             }
-            Class::Silence(_) if let Some(paused) = patience.paused() => paused.clone(),
-            Class::Transient("") => Hold::Transient(format!("{topic}: {error}")),
-            Class::Transient(hint) | Class::Silence(hint) => {
+            RefusalClass::Silence(_) if let Some(paused) = patience.paused() => paused.clone(),
+            RefusalClass::Transient("") => Hold::Transient(format!("{topic}: {error}")),
+            RefusalClass::Transient(hint) | RefusalClass::Silence(hint) => {
                 Hold::Transient(format!("{topic}: {error}: {hint}"))
             }
-            Class::Lasting(mend) if patience.is_over(mend) => {
+            RefusalClass::Lasting(mend) if patience.is_over(mend) => {
                 Hold::Paused(format!("{topic}: {error}: {mend}"))
             }
-            Class::Lasting(_) => Hold::Transient(format!("{topic}: {error}")),
-            Class::Operator(mend) => Hold::Paused(format!("{topic}: {error}: {mend}")),
-            Class::OfTheLetter(cause) => {
+            RefusalClass::Lasting(_) => Hold::Transient(format!("{topic}: {error}")),
+            RefusalClass::Operator(mend) => Hold::Paused(format!("{topic}: {error}: {mend}")),
+            RefusalClass::OfTheLetter(cause) => {
                 let mend = cause.text(letter.key.is_some());
                 Hold::Paused(format!("{topic} refuses {}: {error}: {mend}", of()))
             }
-            Class::TooLarge => Hold::Paused(self.too_large(&topic, &of(), error, letter)),
-            Class::OfANeighbour => {
+            RefusalClass::TooLarge => Hold::Paused(self.too_large(&topic, &of(), error, letter)),
+            RefusalClass::OfANeighbour => {
                 Hold::Transient(format!("{topic}: {error}: it is sent again without that one"))
             }
-            Class::Producer => {
+            RefusalClass::Producer => {
                 Hold::Transient(format!("{topic}: {error}: it is sent again by a new producer"))
             }
         }
@@ -254,7 +254,7 @@ impl DeadLetters {
 }
 
 /// What the report, or its want of proof, means.
-fn class_of(error: Option<&KafkaError>) -> Class {
+fn class_of(error: Option<&KafkaError>) -> RefusalClass {
     let code = error.and_then(KafkaError::rdkafka_error_code);
-    code.map_or(Class::Transient(""), refusals::class_of)
+    code.map_or(RefusalClass::Transient(""), refusals::class_of)
 }

@@ -14,12 +14,12 @@ const LAPSE: Duration = Duration::from_mins(1);
 /// What a letter was refused for so far; `mend` is what would mend it, by which refusals are alike.
 #[derive(Debug, Default)]
 pub struct Patience {
-    refused: Option<Refused>,
+    refused: Option<RefusedSince>,
     paused: Option<(&'static str, Hold)>,
 }
 
 #[derive(Debug)]
-struct Refused {
+struct RefusedSince {
     mend: &'static str,
     first: Instant,
     last: Instant,
@@ -33,14 +33,15 @@ impl Patience {
 
     fn is_over_at(&mut self, mend: &'static str, now: Instant) -> bool {
         let is_paused = self.paused.as_ref().is_some_and(|(of, _)| *of == mend);
-        let goes_on = |of: &&mut Refused| of.mend == mend && now.duration_since(of.last) < LAPSE;
+        let goes_on =
+            |of: &&mut RefusedSince| of.mend == mend && now.duration_since(of.last) < LAPSE;
         match self.refused.as_mut().filter(goes_on) {
             Some(refused) => {
                 refused.last = now;
                 is_paused || now.duration_since(refused.first) >= GRACE
             }
             None => {
-                self.refused = Some(Refused { mend, first: now, last: now });
+                self.refused = Some(RefusedSince { mend, first: now, last: now });
                 is_paused
             }
         }

@@ -12,7 +12,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::util::Timeout;
 
 use super::letter::Letter;
-use super::refusals::{self, Class};
+use super::refusals::{self, RefusalClass};
 use crate::config::Config;
 use crate::flow::hold::Hold;
 use crate::kafka::client::{Role, denial_of};
@@ -47,12 +47,12 @@ pub enum Company {
 
 /// What librdkafka has to say of the connection, beside the reports.
 #[derive(Debug, Clone, Default)]
-pub struct Ear {
+pub struct Denials {
     /// Why no broker takes this client, and when that was said last.
     denial: Arc<Mutex<Option<(Hold, Instant)>>>,
 }
 
-impl Ear {
+impl Denials {
     fn denial_at(&self, now: Instant) -> Option<Hold> {
         let is_new = |said: Instant| now.saturating_duration_since(said) < DENIAL_LASTS;
         self.denial().as_ref().filter(|(_, said)| is_new(*said)).map(|(hold, _)| hold.clone())
@@ -64,7 +64,7 @@ impl Ear {
     }
 }
 
-impl ClientContext for Ear {
+impl ClientContext for Denials {
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(denial) = denial_of(&error, reason) {
             *self.denial() = Some((denial, Instant::now()));
@@ -73,12 +73,12 @@ impl ClientContext for Ear {
     }
 }
 
-type Client = FutureProducer<Ear>;
+type Client = FutureProducer<Denials>;
 
 /// Produces letters, each in its own time.
 pub struct Producer {
     settings: ClientConfig,
-    ear: Ear,
+    ear: Denials,
     clients: Mutex<Clients>,
 }
 
@@ -96,7 +96,7 @@ impl Producer {
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let (settings, ear) = (settings(config), Ear::default());
+        let (settings, ear) = (settings(config), Denials::default());
         let client = settings
             .create_with_context(ear.clone())
             .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
@@ -145,7 +145,7 @@ impl Producer {
             }
             Err((error, _)) => error,
         };
-        if error.rdkafka_error_code().map(refusals::class_of) == Some(Class::Producer) {
+        if error.rdkafka_error_code().map(refusals::class_of) == Some(RefusalClass::Producer) {
             self.renew(renewed);
         }
         Err(error)
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_a_broker_said_long_ago_explains_nothing() {
-        let (ear, now) = (Ear::default(), Instant::now());
+        let (ear, now) = (Denials::default(), Instant::now());
         let denial = KafkaError::Global(rdkafka::error::RDKafkaErrorCode::Authentication);
         ear.error(denial, "wrong password (after 3ms in state AUTH_REQ)");
         assert!(

@@ -5,7 +5,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 /// What a refusal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum RefusalClass {
     /// Time alone heals it; the text, if any, says what to look at meanwhile.
     Transient(&'static str),
     /// Nothing was said in time, which takes nothing back that was said before; the text says what to
@@ -90,95 +90,95 @@ const UNKNOWN: &str = "look at the broker's log, which says why it refused the l
 
 /// The codes by which a letter may be refused, each with its class. Those that librdkafka tries again by
 /// itself come once it gives up.
-pub const REFUSALS: &[(Code, Class)] = &[
+pub const REFUSALS: &[(Code, RefusalClass)] = &[
     // Time heals.
-    (Code::BrokerTransportFailure, Class::Transient("")),
-    (Code::AllBrokersDown, Class::Transient("")),
-    (Code::Resolve, Class::Transient("")),
-    (Code::NetworkException, Class::Transient("")),
-    (Code::LeaderNotAvailable, Class::Transient("")),
-    (Code::NotLeaderForPartition, Class::Transient("")),
-    (Code::BrokerNotAvailable, Class::Transient("")),
-    (Code::ReplicaNotAvailable, Class::Transient("")),
-    (Code::FencedLeaderEpoch, Class::Transient("")),
-    (Code::UnknownLeaderEpoch, Class::Transient("")),
-    (Code::RequestTimedOut, Class::Transient("")),
-    (Code::OperationTimedOut, Class::Transient("")),
-    (Code::TimedOutQueue, Class::Transient("")),
-    (Code::QueueFull, Class::Transient("")),
-    (Code::ThrottlingQuotaExceeded, Class::Transient("")),
-    (Code::NotEnoughReplicasAfterAppend, Class::Transient(REPLICAS)),
-    (Code::Retry, Class::Transient("")),
-    (Code::WaitCache, Class::Transient("")),
-    (Code::BrokerDestroy, Class::Transient("")),
-    (Code::DestroyBroker, Class::Transient("")),
-    (Code::NodeUpdate, Class::Transient("")),
-    (Code::Interrupted, Class::Transient("")),
-    (Code::PurgeQueue, Class::Transient("")),
-    (Code::PurgeInflight, Class::Transient("")),
-    (Code::RebootstrapRequired, Class::Transient("")),
-    (Code::CriticalSystemResource, Class::Transient("")),
+    (Code::BrokerTransportFailure, RefusalClass::Transient("")),
+    (Code::AllBrokersDown, RefusalClass::Transient("")),
+    (Code::Resolve, RefusalClass::Transient("")),
+    (Code::NetworkException, RefusalClass::Transient("")),
+    (Code::LeaderNotAvailable, RefusalClass::Transient("")),
+    (Code::NotLeaderForPartition, RefusalClass::Transient("")),
+    (Code::BrokerNotAvailable, RefusalClass::Transient("")),
+    (Code::ReplicaNotAvailable, RefusalClass::Transient("")),
+    (Code::FencedLeaderEpoch, RefusalClass::Transient("")),
+    (Code::UnknownLeaderEpoch, RefusalClass::Transient("")),
+    (Code::RequestTimedOut, RefusalClass::Transient("")),
+    (Code::OperationTimedOut, RefusalClass::Transient("")),
+    (Code::TimedOutQueue, RefusalClass::Transient("")),
+    (Code::QueueFull, RefusalClass::Transient("")),
+    (Code::ThrottlingQuotaExceeded, RefusalClass::Transient("")),
+    (Code::NotEnoughReplicasAfterAppend, RefusalClass::Transient(REPLICAS)),
+    (Code::Retry, RefusalClass::Transient("")),
+    (Code::WaitCache, RefusalClass::Transient("")),
+    (Code::BrokerDestroy, RefusalClass::Transient("")),
+    (Code::DestroyBroker, RefusalClass::Transient("")),
+    (Code::NodeUpdate, RefusalClass::Transient("")),
+    (Code::Interrupted, RefusalClass::Transient("")),
+    (Code::PurgeQueue, RefusalClass::Transient("")),
+    (Code::PurgeInflight, RefusalClass::Transient("")),
+    (Code::RebootstrapRequired, RefusalClass::Transient("")),
+    (Code::CriticalSystemResource, RefusalClass::Transient("")),
     // Another partition is chosen, and the topic is looked up again.
-    (Code::UnknownPartition, Class::Transient("")),
+    (Code::UnknownPartition, RefusalClass::Transient("")),
     // Damaged on the way.
-    (Code::InvalidMessage, Class::Transient("")),
-    (Code::BadMessage, Class::Transient("")),
-    (Code::MessageTimedOut, Class::Silence(SILENCE)),
-    (Code::NotEnoughReplicas, Class::Transient(REPLICAS)),
-    (Code::ISRInsufficient, Class::Transient(REPLICAS)),
+    (Code::InvalidMessage, RefusalClass::Transient("")),
+    (Code::BadMessage, RefusalClass::Transient("")),
+    (Code::MessageTimedOut, RefusalClass::Silence(SILENCE)),
+    (Code::NotEnoughReplicas, RefusalClass::Transient(REPLICAS)),
+    (Code::ISRInsufficient, RefusalClass::Transient(REPLICAS)),
     // Time heals, if it does so soon.
-    (Code::KafkaStorageError, Class::Lasting(STORAGE)),
-    (Code::LogDirNotFound, Class::Lasting(STORAGE)),
-    (Code::UnknownTopicOrPartition, Class::Lasting(UNKNOWN_TOPIC)),
-    (Code::UnknownTopicId, Class::Lasting(UNKNOWN_TOPIC)),
+    (Code::KafkaStorageError, RefusalClass::Lasting(STORAGE)),
+    (Code::LogDirNotFound, RefusalClass::Lasting(STORAGE)),
+    (Code::UnknownTopicOrPartition, RefusalClass::Lasting(UNKNOWN_TOPIC)),
+    (Code::UnknownTopicId, RefusalClass::Lasting(UNKNOWN_TOPIC)),
     // An operator must mend it. librdkafka has asked for the topic for a while before it says so: see
     // `producer::UNKNOWN_AFTER_MS`.
-    (Code::UnknownTopic, Class::Operator(UNKNOWN_TOPIC)),
-    (Code::InvalidTopic, Class::Operator("look at the name in KAFKA_DLQ_TOPIC")),
-    (Code::TopicAuthorizationFailed, Class::Operator(GRANT)),
-    (Code::ClusterAuthorizationFailed, Class::Operator(GRANT)),
-    (Code::InvalidRequiredAcks, Class::Operator(ACKS)),
-    (Code::UnsupportedCompressionType, Class::Operator(COMPRESSION)),
-    (Code::BadCompression, Class::Operator(COMPRESSION)),
-    (Code::UnsupportedVersion, Class::Operator(VERSION)),
-    (Code::UnsupportedFeature, Class::Operator(VERSION)),
-    (Code::InvalidRequest, Class::Operator(VERSION)),
-    (Code::NotImplemented, Class::Operator(VERSION)),
-    (Code::Authentication, Class::Operator(LOGIN)),
-    (Code::SaslAuthenticationFailed, Class::Operator(LOGIN)),
-    (Code::UnsupportedSASLMechanism, Class::Operator(LOGIN)),
-    (Code::IllegalSASLState, Class::Operator(LOGIN)),
-    (Code::SSL, Class::Operator(LOGIN)),
-    (Code::SecurityDisabled, Class::Operator(LOGIN)),
-    (Code::PrincipalDeserializationFailure, Class::Operator(LOGIN)),
-    (Code::ReadOnly, Class::Operator(VERSION)),
-    (Code::InvalidArgument, Class::Operator("look at KAFKA_PROPERTIES")),
+    (Code::UnknownTopic, RefusalClass::Operator(UNKNOWN_TOPIC)),
+    (Code::InvalidTopic, RefusalClass::Operator("look at the name in KAFKA_DLQ_TOPIC")),
+    (Code::TopicAuthorizationFailed, RefusalClass::Operator(GRANT)),
+    (Code::ClusterAuthorizationFailed, RefusalClass::Operator(GRANT)),
+    (Code::InvalidRequiredAcks, RefusalClass::Operator(ACKS)),
+    (Code::UnsupportedCompressionType, RefusalClass::Operator(COMPRESSION)),
+    (Code::BadCompression, RefusalClass::Operator(COMPRESSION)),
+    (Code::UnsupportedVersion, RefusalClass::Operator(VERSION)),
+    (Code::UnsupportedFeature, RefusalClass::Operator(VERSION)),
+    (Code::InvalidRequest, RefusalClass::Operator(VERSION)),
+    (Code::NotImplemented, RefusalClass::Operator(VERSION)),
+    (Code::Authentication, RefusalClass::Operator(LOGIN)),
+    (Code::SaslAuthenticationFailed, RefusalClass::Operator(LOGIN)),
+    (Code::UnsupportedSASLMechanism, RefusalClass::Operator(LOGIN)),
+    (Code::IllegalSASLState, RefusalClass::Operator(LOGIN)),
+    (Code::SSL, RefusalClass::Operator(LOGIN)),
+    (Code::SecurityDisabled, RefusalClass::Operator(LOGIN)),
+    (Code::PrincipalDeserializationFailure, RefusalClass::Operator(LOGIN)),
+    (Code::ReadOnly, RefusalClass::Operator(VERSION)),
+    (Code::InvalidArgument, RefusalClass::Operator("look at KAFKA_PROPERTIES")),
     // Of what the letter is.
-    (Code::MessageSizeTooLarge, Class::TooLarge),
-    (Code::InvalidMessageSize, Class::TooLarge),
-    (Code::MessageBatchTooLarge, Class::TooLarge),
-    (Code::InvalidTimestamp, Class::OfTheLetter(Cause::Timestamp)),
-    (Code::InvalidRecord, Class::OfTheLetter(Cause::Record)),
-    (Code::PolicyViolation, Class::OfTheLetter(Cause::Policy)),
-    (Code::UnsupportedForMessageFormat, Class::OfTheLetter(Cause::Headers)),
-    (Code::InvalidDifferentRecord, Class::OfANeighbour),
+    (Code::MessageSizeTooLarge, RefusalClass::TooLarge),
+    (Code::InvalidMessageSize, RefusalClass::TooLarge),
+    (Code::MessageBatchTooLarge, RefusalClass::TooLarge),
+    (Code::InvalidTimestamp, RefusalClass::OfTheLetter(Cause::Timestamp)),
+    (Code::InvalidRecord, RefusalClass::OfTheLetter(Cause::Record)),
+    (Code::PolicyViolation, RefusalClass::OfTheLetter(Cause::Policy)),
+    (Code::UnsupportedForMessageFormat, RefusalClass::OfTheLetter(Cause::Headers)),
+    (Code::InvalidDifferentRecord, RefusalClass::OfANeighbour),
     // Of sequence numbers and epochs, which this producer does not use, and of what it is after a fatal error.
-    (Code::Fatal, Class::Producer),
-    (Code::State, Class::Producer),
-    (Code::Fenced, Class::Producer),
-    (Code::GaplessGuarantee, Class::Producer),
-    (Code::Inconsistent, Class::Producer),
-    (Code::OutOfOrderSequenceNumber, Class::Producer),
-    (Code::DuplicateSequenceNumber, Class::Producer),
-    (Code::InvalidProducerEpoch, Class::Producer),
-    (Code::InvalidProducerIdMapping, Class::Producer),
-    (Code::UnknownProducerId, Class::Producer),
-    (Code::ProducerFenced, Class::Producer),
-    (Code::InvalidTransactionalState, Class::Producer),
-    (Code::TransactionalIdAuthorizationFailed, Class::Producer),
+    (Code::Fatal, RefusalClass::Producer),
+    (Code::State, RefusalClass::Producer),
+    (Code::Fenced, RefusalClass::Producer),
+    (Code::GaplessGuarantee, RefusalClass::Producer),
+    (Code::Inconsistent, RefusalClass::Producer),
+    (Code::OutOfOrderSequenceNumber, RefusalClass::Producer),
+    (Code::DuplicateSequenceNumber, RefusalClass::Producer),
+    (Code::InvalidProducerEpoch, RefusalClass::Producer),
+    (Code::InvalidProducerIdMapping, RefusalClass::Producer),
+    (Code::UnknownProducerId, RefusalClass::Producer),
+    (Code::ProducerFenced, RefusalClass::Producer),
+    (Code::InvalidTransactionalState, RefusalClass::Producer),
+    (Code::TransactionalIdAuthorizationFailed, RefusalClass::Producer),
 ];
 
-impl Class {
+impl RefusalClass {
     /// What an operator would mend, by which refusals are alike; empty where nobody need.
     pub fn mend(self) -> &'static str {
         match self {
@@ -189,9 +189,9 @@ impl Class {
 }
 
 /// The class of a code; of one that no letter is known to be refused by, that it may pass.
-pub fn class_of(code: Code) -> Class {
+pub fn class_of(code: Code) -> RefusalClass {
     let found = REFUSALS.iter().find(|(of, _)| *of == code);
-    found.map_or(Class::Lasting(UNKNOWN), |(_, class)| *class)
+    found.map_or(RefusalClass::Lasting(UNKNOWN), |(_, class)| *class)
 }
 
 #[cfg(test)]
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn a_code_that_is_not_known_may_pass_and_is_an_operators_if_it_does_not() {
-        assert_eq!(class_of(Code::Unknown), Class::Lasting(UNKNOWN));
-        assert_eq!(class_of(Code::RebalanceInProgress), Class::Lasting(UNKNOWN));
+        assert_eq!(class_of(Code::Unknown), RefusalClass::Lasting(UNKNOWN));
+        assert_eq!(class_of(Code::RebalanceInProgress), RefusalClass::Lasting(UNKNOWN));
     }
 
     #[test]

@@ -12,19 +12,19 @@ const BYTES: u32 = 16 * 1024 * 1024;
 
 /// Room for letters, which counts in the budget as far as it is taken.
 #[derive(Debug)]
-pub struct Room {
+pub struct LetterRoom {
     free: Semaphore,
     budget: Arc<Budget>,
 }
 
 /// The room of one letter, given back when dropped.
 #[derive(Debug)]
-pub struct Taken<'a> {
+pub struct TakenRoom<'a> {
     _free: Option<SemaphorePermit<'a>>,
     _held: Held,
 }
 
-impl Room {
+impl LetterRoom {
     /// All of it is free.
     pub fn new(budget: Arc<Budget>) -> Self {
         Self { free: Semaphore::new(BYTES as usize), budget }
@@ -32,13 +32,13 @@ impl Room {
 
     /// Waits until there is room for so many bytes, in the order of those who ask. A letter that is larger
     /// than all of the room is under way alone. Cancel safe.
-    pub async fn take(&self, bytes: usize) -> Taken<'_> {
+    pub async fn take(&self, bytes: usize) -> TakenRoom<'_> {
         let most = u32::try_from(bytes).unwrap_or(BYTES).min(BYTES);
         // Nobody closes it.
         let free = self.free.acquire_many(most).await.ok();
         let mut held = self.budget.hold();
         held.set(bytes);
-        Taken { _free: free, _held: held }
+        TakenRoom { _free: free, _held: held }
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     #[tokio::test]
     async fn letters_wait_for_room_and_one_that_is_larger_than_all_of_it_goes_alone() {
         let budget = Budget::new(1, usize::MAX);
-        let room = Room::new(Arc::clone(&budget));
+        let room = LetterRoom::new(Arc::clone(&budget));
         let most = BYTES as usize;
         let (small, large) = (room.take(10).await, room.take(most - 10).await);
         assert_eq!(budget.used_bytes(), most);

@@ -1,6 +1,6 @@
 //! What the settings of the dead letter topic mean for letters.
 
-use super::{Facts, Settings, settings_number};
+use super::{TopicFacts, TopicSettings, settings_number};
 use crate::config::{DlqFormat, OnTooLarge, Words as _};
 
 /// Kafka's own default. Letters that are kept for a shorter time are gone before somebody has looked.
@@ -44,7 +44,7 @@ impl Finding {
 /// Everything that can be said of the topic `name`.
 pub(super) fn judge(
     name: &str,
-    facts: &Facts,
+    facts: &TopicFacts,
     format: DlqFormat,
     on_too_large: OnTooLarge,
 ) -> Vec<Finding> {
@@ -82,7 +82,7 @@ fn rights(name: &str, may_write: &Result<Option<bool>, String>) -> Finding {
 }
 
 /// Which letters are deleted, and when.
-fn cleanup(name: &str, settings: &Settings) -> Vec<Finding> {
+fn cleanup(name: &str, settings: &TopicSettings) -> Vec<Finding> {
     let policy = settings.get("cleanup.policy").map_or("delete", String::as_str);
     let mut found = Vec::new();
     if policy.contains("compact") {
@@ -113,7 +113,7 @@ fn cleanup(name: &str, settings: &Settings) -> Vec<Finding> {
     found
 }
 
-fn replicas(name: &str, settings: &Settings, replicas: usize) -> Option<Finding> {
+fn replicas(name: &str, settings: &TopicSettings, replicas: usize) -> Option<Finding> {
     let least = usize::try_from(settings_number(settings, "min.insync.replicas")?).ok()?;
     let noun = if replicas == 1 { "replica" } else { "replicas" };
     let what = if least > replicas {
@@ -130,7 +130,7 @@ fn replicas(name: &str, settings: &Settings, replicas: usize) -> Option<Finding>
 }
 
 /// Letters carry the time of this host.
-fn clocks(name: &str, settings: &Settings) -> Vec<Finding> {
+fn clocks(name: &str, settings: &TopicSettings) -> Vec<Finding> {
     if settings.get("message.timestamp.type").is_some_and(|of| of == "LogAppendTime") {
         return Vec::new();
     }
@@ -153,7 +153,7 @@ fn clocks(name: &str, settings: &Settings) -> Vec<Finding> {
 /// Whether the letter of the largest record fits.
 fn size(
     name: &str,
-    settings: &Settings,
+    settings: &TopicSettings,
     largest: Option<&(String, u64)>,
     format: DlqFormat,
     on_too_large: OnTooLarge,
@@ -206,10 +206,10 @@ mod tests {
         ("min.insync.replicas", "1"),
     ];
 
-    fn facts(changes: &[(&str, &str)]) -> Facts {
+    fn facts(changes: &[(&str, &str)]) -> TopicFacts {
         let settings = DEFAULTS.iter().chain(changes);
         let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Facts {
+        TopicFacts {
             replicas: 1,
             settings: Ok(settings.collect()),
             largest_source: Some(("orders".to_owned(), 1_048_588)),
@@ -217,12 +217,12 @@ mod tests {
         }
     }
 
-    fn found(facts: &Facts) -> Vec<Finding> {
+    fn found(facts: &TopicFacts) -> Vec<Finding> {
         judge("dead", facts, DlqFormat::Headers, OnTooLarge::Pause)
     }
 
     /// What is found beside that which is fine.
-    fn wrong(facts: &Facts) -> Vec<Finding> {
+    fn wrong(facts: &TopicFacts) -> Vec<Finding> {
         let mut found = found(facts);
         found.retain(|finding| !matches!(finding, Finding::Fine(_)));
         found

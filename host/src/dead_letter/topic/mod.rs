@@ -40,15 +40,15 @@ pub struct Topic {
 const DENIED: &str = "not authorized; grant DESCRIBE_CONFIGS on it to have them looked at";
 
 /// Settings of a topic, by name.
-type Settings = BTreeMap<String, String>;
+type TopicSettings = BTreeMap<String, String>;
 
 /// What the brokers tell.
 #[derive(Debug, Clone)]
-struct Facts {
+struct TopicFacts {
     /// The least of its partitions.
     replicas: usize,
     /// Or why they could not be looked at.
-    settings: Result<Settings, String>,
+    settings: Result<TopicSettings, String>,
     /// The largest batch that a source topic takes, in bytes, as far as that is known, and which.
     largest_source: Option<(String, u64)>,
     /// `None` where the broker does not say.
@@ -69,7 +69,7 @@ impl ClientContext for Quiet {
 }
 
 /// What the metadata says.
-struct Seen {
+struct TopicMetadata {
     broker: i32,
     replicas: usize,
     sources: Vec<String>,
@@ -111,10 +111,10 @@ impl Topic {
     async fn facts(
         &self,
         admin: &AdminClient<Quiet>,
-        seen: Seen,
+        seen: TopicMetadata,
         may_write: Result<Option<bool>, String>,
         timeout: Duration,
-    ) -> Facts {
+    ) -> TopicFacts {
         let names: Vec<&str> =
             std::iter::once(&*self.name).chain(seen.sources.iter().map(String::as_str)).collect();
         let topics: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
@@ -124,7 +124,7 @@ impl Topic {
             Ok(told) => told.into_iter(),
             Err(error) => {
                 let settings = Err(error.to_string());
-                return Facts {
+                return TopicFacts {
                     replicas: seen.replicas,
                     settings,
                     largest_source: None,
@@ -145,7 +145,7 @@ impl Topic {
             Some((name, u64::try_from(limit).ok()?))
         });
         let largest_source = limits.max_by_key(|(_, limit)| *limit);
-        Facts { replicas: seen.replicas, settings, largest_source, may_write }
+        TopicFacts { replicas: seen.replicas, settings, largest_source, may_write }
     }
 
     /// Looks at it until a broker has answered, and logs what may become of letters. Where none can be
@@ -189,7 +189,7 @@ fn tell(waiter: &Waiter, found: &[Finding], said: &mut BTreeSet<String>) -> bool
     refused.is_some()
 }
 
-fn seen(metadata: &Metadata, name: &str, sources: &[SourceTopic]) -> Option<Seen> {
+fn seen(metadata: &Metadata, name: &str, sources: &[SourceTopic]) -> Option<TopicMetadata> {
     let is_there = |topic: &&MetadataTopic| topic.error().is_none();
     let topics = || metadata.topics().iter().filter(is_there);
     let topic = topics().find(|topic| topic.name() == name)?;
@@ -198,14 +198,14 @@ fn seen(metadata: &Metadata, name: &str, sources: &[SourceTopic]) -> Option<Seen
         |topic: &str| topic != name && sources.iter().any(|source| source.matches(topic));
     let sources = topics().map(MetadataTopic::name).filter(|topic| is_source(topic));
     let sources = sources.take(MAX_SOURCES).map(str::to_owned).collect();
-    Some(Seen { broker: describe::broker_of(metadata), replicas, sources })
+    Some(TopicMetadata { broker: describe::broker_of(metadata), replicas, sources })
 }
 
-fn settings(topic: ConfigResource) -> Settings {
+fn settings(topic: ConfigResource) -> TopicSettings {
     let entries = topic.entries.into_iter();
     entries.filter_map(|entry| Some((entry.name, entry.value?))).collect()
 }
 
-fn settings_number(settings: &Settings, name: &str) -> Option<i64> {
+fn settings_number(settings: &TopicSettings, name: &str) -> Option<i64> {
     settings.get(name)?.parse().ok()
 }
