@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluicegate::plugins::hooks::{Bounds, Loader, Manifest, Worker};
+use sluicegate::plugins::hooks::{ComponentLoader, Manifest, Worker, WorkerBounds};
 use sluicegate_tests::path_of;
 
 const MIB: u64 = 1024 * 1024;
@@ -12,7 +12,7 @@ const MIB: u64 = 1024 * 1024;
 /// The host, with less than it may take, so that a test is quick.
 fn worker(cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<Worker> {
     let deadline = Duration::from_mins(10);
-    let bounds = Bounds { cpu_seconds, data_bytes, deadline };
+    let bounds = WorkerBounds { cpu_seconds, data_bytes, deadline };
     Ok(Worker::new(path_of("SLUICEGATE_BIN")?).with_bounds(bounds))
 }
 
@@ -38,7 +38,7 @@ fn refusal(bytes: &[u8], worker: Worker) -> anyhow::Result<String> {
     let folder = tempfile::tempdir()?;
     let path: PathBuf = folder.path().join("entangled.wasm");
     std::fs::write(&path, bytes)?;
-    let error = Loader::new(None, worker)?.read(&path).err();
+    let error = ComponentLoader::new(None, worker)?.read(&path).err();
     let text = format!("{:#}", error.ok_or_else(|| anyhow::anyhow!("it is loaded"))?);
     assert!(text.contains("entangled.wasm: "), "{text}");
     Ok(text)

@@ -8,7 +8,7 @@ use sluicegate::config::{ClickHouse, Compression, KeyValues, Lookup, LookupSourc
 use sluicegate::flow::hold::Hold;
 use sluicegate::observe::lookups::LookupStates;
 use sluicegate::observe::status::Status;
-use sluicegate::plugins::lookups::{Lookups, Table};
+use sluicegate::plugins::lookups::{LookupTable, Lookups};
 use sluicegate_local::{AppliesTo, Fault, FaultKind, LocalStack, Reset};
 use sluicegate_tests::{PATIENCE, stack_options};
 use tokio::time::{sleep, timeout};
@@ -92,7 +92,7 @@ async fn until(is_so: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(timeout(PATIENCE, looking).await?)
 }
 
-fn value(table: &Table, column: &str, key: &str) -> Option<String> {
+fn value(table: &LookupTable, column: &str, key: &str) -> Option<String> {
     let found = table.lookup(&[column], [key], 1_000).unwrap().pop().unwrap();
     found.missing.is_empty().then(|| String::from_utf8(found.bytes).unwrap())
 }

@@ -123,11 +123,11 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::plugins::hooks::{Task, Worker};
+    use crate::plugins::hooks::{Worker, WorkerTask};
 
     #[test]
     fn a_worker_understands_its_command_line_and_help_does_not_show_it() {
-        for task in Task::ALL {
+        for task in WorkerTask::ALL {
             let arguments = Worker::default().arguments(task);
             let parsed =
                 Cli::try_parse_from(["sluicegate".to_owned()].into_iter().chain(arguments));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::print::{note, say};
-use crate::plugins::hooks::{File, Loader, Manifest, Worker};
+use crate::plugins::hooks::{ComponentLoader, File, Manifest, Worker};
 
 const TARGET: &str = "wasm32-wasip2";
 /// The JSON Schema of a plugin's configuration, beside its Cargo.toml.
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The file as a host reads it.
 fn read(path: &Path) -> anyhow::Result<File> {
-    let file = Loader::new(None, Worker::default())?.read(path)?;
+    let file = ComponentLoader::new(None, Worker::default())?.read(path)?;
     for refused in file.imports.iter().flat_map(|import| &import.refused) {
         note(format_args!("warning: a host refuses it, since it imports {refused}"));
     }

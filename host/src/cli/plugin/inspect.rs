@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 
 use crate::cli::print::say;
-use crate::plugins::hooks::{File, Loader, Worker};
+use crate::plugins::hooks::{ComponentLoader, File, Worker};
 
 /// Options of `sluicegate plugin inspect`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
 /// # Errors
 /// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let file = Loader::new(None, Worker::default())?.read(&args.file)?;
+    let file = ComponentLoader::new(None, Worker::default())?.read(&args.file)?;
     say(format_args!("{}: {}", args.file.display(), line(&file)));
     say(format_args!("sha256: {}", file.sha256));
     let schema = file.manifest.as_ref().and_then(|manifest| manifest.config_schema.as_ref());

@@ -12,11 +12,11 @@ const MIN_ROWS: u64 = 1_000;
 #[derive(Debug)]
 pub struct Breaker {
     max_share: f64,
-    window: Mutex<Window>,
+    window: Mutex<BreakerWindow>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Window {
+struct BreakerWindow {
     rows: u64,
     failed: u64,
 }
@@ -42,7 +42,7 @@ impl Breaker {
         window.rows += rows as u64;
         window.failed += failed as u64;
         while window.rows > WINDOW_ROWS {
-            *window = Window { rows: window.rows / 2, failed: window.failed / 2 };
+            *window = BreakerWindow { rows: window.rows / 2, failed: window.failed / 2 };
         }
     }
 }

@@ -5,7 +5,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::cache::Cache;
-use super::worker::{Task, Worker};
+use super::worker::{Worker, WorkerTask};
 
 /// Most bytes of the code of one plugin.
 pub const MAX_CODE_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,7 +29,7 @@ pub fn component(
     {
         return Ok(component);
     }
-    let code = worker.ask(Task::Compile, bytes, MAX_CODE_BYTES)?;
+    let code = worker.ask(WorkerTask::Compile, bytes, MAX_CODE_BYTES)?;
     // SAFETY: it was written by `Engine::precompile_component` in a worker, which is this program, and came
     // whole through a pipe that nobody else has; `deserialize` refuses code of another version or
     // configuration of the engine.

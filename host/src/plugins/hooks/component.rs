@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::DynPollable;
 
 use super::cache::Cache;
 use super::compiled;
-use super::instance::State;
+use super::instance::InstanceState;
 use super::manifest::Manifest;
 use super::worker::Worker;
 use super::world::World;
@@ -74,14 +74,14 @@ pub struct File {
 }
 
 /// What makes components of files: the engine that runs them, who compiles them, and what is kept.
-pub struct Loader {
+pub struct ComponentLoader {
     /// What runs them.
     pub engine: Engine,
     worker: Worker,
     cache: Option<Cache>,
 }
 
-impl Loader {
+impl ComponentLoader {
     /// With a folder for compiled plugins, if there is one, which is made if it is not there.
     ///
     /// # Errors
@@ -204,13 +204,13 @@ impl File {
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         end_waiting(&mut linker)?;
-        super::bindings::host::add_to_linker::<_, State>(&mut linker, |state| state)?;
+        super::bindings::host::add_to_linker::<_, InstanceState>(&mut linker, |state| state)?;
         Ok(W::link(linker.instantiate_pre(&self.component)?)?)
     }
 }
 
 /// Links what would wait to an end of the call.
-fn end_waiting(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+fn end_waiting(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut clock = linker.instance(CLOCK)?;
     for function in WAITING {

@@ -6,9 +6,9 @@ use super::limits::Limits;
 
 /// A call that gave no answer that counts. The instance it happened in is not used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct CallFailure {
     /// The stable word in logs, metrics and dead letters.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What happened, at most 1,000 characters. It may quote the guest, so it goes to the dead
     /// letter only.
     pub text: String,
@@ -25,7 +25,7 @@ pub fn cut(text: &str) -> String {
 /// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Kind {
+pub enum FailureKind {
     Timeout,
     OutOfMemory,
     Panic,
@@ -36,7 +36,7 @@ pub enum Kind {
     Trap,
 }
 
-impl Kind {
+impl FailureKind {
     /// Every kind.
     pub const ALL: [Self; 8] = [
         Self::Timeout,
@@ -64,41 +64,45 @@ impl Kind {
     }
 }
 
-impl Failure {
+impl CallFailure {
     /// An answer that breaks a rule of the contract.
     pub fn wrong_answer(text: &str) -> Self {
-        Self { kind: Kind::WrongAnswer, text: cut(text) }
+        Self { kind: FailureKind::WrongAnswer, text: cut(text) }
     }
 
     /// The `err` that a plugin gave to a whole call.
     pub fn error(text: &str) -> Self {
-        Self { kind: Kind::Error, text: cut(text) }
+        Self { kind: FailureKind::Error, text: cut(text) }
     }
 
     /// Names what the engine reports. `stderr` is the end of what the guest wrote there.
     pub fn of(error: &wasmtime::Error, limits: &Limits, stderr: &str) -> Self {
         let kind = match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Kind::Timeout,
+            Some(Trap::Interrupt) => FailureKind::Timeout,
             // A guest's allocator that is refused memory ends as a panic does.
-            _ if limits.was_refused() => Kind::OutOfMemory,
-            Some(Trap::UnreachableCodeReached) => Kind::Panic,
+            _ if limits.was_refused() => FailureKind::OutOfMemory,
+            Some(Trap::UnreachableCodeReached) => FailureKind::Panic,
             // A guest's own stack ends before the engine's does.
-            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => Kind::StackOverflow,
+            Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => FailureKind::StackOverflow,
             None if format!("{error:#}").contains("fuel allocated for hostcalls") => {
-                Kind::TooMuchOutput
+                FailureKind::TooMuchOutput
             }
-            _ => Kind::Trap,
+            _ => FailureKind::Trap,
         };
         let cause = match kind {
-            Kind::Timeout => "no answer within its deadline (PLUGIN_<NAME>_TIMEOUT_MS)".to_owned(),
-            Kind::OutOfMemory => format!(
+            FailureKind::Timeout => {
+                "no answer within its deadline (PLUGIN_<NAME>_TIMEOUT_MS)".to_owned()
+            }
+            FailureKind::OutOfMemory => format!(
                 "more than {} bytes of memory (PLUGIN_<NAME>_MEMORY_BYTES)",
                 limits.max_memory_bytes()
             ),
-            Kind::Panic => "it panicked".to_owned(),
-            Kind::StackOverflow => "its stack or memory ran over".to_owned(),
-            Kind::TooMuchOutput => "its answer is too large".to_owned(),
-            Kind::WrongAnswer | Kind::Error | Kind::Trap => format!("{error:#}"),
+            FailureKind::Panic => "it panicked".to_owned(),
+            FailureKind::StackOverflow => "its stack or memory ran over".to_owned(),
+            FailureKind::TooMuchOutput => "its answer is too large".to_owned(),
+            FailureKind::WrongAnswer | FailureKind::Error | FailureKind::Trap => {
+                format!("{error:#}")
+            }
         };
         let text = match stderr.trim() {
             "" => cause,
@@ -109,6 +113,6 @@ impl Failure {
 
     /// More than a batch or a call may put out.
     pub fn too_much_output(text: &str) -> Self {
-        Self { kind: Kind::TooMuchOutput, text: cut(text) }
+        Self { kind: FailureKind::TooMuchOutput, text: cut(text) }
     }
 }

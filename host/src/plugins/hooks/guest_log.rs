@@ -22,7 +22,7 @@ const MAX_COUNTER_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct Voice {
     plugin: String,
-    lines: Mutex<Lines>,
+    lines: Mutex<GuestLines>,
     counters: Mutex<Counters>,
 }
 
@@ -33,7 +33,7 @@ struct Counters {
 }
 
 #[derive(Debug)]
-struct Lines {
+struct GuestLines {
     since: Instant,
     written: u32,
     suppressed: u64,
@@ -42,7 +42,7 @@ struct Lines {
 impl Voice {
     /// The voice of a plugin.
     pub fn new(plugin: &str) -> Self {
-        let lines = Lines { since: Instant::now(), written: 0, suppressed: 0 };
+        let lines = GuestLines { since: Instant::now(), written: 0, suppressed: 0 };
         Self { plugin: plugin.to_owned(), lines: Mutex::new(lines), counters: Mutex::default() }
     }
 

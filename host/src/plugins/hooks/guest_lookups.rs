@@ -8,7 +8,7 @@ use crate::config::Plugin;
 use crate::plugins::lookups::{self, Lookups};
 
 /// What a plugin is granted, shared by its instances.
-pub struct Granted {
+pub struct GrantedLookups {
     lookups: Arc<Lookups>,
     names: Vec<String>,
     /// The variable that grants.
@@ -17,7 +17,7 @@ pub struct Granted {
     max_bytes: usize,
 }
 
-impl Granted {
+impl GrantedLookups {
     /// What the configuration grants to a plugin.
     pub fn new(plugin: &Plugin, lookups: Arc<Lookups>) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Granted {
     }
 }
 
-fn answer(found: lookups::Found) -> Found {
+fn answer(found: lookups::FoundValues) -> Found {
     let values = Texts { bytes: found.bytes, ends: found.ends };
     Found { values, missing: found.missing }
 }

@@ -9,11 +9,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Texts, Wants, host};
 use super::engine::TICK;
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::guest_log::Voice;
-use super::guest_lookups::Granted;
+use super::guest_lookups::GrantedLookups;
 use super::limits::Limits;
-use super::stderr::Tail;
+use super::stderr::StderrTail;
 use super::world::World;
 use crate::limits::budget::Budget;
 
@@ -27,26 +27,26 @@ const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 const MAX_RESOURCES: usize = 1_000;
 
 /// What belongs to one instance.
-pub struct State {
+pub struct InstanceState {
     limits: Limits,
     wasi: WasiCtx,
     resources: ResourceTable,
-    stderr: Tail,
+    stderr: StderrTail,
     voice: Arc<Voice>,
-    granted: Arc<Granted>,
+    granted: Arc<GrantedLookups>,
 }
 
-impl WasiView for State {
+impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
     }
 }
 
-impl HasData for State {
+impl HasData for InstanceState {
     type Data<'a> = &'a mut Self;
 }
 
-impl host::Host for State {
+impl host::Host for InstanceState {
     fn log(&mut self, level: host::Level, message: String) {
         self.voice.log(level, &message);
     }
@@ -67,7 +67,7 @@ impl host::Host for State {
 
 /// A plugin's bounds for each instance and call.
 #[derive(Debug, Clone)]
-pub struct Bounds {
+pub struct InstanceBounds {
     /// Longest call.
     pub timeout: Duration,
     /// Most memory of an instance.
@@ -79,7 +79,7 @@ pub struct Bounds {
 /// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
 /// be left in any state.
 pub struct Instance<W> {
-    store: Store<State>,
+    store: Store<InstanceState>,
     world: W,
     wants: Wants,
     /// What it held once it had begun.
@@ -97,11 +97,11 @@ impl<W: World> Instance<W> {
     pub fn new(
         engine: &Engine,
         linked: &W::Linked,
-        bounds: &Bounds,
+        bounds: &InstanceBounds,
         config: &str,
-        (voice, granted): (Arc<Voice>, Arc<Granted>),
-    ) -> Result<Self, Failure> {
-        let stderr = Tail::default();
+        (voice, granted): (Arc<Voice>, Arc<GrantedLookups>),
+    ) -> Result<Self, CallFailure> {
+        let stderr = StderrTail::default();
         let wasi = WasiCtx::builder()
             .stdout(stderr.clone())
             .stderr(stderr.clone())
@@ -111,14 +111,14 @@ impl<W: World> Instance<W> {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_RESOURCES);
         let mut store =
-            Store::new(engine, State { limits, wasi, resources, stderr, voice, granted });
+            Store::new(engine, InstanceState { limits, wasi, resources, stderr, voice, granted });
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(MIN_OUTPUT_BYTES);
         store.set_epoch_deadline(ticks(bounds.timeout));
         let world = W::instantiate(linked, &mut store).map_err(|error| failure(&store, &error))?;
         let wants = match world.init(&mut store, config) {
             Ok(Ok(wants)) => wants,
-            Ok(Err(refusal)) => return Err(Failure::error(&refusal)),
+            Ok(Err(refusal)) => return Err(CallFailure::error(&refusal)),
             Err(error) => return Err(failure(&store, &error)),
         };
         let begun_bytes = store.data().limits.memory_bytes();
@@ -162,28 +162,28 @@ impl<W: World> Instance<W> {
     /// rounded up to the engine's clock.
     ///
     /// # Errors
-    /// [`Failure`], after which the instance must be dropped.
+    /// [`CallFailure`], after which the instance must be dropped.
     pub fn call<T>(
         &mut self,
         deadline: Duration,
         question_bytes: usize,
-        export: impl FnOnce(&W, &mut Store<State>) -> wasmtime::Result<Result<T, String>>,
-    ) -> Result<T, Failure> {
+        export: impl FnOnce(&W, &mut Store<InstanceState>) -> wasmtime::Result<Result<T, String>>,
+    ) -> Result<T, CallFailure> {
         self.calls += 1;
         self.store.data_mut().limits.begin_call();
         self.store.set_hostcall_fuel(MIN_OUTPUT_BYTES.max(4 * question_bytes));
         self.store.set_epoch_deadline(ticks(deadline));
         match export(&self.world, &mut self.store) {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(text)) => Err(Failure::error(&text)),
+            Ok(Err(text)) => Err(CallFailure::error(&text)),
             Err(error) => Err(failure(&self.store, &error)),
         }
     }
 }
 
-fn failure(store: &Store<State>, error: &wasmtime::Error) -> Failure {
+fn failure(store: &Store<InstanceState>, error: &wasmtime::Error) -> CallFailure {
     let state = store.data();
-    Failure::of(error, &state.limits, &state.stderr.take())
+    CallFailure::of(error, &state.limits, &state.stderr.take())
 }
 
 /// Never less than was asked for: the clock may be about to tick.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::bindings;
-use super::failure::{Failure, cut};
+use super::failure::{CallFailure, cut};
 use super::instance::Instance;
 use super::plugin::Plugin;
 use super::world::World;
@@ -66,7 +66,7 @@ pub trait Work {
         instance: &mut Instance<Self::World>,
         rows: Range<usize>,
         deadline: Duration,
-    ) -> Result<Vec<Refused>, Failure>;
+    ) -> Result<Vec<RefusedRow>, CallFailure>;
 
     /// Rows and bytes that were put out so far.
     fn put_out(&self) -> (usize, usize);
@@ -74,7 +74,7 @@ pub trait Work {
 
 /// A record that a plugin refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedRow {
     /// Its row, of those that were asked for.
     pub row: usize,
     /// The record.
@@ -85,7 +85,7 @@ pub struct Refused {
     pub column: Option<String>,
 }
 
-impl Refused {
+impl RefusedRow {
     /// A row, its record and a plugin's words, cut.
     pub fn new(row: usize, origin: Origin, why: bindings::Rejection) -> Self {
         let column = why.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect());
@@ -116,7 +116,7 @@ pub fn run<W: Work>(
 ) -> Result<Verdict, Hold> {
     let started = Instant::now();
     let rows = work.rows();
-    let mut run = Run {
+    let mut run = Isolation {
         plugin,
         work,
         instance: None,
@@ -138,12 +138,12 @@ pub fn run<W: Work>(
     Ok(run.finish(rows, stage))
 }
 
-struct Run<'a, W: Work> {
+struct Isolation<'a, W: Work> {
     plugin: &'a Plugin<W::World>,
     work: &'a mut W,
     instance: Option<Instance<W::World>>,
-    refused: Vec<Refused>,
-    failed: Vec<(usize, Failure)>,
+    refused: Vec<RefusedRow>,
+    failed: Vec<(usize, CallFailure)>,
     /// How many rows may fail.
     allowed: usize,
     /// Time that the rows of one first call spent on calls that failed.
@@ -152,7 +152,7 @@ struct Run<'a, W: Work> {
     is_given_up: &'a AtomicBool,
 }
 
-impl<W: Work> Run<'_, W> {
+impl<W: Work> Isolation<'_, W> {
     /// Whether what was put out may be held in memory.
     fn judge_output(&self) -> Result<(), Hold> {
         let (rows, bytes) = self.work.put_out();
@@ -174,7 +174,7 @@ impl<W: Work> Run<'_, W> {
             Ok(refused) => {
                 let start = rows.start;
                 let refused = refused.into_iter();
-                self.refused.extend(refused.map(|of| Refused { row: start + of.row, ..of }));
+                self.refused.extend(refused.map(|of| RefusedRow { row: start + of.row, ..of }));
                 return Ok(());
             }
             Err(failure) => failure,
@@ -213,7 +213,7 @@ impl<W: Work> Run<'_, W> {
         &mut self,
         rows: Range<usize>,
         deadline: Duration,
-    ) -> Result<Result<Vec<Refused>, Failure>, Hold> {
+    ) -> Result<Result<Vec<RefusedRow>, CallFailure>, Hold> {
         if self.is_given_up.load(Ordering::Relaxed) {
             return Err(Hold::Transient("given up".to_owned()));
         }
@@ -231,7 +231,7 @@ impl<W: Work> Run<'_, W> {
         Ok(answer)
     }
 
-    fn hold(&self, what: &str, failure: &Failure) -> Hold {
+    fn hold(&self, what: &str, failure: &CallFailure) -> Hold {
         Hold::Paused(format!(
             "plugin `{}` {what} (last: {}), so no record of the batch is dead-lettered; mend the \
              plugin, or set PLUGIN_ON_BREAKER=dead_letter, and restart",

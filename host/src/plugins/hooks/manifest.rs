@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Parser, Payload};
 
-use super::worker::{Task, Worker};
+use super::worker::{Worker, WorkerTask};
 
 /// The section's name.
 const SECTION: &str = "sluicegate:plugin";
@@ -51,8 +51,8 @@ impl Manifest {
     /// What [`judge`] says, or a schema by which that takes longer than a worker may.
     pub fn judge(&self, worker: &Worker, config: &str) -> anyhow::Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
-        let question = Question { schema, config: serde_json::from_str(config)? };
-        worker.ask(Task::Judge, &serde_json::to_vec(&question)?, 0).map(drop)
+        let question = ConfigQuestion { schema, config: serde_json::from_str(config)? };
+        worker.ask(WorkerTask::Judge, &serde_json::to_vec(&question)?, 0).map(drop)
     }
 
     /// The component with this manifest at its end.
@@ -70,7 +70,7 @@ impl Manifest {
 
 /// What a worker is asked.
 #[derive(Serialize)]
-struct Question<'a> {
+struct ConfigQuestion<'a> {
     schema: &'a Value,
     config: &'a RawValue,
 }

@@ -34,11 +34,11 @@ use anyhow::{Context as _, ensure};
 #[doc(hidden)]
 pub use arrow::batch_of_answer;
 pub use arrow::{ArrowHooks, Fit, Tally};
-pub use component::{File, Loader, Sees};
+pub use component::{ComponentLoader, File, Sees};
 pub use manifest::Manifest;
 pub use rows::RowsHooks;
 pub use work::serve;
-pub use worker::{Bounds, Task, Worker};
+pub use worker::{Worker, WorkerBounds, WorkerTask};
 
 use crate::config::Plugins;
 use crate::limits::budget::Budget;
@@ -100,7 +100,7 @@ fn open(
     lookups: &Arc<Lookups>,
     budget: &Arc<Budget>,
 ) -> anyhow::Result<Opened> {
-    let loader = Loader::new(config.cache_dir.as_deref(), worker)?;
+    let loader = ComponentLoader::new(config.cache_dir.as_deref(), worker)?;
     let engine = &loader.engine;
     let (mut rows, mut arrow) = (Vec::new(), Vec::new());
     for plugin in &config.list {

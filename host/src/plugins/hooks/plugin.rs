@@ -7,11 +7,11 @@ use wasmtime::Engine;
 
 use super::bindings::Wants;
 use super::breaker::Breaker;
-use super::component::{self, File, Loader, digest};
-use super::failure::{Failure, Kind};
+use super::component::{self, ComponentLoader, File, digest};
+use super::failure::{CallFailure, FailureKind};
 use super::guest_log::Voice;
-use super::guest_lookups::Granted;
-use super::instance::{Bounds, Instance};
+use super::guest_lookups::GrantedLookups;
+use super::instance::{Instance, InstanceBounds};
 use super::world::World;
 use crate::config::{self, OnBreaker, Secret};
 use crate::flow::hold::Hold;
@@ -29,7 +29,7 @@ pub struct Plugin<W: World> {
     /// How logs and dead letters name it: with its version, where the file tells it.
     pub title: Arc<str>,
     /// The bounds of its instances and calls.
-    pub bounds: Bounds,
+    pub bounds: InstanceBounds,
     /// How many rows it may fail on.
     pub breaker: Breaker,
     /// What happens when it fails on more.
@@ -40,7 +40,7 @@ pub struct Plugin<W: World> {
     linked: W::Linked,
     config: Secret,
     voice: Arc<Voice>,
-    granted: Arc<Granted>,
+    granted: Arc<GrantedLookups>,
     /// As many as batches were in flight at once.
     idle: Mutex<Vec<Instance<W>>>,
 }
@@ -49,7 +49,7 @@ pub struct Plugin<W: World> {
 ///
 /// # Errors
 /// What is wrong, without the plugin's place.
-pub fn read(loader: &Loader, plugin: &config::Plugin) -> anyhow::Result<File> {
+pub fn read(loader: &ComponentLoader, plugin: &config::Plugin) -> anyhow::Result<File> {
     let bytes = component::read(&plugin.path)?;
     // Before anything is made of it: what is compiled may be kept, and run by the next host.
     let sha256 = digest(&bytes);
@@ -87,7 +87,7 @@ impl<W: World> Plugin<W> {
         let mut loaded = Self {
             name: plugin.name.clone(),
             title: Arc::clone(&title),
-            bounds: Bounds {
+            bounds: InstanceBounds {
                 timeout: plugin.timeout,
                 memory_bytes: plugin.memory_bytes,
                 budget: Arc::clone(budget),
@@ -98,17 +98,17 @@ impl<W: World> Plugin<W> {
             linked: file.link::<W>(engine)?,
             config: plugin.config.clone(),
             voice: Arc::new(Voice::new(&plugin.name)),
-            granted: Arc::new(Granted::new(plugin, Arc::clone(lookups))),
+            granted: Arc::new(GrantedLookups::new(plugin, Arc::clone(lookups))),
             wants: Wants::empty(),
             idle: Mutex::default(),
         };
         let first = loaded.make().map_err(|failure| match failure.kind {
-            Kind::Error => anyhow!("it refuses its configuration: {}", failure.text),
+            FailureKind::Error => anyhow!("it refuses its configuration: {}", failure.text),
             kind => anyhow!("its init failed ({}): {}", kind.code(), failure.text),
         })?;
         loaded.wants = first.wants();
         loaded.give_back(first);
-        count::plugin_loaded(&loaded.name, Kind::ALL.map(Kind::code));
+        count::plugin_loaded(&loaded.name, FailureKind::ALL.map(FailureKind::code));
         tracing::info!(plugin = &*title, sha256 = file.sha256, "plugin loaded");
         Ok(loaded)
     }
@@ -152,7 +152,7 @@ impl<W: World> Plugin<W> {
         idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()
     }
 
-    fn make(&self) -> Result<Instance<W>, Failure> {
+    fn make(&self) -> Result<Instance<W>, CallFailure> {
         let services = (Arc::clone(&self.voice), Arc::clone(&self.granted));
         Instance::new(&self.engine, &self.linked, &self.bounds, self.config.expose(), services)
     }

@@ -17,11 +17,11 @@ const PERMIT_BYTES: usize = 64 * 1024;
 
 /// The last bytes written. Clones write to the same place.
 #[derive(Debug, Clone, Default)]
-pub struct Tail {
+pub struct StderrTail {
     bytes: Arc<Mutex<VecDeque<u8>>>,
 }
 
-impl Tail {
+impl StderrTail {
     /// The text, which is forgotten.
     pub fn take(&self) -> String {
         let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
@@ -37,13 +37,13 @@ impl Tail {
     }
 }
 
-impl IsTerminal for Tail {
+impl IsTerminal for StderrTail {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Tail {
+impl StdoutStream for StderrTail {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -53,7 +53,7 @@ impl StdoutStream for Tail {
     }
 }
 
-impl OutputStream for Tail {
+impl OutputStream for StderrTail {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.keep(&bytes);
         Ok(())
@@ -69,11 +69,11 @@ impl OutputStream for Tail {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for Tail {
+impl Pollable for StderrTail {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for Tail {
+impl AsyncWrite for StderrTail {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_end_of_what_is_written_is_kept() {
-        let tail = Tail::default();
+        let tail = StderrTail::default();
         tail.keep(b"x".repeat(KEPT_BYTES).as_slice());
         tail.keep(b"the end");
         let text = tail.take();

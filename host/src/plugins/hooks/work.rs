@@ -11,15 +11,15 @@ use serde_json::Value;
 use wasmtime::Engine;
 
 use super::manifest;
-use super::worker::{MAX_REFUSAL_CHARS, Task, Verdict, write};
+use super::worker::{MAX_REFUSAL_CHARS, WorkerTask, WorkerVerdict, write};
 
-/// Answers the question on stdin; the bounds are those of [`super::worker::Bounds`].
+/// Answers the question on stdin; the bounds are those of [`super::worker::WorkerBounds`].
 ///
 /// # Errors
 /// The bounds cannot be set, or there is nobody who asks.
 pub fn serve(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
     confine(cpu_seconds, data_bytes)?;
-    let task = Task::ALL.into_iter().find(|known| known.as_str() == task);
+    let task = WorkerTask::ALL.into_iter().find(|known| known.as_str() == task);
     let Some(task) = task else { bail!("a host runs this for itself, to load plugins") };
     let (verdict, answer) = answer(task, std::io::stdin().lock());
     write(std::io::stdout().lock(), verdict, &answer).context("answering")
@@ -48,19 +48,19 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> anyhow::Result<()> {
     set().with_context(|| format!("setting {resource:?}"))
 }
 
-fn answer(task: Task, mut input: impl Read) -> (Verdict, Vec<u8>) {
+fn answer(task: WorkerTask, mut input: impl Read) -> (WorkerVerdict, Vec<u8>) {
     let mut bytes = Vec::new();
     let read = input.read_to_end(&mut bytes).context("reading what to work on");
     let done = read.and_then(|_| match task {
-        Task::Compile => compile(&bytes),
-        Task::Judge => judge(&bytes).map(|()| Vec::new()),
+        WorkerTask::Compile => compile(&bytes),
+        WorkerTask::Judge => judge(&bytes).map(|()| Vec::new()),
     });
     match done {
-        Ok(answer) => (Verdict::Done, answer),
-        Err(error) if is_want_of_memory(&error) => (Verdict::OutOfMemory, Vec::new()),
+        Ok(answer) => (WorkerVerdict::Done, answer),
+        Err(error) if is_want_of_memory(&error) => (WorkerVerdict::OutOfMemory, Vec::new()),
         Err(error) => {
             let text: String = format!("{error:#}").chars().take(MAX_REFUSAL_CHARS).collect();
-            (Verdict::Refused, text.into_bytes())
+            (WorkerVerdict::Refused, text.into_bytes())
         }
     }
 }
@@ -72,13 +72,13 @@ fn compile(component: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// A plugin's schema, and what is held against it.
 #[derive(Deserialize)]
-struct Question {
+struct ReceivedQuestion {
     schema: Value,
     config: Value,
 }
 
 fn judge(question: &[u8]) -> anyhow::Result<()> {
-    let Question { schema, config } = serde_json::from_slice(question)?;
+    let ReceivedQuestion { schema, config } = serde_json::from_slice(question)?;
     manifest::judge(&schema, &config)
 }
 
@@ -95,7 +95,7 @@ fn is_want_of_memory(error: &anyhow::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn text(task: Task, input: &[u8]) -> (Verdict, String) {
+    fn text(task: WorkerTask, input: &[u8]) -> (WorkerVerdict, String) {
         let (verdict, answer) = answer(task, input);
         (verdict, String::from_utf8_lossy(&answer).into_owned())
     }
@@ -103,23 +103,25 @@ mod tests {
     #[test]
     fn a_component_is_compiled_and_what_is_none_is_refused_with_the_reason() {
         let component = wat::parse_str("(component (core module (func)))").unwrap();
-        let (verdict, code) = answer(Task::Compile, &*component);
-        assert_eq!(verdict, Verdict::Done);
+        let (verdict, code) = answer(WorkerTask::Compile, &*component);
+        assert_eq!(verdict, WorkerVerdict::Done);
         assert!(Engine::detect_precompiled(&code).is_some());
-        let (verdict, text) = text(Task::Compile, component.get(..12).unwrap());
-        assert_eq!(verdict, Verdict::Refused);
+        let (verdict, text) = text(WorkerTask::Compile, component.get(..12).unwrap());
+        assert_eq!(verdict, WorkerVerdict::Refused);
         assert!(text.contains("out of bounds"), "{text}");
     }
 
     #[test]
     fn a_configuration_is_judged_by_the_schema_that_comes_with_it() {
         let fits = br#"{"schema":{"type":"object"},"config":{}}"#;
-        assert_eq!(text(Task::Judge, fits), (Verdict::Done, String::new()));
-        let (verdict, said) = text(Task::Judge, br#"{"schema":{"type":"object"},"config":7}"#);
-        assert_eq!(verdict, Verdict::Refused);
+        assert_eq!(text(WorkerTask::Judge, fits), (WorkerVerdict::Done, String::new()));
+        let (verdict, said) =
+            text(WorkerTask::Judge, br#"{"schema":{"type":"object"},"config":7}"#);
+        assert_eq!(verdict, WorkerVerdict::Refused);
         assert!(said.contains("(by `/type` of the plugin's schema)"), "{said}");
-        let (verdict, said) = text(Task::Judge, br#"{"schema":{"type":"objekt"},"config":7}"#);
-        assert_eq!(verdict, Verdict::Refused);
+        let (verdict, said) =
+            text(WorkerTask::Judge, br#"{"schema":{"type":"objekt"},"config":7}"#);
+        assert_eq!(verdict, WorkerVerdict::Refused);
         assert!(said.contains("the schema of its configuration: "), "{said}");
     }
 
@@ -127,7 +129,7 @@ mod tests {
     fn the_words_about_an_input_are_bounded() {
         let schema = serde_json::json!({"items": {"enum": ["x".repeat(1_000)]}});
         let question = serde_json::json!({"schema": schema, "config": vec![0; 100_000]});
-        let (verdict, said) = text(Task::Judge, question.to_string().as_bytes());
-        assert_eq!((verdict, said.chars().count()), (Verdict::Refused, MAX_REFUSAL_CHARS));
+        let (verdict, said) = text(WorkerTask::Judge, question.to_string().as_bytes());
+        assert_eq!((verdict, said.chars().count()), (WorkerVerdict::Refused, MAX_REFUSAL_CHARS));
     }
 }

@@ -30,14 +30,14 @@ const MIB: u64 = 1024 * 1024;
 
 /// What a worker is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub enum WorkerTask {
     /// Compiles a component; the answer is the code.
     Compile,
     /// Holds a configuration against a plugin's schema; the answer is empty.
     Judge,
 }
 
-impl Task {
+impl WorkerTask {
     /// Every task.
     pub const ALL: [Self; 2] = [Self::Compile, Self::Judge];
 
@@ -66,7 +66,7 @@ impl Task {
 
 /// What a worker may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct WorkerBounds {
     /// Most CPU time of all its threads, seconds. The time of a busy or throttled machine does not
     /// count, so that a file is not refused for the machine.
     pub cpu_seconds: u64,
@@ -76,7 +76,7 @@ pub struct Bounds {
     pub deadline: Duration,
 }
 
-impl Default for Bounds {
+impl Default for WorkerBounds {
     /// Half as much again as 21 MB of code from a JavaScript engine take: 690 MiB, and 31 s without the
     /// optimisations of a release.
     fn default() -> Self {
@@ -88,7 +88,7 @@ impl Default for Bounds {
 #[derive(Debug, Clone)]
 pub struct Worker {
     program: Vec<PathBuf>,
-    bounds: Bounds,
+    bounds: WorkerBounds,
 }
 
 impl Default for Worker {
@@ -101,7 +101,7 @@ impl Default for Worker {
 /// How an answer begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Verdict {
+pub enum WorkerVerdict {
     /// The text that follows says why not.
     Refused = 1,
     /// What was asked for follows.
@@ -124,18 +124,18 @@ impl Worker {
     /// compiles is run by the process that asks for it. Only a program that is another one itself, such
     /// as a bench, has to name it.
     pub fn new(program: PathBuf) -> Self {
-        Self { program: vec![program], bounds: Bounds::default() }
+        Self { program: vec![program], bounds: WorkerBounds::default() }
     }
 
     /// With other bounds than the usual ones.
     #[must_use]
-    pub fn with_bounds(self, bounds: Bounds) -> Self {
+    pub fn with_bounds(self, bounds: WorkerBounds) -> Self {
         Self { bounds, ..self }
     }
 
     /// What its command line says after the program.
-    pub fn arguments(&self, task: Task) -> [String; 4] {
-        let Bounds { cpu_seconds, data_bytes, .. } = self.bounds;
+    pub fn arguments(&self, task: WorkerTask) -> [String; 4] {
+        let WorkerBounds { cpu_seconds, data_bytes, .. } = self.bounds;
         [
             COMMAND.to_owned(),
             task.as_str().to_owned(),
@@ -148,7 +148,7 @@ impl Worker {
     ///
     /// # Errors
     /// What the worker says against the input; a bound that it passed; that it cannot be started.
-    pub fn ask(&self, task: Task, input: &[u8], most_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    pub fn ask(&self, task: WorkerTask, input: &[u8], most_bytes: u64) -> anyhow::Result<Vec<u8>> {
         std::thread::scope(|scope| {
             // Ends within the scope, and by that the threads that serve its pipes.
             let mut process = Process(self.start(task)?);
@@ -185,7 +185,7 @@ impl Worker {
         })
     }
 
-    fn start(&self, task: Task) -> anyhow::Result<Child> {
+    fn start(&self, task: WorkerTask) -> anyhow::Result<Child> {
         let (program, stand_in) = self.program.split_first().context("no worker")?;
         Command::new(program)
             .arg0("sluicegate")
@@ -209,11 +209,16 @@ impl Worker {
             })
     }
 
-    fn judge(&self, task: Task, verdict: Verdict, answer: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    fn judge(
+        &self,
+        task: WorkerTask,
+        verdict: WorkerVerdict,
+        answer: Vec<u8>,
+    ) -> anyhow::Result<Vec<u8>> {
         match verdict {
-            Verdict::Done => Ok(answer),
-            Verdict::Refused => Err(anyhow!(String::from_utf8_lossy(&answer).into_owned())),
-            Verdict::OutOfMemory => Err(too_much(task, &self.memory())),
+            WorkerVerdict::Done => Ok(answer),
+            WorkerVerdict::Refused => Err(anyhow!(String::from_utf8_lossy(&answer).into_owned())),
+            WorkerVerdict::OutOfMemory => Err(too_much(task, &self.memory())),
         }
     }
 
@@ -222,7 +227,7 @@ impl Worker {
     }
 
     /// Names why it ended without an answer.
-    fn ended(&self, task: Task, status: ExitStatus, words: &str) -> anyhow::Error {
+    fn ended(&self, task: WorkerTask, status: ExitStatus, words: &str) -> anyhow::Error {
         let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
         match signal {
             Some(Signal::SIGXCPU) => {
@@ -247,7 +252,7 @@ impl Worker {
 }
 
 /// It takes more than it may of something.
-fn too_much(task: Task, bound: &str) -> anyhow::Error {
+fn too_much(task: WorkerTask, bound: &str) -> anyhow::Error {
     let (subject, hint) = task.subject();
     anyhow!("{subject} takes more than {bound}, which no plugin may; {hint}")
 }
@@ -275,23 +280,27 @@ fn thread<'scope, T: Send + 'scope>(
 ///
 /// # Errors
 /// Nobody reads it.
-pub fn write(mut to: impl std::io::Write, verdict: Verdict, answer: &[u8]) -> std::io::Result<()> {
+pub fn write(
+    mut to: impl std::io::Write,
+    verdict: WorkerVerdict,
+    answer: &[u8],
+) -> std::io::Result<()> {
     to.write_all(&[verdict as u8])?;
     to.write_all(&(answer.len() as u64).to_le_bytes())?;
     to.write_all(answer)?;
     to.flush()
 }
 
-fn read(from: &mut impl Read, most_bytes: u64) -> Result<(Verdict, Vec<u8>), Lack> {
+fn read(from: &mut impl Read, most_bytes: u64) -> Result<(WorkerVerdict, Vec<u8>), Lack> {
     let mut head = [0; HEAD_BYTES];
     from.read_exact(&mut head).map_err(|_| Lack::Cut)?;
     let [verdict, length @ ..] = head;
-    let all = [Verdict::Refused, Verdict::Done, Verdict::OutOfMemory];
+    let all = [WorkerVerdict::Refused, WorkerVerdict::Done, WorkerVerdict::OutOfMemory];
     let verdict = all.into_iter().find(|known| *known as u8 == verdict).ok_or(Lack::Cut)?;
     let length = u64::from_le_bytes(length);
     let most_bytes = match verdict {
-        Verdict::Done => most_bytes,
-        Verdict::Refused | Verdict::OutOfMemory => 4 * MAX_REFUSAL_CHARS as u64,
+        WorkerVerdict::Done => most_bytes,
+        WorkerVerdict::Refused | WorkerVerdict::OutOfMemory => 4 * MAX_REFUSAL_CHARS as u64,
     };
     if length > most_bytes {
         return Err(Lack::TooLong(length));
@@ -321,11 +330,13 @@ mod tests {
     /// A shell in the worker's place, which answers by its own rules.
     fn stand_in(script: &str) -> Worker {
         let program = ["/bin/sh", "-c", script].map(PathBuf::from).to_vec();
-        Worker { program, bounds: Bounds::default() }
+        Worker { program, bounds: WorkerBounds::default() }
     }
 
     fn asked(worker: &Worker) -> Result<Vec<u8>, String> {
-        worker.ask(Task::Compile, &vec![7; 1_000_000], 3).map_err(|error| format!("{error:#}"))
+        worker
+            .ask(WorkerTask::Compile, &vec![7; 1_000_000], 3)
+            .map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -375,7 +386,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_does_not_answer_is_killed_at_the_deadline() {
-        let bounds = Bounds { deadline: Duration::from_millis(50), ..Bounds::default() };
+        let bounds =
+            WorkerBounds { deadline: Duration::from_millis(50), ..WorkerBounds::default() };
         let text = asked(&stand_in("exec sleep 1000").with_bounds(bounds)).unwrap_err();
         assert!(text.contains("compiling it takes more than 0.05 s"), "{text}");
     }

@@ -4,7 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bindings::{ArrowPlugin, ArrowPluginPre, RowsPlugin, RowsPluginPre, Wants};
-use super::instance::State;
+use super::instance::InstanceState;
 
 /// A world that a plugin may be built for: its exports, once they are found in an instance.
 pub trait World: Sized + Send {
@@ -12,33 +12,39 @@ pub trait World: Sized + Send {
     type Linked: Send + Sync;
 
     /// Looks for the world's exports.
-    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked>;
+    fn link(component: InstancePre<InstanceState>) -> wasmtime::Result<Self::Linked>;
 
     /// Makes an instance.
-    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self>;
+    fn instantiate(
+        linked: &Self::Linked,
+        store: &mut Store<InstanceState>,
+    ) -> wasmtime::Result<Self>;
 
     /// Calls `init`.
     fn init(
         &self,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         config: &str,
     ) -> wasmtime::Result<Result<Wants, String>>;
 }
 
 impl World for RowsPlugin {
-    type Linked = RowsPluginPre<State>;
+    type Linked = RowsPluginPre<InstanceState>;
 
-    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked> {
+    fn link(component: InstancePre<InstanceState>) -> wasmtime::Result<Self::Linked> {
         RowsPluginPre::new(component)
     }
 
-    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self> {
+    fn instantiate(
+        linked: &Self::Linked,
+        store: &mut Store<InstanceState>,
+    ) -> wasmtime::Result<Self> {
         linked.instantiate(store)
     }
 
     fn init(
         &self,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         config: &str,
     ) -> wasmtime::Result<Result<Wants, String>> {
         self.sluicegate_plugin_lifecycle().call_init(store, config)
@@ -46,19 +52,22 @@ impl World for RowsPlugin {
 }
 
 impl World for ArrowPlugin {
-    type Linked = ArrowPluginPre<State>;
+    type Linked = ArrowPluginPre<InstanceState>;
 
-    fn link(component: InstancePre<State>) -> wasmtime::Result<Self::Linked> {
+    fn link(component: InstancePre<InstanceState>) -> wasmtime::Result<Self::Linked> {
         ArrowPluginPre::new(component)
     }
 
-    fn instantiate(linked: &Self::Linked, store: &mut Store<State>) -> wasmtime::Result<Self> {
+    fn instantiate(
+        linked: &Self::Linked,
+        store: &mut Store<InstanceState>,
+    ) -> wasmtime::Result<Self> {
         linked.instantiate(store)
     }
 
     fn init(
         &self,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         config: &str,
     ) -> wasmtime::Result<Result<Wants, String>> {
         self.sluicegate_plugin_lifecycle().call_init(store, config)

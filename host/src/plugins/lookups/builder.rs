@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::fault::{Fault, Line};
-use super::table::{Column, Index, Table};
+use super::fault::{LookupFault, LookupLine};
+use super::table::{Index, LookupColumn, LookupTable};
 use crate::config::Lookup;
 use crate::words::near;
 
@@ -18,20 +18,20 @@ pub const LEAST_ROW_BYTES: usize = ROW_BYTES + VALUE_BYTES;
 
 /// A table that grows.
 #[derive(Debug)]
-pub struct Builder {
+pub struct LookupBuilder {
     lookup: Lookup,
-    table: Table,
+    table: LookupTable,
     names: HashMap<String, usize>,
     /// The line of each row, for the one who has to find it.
-    lines: Vec<Line>,
+    lines: Vec<LookupLine>,
     /// The line of the row that is being added.
-    line: Line,
+    line: LookupLine,
 }
 
-impl Builder {
+impl LookupBuilder {
     /// A table without columns.
     pub fn new(lookup: &Lookup) -> Self {
-        let table = Table {
+        let table = LookupTable {
             name: lookup.name.clone(),
             columns: Vec::new(),
             key: 0,
@@ -40,7 +40,7 @@ impl Builder {
             memory_bytes: 0,
         };
         let (names, lines) = (HashMap::new(), Vec::new());
-        Self { lookup: lookup.clone(), table, names, lines, line: Line::default() }
+        Self { lookup: lookup.clone(), table, names, lines, line: LookupLine::default() }
     }
 
     /// The bound of what is built, in bytes.
@@ -49,21 +49,21 @@ impl Builder {
     }
 
     /// What the bound is broken by at a line.
-    pub fn too_large(&self, line: Line) -> Fault {
+    pub fn too_large(&self, line: LookupLine) -> LookupFault {
         let variable = self.lookup.variable("_MEMORY_BYTES");
-        Fault::TooLarge { line, variable, most_bytes: self.lookup.memory_bytes }
+        LookupFault::TooLarge { line, variable, most_bytes: self.lookup.memory_bytes }
     }
 
     /// Its columns, once and for all; the key must be one of them.
     pub fn header<'a>(
         &mut self,
-        line: Line,
+        line: LookupLine,
         names: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), LookupFault> {
         self.line = line;
         for name in names {
             if self.names.contains_key(name) {
-                return Err(Fault::SameColumn { line, column: name.to_owned() });
+                return Err(LookupFault::SameColumn { line, column: name.to_owned() });
             }
             self.column(name)?;
         }
@@ -71,7 +71,7 @@ impl Builder {
             let (key, variable) = (self.lookup.key.clone(), self.lookup.variable("_KEY"));
             let columns = self.table.columns.len();
             let near = near::nearest(&key, self.table.columns()).map(str::to_owned);
-            return Err(Fault::NoKeyColumn { key, variable, columns, near });
+            return Err(LookupFault::NoKeyColumn { key, variable, columns, near });
         };
         self.table.key = *key;
         Ok(())
@@ -79,45 +79,45 @@ impl Builder {
 
     /// There is no header: the columns are those that rows have, and those of the table before,
     /// so that one which no row has any more is missing and not unknown.
-    pub fn open(&mut self, before: &[&str]) -> Result<(), Fault> {
+    pub fn open(&mut self, before: &[&str]) -> Result<(), LookupFault> {
         self.table.is_open = true;
         self.table.key = self.column(&self.lookup.key.clone())?;
         before.iter().try_for_each(|name| self.column(name).map(drop))
     }
 
     /// Begins a row; what follows is of this line.
-    pub fn begin(&mut self, line: Line) {
+    pub fn begin(&mut self, line: LookupLine) {
         self.line = line;
     }
 
     /// The column of this name, made if there is none.
-    pub fn column(&mut self, name: &str) -> Result<usize, Fault> {
+    pub fn column(&mut self, name: &str) -> Result<usize, LookupFault> {
         if let Some(at) = self.names.get(name) {
             return Ok(*at);
         }
         let at = self.table.columns.len();
         if at == MAX_COLUMNS {
-            return Err(Fault::TooManyColumns { line: self.line });
+            return Err(LookupFault::TooManyColumns { line: self.line });
         }
         self.take(name.len() + self.lines.len() * VALUE_BYTES)?;
-        self.table.columns.push(Column::missing(name, self.lines.len()));
+        self.table.columns.push(LookupColumn::missing(name, self.lines.len()));
         self.names.insert(name.to_owned(), at);
         Ok(at)
     }
 
     /// Adds a value to the row.
-    pub fn put(&mut self, column: usize, value: Option<&str>) -> Result<(), Fault> {
+    pub fn put(&mut self, column: usize, value: Option<&str>) -> Result<(), LookupFault> {
         self.take(value.map_or(0, str::len) + VALUE_BYTES)?;
         let (line, rows) = (self.line, self.lines.len());
         let Some(column) = self.table.columns.get_mut(column) else { return Ok(()) };
         if column.len() > rows {
-            return Err(Fault::SameColumn { line, column: column.name.clone() });
+            return Err(LookupFault::SameColumn { line, column: column.name.clone() });
         }
         column.push(value).ok_or_else(|| self.too_large(line))
     }
 
     /// Ends the row: what it did not put is missing.
-    pub fn end(&mut self) -> Result<(), Fault> {
+    pub fn end(&mut self) -> Result<(), LookupFault> {
         self.take(ROW_BYTES)?;
         let (line, row) = (self.line, self.lines.len());
         for at in 0..self.table.columns.len() {
@@ -126,15 +126,15 @@ impl Builder {
             }
         }
         let row = u32::try_from(row).map_err(|_| self.too_large(line))?;
-        let Table { columns, key, index, .. } = &mut self.table;
+        let LookupTable { columns, key, index, .. } = &mut self.table;
         let key_name = || self.lookup.key.clone();
         let Some(keys) = columns.get(*key) else { return Ok(()) };
         let Some(text) = keys.value(row) else {
-            return Err(Fault::NoKey { line, key: key_name() });
+            return Err(LookupFault::NoKey { line, key: key_name() });
         };
         if let Some(before) = index.find(keys, text) {
             let before = self.lines.get(before as usize).copied().unwrap_or_default();
-            return Err(Fault::SameKey { line, before, key: key_name() });
+            return Err(LookupFault::SameKey { line, before, key: key_name() });
         }
         index.insert(keys, text, row);
         self.lines.push(line);
@@ -142,12 +142,12 @@ impl Builder {
     }
 
     /// The table.
-    pub fn finish(mut self) -> Table {
-        self.table.columns.iter_mut().for_each(Column::shrink);
+    pub fn finish(mut self) -> LookupTable {
+        self.table.columns.iter_mut().for_each(LookupColumn::shrink);
         self.table
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+    fn take(&mut self, bytes: usize) -> Result<(), LookupFault> {
         self.table.memory_bytes += bytes;
         if self.table.memory_bytes > self.lookup.memory_bytes {
             return Err(self.too_large(self.line));

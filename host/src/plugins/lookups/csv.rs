@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Read};
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::builder::{Builder, MAX_COLUMNS};
-use super::fault::{Fault, Line};
-use super::table::Table;
+use super::builder::{LookupBuilder, MAX_COLUMNS};
+use super::fault::{LookupFault, LookupLine};
+use super::table::LookupTable;
 
 /// Put behind the end of the input. A quote that is never closed swallows it, and everything up to
 /// it, which csv takes for the text of a field.
@@ -16,7 +16,10 @@ const LAST: &[u8] = b"\0";
 ///
 /// # Errors
 /// The first fault.
-pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Fault> {
+pub fn read(
+    mut input: impl BufRead,
+    mut builder: LookupBuilder,
+) -> Result<LookupTable, LookupFault> {
     let is_crlf = is_crlf(input.fill_buf()?);
     let end = [if is_crlf { b"\r\n" } else { &b"\n"[..] }, LAST].concat();
     // A text takes at most twice its bytes in a file, each of them a quote. Since a quote that is
@@ -25,7 +28,7 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
     let input = Narrow::new(input.take(most).chain(&*end));
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
     let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
-    let (mut line, mut columns) = (Line::default(), Vec::new());
+    let (mut line, mut columns) = (LookupLine::default(), Vec::new());
     // Bytes of any kind and number are a record, so nothing fails but the input itself.
     loop {
         let read = reader.read_byte_record(&mut next);
@@ -33,11 +36,11 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
         if !is_too_wide && !read.map_err(io::Error::from)? {
             break;
         }
-        if line > Line::default() {
+        if line > LookupLine::default() {
             take(&record, line, &mut columns, &mut builder)?;
         }
         if is_too_wide {
-            return Err(Fault::TooManyColumns { line: Line(reader.position().line()) });
+            return Err(LookupFault::TooManyColumns { line: LookupLine(reader.position().line()) });
         }
         line = line_of(&reader, &next, is_crlf);
         std::mem::swap(&mut record, &mut next);
@@ -51,7 +54,7 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
         return Err(malformed(line, "a quote is opened and never closed"));
     }
     if columns.is_empty() {
-        return Err(malformed(Line(1), "no header: the first line names the columns"));
+        return Err(malformed(LookupLine(1), "no header: the first line names the columns"));
     }
     Ok(builder.finish())
 }
@@ -60,7 +63,7 @@ pub fn read(mut input: impl BufRead, mut builder: Builder) -> Result<Table, Faul
 /// field, however many there are.
 struct Narrow<R> {
     input: R,
-    at: At,
+    at: CsvState,
     /// The commas of the record.
     commas: usize,
     /// Whether a record has too many fields. What comes after its bytes is an error.
@@ -69,7 +72,7 @@ struct Narrow<R> {
 
 /// Where in a record the next byte stands, as csv sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum CsvState {
     FieldStart,
     Bare,
     Quoted,
@@ -79,23 +82,25 @@ enum At {
 
 impl<R> Narrow<R> {
     fn new(input: R) -> Self {
-        Self { input, at: At::FieldStart, commas: 0, is_over: false }
+        Self { input, at: CsvState::FieldStart, commas: 0, is_over: false }
     }
 
     /// Whether the record has not too many fields with this byte.
     fn passes(&mut self, byte: u8) -> bool {
         self.at = match (self.at, byte) {
-            (At::Quoted, b'"') => At::Quote,
-            (At::Quoted, _) | (At::FieldStart | At::Quote, b'"') => At::Quoted,
+            (CsvState::Quoted, b'"') => CsvState::Quote,
+            (CsvState::Quoted, _) | (CsvState::FieldStart | CsvState::Quote, b'"') => {
+                CsvState::Quoted
+            }
             (_, b',') => {
                 self.commas += 1;
-                At::FieldStart
+                CsvState::FieldStart
             }
             (_, b'\n' | b'\r') => {
                 self.commas = 0;
-                At::FieldStart
+                CsvState::FieldStart
             }
-            _ => At::Bare,
+            _ => CsvState::Bare,
         };
         self.commas < MAX_COLUMNS
     }
@@ -117,21 +122,22 @@ impl<R: Read> Read for Narrow<R> {
 /// Adds a row, or the columns where there are none yet.
 fn take(
     record: &ByteRecord,
-    line: Line,
+    line: LookupLine,
     columns: &mut Vec<String>,
-    builder: &mut Builder,
-) -> Result<(), Fault> {
+    builder: &mut LookupBuilder,
+) -> Result<(), LookupFault> {
     let texts = record.iter().enumerate().map(|(at, field)| {
-        str::from_utf8(field).map_err(|_| Fault::NotUtf8 { line, column: columns.get(at).cloned() })
+        str::from_utf8(field)
+            .map_err(|_| LookupFault::NotUtf8 { line, column: columns.get(at).cloned() })
     });
     if columns.is_empty() {
-        let names = texts.collect::<Result<Vec<&str>, Fault>>()?;
+        let names = texts.collect::<Result<Vec<&str>, LookupFault>>()?;
         builder.header(line, names.iter().copied())?;
         *columns = names.into_iter().map(str::to_owned).collect();
         return Ok(());
     }
     if record.len() != columns.len() {
-        return Err(Fault::Fields { line, found: record.len(), expected: columns.len() });
+        return Err(LookupFault::Fields { line, found: record.len(), expected: columns.len() });
     }
     builder.begin(line);
     for (at, text) in texts.enumerate() {
@@ -140,8 +146,8 @@ fn take(
     builder.end()
 }
 
-fn malformed(line: Line, text: &str) -> Fault {
-    Fault::Malformed { line, text: text.to_owned() }
+fn malformed(line: LookupLine, text: &str) -> LookupFault {
+    LookupFault::Malformed { line, text: text.to_owned() }
 }
 
 /// Whether lines end in `\r\n`, as the first one does.
@@ -154,9 +160,9 @@ fn is_crlf(start: &[u8]) -> bool {
 
 /// Where the record that was just read begins. What csv says of that may be an empty line before it,
 /// so it is told from the end: csv stands behind the `\n`, or before it if `\r` comes first.
-fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord, is_before_end: bool) -> Line {
+fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord, is_before_end: bool) -> LookupLine {
     let inner = record.as_slice().split(|byte| *byte == b'\n').skip(1).count() as u64;
-    Line(reader.position().line().saturating_sub(inner + u64::from(!is_before_end)).max(1))
+    LookupLine(reader.position().line().saturating_sub(inner + u64::from(!is_before_end)).max(1))
 }
 
 #[cfg(test)]
@@ -164,8 +170,8 @@ mod tests {
     use super::super::tests::{lookup, values};
     use super::*;
 
-    fn read(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
-        super::read(text.as_ref(), Builder::new(&lookup("id")))
+    fn read(text: impl AsRef<[u8]>) -> Result<LookupTable, LookupFault> {
+        super::read(text.as_ref(), LookupBuilder::new(&lookup("id")))
     }
 
     fn fault(text: impl AsRef<[u8]>) -> String {

@@ -6,9 +6,9 @@ use super::builder::MAX_COLUMNS;
 
 /// A line of a source, from 1; of a SELECT a row. 0 is the names before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
-pub struct Line(pub u64);
+pub struct LookupLine(pub u64);
 
-impl fmt::Display for Line {
+impl fmt::Display for LookupLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self(0) => f.write_str("the header"),
@@ -20,7 +20,7 @@ impl fmt::Display for Line {
 /// What is wrong with a source. No value stands in its text, which goes to the log; nor do the names
 /// of columns before the key is found among them: a file without a header has values there.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum LookupFault {
     /// It cannot be read to its end.
     #[error(transparent)]
     Read(#[from] io::Error),
@@ -32,33 +32,33 @@ pub enum Fault {
     NoKeyColumn { key: String, variable: String, columns: usize, near: Option<String> },
     /// A row without a key.
     #[error("{line}, column `{key}`: the key is absent or null")]
-    NoKey { line: Line, key: String },
+    NoKey { line: LookupLine, key: String },
     /// Two rows of one key.
     #[error("{line}, column `{key}`: the key is that of {before}")]
-    SameKey { line: Line, before: Line, key: String },
+    SameKey { line: LookupLine, before: LookupLine, key: String },
     /// Two columns of one name.
     #[error("{line}, column `{column}`: it stands there twice")]
-    SameColumn { line: Line, column: String },
+    SameColumn { line: LookupLine, column: String },
     /// Too many columns.
     #[error("{line}: more than {MAX_COLUMNS} columns")]
-    TooManyColumns { line: Line },
+    TooManyColumns { line: LookupLine },
     /// A row that is shorter or longer than the header.
     #[error("{line}: expected {expected} fields, got {found}")]
-    Fields { line: Line, found: usize, expected: usize },
+    Fields { line: LookupLine, found: usize, expected: usize },
     /// Bytes that are no text.
     #[error("{line}{}: not UTF-8", in_column(.column.as_deref()))]
-    NotUtf8 { line: Line, column: Option<String> },
+    NotUtf8 { line: LookupLine, column: Option<String> },
     /// Not of the form that it has to be of.
     #[error("{line}: {text}")]
-    Malformed { line: Line, text: String },
+    Malformed { line: LookupLine, text: String },
     /// The answer is longer than any that such a table is made of.
     #[error(
         "{line}: the answer is longer than {most_bytes} bytes, eight times what the table may have"
     )]
-    TooLong { line: Line, most_bytes: u64 },
+    TooLong { line: LookupLine, most_bytes: u64 },
     /// The table grew past its bound.
     #[error("{line}: more than {variable} ({most_bytes} bytes)")]
-    TooLarge { line: Line, variable: String, most_bytes: usize },
+    TooLarge { line: LookupLine, variable: String, most_bytes: usize },
 }
 
 fn in_column(column: Option<&str>) -> String {

@@ -6,9 +6,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::builder::Builder;
-use super::fault::Fault;
-use super::loader::Loaded;
+use super::builder::LookupBuilder;
+use super::fault::LookupFault;
+use super::loader::LoadedLookup;
 use super::{csv, json};
 use crate::config::LookupFormat;
 
@@ -40,9 +40,9 @@ impl From<&Metadata> for Stamp {
 pub fn read(
     path: &Path,
     format: LookupFormat,
-    builder: Builder,
-    before: Option<&Loaded>,
-) -> Result<Loaded, Fault> {
+    builder: LookupBuilder,
+    before: Option<&LoadedLookup>,
+) -> Result<LoadedLookup, LookupFault> {
     // So that a pipe which nobody writes to is refused, not waited for.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -66,7 +66,7 @@ pub fn read(
     };
     // One that is written in its place, instead of being moved there, may be read half-way.
     if Stamp::from(&file.metadata()?) != stamp {
-        return Err(Fault::Changed);
+        return Err(LookupFault::Changed);
     }
-    Ok(Loaded { table: Arc::new(table), stamp: Some(stamp) })
+    Ok(LoadedLookup { table: Arc::new(table), stamp: Some(stamp) })
 }

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::builder::{Builder, MAX_COLUMNS};
-use super::fault::{Fault, Line};
-use super::table::Table;
+use super::builder::{LookupBuilder, MAX_COLUMNS};
+use super::fault::{LookupFault, LookupLine};
+use super::table::LookupTable;
 
 /// How many times the bytes of a table an answer may have: JSON writes a byte with six at most.
 const ANSWER_SHARE: u64 = 8;
@@ -20,10 +20,14 @@ const ANSWER_SHARE: u64 = 8;
 ///
 /// # Errors
 /// The first fault.
-pub fn objects(input: impl BufRead, mut builder: Builder, before: &[&str]) -> Result<Table, Fault> {
+pub fn objects(
+    input: impl BufRead,
+    mut builder: LookupBuilder,
+    before: &[&str],
+) -> Result<LookupTable, LookupFault> {
     builder.open(before)?;
-    lines(input, builder, Line(1), None, |builder, line, text| {
-        let Fields(fields) = parse(text, line, "a JSON object")?;
+    lines(input, builder, LookupLine(1), None, |builder, line, text| {
+        let JsonFields(fields) = parse(text, line, "a JSON object")?;
         builder.begin(line);
         for (name, value) in fields {
             let column = builder.column(&name)?;
@@ -37,18 +41,18 @@ pub fn objects(input: impl BufRead, mut builder: Builder, before: &[&str]) -> Re
 ///
 /// # Errors
 /// The first fault.
-pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
+pub fn rows(input: impl BufRead, builder: LookupBuilder) -> Result<LookupTable, LookupFault> {
     let mut columns = None;
     let most_bytes = (builder.most_bytes() as u64).saturating_mul(ANSWER_SHARE);
-    let table = lines(input, builder, Line(0), Some(most_bytes), |builder, row, text| {
+    let table = lines(input, builder, LookupLine(0), Some(most_bytes), |builder, row, text| {
         let Some(expected) = columns else {
-            let names: Items<Text<'_>> = parse(text, row, "a JSON array of names")?;
+            let names: FirstItems<JsonText<'_>> = parse(text, row, "a JSON array of names")?;
             columns = Some(names.count);
-            return builder.header(row, names.first.iter().map(|Text(name)| &**name));
+            return builder.header(row, names.first.iter().map(|JsonText(name)| &**name));
         };
-        let values: Items<&RawValue> = parse(text, row, "a JSON array")?;
+        let values: FirstItems<&RawValue> = parse(text, row, "a JSON array")?;
         if values.count != expected {
-            return Err(Fault::Fields { line: row, found: values.count, expected });
+            return Err(LookupFault::Fields { line: row, found: values.count, expected });
         }
         builder.begin(row);
         for (at, value) in values.first.into_iter().enumerate() {
@@ -58,7 +62,7 @@ pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
     })?;
     if columns.is_none() {
         let text = "nothing, not even names".to_owned();
-        return Err(Fault::Malformed { line: Line::default(), text });
+        return Err(LookupFault::Malformed { line: LookupLine::default(), text });
     }
     Ok(table)
 }
@@ -66,11 +70,11 @@ pub fn rows(input: impl BufRead, builder: Builder) -> Result<Table, Fault> {
 /// Reads every line that is not blank, counted from `line`, of at most `most_bytes` with the blank ones.
 fn lines(
     mut input: impl BufRead,
-    mut builder: Builder,
-    mut line: Line,
+    mut builder: LookupBuilder,
+    mut line: LookupLine,
     most_bytes: Option<u64>,
-    mut take: impl FnMut(&mut Builder, Line, &str) -> Result<(), Fault>,
-) -> Result<Table, Fault> {
+    mut take: impl FnMut(&mut LookupBuilder, LookupLine, &str) -> Result<(), LookupFault>,
+) -> Result<LookupTable, LookupFault> {
     let most = builder.most_bytes() as u64;
     let (mut bytes, mut all) = (Vec::new(), 0_u64);
     loop {
@@ -78,7 +82,7 @@ fn lines(
         let read = input.by_ref().take(most).read_until(b'\n', &mut bytes)?;
         all = all.saturating_add(read as u64);
         if let Some(most_bytes) = most_bytes.filter(|most_bytes| all > *most_bytes) {
-            return Err(Fault::TooLong { line, most_bytes });
+            return Err(LookupFault::TooLong { line, most_bytes });
         }
         if read == 0 {
             return Ok(builder.finish());
@@ -86,7 +90,8 @@ fn lines(
         if read as u64 == most && !bytes.ends_with(b"\n") {
             return Err(builder.too_large(line));
         }
-        let text = str::from_utf8(&bytes).map_err(|_| Fault::NotUtf8 { line, column: None })?;
+        let text =
+            str::from_utf8(&bytes).map_err(|_| LookupFault::NotUtf8 { line, column: None })?;
         if !text.trim_ascii().is_empty() {
             take(&mut builder, line, text)?;
         }
@@ -95,38 +100,42 @@ fn lines(
 }
 
 /// An error of serde_json may quote a value: only its place is told.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, line: Line, what: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::Malformed {
+fn parse<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    line: LookupLine,
+    what: &str,
+) -> Result<T, LookupFault> {
+    serde_json::from_str(text).map_err(|error| LookupFault::Malformed {
         line,
         text: format!("not {what}, at byte {}", error.column().max(1)),
     })
 }
 
 /// A string's characters, nothing for null, and any other value as it is written.
-fn text_of(value: &RawValue, line: Line) -> Result<Option<Cow<'_, str>>, Fault> {
+fn text_of(value: &RawValue, line: LookupLine) -> Result<Option<Cow<'_, str>>, LookupFault> {
     let json = value.get();
     match json.as_bytes().first() {
-        Some(b'"') => parse(json, line, "a JSON string").map(|Text(text)| Some(text)),
+        Some(b'"') => parse(json, line, "a JSON string").map(|JsonText(text)| Some(text)),
         Some(b'n') => Ok(None),
         _ => Ok(Some(Cow::Borrowed(json))),
     }
 }
 
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The first items of an array, and how many there are.
-struct Items<T> {
+struct FirstItems<T> {
     /// Up to the first one too many for a table.
     first: Vec<T>,
     count: usize,
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FirstItems<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Array<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Array<T> {
-            type Value = Items<T>;
+            type Value = FirstItems<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON array")
@@ -144,7 +153,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
                         count += 1;
                     }
                 }
-                Ok(Items { first, count })
+                Ok(FirstItems { first, count })
             }
         }
         deserializer.deserialize_seq(Array(PhantomData))
@@ -153,13 +162,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
 
 /// The fields of an object in their order, the same name twice if it stands there twice; up to the first one too many
 /// for a table, which then has too many columns or one of them twice.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for JsonFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = JsonFields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
@@ -168,16 +177,16 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::new();
                 while fields.len() <= MAX_COLUMNS {
-                    let Some((Text(name), value)) = map.next_entry()? else { break };
+                    let Some((JsonText(name), value)) = map.next_entry()? else { break };
                     fields.push((name, value));
                 }
                 if fields.len() > MAX_COLUMNS {
                     while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 }
-                Ok(Fields(fields))
+                Ok(JsonFields(fields))
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
@@ -186,12 +195,12 @@ mod tests {
     use super::super::tests::{lookup, values};
     use super::*;
 
-    fn of_objects(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
-        objects(text.as_ref(), Builder::new(&lookup("id")), &[])
+    fn of_objects(text: impl AsRef<[u8]>) -> Result<LookupTable, LookupFault> {
+        objects(text.as_ref(), LookupBuilder::new(&lookup("id")), &[])
     }
 
-    fn of_rows(text: impl AsRef<[u8]>) -> Result<Table, Fault> {
-        rows(text.as_ref(), Builder::new(&lookup("id")))
+    fn of_rows(text: impl AsRef<[u8]>) -> Result<LookupTable, LookupFault> {
+        rows(text.as_ref(), LookupBuilder::new(&lookup("id")))
     }
 
     #[test]
@@ -266,17 +275,18 @@ mod tests {
         let answer = format!("[\"id\"]\n[1{}]\n", many(",\"\""));
         let fields = "line 1: expected 1 fields, got 100001";
         assert_eq!(of_rows(answer).unwrap_err().to_string(), fields);
-        let items: Items<IgnoredAny> = serde_json::from_str(&format!("[1{}]", many(",1"))).unwrap();
+        let items: FirstItems<IgnoredAny> =
+            serde_json::from_str(&format!("[1{}]", many(",1"))).unwrap();
         assert_eq!((items.first.len(), items.count), (1_001, 100_001));
         let object = format!("{{\"a\":1{}}}", many(",\"a\":1"));
-        let Fields(fields) = serde_json::from_str(&object).unwrap();
+        let JsonFields(fields) = serde_json::from_str(&object).unwrap();
         assert_eq!(fields.len(), 1_001);
     }
 
     #[test]
     fn an_answer_has_a_bound_that_blank_lines_count_against() {
         let answer = b"[\"id\"]\n".chain(std::io::BufReader::new(std::io::repeat(b'\n')));
-        let error = rows(answer, Builder::new(&lookup("id"))).unwrap_err().to_string();
+        let error = rows(answer, LookupBuilder::new(&lookup("id"))).unwrap_err().to_string();
         assert!(
             error.ends_with(
                 "the answer is longer than 8388608 bytes, eight times what the table may have"

@@ -3,29 +3,29 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::builder::Builder;
+use super::builder::LookupBuilder;
 use super::file::{self, Stamp};
 use super::select;
-use super::table::Table;
+use super::table::LookupTable;
 use crate::clickhouse::Server;
 use crate::config::{Lookup, LookupSource};
 use crate::flow::hold::Hold;
 
 /// A table, and what the file was that it was read from.
 #[derive(Debug, Clone)]
-pub struct Loaded {
-    pub table: Arc<Table>,
+pub struct LoadedLookup {
+    pub table: Arc<LookupTable>,
     pub stamp: Option<Stamp>,
 }
 
 /// Reads one lookup.
 #[derive(Clone)]
-pub struct Loader {
+pub struct LookupLoader {
     lookup: Lookup,
     server: Option<Server>,
 }
 
-impl Loader {
+impl LookupLoader {
     /// Reads nothing yet.
     pub fn new(lookup: Lookup, server: Option<Server>) -> Self {
         Self { lookup, server }
@@ -50,14 +50,14 @@ impl Loader {
     ///
     /// # Cancel safety
     /// Dropped, a file is still read to its end.
-    pub async fn read(&self, before: Option<&Loaded>) -> Result<Loaded, Hold> {
+    pub async fn read(&self, before: Option<&LoadedLookup>) -> Result<LoadedLookup, Hold> {
         let variable = self.lookup.variable("");
         let started = Instant::now();
         let loaded = match &self.lookup.source {
             LookupSource::File { path, format } => {
                 let (path, format, before) = (path.clone(), *format, before.cloned());
                 let place = format!("{variable}: {}", path.display());
-                let builder = Builder::new(&self.lookup);
+                let builder = LookupBuilder::new(&self.lookup);
                 let read = move || file::read(&path, format, builder, before.as_ref());
                 let read = crate::base::blocking::run(read).await;
                 read.map_err(|fault| Hold::Paused(format!("{place}: {fault}")))
@@ -70,7 +70,7 @@ impl Loader {
                     Hold::Transient(text) => Hold::Transient(format!("{variable}: {text}")),
                     Hold::Paused(text) => Hold::Paused(format!("{variable}: {text}")),
                 });
-                read.map(|table| Loaded { table: Arc::new(table), stamp: None })
+                read.map(|table| LoadedLookup { table: Arc::new(table), stamp: None })
             }
         }?;
         if let Some(gone) = before.and_then(|before| loaded.table.lacks(&before.table)) {

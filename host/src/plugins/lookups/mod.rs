@@ -24,7 +24,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio::task::JoinSet;
 
-pub use table::{Found, LookupError, Table};
+pub use table::{FoundValues, LookupError, LookupTable};
 
 use crate::base::retry::Backoff;
 use crate::clickhouse::Server;
@@ -33,13 +33,13 @@ use crate::flow::hold::Hold;
 use crate::observe::count::{self, Class, Step};
 use crate::observe::lookups::LookupStates;
 use crate::observe::status::{Status, Waiter};
-use loader::{Loaded, Loader};
-use refresh::Current;
+use loader::{LoadedLookup, LookupLoader};
+use refresh::CurrentLookup;
 
 /// Every lookup by its name.
 #[derive(Default)]
 pub struct Lookups {
-    tables: BTreeMap<String, Current>,
+    tables: BTreeMap<String, CurrentLookup>,
     /// They end with it.
     _refreshing: JoinSet<()>,
 }
@@ -59,8 +59,8 @@ impl Lookups {
         status: Arc<Status>,
         states: Arc<LookupStates>,
     ) -> anyhow::Result<Self> {
-        let loaders = config.iter().map(|lookup| Loader::new(lookup.clone(), server.clone()));
-        let loaders: Vec<Loader> = loaders.collect();
+        let loaders = config.iter().map(|lookup| LookupLoader::new(lookup.clone(), server.clone()));
+        let loaders: Vec<LookupLoader> = loaders.collect();
         let loaded =
             try_join_all(loaders.iter().map(|loader| first(loader, &status, &states))).await?;
         let (mut tables, mut refreshing) = (BTreeMap::new(), JoinSet::new());
@@ -80,7 +80,7 @@ impl Lookups {
         timeout: Duration,
     ) -> (Vec<Result<String, Hold>>, Option<Self>) {
         let read = |lookup: &Lookup| {
-            let loader = Loader::new(lookup.clone(), server.cloned());
+            let loader = LookupLoader::new(lookup.clone(), server.cloned());
             async move {
                 let read = tokio::time::timeout(timeout, loader.read(None)).await;
                 read.unwrap_or_else(|_| {
@@ -95,7 +95,7 @@ impl Lookups {
             Err(hold) => Err(hold.clone()),
         });
         let said = said.collect();
-        let loaded: Option<Vec<Loaded>> = loaded.into_iter().map(Result::ok).collect();
+        let loaded: Option<Vec<LoadedLookup>> = loaded.into_iter().map(Result::ok).collect();
         let lookups = loaded.map(|loaded| Self {
             tables: loaded.into_iter().map(named).collect(),
             _refreshing: JoinSet::new(),
@@ -104,13 +104,13 @@ impl Lookups {
     }
 
     /// The table as it is now; `None` if there is no lookup of this name.
-    pub fn table(&self, name: &str) -> Option<Arc<Table>> {
+    pub fn table(&self, name: &str) -> Option<Arc<LookupTable>> {
         let current = self.tables.get(name)?.lock().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&current.table))
     }
 }
 
-fn named(loaded: Loaded) -> (String, Current) {
+fn named(loaded: LoadedLookup) -> (String, CurrentLookup) {
     (loaded.table.name().to_owned(), Arc::new(Mutex::new(loaded)))
 }
 
@@ -136,10 +136,10 @@ async fn said_if_long<T>(
 
 /// The first table of a lookup, waited for where that may help.
 async fn first(
-    loader: &Loader,
+    loader: &LookupLoader,
     status: &Arc<Status>,
     states: &LookupStates,
-) -> anyhow::Result<Loaded> {
+) -> anyhow::Result<LoadedLookup> {
     let mut backoff = Backoff::default();
     let waiter = status.waiter("lookups");
     let variable = loader.lookup().variable("");

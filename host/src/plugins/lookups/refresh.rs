@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::loader::{Loaded, Loader};
+use super::loader::{LoadedLookup, LookupLoader};
 use crate::observe::count;
 use crate::observe::lookups::LookupStates;
 
@@ -15,10 +15,10 @@ const REPEAT: Duration = Duration::from_mins(10);
 const LEAST: Duration = Duration::from_secs(10);
 
 /// A lookup as it is now.
-pub type Current = Arc<Mutex<Loaded>>;
+pub type CurrentLookup = Arc<Mutex<LoadedLookup>>;
 
 /// Reads the lookup again and again; what cannot be read leaves the table as it is. Never ends.
-pub async fn keep(loader: Loader, current: Current, states: Arc<LookupStates>) {
+pub async fn keep(loader: LookupLoader, current: CurrentLookup, states: Arc<LookupStates>) {
     let (name, refresh) = (loader.lookup().name.clone(), loader.lookup().refresh);
     let mut failures = Failures::default();
     let mut wait = refresh;

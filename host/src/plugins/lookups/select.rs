@@ -8,9 +8,9 @@ use clickhouse::error::Error;
 use clickhouse::query::BytesCursor;
 use tokio::sync::mpsc;
 
-use super::builder::{Builder, LEAST_ROW_BYTES};
+use super::builder::{LEAST_ROW_BYTES, LookupBuilder};
 use super::json;
-use super::table::Table;
+use super::table::LookupTable;
 use crate::clickhouse::{Server, hold_of_select};
 use crate::config::Lookup;
 use crate::flow::hold::Hold;
@@ -30,7 +30,7 @@ const PARTS: usize = 8;
 /// # Errors
 /// What to wait for, without the lookup's name: a server that does not answer is transient; what
 /// it refuses, or a table that cannot be made of the answer, is for an operator to mend.
-pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<Table, Hold> {
+pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<LookupTable, Hold> {
     read_within(server, sql, lookup, ANSWER_TIMEOUT).await
 }
 
@@ -39,7 +39,7 @@ async fn read_within(
     sql: &str,
     lookup: &Lookup,
     timeout: Duration,
-) -> Result<Table, Hold> {
+) -> Result<LookupTable, Hold> {
     let most_rows = lookup.memory_bytes / LEAST_ROW_BYTES;
     // The server counts its own form, which is larger for many a value: `0` of a UInt256 takes 32
     // bytes. This keeps it from working in vain; the bound that counts is the builder's.
@@ -61,8 +61,9 @@ async fn read_within(
         Err(error) => return Err(hold_of_select(&error, server, sql).await),
     };
     let (parts, received) = mpsc::channel(PARTS);
-    let builder = Builder::new(lookup);
-    let parsing = crate::base::blocking::run(move || json::rows(Parts::new(received), builder));
+    let builder = LookupBuilder::new(lookup);
+    let parsing =
+        crate::base::blocking::run(move || json::rows(AnswerParts::new(received), builder));
     let passing_on = async move {
         let passed_on = tokio::time::timeout(timeout, pass_on(answer, parts)).await;
         passed_on.unwrap_or(Err(Error::TimedOut))
@@ -86,18 +87,18 @@ async fn pass_on(mut answer: BytesCursor, parts: mpsc::Sender<Bytes>) -> Result<
 }
 
 /// The parts of an answer, for a parser on a thread of its own.
-struct Parts {
+struct AnswerParts {
     parts: mpsc::Receiver<Bytes>,
     part: Bytes,
 }
 
-impl Parts {
+impl AnswerParts {
     fn new(parts: mpsc::Receiver<Bytes>) -> Self {
         Self { parts, part: Bytes::new() }
     }
 }
 
-impl BufRead for Parts {
+impl BufRead for AnswerParts {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.part.is_empty() {
             let Some(part) = self.parts.blocking_recv() else { break };
@@ -111,7 +112,7 @@ impl BufRead for Parts {
     }
 }
 
-impl Read for Parts {
+impl Read for AnswerParts {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.fill_buf()?.read(into)?;
         self.consume(read);

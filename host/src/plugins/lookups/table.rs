@@ -15,9 +15,9 @@ const NAMED: usize = 20;
 
 /// Texts by column and key.
 #[derive(Debug)]
-pub struct Table {
+pub struct LookupTable {
     pub(super) name: String,
-    pub(super) columns: Vec<Column>,
+    pub(super) columns: Vec<LookupColumn>,
     /// The column that rows are found by.
     pub(super) key: usize,
     pub(super) index: Index,
@@ -28,7 +28,7 @@ pub struct Table {
 
 /// What was found of one column, a value for each key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundValues {
     /// The values one after the other, UTF-8; nothing of those that are missing.
     pub bytes: Vec<u8>,
     /// Where each of them ends in `bytes`.
@@ -37,7 +37,7 @@ pub struct Found {
     pub missing: Vec<u32>,
 }
 
-impl Found {
+impl FoundValues {
     /// The values, which have so many bytes, less than 4 GiB.
     fn of<'a>(values: impl ExactSizeIterator<Item = Option<&'a str>>, bytes: usize) -> Self {
         let mut found = Self {
@@ -87,7 +87,7 @@ pub enum LookupError {
     },
 }
 
-impl Table {
+impl LookupTable {
     /// The lookup's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -119,14 +119,14 @@ impl Table {
         columns: &[impl AsRef<str>],
         keys: K,
         most_bytes: usize,
-    ) -> Result<Vec<Found>, LookupError>
+    ) -> Result<Vec<FoundValues>, LookupError>
     where
         K: IntoIterator<Item = &'k str, IntoIter: ExactSizeIterator>,
     {
         if columns.len() > MAX_COLUMNS {
             return Err(LookupError::TooManyColumns { lookup: self.name.clone() });
         }
-        let columns: Vec<Option<&Column>> =
+        let columns: Vec<Option<&LookupColumn>> =
             columns.iter().map(|name| self.column(name.as_ref())).collect::<Result<_, _>>()?;
         let keys = keys.into_iter();
         // So that the end of every text is a u32.
@@ -146,7 +146,7 @@ impl Table {
             let values = || rows.iter().map(|row| column?.value((*row)?));
             let bytes = values().flatten().map(str::len).sum();
             take(bytes + rows.len() * 2 * size_of::<u32>())?;
-            answer.push(Found::of(values(), bytes));
+            answer.push(FoundValues::of(values(), bytes));
         }
         Ok(answer)
     }
@@ -157,7 +157,7 @@ impl Table {
     }
 
     /// `None` where no row has any column, and nothing says which there are.
-    fn column(&self, name: &str) -> Result<Option<&Column>, LookupError> {
+    fn column(&self, name: &str) -> Result<Option<&LookupColumn>, LookupError> {
         let column = self.columns.iter().find(|column| column.name == name);
         if column.is_none() && !(self.is_open && self.rows() == 0) {
             return Err(LookupError::Column {
@@ -174,7 +174,7 @@ impl Table {
     }
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for LookupTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, columns) = (self.rows(), listed(self.columns()));
         let noun = if rows == 1 { "row" } else { "rows" };
@@ -195,14 +195,14 @@ fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
 
 /// The texts of one column.
 #[derive(Debug)]
-pub(super) struct Column {
+pub(super) struct LookupColumn {
     pub name: String,
     text: String,
     ends: Vec<u32>,
     is_missing: BooleanBufferBuilder,
 }
 
-impl Column {
+impl LookupColumn {
     /// A column without a value in so many rows.
     pub fn missing(name: &str, rows: usize) -> Self {
         let mut is_missing = BooleanBufferBuilder::new(rows);
@@ -250,13 +250,13 @@ pub(super) struct Index {
 }
 
 impl Index {
-    pub fn find(&self, keys: &Column, key: &str) -> Option<u32> {
+    pub fn find(&self, keys: &LookupColumn, key: &str) -> Option<u32> {
         let is_it = |row: &u32| keys.value(*row) == Some(key);
         self.rows.find(self.hasher.hash_one(key), is_it).copied()
     }
 
     /// Adds a row whose key is not there yet.
-    pub fn insert(&mut self, keys: &Column, key: &str, row: u32) {
+    pub fn insert(&mut self, keys: &LookupColumn, key: &str, row: u32) {
         let hash = |row: &u32| self.hasher.hash_one(keys.value(*row).unwrap_or_default());
         self.rows.insert_unique(self.hasher.hash_one(key), row, hash);
     }
@@ -267,18 +267,19 @@ mod tests {
     use super::super::tests::{lookup, values};
     use super::super::{csv, json};
     use super::*;
-    use crate::plugins::lookups::builder::Builder;
+    use crate::plugins::lookups::builder::LookupBuilder;
 
-    fn table() -> Table {
+    fn table() -> LookupTable {
         let text = "id,name,note\n1,North,é\n2,,\n";
-        csv::read(text.as_bytes(), Builder::new(&lookup("id"))).unwrap()
+        csv::read(text.as_bytes(), LookupBuilder::new(&lookup("id"))).unwrap()
     }
 
     #[test]
     fn values_come_in_the_order_of_the_keys_a_list_for_each_column() {
         let found = table().lookup(&["note", "name"], ["2", "1", "3", "1"], 1_000).unwrap();
-        let note = Found { bytes: "éé".into(), ends: vec![0, 2, 2, 4], missing: vec![2] };
-        let name = Found { bytes: b"NorthNorth".into(), ends: vec![0, 5, 5, 10], missing: vec![2] };
+        let note = FoundValues { bytes: "éé".into(), ends: vec![0, 2, 2, 4], missing: vec![2] };
+        let name =
+            FoundValues { bytes: b"NorthNorth".into(), ends: vec![0, 5, 5, 10], missing: vec![2] };
         assert_eq!(found, [note, name]);
     }
 
@@ -287,7 +288,7 @@ mod tests {
         let error = table().lookup(&["name", "nmae"], [], 0).unwrap_err();
         let expected = "lookup `zones` has no column `nmae`; it has `id`, `name`, `note`";
         assert_eq!(error.to_string(), expected);
-        assert_eq!(table().lookup(&["name"], [], 0).unwrap(), [Found::default()]);
+        assert_eq!(table().lookup(&["name"], [], 0).unwrap(), [FoundValues::default()]);
         let many = vec!["name"; MAX_COLUMNS + 1];
         let error = table().lookup(&many, [], usize::MAX).unwrap_err();
         assert!(error.to_string().contains("1000 columns"), "{error}");
@@ -305,9 +306,9 @@ mod tests {
 
     #[test]
     fn a_table_of_no_line_has_every_column_and_one_of_a_header_does_not() {
-        let empty = json::objects(&b"\n"[..], Builder::new(&lookup("id")), &[]).unwrap();
+        let empty = json::objects(&b"\n"[..], LookupBuilder::new(&lookup("id")), &[]).unwrap();
         assert_eq!(values(&empty, "name", &["1"]), [None]);
-        let empty = csv::read(&b"id\n"[..], Builder::new(&lookup("id"))).unwrap();
+        let empty = csv::read(&b"id\n"[..], LookupBuilder::new(&lookup("id"))).unwrap();
         assert!(empty.lookup(&["name"], ["1"], 100).is_err());
     }
 

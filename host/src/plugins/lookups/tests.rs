@@ -6,8 +6,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::builder::Builder;
-use super::fault::{Fault, Line};
+use super::builder::LookupBuilder;
+use super::fault::{LookupFault, LookupLine};
 use super::*;
 use crate::config::{LookupFormat, LookupSource, Secret};
 
@@ -23,9 +23,9 @@ pub fn lookup(key: &str) -> Lookup {
 }
 
 /// The values of one column, `None` where they are missing.
-pub fn values(table: &Table, column: &str, keys: &[&str]) -> Vec<Option<String>> {
+pub fn values(table: &LookupTable, column: &str, keys: &[&str]) -> Vec<Option<String>> {
     let found = table.lookup(&[column], keys.iter().copied(), 1 << 20).unwrap();
-    let [Found { bytes, ends, missing }] = &*found else { panic!("{found:?}") };
+    let [FoundValues { bytes, ends, missing }] = &*found else { panic!("{found:?}") };
     let mut start = 0;
     let texts = (0..).zip(ends).map(|(at, end)| {
         let text = &bytes[std::mem::replace(&mut start, *end as usize)..*end as usize];
@@ -71,7 +71,7 @@ impl Rig {
     }
 
     /// Waits until the table is as wanted.
-    async fn until(&self, lookups: &Lookups, is_wanted: impl Fn(&Table) -> bool) {
+    async fn until(&self, lookups: &Lookups, is_wanted: impl Fn(&LookupTable) -> bool) {
         while !is_wanted(&lookups.table("zones").unwrap()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -133,7 +133,7 @@ async fn a_file_is_read_again_when_it_is_another_and_kept_where_it_cannot_be_rea
     // Who asked before the change still sees one state.
     assert_eq!(values(&first, "name", &["1"]), [Some("North".into())]);
 
-    let loader = Loader::new(of_file(&path), None);
+    let loader = LookupLoader::new(of_file(&path), None);
     let before = loader.read(None).await.unwrap();
     let same = loader.read(Some(&before)).await.unwrap();
     assert!(Arc::ptr_eq(&before.table, &same.table), "an unchanged file is not read");
@@ -155,7 +155,7 @@ async fn a_file_is_read_again_when_it_is_another_and_kept_where_it_cannot_be_rea
 async fn a_field_that_no_line_has_any_more_is_missing_and_not_unknown() {
     let rig = Rig::new();
     let path = rig.write("a.ndjson", "{\"id\":1,\"name\":\"North\"}\n");
-    let loader = Loader::new(of_file(&path), None);
+    let loader = LookupLoader::new(of_file(&path), None);
     let before = loader.read(None).await.unwrap();
     rig.write("a.ndjson", "{\"id\":1}\n");
     let after = loader.read(Some(&before)).await.unwrap();
@@ -215,11 +215,11 @@ async fn a_lookup_that_is_read_for_long_is_named() {
     assert!(rig.status.texts().is_empty());
 }
 
-fn built(rows: &HashMap<String, Option<String>>) -> Result<Table, Fault> {
-    let mut builder = Builder::new(&lookup("k"));
-    builder.header(Line(1), ["v", "k"])?;
+fn built(rows: &HashMap<String, Option<String>>) -> Result<LookupTable, LookupFault> {
+    let mut builder = LookupBuilder::new(&lookup("k"));
+    builder.header(LookupLine(1), ["v", "k"])?;
     for (line, (key, value)) in (2..).zip(rows) {
-        builder.begin(Line(line));
+        builder.begin(LookupLine(line));
         builder.put(0, value.as_deref())?;
         builder.put(1, Some(key))?;
         builder.end()?;

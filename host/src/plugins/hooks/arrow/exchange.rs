@@ -10,16 +10,16 @@ use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::{ArrowError, FieldRef};
 
-use super::fit::{ROW, Step, stream};
+use super::fit::{FittedPlugin, ROW, stream};
 use super::messages;
 use crate::observe::log::quietly;
 use crate::plugins::hooks::bindings::{Rejection, arrow};
-use crate::plugins::hooks::failure::Failure;
+use crate::plugins::hooks::failure::CallFailure;
 use crate::plugins::hooks::isolate::MAX_ROWS_OUT;
 
 /// An answer that keeps every rule of the contract.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ArrowAnswer {
     /// Which row of the question each row comes from; never descending.
     pub rows: Vec<u32>,
     /// The columns that the plugin writes, in the order of its plan.
@@ -31,7 +31,7 @@ pub struct Answer {
 }
 
 /// The columns that a plugin reads.
-pub fn with_rows(step: &Step, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub fn with_rows(step: &FittedPlugin, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let rows = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
     let row: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..rows));
     let read = step.reads.iter().filter_map(|at| batch.columns().get(*at)).cloned();
@@ -40,22 +40,26 @@ pub fn with_rows(step: &Step, batch: &RecordBatch) -> Result<RecordBatch, ArrowE
 }
 
 /// What a guest is told of some of the rows: they count from 0 in each question.
-pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Failure> {
+pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, CallFailure> {
     let mut columns = batch.slice(rows.start, rows.len()).columns().to_vec();
     if let Some(counted) = columns.first_mut() {
         *counted = batch.column(0).slice(0, rows.len());
     }
     let part = RecordBatch::try_new(batch.schema(), columns);
     let bytes = part.and_then(|part| stream(&batch.schema(), Some(&part)));
-    bytes.map_err(|error| Failure::wrong_answer(&format!("the rows cannot be told: {error}")))
+    bytes.map_err(|error| CallFailure::wrong_answer(&format!("the rows cannot be told: {error}")))
 }
 
 /// Reads an answer for so many rows.
 ///
 /// # Errors
 /// It breaks a rule of the contract.
-pub fn read(step: &Step, asked: usize, outcome: arrow::Outcome) -> Result<Answer, Failure> {
-    let wrong = |text: String| Failure::wrong_answer(&text);
+pub fn read(
+    step: &FittedPlugin,
+    asked: usize,
+    outcome: arrow::Outcome,
+) -> Result<ArrowAnswer, CallFailure> {
+    let wrong = |text: String| CallFailure::wrong_answer(&text);
     let bytes = outcome.rows.len();
     // Arrow returns an error for a stream that is broken; should it panic, the guest is to blame, and is told of
     // as other failures are.
@@ -64,13 +68,13 @@ pub fn read(step: &Step, asked: usize, outcome: arrow::Outcome) -> Result<Answer
     let batch = batch.map_err(wrong)?;
     if batch.num_rows() > MAX_ROWS_OUT {
         let text = format!("{} rows of one call; {MAX_ROWS_OUT} are the most", batch.num_rows());
-        return Err(Failure::too_much_output(&text));
+        return Err(CallFailure::too_much_output(&text));
     }
     let rows = rows_of(&batch, asked).map_err(wrong)?;
     let given = step.gives.iter().filter_map(|field| batch.column_by_name(field.name()));
     let columns = given.cloned().collect();
     let refused = refused_of(outcome.rejections, asked, &rows).map_err(wrong)?;
-    Ok(Answer { rows, columns, refused, bytes })
+    Ok(ArrowAnswer { rows, columns, refused, bytes })
 }
 
 /// The one batch of a stream: the row's number and the columns `gives`. They share its bytes.
@@ -154,7 +158,7 @@ mod tests {
     }
 
     /// What is read of an answer to three rows, of a plugin that writes `owner`.
-    fn answer(rows: Vec<u8>, refused: &[u32]) -> Result<Answer, String> {
+    fn answer(rows: Vec<u8>, refused: &[u32]) -> Result<ArrowAnswer, String> {
         let fit = fit(vec![planned(&["id"], &[], &["owner"])]).unwrap();
         let why = || Rejection { message: "m".into(), column: None };
         let rejections = refused.iter().map(|row| arrow::Refused { row: *row, why: why() });

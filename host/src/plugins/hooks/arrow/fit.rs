@@ -24,7 +24,7 @@ pub const ROW: &str = "__row";
 const MAX_FIELDS: usize = 1_000;
 
 /// What a plugin is told of a table.
-pub struct Told {
+pub struct ToldTable {
     /// The columns that records may fill.
     pub columns: Vec<arrow::Column>,
     /// The same as an IPC stream without batches.
@@ -33,7 +33,7 @@ pub struct Told {
     pub fingerprint: Arc<str>,
 }
 
-impl Told {
+impl ToldTable {
     /// What is told of a table.
     ///
     /// # Errors
@@ -76,16 +76,16 @@ pub struct Fit {
     /// How records are decoded: the table's columns, and the fields beside them.
     pub decode: Arc<TablePlan>,
     /// Each plugin's part, in their order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FittedPlugin>,
     /// The columns of the table that plugins write, and the title of the one that does so last.
     pub written: Arc<BTreeMap<usize, Arc<str>>>,
     /// What the plugins were told.
-    pub told: Told,
+    pub told: ToldTable,
     table_columns: usize,
 }
 
 /// One plugin's part; columns are places among all of them.
-pub struct Step {
+pub struct FittedPlugin {
     /// The columns that it reads.
     pub reads: Vec<usize>,
     /// The columns that it gets: the row's number, and what it reads.
@@ -104,7 +104,7 @@ impl Fit {
     /// What a plugin asks for that is not there, for its author or an operator to mend.
     pub fn new<'a>(
         table: &TablePlan,
-        told: Told,
+        told: ToldTable,
         plans: impl Iterator<Item = (&'a Arc<str>, arrow::Planned)>,
         most_row_bytes: usize,
     ) -> Result<Self, Hold> {
@@ -137,7 +137,8 @@ impl Fit {
             }
         }
         let decode = table.with_fields(fields, &unasked);
-        let steps = plans.into_iter().map(|(_, plan)| Step::new(table, &decode, plan)).collect();
+        let steps =
+            plans.into_iter().map(|(_, plan)| FittedPlugin::new(table, &decode, plan)).collect();
         let (written, table_columns) = (Arc::new(written), table.columns.len());
         Ok(Self { decode: Arc::new(decode), steps, written, told, table_columns })
     }
@@ -195,7 +196,7 @@ fn add_field(
     Ok(())
 }
 
-impl Step {
+impl FittedPlugin {
     fn new(table: &TablePlan, decode: &TablePlan, plan: arrow::Planned) -> Self {
         let of = |names: &[String]| names.iter().filter_map(|name| table.column_of(name)).collect();
         let mut reads: Vec<usize> = of(&plan.reads);
@@ -262,7 +263,7 @@ pub mod tests {
     /// The plans of plugins `a`, `b` and so on, joined with the table.
     pub fn fit(plans: Vec<arrow::Planned>) -> Result<Fit, String> {
         let table = table();
-        let told = Told::new(&table).unwrap();
+        let told = ToldTable::new(&table).unwrap();
         let titles: [Arc<str>; 2] = ["a".into(), "b".into()];
         let plans = titles.iter().zip(plans);
         Fit::new(&table, told, plans, MOST_ROW_BYTES).map_err(|hold| hold.text().to_owned())

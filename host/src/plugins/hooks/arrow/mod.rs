@@ -18,9 +18,9 @@ use arrow_schema::{ArrowError, FieldRef};
 pub use fit::Fit;
 
 use super::bindings::{ArrowPlugin, arrow};
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::instance::Instance;
-use super::isolate::{self, Refused, Work};
+use super::isolate::{self, RefusedRow, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
 use crate::flow::hold::Hold;
@@ -29,7 +29,7 @@ use crate::flow::rejection::{Rejection, Stage};
 use crate::flow::rows::Rows;
 use crate::observe::cpu::CpuOf;
 use crate::schema::plan::TablePlan;
-use fit::{Step, Told};
+use fit::{FittedPlugin, ToldTable};
 use given::Given;
 
 /// The batch of an answer that gives these columns: what the fuzz target holds. Arrow's reader may panic.
@@ -87,7 +87,7 @@ impl ArrowHooks {
         let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
         let most_row_bytes = self.most_row_bytes;
         let fit = crate::base::blocking::run(move || {
-            let told = Told::new(&table)?;
+            let told = ToldTable::new(&table)?;
             let plans = plugins.iter().map(|plugin| Ok((&plugin.title, ask(plugin, &told)?)));
             let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
             Fit::new(&table, told, plans.into_iter(), most_row_bytes)
@@ -124,7 +124,7 @@ impl ArrowHooks {
 }
 
 /// What a plugin plans for a table.
-fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold> {
+fn ask(plugin: &Plugin<ArrowPlugin>, told: &ToldTable) -> Result<arrow::Planned, Hold> {
     let mut instance = plugin.unused_instance()?;
     let plan = plan(plugin, &mut instance, told).map_err(|failure| {
         let (title, kind) = (&plugin.title, failure.kind.code());
@@ -138,8 +138,8 @@ fn ask(plugin: &Plugin<ArrowPlugin>, told: &Told) -> Result<arrow::Planned, Hold
 fn plan(
     plugin: &Plugin<ArrowPlugin>,
     instance: &mut Instance<ArrowPlugin>,
-    told: &Told,
-) -> Result<arrow::Planned, Failure> {
+    told: &ToldTable,
+) -> Result<arrow::Planned, CallFailure> {
     let plan = instance.call(plugin.bounds.timeout, told.schema.len(), |plugin, store| {
         plugin.sluicegate_plugin_arrow().call_plan(store, &told.columns, &told.schema)
     })?;
@@ -176,7 +176,7 @@ fn bug(title: &str, error: &ArrowError) -> Hold {
 /// record's rows share one fate, so those of a refused record end here.
 fn onward(
     rows: Rows,
-    step: &Step,
+    step: &FittedPlugin,
     given: Given,
     refused: Vec<Rejection>,
 ) -> Result<Rows, ArrowError> {
@@ -203,7 +203,7 @@ fn onward(
 struct Columns<'a> {
     plugin: &'a Plugin<ArrowPlugin>,
     fit: &'a Fit,
-    step: &'a Step,
+    step: &'a FittedPlugin,
     origins: &'a [Origin],
     /// What the plugin reads.
     batch: RecordBatch,
@@ -217,7 +217,7 @@ impl<'a> Columns<'a> {
     fn new(
         plugin: &'a Plugin<ArrowPlugin>,
         fit: &'a Fit,
-        step: &'a Step,
+        step: &'a FittedPlugin,
         rows: &'a Rows,
     ) -> Result<Self, Hold> {
         let batch = exchange::with_rows(step, &rows.batch);
@@ -277,7 +277,7 @@ impl Work for Columns<'_> {
         instance: &mut Instance<ArrowPlugin>,
         rows: Range<usize>,
         deadline: Duration,
-    ) -> Result<Vec<Refused>, Failure> {
+    ) -> Result<Vec<RefusedRow>, CallFailure> {
         let question = exchange::question(&self.batch, rows.clone())?;
         let outcome = instance.call(deadline, question.len(), |plugin, store| {
             plugin.sluicegate_plugin_arrow().call_transform(store, &question)
@@ -288,7 +288,7 @@ impl Work for Columns<'_> {
         self.given.add(rows.start, &answer.rows, answer.columns, bytes);
         let refused = answer.refused.into_iter();
         let refused =
-            refused.map(|(row, why)| Refused::new(row, self.origin(rows.start + row), why));
+            refused.map(|(row, why)| RefusedRow::new(row, self.origin(rows.start + row), why));
         Ok(refused.collect())
     }
 

@@ -3,8 +3,8 @@
 use crate::flow::payloads::{Payloads, Row};
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::plugins::hooks::bindings::{Action, Batch as GuestBatch, Header, Outcome, Run, Wants};
-use crate::plugins::hooks::failure::Failure;
-use crate::plugins::hooks::isolate::{MAX_ROWS_OUT, Refused};
+use crate::plugins::hooks::failure::CallFailure;
+use crate::plugins::hooks::isolate::{MAX_ROWS_OUT, RefusedRow};
 
 /// A question without rows.
 pub fn empty() -> GuestBatch {
@@ -100,7 +100,7 @@ pub fn apply(
     payloads: &mut Payloads,
     rows: &[Row],
     outcome: Outcome,
-) -> Result<Vec<Refused>, Failure> {
+) -> Result<Vec<RefusedRow>, CallFailure> {
     judge(rows.len(), &outcome)?;
     let mut begin = 0;
     let mut spans = outcome.value_ends.iter().map(|end| {
@@ -121,7 +121,7 @@ pub fn apply(
             }
             Action::Drop => {}
             Action::Reject => {
-                refused.extend(rejections.next().map(|why| Refused::new(at, row.origin, why)));
+                refused.extend(rejections.next().map(|why| RefusedRow::new(at, row.origin, why)));
             }
         }
     }
@@ -130,9 +130,9 @@ pub fn apply(
 }
 
 /// Whether the lists of an answer fit each other and the rows that were asked for.
-fn judge(rows: usize, outcome: &Outcome) -> Result<(), Failure> {
+fn judge(rows: usize, outcome: &Outcome) -> Result<(), CallFailure> {
     let Outcome { actions, values, value_ends, counts, rejections } = outcome;
-    let wrong = |text: String| Err(Failure::wrong_answer(&text));
+    let wrong = |text: String| Err(CallFailure::wrong_answer(&text));
     if actions.len() != rows {
         return wrong(format!("{} actions for {rows} rows", actions.len()));
     }
@@ -150,7 +150,7 @@ fn judge(rows: usize, outcome: &Outcome) -> Result<(), Failure> {
     let written = of(Action::Replace) + counts.iter().map(|count| *count as usize).sum::<usize>();
     if written > MAX_ROWS_OUT {
         let text = format!("{written} payloads of one call; {MAX_ROWS_OUT} are the most");
-        return Err(Failure::too_much_output(&text));
+        return Err(CallFailure::too_much_output(&text));
     }
     if value_ends.len() != written {
         return wrong(format!("{} payloads where {written} are announced", value_ends.len()));

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::bindings::{Batch as GuestBatch, RowsPlugin};
-use super::failure::Failure;
+use super::failure::CallFailure;
 use super::instance::Instance;
-use super::isolate::{self, Refused, Work};
+use super::isolate::{self, RefusedRow, Work};
 use super::plugin::Plugin;
 use super::until_given_up;
 use crate::base::retry::Backoff;
@@ -83,7 +83,7 @@ fn chain(
     let mut rejections: BTreeMap<Origin, Rejection> = BTreeMap::new();
     let mut counted = Vec::new();
     for plugin in plugins {
-        let mut work = Rows::new(plugin, batch, &mut payloads);
+        let mut work = RowsWork::new(plugin, batch, &mut payloads);
         let verdict = isolate::run(plugin, &mut work, Stage::RowsHook, is_given_up)?;
         counted.push((plugin, verdict.rows, verdict.failed));
         for rejection in verdict.rejections {
@@ -103,7 +103,7 @@ fn chain(
 }
 
 /// Payloads through one plugin.
-struct Rows<'a> {
+struct RowsWork<'a> {
     plugin: &'a Plugin<RowsPlugin>,
     batch: &'a Batch,
     before: Vec<Row>,
@@ -114,14 +114,14 @@ struct Rows<'a> {
     question: GuestBatch,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> RowsWork<'a> {
     fn new(plugin: &'a Plugin<RowsPlugin>, batch: &'a Batch, payloads: &'a mut Payloads) -> Self {
         let (before, kept_bytes) = (payloads.take(), payloads.held_bytes());
         Self { plugin, batch, before, payloads, kept_bytes, question: exchange::empty() }
     }
 }
 
-impl Work for Rows<'_> {
+impl Work for RowsWork<'_> {
     type World = RowsPlugin;
 
     fn rows(&self) -> usize {
@@ -163,7 +163,7 @@ impl Work for Rows<'_> {
         instance: &mut Instance<RowsPlugin>,
         rows: Range<usize>,
         deadline: Duration,
-    ) -> Result<Vec<Refused>, Failure> {
+    ) -> Result<Vec<RefusedRow>, CallFailure> {
         let rows = self.before.get(rows).unwrap_or_default();
         let question = &mut self.question;
         exchange::ask(question, self.payloads, self.batch, rows, instance.wants());
