@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::config::{Config, Delivery};
 use crate::delivery::offsets::{Claim, Commit, OffsetTracker};
-use crate::delivery::plans::{Ask, Planner, Plans};
+use crate::delivery::plans::{PlanRequest, Planner, Plans};
 use crate::flow::hold::Fatal;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::flow::settlement::{Fates, Ledger};
@@ -81,7 +81,7 @@ struct Host {
     /// What is planned, where each record is to land exactly once.
     planner: Option<Planner>,
     ours: Arc<Ours>,
-    asks: mpsc::UnboundedReceiver<Ask>,
+    asks: mpsc::UnboundedReceiver<PlanRequest>,
     tasks: JoinSet<Fates>,
     open: HashMap<Id, Open>,
     ledger: Ledger,
@@ -296,11 +296,11 @@ impl Host {
     }
 
     /// What a batch in flight asks.
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&mut self, ask: PlanRequest) {
         let Some(planner) = &mut self.planner else { return };
         match ask {
-            Ask::Plan(wish) => planner.wish(wish),
-            Ask::Settled { source, epoch, end } => planner.settle_one(&source, epoch, end),
+            PlanRequest::Plan(wish) => planner.wish(wish),
+            PlanRequest::Settled { source, epoch, end } => planner.settle_one(&source, epoch, end),
         }
         self.commit(false);
         self.let_go_if_drained();

@@ -61,7 +61,7 @@ struct Pending {
 }
 
 #[derive(Debug)]
-struct Partition {
+struct PartitionOffsets {
     epoch: u64,
     /// In the order read; a settled range leaves only from the front.
     pending: VecDeque<Pending>,
@@ -73,14 +73,14 @@ struct Partition {
 /// Tracks what is in flight for every assigned partition. Pure: no clock, no I/O.
 #[derive(Debug, Default)]
 pub struct OffsetTracker {
-    partitions: BTreeMap<TopicPartition, Partition>,
+    partitions: BTreeMap<TopicPartition, PartitionOffsets>,
 }
 
 impl OffsetTracker {
     /// Begins to track a partition under a new assignment; what an older one left is void. `start` is the
     /// low watermark where Kafka was not told it.
     pub fn assign(&mut self, source: TopicPartition, epoch: u64, start: Option<i64>) {
-        let fresh = Partition {
+        let fresh = PartitionOffsets {
             epoch,
             pending: VecDeque::new(),
             low_watermark: start,
@@ -189,7 +189,7 @@ impl OffsetTracker {
 
     /// How far every tracked partition has come.
     pub fn positions(&self) -> Vec<Position> {
-        let position = |(source, partition): (&TopicPartition, &Partition)| {
+        let position = |(source, partition): (&TopicPartition, &PartitionOffsets)| {
             let (lowest, highest) = (partition.pending.front(), partition.pending.back());
             Position {
                 source: source.clone(),

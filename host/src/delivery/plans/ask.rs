@@ -8,7 +8,7 @@ use crate::flow::record::TopicPartition;
 
 /// A range that is to be planned; its nonce is drawn when it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Draft {
+pub struct DraftRange {
     /// The offset after its last record, exclusive.
     pub end: i64,
     /// The fingerprint of what is inserted.
@@ -23,7 +23,7 @@ pub struct Draft {
 
 /// Ranges to put in the place of one, and to commit a plan of.
 #[derive(Debug)]
-pub struct Wish {
+pub struct Replan {
     /// The partition.
     pub source: TopicPartition,
     /// The assignment that the batch was read under.
@@ -31,7 +31,7 @@ pub struct Wish {
     /// The range that is replaced: the one that ends here.
     pub end: i64,
     /// What takes its place, in order; the last one ends where it ends.
-    pub into: Vec<Draft>,
+    pub into: Vec<DraftRange>,
     /// Takes the ranges once the plan that names them is committed. Dropped without an answer where
     /// the assignment is over.
     pub reply: oneshot::Sender<Vec<Range>>,
@@ -39,9 +39,9 @@ pub struct Wish {
 
 /// What a batch in flight tells.
 #[derive(Debug)]
-pub enum Ask {
+pub enum PlanRequest {
     /// It wants ranges planned.
-    Plan(Wish),
+    Plan(Replan),
     /// The range that ends at this offset is settled.
     Settled {
         /// The partition.
@@ -56,12 +56,12 @@ pub enum Ask {
 /// The way from the batches in flight to the owner of the offsets.
 #[derive(Debug, Clone)]
 pub struct Plans {
-    asks: mpsc::UnboundedSender<Ask>,
+    asks: mpsc::UnboundedSender<PlanRequest>,
 }
 
 impl Plans {
     /// The way, and the owner's end of it. What goes through is bounded by the batches in flight.
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Ask>) {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<PlanRequest>) {
         let (asks, received) = mpsc::unbounded_channel();
         (Self { asks }, received)
     }
@@ -76,11 +76,11 @@ impl Plans {
         source: &TopicPartition,
         epoch: u64,
         end: i64,
-        into: Vec<Draft>,
+        into: Vec<DraftRange>,
     ) -> Vec<Range> {
         let (reply, planned) = oneshot::channel();
-        let wish = Wish { source: source.clone(), epoch, end, into, reply };
-        let is_asked = self.asks.send(Ask::Plan(wish)).is_ok();
+        let wish = Replan { source: source.clone(), epoch, end, into, reply };
+        let is_asked = self.asks.send(PlanRequest::Plan(wish)).is_ok();
         match planned.await {
             Ok(ranges) if is_asked => ranges,
             _ => std::future::pending().await,
@@ -89,7 +89,7 @@ impl Plans {
 
     /// Tells that a range is settled.
     pub fn settled(&self, source: &TopicPartition, epoch: u64, end: i64) {
-        let ask = Ask::Settled { source: source.clone(), epoch, end };
+        let ask = PlanRequest::Settled { source: source.clone(), epoch, end };
         // The owner ends before the batches do only when all of them are given up.
         let _ended = self.asks.send(ask);
     }

@@ -10,7 +10,7 @@ mod planner;
 mod range;
 mod text;
 
-pub use ask::{Ask, Draft, Plans, Wish};
-pub use planner::{Planner, Taken};
+pub use ask::{DraftRange, PlanRequest, Plans, Replan};
+pub use planner::{Planner, TakenRange};
 pub use range::Range;
 pub use text::{Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_print, short};

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use super::ask::Wish;
+use super::ask::Replan;
 use super::range::Range;
 use super::text::{Beginning, MAX_PLANNED, Plan, Planned};
 use crate::delivery::offsets::Commit;
@@ -21,11 +21,11 @@ use crate::flow::record::TopicPartition;
 const MAX_JOINED: usize = 28;
 
 /// A committed offset and the plan beside it.
-type Told = (i64, String);
+type OffsetAndPlan = (i64, String);
 
 /// What a batch is to become: the range of its records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakenRange {
     /// Where the range begins, inclusive; at or before its first record.
     pub first: i64,
     /// Where it ends, exclusive; behind its last record.
@@ -37,43 +37,43 @@ pub struct Taken {
 /// The plans of the partitions that are assigned.
 #[derive(Debug, Default)]
 pub struct Planner {
-    partitions: BTreeMap<TopicPartition, Partition>,
+    partitions: BTreeMap<TopicPartition, PartitionPlan>,
 }
 
 #[derive(Debug)]
-struct Partition {
+struct PartitionPlan {
     epoch: u64,
     /// Kafka's id of the topic.
     topic: u128,
     /// Where the first range begins; unknown before the first record of a partition without a commit.
     low: Option<i64>,
-    ranges: VecDeque<Entry>,
-    told: Option<Told>,
-    awaits: Option<Told>,
-    wishes: Vec<Wish>,
-    granted: Vec<Granted>,
+    ranges: VecDeque<RangeEntry>,
+    told: Option<OffsetAndPlan>,
+    awaits: Option<OffsetAndPlan>,
+    wishes: Vec<Replan>,
+    granted: Vec<PendingReply>,
     /// The partition is about to be given back: nothing new is planned.
     is_going: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RangeEntry {
     end: i64,
-    state: State,
+    state: RangeState,
     planned: Option<Planned>,
     is_asked: bool,
     is_told: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum RangeState {
     Unread,
     Open,
     Settled,
 }
 
 #[derive(Debug)]
-struct Granted {
+struct PendingReply {
     ends: Vec<i64>,
     reply: oneshot::Sender<Vec<Range>>,
 }
@@ -92,14 +92,14 @@ impl Planner {
                 (None, Vec::new())
             }
         };
-        let unread = |planned: Planned| Entry {
+        let unread = |planned: Planned| RangeEntry {
             end: planned.end,
-            state: State::Unread,
+            state: RangeState::Unread,
             planned: Some(planned),
             is_asked: false,
             is_told: true,
         };
-        let partition = Partition {
+        let partition = PartitionPlan {
             epoch,
             topic,
             low,
@@ -118,7 +118,7 @@ impl Planner {
         self.partitions.remove(source);
     }
 
-    fn current(&mut self, source: &TopicPartition, epoch: u64) -> Option<&mut Partition> {
+    fn current(&mut self, source: &TopicPartition, epoch: u64) -> Option<&mut PartitionPlan> {
         self.partitions.get_mut(source).filter(|partition| partition.epoch == epoch)
     }
 
@@ -133,7 +133,7 @@ impl Planner {
         epoch: u64,
         first: i64,
         last: i64,
-    ) -> Result<Option<Taken>, Fatal> {
+    ) -> Result<Option<TakenRange>, Fatal> {
         let Some(partition) = self.current(source, epoch) else { return Ok(None) };
         partition.pass_over(source, first);
         let taken = partition.take(first, last);
@@ -149,7 +149,7 @@ impl Planner {
 
     /// Takes a wish in; the next commit may grant it. That of a partition that is no longer ours, or
     /// is about to be given back, is dropped.
-    pub fn wish(&mut self, wish: Wish) {
+    pub fn wish(&mut self, wish: Replan) {
         if let Some(partition) = self.current(&wish.source, wish.epoch)
             && !partition.is_going
         {
@@ -161,8 +161,8 @@ impl Planner {
     pub fn settle(&mut self, source: &TopicPartition, epoch: u64, after: i64, end: i64) {
         let Some(partition) = self.current(source, epoch) else { return };
         for range in &mut partition.ranges {
-            if range.state == State::Open && range.end > after && range.end <= end {
-                range.state = State::Settled;
+            if range.state == RangeState::Open && range.end > after && range.end <= end {
+                range.state = RangeState::Settled;
             }
         }
         partition.advance();
@@ -225,7 +225,7 @@ impl Planner {
 
     /// Whether an INSERT of these partitions may be under way.
     pub fn has_sent(&self, of: &[TopicPartition]) -> bool {
-        let is_sent = |range: &Entry| range.is_told && range.state == State::Open;
+        let is_sent = |range: &RangeEntry| range.is_told && range.state == RangeState::Open;
         of.iter()
             .filter_map(|source| self.partitions.get(source))
             .any(|partition| partition.ranges.iter().any(is_sent))
@@ -237,11 +237,11 @@ impl Planner {
     }
 }
 
-fn told(source: &TopicPartition, (offset, metadata): Told) -> Commit {
+fn told(source: &TopicPartition, (offset, metadata): OffsetAndPlan) -> Commit {
     Commit { source: source.clone(), offset, metadata }
 }
 
-impl Partition {
+impl PartitionPlan {
     /// Where the range at this place begins.
     fn begin_of(&self, at: usize) -> Option<i64> {
         match at.checked_sub(1) {
@@ -250,16 +250,16 @@ impl Partition {
         }
     }
 
-    fn take(&mut self, first: i64, last: i64) -> Option<Taken> {
-        if let Some(at) = self.ranges.iter().position(|range| range.state == State::Unread) {
+    fn take(&mut self, first: i64, last: i64) -> Option<TakenRange> {
+        if let Some(at) = self.ranges.iter().position(|range| range.state == RangeState::Unread) {
             let begin = self.begin_of(at)?;
             let range = self.ranges.get_mut(at)?;
             if first < begin || last >= range.end {
                 return None;
             }
-            range.state = State::Open;
+            range.state = RangeState::Open;
             let recovered = range.planned.map(|planned| Range { first: begin, planned });
-            return Some(Taken { first: begin, end: range.end, recovered });
+            return Some(TakenRange { first: begin, end: range.end, recovered });
         }
         // The only step from the last record of a range to its end.
         let end = last + 1;
@@ -268,31 +268,33 @@ impl Partition {
             return None;
         }
         self.low.get_or_insert(begin);
-        let (state, planned) = (State::Open, None);
-        self.ranges.push_back(Entry { end, state, planned, is_asked: false, is_told: false });
-        Some(Taken { first: begin, end, recovered: None })
+        let (state, planned) = (RangeState::Open, None);
+        self.ranges.push_back(RangeEntry { end, state, planned, is_asked: false, is_told: false });
+        Some(TakenRange { first: begin, end, recovered: None })
     }
 
     /// Settles the planned ranges whose records are gone: those after them were read.
     fn pass_over(&mut self, source: &TopicPartition, first: i64) {
         for range in &mut self.ranges {
-            if range.state == State::Unread && range.end <= first {
+            if range.state == RangeState::Unread && range.end <= first {
                 let end = range.end;
                 tracing::error!(%source, end, "a planned range has no record any more: what was not \
                     inserted of it is lost; raise the topic's retention.ms");
-                range.state = State::Settled;
+                range.state = RangeState::Settled;
             }
         }
         self.advance();
     }
 
     fn advance(&mut self) {
-        while let Some(settled) = self.ranges.pop_front_if(|range| range.state == State::Settled) {
+        while let Some(settled) =
+            self.ranges.pop_front_if(|range| range.state == RangeState::Settled)
+        {
             self.low = Some(settled.end);
         }
     }
 
-    fn commit(&mut self, retires: bool) -> Option<Told> {
+    fn commit(&mut self, retires: bool) -> Option<OffsetAndPlan> {
         if self.awaits.is_some() || self.is_going {
             return None;
         }
@@ -318,7 +320,7 @@ impl Partition {
 
     /// The low watermark with the ranges up to the last that is told, or asked for now. Those before
     /// it are planned too, be it anew.
-    fn plan(&self) -> Option<Told> {
+    fn plan(&self) -> Option<OffsetAndPlan> {
         let low = self.low?;
         let last = self.ranges.iter().rposition(|range| range.is_asked || range.is_told);
         let ranges = self.ranges.iter().take(last.map_or(0, |last| last + 1));
@@ -344,9 +346,9 @@ impl Partition {
                 continue;
             }
             let ends = wish.into.iter().map(|draft| draft.end).collect();
-            let fresh = wish.into.iter().map(|draft| Entry {
+            let fresh = wish.into.iter().map(|draft| RangeEntry {
                 end: draft.end,
-                state: State::Open,
+                state: RangeState::Open,
                 planned: Some(Planned {
                     end: draft.end,
                     // 48 bits, so that a full plan fits into the metadata.
@@ -363,11 +365,11 @@ impl Partition {
             self.ranges.truncate(at);
             self.ranges.extend(fresh);
             self.ranges.extend(behind);
-            self.granted.push(Granted { ends, reply: wish.reply });
+            self.granted.push(PendingReply { ends, reply: wish.reply });
         }
     }
 
-    fn committed(&mut self, told: &Told) {
+    fn committed(&mut self, told: &OffsetAndPlan) {
         if self.awaits.as_ref() != Some(told) {
             return;
         }
@@ -375,13 +377,13 @@ impl Partition {
         for range in &mut self.ranges {
             range.is_told |= std::mem::take(&mut range.is_asked);
         }
-        for Granted { ends, reply } in std::mem::take(&mut self.granted) {
+        for PendingReply { ends, reply } in std::mem::take(&mut self.granted) {
             let planned: Option<Vec<Range>> =
                 ends.iter().map(|end| self.told_range(*end)).collect();
             match planned {
                 // A batch that was ended meanwhile does not wait any more.
                 Some(ranges) => drop(reply.send(ranges)),
-                None => self.granted.push(Granted { ends, reply }),
+                None => self.granted.push(PendingReply { ends, reply }),
             }
         }
     }
@@ -404,7 +406,7 @@ mod tests {
     use tokio::sync::oneshot::Receiver;
 
     use super::*;
-    use crate::delivery::plans::{Draft, Home};
+    use crate::delivery::plans::{DraftRange, Home};
 
     const EPOCH: u64 = 3;
 
@@ -418,7 +420,7 @@ mod tests {
         planner
     }
 
-    fn take(planner: &mut Planner, first: i64, last: i64) -> Taken {
+    fn take(planner: &mut Planner, first: i64, last: i64) -> TakenRange {
         planner.take(&source(), EPOCH, first, last).unwrap().unwrap()
     }
 
@@ -426,10 +428,10 @@ mod tests {
     fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
         let home = Home { server: 1, table: 2, started: 3 };
-        let draft = |end: &i64| Draft { end: *end, print: 7, mark: 1, home, column: 5 };
+        let draft = |end: &i64| DraftRange { end: *end, print: 7, mark: 1, home, column: 5 };
         let into = ends.iter().map(draft).collect();
         let end = *ends.last().unwrap();
-        planner.wish(Wish { source: source(), epoch: EPOCH, end, into, reply });
+        planner.wish(Replan { source: source(), epoch: EPOCH, end, into, reply });
         planned
     }
 
@@ -461,7 +463,7 @@ mod tests {
     #[test]
     fn a_batch_is_told_its_range_once_the_plan_is_committed() {
         let mut planner = planner(Beginning::Unplanned(5));
-        assert_eq!(take(&mut planner, 6, 8), Taken { first: 5, end: 9, recovered: None });
+        assert_eq!(take(&mut planner, 6, 8), TakenRange { first: 5, end: 9, recovered: None });
         assert_eq!(due(&mut planner, true), Some((5, vec![])));
         answer(&mut planner);
         let mut planned = wish(&mut planner, &[9]);
@@ -547,9 +549,9 @@ mod tests {
         let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
         // Compaction took the first record, and the last.
         let taken = take(&mut planner, 1, 3);
-        assert_eq!(taken, Taken { first: 0, end: 5, recovered: Some(told[0]) });
+        assert_eq!(taken, TakenRange { first: 0, end: 5, recovered: Some(told[0]) });
         assert_eq!(take(&mut planner, 5, 9).recovered, Some(told[1]));
-        assert_eq!(take(&mut planner, 10, 10), Taken { first: 10, end: 11, recovered: None });
+        assert_eq!(take(&mut planner, 10, 10), TakenRange { first: 10, end: 11, recovered: None });
         assert_eq!(due(&mut planner, true), None);
         planner.settle(&source(), EPOCH, 0, 5);
         assert_eq!(due(&mut planner, true), Some((5, vec![10])));

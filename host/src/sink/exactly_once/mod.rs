@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use crate::clickhouse::target::{TableAndPlan, Tables, token_column};
 use crate::clickhouse::{Carried, max_rows};
 use crate::config::Answers;
-use crate::delivery::plans::{Draft, Planned, Plans, Range, Taken, column_print};
+use crate::delivery::plans::{DraftRange, Planned, Plans, Range, TakenRange, column_print};
 use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::observe::count::{self, Class, Step};
@@ -75,7 +75,7 @@ impl PlannedBatch {
         ours: &Arc<Ours>,
         source: &TopicPartition,
         epoch: u64,
-        Taken { first, end, recovered }: Taken,
+        TakenRange { first, end, recovered }: TakenRange,
     ) -> Self {
         let is_sent = recovered.is_some();
         let open = OpenRange { first, end, planned: recovered, is_sent, is_unclear: false };
@@ -281,7 +281,7 @@ impl PlannedBatch {
             _ => {
                 let stand = sink.stand(table).await;
                 let (mark, home) = (stand.mark(), stand.home);
-                let draft = Draft { end, print, mark, home, column };
+                let draft = DraftRange { end, print, mark, home, column };
                 let planned =
                     self.ours.plans.plan(&self.source, self.epoch, end, vec![draft]).await;
                 let Some(range) = planned.first() else { return std::future::pending().await };
@@ -367,7 +367,7 @@ impl PlannedBatch {
                 Ok(Some(slice)) => sink.print(&known.table, &slice).await.unwrap_or(0),
                 Ok(None) | Err(_) => 0,
             };
-            drafts.push(Draft { end, print, mark, home, column });
+            drafts.push(DraftRange { end, print, mark, home, column });
         }
         let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
         self.open.pop_front();
