@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// The word for no admin server.
 const OFF: &str = "off";
@@ -21,7 +21,7 @@ impl Admin {
     }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Admin {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Admin {
     let text = reader.text("ADMIN_ADDR").unwrap_or_default();
     if text.eq_ignore_ascii_case(OFF) {
         return Admin { address: None };

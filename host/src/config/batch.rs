@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 
 /// How much is taken, held and waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+pub struct BatchConfig {
     /// Most records in a batch while the topic is kept up with; 1 to 1,000,000, default 25,000.
     pub max_records: usize,
     /// Most records in a batch while there is a backlog: `max_records` where that was set, else
@@ -30,7 +30,7 @@ pub struct Batch {
 /// rows cost ClickHouse about a third of what blocks of 25,000 cost it.
 const MAX_RECORDS_WITH_LAG: usize = 250_000;
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Batch {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> BatchConfig {
     let is_capped = reader.is_set("NUM_MESSAGES");
     let max_records = reader.number("NUM_MESSAGES", "a whole number of records", 1, 1_000_000);
     let max_records = max_records.unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Batch {
             "lower BATCH_LINGER_MS or raise SHUTDOWN_TIMEOUT_MS, so that a drain can finish",
         );
     }
-    Batch {
+    BatchConfig {
         max_records,
         max_records_with_lag: if is_capped { max_records } else { MAX_RECORDS_WITH_LAG },
         max_bytes: max_bytes.unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The ClickHouse side: the server, the table and the settings of the INSERT.
 
 use super::exposed;
-use super::reader::{Reader, Refused, SWITCH};
+use super::reader::{RefusedEntry, SWITCH, VariableReader};
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
 
@@ -42,7 +42,7 @@ impl Words for Compression {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("lz4", Self::Lz4)];
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> ClickHouse {
     let url = reader.text("CLICKHOUSE_HOST").and_then(|text| match parse_url(&text) {
         Ok(url) => Some(url),
         Err(hint) => {
@@ -72,7 +72,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClickHouse {
         exposed::warn_of_http(reader, url);
     }
     let table = read_table(reader);
-    let settings = reader.pairs("CLICKHOUSE_SETTINGS", |name, _| refusal(name).map(Refused::name));
+    let settings =
+        reader.pairs("CLICKHOUSE_SETTINGS", |name, _| refusal(name).map(RefusedEntry::name));
     let ca_location = reader.path("CLICKHOUSE_SSL_CA_LOCATION");
     if ca_location.is_some() && url.as_ref().is_some_and(|url| url.starts_with("http://")) {
         let text = "is without effect, since CLICKHOUSE_HOST is not https";
@@ -148,7 +149,7 @@ fn parse_url(text: &str) -> Result<String, &'static str> {
     Ok(format!("{scheme}://{host}:{port}"))
 }
 
-fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
+fn warn_about_port(reader: &mut VariableReader<'_>, url: &str) {
     let port = url.rsplit_once(':').map_or("", |(_, port)| port);
     let text = match port {
         "9000" | "9440" => {
@@ -162,7 +163,7 @@ fn warn_about_port(reader: &mut Reader<'_>, url: &str) {
     reader.warn("CLICKHOUSE_HOST", format!("{port} {text}"));
 }
 
-pub(super) fn read_table(reader: &mut Reader<'_>) -> Option<String> {
+pub(super) fn read_table(reader: &mut VariableReader<'_>) -> Option<String> {
     let table = reader.text("CLICKHOUSE_TABLE")?;
     let expected = "the name of a table, without database and quotes";
     // Where CLICKHOUSE_DATABASE is set, a dot is part of the table's name.

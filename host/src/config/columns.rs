@@ -1,7 +1,7 @@
 //! The rules on columns: from which fields they are filled, and how values are read. Whether the names are columns is
 //! known with the schema.
 
-use super::reader::Reader;
+use super::reader::VariableReader;
 use super::words::word;
 use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Encoding, Metadata, OnInvalid, Pointer, UnknownFields};
@@ -42,7 +42,7 @@ pub(super) fn described(rules: &Rules) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Rules {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Rules {
     let (timestamp_unit, column_units) = read_units(reader);
     Rules {
         required: reader.list("REQUIRED_COLUMNS"),
@@ -86,7 +86,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Rules {
 }
 
 /// The unit of all columns, and those of columns by their name.
-fn read_units(reader: &mut Reader<'_>) -> (Option<TimestampUnit>, Vec<(String, TimestampUnit)>) {
+fn read_units(
+    reader: &mut VariableReader<'_>,
+) -> (Option<TimestampUnit>, Vec<(String, TimestampUnit)>) {
     const NAME: &str = "TIMESTAMP_UNIT";
     const EXPECTED: &str = "s, ms, us or ns for all columns, and column=d, s, ms, us or ns for one";
     const HINT: &str = "write ms,created=us,day=d, for example";
@@ -116,7 +118,7 @@ fn units_as_text(rules: &Rules) -> String {
     of_all.into_iter().chain(of_columns).collect::<Vec<_>>().join(",")
 }
 
-fn read_unknown(reader: &mut Reader<'_>) -> UnknownFields {
+fn read_unknown(reader: &mut VariableReader<'_>) -> UnknownFields {
     let text = reader.text("UNKNOWN_FIELDS").unwrap_or_default();
     match (&*text.to_ascii_lowercase(), text.strip_prefix(COLUMN)) {
         ("" | "ignore", _) => UnknownFields::Ignore,
@@ -138,7 +140,7 @@ fn of_word<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
 
 /// A list of `column=value`, each column once.
 fn entries<T>(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     variable: &str,
     expected: &str,
     hint: &str,
@@ -150,7 +152,7 @@ fn entries<T>(
 
 /// The same of a list that was read.
 fn entries_of<T>(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     (variable, entries): (&str, Vec<String>),
     expected: &str,
     hint: &str,

@@ -1,7 +1,7 @@
 //! How often a record may land.
 
 use super::clickhouse::ClickHouse;
-use super::reader::Reader;
+use super::reader::VariableReader;
 use super::words::{Words, word};
 use crate::schema::plan::Rules;
 use crate::schema::source::Metadata;
@@ -46,7 +46,7 @@ impl Answers {
 }
 
 /// Reads DELIVERY_ANSWERS.
-pub(super) fn read_answers(reader: &mut Reader<'_>) -> Answers {
+pub(super) fn read_answers(reader: &mut VariableReader<'_>) -> Answers {
     const NAME: &str = "DELIVERY_ANSWERS";
     let mut of = Vec::new();
     for entry in reader.list(NAME) {
@@ -72,7 +72,7 @@ pub(super) fn read_answers(reader: &mut Reader<'_>) -> Answers {
 
 /// Reads the variable; what it rules out of the others is ruled out here.
 pub(super) fn read(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     clickhouse: &mut ClickHouse,
     rules: &Rules,
 ) -> Delivery {

@@ -1,7 +1,8 @@
 //! The configuration in force, as the start log shows it.
 
 use super::{
-    Config, KeyValues, Lookup, LookupSource, Plugin, REDACTED, Secret, SourceTopic, Words as _,
+    Config, KeyValues, Lookup, LookupSource, PluginConfig, REDACTED, Secret, SourceTopic,
+    Words as _,
 };
 use crate::user_schema::UserSchema;
 
@@ -98,11 +99,11 @@ fn owned((name, value): (&str, String)) -> (String, String) {
     (name.to_owned(), value)
 }
 
-fn entry(plugin: &Plugin) -> String {
+fn entry(plugin: &PluginConfig) -> String {
     format!("{}={}", plugin.name, plugin.path.display())
 }
 
-fn of_plugin(plugin: &Plugin) -> [(String, String); 5] {
+fn of_plugin(plugin: &PluginConfig) -> [(String, String); 5] {
     [
         ("CONFIG", hidden(Some(&plugin.config))),
         ("TIMEOUT_MS", plugin.timeout.as_millis().to_string()),

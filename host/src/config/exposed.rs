@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::kafka::{split_property, taken};
-use super::reader::Reader;
+use super::reader::VariableReader;
 use super::redact::KeyValues;
 
 /// The files that librdkafka reads secrets from.
@@ -31,7 +31,7 @@ pub(super) fn is_this_machine(address: &str) -> bool {
 }
 
 /// A password that is sent to another machine as it is.
-pub(super) fn warn_of_http(reader: &mut Reader<'_>, url: &str) {
+pub(super) fn warn_of_http(reader: &mut VariableReader<'_>, url: &str) {
     if let Some(address) = url.strip_prefix("http://")
         && !is_this_machine(address)
     {
@@ -43,7 +43,7 @@ pub(super) fn warn_of_http(reader: &mut Reader<'_>, url: &str) {
 
 /// Warns of a connection to the brokers that others can read, or can answer in their place.
 pub(super) fn warn_of_brokers(
-    reader: &mut Reader<'_>,
+    reader: &mut VariableReader<'_>,
     brokers: &str,
     protocol: (&str, &str),
     properties: &KeyValues,
@@ -77,7 +77,7 @@ pub(super) fn warn_of_brokers(
 }
 
 /// A file with a secret that any user of this machine may read or change.
-pub(super) fn warn_of_file(reader: &mut Reader<'_>, variable: &str, path: &str) {
+pub(super) fn warn_of_file(reader: &mut VariableReader<'_>, variable: &str, path: &str) {
     if let Some(text) = open_to_others(Path::new(path), "a secret") {
         reader.warn(variable, text);
     }

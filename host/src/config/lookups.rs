@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::names::{as_part, is_name};
-use super::plugins::Plugin;
-use super::reader::Reader;
+use super::plugins::PluginConfig;
+use super::reader::VariableReader;
 use super::redact::Secret;
 use super::select;
-use super::variables::Kind;
+use super::variables::VariableOwner;
 
 /// What follows LOOKUP_<NAME> in the variables of a lookup.
 const VARIABLES_OF_ONE: &[&str] = &["", "_KEY", "_REFRESH_MS", "_MEMORY_BYTES"];
@@ -73,7 +73,7 @@ struct Grant<'a> {
 }
 
 /// The lookups that some plugin may read.
-pub(super) fn read(reader: &mut Reader<'_>, plugins: &[Plugin]) -> Vec<Lookup> {
+pub(super) fn read(reader: &mut VariableReader<'_>, plugins: &[PluginConfig]) -> Vec<Lookup> {
     let mut grants: Vec<Grant<'_>> = Vec::new();
     for plugin in plugins {
         for name in &plugin.lookups {
@@ -89,7 +89,7 @@ pub(super) fn read(reader: &mut Reader<'_>, plugins: &[Plugin]) -> Vec<Lookup> {
 }
 
 /// Whether the name can be one beside the others.
-fn is_fit(reader: &mut Reader<'_>, grant: &Grant<'_>, others: &[Grant<'_>]) -> bool {
+fn is_fit(reader: &mut VariableReader<'_>, grant: &Grant<'_>, others: &[Grant<'_>]) -> bool {
     let Grant { name, by } = grant;
     let part = as_part(name);
     if !is_name(name) {
@@ -108,7 +108,7 @@ fn is_fit(reader: &mut Reader<'_>, grant: &Grant<'_>, others: &[Grant<'_>]) -> b
     false
 }
 
-fn read_lookup(reader: &mut Reader<'_>, grant: &Grant<'_>) -> Option<Lookup> {
+fn read_lookup(reader: &mut VariableReader<'_>, grant: &Grant<'_>) -> Option<Lookup> {
     let Grant { name, by } = grant;
     let variable = |of: &str| variable(name, of);
     let source = read_source(reader, &variable(""), grant);
@@ -130,7 +130,11 @@ fn read_lookup(reader: &mut Reader<'_>, grant: &Grant<'_>) -> Option<Lookup> {
     })
 }
 
-fn read_source(reader: &mut Reader<'_>, variable: &str, grant: &Grant<'_>) -> Option<LookupSource> {
+fn read_source(
+    reader: &mut VariableReader<'_>,
+    variable: &str,
+    grant: &Grant<'_>,
+) -> Option<LookupSource> {
     let expected = "file:path.csv, file:path.ndjson, or a SELECT";
     if !reader.is_set(variable) {
         let Grant { name, by } = grant;
@@ -161,7 +165,7 @@ fn read_source(reader: &mut Reader<'_>, variable: &str, grant: &Grant<'_>) -> Op
     Some(LookupSource::Select(Secret::new(text)))
 }
 
-fn read_file(reader: &mut Reader<'_>, variable: &str, path: &str) -> Option<LookupSource> {
+fn read_file(reader: &mut VariableReader<'_>, variable: &str, path: &str) -> Option<LookupSource> {
     let ending = Path::new(path).extension().and_then(|ending| ending.to_str());
     let format = match ending.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => LookupFormat::Csv,
@@ -183,12 +187,12 @@ fn read_file(reader: &mut Reader<'_>, variable: &str, path: &str) -> Option<Look
 }
 
 /// Warns about variables of a lookup that is granted to no plugin.
-fn warn_of_strangers(reader: &mut Reader<'_>, grants: &[Grant<'_>]) {
+fn warn_of_strangers(reader: &mut VariableReader<'_>, grants: &[Grant<'_>]) {
     let ours: Vec<String> = grants
         .iter()
         .flat_map(|grant| VARIABLES_OF_ONE.iter().map(|of| variable(grant.name, of)))
         .collect();
-    for name in reader.names_of(Kind::Lookup) {
+    for name in reader.names_of(VariableOwner::Lookup) {
         if !ours.contains(&name) {
             reader
                 .warn(&name, "is not read; no PLUGIN_<NAME>_LOOKUPS grants a lookup of this name");

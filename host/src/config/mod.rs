@@ -28,7 +28,7 @@ mod words;
 mod tests;
 
 pub use admin::Admin;
-pub use batch::Batch;
+pub use batch::BatchConfig;
 pub use clickhouse::{ClickHouse, Compression, refusal as refusal_of_setting};
 pub use delivery::{Answers, Delivery};
 pub use env::Environment;
@@ -38,7 +38,7 @@ pub use kafka::{
 };
 pub use lookups::{Lookup, LookupFormat, LookupSource};
 pub use names::as_part;
-pub use plugins::{OnBreaker, Plugin, Plugins};
+pub use plugins::{OnBreaker, PluginConfig, Plugins};
 pub use problem::{ConfigErrors, Problem, Warning};
 pub use redact::{KeyValues, REDACTED, Secret, is_secret_key, redact};
 pub use rules::{Dlq, DlqFormat, Log, LogFormat, OnTooLarge, Records, Tombstones};
@@ -57,7 +57,7 @@ pub struct Config {
     /// What an operator found out where the host could not tell what landed.
     pub answers: Answers,
     /// The bounds of batches and memory.
-    pub batch: Batch,
+    pub batch: BatchConfig,
     /// Server, table and settings.
     pub clickhouse: ClickHouse,
     /// The form of dead letters and the brake.
@@ -81,7 +81,7 @@ impl Config {
     /// # Errors
     /// Every broken rule, in the order of docs/configuration.md; exit code 64.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let mut reader = reader::Reader::new(env);
+        let mut reader = reader::VariableReader::new(env);
         let kafka = kafka::read(&mut reader);
         let batch = batch::read(&mut reader);
         let mut clickhouse = clickhouse::read(&mut reader);
@@ -124,7 +124,7 @@ impl TableConfig {
     /// # Errors
     /// Every broken rule of theirs.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let mut reader = reader::Reader::new(env);
+        let mut reader = reader::VariableReader::new(env);
         let config = Self {
             clickhouse: clickhouse::read(&mut reader),
             records: rules::read_records(&mut reader),
@@ -139,7 +139,7 @@ impl TableConfig {
 /// # Errors
 /// A word that it does not take.
 pub fn split_from_env(env: &Environment) -> Result<Split, ConfigErrors> {
-    let mut reader = reader::Reader::new(env);
+    let mut reader = reader::VariableReader::new(env);
     let split = rules::read_split(&mut reader);
     reader.finish().map(|_| split)
 }
@@ -150,7 +150,7 @@ impl Kafka {
     /// # Errors
     /// Every broken rule of theirs.
     pub fn cluster_from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let mut reader = reader::Reader::new(env);
+        let mut reader = reader::VariableReader::new(env);
         let kafka = kafka::read_cluster(&mut reader);
         reader.finish().map(|warnings| (kafka, warnings))
     }
@@ -171,7 +171,7 @@ impl TargetName {
     /// # Errors
     /// A name that CLICKHOUSE_TABLE does not take.
     pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
-        let mut reader = reader::Reader::new(env);
+        let mut reader = reader::VariableReader::new(env);
         let database = reader.optional("CLICKHOUSE_DATABASE");
         let is_set = reader.is_set("CLICKHOUSE_TABLE");
         let table = if is_set { clickhouse::read_table(&mut reader) } else { None };

@@ -7,9 +7,9 @@ use super::env::Environment;
 use super::lookups::{self, Lookup};
 use super::names::{as_part, is_name};
 use super::problem::ConfigErrors;
-use super::reader::Reader;
+use super::reader::VariableReader;
 use super::redact::Secret;
-use super::variables::Kind;
+use super::variables::VariableOwner;
 use super::words::Words;
 
 /// What follows PLUGIN_<NAME>_ in the variables of a plugin.
@@ -21,7 +21,7 @@ const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plugins {
     /// In the order in which records go through them.
-    pub list: Vec<Plugin>,
+    pub list: Vec<PluginConfig>,
     /// What they may look things up in, in the order in which it is granted.
     pub lookups: Vec<Lookup>,
     /// Share of rows (0 to 1) that a plugin may fail on, default 0.05.
@@ -38,7 +38,7 @@ impl Plugins {
     /// # Errors
     /// Every broken rule of theirs.
     pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(env);
+        let mut reader = VariableReader::new(env);
         let plugins = read(&mut reader);
         reader.finish().map(|_| plugins)
     }
@@ -46,7 +46,7 @@ impl Plugins {
 
 /// One plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plugin {
+pub struct PluginConfig {
     /// The name, unique beside the others also as a part of a variable.
     pub name: String,
     /// The component.
@@ -63,7 +63,7 @@ pub struct Plugin {
     pub lookups: Vec<String>,
 }
 
-impl Plugin {
+impl PluginConfig {
     /// The name of one of its variables, such as `PLUGIN_REDACT_CONFIG`.
     pub fn variable(&self, of: &str) -> String {
         variable(&self.name, of)
@@ -89,8 +89,8 @@ fn variable(plugin: &str, of: &str) -> String {
     format!("PLUGIN_{}_{of}", as_part(plugin))
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
-    let mut list: Vec<Plugin> = Vec::new();
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Plugins {
+    let mut list: Vec<PluginConfig> = Vec::new();
     for entry in reader.list("PLUGINS") {
         if let Some((name, path)) = split(reader, &entry, &list) {
             list.push(read_plugin(reader, name, path));
@@ -115,7 +115,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
 }
 
 /// Name and path of an entry of PLUGINS, if they are fit to be.
-fn split(reader: &mut Reader<'_>, entry: &str, list: &[Plugin]) -> Option<(String, PathBuf)> {
+fn split(
+    reader: &mut VariableReader<'_>,
+    entry: &str,
+    list: &[PluginConfig],
+) -> Option<(String, PathBuf)> {
     let expected = "a list of name=path.wasm";
     let (name, path) = match entry.split_once('=') {
         Some((name, path)) if !path.trim().is_empty() => (name.trim(), path.trim()),
@@ -147,7 +151,7 @@ fn split(reader: &mut Reader<'_>, entry: &str, list: &[Plugin]) -> Option<(Strin
     Some((name.to_owned(), path.into()))
 }
 
-fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
+fn read_plugin(reader: &mut VariableReader<'_>, name: String, path: PathBuf) -> PluginConfig {
     let variable = |of: &str| variable(&name, of);
     let timeout_ms = reader.number(&variable("TIMEOUT_MS"), "milliseconds", 20, 60_000);
     let memory_bytes =
@@ -160,7 +164,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
     }
     let config = read_config(reader, &variable("CONFIG"));
     let lookups = reader.list(&variable("LOOKUPS"));
-    Plugin {
+    PluginConfig {
         name,
         path,
         config: Secret::new(config.unwrap_or_else(|| "{}".to_owned())),
@@ -172,7 +176,7 @@ fn read_plugin(reader: &mut Reader<'_>, name: String, path: PathBuf) -> Plugin {
 }
 
 /// The JSON of a plugin's configuration, from the variable or from the file after its `@`.
-fn read_config(reader: &mut Reader<'_>, variable: &str) -> Option<String> {
+fn read_config(reader: &mut VariableReader<'_>, variable: &str) -> Option<String> {
     let text = reader.optional(variable)?;
     let text = match text.strip_prefix('@') {
         None => text,
@@ -205,12 +209,12 @@ fn read_file(path: &str) -> std::io::Result<String> {
 }
 
 /// Warns about variables of a plugin that is not in PLUGINS.
-fn warn_of_strangers(reader: &mut Reader<'_>, list: &[Plugin]) {
+fn warn_of_strangers(reader: &mut VariableReader<'_>, list: &[PluginConfig]) {
     let ours: Vec<String> = list
         .iter()
         .flat_map(|plugin| VARIABLES_OF_ONE.iter().map(|of| plugin.variable(of)))
         .collect();
-    for name in reader.names_of(Kind::Plugin) {
+    for name in reader.names_of(VariableOwner::Plugin) {
         if !ours.contains(&name) {
             reader.warn(&name, "is not read; no plugin of PLUGINS has this name");
         }

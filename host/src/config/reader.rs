@@ -7,21 +7,21 @@ use std::str::FromStr;
 use super::env::Environment;
 use super::problem::{ConfigErrors, Problem, Warning, shown};
 use super::redact::{KeyValues, Secret, is_secret_key};
-use super::variables::{self, Kind, Variable};
+use super::variables::{self, Variable, VariableOwner};
 
 /// The words of a variable that is on or off.
 pub(super) const SWITCH: &[(&str, bool)] =
     &[("1", true), ("0", false), ("true", true), ("false", false)];
 
 /// Why an entry of a list of `name=value` is refused.
-pub(super) struct Refused {
+pub(super) struct RefusedEntry {
     /// What may stand there.
     pub expected: &'static str,
     /// What to do.
     pub hint: String,
 }
 
-impl Refused {
+impl RefusedEntry {
     /// One whose name is not the user's to set.
     pub fn name(hint: String) -> Self {
         Self { expected: "names that the host leaves to you", hint }
@@ -30,7 +30,7 @@ impl Refused {
 
 /// A pass over one environment. A value that breaks a rule leaves a problem behind and reads as
 /// `None`, so that no second rule complains about it.
-pub(super) struct Reader<'a> {
+pub(super) struct VariableReader<'a> {
     env: &'a Environment,
     /// What was read so far, `Err` where that failed: a file may be a pipe, which reads only once.
     texts: BTreeMap<String, Result<Option<String>, ()>>,
@@ -38,7 +38,7 @@ pub(super) struct Reader<'a> {
     warnings: Vec<Warning>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VariableReader<'a> {
     pub fn new(env: &'a Environment) -> Self {
         Self {
             env,
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
     pub fn pairs(
         &mut self,
         name: &str,
-        refusal: impl Fn(&str, &str) -> Option<Refused>,
+        refusal: impl Fn(&str, &str) -> Option<RefusedEntry>,
     ) -> KeyValues {
         let text = self.text(name).unwrap_or_default();
         let mut pairs: Vec<(String, String)> = Vec::new();
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
                 let found = format!("entry {} with the name {}", at + 1, shown(name, key));
                 let hint = "write name=value, the name of letters, digits, `.`, `_` and `-`";
                 self.refuse_found(name, "a list of name=value", found, hint);
-            } else if let Some(Refused { expected, hint }) = refusal(key, value) {
+            } else if let Some(RefusedEntry { expected, hint }) = refusal(key, value) {
                 self.refuse(name, expected, key, &hint);
             } else if pairs.iter().any(|(known, _)| known == key) {
                 let expected = "a list in which no name stands twice";
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
 
     /// The names that are set and stand for a variable of a plugin or of a lookup, whether or not
     /// there is one; those of files without `_FILE`.
-    pub fn names_of(&self, kind: Kind) -> Vec<String> {
+    pub fn names_of(&self, kind: VariableOwner) -> Vec<String> {
         let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
         let is_ours = |name: &&str| variables::find(name).and_then(Variable::kind) == Some(kind);
         bases.filter(is_ours).map(str::to_owned).collect()

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::reader::{Reader, SWITCH};
+use super::reader::{SWITCH, VariableReader};
 use super::words::Words;
 use crate::flow::parts::Split;
 use crate::user_schema::UserSchema;
@@ -101,7 +101,7 @@ impl Words for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
-pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {
+pub(super) fn read_dlq(reader: &mut VariableReader<'_>) -> Dlq {
     let format = reader.choice("DLQ_FORMAT", DlqFormat::WORDS);
     let on_too_large = reader.choice("DLQ_ON_TOO_LARGE", OnTooLarge::WORDS);
     let max_share = reader.number("DLQ_MAX_SHARE", "a number", 0.0, 1.0);
@@ -112,7 +112,7 @@ pub(super) fn read_dlq(reader: &mut Reader<'_>) -> Dlq {
     }
 }
 
-pub(super) fn read_records(reader: &mut Reader<'_>) -> Records {
+pub(super) fn read_records(reader: &mut VariableReader<'_>) -> Records {
     Records {
         split: read_split(reader),
         tombstones: reader.choice("TOMBSTONES", Tombstones::WORDS).unwrap_or(Tombstones::Skip),
@@ -121,11 +121,11 @@ pub(super) fn read_records(reader: &mut Reader<'_>) -> Records {
 }
 
 /// Reads RECORD_SPLIT alone.
-pub(super) fn read_split(reader: &mut Reader<'_>) -> Split {
+pub(super) fn read_split(reader: &mut VariableReader<'_>) -> Split {
     reader.choice("RECORD_SPLIT", Split::WORDS).unwrap_or_default()
 }
 
-fn read_json_schema(reader: &mut Reader<'_>) -> Option<UserSchema> {
+fn read_json_schema(reader: &mut VariableReader<'_>) -> Option<UserSchema> {
     const NAME: &str = "JSON_SCHEMA";
     const EXPECTED: &str = "a JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12";
     let set_as = reader.set_as(NAME)?;
@@ -142,7 +142,7 @@ fn read_json_schema(reader: &mut Reader<'_>) -> Option<UserSchema> {
     }
 }
 
-pub(super) fn read_log(reader: &mut Reader<'_>) -> Log {
+pub(super) fn read_log(reader: &mut VariableReader<'_>) -> Log {
     let format = reader.choice("LOG_FORMAT", LogFormat::WORDS).unwrap_or(LogFormat::Text);
     let level = reader.text("LOG_LEVEL").unwrap_or_default();
     if !is_filter(&level) {

@@ -298,7 +298,7 @@ const PLACE: &str = "<NAME>";
 
 /// What each of several things has variables of its own for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum VariableOwner {
     /// `PLUGIN_<NAME>_...`
     Plugin,
     /// `LOOKUP_<NAME>` and `LOOKUP_<NAME>_...`
@@ -307,10 +307,10 @@ pub enum Kind {
 
 impl Variable {
     /// Of what each one has a variable like this; `None` if it stands alone.
-    pub fn kind(&self) -> Option<Kind> {
+    pub fn kind(&self) -> Option<VariableOwner> {
         match self.name.split_once(PLACE)?.0 {
-            "PLUGIN_" => Some(Kind::Plugin),
-            "LOOKUP_" => Some(Kind::Lookup),
+            "PLUGIN_" => Some(VariableOwner::Plugin),
+            "LOOKUP_" => Some(VariableOwner::Lookup),
             _ => None,
         }
     }

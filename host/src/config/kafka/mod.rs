@@ -9,7 +9,7 @@ pub(super) use properties::taken;
 pub use properties::{Role, names_of as names_of_property, split as split_property};
 
 use super::exposed;
-use super::reader::Reader;
+use super::reader::VariableReader;
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
 use properties::{judge, value_of};
@@ -119,7 +119,7 @@ impl Words for SecurityProtocol {
     ];
 }
 
-pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Kafka {
     let group_id = reader.text("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default();
     let producer_client_id = reader.text("KAFKA_PRODUCER_CLIENT_ID").unwrap_or_default();
     let source = read_source(reader);
@@ -135,7 +135,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Kafka {
 }
 
 /// What KAFKA_PROPERTIES may not hold with `exactly_once`.
-pub(super) fn check_exactly_once(reader: &mut Reader<'_>, kafka: &Kafka) {
+pub(super) fn check_exactly_once(reader: &mut VariableReader<'_>, kafka: &Kafka) {
     for (key, _) in &*kafka.properties {
         if let Some(hint) = properties::weakens_exactly_once(key) {
             let expected = "properties that DELIVERY=exactly_once allows";
@@ -145,7 +145,7 @@ pub(super) fn check_exactly_once(reader: &mut Reader<'_>, kafka: &Kafka) {
 }
 
 /// Brokers and credentials alone: for a look at a topic, by whatever group is set.
-pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
+pub(super) fn read_cluster(reader: &mut VariableReader<'_>) -> Kafka {
     let brokers = read_brokers(reader);
     let typed = ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"]
         .into_iter()
@@ -166,7 +166,7 @@ pub(super) fn read_cluster(reader: &mut Reader<'_>) -> Kafka {
     }
 }
 
-fn read_brokers(reader: &mut Reader<'_>) -> String {
+fn read_brokers(reader: &mut VariableReader<'_>) -> String {
     const NAME: &str = "KAFKA_BROKER";
     let expected = "a list of host:port";
     let brokers = reader.list(NAME);
@@ -192,7 +192,7 @@ fn read_brokers(reader: &mut Reader<'_>) -> String {
     brokers.join(",")
 }
 
-fn read_source(reader: &mut Reader<'_>) -> Vec<SourceTopic> {
+fn read_source(reader: &mut VariableReader<'_>) -> Vec<SourceTopic> {
     const NAME: &str = "KAFKA_SOURCE_TOPIC";
     let mut topics = Vec::new();
     for entry in reader.list(NAME) {
@@ -231,7 +231,7 @@ fn has_foreign_syntax(pattern: &str) -> bool {
     has_foreign_escape || pattern.contains("(?")
 }
 
-fn check_topic(reader: &mut Reader<'_>, name: &str, topic: &str) {
+fn check_topic(reader: &mut VariableReader<'_>, name: &str, topic: &str) {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if topic.len() > 249 || topic == "." || topic == ".." || !topic.bytes().all(is_legal) {
         let expected = "a topic name of at most 249 letters, digits, `.`, `_` and `-`";
@@ -241,7 +241,11 @@ fn check_topic(reader: &mut Reader<'_>, name: &str, topic: &str) {
 }
 
 /// A host that consumes its own dead letters would refuse the same record for ever.
-fn check_source_leaves_out(reader: &mut Reader<'_>, source: &[SourceTopic], dlq_topic: &str) {
+fn check_source_leaves_out(
+    reader: &mut VariableReader<'_>,
+    source: &[SourceTopic],
+    dlq_topic: &str,
+) {
     let expected = format!("topics other than KAFKA_DLQ_TOPIC ({dlq_topic})");
     for topic in source.iter().filter(|topic| topic.matches(dlq_topic)) {
         match topic {
@@ -261,7 +265,11 @@ fn check_source_leaves_out(reader: &mut Reader<'_>, source: &[SourceTopic], dlq_
     }
 }
 
-fn read_security(reader: &mut Reader<'_>, brokers: &str, properties: &KeyValues) -> Security {
+fn read_security(
+    reader: &mut VariableReader<'_>,
+    brokers: &str,
+    properties: &KeyValues,
+) -> Security {
     let mechanisms =
         ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].map(|mechanism| (mechanism, mechanism));
     let protocol_is_set = reader.is_set("KAFKA_SECURITY_PROTOCOL");
@@ -321,7 +329,7 @@ fn read_security(reader: &mut Reader<'_>, brokers: &str, properties: &KeyValues)
     security
 }
 
-fn read_ca_location(reader: &mut Reader<'_>) -> Option<String> {
+fn read_ca_location(reader: &mut VariableReader<'_>) -> Option<String> {
     const NAME: &str = "KAFKA_SSL_CA_LOCATION";
     match reader.optional(NAME) {
         Some(location) if location == "probe" => Some(location),

@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::names::{ALIASES, JAVA, NAMES};
-use crate::config::reader::Refused;
+use crate::config::reader::RefusedEntry;
 use crate::config::redact::{KeyValues, is_secret_key};
 use crate::words::near;
 
@@ -56,15 +56,15 @@ pub fn taken(name: &str, value: &str) -> String {
 }
 
 /// Why a property is refused; `typed` are the variables of security that are set.
-pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<Refused> {
+pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<RefusedEntry> {
     let (_, name) = split(key);
     let first = names_of(name).next().unwrap_or(name);
     if let Some(hint) = owned(first, typed) {
-        return Some(Refused::name(hint));
+        return Some(RefusedEntry::name(hint));
     }
     match ClientConfig::new().set(name, value).create_native_config() {
         Err(error) => Some(not_taken(key, error)),
-        Ok(_) => breaks(first, &taken(name, value)).map(Refused::name),
+        Ok(_) => breaks(first, &taken(name, value)).map(RefusedEntry::name),
     }
 }
 
@@ -165,20 +165,20 @@ pub fn weakens_exactly_once(key: &str) -> Option<&'static str> {
 }
 
 /// What librdkafka itself says against a property.
-fn not_taken(key: &str, error: KafkaError) -> Refused {
+fn not_taken(key: &str, error: KafkaError) -> RefusedEntry {
     let (_, name) = split(key);
     let (code, text) = match error {
         KafkaError::ClientConfig(code, text, ..) => (code, text),
         error => (RDKafkaConfRes::RD_KAFKA_CONF_INVALID, error.to_string()),
     };
     if code == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
-        return Refused { expected: "properties of librdkafka", hint: known(key) };
+        return RefusedEntry { expected: "properties of librdkafka", hint: known(key) };
     }
     let hint = match is_secret_key(name) {
         true => "look at this property in librdkafka's CONFIGURATION.md".to_owned(),
         false => text,
     };
-    Refused { expected: "values that librdkafka takes", hint }
+    RefusedEntry { expected: "values that librdkafka takes", hint }
 }
 
 /// What was probably meant by a name that librdkafka does not know.

@@ -68,7 +68,7 @@ fn the_required_variables_alone_give_every_default() {
     assert_eq!(kafka.auto_offset_reset, AutoOffsetReset::Earliest);
     assert_eq!(kafka.security.protocol, SecurityProtocol::Plaintext);
     assert_eq!(kafka.security.ssl_ca_location, None);
-    let expected = Batch {
+    let expected = BatchConfig {
         max_records: 25_000,
         max_records_with_lag: 250_000,
         max_bytes: 20 * 1024 * 1024,

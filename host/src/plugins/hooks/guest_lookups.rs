@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bindings::Texts;
 use super::bindings::host::Found;
-use crate::config::Plugin;
+use crate::config::PluginConfig;
 use crate::plugins::lookups::{self, Lookups};
 
 /// What a plugin is granted, shared by its instances.
@@ -19,7 +19,7 @@ pub struct GrantedLookups {
 
 impl GrantedLookups {
     /// What the configuration grants to a plugin.
-    pub fn new(plugin: &Plugin, lookups: Arc<Lookups>) -> Self {
+    pub fn new(plugin: &PluginConfig, lookups: Arc<Lookups>) -> Self {
         Self {
             lookups,
             names: plugin.lookups.clone(),

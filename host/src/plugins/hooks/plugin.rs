@@ -49,7 +49,7 @@ pub struct Plugin<W: World> {
 ///
 /// # Errors
 /// What is wrong, without the plugin's place.
-pub fn read(loader: &ComponentLoader, plugin: &config::Plugin) -> anyhow::Result<File> {
+pub fn read(loader: &ComponentLoader, plugin: &config::PluginConfig) -> anyhow::Result<File> {
     let bytes = component::read(&plugin.path)?;
     // Before anything is made of it: what is compiled may be kept, and run by the next host.
     let sha256 = digest(&bytes);
@@ -72,7 +72,7 @@ impl<W: World> Plugin<W> {
     pub fn new(
         engine: &Engine,
         file: &File,
-        plugin: &config::Plugin,
+        plugin: &config::PluginConfig,
         plugins: &config::Plugins,
         lookups: &Arc<Lookups>,
         budget: &Arc<Budget>,
