@@ -18,7 +18,7 @@ use crate::flow::hold::Fatal;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::flow::settlement::{Fates, Ledger};
 use crate::limits::budget::Lease;
-use crate::observe::count::{self, Rebalance};
+use crate::observe::count::{self, RebalanceKind};
 use crate::observe::status::{Status, of_batch};
 use crate::observe::{Observed, progress::Progress, throttle::Throttle};
 use crate::pipeline::Pipeline;
@@ -180,13 +180,17 @@ impl Host {
     fn handle(&mut self, event: SourceEvent) -> Result<(), Fatal> {
         match event {
             SourceEvent::Assigned(partitions) => {
-                count::rebalanced(Rebalance::Assigned);
+                count::rebalanced(RebalanceKind::Assigned);
                 self.assign(partitions);
             }
             SourceEvent::Restarted(partitions) => self.assign(partitions),
             SourceEvent::Batch(batch, lease) => self.begin(batch, lease)?,
             SourceEvent::Revoked { partitions, is_lost, reply } => {
-                count::rebalanced(if is_lost { Rebalance::Lost } else { Rebalance::Revoked });
+                count::rebalanced(if is_lost {
+                    RebalanceKind::Lost
+                } else {
+                    RebalanceKind::Revoked
+                });
                 if let Some(planner) = &mut self.planner {
                     planner.let_go(&partitions);
                 }

@@ -7,9 +7,9 @@ use sluicegate::cli::Cli;
 use sluicegate::observe::log;
 
 /// Has the last lines written.
-struct Log;
+struct FinishLog;
 
-impl Drop for Log {
+impl Drop for FinishLog {
     fn drop(&mut self) {
         log::finish();
     }
@@ -18,7 +18,7 @@ impl Drop for Log {
 fn main() -> ExitCode {
     sluicegate::base::allocator::share_arenas();
     // Ends after a panic too.
-    let _log = Log;
+    let _log = FinishLog;
     match Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {

@@ -18,7 +18,7 @@ use crate::limits::admission::Admission;
 use crate::limits::brake::Brake;
 use crate::limits::budget::Budget;
 use crate::observe::Observed;
-use crate::observe::admin::Admin;
+use crate::observe::admin::AdminServer;
 use crate::observe::envelopes::Envelopes;
 use crate::observe::exposition::Exposition;
 use crate::observe::log;
@@ -95,7 +95,7 @@ pub fn budget(config: &Config) -> Arc<Budget> {
 /// Probes and metrics, for as long as the process lives.
 async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()> {
     let Some(address) = config.admin.address else { return Ok(()) };
-    let admin = Admin::bind(address).await.with_context(|| {
+    let admin = AdminServer::bind(address).await.with_context(|| {
         format!(
             "cannot listen on ADMIN_ADDR {address}; give another port (port 0 takes a free one), or \
              `off`"

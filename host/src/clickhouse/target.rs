@@ -15,7 +15,7 @@ use crate::clickhouse::{
 use crate::flow::hold::Hold;
 use crate::limits::budget::Budget;
 use crate::observe::Observed;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Status;
 use crate::schema::diff::changes;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
@@ -181,7 +181,7 @@ impl Tables {
                     if matches!(hold, Hold::Paused(_)) && self.server.is_proved() {
                         self.status.clickhouse_answered();
                     }
-                    count::retried(Step::Table, Class::from(&hold));
+                    count::retried(RetryStep::Table, RetryClass::from(&hold));
                     waiter.hold(hold);
                 }
             }

@@ -25,7 +25,7 @@ use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Record};
 use crate::flow::rejection::Rejection;
 use crate::limits::budget::Budget;
-use crate::observe::count::{self, Class as Retried, Step as Tried};
+use crate::observe::count::{self, RetryClass as Retried, RetryStep as Tried};
 use crate::observe::status::Status;
 use crate::observe::throttle::Throttle;
 use cut::{CutStep, LetterPart};

@@ -13,7 +13,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::connections::{Bounds, serve};
+use super::connections::{ConnectionBounds, serve};
 use super::exposition::{Exposition, UPKEEP};
 use crate::words::plain::Plain;
 
@@ -21,16 +21,16 @@ use crate::words::plain::Plain;
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A scrape takes a few dozen milliseconds, and the headers of a probe or scraper some hundred bytes.
-const BOUNDS: Bounds =
-    Bounds { connections: 64, life: Duration::from_secs(10), head_bytes: 16 << 10 };
+const BOUNDS: ConnectionBounds =
+    ConnectionBounds { connections: 64, life: Duration::from_secs(10), head_bytes: 16 << 10 };
 
 /// The server, listening and not answering yet.
 #[derive(Debug)]
-pub struct Admin {
+pub struct AdminServer {
     listener: TcpListener,
 }
 
-impl Admin {
+impl AdminServer {
     /// Takes the port and says in the log which one it is.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct ConnectionBounds {
     /// Most connections at a time.
     pub connections: usize,
     /// Longest life of a connection: its request is read and answered within it.
@@ -29,7 +29,7 @@ pub struct Bounds {
 ///
 /// A connection beyond the bound takes the place of the oldest, so that clients who hold theirs open
 /// keep nobody else out.
-pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds) {
+pub async fn serve(listener: TcpListener, routes: Router, bounds: ConnectionBounds) {
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let accepted = listener.accept().await;
@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds) {
     }
 }
 
-async fn answer(stream: TcpStream, routes: Router, bounds: Bounds) {
+async fn answer(stream: TcpStream, routes: Router, bounds: ConnectionBounds) {
     let mut http = http1::Builder::new();
     // The connection's life bounds the reading of its headers, too.
     http.keep_alive(false).header_read_timeout(None).max_buf_size(bounds.head_bytes);
@@ -72,7 +72,7 @@ mod tests {
     /// A life that no test waits for.
     const LONG: Duration = Duration::from_hours(1);
 
-    async fn started(bounds: Bounds) -> std::net::SocketAddr {
+    async fn started(bounds: ConnectionBounds) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let large = || async { "x".repeat(64 << 20) };
@@ -104,7 +104,8 @@ mod tests {
 
     #[tokio::test]
     async fn half_open_connections_keep_nobody_out_and_the_oldest_goes_first() {
-        let address = started(Bounds { connections: 4, life: LONG, head_bytes: 8192 }).await;
+        let address =
+            started(ConnectionBounds { connections: 4, life: LONG, head_bytes: 8192 }).await;
         let mut held = VecDeque::new();
         for _ in 0..40 {
             held.push_back(half(address).await);
@@ -123,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn half_a_request_and_an_answer_that_nobody_reads_end_with_their_time() {
         let life = Duration::from_millis(50);
-        let address = started(Bounds { connections: 4, life, head_bytes: 8192 }).await;
+        let address = started(ConnectionBounds { connections: 4, life, head_bytes: 8192 }).await;
         assert_eq!(rest(half(address).await).await, "");
         let mut lazy = TcpStream::connect(address).await.unwrap();
         lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -135,7 +136,8 @@ mod tests {
 
     #[tokio::test]
     async fn headers_are_bounded() {
-        let address = started(Bounds { connections: 4, life: LONG, head_bytes: 16 << 10 }).await;
+        let address =
+            started(ConnectionBounds { connections: 4, life: LONG, head_bytes: 16 << 10 }).await;
         let of = |bytes: usize| format!("x-long: {}\r\n", "x".repeat(bytes));
         assert!(get_with(address, &of(15 << 10)).await.ends_with("ok"));
         assert!(get_with(address, &of(17 << 10)).await.starts_with("HTTP/1.1 431"));
@@ -143,7 +145,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_connection_gets_one_answer() {
-        let address = started(Bounds { connections: 4, life: LONG, head_bytes: 8192 }).await;
+        let address =
+            started(ConnectionBounds { connections: 4, life: LONG, head_bytes: 8192 }).await;
         let answer = get_with(address, "connection: keep-alive\r\n").await;
         assert!(answer.contains("connection: close") && answer.ends_with("ok"), "{answer}");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::metrics::{
     BATCH_BYTES, BATCH_ROWS, COMMIT_FAILURES, DECODE_SECONDS, HOOK_FAILURES, HOOK_SECONDS,
-    INSERT_SECONDS, Kind, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS,
+    INSERT_SECONDS, LETTERS_CUT, LOG_LINES_DROPPED, LOOKUP_REFRESH_FAILURES, METRICS, MetricKind,
     PLUGIN_COUNTER, REBALANCES, RECORDS, RECORDS_CONSUMED, RECORDS_REJECTED, RECORDS_REPEATED,
     RETENTION_LOSSES, RETRIES, ROWS_LANDED, ROWS_UNFILLED, ROWS_WITHOUT_VIEW, UNKNOWN_FIELDS,
     VALUES_CUT, VALUES_DEFAULTED, VALUES_REPLACED, VALUES_UNREACHED,
@@ -19,7 +19,7 @@ use crate::flow::settlement::{Fate, Fates};
 
 /// What is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum RetryStep {
     /// An INSERT.
     Insert,
     /// A read of the table's columns.
@@ -30,7 +30,7 @@ pub enum Step {
     DeadLetter,
 }
 
-impl Step {
+impl RetryStep {
     const ALL: [(Self, &str); 4] = [
         (Self::Insert, "insert"),
         (Self::Table, "table"),
@@ -41,7 +41,7 @@ impl Step {
 
 /// Why it is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum RetryClass {
     /// It heals by itself.
     Transient,
     /// An operator must mend something.
@@ -56,7 +56,7 @@ pub enum Class {
     Schema,
 }
 
-impl Class {
+impl RetryClass {
     const ALL: [(Self, &str); 6] = [
         (Self::Transient, "transient"),
         (Self::Paused, "paused"),
@@ -67,7 +67,7 @@ impl Class {
     ];
 }
 
-impl From<&Hold> for Class {
+impl From<&Hold> for RetryClass {
     fn from(hold: &Hold) -> Self {
         match hold {
             Hold::Transient(_) => Self::Transient,
@@ -78,7 +78,7 @@ impl From<&Hold> for Class {
 
 /// How the assignment changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rebalance {
+pub enum RebalanceKind {
     /// Partitions came.
     Assigned,
     /// Partitions went, with what was settled of them committed.
@@ -87,7 +87,7 @@ pub enum Rebalance {
     Lost,
 }
 
-impl Rebalance {
+impl RebalanceKind {
     const ALL: [(Self, &str); 3] =
         [(Self::Assigned, "assigned"), (Self::Revoked, "revoked"), (Self::Lost, "lost")];
 }
@@ -111,7 +111,7 @@ fn label<T: PartialEq>(of: &[(T, &'static str)], value: &T) -> &'static str {
 /// an increase.
 pub(super) fn begin_at_zero() {
     for metric in METRICS {
-        if metric.kind == Kind::Counter && metric.labels.is_empty() {
+        if metric.kind == MetricKind::Counter && metric.labels.is_empty() {
             metric.count(&[], 0);
         }
     }
@@ -121,15 +121,17 @@ pub(super) fn begin_at_zero() {
     for reason in Reason::ALL {
         RECORDS_REJECTED.count(&[reason.code()], 0);
     }
-    for (_, kind) in Rebalance::ALL {
+    for (_, kind) in RebalanceKind::ALL {
         REBALANCES.count(&[kind], 0);
     }
     for part in PARTS_OF_LETTERS {
         LETTERS_CUT.count(&[part], 0);
     }
-    for (step, step_label) in Step::ALL {
-        let is_held = |class| matches!(class, Class::Transient | Class::Paused);
-        for (_, class) in Class::ALL.iter().filter(|(of, _)| step == Step::Insert || is_held(*of)) {
+    for (step, step_label) in RetryStep::ALL {
+        let is_held = |class| matches!(class, RetryClass::Transient | RetryClass::Paused);
+        for (_, class) in
+            RetryClass::ALL.iter().filter(|(of, _)| step == RetryStep::Insert || is_held(*of))
+        {
             RETRIES.count(&[step_label, class], 0);
         }
     }
@@ -262,9 +264,9 @@ pub fn insert_failed(took: Duration) {
 }
 
 /// Something failed and is tried again.
-pub fn retried(step: Step, class: Class) {
-    RETRIES.count(&[label(&Step::ALL, &step), label(&Class::ALL, &class)], 1);
-    if (step, class) == (Step::Insert, Class::Data) {
+pub fn retried(step: RetryStep, class: RetryClass) {
+    RETRIES.count(&[label(&RetryStep::ALL, &step), label(&RetryClass::ALL, &class)], 1);
+    if (step, class) == (RetryStep::Insert, RetryClass::Data) {
         note_refused();
     }
 }
@@ -275,8 +277,8 @@ pub fn commit_failed() {
 }
 
 /// The assignment changed.
-pub fn rebalanced(kind: Rebalance) {
-    REBALANCES.count(&[label(&Rebalance::ALL, &kind)], 1);
+pub fn rebalanced(kind: RebalanceKind) {
+    REBALANCES.count(&[label(&RebalanceKind::ALL, &kind)], 1);
 }
 
 /// Records that were read came again, and were dropped.

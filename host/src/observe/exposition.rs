@@ -14,8 +14,8 @@ use metrics_exporter_prometheus::{
 use super::Observed;
 use super::count::begin_at_zero;
 use super::metrics::{
-    BATCHES, BRAKE_HOLDS, BRAKE_SHARE, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT,
-    Kind, LAG, LONGEST_WAIT, LOOKUP_AGE, LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, PARTITIONS, PAUSED,
+    BATCHES, BRAKE_HOLDS, BRAKE_SHARE, BUDGET_LIMIT, BUDGET_USED, BUILD, FRESHNESS, IN_FLIGHT, LAG,
+    LONGEST_WAIT, LOOKUP_AGE, LOOKUP_MEMORY, LOOKUP_ROWS, METRICS, MetricKind, PARTITIONS, PAUSED,
     WAITING,
 };
 
@@ -38,7 +38,7 @@ impl Exposition {
         let recorder = recorder();
         let recorded = recorder.handle();
         metrics::set_global_recorder(recorder)?;
-        describe(|kind| kind != Kind::Gauge);
+        describe(|kind| kind != MetricKind::Gauge);
         begin_at_zero();
         Ok(Self { recorded, observed })
     }
@@ -57,7 +57,7 @@ impl Exposition {
     pub fn render(&self) -> String {
         let states = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&states, || {
-            describe(|kind| kind == Kind::Gauge);
+            describe(|kind| kind == MetricKind::Gauge);
             self.look();
         });
         self.recorded.render() + &states.handle().render()
@@ -102,8 +102,8 @@ fn recorder() -> PrometheusRecorder {
     METRICS
         .iter()
         .filter_map(|metric| match metric.kind {
-            Kind::Histogram(bounds) => Some((metric, bounds)),
-            Kind::Counter | Kind::Gauge => None,
+            MetricKind::Histogram(bounds) => Some((metric, bounds)),
+            MetricKind::Counter | MetricKind::Gauge => None,
         })
         .fold(PrometheusBuilder::new(), |builder, (metric, bounds)| {
             let name = Matcher::Full(metric.name.to_owned());
@@ -116,12 +116,12 @@ fn recorder() -> PrometheusRecorder {
         .build_recorder()
 }
 
-fn describe(is_wanted: impl Fn(Kind) -> bool) {
+fn describe(is_wanted: impl Fn(MetricKind) -> bool) {
     for metric in METRICS.iter().filter(|metric| is_wanted(metric.kind)) {
         match metric.kind {
-            Kind::Counter => describe_counter!(metric.name, metric.help),
-            Kind::Gauge => describe_gauge!(metric.name, metric.help),
-            Kind::Histogram(_) => describe_histogram!(metric.name, metric.help),
+            MetricKind::Counter => describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => describe_gauge!(metric.name, metric.help),
+            MetricKind::Histogram(_) => describe_histogram!(metric.name, metric.help),
         }
     }
 }

@@ -19,7 +19,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The queue. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Lines {
+pub struct LogQueue {
     shared: Arc<Shared>,
 }
 
@@ -42,12 +42,12 @@ struct Queue {
 }
 
 /// What the thread has to do.
-enum Task {
+enum LogTask {
     Write(Vec<u8>),
     Tell(u64),
 }
 
-impl Lines {
+impl LogQueue {
     /// Begins to write to a stream. At most `max_bytes` wait, but for one line, however long; `tell` is
     /// called once there is room again, with how many lines were dropped.
     ///
@@ -91,7 +91,7 @@ impl Lines {
     }
 }
 
-impl Write for Lines {
+impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -106,29 +106,29 @@ impl Shared {
     fn work(&self, mut stream: impl Write, tell: impl Fn(u64)) {
         loop {
             match self.next() {
-                Task::Write(line) => {
+                LogTask::Write(line) => {
                     // A stream that is closed takes no line, and whoever closed it wants none.
                     let _closed = write(&mut stream, &line);
                     let mut queue = self.queue();
                     queue.bytes = queue.bytes.saturating_sub(line.len() + LINE_BYTES);
                 }
                 // It leaves a line of its own, so the queue is not held.
-                Task::Tell(dropped) => tell(dropped),
+                LogTask::Tell(dropped) => tell(dropped),
             }
         }
     }
 
-    fn next(&self) -> Task {
+    fn next(&self) -> LogTask {
         let mut queue = self.queue();
         loop {
             // Not before half of it is free, so that a slow reader is not told with every other line.
             if queue.dropped > 0 && queue.bytes <= self.max_bytes / 2 {
                 queue.is_busy = true;
-                return Task::Tell(std::mem::take(&mut queue.dropped));
+                return LogTask::Tell(std::mem::take(&mut queue.dropped));
             }
             if let Some(line) = queue.lines.pop_front() {
                 queue.is_busy = true;
-                return Task::Write(line);
+                return LogTask::Write(line);
             }
             queue.is_busy = false;
             self.changed.notify_all();
@@ -183,15 +183,15 @@ mod tests {
     }
 
     /// A queue with room for `fit` lines, the reading end of its pipe, and the counts of dropped lines that it tells.
-    fn lines(fit: usize, pipe: usize) -> (Lines, Receiver<String>, Receiver<u64>) {
+    fn lines(fit: usize, pipe: usize) -> (LogQueue, Receiver<String>, Receiver<u64>) {
         let (stream, written) = sync_channel(pipe);
         let (told, tells): (Sender<u64>, _) = channel();
         let tell = move |dropped| told.send(dropped).unwrap();
-        let lines = Lines::start(Pipe(stream), fit * (LINE_BYTES + 4), tell).unwrap();
+        let lines = LogQueue::start(Pipe(stream), fit * (LINE_BYTES + 4), tell).unwrap();
         (lines, written, tells)
     }
 
-    fn push(lines: &Lines, numbers: std::ops::Range<u32>) {
+    fn push(lines: &LogQueue, numbers: std::ops::Range<u32>) {
         numbers.for_each(|number| lines.push(format!("{number:03}\n").as_bytes()));
     }
 

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
-use super::lines::Lines;
+use super::lines::LogQueue;
 use crate::config::LogFormat;
 use crate::words::plain::{Escaping, Json, Plain};
 
@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 4 << 20;
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// The lines of a host's log.
-static LINES: OnceLock<Lines> = OnceLock::new();
+static LINES: OnceLock<LogQueue> = OnceLock::new();
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub fn init_unread(format: LogFormat, level: &str) -> Result<(), LogError> {
     let tell = |lines: u64| {
         tracing::warn!(lines, "{lines} log lines were dropped, since the log was not read");
     };
-    let lines = Lines::start(io::stderr(), MAX_BYTES, tell)?;
+    let lines = LogQueue::start(io::stderr(), MAX_BYTES, tell)?;
     let writer = lines.clone();
     let layer = layer(format, level, has_colours(), move || writer.clone())?;
     Registry::default().with(layer).try_init()?;

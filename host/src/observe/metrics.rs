@@ -7,7 +7,7 @@ use crate::words::plain::Plain;
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Grows from 0 at the start.
     Counter,
     /// A state, looked up when the metrics are asked for.
@@ -22,7 +22,7 @@ pub struct Metric {
     /// The name; a unit that is no count stands in it.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it counts or measures in.
     pub unit: &'static str,
     /// Its labels.
@@ -33,7 +33,7 @@ pub struct Metric {
 
 const fn metric(
     name: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     unit: &'static str,
     labels: &'static [&'static str],
     help: &'static str,
@@ -42,10 +42,11 @@ const fn metric(
 }
 
 /// From a batch of one to the largest that NUM_MESSAGES allows.
-const ROWS: Kind =
-    Kind::Histogram(&[1.0, 10.0, 100.0, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6]);
+const ROWS: MetricKind = MetricKind::Histogram(&[
+    1.0, 10.0, 100.0, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6,
+]);
 /// From 1 KiB to the largest BATCH_MAX_BYTES.
-const BYTES: Kind = Kind::Histogram(&[
+const BYTES: MetricKind = MetricKind::Histogram(&[
     1_024.0,
     16_384.0,
     65_536.0,
@@ -60,17 +61,17 @@ const BYTES: Kind = Kind::Histogram(&[
     268_435_456.0,
 ]);
 /// A small batch takes a fraction of a millisecond, the largest a few seconds.
-const COMPUTATION: Kind = Kind::Histogram(&[
+const COMPUTATION: MetricKind = MetricKind::Histogram(&[
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ]);
 /// From a small synchronous INSERT to the five minutes after which an answer is given up.
-const ANSWER: Kind = Kind::Histogram(&[
+const ANSWER: MetricKind = MetricKind::Histogram(&[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ]);
 
 pub(super) const RECORDS_CONSUMED: Metric = metric(
     "sluicegate_records_consumed_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "records",
     &[],
     "Taken from Kafka: the sum of `sluicegate_records_total` and \
@@ -78,7 +79,7 @@ pub(super) const RECORDS_CONSUMED: Metric = metric(
 );
 pub(super) const RECORDS: Metric = metric(
     "sluicegate_records_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "records",
     &["fate"],
     "What became of records: `landed`, `dead_lettered`, `dropped` by a hook, `skipped` tombstones \
@@ -86,14 +87,14 @@ pub(super) const RECORDS: Metric = metric(
 );
 pub(super) const RECORDS_REJECTED: Metric = metric(
     "sluicegate_records_rejected_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "records",
     &["reason"],
     "Dead-lettered, by reason code; the log names column and offset",
 );
 pub(super) const LETTERS_CUT: Metric = metric(
     "sluicegate_letters_cut_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "letters",
     &["part"],
     "Dead letters that were cut, since their topic takes no larger ones (DLQ_ON_TOO_LARGE=cut), by what was cut of \
@@ -101,14 +102,14 @@ pub(super) const LETTERS_CUT: Metric = metric(
 );
 pub(super) const ROWS_LANDED: Metric = metric(
     "sluicegate_rows_landed_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "rows",
     &[],
     "In the table, as ClickHouse has answered",
 );
 pub(super) const ROWS_WITHOUT_VIEW: Metric = metric(
     "sluicegate_rows_without_view_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "rows",
     &[],
     "Rows in the table that a materialized view does not have, since it threw: the log names the view, \
@@ -116,14 +117,14 @@ pub(super) const ROWS_WITHOUT_VIEW: Metric = metric(
 );
 pub(super) const VALUES_DEFAULTED: Metric = metric(
     "sluicegate_values_defaulted_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "values",
     &["column"],
     "Absent or null fields that the column's default took the place of",
 );
 pub(super) const VALUES_REPLACED: Metric = metric(
     "sluicegate_values_replaced_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "values",
     &["column"],
     "Values that the column does not take, and that COLUMN_ON_INVALID put NULL or a default in the \
@@ -131,28 +132,28 @@ pub(super) const VALUES_REPLACED: Metric = metric(
 );
 pub(super) const VALUES_CUT: Metric = metric(
     "sluicegate_values_cut_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "values",
     &["column"],
     "Values of which COERCION=lenient cut digits behind the point that the column does not keep",
 );
 pub(super) const UNKNOWN_FIELDS: Metric = metric(
     "sluicegate_unknown_fields_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "fields",
     &["field"],
     "Fields that fill no column, by the first 100 names and the rest as `(others)` with UNKNOWN_FIELD_NAMES=1, else as `(not named)`",
 );
 pub(super) const ROWS_UNFILLED: Metric = metric(
     "sluicegate_rows_unfilled_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "rows",
     &[],
     "Rows of records of which no field fills a column, with UNFILLED_RECORDS=accept",
 );
 pub(super) const VALUES_UNREACHED: Metric = metric(
     "sluicegate_values_unreached_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "values",
     &["column"],
     "Values that COLUMN_FROM did not reach, since its way ended in a null or in a value without fields: the column \
@@ -160,7 +161,7 @@ pub(super) const VALUES_UNREACHED: Metric = metric(
 );
 pub(super) const RETRIES: Metric = metric(
     "sluicegate_retries_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "tries",
     &["step", "class"],
     "Tries that failed and are made again: an `insert`, a read of the `table` or the \
@@ -169,7 +170,7 @@ pub(super) const RETRIES: Metric = metric(
 );
 pub(super) const COMMIT_FAILURES: Metric = metric(
     "sluicegate_commit_failures_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "commits",
     &[],
     "Offset commits that failed, without those that Kafka refuses while the group changes; the next \
@@ -177,7 +178,7 @@ pub(super) const COMMIT_FAILURES: Metric = metric(
 );
 pub(super) const REBALANCES: Metric = metric(
     "sluicegate_rebalances_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "rebalances",
     &["kind"],
     "Changes of the assignment: partitions `assigned`, `revoked` after a drain, or `lost` without \
@@ -185,7 +186,7 @@ pub(super) const REBALANCES: Metric = metric(
 );
 pub(super) const RETENTION_LOSSES: Metric = metric(
     "sluicegate_retention_losses_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "losses",
     &[],
     "Times that Kafka no longer had what was to be read next: deleted by retention, or with its \
@@ -193,14 +194,14 @@ pub(super) const RETENTION_LOSSES: Metric = metric(
 );
 pub(super) const RECORDS_REPEATED: Metric = metric(
     "sluicegate_records_repeated_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "records",
     &[],
     "Handed out by librdkafka once more after they were read, and dropped",
 );
 pub(super) const LOG_LINES_DROPPED: Metric = metric(
     "sluicegate_log_lines_dropped_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "lines",
     &[],
     "Lines of the log that were not written, since nobody read what was there before",
@@ -228,7 +229,7 @@ pub(super) const HOOK_SECONDS: Metric = metric(
 );
 pub(super) const HOOK_FAILURES: Metric = metric(
     "sluicegate_hook_failures_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "calls",
     &["plugin", "kind"],
     "Calls of a plugin that failed, those included that look for the one record: `timeout`, \
@@ -237,14 +238,14 @@ pub(super) const HOOK_FAILURES: Metric = metric(
 );
 pub(super) const PLUGIN_COUNTER: Metric = metric(
     "sluicegate_plugin_counter_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "as the plugin says",
     &["plugin", "counter"],
     "What a plugin counts itself, under at most 20 names",
 );
 pub(super) const LOOKUP_REFRESH_FAILURES: Metric = metric(
     "sluicegate_lookup_refresh_failures_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "tries",
     &["lookup"],
     "Reads of a lookup that failed, after the first that did not: the lookup stays as it was",
@@ -275,7 +276,7 @@ pub(super) const INSERT_SECONDS: Metric = metric(
 );
 pub(super) const LAG: Metric = metric(
     "sluicegate_lag_records",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "records",
     &["topic", "partition"],
     "End offset less the lowest offset that is not settled; offsets behind the last record that hold none, such as a \
@@ -283,7 +284,7 @@ pub(super) const LAG: Metric = metric(
 );
 pub(super) const FRESHNESS: Metric = metric(
     "sluicegate_freshness_seconds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "seconds",
     &["topic", "partition"],
     "How far the table is behind the topic: the age, by its Kafka timestamp, of the oldest record \
@@ -291,58 +292,58 @@ pub(super) const FRESHNESS: Metric = metric(
 );
 pub(super) const PARTITIONS: Metric = metric(
     "sluicegate_partitions_assigned",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "partitions",
     &[],
     "Partitions that this member owns",
 );
 pub(super) const IN_FLIGHT: Metric = metric(
     "sluicegate_records_in_flight",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "records",
     &[],
     "Taken and not settled yet",
 );
 pub(super) const BATCHES: Metric = metric(
     "sluicegate_batches_in_flight",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "batches",
     &[],
     "Batches taken and not settled; reading stops at IN_FLIGHT_BATCHES",
 );
 pub(super) const BUDGET_USED: Metric = metric(
     "sluicegate_budget_used_bytes",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "bytes",
     &[],
     "Working memory of the batches in flight and of plugins",
 );
 pub(super) const BUDGET_LIMIT: Metric = metric(
     "sluicegate_budget_limit_bytes",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "bytes",
     &[],
     "Where reading stops: the batches' share of MEMORY_BUDGET_BYTES",
 );
 pub(super) const LOOKUP_ROWS: Metric =
-    metric("sluicegate_lookup_rows", Kind::Gauge, "rows", &["lookup"], "Rows of a lookup");
+    metric("sluicegate_lookup_rows", MetricKind::Gauge, "rows", &["lookup"], "Rows of a lookup");
 pub(super) const LOOKUP_MEMORY: Metric = metric(
     "sluicegate_lookup_memory_bytes",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "bytes",
     &["lookup"],
     "Memory of a lookup, as LOOKUP_<NAME>_MEMORY_BYTES counts it",
 );
 pub(super) const LOOKUP_AGE: Metric = metric(
     "sluicegate_lookup_age_seconds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "seconds",
     &["lookup"],
     "How long ago a lookup was last read, or its file found to be unchanged",
 );
 pub(super) const BRAKE_SHARE: Metric = metric(
     "sluicegate_brake_share",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "0 to 1",
     &[],
     "Share of rejected records among the last ones, as the brake judges them, those that it holds \
@@ -350,14 +351,14 @@ pub(super) const BRAKE_SHARE: Metric = metric(
 );
 pub(super) const BRAKE_HOLDS: Metric = metric(
     "sluicegate_brake_holds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "0 or 1",
     &[],
     "1 while the brake holds a batch; `/readyz` says for which reasons",
 );
 pub(super) const LONGEST_WAIT: Metric = metric(
     "sluicegate_longest_wait_seconds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "seconds",
     &["waiter"],
     "How long the host has waited so far, paused or not, by who waits: `kafka`, `commit`, `plan` (what \
@@ -366,20 +367,20 @@ pub(super) const LONGEST_WAIT: Metric = metric(
 );
 pub(super) const PAUSED: Metric = metric(
     "sluicegate_paused",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "0 or 1",
     &[],
     "1 while an operator must mend something; `/readyz` says what",
 );
 pub(super) const WAITING: Metric = metric(
     "sluicegate_waiting",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "0 or 1",
     &[],
     "1 while something is waited for that heals by itself; `/readyz` says what",
 );
 pub(super) const BUILD: Metric =
-    metric("sluicegate_build_info", Kind::Gauge, "1", &["version"], "The version that runs");
+    metric("sluicegate_build_info", MetricKind::Gauge, "1", &["version"], "The version that runs");
 
 /// Every metric, in the order of docs/metrics.md.
 pub static METRICS: &[Metric] = &[
@@ -451,9 +452,9 @@ impl Metric {
 pub fn markdown_table() -> String {
     let rows = METRICS.iter().map(|metric| {
         let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram(_) => "histogram",
         };
         let labels: Vec<String> = metric.labels.iter().map(|name| format!("`{name}`")).collect();
         let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
@@ -503,7 +504,7 @@ mod tests {
         for (at, metric) in METRICS.iter().enumerate() {
             let Metric { name, kind, unit, .. } = metric;
             assert!(name.starts_with("sluicegate_"), "{name}");
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
             if ["seconds", "bytes"].contains(unit) {
                 assert!(name.ends_with(&format!("_{unit}")), "{name}");
             }
@@ -514,7 +515,7 @@ mod tests {
     #[test]
     fn buckets_rise() {
         for metric in METRICS {
-            if let Kind::Histogram(bounds) = metric.kind {
+            if let MetricKind::Histogram(bounds) = metric.kind {
                 assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]), "{}", metric.name);
             }
         }

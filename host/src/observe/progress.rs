@@ -12,7 +12,7 @@ use crate::flow::record::TopicPartition;
 
 /// Where a partition ends, as the broker has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
+pub struct PartitionEnd {
     /// The offset after the last record. Records of open transactions count.
     pub offset: i64,
     /// Where reading begins if nothing was read yet.
@@ -33,14 +33,14 @@ pub struct Standing {
 /// The positions of the host and the ends of the partitions, each told by who knows it.
 #[derive(Debug, Default)]
 pub struct Progress {
-    inner: Mutex<Inner>,
+    inner: Mutex<ProgressState>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ProgressState {
     positions: Vec<Position>,
     in_flight: u64,
-    ends: HashMap<TopicPartition, End>,
+    ends: HashMap<TopicPartition, PartitionEnd>,
 }
 
 impl Progress {
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// The ends of partitions, of others than our own too.
-    pub fn learn_ends(&self, ends: HashMap<TopicPartition, End>) {
+    pub fn learn_ends(&self, ends: HashMap<TopicPartition, PartitionEnd>) {
         self.inner().ends = ends;
     }
 
@@ -77,12 +77,12 @@ impl Progress {
     }
 
     // A panic of another thread cannot leave it half changed.
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, ProgressState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lag(position: &Position, end: Option<&End>) -> Option<u64> {
+fn lag(position: &Position, end: Option<&PartitionEnd>) -> Option<u64> {
     let next = position.next.or(end?.start)?;
     // The end is some seconds old; what was read since is known to be there.
     let end = end?.offset.max(position.read_to.unwrap_or(next));
@@ -101,7 +101,7 @@ mod tests {
         Position { source: source(), next, read_to: None, waiting_since_ms: None, settled_ms: None }
     }
 
-    fn standing(position: Position, end: Option<End>) -> (Option<u64>, Option<f64>) {
+    fn standing(position: Position, end: Option<PartitionEnd>) -> (Option<u64>, Option<f64>) {
         let progress = Progress::default();
         progress.learn_ends(end.map(|end| (source(), end)).into_iter().collect());
         progress.publish(vec![position], 0);
@@ -111,18 +111,18 @@ mod tests {
 
     #[test]
     fn lag_counts_from_what_is_settled() {
-        let end = Some(End { offset: 50, start: Some(20) });
+        let end = Some(PartitionEnd { offset: 50, start: Some(20) });
         assert_eq!(standing(at(Some(30)), end).0, Some(20));
         assert_eq!(standing(at(None), end).0, Some(30), "nothing read yet");
         assert_eq!(standing(at(Some(60)), end).0, Some(0), "the end is older than the position");
         assert_eq!(standing(Position { read_to: Some(70), ..at(Some(60)) }, end).0, Some(10));
         assert_eq!(standing(at(Some(30)), None).0, None);
-        assert_eq!(standing(at(None), Some(End { offset: 50, start: None })).0, None);
+        assert_eq!(standing(at(None), Some(PartitionEnd { offset: 50, start: None })).0, None);
     }
 
     #[test]
     fn the_table_is_as_old_as_the_oldest_record_that_waits() {
-        let end = |offset| Some(End { offset, start: None });
+        let end = |offset| Some(PartitionEnd { offset, start: None });
         let waiting =
             Position { waiting_since_ms: Some(97_500), settled_ms: Some(90_000), ..at(Some(30)) };
         assert_eq!(standing(waiting.clone(), end(30)).1, Some(2.5));

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Throttle<K> {
     per: Duration,
-    keys: Mutex<HashMap<K, Window>>,
+    keys: Mutex<HashMap<K, ThrottleWindow>>,
 }
 
 #[derive(Debug)]
-struct Window {
+struct ThrottleWindow {
     began: Instant,
     suppressed: u64,
 }
@@ -36,7 +36,7 @@ impl<K: Eq + Hash> Throttle<K> {
         // A panic of another thread cannot leave a window half changed.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(window) = keys.get_mut(&key) else {
-            keys.insert(key, Window { began: now, suppressed: 0 });
+            keys.insert(key, ThrottleWindow { began: now, suppressed: 0 });
             return Some(0);
         };
         if now.saturating_duration_since(window.began) < self.per {

@@ -58,7 +58,7 @@ impl UnknownNames {
         let mut others = noticed.other_unknown;
         let mut new = Vec::new();
         for (name, fields) in &noticed.unknown {
-            let Some(Known { name, is_new }) = self.known(name) else {
+            let Some(CountedName { name, is_new }) = self.known(name) else {
                 others += fields;
                 continue;
             };
@@ -78,20 +78,20 @@ impl UnknownNames {
     }
 
     /// The name as it is counted, if it is one of the first.
-    fn known(&self, name: &str) -> Option<Known> {
+    fn known(&self, name: &str) -> Option<CountedName> {
         let name: String = name.chars().take(MAX_NAME_CHARS).collect();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.contains(&name) {
-            return Some(Known { name, is_new: false });
+            return Some(CountedName { name, is_new: false });
         }
         (names.len() < MAX_NAMES && names.insert(name.clone()))
-            .then_some(Known { name, is_new: true })
+            .then_some(CountedName { name, is_new: true })
     }
 }
 
 /// A name that is counted.
 #[derive(Debug, PartialEq, Eq)]
-struct Known {
+struct CountedName {
     name: String,
     is_new: bool,
 }
@@ -105,9 +105,9 @@ mod tests {
         let names = UnknownNames::new(true);
         for n in 0..MAX_NAMES {
             let name = format!("n{n}");
-            assert_eq!(names.known(&name), Some(Known { name: name.clone(), is_new: true }));
+            assert_eq!(names.known(&name), Some(CountedName { name: name.clone(), is_new: true }));
         }
         assert_eq!(names.known("late"), None);
-        assert_eq!(names.known("n0"), Some(Known { name: "n0".into(), is_new: false }));
+        assert_eq!(names.known("n0"), Some(CountedName { name: "n0".into(), is_new: false }));
     }
 }

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::flow::record::Batch;
     use crate::limits::brake::Brake;
-    use crate::observe::count::{self, Class, Step};
+    use crate::observe::count::{self, RetryClass, RetryStep};
     use crate::observe::status::of_batch;
 
     const AT_INSERT: At = At::Insert(Sign::Landed);
@@ -163,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn what_held_the_last_insert_is_not_told_once_the_next_gets_past_it() {
         let landed = || count::landed(1, std::time::Duration::ZERO);
-        let refused = || count::retried(Step::Insert, Class::Data);
+        let refused = || count::retried(RetryStep::Insert, RetryClass::Data);
         let held = vec!["insert: held".to_owned()];
         for (sign, happens, is_over) in [
             (Sign::Landed, landed as fn(), true),

@@ -17,7 +17,7 @@ use crate::clickhouse::post::Failed;
 use crate::clickhouse::table::Table;
 use crate::delivery::plans::{Home, short};
 use crate::flow::hold::Hold;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Waiter;
 use crate::schema::quoted::literal;
 
@@ -237,7 +237,7 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
         Hold::Paused(_) => PAUSE,
         Hold::Transient(_) => backoff.next_delay(),
     };
-    count::retried(Step::Table, Class::from(&hold));
+    count::retried(RetryStep::Table, RetryClass::from(&hold));
     waiter.hold(hold);
     waiter.pause(pause).await;
 }

@@ -16,7 +16,7 @@ use crate::clickhouse::{Carried, Table, max_rows};
 use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::json_order::Order;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 
 /// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far
 /// fewer each second than in INSERTs of many.
@@ -173,13 +173,13 @@ impl Sink {
                     inserted.landed.extend(landed);
                 }
                 (Err(Refusal::Schema(text) | Refusal::Aged(text)), _) => {
-                    count::retried(Step::Insert, Class::Schema);
+                    count::retried(RetryStep::Insert, RetryClass::Schema);
                     inserted.left = Some(RowsLeft::SchemaChanged(text));
                     break;
                 }
                 (Err(Refusal::TooLarge(text)), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
-                    count::retried(Step::Insert, Class::Data);
+                    count::retried(RetryStep::Insert, RetryClass::Data);
                     open.extend([second, first]);
                 }
                 (Err(Refusal::Apart), Some((first, second))) => open.extend([second, first]),
@@ -192,17 +192,17 @@ impl Sink {
                     }
                 }
                 (Err(Refusal::Memory(_)), None) if goes_last => {
-                    count::retried(Step::Insert, Class::Transient);
+                    count::retried(RetryStep::Insert, RetryClass::Transient);
                     last.push_back((piece, Some(self.landed.load(Ordering::Relaxed))));
                 }
                 (Err(_), _) if may_be_async => {
                     may_be_async = false;
-                    count::retried(Step::Insert, Class::Data);
+                    count::retried(RetryStep::Insert, RetryClass::Data);
                     open.push(piece);
                 }
                 (Err(Refusal::TooManyPartitions(text)), Some(halves)) if !is_by_partition => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {text}");
-                    count::retried(Step::Insert, Class::Data);
+                    count::retried(RetryStep::Insert, RetryClass::Data);
                     let rows = rows.slice(piece.start, piece.len());
                     let (origins, key) =
                         (piece.of(origins).to_vec(), table.facts.partition_columns.clone());
@@ -221,7 +221,7 @@ impl Sink {
                 }
                 (Err(refusal), Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
-                    count::retried(Step::Insert, Class::Data);
+                    count::retried(RetryStep::Insert, RetryClass::Data);
                     open.extend([second, first]);
                 }
                 (Err(Refusal::Data(said)), None) => {

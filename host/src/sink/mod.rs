@@ -35,7 +35,7 @@ use crate::config::Compression;
 use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
 use crate::flow::rejection::Rejection;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::{Status, Waiter};
 
 /// How often something that an operator must mend is tried again.
@@ -140,7 +140,7 @@ where
         match read().await {
             Ok(answer) => return answer,
             Err(hold) => {
-                count::retried(Step::Table, Class::from(&hold));
+                count::retried(RetryStep::Table, RetryClass::from(&hold));
                 waiter.hold(hold);
             }
         }

@@ -23,7 +23,7 @@ use crate::clickhouse::errors::{self, InsertError, JudgedError};
 use crate::clickhouse::table::{self, Table};
 use crate::config::Compression;
 use crate::flow::hold::Hold;
-use crate::observe::count::{self, Class};
+use crate::observe::count::{self, RetryClass};
 use crate::observe::status::Waiter;
 
 /// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
@@ -220,7 +220,7 @@ impl Sink {
         if before.is_empty() || before.is_subset(&self.views_behind(table, waiter).await) {
             return false;
         }
-        count::retried(count::Step::Insert, Class::View);
+        count::retried(count::RetryStep::Insert, RetryClass::View);
         tracing::warn!(
             table = %table.place(),
             rows,
@@ -287,7 +287,7 @@ impl Sink {
                 Err(text) => {
                     let text =
                         format!("`{}` refuses an INSERT without rows too: {text}", table.place());
-                    count::retried(count::Step::Insert, Class::Paused);
+                    count::retried(count::RetryStep::Insert, RetryClass::Paused);
                     waiter.hold(Hold::Paused(text));
                     waiter.pause(PAUSE).await;
                 }
@@ -318,7 +318,7 @@ impl Sink {
                         (true, true) => attempt.has_rows = true,
                     }
                 }
-                count::retried(count::Step::Insert, Class::Transient);
+                count::retried(count::RetryStep::Insert, RetryClass::Transient);
                 waiter.hold(attempt.memory.hold(loggable(said.whole())));
                 attempt.backoff.wait().await;
             }
@@ -327,12 +327,12 @@ impl Sink {
                     Hold::Paused(_) => PAUSE,
                     Hold::Transient(_) => attempt.backoff.next_delay(),
                 };
-                count::retried(count::Step::Insert, Class::from(&hold));
+                count::retried(count::RetryStep::Insert, RetryClass::from(&hold));
                 waiter.hold(hold);
                 waiter.pause(pause).await;
             }
             InsertError::Unproved(text) => {
-                count::retried(count::Step::Insert, Class::Unknown);
+                count::retried(count::RetryStep::Insert, RetryClass::Unknown);
                 waiter.hold(Hold::Paused(text));
                 let pause = doubled(attempt.unproved_tries);
                 attempt.unproved_tries += 1;
@@ -341,7 +341,7 @@ impl Sink {
             InsertError::Unknown(text) => {
                 let is_new = attempt.backoff.attempts() < UNKNOWN_TRIES;
                 let hold = if is_new { Hold::Transient } else { Hold::Paused };
-                count::retried(count::Step::Insert, Class::Unknown);
+                count::retried(count::RetryStep::Insert, RetryClass::Unknown);
                 waiter.hold(hold(text));
                 waiter.pause(attempt.backoff.next_delay()).await;
             }

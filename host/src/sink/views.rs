@@ -18,7 +18,7 @@ use crate::clickhouse::errors::InsertError;
 use crate::clickhouse::table::{self, Table};
 use crate::clickhouse::view_head::target_of;
 use crate::flow::hold::Hold;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Waiter;
 
 /// How long a view that threw is left alone, unless somebody touches it: what it reads may have been mended,
@@ -77,7 +77,7 @@ impl Sink {
         thrown: Thrown,
         waiter: &Waiter,
     ) -> Next {
-        count::retried(Step::Insert, Class::View);
+        count::retried(RetryStep::Insert, RetryClass::View);
         let Thrown { views, said, cause } = thrown;
         let (view, is_transient) = (told(&views), is_transient(&cause));
         attempt.view = Some(view.clone());

@@ -22,7 +22,7 @@ use crate::kafka::client::denial_of;
 use crate::kafka::lists::partitions;
 use crate::kafka::queue::metadata;
 use crate::kafka::topics::{is_http, mismatch_of};
-use crate::observe::progress::End;
+use crate::observe::progress::PartitionEnd;
 use crate::observe::status::Waiter;
 
 /// A change of the assignment that librdkafka waits for us to carry out.
@@ -244,7 +244,7 @@ impl ConsumerContext for SourceContext {
 /// Where a partition ends, as far as the broker has told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionTail {
-    end: End,
+    end: PartitionEnd,
     /// All that the broker has told of is fetched, and handed out.
     is_read: bool,
 }
@@ -252,12 +252,12 @@ pub struct PartitionTail {
 impl PartitionTail {
     /// Where the records end. `next`: the offset behind the last record that was taken, where one was.
     /// `some_wait`: others were handed out, and are not taken yet.
-    pub fn end(self, next: Option<i64>, some_wait: bool) -> End {
+    pub fn end(self, next: Option<i64>, some_wait: bool) -> PartitionEnd {
         let Self { end, is_read } = self;
         // The end may be markers of transactions, or places that compaction left: offsets without a
         // record, which librdkafka counts as handed out. Once all is, the records end behind the last one.
         let last = next.or(end.start).filter(|_| is_read && !some_wait);
-        End { offset: last.map_or(end.offset, |last| last.min(end.offset)), ..end }
+        PartitionEnd { offset: last.map_or(end.offset, |last| last.min(end.offset)), ..end }
     }
 }
 
@@ -283,10 +283,10 @@ fn tail(partition: &Partition) -> Option<PartitionTail> {
     let start = known(partition.committed_offset).or(known(partition.next_offset));
     // Behind the last stable offset stand records that wait for a transaction to be over.
     if let Some(high) = high.filter(|high| *high > stable) {
-        return Some(PartitionTail { end: End { offset: high, start }, is_read: false });
+        return Some(PartitionTail { end: PartitionEnd { offset: high, start }, is_read: false });
     }
     let is_read = partition.fetchq_cnt == 0 && partition.next_offset >= stable;
-    Some(PartitionTail { end: End { offset: stable, start }, is_read })
+    Some(PartitionTail { end: PartitionEnd { offset: stable, start }, is_read })
 }
 
 /// What Kafka says of each partition of a commit.
@@ -392,13 +392,13 @@ mod tests {
     }
 
     /// Where it ends for a host that was handed out what is below `next`.
-    fn end(partition: &Partition, next: impl Into<Option<i64>>) -> Option<End> {
+    fn end(partition: &Partition, next: impl Into<Option<i64>>) -> Option<PartitionEnd> {
         tail(partition).map(|tail| tail.end(next.into(), false))
     }
 
     #[test]
     fn a_partition_ends_behind_its_records_and_those_of_open_transactions() {
-        assert_eq!(end(&partition(), 50), Some(End { offset: 100, start: Some(40) }));
+        assert_eq!(end(&partition(), 50), Some(PartitionEnd { offset: 100, start: Some(40) }));
         let unknown = Partition { ls_offset: -1, hi_offset: -1001, ..partition() };
         assert_eq!(end(&unknown, 50), None);
         let without_stable = Partition { ls_offset: -1, ..partition() };
@@ -419,7 +419,7 @@ mod tests {
         let fetched = Partition { fetchq_cnt: 1, ..read.clone() };
         assert_eq!(end(&fetched, 99).map(|end| end.offset), Some(100));
         let restarted = Partition { app_offset: -1001, committed_offset: 99, ..read };
-        assert_eq!(end(&restarted, None), Some(End { offset: 99, start: Some(99) }));
+        assert_eq!(end(&restarted, None), Some(PartitionEnd { offset: 99, start: Some(99) }));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) use concern::{note_landed, note_refused};
 
 use crate::flow::hold::Hold;
 use concern::Concern;
-use waits::{Group, Waits};
+use waits::{WaitGroup, Waits};
 
 /// Those who may have to wait, as the log and `/readyz` name them. Each has a series in the metrics.
 pub const WAITERS: [&str; 10] = [
@@ -79,7 +79,7 @@ impl Status {
 
     /// The texts of every wait, who first; empty when the host runs freely.
     pub fn texts(&self) -> BTreeSet<String> {
-        self.waits().groups().map(|group| Group::text(&group)).collect()
+        self.waits().groups().map(|group| WaitGroup::text(&group)).collect()
     }
 
     /// Logs again what is waited for since long.

@@ -21,7 +21,7 @@ const CODE: &str = "Code: ";
 
 /// One who waits.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldWait {
     pub hold: Hold,
     /// What is waited for: the same for all that are told as one.
     key: String,
@@ -33,7 +33,7 @@ pub struct Held {
 
 /// A thing that was logged as waited for.
 #[derive(Debug)]
-struct Line {
+struct WaitLine {
     next: Instant,
     repeats: u32,
     is_paused: bool,
@@ -43,9 +43,9 @@ struct Line {
 
 #[derive(Debug, Default)]
 pub struct Waits {
-    pub held: BTreeMap<(&'static str, u64), Held>,
+    pub held: BTreeMap<(&'static str, u64), HeldWait>,
     /// While somebody waits for it, and [`REPEAT`] longer if others of that name wait.
-    lines: BTreeMap<(&'static str, String), Line>,
+    lines: BTreeMap<(&'static str, String), WaitLine>,
     /// Since when somebody of that name waits.
     since: BTreeMap<&'static str, Instant>,
     turn: u64,
@@ -53,11 +53,11 @@ pub struct Waits {
 
 /// Those who wait for the same thing.
 #[derive(Debug, Clone, Copy)]
-pub struct Group<'a> {
+pub struct WaitGroup<'a> {
     pub who: &'static str,
     key: &'a str,
     /// The one whose text is the newest.
-    newest: &'a Held,
+    newest: &'a HeldWait,
     is_paused: bool,
     /// Since when one of them waits.
     since: Instant,
@@ -82,7 +82,7 @@ impl Waits {
         let key = key.map_or_else(|| key_of(who, hold.text()), str::to_owned);
         let since = self.held.get(&(who, id)).map_or(now, |before| before.since);
         self.since.entry(who).or_insert(now);
-        self.held.insert((who, id), Held { hold, key, since, of, turn: self.turn });
+        self.held.insert((who, id), HeldWait { hold, key, since, of, turn: self.turn });
         self.log(now);
     }
 
@@ -110,7 +110,7 @@ impl Waits {
             };
             write(&group, now);
             let next = now + REPEAT.saturating_mul(1 << repeats.min(16)).min(LONGEST_REPEAT);
-            let line = Line { next, repeats, is_paused: group.is_paused, held: now };
+            let line = WaitLine { next, repeats, is_paused: group.is_paused, held: now };
             told.push(((group.who, group.key.to_owned()), line));
         }
         for ((who, key), line) in told {
@@ -148,12 +148,12 @@ impl Waits {
     }
 
     /// What is waited for, by name.
-    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
-        let mut groups: BTreeMap<(&'static str, &str), Group<'_>> = BTreeMap::new();
+    pub fn groups(&self) -> impl Iterator<Item = WaitGroup<'_>> {
+        let mut groups: BTreeMap<(&'static str, &str), WaitGroup<'_>> = BTreeMap::new();
         let mut seen: Vec<(&str, *const Concern)> = Vec::new();
         for ((who, _), held) in &self.held {
             let of = held.of.as_deref();
-            let group = groups.entry((*who, &held.key)).or_insert(Group {
+            let group = groups.entry((*who, &held.key)).or_insert(WaitGroup {
                 who,
                 key: &held.key,
                 newest: held,
@@ -182,8 +182,8 @@ impl Waits {
     }
 }
 
-fn write(group: &Group<'_>, now: Instant) {
-    let Group { who, newest, since, batches, records, first, .. } = *group;
+fn write(group: &WaitGroup<'_>, now: Instant) {
+    let WaitGroup { who, newest, since, batches, records, first, .. } = *group;
     let waited_s = now.saturating_duration_since(since).as_secs();
     let (batches, records) =
         (Some(batches).filter(|of| *of > 0), Some(records).filter(|of| *of > 0));
@@ -217,7 +217,7 @@ fn key_of(who: &str, text: &str) -> String {
     key
 }
 
-impl Group<'_> {
+impl WaitGroup<'_> {
     /// The words of `/readyz`.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {}", self.who, self.newest.hold.text());

@@ -30,7 +30,7 @@ use crate::base::retry::Backoff;
 use crate::clickhouse::Server;
 use crate::config::Lookup;
 use crate::flow::hold::Hold;
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::lookups::LookupStates;
 use crate::observe::status::{Status, Waiter};
 use loader::{LoadedLookup, LookupLoader};
@@ -160,7 +160,7 @@ async fn first(
             }
             Err(hold) if !loader.may_wait() => anyhow::bail!(hold.text().to_owned()),
             Err(hold) => {
-                count::retried(Step::Lookup, Class::from(&hold));
+                count::retried(RetryStep::Lookup, RetryClass::from(&hold));
                 waiter.hold(hold);
             }
         }

@@ -14,7 +14,7 @@ use crate::config::Answers;
 use crate::delivery::plans::{DraftRange, Planned, Plans, Range, TakenRange, column_print};
 use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Origin, TopicPartition};
-use crate::observe::count::{self, Class, Step};
+use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::sink::{
     APART, Evidence, Inserted, Landed, Piece, Promised, Refusal, RefusedInsert, RowsLeft, Sink,
     rejection,
@@ -151,7 +151,7 @@ impl PlannedBatch {
                 Err(refused) => refused,
             };
             if let Refusal::Schema(text) = refused.refusal {
-                count::retried(Step::Insert, Class::Schema);
+                count::retried(RetryStep::Insert, RetryClass::Schema);
                 inserted.left = Some(RowsLeft::SchemaChanged(text));
                 break;
             }
@@ -193,7 +193,7 @@ impl PlannedBatch {
                 }
                 (refusal, Some((first, second))) => {
                     tracing::debug!(rows = piece.len(), "insert refused, split: {refusal}");
-                    count::retried(Step::Insert, Class::Data);
+                    count::retried(RetryStep::Insert, RetryClass::Data);
                     self.split(sink, known, rows, [&first, &second]).await;
                 }
                 (refusal @ (Refusal::Data(_) | Refusal::Apart), None) => {
