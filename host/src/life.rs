@@ -83,7 +83,7 @@ struct Host {
     ours: Arc<Ours>,
     asks: mpsc::UnboundedReceiver<PlanRequest>,
     tasks: JoinSet<Fates>,
-    open: HashMap<Id, Open>,
+    open: HashMap<Id, BatchInFlight>,
     ledger: Ledger,
     status: Arc<Status>,
     progress: Arc<Progress>,
@@ -97,7 +97,7 @@ struct Host {
 }
 
 /// A batch in flight.
-struct Open {
+struct BatchInFlight {
     claims: Vec<Claim>,
     /// Where its range begins and ends, where it is planned.
     range: Option<(i64, i64)>,
@@ -280,7 +280,7 @@ impl Host {
             async move { pipeline.take(&batch, &mut lease, planned).await }
         };
         let task = self.tasks.spawn(of_batch(&batch, work));
-        self.open.insert(task.id(), Open { claims, range, records, task });
+        self.open.insert(task.id(), BatchInFlight { claims, range, records, task });
         Ok(())
     }
 
@@ -333,7 +333,7 @@ impl Host {
 
     /// Counts a batch that [`Self::let_go`] ended. One that was done first comes to `settle`.
     fn give_up(&mut self, id: Id) {
-        if let Some(Open { records, .. }) = self.open.remove(&id) {
+        if let Some(BatchInFlight { records, .. }) = self.open.remove(&id) {
             self.ledger.released += u64::from(records);
             count::released(u64::from(records));
             tracing::warn!(records, "batch given up with its partitions");

@@ -27,7 +27,7 @@ use crate::flow::rejection::Rejection;
 use crate::flow::rows::Checked;
 use crate::flow::settlement::{Fate, Fates};
 use crate::limits::admission::Admission;
-use crate::limits::brake::{Brake, Judged};
+use crate::limits::brake::{Brake, JudgedBatch};
 use crate::limits::budget::Lease;
 use crate::observe::count;
 use crate::observe::cpu::CpuOf;
@@ -40,7 +40,7 @@ use crate::plugins::hooks::Hooks;
 use crate::sink::exactly_once::{self, PlannedBatch};
 use crate::sink::{RowsLeft, Sink};
 use compute::{Computed, sample};
-use waits::{At, Waits};
+use waits::{BatchWaits, HeldAt};
 
 /// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
 /// to find that out again takes an INSERT for each record.
@@ -78,7 +78,7 @@ pub struct Pipeline {
 
 /// What rejections go through: the brake, and then the way to their letters.
 struct Gate<'a> {
-    judged: &'a mut Judged,
+    judged: &'a mut JudgedBatch,
     /// Takes rejections while rows land; `None` where each record lands exactly once, and settles in turn.
     letters: Option<UnboundedSender<Vec<Rejection>>>,
 }
@@ -148,7 +148,7 @@ impl Pipeline {
         mut gate: Gate<'_>,
     ) -> Fates {
         let mut fates = Fates::new(batch.len());
-        let mut waits = Waits::new(&self.status);
+        let mut waits = BatchWaits::new(&self.status);
         let mut refused = self.admission.judge(batch, &mut fates);
         let hooked = self.hook(batch, lease, &mut fates, &mut refused).await;
         let mut is_tallied = false;
@@ -162,12 +162,18 @@ impl Pipeline {
             let Computed { checked, tally, records, of } = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
-                    self.wait(&mut waits, (At::Plugins, hold), gate.judged, &known, Duration::ZERO)
-                        .await;
+                    self.wait(
+                        &mut waits,
+                        (HeldAt::Plugins, hold),
+                        gate.judged,
+                        &known,
+                        Duration::ZERO,
+                    )
+                    .await;
                     continue;
                 }
             };
-            waits.let_through(At::Plugins, gate.judged);
+            waits.let_through(HeldAt::Plugins, gate.judged);
             self.measure(lease, batch, hooked.as_deref(), &checked, (records, of));
             let landed = fates.count(Fate::Landed);
             let settled = landed + fates.count(Fate::DeadLettered);
@@ -178,12 +184,18 @@ impl Pipeline {
                     continue;
                 }
                 if let Some(hold) = gate.judged.judge(batch, &rejections, landed, Instant::now()) {
-                    self.wait(&mut waits, (At::Decode, hold), gate.judged, &known, Duration::ZERO)
-                        .await;
+                    self.wait(
+                        &mut waits,
+                        (HeldAt::Decode, hold),
+                        gate.judged,
+                        &known,
+                        Duration::ZERO,
+                    )
+                    .await;
                     continue;
                 }
             }
-            waits.let_through(At::Decode, gate.judged);
+            waits.let_through(HeldAt::Decode, gate.judged);
             self.dead_letter(batch, rejections, &mut fates, &gate).await;
             refused.clear();
             // Once a record, however often it is computed.
@@ -207,7 +219,8 @@ impl Pipeline {
                         // It goes on with the record that was refused last.
                         Some(_) => Duration::ZERO,
                     };
-                    self.wait(&mut waits, (At::Refused, hold), gate.judged, &known, pause).await;
+                    self.wait(&mut waits, (HeldAt::Refused, hold), gate.judged, &known, pause)
+                        .await;
                     continue;
                 }
                 // They were let through, since others landed meanwhile.
@@ -218,10 +231,10 @@ impl Pipeline {
                     hold.map(|hold| (Sign::LandedOrRefused, hold))
                 }
             };
-            waits.let_through(At::Refused, gate.judged);
+            waits.let_through(HeldAt::Refused, gate.judged);
             match hold {
                 Some((sign, hold)) => {
-                    let at = (At::Insert(sign), hold);
+                    let at = (HeldAt::Insert(sign), hold);
                     self.wait(&mut waits, at, gate.judged, &known, Duration::ZERO).await;
                 }
                 None => waits.inserted(),
@@ -235,9 +248,9 @@ impl Pipeline {
     /// Holds the batch, until the table is looked at again.
     async fn wait(
         &self,
-        waits: &mut Waits,
-        (at, hold): (At, Hold),
-        judged: &Judged,
+        waits: &mut BatchWaits,
+        (at, hold): (HeldAt, Hold),
+        judged: &JudgedBatch,
         known: &TableAndPlan,
         at_most: Duration,
     ) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::limits::budget::{Budget, Held};
+use crate::limits::budget::{Budget, HeldBytes};
 
 /// Most bytes of letters at a time.
 const BYTES: u32 = 16 * 1024 * 1024;
@@ -21,7 +21,7 @@ pub struct LetterRoom {
 #[derive(Debug)]
 pub struct TakenRoom<'a> {
     _free: Option<SemaphorePermit<'a>>,
-    _held: Held,
+    _held: HeldBytes,
 }
 
 impl LetterRoom {

@@ -153,7 +153,7 @@ impl Budget {
     /// over what it must.
     pub fn lease(self: &Arc<Self>, record_bytes: usize) -> Lease {
         self.batches.fetch_add(1, Ordering::AcqRel);
-        let Held { mut used, granted } = self.hold();
+        let HeldBytes { mut used, granted } = self.hold();
         used.set(self.expected_bytes(record_bytes));
         let number = self.next.fetch_add(1, Ordering::AcqRel);
         self.open().insert(number);
@@ -161,8 +161,8 @@ impl Budget {
     }
 
     /// Begins to hold bytes that belong to no batch: the memory of a guest, or letters.
-    pub fn hold(self: &Arc<Self>) -> Held {
-        Held {
+    pub fn hold(self: &Arc<Self>) -> HeldBytes {
+        HeldBytes {
             used: self.counted(|budget| &budget.bytes),
             granted: self.counted(|budget| &budget.granted),
         }
@@ -184,12 +184,12 @@ impl Budget {
 
 /// Bytes that are in use and belong to no batch, given back when dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldBytes {
     used: Counted,
     granted: Counted,
 }
 
-impl Held {
+impl HeldBytes {
     /// How many they are now.
     pub fn set(&mut self, bytes: usize) {
         self.used.set(bytes);

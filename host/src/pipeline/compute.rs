@@ -58,14 +58,14 @@ impl Pipeline {
         let row = RowBytes::of(&plan);
         let held = batch.held_bytes() + hooked.map_or(0, |hooked| hooked.held_beside(batch));
         let copies = 1 + self.sink.body_bytes(1);
-        let mut room = Room {
+        let mut room = ColumnRoom {
             batch_bytes: lease.room(held, row, expected, copies),
             is_first_free: false,
             record_bytes: lease.most_record_bytes(),
         };
         let pending = Arc::new(pending);
         let of = pending.len();
-        let decode = |room: Room| {
+        let decode = |room: ColumnRoom| {
             let (known, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
             let (plan, pending) = (Arc::clone(&plan), Arc::clone(&pending));
             blocking::run(move || {
@@ -103,7 +103,7 @@ impl Pipeline {
 
 /// What columns may take.
 #[derive(Clone, Copy)]
-struct Room {
+struct ColumnRoom {
     batch_bytes: usize,
     is_first_free: bool,
     record_bytes: usize,
@@ -124,7 +124,7 @@ fn decode_pending(
     batch: &Batch,
     hooked: Option<&Payloads>,
     pending: &[Origin],
-    room: Room,
+    room: ColumnRoom,
 ) -> Decoded {
     let payloads = || payloads(batch, hooked, pending);
     let tell = |origin, payload: &[u8], fault: &mut Fault| {
@@ -148,7 +148,7 @@ fn decoded<'a>(
     batch: &Batch,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
     tell: &dyn Fn(Origin, &[u8], &mut Fault),
-    Room { batch_bytes, is_first_free, record_bytes }: Room,
+    ColumnRoom { batch_bytes, is_first_free, record_bytes }: ColumnRoom,
 ) -> (Rows, Option<Origin>) {
     let started = Instant::now();
     let has_metadata = has_metadata(plan);

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use crate::flow::hold::Hold;
-use crate::limits::brake::Judged;
+use crate::limits::brake::JudgedBatch;
 use crate::observe::status::{Sign, Status, Waiter, shown};
 
 /// Where a batch is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum HeldAt {
     /// A plugin on decoded rows cannot go on.
     Plugins,
     /// By the brake, before the INSERT.
@@ -21,15 +21,15 @@ pub(super) enum At {
 }
 
 /// The waits of one batch.
-pub(super) struct Waits {
+pub(super) struct BatchWaits {
     plugins: Waiter,
     brake: Waiter,
     insert: Waiter,
     /// Where the batch is held, if it is.
-    at: Option<At>,
+    at: Option<HeldAt>,
 }
 
-impl Waits {
+impl BatchWaits {
     pub fn new(status: &Arc<Status>) -> Self {
         let waiter = |who| status.waiter(who);
         let (plugins, brake, insert) = (waiter("plugins"), waiter("brake"), waiter("insert"));
@@ -37,9 +37,9 @@ impl Waits {
     }
 
     /// The batch is held here, and nowhere else any more.
-    pub fn hold(&mut self, at: At, hold: Hold, judged: &Judged) {
-        let is_brake = |at: At| matches!(at, At::Decode | At::Refused);
-        let is_insert = |at: At| matches!(at, At::Insert(_));
+    pub fn hold(&mut self, at: HeldAt, hold: Hold, judged: &JudgedBatch) {
+        let is_brake = |at: HeldAt| matches!(at, HeldAt::Decode | HeldAt::Refused);
+        let is_insert = |at: HeldAt| matches!(at, HeldAt::Insert(_));
         if let Some(before) = self.at.filter(|before| *before != at)
             && !(is_brake(before) && is_brake(at))
             && !(is_insert(before) && is_insert(at))
@@ -48,32 +48,32 @@ impl Waits {
         }
         self.at = Some(at);
         match at {
-            At::Plugins => self.plugins.hold(hold),
+            HeldAt::Plugins => self.plugins.hold(hold),
             // How many records it is of changes from batch to batch.
-            At::Decode | At::Refused => self.brake.hold_as("brake", hold),
-            At::Insert(_) => self.insert.hold(hold),
+            HeldAt::Decode | HeldAt::Refused => self.brake.hold_as("brake", hold),
+            HeldAt::Insert(_) => self.insert.hold(hold),
         }
     }
 
     /// Nothing holds the batch here.
-    pub fn let_through(&mut self, at: At, judged: &Judged) {
+    pub fn let_through(&mut self, at: HeldAt, judged: &JudgedBatch) {
         if self.at != Some(at) {
             return;
         }
         self.at = None;
         match at {
-            At::Plugins => self.plugins.release(),
-            At::Decode | At::Refused => {
+            HeldAt::Plugins => self.plugins.release(),
+            HeldAt::Decode | HeldAt::Refused => {
                 self.brake.release();
                 judged.release();
             }
-            At::Insert(_) => self.insert.release(),
+            HeldAt::Insert(_) => self.insert.release(),
         }
     }
 
     /// Nothing holds the batch at its INSERT.
     pub fn inserted(&mut self) {
-        if matches!(self.at, Some(At::Insert(_))) {
+        if matches!(self.at, Some(HeldAt::Insert(_))) {
             self.at = None;
             self.insert.release();
         }
@@ -85,7 +85,7 @@ impl Waits {
     /// # Cancel safety
     /// As `insert`.
     pub async fn during<T>(&mut self, insert: impl Future<Output = T>) -> T {
-        let Some(At::Insert(sign)) = self.at else { return insert.await };
+        let Some(HeldAt::Insert(sign)) = self.at else { return insert.await };
         let is_over = shown(sign);
         tokio::pin!(insert, is_over);
         tokio::select! {
@@ -108,31 +108,31 @@ mod tests {
     use crate::observe::count::{self, RetryClass, RetryStep};
     use crate::observe::status::of_batch;
 
-    const AT_INSERT: At = At::Insert(Sign::Landed);
+    const AT_INSERT: HeldAt = HeldAt::Insert(Sign::Landed);
 
     #[test]
     fn a_batch_is_told_to_wait_for_one_thing_at_a_time() {
         let status = Arc::new(Status::default());
-        let mut waits = Waits::new(&status);
+        let mut waits = BatchWaits::new(&status);
         let judged = Arc::new(Brake::new(0.5, str::to_owned)).batch();
         let told = || status.texts().into_iter().collect::<Vec<_>>();
         let hold = |text: &str| Hold::Paused(text.to_owned());
         for (at, expected) in [
             (AT_INSERT, "insert: held"),
-            (At::Plugins, "plugins: held"),
+            (HeldAt::Plugins, "plugins: held"),
             (AT_INSERT, "insert: held"),
-            (At::Decode, "brake: held"),
-            (At::Refused, "brake: held"),
+            (HeldAt::Decode, "brake: held"),
+            (HeldAt::Refused, "brake: held"),
             (AT_INSERT, "insert: held"),
-            (At::Refused, "brake: held"),
-            (At::Plugins, "plugins: held"),
+            (HeldAt::Refused, "brake: held"),
+            (HeldAt::Plugins, "plugins: held"),
         ] {
             waits.hold(at, hold("held"), &judged);
             assert_eq!(told(), [expected]);
         }
         waits.inserted();
         assert_eq!(told(), ["plugins: held"]);
-        waits.let_through(At::Plugins, &judged);
+        waits.let_through(HeldAt::Plugins, &judged);
         assert_eq!(told(), [""; 0]);
     }
 
@@ -142,10 +142,10 @@ mod tests {
         let judged = Arc::new(Brake::new(0.5, str::to_owned)).batch();
         let told = || status.texts().into_iter().collect::<Vec<_>>();
         let work = async {
-            let mut waits = Waits::new(&status);
+            let mut waits = BatchWaits::new(&status);
             // What happened before counts for nothing.
             happens();
-            waits.hold(At::Insert(sign), Hold::Paused("held".into()), &judged);
+            waits.hold(HeldAt::Insert(sign), Hold::Paused("held".into()), &judged);
             let insert = async {
                 tokio::task::yield_now().await;
                 let before = told();

@@ -16,7 +16,7 @@ use crate::flow::hold::Hold;
 use crate::flow::record::Batch;
 use crate::flow::rejection::{Reason, Rejection};
 use reasons::Reasons;
-use window::{Counts, RECORDS, Window};
+use window::{BrakeWindow, Counts, RECORDS};
 
 /// Fewer rejected records than this pull no brake, unless their batch alone fills the window: of few
 /// records a few are a large share.
@@ -27,12 +27,12 @@ const FEWEST_REJECTED: u64 = 50;
 pub struct Brake {
     max_share: f64,
     told: fn(&str) -> String,
-    judged: Mutex<State>,
+    judged: Mutex<BrakeState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    window: Window,
+struct BrakeState {
+    window: BrakeWindow,
     /// The batches that are held, with what is wrong with them.
     held: BTreeMap<u64, Counts>,
     last_batch: u64,
@@ -45,11 +45,11 @@ impl Brake {
     }
 
     /// A batch that is to be judged.
-    pub fn batch(self: &Arc<Self>) -> Judged {
+    pub fn batch(self: &Arc<Self>) -> JudgedBatch {
         let mut state = self.state();
         state.last_batch += 1;
         let (batch, passed) = (state.last_batch, Reasons::default());
-        Judged { brake: Arc::clone(self), batch, records: 0, passed, is_settled: false }
+        JudgedBatch { brake: Arc::clone(self), batch, records: 0, passed, is_settled: false }
     }
 
     /// The share of rejected records in the window, those that are held included, 0 to 1.
@@ -63,7 +63,7 @@ impl Brake {
     }
 
     // A panic of another thread cannot leave it half changed in a way that matters.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BrakeState> {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,7 +95,7 @@ impl Brake {
     }
 }
 
-impl State {
+impl BrakeState {
     /// What is held, and the newest others beside it.
     fn all(&self, now: Instant) -> Counts {
         let mut all = Counts::default();
@@ -108,7 +108,7 @@ impl State {
 /// A batch under judgement. Its records count once, however often it is tried; dropped before it is
 /// settled, they count no more, since they are read again.
 #[derive(Debug)]
-pub struct Judged {
+pub struct JudgedBatch {
     brake: Arc<Brake>,
     batch: u64,
     records: u64,
@@ -117,7 +117,7 @@ pub struct Judged {
     is_settled: bool,
 }
 
-impl Judged {
+impl JudgedBatch {
     /// Tells how many records of the batch are judged: all but those that are skipped or dropped.
     pub fn set_records(&mut self, records: u64) {
         self.records = records;
@@ -178,7 +178,7 @@ impl Judged {
     }
 }
 
-impl Drop for Judged {
+impl Drop for JudgedBatch {
     fn drop(&mut self) {
         let mut state = self.brake.state();
         state.held.remove(&self.batch);

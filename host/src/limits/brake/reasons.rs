@@ -12,13 +12,13 @@ const TOLD: usize = 3;
 /// Rejected records by what is wrong with them. The words are shown: they hold no value of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reasons {
-    of: BTreeMap<String, Group>,
+    of: BTreeMap<String, ReasonGroup>,
     total: u64,
 }
 
 /// Records that the same is wrong with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Group {
+struct ReasonGroup {
     records: u64,
     /// Where one of them stands.
     at: Option<(TopicPartition, i64)>,
@@ -34,7 +34,7 @@ impl Reasons {
                 Some((record.source.clone(), record.offset()))
             };
             let group = reasons.of.entry(words(rejection, told));
-            group.or_insert_with(|| Group { records: 0, at: at() }).records += 1;
+            group.or_insert_with(|| ReasonGroup { records: 0, at: at() }).records += 1;
             reasons.total += 1;
         }
         reasons
@@ -49,7 +49,7 @@ impl Reasons {
     pub fn add(&mut self, more: &Self) {
         for (words, group) in &more.of {
             let known = self.of.entry(words.clone());
-            known.or_insert_with(|| Group { records: 0, at: group.at.clone() }).records +=
+            known.or_insert_with(|| ReasonGroup { records: 0, at: group.at.clone() }).records +=
                 group.records;
         }
         self.total += more.total;
@@ -59,8 +59,8 @@ impl Reasons {
     pub fn part(&self, records: u64, of: u64) -> Self {
         let part = |count: u64| (count * records).checked_div(of).unwrap_or(0);
         let groups = self.of.iter().map(|(words, group)| {
-            let Group { records, at } = group;
-            (words.clone(), Group { records: part(*records), at: at.clone() })
+            let ReasonGroup { records, at } = group;
+            (words.clone(), ReasonGroup { records: part(*records), at: at.clone() })
         });
         Self { of: groups.collect(), total: part(self.total) }
     }
@@ -70,7 +70,7 @@ impl Reasons {
         let mut groups: Vec<_> = self.of.iter().collect();
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
         let mut text = String::new();
-        for (words, Group { records, at }) in groups.iter().take(TOLD) {
+        for (words, ReasonGroup { records, at }) in groups.iter().take(TOLD) {
             let between = if text.is_empty() { "" } else { "; " };
             let _written = write!(text, "{between}{records} {words}");
             if let Some((TopicPartition { topic, partition }, offset)) = at {

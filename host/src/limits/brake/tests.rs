@@ -138,7 +138,7 @@ fn batches_that_are_judged_side_by_side_share_one_allowance() {
     for _ in 0..10 {
         assert!(!is_held(&brake, 100, 0, now));
     }
-    let mut judged: Vec<Judged> = (0..8).map(|_| brake.batch()).collect();
+    let mut judged: Vec<JudgedBatch> = (0..8).map(|_| brake.batch()).collect();
     let mut let_through = 0;
     for _ in 0..100 {
         for judged in &mut judged {

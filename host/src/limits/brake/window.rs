@@ -36,19 +36,19 @@ impl Counts {
 
 /// The last records by batch, oldest first.
 #[derive(Debug, Default)]
-pub struct Window {
-    entries: VecDeque<Entry>,
+pub struct BrakeWindow {
+    entries: VecDeque<WindowEntry>,
     records: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct WindowEntry {
     batch: u64,
     at: Instant,
     counts: Counts,
 }
 
-impl Window {
+impl BrakeWindow {
     /// Puts the counts of a batch in, in the place of those that it had.
     pub fn put(&mut self, batch: u64, counts: Counts, now: Instant) {
         self.remove(batch);
@@ -56,7 +56,7 @@ impl Window {
             return;
         }
         self.records += counts.records;
-        self.entries.push_back(Entry { batch, at: now, counts });
+        self.entries.push_back(WindowEntry { batch, at: now, counts });
         // What is left holds as many as are ever judged together.
         while let Some(oldest) = self.entries.front()
             && self.records - oldest.counts.records >= RECORDS
@@ -103,7 +103,7 @@ impl Counts {
 }
 
 #[cfg(test)]
-impl Window {
+impl BrakeWindow {
     pub fn entries(&self) -> impl Iterator<Item = &Counts> {
         self.entries.iter().map(|entry| &entry.counts)
     }

@@ -2,7 +2,7 @@
 
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::limits::budget::Held;
+use crate::limits::budget::HeldBytes;
 
 /// Most elements of a table of functions; a plugin of Rust, Python or JavaScript has some thousands.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
@@ -15,13 +15,13 @@ pub struct Limits {
     max_memory_bytes: usize,
     memory_bytes: usize,
     /// The same memory in the budget of the host.
-    held: Held,
+    held: HeldBytes,
     was_refused: bool,
 }
 
 impl Limits {
     /// Limits with this much memory in all; what the guest takes of it is held.
-    pub fn new(max_memory_bytes: usize, held: Held) -> Self {
+    pub fn new(max_memory_bytes: usize, held: HeldBytes) -> Self {
         Self { max_memory_bytes, memory_bytes: 0, held, was_refused: false }
     }
 
