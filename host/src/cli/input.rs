@@ -13,14 +13,14 @@ use crate::flow::parts::without_mark;
 
 /// How much of a file is read.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct InputBounds {
     /// Most records.
     pub records: usize,
     /// Most bytes of records.
     pub bytes: usize,
 }
 
-impl Bounds {
+impl InputBounds {
     /// All of it.
     #[cfg(any(feature = "demo", test))]
     pub const NONE: Self = Self { records: usize::MAX, bytes: usize::MAX };
@@ -37,7 +37,7 @@ impl Bounds {
 pub fn each_record(
     option: &str,
     path: &Path,
-    bounds: Bounds,
+    bounds: InputBounds,
     take: impl FnMut(i64, &[u8]),
 ) -> anyhow::Result<bool> {
     let name = format!("{option} {}", path.display());
@@ -74,21 +74,21 @@ fn each_element(
 ) -> serde_json::Result<bool> {
     let mut is_cut = false;
     let mut reader = serde_json::Deserializer::from_slice(array);
-    let read = reader.deserialize_seq(Elements { most, take, is_cut: &mut is_cut });
+    let read = reader.deserialize_seq(FileElements { most, take, is_cut: &mut is_cut });
     if is_cut {
         return Ok(true);
     }
     read.and_then(|()| reader.end()).map(|()| false)
 }
 
-struct Elements<'a, F> {
+struct FileElements<'a, F> {
     most: usize,
     take: F,
     /// Whether there are more. The array is left there, which is an error to its reader.
     is_cut: &'a mut bool,
 }
 
-impl<'de, F: FnMut(i64, &[u8])> Visitor<'de> for Elements<'_, F> {
+impl<'de, F: FnMut(i64, &[u8])> Visitor<'de> for FileElements<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +107,7 @@ impl<'de, F: FnMut(i64, &[u8])> Visitor<'de> for Elements<'_, F> {
 
 fn each_line(
     mut lines: impl BufRead,
-    bounds: Bounds,
+    bounds: InputBounds,
     mut take: impl FnMut(i64, &[u8]),
 ) -> std::io::Result<bool> {
     let (mut records, mut bytes, mut line) = (0, 0_usize, Vec::new());
@@ -137,7 +137,7 @@ fn each_line(
 mod tests {
     use super::*;
 
-    fn read(name: &str, content: &str, bounds: Bounds) -> anyhow::Result<(Vec<String>, bool)> {
+    fn read(name: &str, content: &str, bounds: InputBounds) -> anyhow::Result<(Vec<String>, bool)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn an_array_and_lines_give_the_same_records() {
-        let array = read("a.json", r#" [{"a":  1}, {"a":2}] "#, Bounds::NONE).unwrap();
+        let array = read("a.json", r#" [{"a":  1}, {"a":2}] "#, InputBounds::NONE).unwrap();
         assert_eq!(array, (vec![r#"1 {"a":  1}"#.into(), r#"2 {"a":2}"#.into()], false));
-        let lines = read("a.ndjson", "{\"a\":  1}\r\n\n{\"a\":2}", Bounds::NONE).unwrap();
+        let lines = read("a.ndjson", "{\"a\":  1}\r\n\n{\"a\":2}", InputBounds::NONE).unwrap();
         assert_eq!(lines, (vec![r#"1 {"a":  1}"#.into(), r#"3 {"a":2}"#.into()], false));
     }
 
@@ -160,22 +160,22 @@ mod tests {
     fn no_more_is_read_than_the_bounds_allow() {
         let lines = "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n";
         for (name, content) in [("a.jsonl", lines), ("a.json", r#"[{"a":1},{"a":2},{"a":3}]"#)] {
-            let few = |records| read(name, content, Bounds { records, bytes: 100 }).unwrap();
+            let few = |records| read(name, content, InputBounds { records, bytes: 100 }).unwrap();
             assert_eq!((few(2).0.len(), few(2).1, few(3).1), (2, true, false), "{name}");
         }
-        let small = |bytes| read("a.jsonl", lines, Bounds { records: 9, bytes }).unwrap();
+        let small = |bytes| read("a.jsonl", lines, InputBounds { records: 9, bytes }).unwrap();
         assert_eq!((small(20).0.len(), small(20).1, small(21).1), (2, true, false));
-        assert!(read("a.json", "[{},{}]", Bounds { records: 9, bytes: 6 }).is_err());
-        let rest = |records| read("a.json", "[1,2,3,}", Bounds { records, bytes: 9 });
+        assert!(read("a.json", "[{},{}]", InputBounds { records: 9, bytes: 6 }).is_err());
+        let rest = |records| read("a.json", "[1,2,3,}", InputBounds { records, bytes: 9 });
         assert_eq!(rest(2).unwrap(), (vec!["1 1".into(), "2 2".into()], true), "not looked at");
-        assert!(rest(3).is_err() && read("a.json", "[1] 2", Bounds::NONE).is_err());
+        assert!(rest(3).is_err() && read("a.json", "[1] 2", InputBounds::NONE).is_err());
     }
 
     #[test]
     fn a_file_that_is_no_list_of_records_is_named() {
-        let error = read("a.json", r#"{"a":1}"#, Bounds::NONE).unwrap_err();
+        let error = read("a.json", r#"{"a":1}"#, InputBounds::NONE).unwrap_err();
         let error = format!("{error:#}");
         assert!(error.contains("a.json") && error.contains("array"), "{error}");
-        assert!(read("a.csv", "", Bounds::NONE).is_err());
+        assert!(read("a.csv", "", InputBounds::NONE).is_err());
     }
 }

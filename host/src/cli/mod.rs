@@ -47,16 +47,16 @@ enum Command {
     /// Consume, insert, dead-letter; configured by environment variables.
     Run,
     /// Look at everything that `run` needs, once: configuration, topics, table, columns.
-    Check(check::Args),
+    Check(check::CheckArgs),
     /// Print the JSON Schema of the records that the table takes, or infer a table from records.
-    Schema(schema::Args),
+    Schema(schema::SchemaArgs),
     /// Show the whole path on this machine: vehicle telemetry, or a file of your own.
     #[cfg(feature = "demo")]
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Make, build, look at and try a plugin.
     #[cfg(feature = "hooks")]
     #[command(subcommand)]
-    Plugin(plugin::Command),
+    Plugin(plugin::PluginCommand),
     /// What a host starts for itself, to load a plugin: a question on stdin, the answer on stdout.
     #[cfg(feature = "hooks")]
     #[command(hide = true)]

@@ -15,7 +15,7 @@ const GROUP: &str = "consumer group";
 const NAMED: usize = 10;
 
 /// A topic that exists, with its partitions.
-type Found = (String, Vec<i32>);
+type FoundTopic = (String, Vec<i32>);
 
 /// What the brokers said.
 pub struct Looked {
@@ -89,7 +89,7 @@ pub fn letters(found: Result<Vec<Finding>, String>) -> Vec<Check> {
     found.into_iter().map(check).collect()
 }
 
-fn matched(pattern: &str, matching: &[Found]) -> Check {
+fn matched(pattern: &str, matching: &[FoundTopic]) -> Check {
     if matching.is_empty() {
         let text =
             format!("pattern `{pattern}` matches no topic as of now: look at KAFKA_SOURCE_TOPIC");
@@ -103,7 +103,7 @@ fn matched(pattern: &str, matching: &[Found]) -> Check {
 }
 
 /// Whether a topic that exists may be read as well.
-fn readable(probe: &Probe, (name, partitions): &Found) -> Check {
+fn readable(probe: &Probe, (name, partitions): &FoundTopic) -> Check {
     match partitions.first().map_or(Ok(()), |first| probe.read(name, *first)) {
         Ok(()) => Check::ok(SOURCE, format!("`{name}`: {}, may be read", count(partitions.len()))),
         Err(hold) => problem(SOURCE, &hold),
@@ -111,7 +111,7 @@ fn readable(probe: &Probe, (name, partitions): &Found) -> Check {
 }
 
 /// A host that consumes its own dead letters would refuse the same record for ever.
-fn apart(kafka: &Kafka, found: &[Found]) -> Check {
+fn apart(kafka: &Kafka, found: &[FoundTopic]) -> Check {
     let is_source = kafka.source.iter().any(|source| source.matches(&kafka.dlq_topic))
         || found.iter().any(|(name, _)| *name == kafka.dlq_topic);
     if is_source {
@@ -123,7 +123,7 @@ fn apart(kafka: &Kafka, found: &[Found]) -> Check {
 }
 
 /// Where the group stands.
-fn group(kafka: &Kafka, probe: &Probe, found: &[Found]) -> Check {
+fn group(kafka: &Kafka, probe: &Probe, found: &[FoundTopic]) -> Check {
     let partitions: Vec<(&str, i32)> = found
         .iter()
         .flat_map(|(name, partitions)| partitions.iter().map(|partition| (&**name, *partition)))

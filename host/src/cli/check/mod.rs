@@ -25,7 +25,7 @@ use crate::kafka::Probe;
 use crate::observe::status::Status;
 use crate::plugins::hooks::{Hooks, Worker};
 use crate::plugins::lookups::Lookups;
-use report::{Check, Report};
+use report::{Check, CheckReport};
 
 const CONFIGURATION: &str = "configuration";
 const LOOKUPS: &str = "lookups";
@@ -37,7 +37,7 @@ const PLUGINS: &str = "plugins";
   0   all is well
   1   something outside of the configuration is wrong: a broker, a topic, the table
   64  the configuration is wrong; every broken rule is listed")]
-pub struct Args {
+pub struct CheckArgs {
     /// Print one JSON object: ok, checks, columns.
     #[arg(long)]
     json: bool,
@@ -48,7 +48,7 @@ pub struct Args {
 }
 
 /// Checks, prints the report, and fails unless all is well.
-pub fn run(args: &Args) -> Result<(), Exit> {
+pub fn run(args: &CheckArgs) -> Result<(), Exit> {
     let timeout = Duration::from_secs(args.timeout_s);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -65,8 +65,8 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     Err(Exit { code, error: anyhow::anyhow!(report.summary()) })
 }
 
-async fn look(timeout: Duration) -> Report {
-    let mut report = Report::default();
+async fn look(timeout: Duration) -> CheckReport {
+    let mut report = CheckReport::default();
     let config = match Config::from_env(&Environment::read()) {
         Ok((config, warnings)) => {
             report.checks.extend(

@@ -10,7 +10,7 @@ use crate::words::plain::Json;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CheckVerdict {
     /// As it should be.
     Ok,
     /// It works, and looks like a mistake.
@@ -21,7 +21,7 @@ pub enum Verdict {
     NotKnown,
 }
 
-impl Verdict {
+impl CheckVerdict {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -40,38 +40,38 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Check {
     name: &'static str,
-    verdict: Verdict,
+    verdict: CheckVerdict,
     text: String,
 }
 
 impl Check {
     pub fn ok(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Ok, text: text.into() }
+        Self { name, verdict: CheckVerdict::Ok, text: text.into() }
     }
 
     pub fn warning(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Warning, text: text.into() }
+        Self { name, verdict: CheckVerdict::Warning, text: text.into() }
     }
 
     pub fn problem(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Problem, text: text.into() }
+        Self { name, verdict: CheckVerdict::Problem, text: text.into() }
     }
 
     pub fn not_known(name: &'static str, text: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::NotKnown, text: text.into() }
+        Self { name, verdict: CheckVerdict::NotKnown, text: text.into() }
     }
 }
 
 /// Everything that was looked at.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct CheckReport {
     /// In the order of their printing.
     pub checks: Vec<Check>,
     /// The table's columns; empty where the table is not known.
     pub columns: Vec<Mapping>,
 }
 
-impl Report {
+impl CheckReport {
     /// Whether nothing keeps `run` from its work.
     pub fn is_ok(&self) -> bool {
         self.checks.iter().all(|check| check.verdict.is_ok())
@@ -85,7 +85,7 @@ impl Report {
     /// How many checks failed, in words.
     pub fn summary(&self) -> String {
         let count = |verdict| self.checks.iter().filter(|check| check.verdict == verdict).count();
-        let (problems, not_known) = (count(Verdict::Problem), count(Verdict::NotKnown));
+        let (problems, not_known) = (count(CheckVerdict::Problem), count(CheckVerdict::NotKnown));
         let noun = if problems == 1 { "problem" } else { "problems" };
         let rest = match not_known {
             0 => String::new(),
@@ -147,8 +147,8 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn report(checks: Vec<Check>) -> Report {
-        Report { checks, columns: Vec::new() }
+    fn report(checks: Vec<Check>) -> CheckReport {
+        CheckReport { checks, columns: Vec::new() }
     }
 
     #[test]

@@ -19,7 +19,7 @@ const BROKEN_SHARE: f64 = 0.01;
 const STEP: u64 = 1_000;
 
 /// Where the records come from.
-pub enum Records {
+pub enum FeedRecords {
     /// Generated vehicle telemetry.
     Telemetry {
         /// Boxed, since it is large beside the other.
@@ -31,7 +31,7 @@ pub enum Records {
     File(Vec<Box<[u8]>>),
 }
 
-impl Records {
+impl FeedRecords {
     /// So many records of vehicle telemetry, with mails in their notes or without.
     pub fn telemetry(records: u64, has_mails: bool) -> Self {
         let generator = Telemetry::new(SEED, BROKEN_SHARE);
@@ -56,7 +56,7 @@ impl Records {
 /// Produces the records, as many at a time as may wait in the broker.
 pub struct Feed {
     producer: ThreadedProducer<DefaultProducerContext>,
-    records: Records,
+    records: FeedRecords,
     produced: u64,
     bytes: usize,
     scratch: Vec<u8>,
@@ -64,7 +64,7 @@ pub struct Feed {
 
 impl Feed {
     /// Connects to the broker.
-    pub fn new(brokers: &str, records: Records) -> anyhow::Result<Self> {
+    pub fn new(brokers: &str, records: FeedRecords) -> anyhow::Result<Self> {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", brokers)
             .set("compression.type", "lz4")
@@ -113,12 +113,12 @@ impl Feed {
 
     async fn produce_one(&mut self) -> anyhow::Result<()> {
         let payload: &[u8] = match &mut self.records {
-            Records::Telemetry { generator, .. } => {
+            FeedRecords::Telemetry { generator, .. } => {
                 self.scratch.clear();
                 generator.next(&mut self.scratch);
                 &self.scratch
             }
-            Records::File(records) => {
+            FeedRecords::File(records) => {
                 let at = usize::try_from(self.produced)?;
                 records.get(at).context("a record of the file is gone")?
             }

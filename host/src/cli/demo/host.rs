@@ -25,7 +25,7 @@ const LOG_TAIL: usize = 20;
 
 /// What the host's log told so far.
 #[derive(Default)]
-struct Told {
+struct HostLog {
     settled: AtomicU64,
     /// The first assignment and the last settled batch: the time that the rate is taken over.
     times: Mutex<(Option<Instant>, Option<Instant>)>,
@@ -37,12 +37,12 @@ struct Told {
 /// The host, running.
 pub struct DemoHost {
     child: Child,
-    told: Arc<Told>,
+    told: Arc<HostLog>,
     reader: JoinHandle<()>,
 }
 
 /// What the host did, once it has stopped.
-pub struct Run {
+pub struct HostRun {
     /// The ledger: its last line of the log.
     pub ledger: Value,
     /// From the first assignment to the last settled batch.
@@ -84,7 +84,7 @@ impl DemoHost {
             .stderr(Stdio::piped())
             .spawn()
             .context("starting `sluicegate run`")?;
-        let told = Arc::new(Told::default());
+        let told = Arc::new(HostLog::default());
         let stderr = child.stderr.take().context("the host's log")?;
         let reader = std::thread::spawn({
             let told = Arc::clone(&told);
@@ -114,7 +114,7 @@ impl DemoHost {
     }
 
     /// Sends SIGTERM, waits, and takes what it did.
-    pub async fn stop(mut self) -> anyhow::Result<Run> {
+    pub async fn stop(mut self) -> anyhow::Result<HostRun> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
         let (status, told) = crate::base::blocking::run(move || {
             let status = self.child.wait();
@@ -134,7 +134,7 @@ impl DemoHost {
         let ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ledger =
             ledger.ok_or_else(|| Lines(format!("no ledger in the log:\n{}", tail(&told))))?;
-        Ok(Run { ledger, elapsed, cpu_seconds: cpu as f64 / 1e6 })
+        Ok(HostRun { ledger, elapsed, cpu_seconds: cpu as f64 / 1e6 })
     }
 
     fn tail(&self) -> String {
@@ -142,12 +142,12 @@ impl DemoHost {
     }
 }
 
-fn tail(told: &Told) -> String {
+fn tail(told: &HostLog) -> String {
     let tail = told.tail.lock().unwrap_or_else(PoisonError::into_inner);
     tail.iter().cloned().collect::<Vec<_>>().join("\n")
 }
 
-fn read(stderr: ChildStderr, told: &Told) {
+fn read(stderr: ChildStderr, told: &HostLog) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         if let Ok(fields) = serde_json::from_str::<Value>(&line) {
             note(&fields, told);
@@ -160,7 +160,7 @@ fn read(stderr: ChildStderr, told: &Told) {
     }
 }
 
-fn note(fields: &Value, told: &Told) {
+fn note(fields: &Value, told: &HostLog) {
     let mut times = told.times.lock().unwrap_or_else(PoisonError::into_inner);
     match fields.get("message").and_then(Value::as_str) {
         Some("partitions assigned") => {

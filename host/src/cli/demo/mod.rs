@@ -16,11 +16,11 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sluicegate_local::{LocalStack, StackOptions};
 
-use super::input::{Bounds, each_record};
+use super::input::{InputBounds, each_record};
 use super::print::{say, say_json, say_lines};
-use feed::{Feed, Records};
+use feed::{Feed, FeedRecords};
 use host::DemoHost;
-use report::Report;
+use report::DemoReport;
 
 /// Partitions of the source topic: the mock broker keeps 5 MiB of each.
 const PARTITIONS: u32 = 96;
@@ -33,7 +33,7 @@ const DEAD_LETTER_TOPIC: &str = "dead-letters";
 
 /// How to run the demo.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct DemoArgs {
     /// How many records of vehicle telemetry to send; one in a hundred is broken.
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     records: u64,
@@ -61,12 +61,12 @@ pub struct Args {
 ///
 /// # Errors
 /// What could not be started, read or settled.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo(args))
 }
 
-async fn demo(args: &Args) -> anyhow::Result<()> {
+async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let job = Job::of(args)?;
     let stack = start_stack(args).await?;
     stack.query(&job.create).await.context("creating the table")?;
@@ -93,7 +93,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let costs = if args.plugins { host.costs().await? } else { Vec::new() };
     let run = host.stop().await?;
 
-    let report = Report::gather(&stack, &job.table, job.questions, run, costs).await?;
+    let report = DemoReport::gather(&stack, &job.table, job.questions, run, costs).await?;
     report.print();
     if args.serve {
         let (url, key, table) = (stack.clickhouse_url(), stack.password(), job.table);
@@ -116,11 +116,11 @@ struct Job {
     table: String,
     required: &'static str,
     questions: Vec<String>,
-    records: Records,
+    records: FeedRecords,
 }
 
 impl Job {
-    fn of(args: &Args) -> anyhow::Result<Self> {
+    fn of(args: &DemoArgs) -> anyhow::Result<Self> {
         if let (Some(file), Some(create)) = (&args.input, &args.create) {
             let table = table_of(create)?;
             return Ok(Self {
@@ -131,7 +131,7 @@ impl Job {
                 ],
                 table,
                 required: "",
-                records: Records::file(records_of(file)?),
+                records: FeedRecords::file(records_of(file)?),
             });
         }
         let mut job = Self {
@@ -139,7 +139,7 @@ impl Job {
             table: telemetry::TABLE.into(),
             required: telemetry::REQUIRED,
             questions: telemetry::QUESTIONS.map(String::from).into(),
-            records: Records::telemetry(args.records, args.plugins),
+            records: FeedRecords::telemetry(args.records, args.plugins),
         };
         if args.plugins {
             job.create = job.create.replacen('(', &format!("(\n    {},", plugins::COLUMN), 1);
@@ -167,7 +167,7 @@ fn table_of(create: &str) -> anyhow::Result<String> {
     Ok(name.trim_matches('`').to_owned())
 }
 
-async fn start_stack(args: &Args) -> anyhow::Result<LocalStack> {
+async fn start_stack(args: &DemoArgs) -> anyhow::Result<LocalStack> {
     let binary = match std::env::var_os("SLUICEGATE_LOCAL") {
         Some(path) => PathBuf::from(path),
         None => std::env::current_exe()?.with_file_name("sluicegate-local"),
@@ -196,7 +196,7 @@ fn progress(records: u64) -> ProgressBar {
 /// The records of a file.
 fn records_of(file: &Path) -> anyhow::Result<Vec<Box<[u8]>>> {
     let mut records = Vec::new();
-    each_record("--input", file, Bounds::NONE, |_, record| records.push(record.into()))?;
+    each_record("--input", file, InputBounds::NONE, |_, record| records.push(record.into()))?;
     Ok(records)
 }
 

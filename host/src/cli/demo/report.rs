@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 use sluicegate_local::LocalStack;
 
-use super::host::Run;
+use super::host::HostRun;
 use super::plugins::Cost;
 use super::{DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC};
 use crate::cli::print::{say, say_lines};
@@ -29,20 +29,20 @@ struct Letters {
 }
 
 /// The demo's result.
-pub struct Report {
-    run: Run,
+pub struct DemoReport {
+    run: HostRun,
     letters: BTreeMap<String, Letters>,
     answers: Vec<(String, String)>,
     costs: Vec<Cost>,
 }
 
-impl Report {
+impl DemoReport {
     /// Reads the dead letter topic and asks the table.
     pub async fn gather(
         stack: &LocalStack,
         table: &str,
         questions: Vec<String>,
-        run: Run,
+        run: HostRun,
         costs: Vec<Cost>,
     ) -> anyhow::Result<Self> {
         let brokers = stack.kafka().to_owned();

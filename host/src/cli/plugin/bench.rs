@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::trial::{self, Loaded, Trial};
+use super::trial::{self, LoadedPlugin, Trial};
 use crate::cli::print::say;
 use crate::flow::payloads::Hooked;
 use crate::flow::record::Batch;
 
 /// Options of `sluicegate plugin bench`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginBenchArgs {
     #[command(flatten)]
     plugin: Trial,
     /// A plugin to compare with, such as one that keeps everything.
@@ -29,7 +29,7 @@ pub struct Args {
 /// A variant, and the nanoseconds a record that each round took.
 struct Variant {
     name: String,
-    plugin: Option<Loaded>,
+    plugin: Option<LoadedPlugin>,
     ns: Vec<f64>,
 }
 
@@ -37,7 +37,7 @@ struct Variant {
 ///
 /// # Errors
 /// What is wrong with a plugin or a file.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &PluginBenchArgs) -> anyhow::Result<()> {
     let once = trial::read(&args.plugin.input)?;
     let batch = Arc::new(trial::repeated(&once, args.records));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say(format_args!("{:<24}{:>12}{:>16}{:>14}", "", "ns a record", "beside no hook", "memory"));
     let none = variants.first().map_or(0.0, Variant::median);
     for variant in &variants {
-        let memory = variant.plugin.as_ref().map_or(0, Loaded::memory_bytes);
+        let memory = variant.plugin.as_ref().map_or(0, LoadedPlugin::memory_bytes);
         say(format_args!(
             "{:<24}{:>12.0}{:>16.0}{:>10.1} MiB",
             variant.name,
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>> {
+async fn measure(args: &PluginBenchArgs, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>> {
     let named = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut variants = vec![Variant::new("no hook".to_owned(), None)];
     if let Some(path) = &args.baseline {
@@ -83,14 +83,14 @@ async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>
                     black_box(batch.payloads().flatten().map(<[u8]>::len).sum::<usize>());
                     started.elapsed()
                 }
-                Some(Loaded::Rows(hooks)) => {
+                Some(LoadedPlugin::Rows(hooks)) => {
                     let payloads = Hooked::of_records(batch).payloads;
                     let started = Instant::now();
                     let hooked = hooks.run(batch, payloads).await;
                     black_box(hooked.payloads.iter(batch).map(|row| row.1.len()).sum::<usize>());
                     started.elapsed()
                 }
-                Some(Loaded::Arrow(hooks, fit, _)) => {
+                Some(LoadedPlugin::Arrow(hooks, fit, _)) => {
                     let rows = trial::rows(fit, batch);
                     let started = Instant::now();
                     black_box(trial::hooked(hooks, fit, rows).await?);
@@ -104,7 +104,7 @@ async fn measure(args: &Args, batch: &Arc<Batch>) -> anyhow::Result<Vec<Variant>
 }
 
 impl Variant {
-    fn new(name: String, plugin: Option<Loaded>) -> Self {
+    fn new(name: String, plugin: Option<LoadedPlugin>) -> Self {
         Self { name, plugin, ns: Vec::new() }
     }
 

@@ -16,7 +16,7 @@ const SCHEMA: &str = "config.schema.json";
 
 /// Options of `sluicegate plugin build`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginBuildArgs {
     /// The folder of the plugin's Cargo.toml.
     #[arg(default_value = ".")]
     folder: PathBuf,
@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 /// Builds, writes the file, and says what it is.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &PluginBuildArgs) -> anyhow::Result<()> {
     let manifest = args.folder.join("Cargo.toml");
     let (package, target) = Package::of(&manifest)?;
     let file = format!("{}.wasm", package.component()?);
@@ -71,7 +71,7 @@ fn read(path: &Path) -> anyhow::Result<File> {
 
 /// What `cargo metadata` tells.
 #[derive(Deserialize)]
-struct Metadata {
+struct CargoMetadata {
     packages: Vec<Package>,
     target_directory: PathBuf,
 }
@@ -81,11 +81,11 @@ struct Package {
     name: String,
     version: String,
     manifest_path: PathBuf,
-    targets: Vec<Target>,
+    targets: Vec<CargoTarget>,
 }
 
 #[derive(Deserialize)]
-struct Target {
+struct CargoTarget {
     name: String,
     kind: Vec<String>,
 }
@@ -103,7 +103,7 @@ impl Package {
             .context("running cargo metadata")?;
         let text = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {}", manifest.display(), text.trim());
-        let metadata: Metadata =
+        let metadata: CargoMetadata =
             serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
         let package = metadata.packages.into_iter().find(|found| found.manifest_path == manifest);
         let package = package.with_context(|| format!("{}: no package", manifest.display()))?;
@@ -112,7 +112,7 @@ impl Package {
 
     /// The name of the library that becomes the component.
     fn component(&self) -> anyhow::Result<&str> {
-        let is_component = |target: &&Target| target.kind.iter().any(|kind| kind == "cdylib");
+        let is_component = |target: &&CargoTarget| target.kind.iter().any(|kind| kind == "cdylib");
         let target = self.targets.iter().find(is_component).with_context(|| {
             format!("{}: no `crate-type = [\"cdylib\"]`", self.manifest_path.display())
         })?;

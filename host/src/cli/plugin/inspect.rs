@@ -9,7 +9,7 @@ use crate::plugins::hooks::{ComponentLoader, File, Worker};
 
 /// Options of `sluicegate plugin inspect`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginInspectArgs {
     /// The plugin's file.
     file: PathBuf,
 }
@@ -18,7 +18,7 @@ pub struct Args {
 ///
 /// # Errors
 /// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &PluginInspectArgs) -> anyhow::Result<()> {
     let file = ComponentLoader::new(None, Worker::default())?.read(&args.file)?;
     say(format_args!("{}: {}", args.file.display(), line(&file)));
     say(format_args!("sha256: {}", file.sha256));

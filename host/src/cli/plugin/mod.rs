@@ -15,29 +15,29 @@ use clap::Subcommand;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum PluginCommand {
     /// Make a folder with a plugin that builds and passes its own test.
-    New(new::Args),
+    New(new::PluginNewArgs),
     /// Build a plugin for WebAssembly, and say in the file what it is.
-    Build(build::Args),
+    Build(build::PluginBuildArgs),
     /// Say what a plugin's file is, and what it asks for.
-    Inspect(inspect::Args),
+    Inspect(inspect::PluginInspectArgs),
     /// Put records through a plugin, as a host would, and print a verdict for each.
-    Run(run::Args),
+    Run(run::PluginRunArgs),
     /// Measure what a plugin costs a record.
-    Bench(bench::Args),
+    Bench(bench::PluginBenchArgs),
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// What is wrong with a file, or that a plugin did not do what was expected.
-pub fn run(command: &Command) -> anyhow::Result<()> {
+pub fn run(command: &PluginCommand) -> anyhow::Result<()> {
     match command {
-        Command::New(args) => new::run(args),
-        Command::Build(args) => build::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Run(args) => run::run(args),
-        Command::Bench(args) => bench::run(args),
+        PluginCommand::New(args) => new::run(args),
+        PluginCommand::Build(args) => build::run(args),
+        PluginCommand::Inspect(args) => inspect::run(args),
+        PluginCommand::Run(args) => run::run(args),
+        PluginCommand::Bench(args) => bench::run(args),
     }
 }

@@ -33,7 +33,7 @@ const SDK: &str = "guest-sdk";
 
 /// What a plugin sees.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Stage {
+enum PluginStage {
     /// Payloads, before they are decoded.
     Rows,
     /// Columns of decoded rows.
@@ -42,12 +42,12 @@ enum Stage {
 
 /// Options of `sluicegate plugin new`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginNewArgs {
     /// The plugin's name, and that of its folder.
     name: String,
     /// What it sees.
     #[arg(long, value_enum, default_value = "rows")]
-    stage: Stage,
+    stage: PluginStage,
     /// The folder of the SDK, by default `guest-sdk` of the repository that this folder is in.
     #[arg(long, value_name = "FOLDER")]
     sdk: Option<PathBuf>,
@@ -57,10 +57,10 @@ pub struct Args {
 ///
 /// # Errors
 /// The name is none, the folder is there, or the SDK is not found.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &PluginNewArgs) -> anyhow::Result<()> {
     let (files, table) = match args.stage {
-        Stage::Rows => (ROWS, ""),
-        Stage::Arrow => (ARROW, " --table columns.txt"),
+        PluginStage::Rows => (ROWS, ""),
+        PluginStage::Arrow => (ARROW, " --table columns.txt"),
     };
     let name = &args.name;
     ensure!(

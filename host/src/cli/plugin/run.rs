@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 
-use super::trial::{self, Loaded, Trial};
-use super::verdict::{self, Line};
+use super::trial::{self, LoadedPlugin, Trial};
+use super::verdict::{self, VerdictLine};
 use crate::check::check;
 use crate::cli::print::{say, say_json};
 use crate::config::LogFormat;
@@ -17,7 +17,7 @@ use crate::words::plain::Json;
 
 /// Options of `sluicegate plugin run`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct PluginRunArgs {
     #[command(flatten)]
     plugin: Trial,
     /// What is to be printed, one JSON object a line; anything else fails.
@@ -29,17 +29,17 @@ pub struct Args {
 ///
 /// # Errors
 /// What is wrong with the plugin or a file, or how many lines differ.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &PluginRunArgs) -> anyhow::Result<()> {
     crate::observe::log::init(LogFormat::Text, "warn,sluicegate::plugins::hooks=debug")?;
     let batch = Arc::new(trial::read(&args.plugin.input)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let lines = runtime.block_on(async {
         match args.plugin.load().await? {
-            Loaded::Rows(hooks) => {
+            LoadedPlugin::Rows(hooks) => {
                 let hooked = hooks.run(&batch, Hooked::of_records(&batch).payloads).await;
                 Ok(verdict::of_payloads(&batch, &hooked))
             }
-            Loaded::Arrow(hooks, fit, table) => {
+            LoadedPlugin::Arrow(hooks, fit, table) => {
                 let before = trial::rows(&fit, &batch);
                 let after = trial::hooked(&hooks, &fit, before.clone()).await?;
                 let checked = check(&table, after.clone(), Vec::new(), judge_text);
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-fn expected(path: &Path) -> anyhow::Result<Vec<Line>> {
+fn expected(path: &Path) -> anyhow::Result<Vec<VerdictLine>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -68,8 +68,8 @@ fn expected(path: &Path) -> anyhow::Result<Vec<Line>> {
 }
 
 /// Prints what differs, line by line.
-fn compare(found: &[Line], expected: &[Line]) -> anyhow::Result<()> {
-    let text = |line: Option<&Line>| line.map_or("nothing".to_owned(), ToString::to_string);
+fn compare(found: &[VerdictLine], expected: &[VerdictLine]) -> anyhow::Result<()> {
+    let text = |line: Option<&VerdictLine>| line.map_or("nothing".to_owned(), ToString::to_string);
     let mut differ = 0;
     for at in 0..found.len().max(expected.len()) {
         let (found, expected) = (text(found.get(at)), text(expected.get(at)));

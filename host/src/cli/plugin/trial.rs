@@ -50,7 +50,7 @@ pub struct Trial {
 }
 
 /// A loaded plugin, by what it sees.
-pub enum Loaded {
+pub enum LoadedPlugin {
     /// Payloads.
     Rows(RowsHooks),
     /// Decoded rows of one table.
@@ -63,7 +63,7 @@ impl Trial {
     ///
     /// # Errors
     /// What is wrong with the plugin, its configuration, a lookup or the table.
-    pub async fn load(&self) -> anyhow::Result<Loaded> {
+    pub async fn load(&self) -> anyhow::Result<LoadedPlugin> {
         self.begin().await.map_err(|error| {
             let text = in_options(format!("{error:#}"));
             match error.is::<ConfigErrors>() {
@@ -73,19 +73,19 @@ impl Trial {
         })
     }
 
-    async fn begin(&self) -> anyhow::Result<Loaded> {
+    async fn begin(&self) -> anyhow::Result<LoadedPlugin> {
         let (plugins, status) = (self.plugins()?, Arc::new(Status::default()));
         let lookups = Lookups::load(&plugins.lookups, None, Arc::clone(&status), Arc::default());
         let budget = Budget::new(1, usize::MAX);
         let (worker, lookups) = (Worker::default(), Arc::new(lookups.await?));
         let hooks = Hooks::load(&plugins, worker, lookups, budget, status).await?;
         match (hooks.rows, hooks.arrow, &self.table) {
-            (Some(rows), _, None) => Ok(Loaded::Rows(rows)),
+            (Some(rows), _, None) => Ok(LoadedPlugin::Rows(rows)),
             (None, Some(arrow), Some(path)) => {
                 let table = Arc::new(table::read(path)?);
                 let fit = arrow.fit(&table).await;
                 let fit = fit.map_err(|hold| anyhow!("{}", hold.text().to_owned()))?;
-                Ok(Loaded::Arrow(arrow, fit, table))
+                Ok(LoadedPlugin::Arrow(arrow, fit, table))
             }
             (Some(_), _, Some(_)) => bail!("--table: a plugin on payloads knows no table"),
             (None, Some(_), None) => bail!(
@@ -124,7 +124,7 @@ fn in_options(text: String) -> String {
     OPTIONS.iter().fold(text, |text, (variable, option)| text.replace(variable, option))
 }
 
-impl Loaded {
+impl LoadedPlugin {
     /// The most memory that an instance which waits for work holds, bytes.
     pub fn memory_bytes(&self) -> usize {
         match self {

@@ -28,7 +28,7 @@ enum Word {
 /// One record's verdict. Payloads stand in it byte for byte where they are JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
+pub struct VerdictLine {
     /// The record's line in the input, from 1.
     line: i64,
     verdict: Word,
@@ -40,7 +40,7 @@ pub struct Line {
     column: Option<String>,
 }
 
-impl std::fmt::Display for Line {
+impl std::fmt::Display for VerdictLine {
     /// The JSON object, its keys in one order.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
@@ -48,7 +48,7 @@ impl std::fmt::Display for Line {
 }
 
 /// A verdict of a plugin on payloads for each record of the batch, in their order.
-pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<Line> {
+pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<VerdictLine> {
     let before: Vec<(Origin, &[u8])> = (0..batch.len())
         .filter_map(|origin| Some((origin, batch.record(origin)?.payload()?)))
         .collect();
@@ -67,7 +67,7 @@ pub fn of_rows(
     before: &Rows,
     after: &Rows,
     rejections: &[Rejection],
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<Vec<VerdictLine>> {
     // The fields beside the table's columns are not to be seen after the plugin.
     let columns: Vec<usize> = (0..after.batch.num_columns()).collect();
     let before = Rows { batch: before.batch.project(&columns)?, ..before.clone() };
@@ -96,7 +96,7 @@ fn lines(
     before: &[(Origin, &[u8])],
     after: &[(Origin, &[u8])],
     rejections: &[Rejection],
-) -> Vec<Line> {
+) -> Vec<VerdictLine> {
     fn of<'a>(rows: &'a [(Origin, &'a [u8])], origin: Origin) -> &'a [(Origin, &'a [u8])] {
         let begin = rows.partition_point(|(row, _)| *row < origin);
         let end = rows.partition_point(|(row, _)| *row <= origin);
@@ -105,7 +105,7 @@ fn lines(
     let line = |origin| {
         let (payloads, message, column) = (Vec::new(), None, None);
         let line = batch.offset(origin).unwrap_or_default();
-        let line = Line { line, verdict: Word::Drop, payloads, message, column };
+        let line = VerdictLine { line, verdict: Word::Drop, payloads, message, column };
         let at = rejections.binary_search_by_key(&origin, |refused| refused.origin);
         match at.ok().and_then(|at| rejections.get(at)) {
             Some(refused) => line.refused(refused),
@@ -115,7 +115,7 @@ fn lines(
     (0..batch.len()).map(line).collect()
 }
 
-impl Line {
+impl VerdictLine {
     fn refused(self, refused: &Rejection) -> Self {
         let fault = &refused.fault;
         let verdict = if fault.reason == Reason::HookFailed { Word::Fail } else { Word::Reject };

@@ -43,7 +43,7 @@ pub const EXIT_UNFILLED: u8 = 4;
 /// Options of `sluicegate schema infer`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, group = ArgGroup::new("records").required(true).args(["topic", "file"]))]
-pub struct Args {
+pub struct InferArgs {
     /// Read the newest records of this topic, spread over its partitions.
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
@@ -65,7 +65,7 @@ pub struct Args {
 }
 
 /// Reads the records and prints the SQL.
-pub fn run(args: &Args) -> Result<(), Exit> {
+pub fn run(args: &InferArgs) -> Result<(), Exit> {
     // What is wrong with the variables shows before anything is asked.
     let (name, how) = (read(TargetName::from_env)?, read(split_from_env)?);
     let against_table = args.against_table.then(|| read(TableConfig::from_env)).transpose()?;

@@ -28,9 +28,9 @@ const EXIT_CODES: &str = "Exit codes:
 /// Options of `sluicegate schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
-pub struct Args {
+pub struct SchemaArgs {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<SchemaCommand>,
     /// Longest wait for ClickHouse, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -38,15 +38,15 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum SchemaCommand {
     /// Infer a CREATE TABLE from records, or say what of them does not fit the table.
-    Infer(infer::Args),
+    Infer(infer::InferArgs),
 }
 
 /// Prints the schema of the table of CLICKHOUSE_TABLE.
-pub fn run(args: &Args) -> Result<(), Exit> {
+pub fn run(args: &SchemaArgs) -> Result<(), Exit> {
     match &args.command {
-        Some(Command::Infer(args)) => infer::run(args),
+        Some(SchemaCommand::Infer(args)) => infer::run(args),
         None => print(&of_table(Duration::from_secs(args.timeout_s))?),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::{Exit, misconfigured};
-use crate::cli::input::{Bounds, each_record};
+use crate::cli::input::{InputBounds, each_record};
 use crate::cli::print::note;
 use crate::config::Kafka;
 use crate::decode::split::split;
@@ -88,7 +88,7 @@ impl Sample {
     pub fn of_file(path: &Path, how: Split, most: usize) -> Result<Self, Exit> {
         let (mut batch, source) =
             (Batch::default(), TopicPartition { topic: "".into(), partition: 0 });
-        let bounds = Bounds { records: most, bytes: MAX_BYTES };
+        let bounds = InputBounds { records: most, bytes: MAX_BYTES };
         let is_cut = each_record("--file", path, bounds, |offset, payload| {
             let payload = Some(payload);
             batch.push(&source, 0, &RawRecord { offset, payload, ..RawRecord::default() });
