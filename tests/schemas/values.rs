@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use fastrand::Rng;
-use sluicegate::schema::plan::{TablePlan, Unknown, WhenAbsent, WhenNull};
-use sluicegate::schema::source::Source;
+use sluicegate::schema::plan::{TablePlan, UnknownField, WhenAbsent, WhenNull};
+use sluicegate::schema::source::ColumnSource;
 use sluicegate::schema::types::{Element, Kind, Type};
 
 use crate::further;
@@ -17,7 +17,7 @@ pub fn record(rng: &mut Rng, plan: &TablePlan) -> String {
     let is_clean = rng.u8(..4) == 0;
     let mut fields = Vec::new();
     for (at, column) in plan.columns.iter().enumerate() {
-        if column.source != Source::Name {
+        if column.source != ColumnSource::Name {
             continue;
         }
         let rate = if !is_clean && mutated.contains(&at) { 30 } else { 0 };
@@ -36,12 +36,12 @@ pub fn record(rng: &mut Rng, plan: &TablePlan) -> String {
         fields.push((column.name.to_string(), value(rng, &ty, rate)));
     }
     // Where no such field is taken, few records have one.
-    let every = if plan.unknown == Unknown::Reject { 40 } else { 8 };
+    let every = if plan.unknown == UnknownField::Reject { 40 } else { 8 };
     if rng.u8(..every) == 0 {
         fields.push(("unwanted".to_owned(), anything(rng)));
     }
     if rng.u8(..every) == 0
-        && let Some(column) = plan.columns.iter().find(|column| column.source != Source::Name)
+        && let Some(column) = plan.columns.iter().find(|column| column.source != ColumnSource::Name)
     {
         fields.push((column.name.to_string(), anything(rng)));
     }

@@ -24,7 +24,7 @@ use std::fmt;
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigErrors;
-use crate::words::plain::{Lines, Plain};
+use crate::words::plain::{Plain, PlainLines};
 
 #[cfg(feature = "demo")]
 pub use demo::telemetry;
@@ -83,8 +83,8 @@ impl fmt::Display for Exit {
     /// One line, unless the lines are our own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:#}", self.error);
-        match self.error.is::<ConfigErrors>() || self.error.is::<Lines<String>>() {
-            true => Lines(text).fmt(f),
+        match self.error.is::<ConfigErrors>() || self.error.is::<PlainLines<String>>() {
+            true => PlainLines(text).fmt(f),
             false => Plain(text).fmt(f),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::words::plain::{Json, Lines, Plain};
+use crate::words::plain::{Json, Plain, PlainLines};
 
 /// One line to stdout.
 pub fn say(text: impl Display) {
@@ -12,7 +12,7 @@ pub fn say(text: impl Display) {
 
 /// Lines of our own layout to stdout; what is foreign within them must be [`Plain`] already.
 pub fn say_lines(text: impl Display) {
-    println!("{}", Lines(text));
+    println!("{}", PlainLines(text));
 }
 
 /// A JSON text to stdout.

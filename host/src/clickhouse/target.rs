@@ -19,7 +19,7 @@ use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Status;
 use crate::schema::diff::changes;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan};
-use crate::schema::source::{Metadata, Source};
+use crate::schema::source::{ColumnSource, Metadata};
 use crate::schema::table::TableSchema;
 use crate::schema::width::{RowBytes, too_wide};
 use crate::user_schema::UserSchema;
@@ -341,7 +341,7 @@ fn names(schema: &TableSchema) -> impl Iterator<Item = &str> {
 
 /// The column of METADATA_COLUMNS that tokens go into: its place and its name.
 pub fn token_column(plan: &TablePlan) -> Option<(usize, &str)> {
-    let is_token = |column: &ColumnPlan| column.source == Source::Metadata(Metadata::Token);
+    let is_token = |column: &ColumnPlan| column.source == ColumnSource::Metadata(Metadata::Token);
     let at = plan.columns.iter().position(is_token)?;
     Some((at, &plan.columns.get(at)?.name))
 }

@@ -15,7 +15,7 @@ use crate::base::blocking;
 use crate::clickhouse::{Carried, Table, max_rows};
 use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
-use crate::json_order::Order;
+use crate::json_order::RowOrder;
 use crate::observe::count::{self, RetryClass, RetryStep};
 
 /// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far
@@ -37,13 +37,15 @@ impl Sink {
         allowance: usize,
     ) -> Inserted {
         match order_of(table, rows, Some(origins)).await {
-            Order::AsTheyStand => {
+            RowOrder::AsTheyStand => {
                 self.insert_pieces(table, rows, origins, allowance, false, false).await
             }
-            Order::Lists(lists) if lists.len() < 2 => {
+            RowOrder::Lists(lists) if lists.len() < 2 => {
                 self.insert_pieces(table, rows, origins, allowance, false, true).await
             }
-            Order::Lists(lists) => self.insert_lists(table, rows, origins, allowance, lists).await,
+            RowOrder::Lists(lists) => {
+                self.insert_lists(table, rows, origins, allowance, lists).await
+            }
         }
     }
 
@@ -96,7 +98,7 @@ impl Sink {
         origins: &[Origin],
         allowance: usize,
     ) -> Inserted {
-        let Order::Lists(lists) = order_of(table, rows, None).await else {
+        let RowOrder::Lists(lists) = order_of(table, rows, None).await else {
             unreachable!("rows that no INSERT takes together are in several lists");
         };
         self.insert_lists(table, rows, origins, allowance, lists).await

@@ -13,7 +13,7 @@ use crate::clickhouse::Body;
 use crate::clickhouse::table::Table;
 use crate::clickhouse::tokens::Carried;
 use crate::flow::record::Origin;
-use crate::json_order::{Objects, Order, order};
+use crate::json_order::{JsonColumns, RowOrder, order};
 use crate::schema::plan::{Rules, WhenNull, when_null};
 use crate::schema::table::Column;
 use crate::schema::types::Kind;
@@ -33,8 +33,8 @@ impl Sink {
         rows: &RecordBatch,
     ) -> Result<Option<RecordBatch>, String> {
         let lists = match order_of(table, rows, None).await {
-            Order::AsTheyStand => return projected(table, rows).map(Some),
-            Order::Lists(lists) => lists,
+            RowOrder::AsTheyStand => return projected(table, rows).map(Some),
+            RowOrder::Lists(lists) => lists,
         };
         let ([] | [_]) = lists.as_slice() else { return Ok(None) };
         let (table, rows) = (table.clone(), rows.clone());
@@ -67,9 +67,9 @@ impl Sink {
 
 /// How the rows go: apart where they lack different columns, and in an order that keeps their JSON values; by
 /// their records or row by row.
-pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
+pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> RowOrder {
     if !table.schema.holds(Kind::is_json) && lacking(table, rows).is_empty() {
-        return Order::AsTheyStand;
+        return RowOrder::AsTheyStand;
     }
     let (table, rows, origins) = (table.clone(), rows.clone(), origins.map(<[Origin]>::to_vec));
     blocking::run(move || ordered(&table, &rows, origins.as_deref())).await
@@ -98,7 +98,7 @@ fn column_of<'a>(table: &'a Table, at: usize, name: &str) -> Option<&'a Column> 
     columns.get(at).filter(is_it).or_else(|| columns.iter().find(is_it))
 }
 
-fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
+fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> RowOrder {
     let lacking = lacking(table, rows);
     let key = |row: usize| -> Vec<bool> {
         let is_null = |at: &usize| rows.columns().get(*at).map(|column| column.is_null(row));
@@ -124,8 +124,8 @@ fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Ord
         let origins: Option<Vec<Origin>> = origins
             .map(|origins| list.iter().filter_map(|row| origins.get(*row).copied()).collect());
         match by_json(table, &part, origins.as_deref()) {
-            Order::AsTheyStand => vec![list],
-            Order::Lists(parts) => {
+            RowOrder::AsTheyStand => vec![list],
+            RowOrder::Lists(parts) => {
                 let of = |part: Vec<usize>| -> Vec<usize> {
                     part.into_iter().filter_map(|row| list.get(row).copied()).collect()
                 };
@@ -133,16 +133,16 @@ fn ordered(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Ord
             }
         }
     };
-    Order::Lists(lists.into_iter().flat_map(of_list).collect())
+    RowOrder::Lists(lists.into_iter().flat_map(of_list).collect())
 }
 
-fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Order {
+fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> RowOrder {
     if !table.schema.holds(Kind::is_json) {
-        return Order::AsTheyStand;
+        return RowOrder::AsTheyStand;
     }
     let type_of = |at, name: &str| column_of(table, at, name).map(|column| &column.ty);
-    Objects::of_batch(rows, type_of)
-        .map_or(Order::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
+    JsonColumns::of_batch(rows, type_of)
+        .map_or(RowOrder::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
 }
 
 /// The rows without the columns that all of them leave to the server; without any where these are all.

@@ -20,7 +20,7 @@ use arrow_select::filter::filter_record_batch;
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 use crate::flow::rows::{Checked, JudgeText, Rows};
-use crate::json_order::{Clash, Objects, clashes};
+use crate::json_order::{Clash, JsonColumns, clashes};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::escaped;
 
@@ -54,7 +54,7 @@ pub fn check(
         }
     }
     for (at, (column, plan)) in columns.iter().zip(&plan.columns).enumerate() {
-        let Some(objects) = Objects::of(std::iter::once((column, &plan.ty))) else { continue };
+        let Some(objects) = JsonColumns::of(std::iter::once((column, &plan.ty))) else { continue };
         for (origin, clash) in clashes(&objects, &origins) {
             let plugin = written.get(&at).cloned();
             refused.entry(origin).or_insert_with(|| clashing(origin, plugin, plan, clash));

@@ -27,7 +27,7 @@ use crate::schema::types::{Kind, Type};
 const GOT_CHARS: usize = 128;
 
 /// A value that its column does not hold, and the row that it is in.
-struct Misfit {
+struct MisfitValue {
     row: usize,
     reason: Reason,
     got: String,
@@ -54,7 +54,7 @@ pub fn judge(
     misfits.iter().map(|misfit| (misfit.row, fault(misfit, plan))).collect()
 }
 
-fn fault(misfit: &Misfit, plan: &ColumnPlan) -> Fault {
+fn fault(misfit: &MisfitValue, plan: &ColumnPlan) -> Fault {
     Fault {
         reason: misfit.reason,
         column: Some(Arc::clone(&plan.name)),
@@ -72,7 +72,7 @@ struct Judge {
 
 impl Judge {
     /// What does not fit, nulls of the column itself apart: they have rules of their own.
-    fn look(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+    fn look(&self, array: &ArrayRef, ty: &Type) -> Vec<MisfitValue> {
         match (&ty.kind, array.data_type()) {
             (_, DataType::Utf8) if ty.is_text || ty.kind.is_json() => self.texts(array, ty),
             (Kind::Date | Kind::Date32, _) => times::<Date32Type>(array, &ty.kind),
@@ -126,19 +126,19 @@ impl Judge {
     }
 
     /// What does not fit of the parts of a value, where a null may be one.
-    fn parts(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+    fn parts(&self, array: &ArrayRef, ty: &Type) -> Vec<MisfitValue> {
         let mut misfits = self.look(array, ty);
         let nulls = array.logical_nulls().filter(|n| !ty.is_nullable && n.null_count() > 0);
         if let Some(nulls) = nulls {
             let reason = Reason::NullNotAllowed;
             let rows = nulls.iter().enumerate().filter(|(_, is_valid)| !is_valid);
-            misfits.extend(rows.map(|(row, _)| Misfit { row, reason, got: String::new() }));
+            misfits.extend(rows.map(|(row, _)| MisfitValue { row, reason, got: String::new() }));
         }
         misfits
     }
 
     /// What does not fit of the members that hold the values; a null is a member of its own.
-    fn members(&self, union: &UnionArray, members: &[Type]) -> Vec<Misfit> {
+    fn members(&self, union: &UnionArray, members: &[Type]) -> Vec<MisfitValue> {
         let ids = union.type_ids();
         let of = |(id, ty): (i8, &Type)| {
             let misfits = self.parts(union.child(id), ty).into_iter();
@@ -147,22 +147,26 @@ impl Judge {
         (0..).zip(members).flat_map(of).collect()
     }
 
-    fn texts(&self, array: &ArrayRef, ty: &Type) -> Vec<Misfit> {
+    fn texts(&self, array: &ArrayRef, ty: &Type) -> Vec<MisfitValue> {
         let Some(texts) = array.as_string_opt::<i32>() else { return Vec::new() };
         let misfit = |(row, text): (usize, Option<&str>)| {
             let fault = (self.judge_text)(ty, self.rules, text?).err()?;
-            Some(Misfit { row, reason: fault.reason, got: fault.got })
+            Some(MisfitValue { row, reason: fault.reason, got: fault.got })
         };
         texts.iter().enumerate().filter_map(misfit).collect()
     }
 }
 
 /// Misfits of elements as misfits of the rows that hold them; what no row holds is no matter.
-fn in_rows(array: &ArrayRef, offsets: &OffsetBuffer<i32>, inner: Vec<Misfit>) -> Vec<Misfit> {
-    let row_of = |misfit: Misfit| {
+fn in_rows(
+    array: &ArrayRef,
+    offsets: &OffsetBuffer<i32>,
+    inner: Vec<MisfitValue>,
+) -> Vec<MisfitValue> {
+    let row_of = |misfit: MisfitValue| {
         let at = i32::try_from(misfit.row).ok()?;
         let row = offsets.partition_point(|offset| *offset <= at).checked_sub(1)?;
-        (row < array.len() && array.is_valid(row)).then_some(Misfit { row, ..misfit })
+        (row < array.len() && array.is_valid(row)).then_some(MisfitValue { row, ..misfit })
     };
     inner.into_iter().filter_map(row_of).collect()
 }
@@ -171,22 +175,22 @@ fn numbers<T: ArrowPrimitiveType>(
     array: &ArrayRef,
     reason: Reason,
     fits: impl Fn(T::Native) -> bool,
-) -> Vec<Misfit> {
+) -> Vec<MisfitValue> {
     let Some(values) = array.as_primitive_opt::<T>() else { return Vec::new() };
     let rows = values.iter().enumerate();
     rows.filter_map(|(row, value)| value.filter(|value| !fits(*value)).map(|value| (row, value)))
-        .map(|(row, value)| Misfit { row, reason, got: format!("{value:?}") })
+        .map(|(row, value)| MisfitValue { row, reason, got: format!("{value:?}") })
         .collect()
 }
 
-fn times<T: ArrowPrimitiveType>(array: &ArrayRef, kind: &Kind) -> Vec<Misfit>
+fn times<T: ArrowPrimitiveType>(array: &ArrayRef, kind: &Kind) -> Vec<MisfitValue>
 where
     T::Native: Into<i64>,
 {
     numbers::<T>(array, Reason::BadDatetime, |value| fits(kind, value.into()))
 }
 
-fn unknown_labels(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Misfit> {
+fn unknown_labels(array: &ArrayRef, labels: &[Box<str>]) -> Vec<MisfitValue> {
     let places = places(array, labels);
     let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() else { return Vec::new() };
     let values = dictionary.values().as_string_opt::<i32>();
@@ -195,7 +199,7 @@ fn unknown_labels(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Misfit> {
         let key = usize::try_from(key?).ok()?;
         let is_known = places.get(key).is_none_or(Option::is_some);
         let got = values.filter(|values| values.is_valid(key)).map(|values| values.value(key));
-        (!is_known).then(|| Misfit {
+        (!is_known).then(|| MisfitValue {
             row,
             reason: Reason::UnknownLabel,
             got: got.unwrap_or_default().to_owned(),
@@ -279,7 +283,7 @@ fn relabelled(array: &ArrayRef, labels: &[Box<str>]) -> ArrayRef {
 }
 
 /// Keys that stand twice in one map.
-fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<Misfit> {
+fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<MisfitValue> {
     let Ok(compare) = make_comparator(keys, keys, SortOptions::default()) else {
         return Vec::new();
     };
@@ -294,7 +298,11 @@ fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<Misfit> {
             [a, b] if compare(*a, *b).is_eq() => Some(*b),
             _ => None,
         });
-        misfits.extend(twice.map(|row| Misfit { row, reason, got: "two of a key".to_owned() }));
+        misfits.extend(twice.map(|row| MisfitValue {
+            row,
+            reason,
+            got: "two of a key".to_owned(),
+        }));
     }
     misfits
 }

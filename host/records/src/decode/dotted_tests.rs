@@ -8,7 +8,7 @@ use arrow_array::types::Int32Type;
 use super::*;
 use crate::schema::plan::Rules;
 use crate::schema::source::{Pointer, UnknownFields};
-use crate::schema::types::Parts;
+use crate::schema::types::TypeCount;
 
 const TABLE: &[(&str, &str)] = &[
     ("id", "Nullable(Int32)"),
@@ -156,7 +156,7 @@ fn case_and_pointers_through_the_same_object_hold() {
 #[test]
 fn a_field_that_a_plugin_reads_does_not_take_the_object_away() {
     let plan = plan(&Rules::default());
-    let field = plan.field("a", "JSON", &Parts::default()).unwrap();
+    let field = plan.field("a", "JSON", &TypeCount::default()).unwrap();
     let plan = plan.with_fields(vec![field], &BTreeSet::new());
     let rows = decode(&plan, std::iter::once((0, br#"{"a":{"b":1,"z":2}}"#.as_slice())));
     assert_eq!(rows.rejections, []);
@@ -164,7 +164,7 @@ fn a_field_that_a_plugin_reads_does_not_take_the_object_away() {
     assert_eq!(rows.batch.column(7).as_string::<i32>().value(0), r#"{"b":1,"z":2}"#);
     assert_eq!(rows.noticed.unknown, []);
     let plan = self::plan(&Rules { unknown_fields: UnknownFields::Reject, ..Rules::default() });
-    let field = plan.field("n", "Array(JSON)", &Parts::default()).unwrap();
+    let field = plan.field("n", "Array(JSON)", &TypeCount::default()).unwrap();
     let plan = plan.with_fields(vec![field], &BTreeSet::new());
     let rows = decode(&plan, std::iter::once((0, br#"{"n":[{"x":1}]}"#.as_slice())));
     assert_eq!(rows.rejections, []);

@@ -10,7 +10,7 @@ use super::*;
 use crate::schema::plan::{Rules, TimestampUnit};
 use crate::schema::source::{Metadata, OnInvalid, Pointer, UnknownFields};
 use crate::schema::table::{ColumnRow, TableSchema};
-use crate::schema::types::Parts;
+use crate::schema::types::TypeCount;
 
 fn from(columns: &[(&str, &str)]) -> Vec<(String, Pointer)> {
     let from = |(column, text): &(&str, &str)| ((*column).into(), Pointer::parse(text).unwrap());
@@ -231,7 +231,7 @@ fn what_counts_as_filled_follows_from_where_columns_come_from() {
 fn fields_that_plugins_read_and_columns_that_they_write_alone_do_and_do_not_count_as_filled() {
     let table = [("id", "Int32"), ("made", "Int32")];
     let plan = TablePlan::of_types(&table, &Rules::default());
-    let field = plan.field("wanted", "String", &Parts::default()).unwrap();
+    let field = plan.field("wanted", "String", &TypeCount::default()).unwrap();
     let plan = plan.with_fields(vec![field], &BTreeSet::from([1]));
     assert_eq!(read(&plan, r#"{"wanted":"x"}"#).rejections, []);
     assert_eq!(fault(&plan, r#"{"made":1}"#).0, Reason::NoKnownField);

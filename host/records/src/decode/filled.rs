@@ -11,7 +11,7 @@ use super::member_order::Order;
 use super::room::{Bounds, Room, too_large, too_wide};
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Rejection, Stage};
-use crate::flow::rows::{Mark, Noticed, Rows};
+use crate::flow::rows::{Noticed, Rows, RowsMark};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;
@@ -58,7 +58,7 @@ struct Current {
     origin: Origin,
     rows: usize,
     rejections: usize,
-    noticed: Mark,
+    noticed: RowsMark,
     /// Bytes that the record may still take.
     left: usize,
     /// The record would have taken more. Its further rows are ignored.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::reader::Name;
-use crate::schema::names::Fields;
+use crate::schema::names::FindField;
 
 /// Which member came behind which, the last time: producers write theirs in the same order again and
 /// again, so a look at the name that is expected does for a search.
@@ -61,7 +61,7 @@ impl Order {
 
     /// What the member that stands behind `last` is, where another was expected, and its place.
     #[cold]
-    pub fn learn<'n, F: Fields + ?Sized>(
+    pub fn learn<'n, F: FindField + ?Sized>(
         &mut self,
         fields: &F,
         last: usize,
@@ -150,7 +150,7 @@ mod tests {
         searches: Cell<usize>,
     }
 
-    impl Fields for Letters {
+    impl FindField for Letters {
         fn find(&self, name: &str, _guess: usize) -> Option<usize> {
             self.searches.set(self.searches.get() + 1);
             "abcdef".find(name).filter(|_| name.len() == 1)

@@ -12,7 +12,7 @@ use crate::flow::record::{Batch, Origin, Record};
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage, cut};
 use crate::flow::rows::Rows;
 use crate::schema::plan::{ColumnPlan, TablePlan};
-use crate::schema::source::{Metadata, OnInvalid, Source};
+use crate::schema::source::{ColumnSource, Metadata, OnInvalid};
 use crate::schema::types::{Kind, Type};
 
 const NANOS_OF_MS: i128 = 1_000_000;
@@ -26,7 +26,7 @@ pub fn with_metadata(plan: &TablePlan, batch: &Batch, mut rows: Rows) -> Rows {
     let mut columns = rows.batch.columns().to_vec();
     let mut refused: Vec<Rejection> = Vec::new();
     for (at, plan) in plan.columns.iter().enumerate() {
-        let Source::Metadata(metadata) = plan.source else { continue };
+        let ColumnSource::Metadata(metadata) = plan.source else { continue };
         let Some(slot) = columns.get_mut(at) else { continue };
         let mut column = Column::new(&plan.ty, rows.origins.len());
         for (row, origin) in rows.origins.iter().enumerate() {
@@ -72,10 +72,10 @@ pub fn metadata_bytes(plan: &TablePlan, batch: &Batch, origin: Origin) -> usize 
     const TOKEN: usize = 64;
     let Some(record) = batch.record(origin) else { return 0 };
     let of = |column: &ColumnPlan| match column.source {
-        Source::Metadata(Metadata::Topic) => record.source.topic.len(),
-        Source::Metadata(Metadata::Key) => record.key().map_or(0, <[u8]>::len),
-        Source::Metadata(Metadata::Token) => TOKEN,
-        Source::Metadata(Metadata::Headers) => {
+        ColumnSource::Metadata(Metadata::Topic) => record.source.topic.len(),
+        ColumnSource::Metadata(Metadata::Key) => record.key().map_or(0, <[u8]>::len),
+        ColumnSource::Metadata(Metadata::Token) => TOKEN,
+        ColumnSource::Metadata(Metadata::Headers) => {
             let bytes = |(name, value): (&[u8], Option<&[u8]>)| {
                 HEADER + name.len() + value.map_or(0, <[u8]>::len)
             };
@@ -88,7 +88,7 @@ pub fn metadata_bytes(plan: &TablePlan, batch: &Batch, origin: Origin) -> usize 
 
 /// Whether the table has columns of METADATA_COLUMNS.
 pub fn has_metadata(plan: &TablePlan) -> bool {
-    plan.columns.iter().any(|column| matches!(column.source, Source::Metadata(_)))
+    plan.columns.iter().any(|column| matches!(column.source, ColumnSource::Metadata(_)))
 }
 
 /// What was put for a record.

@@ -14,7 +14,7 @@ use super::number::{Short, scan};
 use super::reader::{Name, Place, Reader};
 use super::scalar::text_of;
 use crate::flow::rejection::{Fault, Reason};
-use crate::schema::names::Fields;
+use crate::schema::names::FindField;
 
 /// Reads a text from its start to its end.
 pub struct Parser<'r> {
@@ -362,7 +362,7 @@ impl<'r> Reader<'r> for Parser<'r> {
     }
 
     #[inline(always)]
-    fn each_field<F: Fields + ?Sized>(
+    fn each_field<F: FindField + ?Sized>(
         &mut self,
         fields: &F,
         order: &mut Order,

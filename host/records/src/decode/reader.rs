@@ -8,7 +8,7 @@ use super::number::Short;
 use super::scalar::text_of;
 use super::serde_walk::{each_element, each_member, each_spelled};
 use crate::flow::rejection::Fault;
-use crate::schema::names::Fields;
+use crate::schema::names::FindField;
 
 /// Where a reader stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,7 +73,7 @@ pub trait Reader<'r>: Sized {
     ) -> Result<(), Box<Fault>>;
 
     /// Reads the members of an object, each with the field that it is, if it is one.
-    fn each_field<F: Fields + ?Sized>(
+    fn each_field<F: FindField + ?Sized>(
         &mut self,
         fields: &F,
         _order: &mut Order,

@@ -15,9 +15,9 @@ use super::scalar::inner;
 use super::{hint, lenient};
 use crate::flow::rejection::{Fault, Reason, cut, cut_to};
 use crate::flow::rows::Noticed;
-use crate::schema::names::{Field, Fields as _, Names, Within};
-use crate::schema::plan::{ColumnPlan, TablePlan, Unfilled, Unknown};
-use crate::schema::source::{OnInvalid, Source};
+use crate::schema::names::{Field, FieldNames, FindField as _, InnerFields};
+use crate::schema::plan::{ColumnPlan, TablePlan, Unfilled, UnknownField};
+use crate::schema::source::{ColumnSource, OnInvalid};
 use crate::schema::types::Kind;
 
 /// Most names that a fault shows of a record's fields, and most bytes of each.
@@ -78,7 +78,7 @@ impl Filling<'_> {
     #[inline(always)]
     fn fill<'r, R: Reader<'r>>(
         &mut self,
-        names: &Names,
+        names: &FieldNames,
         at: usize,
         value: &mut R,
     ) -> Result<(), Box<Fault>> {
@@ -113,7 +113,7 @@ impl Filling<'_> {
     /// Fills the columns that pointers through a value lead to.
     fn fill_pointed<'r, R: Reader<'r>>(
         &mut self,
-        names: &Names,
+        names: &FieldNames,
         token: &'r str,
     ) -> Result<(), Box<Fault>> {
         let mut guess = 0;
@@ -139,7 +139,7 @@ impl Filling<'_> {
     }
 
     /// Notes that the ways to these fields, as far as they are meant, end before them.
-    fn note_unreached(&mut self, names: &Names, is_meant: fn(&str) -> bool) {
+    fn note_unreached(&mut self, names: &FieldNames, is_meant: fn(&str) -> bool) {
         for field in names.fields().filter(|field| is_meant(field.name())) {
             self.noticed.unreached.extend(&field.columns);
             let parts = field.within.iter();
@@ -153,7 +153,7 @@ impl Filling<'_> {
         &mut self,
         path: &str,
         is_read: bool,
-        parts: &Within,
+        parts: &InnerFields,
         token: &'r str,
     ) -> Result<(), Box<Fault>> {
         let (names, is_pointed) = (&parts.dotted, !parts.pointed.is_empty());
@@ -209,7 +209,7 @@ impl Filling<'_> {
     }
 
     /// Whether these fields are of a Nested structure.
-    fn is_structure(&self, names: &Names) -> bool {
+    fn is_structure(&self, names: &FieldNames) -> bool {
         let mut columns = names.fields().flat_map(|field| &field.columns);
         columns.any(|at| self.plan.columns.get(*at).is_some_and(|plan| plan.ty.kind.is_array()))
     }
@@ -286,19 +286,19 @@ impl Filling<'_> {
         value: &mut impl Reader<'r>,
     ) -> Result<(), Box<Fault>> {
         match self.plan.unknown {
-            Unknown::Ignore => {
+            UnknownField::Ignore => {
                 value.token()?;
                 self.noticed.unknown(name, &mut self.unknown_guess);
                 Ok(())
             }
-            Unknown::Reject => {
+            UnknownField::Reject => {
                 let hint = filled_otherwise(self.plan, name).unwrap_or_default();
                 let expected = format!("fields that fill a column{hint}");
                 let mut fault = fault(Reason::UnknownField, expected, "");
                 fault.got = format!("`{}`", cut(name));
                 Err(within(fault, name))
             }
-            Unknown::Column(_) => {
+            UnknownField::Column(_) => {
                 if !self.rest.is_empty() {
                     self.rest.push(',');
                 }
@@ -354,8 +354,8 @@ impl Filling<'_> {
     #[inline(always)]
     fn end(&mut self) -> Result<(), Box<Fault>> {
         match self.plan.unknown {
-            Unknown::Column(at) => self.put_rest(at),
-            Unknown::Ignore | Unknown::Reject => Ok(()),
+            UnknownField::Column(at) => self.put_rest(at),
+            UnknownField::Ignore | UnknownField::Reject => Ok(()),
         }
     }
 
@@ -404,7 +404,7 @@ fn filled_otherwise(plan: &TablePlan, name: &str) -> Option<&'static str> {
 fn named(mut fault: Box<Fault>, plan: &ColumnPlan) -> Box<Fault> {
     fault.column = Some(plan.name.clone());
     match &plan.source {
-        Source::Pointer(pointer) => {
+        ColumnSource::Pointer(pointer) => {
             fault.pointer.insert_str(0, &pointer.to_string());
             fault
         }

@@ -8,7 +8,7 @@ use crate::flow::rejection::Fault;
 
 /// Where the payload of a row stands.
 #[derive(Debug, Clone)]
-enum Place {
+enum PayloadPlace {
     /// With the record, as it was read.
     OfRecord,
     /// A part of that, by its bytes.
@@ -23,7 +23,7 @@ enum Place {
 pub struct Row {
     /// The record.
     pub origin: Origin,
-    place: Place,
+    place: PayloadPlace,
 }
 
 /// The payloads of a batch in the order of their records, and the bytes that hooks wrote. They are
@@ -41,7 +41,7 @@ pub const ROW_BYTES: usize = size_of::<Row>();
 impl Payloads {
     /// Records with their own payloads, one each.
     pub fn of_records(origins: impl IntoIterator<Item = Origin>) -> Self {
-        let rows = origins.into_iter().map(|origin| Row { origin, place: Place::OfRecord });
+        let rows = origins.into_iter().map(|origin| Row { origin, place: PayloadPlace::OfRecord });
         Self { rows: rows.collect(), ..Self::default() }
     }
 
@@ -55,7 +55,7 @@ impl Payloads {
         // A message is counted in 31 bits, so the place is never left out.
         if let Some(at) = start_of(batch, origin, part).and_then(|at| u32::try_from(at).ok()) {
             let end = at.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
-            self.rows.push(Row { origin, place: Place::Part(at..end) });
+            self.rows.push(Row { origin, place: PayloadPlace::Part(at..end) });
         }
     }
 
@@ -105,11 +105,11 @@ impl Payloads {
     /// The payload of a row.
     pub fn payload<'a>(&'a self, batch: &'a Batch, row: &Row) -> &'a [u8] {
         let payload = match &row.place {
-            Place::OfRecord => batch.payload(row.origin),
-            Place::Part(bytes) => batch
+            PayloadPlace::OfRecord => batch.payload(row.origin),
+            PayloadPlace::Part(bytes) => batch
                 .payload(row.origin)
                 .and_then(|payload| payload.get(bytes.start as usize..bytes.end as usize)),
-            Place::Written(at, bytes) => {
+            PayloadPlace::Written(at, bytes) => {
                 let bytes = bytes.start as usize..bytes.end as usize;
                 self.written.get(*at as usize).and_then(|written| written.get(bytes))
             }
@@ -131,7 +131,8 @@ impl Payloads {
     /// Puts rows in whose payloads are the `spans` of `bytes`, which [`Payloads::write`] keeps next.
     pub fn put(&mut self, origin: Origin, spans: impl IntoIterator<Item = Range<u32>>) {
         let next = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
-        let rows = spans.into_iter().map(|span| Row { origin, place: Place::Written(next, span) });
+        let rows =
+            spans.into_iter().map(|span| Row { origin, place: PayloadPlace::Written(next, span) });
         self.rows.extend(rows);
     }
 
@@ -169,7 +170,7 @@ impl Payloads {
     pub fn forget(&mut self) {
         let mut is_used = vec![false; self.written.len()];
         for row in &self.rows {
-            if let Place::Written(at, _) = row.place
+            if let PayloadPlace::Written(at, _) = row.place
                 && let Some(used) = is_used.get_mut(at as usize)
             {
                 *used = true;

@@ -40,7 +40,7 @@ impl std::fmt::Display for TopicPartition {
 
 /// Records of one partition that stand next to each other in a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct PartitionRun {
     /// Where the records came from.
     pub source: TopicPartition,
     /// Which assignment of the partition they were read under; settling under another is void.
@@ -152,7 +152,7 @@ impl Stored {
 pub struct Batch {
     bytes: Arena,
     records: Vec<Stored>,
-    runs: Vec<Run>,
+    runs: Vec<PartitionRun>,
     /// The records whose headers could not be read, ascending.
     without_headers: Vec<Origin>,
     /// Bytes that the parts of payloads will take beside them.
@@ -186,7 +186,11 @@ impl Batch {
             Some(run) if run.epoch == epoch && run.source.is(source) => {
                 run.origins.end = origin + 1;
             }
-            _ => self.runs.push(Run { source: source.clone(), epoch, origins: origin..origin + 1 }),
+            _ => self.runs.push(PartitionRun {
+                source: source.clone(),
+                epoch,
+                origins: origin..origin + 1,
+            }),
         }
     }
 
@@ -246,7 +250,7 @@ impl Batch {
     }
 
     /// The runs of one partition each, in the order read.
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[PartitionRun] {
         &self.runs
     }
 

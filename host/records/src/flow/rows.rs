@@ -57,7 +57,7 @@ pub struct Noticed {
 
 /// What was noticed up to a record, of what is noticed of rows that land.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct RowsMark {
     /// How many values were replaced.
     pub replaced: usize,
     unfilled: u64,
@@ -69,13 +69,13 @@ const MAX_UNKNOWN: usize = 100;
 
 impl Noticed {
     /// Marks what was noticed so far.
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> RowsMark {
         let Self { replaced, unfilled, unreached, .. } = self;
-        Mark { replaced: replaced.len(), unfilled: *unfilled, unreached: unreached.len() }
+        RowsMark { replaced: replaced.len(), unfilled: *unfilled, unreached: unreached.len() }
     }
 
     /// Forgets what was noticed since, of rows that do not land.
-    pub fn go_back(&mut self, mark: Mark) {
+    pub fn go_back(&mut self, mark: RowsMark) {
         self.replaced.truncate(mark.replaced);
         self.unfilled = mark.unfilled;
         self.unreached.truncate(mark.unreached);

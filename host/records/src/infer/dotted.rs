@@ -6,7 +6,7 @@ use super::MAX_FIELDS;
 use super::envelope::Names;
 use crate::decode::{each_field, each_member, kind_of};
 use crate::schema::plan::TablePlan;
-use crate::schema::source::Source;
+use crate::schema::source::ColumnSource;
 
 /// What was seen within such objects.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Within {
     pub fn of<'a>(plan: &TablePlan, payloads: impl Iterator<Item = &'a [u8]>) -> Self {
         let (names, mut within) = (Names::of(plan), Self::default());
         let ways = plan.columns.iter().filter_map(|column| match &column.source {
-            Source::Pointer(pointer) => Some(format!("{}.", pointer.steps().join("."))),
+            ColumnSource::Pointer(pointer) => Some(format!("{}.", pointer.steps().join("."))),
             _ => None,
         });
         let ways: Vec<String> = ways.collect();

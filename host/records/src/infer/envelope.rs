@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::decode::{each_field, each_member, kind_of};
 use crate::schema::plan::TablePlan;
-use crate::schema::source::{Source, escaped};
+use crate::schema::source::{ColumnSource, escaped};
 
 /// Most records that are looked at, and most objects of different ways within them.
 const RECORDS: usize = 1_000;
@@ -93,7 +93,7 @@ impl Names {
     pub fn of(plan: &TablePlan) -> Self {
         let mut names = Self { places: BTreeMap::new(), ignores_case: plan.ignores_case() };
         for (at, column) in plan.columns.iter().enumerate() {
-            if column.source == Source::Name {
+            if column.source == ColumnSource::Name {
                 names.places.insert(names.cased(&column.name), at);
             }
         }

@@ -11,9 +11,9 @@ use crate::decode::{Bounds, decode_within, judge_text, with_metadata};
 use crate::flow::payloads::Hooked;
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Reason, Rejection};
-use crate::schema::names::Fields as _;
-use crate::schema::plan::{TablePlan, Unknown};
-use crate::schema::source::Source;
+use crate::schema::names::FindField as _;
+use crate::schema::plan::{TablePlan, UnknownField};
+use crate::schema::source::ColumnSource;
 use crate::schema::table::{Column, TableSchema};
 use crate::user_schema::UserSchema;
 
@@ -99,7 +99,7 @@ impl Misfits {
         let payloads = || split.payloads.iter(batch).map(|(_, payload)| payload);
         let within = Within::of(plan, payloads());
         let has_place = |name: &str| plan.names.find(name, 0).is_some();
-        if !matches!(plan.unknown, Unknown::Column(_)) {
+        if !matches!(plan.unknown, UnknownField::Column(_)) {
             let unfilled = survey.fields().filter(|(name, _)| !has_place(name));
             let reason = |(name, values): (&str, u64)| (name.into(), values, filled(table, name));
             let inner = within.unfilled.iter().map(|(name, values)| (&**name, *values));
@@ -113,8 +113,10 @@ impl Misfits {
         };
         let columns = plan.columns.iter().enumerate();
         let unseen = columns.filter(|(at, column)| match &column.source {
-            Source::Name => !is_seen(&column.name) && !within.seen.contains(at),
-            Source::Pointer(pointer) => !pointer.steps().first().is_some_and(|name| is_seen(name)),
+            ColumnSource::Name => !is_seen(&column.name) && !within.seen.contains(at),
+            ColumnSource::Pointer(pointer) => {
+                !pointer.steps().first().is_some_and(|name| is_seen(name))
+            }
             _ => false,
         });
         let of = unseen.map(|(_, column)| (Arc::clone(&column.name), column.is_required));

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::text::{Place, victims_of};
+use super::text::{PathHash, victims_of};
 
 /// A list is looked for among this many times as many kinds as the list before it took. Kinds that no list has
 /// taken yet are looked at again for the next one: without this bound, kinds of which no two go together cost the
@@ -11,7 +11,7 @@ use super::text::{Place, victims_of};
 const WINDOW: usize = 16;
 
 /// What matters of a record: its contested places, sorted, each once.
-pub type Of = Vec<(Place, u8)>;
+pub type Of = Vec<(PathHash, u8)>;
 
 /// Records that are alike.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub fn lists(kinds: Vec<RecordsOf>, steps: &mut usize) -> Vec<Vec<usize>> {
 
 /// As many as it finds an order for, in that order, and those that are left. Takes one at least.
 fn one_list(kinds: Vec<RecordsOf>, steps: &mut usize) -> (Vec<RecordsOf>, Vec<RecordsOf>) {
-    let mut waits = Waits::of(&kinds);
+    let mut waits = KindWaits::of(&kinds);
     let mut free: BTreeSet<usize> = waits.free().collect();
     // Where a circle is left, one of it goes into another list: first those of which a list holds only one anyway,
     // then those with the fewest rows.
@@ -77,8 +77,8 @@ fn one_list(kinds: Vec<RecordsOf>, steps: &mut usize) -> (Vec<RecordsOf>, Vec<Re
 
 /// Which kinds wait for others to go first.
 #[derive(Default)]
-struct Waits {
-    values: Vec<Value>,
+struct KindWaits {
+    values: Vec<ChangedValue>,
     /// Of each kind, which values it holds.
     held: Vec<Vec<usize>>,
     /// Of each kind, how many of the values that it would change others hold.
@@ -88,7 +88,7 @@ struct Waits {
 
 /// A value at a place that others change.
 #[derive(Default)]
-struct Value {
+struct ChangedValue {
     /// How many kinds hold it that have not gone yet.
     holders: usize,
     /// The numbers of these, each XORed with the others: the number of the last one, once it is alone.
@@ -97,10 +97,10 @@ struct Value {
     changed_by: Vec<usize>,
 }
 
-impl Waits {
+impl KindWaits {
     fn of(kinds: &[RecordsOf]) -> Self {
         let mut waits = Self::default();
-        let mut known: HashMap<(Place, u8), usize> = HashMap::new();
+        let mut known: HashMap<(PathHash, u8), usize> = HashMap::new();
         for (number, kind) in kinds.iter().enumerate() {
             let mut held = Vec::new();
             for (place, bits) in &kind.of {
@@ -108,7 +108,7 @@ impl Waits {
                 for bit in each_bit((bits & victims_of(u8::MAX)) | changed) {
                     let at = *known.entry((*place, bit)).or_insert(waits.values.len());
                     if at == waits.values.len() {
-                        waits.values.push(Value::default());
+                        waits.values.push(ChangedValue::default());
                     }
                     let Some(value) = waits.values.get_mut(at) else { continue };
                     waits.steps += 1;

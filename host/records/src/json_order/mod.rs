@@ -25,19 +25,19 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use arrow_schema::FieldRef;
 
-pub use order::{Order, order};
+pub use order::{RowOrder, order};
 pub use text::Clash;
-use text::{Facts, Place};
+use text::{PathHash, PlaceFacts};
 
 use crate::flow::record::Origin;
 use crate::schema::types::{Kind, Type};
 
 /// The columns of a batch that hold JSON.
-pub struct Objects<'a> {
-    columns: Vec<(Place, &'a ArrayRef, &'a Type)>,
+pub struct JsonColumns<'a> {
+    columns: Vec<(PathHash, &'a ArrayRef, &'a Type)>,
 }
 
-impl<'a> Objects<'a> {
+impl<'a> JsonColumns<'a> {
     /// Those of these columns; `None` if there are none. The columns are of the Arrow types that go out.
     pub fn of(columns: impl Iterator<Item = (&'a ArrayRef, &'a Type)>) -> Option<Self> {
         let holds_json = |(_, (_, ty)): &(usize, (&ArrayRef, &Type))| ty.holds(Kind::is_json);
@@ -69,13 +69,13 @@ impl<'a> Objects<'a> {
     }
 
     /// Reads what matters of a row, and says what stands in the wrong order within it.
-    fn read(&self, row: usize, facts: &mut Facts) -> Option<Clash> {
+    fn read(&self, row: usize, facts: &mut PlaceFacts) -> Option<Clash> {
         let mut clash = None;
         self.each_text(row, &mut |place, text| clash = clash.or(text::read(text, place, facts)));
         clash
     }
 
-    fn each_text(&self, row: usize, visit: &mut impl FnMut(Place, &str)) {
+    fn each_text(&self, row: usize, visit: &mut impl FnMut(PathHash, &str)) {
         for (place, array, ty) in &self.columns {
             each_text(array, ty, row, *place, visit);
         }
@@ -87,8 +87,8 @@ fn each_text(
     array: &ArrayRef,
     ty: &Type,
     row: usize,
-    place: Place,
-    visit: &mut impl FnMut(Place, &str),
+    place: PathHash,
+    visit: &mut impl FnMut(PathHash, &str),
 ) {
     if row >= array.len() || array.is_null(row) {
         return;
@@ -128,10 +128,10 @@ fn each_text(
 
 /// The records whose values are changed within the record itself, each once, with the first clash.
 /// `origins` names each row's record.
-pub fn clashes(objects: &Objects<'_>, origins: &[Origin]) -> Vec<(Origin, Clash)> {
+pub fn clashes(objects: &JsonColumns<'_>, origins: &[Origin]) -> Vec<(Origin, Clash)> {
     let mut found = Vec::new();
     let mut start = 0;
-    let mut facts = Facts::default();
+    let mut facts = PlaceFacts::default();
     for record in origins.chunk_by(|a, b| a == b) {
         let rows = start..start + record.len();
         start = rows.end;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::Objects;
+use super::JsonColumns;
 use super::lists::{Of, RecordsOf, lists};
-use super::text::{Facts, Place, victims_of};
+use super::text::{PathHash, PlaceFacts, victims_of};
 use crate::flow::record::Origin;
 
 /// Rows as they are to be sent.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum RowOrder {
     /// One INSERT, as they stand.
     AsTheyStand,
     /// One INSERT for each list of rows, in its order.
@@ -18,22 +18,22 @@ pub enum Order {
 
 /// Orders the rows; those of one record stay together. `origins` names the record of each row; without it each
 /// row counts as one. The same rows always get the same order.
-pub fn order(objects: &Objects<'_>, rows: usize, origins: Option<&[Origin]>) -> Order {
+pub fn order(objects: &JsonColumns<'_>, rows: usize, origins: Option<&[Origin]>) -> RowOrder {
     let contested = contested(objects, rows);
     if contested.is_empty() {
-        return Order::AsTheyStand;
+        return RowOrder::AsTheyStand;
     }
     let lists = lists(kinds(objects, rows, origins, &contested), &mut 0);
     match lists.as_slice() {
-        [list] if list.is_sorted() => Order::AsTheyStand,
-        _ => Order::Lists(lists),
+        [list] if list.is_sorted() => RowOrder::AsTheyStand,
+        _ => RowOrder::Lists(lists),
     }
 }
 
 /// The places at which some row holds what another would change.
-fn contested(objects: &Objects<'_>, rows: usize) -> HashMap<Place, u8> {
+fn contested(objects: &JsonColumns<'_>, rows: usize) -> HashMap<PathHash, u8> {
     let mut victims = HashMap::new();
-    let mut facts = Facts::default();
+    let mut facts = PlaceFacts::default();
     let all = victims_of(u8::MAX);
     for row in (0..rows).filter(|row| objects.is_at_risk(*row)) {
         facts.clear();
@@ -57,14 +57,14 @@ fn contested(objects: &Objects<'_>, rows: usize) -> HashMap<Place, u8> {
 }
 
 fn kinds(
-    objects: &Objects<'_>,
+    objects: &JsonColumns<'_>,
     rows: usize,
     origins: Option<&[Origin]>,
-    contested: &HashMap<Place, u8>,
+    contested: &HashMap<PathHash, u8>,
 ) -> Vec<RecordsOf> {
     let mut kinds: Vec<RecordsOf> = Vec::new();
     let mut by_facts: HashMap<Of, usize> = HashMap::new();
-    let mut facts = Facts::default();
+    let mut facts = PlaceFacts::default();
     let record_of = |row: usize| origins.and_then(|origins| origins.get(row));
     let mut start = 0;
     while start < rows {
@@ -95,8 +95,8 @@ fn kinds(
 }
 
 /// What of the facts of a record counts at contested places.
-fn what_matters(facts: &Facts, contested: &HashMap<Place, u8>) -> Of {
-    let at_place = |(place, bits): &(Place, u8)| {
+fn what_matters(facts: &PlaceFacts, contested: &HashMap<PathHash, u8>) -> Of {
+    let at_place = |(place, bits): &(PathHash, u8)| {
         let victims = contested.get(place)?;
         let matters = bits & victims | bits_that_change(*bits, *victims);
         (matters != 0).then_some((*place, matters))
@@ -131,15 +131,15 @@ mod tests {
     const LONG: &str = r#"{"p":[9007199254740993]}"#;
     const FRACTION: &str = r#"{"p":[0.5]}"#;
 
-    fn ordered(texts: &[&str], origins: Option<&[Origin]>) -> Order {
+    fn ordered(texts: &[&str], origins: Option<&[Origin]>) -> RowOrder {
         let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
         let ty = parse("JSON").unwrap();
-        let objects = Objects::of([(&column, &ty)].into_iter()).unwrap();
+        let objects = JsonColumns::of([(&column, &ty)].into_iter()).unwrap();
         order(&objects, texts.len(), origins)
     }
 
-    fn in_lists<const N: usize>(lists: [&[usize]; N]) -> Order {
-        Order::Lists(lists.iter().map(|list| list.to_vec()).collect())
+    fn in_lists<const N: usize>(lists: [&[usize]; N]) -> RowOrder {
+        RowOrder::Lists(lists.iter().map(|list| list.to_vec()).collect())
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
             &[r#"{"p":[{"a":1},null]}"#, r#"{"p":[{"a":1},null]}"#, r#"{"p":[{}]}"#],
             &[],
         ] {
-            assert_eq!(ordered(texts, None), Order::AsTheyStand, "{texts:?}");
+            assert_eq!(ordered(texts, None), RowOrder::AsTheyStand, "{texts:?}");
         }
     }
 

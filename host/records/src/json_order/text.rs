@@ -2,7 +2,7 @@
 
 /// A path of a column and how deep in arrays, as a hash. Two places of one hash count as one, which
 /// changes the order of rows and no value.
-pub type Place = u64;
+pub type PathHash = u64;
 
 /// An integer that no float is.
 pub const LONG: u8 = 1;
@@ -31,9 +31,9 @@ pub enum Clash {
 
 /// What stands at the places of a record, in the order in which the server reads it.
 #[derive(Debug, Default)]
-pub struct Facts(pub Vec<(Place, u8)>);
+pub struct PlaceFacts(pub Vec<(PathHash, u8)>);
 
-impl Facts {
+impl PlaceFacts {
     /// Takes everything out.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -59,7 +59,7 @@ impl Facts {
         })
     }
 
-    fn push(&mut self, place: Place, bits: u8) {
+    fn push(&mut self, place: PathHash, bits: u8) {
         if bits != 0 {
             self.0.push((place, bits));
         }
@@ -79,23 +79,23 @@ pub fn victims_of(bits: u8) -> u8 {
 }
 
 /// The place of a column's objects.
-pub fn root(column: usize) -> Place {
+pub fn root(column: usize) -> PathHash {
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     column.to_le_bytes().into_iter().fold(BASIS, fold)
 }
 
 /// The place of the objects in an element of a tuple.
-pub fn part(place: Place, element: u32) -> Place {
+pub fn part(place: PathHash, element: u32) -> PathHash {
     element.to_le_bytes().into_iter().fold(fold(place, 0xfe), fold)
 }
 
 /// One step of FNV-1a. Byte by byte, since `{"a.b":1}` and `{"a":{"b":1}}` are one path.
-fn fold(place: Place, byte: u8) -> Place {
+fn fold(place: PathHash, byte: u8) -> PathHash {
     (place ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
 /// Within an array: by a byte that stands in no name.
-fn in_array(place: Place) -> Place {
+fn in_array(place: PathHash) -> PathHash {
     fold(place, 0xff)
 }
 
@@ -130,7 +130,7 @@ fn has_null_element(text: &[u8]) -> bool {
 }
 
 /// Reads an object, and says what clashes within one of its arrays. The text was found to be JSON before.
-pub fn read(text: &str, place: Place, facts: &mut Facts) -> Option<Clash> {
+pub fn read(text: &str, place: PathHash, facts: &mut PlaceFacts) -> Option<Clash> {
     let mut walk = Walk { text: text.as_bytes(), at: 0, facts, clash: None };
     walk.value(place, true);
     walk.clash
@@ -138,7 +138,7 @@ pub fn read(text: &str, place: Place, facts: &mut Facts) -> Option<Clash> {
 
 /// The arrays of one value, up to the objects in them: ClickHouse makes one type for them all.
 #[derive(Default)]
-struct Shape {
+struct ArrayShape {
     /// What arrays hold, by how deep they stand.
     levels: Vec<u8>,
     /// What each array holds, with how deep it stands, in order.
@@ -148,13 +148,13 @@ struct Shape {
 struct Walk<'a> {
     text: &'a [u8],
     at: usize,
-    facts: &'a mut Facts,
+    facts: &'a mut PlaceFacts,
     clash: Option<Clash>,
 }
 
 impl Walk<'_> {
     /// Reads a value at a path, and says what it adds to an array that it stands in.
-    fn value(&mut self, place: Place, is_root: bool) -> u8 {
+    fn value(&mut self, place: PathHash, is_root: bool) -> u8 {
         match self.next() {
             Some(b'{') => {
                 self.object(place, is_root);
@@ -168,7 +168,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self, place: Place, is_root: bool) {
+    fn object(&mut self, place: PathHash, is_root: bool) {
         let prefix = if is_root { place } else { fold(place, b'.') };
         self.at += 1;
         while let Some(b'"') = self.next() {
@@ -182,8 +182,8 @@ impl Walk<'_> {
     }
 
     /// Reads an array that stands in no other, or in an object in another.
-    fn outer_array(&mut self, place: Place) {
-        let mut shape = Shape::default();
+    fn outer_array(&mut self, place: PathHash) {
+        let mut shape = ArrayShape::default();
         self.array(in_array(place), 0, &mut shape);
         // Without a common type of the elements, each is read for itself, one after another.
         let is_mixed =
@@ -202,7 +202,7 @@ impl Walk<'_> {
         }
     }
 
-    fn array(&mut self, place: Place, depth: usize, shape: &mut Shape) {
+    fn array(&mut self, place: PathHash, depth: usize, shape: &mut ArrayShape) {
         if shape.levels.len() <= depth {
             shape.levels.push(0);
         }
@@ -268,7 +268,7 @@ impl Walk<'_> {
     }
 
     /// Goes behind a name and gives the place of its member.
-    fn name(&mut self, prefix: Place) -> Place {
+    fn name(&mut self, prefix: PathHash) -> PathHash {
         let name = self.string();
         if !name.contains(&b'\\') {
             return name.iter().copied().fold(prefix, fold);
@@ -332,13 +332,13 @@ mod tests {
     use super::*;
 
     fn facts(text: &str) -> Vec<u8> {
-        let mut facts = Facts::default();
+        let mut facts = PlaceFacts::default();
         read(text, root(0), &mut facts);
         facts.0.into_iter().map(|(_, bits)| bits).collect()
     }
 
     fn clash(text: &str) -> Option<Clash> {
-        let mut facts = Facts::default();
+        let mut facts = PlaceFacts::default();
         let clash = read(text, root(0), &mut facts);
         clash.or_else(|| facts.clash())
     }
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn a_path_is_the_same_however_it_is_written() {
         let place = |text: &str| {
-            let mut facts = Facts::default();
+            let mut facts = PlaceFacts::default();
             read(text, root(0), &mut facts);
             facts.0.last().map(|(place, _)| *place)
         };

@@ -12,12 +12,12 @@ use super::types::{IntKind, Kind, Type};
 
 /// The Arrow type of a column.
 pub fn data_type(ty: &Type) -> DataType {
-    sent_as(ty, Place::Column)
+    sent_as(ty, ValuePlace::Column)
 }
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ValuePlace {
     /// In a column, whose type the server casts to where it must.
     Column,
     /// In a Variant or Dynamic, where the Arrow type is all that tells the server the member: which
@@ -25,7 +25,7 @@ enum Place {
     Member,
 }
 
-fn sent_as(ty: &Type, place: Place) -> DataType {
+fn sent_as(ty: &Type, place: ValuePlace) -> DataType {
     match &ty.kind {
         _ if ty.is_text => DataType::Utf8,
         Kind::Int(IntKind::I8) => DataType::Int8,
@@ -49,7 +49,7 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
         Kind::Date | Kind::Date32 => DataType::Date32,
         Kind::DateTime { .. } => DataType::Timestamp(TimeUnit::Second, None),
         Kind::DateTime64 { zone, .. } => {
-            let zone = zone.filter(|_| place == Place::Member).map(|zone| zone.name().into());
+            let zone = zone.filter(|_| place == ValuePlace::Member).map(|zone| zone.name().into());
             DataType::Timestamp(unit(&ty.kind), zone)
         }
         Kind::Time64 { .. } => DataType::Time64(unit(&ty.kind)),
@@ -86,21 +86,21 @@ fn sent_as(ty: &Type, place: Place) -> DataType {
 /// The members, and behind them the null. Not dense: the server wants no more of a member than
 /// is referred to, and a part of a batch keeps the whole of it.
 fn union(members: &[Type]) -> DataType {
-    let fields = members.iter().map(|ty| part("", ty, Place::Member).with_nullable(true));
+    let fields = members.iter().map(|ty| part("", ty, ValuePlace::Member).with_nullable(true));
     let fields = fields.chain([Field::new("", DataType::Null, true)]);
     DataType::Union((0..).zip(fields.map(Arc::new)).collect(), UnionMode::Sparse)
 }
 
 /// A column. Always nullable: which nulls may go out is for `check` to say.
 pub fn field(name: &str, ty: &Type) -> Field {
-    part(name, ty, Place::Column)
+    part(name, ty, ValuePlace::Column)
 }
 
-fn part(name: &str, ty: &Type, place: Place) -> Field {
-    let is_nullable = place == Place::Column || ty.is_nullable;
+fn part(name: &str, ty: &Type, place: ValuePlace) -> Field {
+    let is_nullable = place == ValuePlace::Column || ty.is_nullable;
     let field = Field::new(name, sent_as(ty, place), is_nullable);
     match (&ty.kind, place) {
-        (Kind::Uuid, Place::Member) => field.with_metadata(HashMap::from([(
+        (Kind::Uuid, ValuePlace::Member) => field.with_metadata(HashMap::from([(
             EXTENSION_TYPE_NAME_KEY.to_owned(),
             "arrow.uuid".to_owned(),
         )])),

@@ -32,13 +32,13 @@ fn names<'a>(of: &'a TableSchema, other: &TableSchema) -> Vec<&'a str> {
     of.columns.iter().map(|column| &*column.name).filter(is_shared).collect()
 }
 
-struct Seen<'a> {
+struct SeenColumn<'a> {
     type_text: &'a str,
     default: Option<&'a str>,
     left_out: Option<&'a str>,
 }
 
-impl Seen<'_> {
+impl SeenColumn<'_> {
     fn changes(&self, now: &Self, name: &str) -> Vec<String> {
         let mut changes = Vec::new();
         if self.type_text != now.type_text {
@@ -62,14 +62,14 @@ impl Seen<'_> {
     }
 }
 
-fn columns(schema: &TableSchema) -> BTreeMap<&str, Seen<'_>> {
+fn columns(schema: &TableSchema) -> BTreeMap<&str, SeenColumn<'_>> {
     let filled = schema.columns.iter().map(|column| {
         let (type_text, default) = (&*column.type_text, column.default.as_deref());
-        (&*column.name, Seen { type_text, default, left_out: None })
+        (&*column.name, SeenColumn { type_text, default, left_out: None })
     });
     let left_out = schema.left_out.iter().map(|column| {
         let (type_text, left_out) = (&*column.type_text, Some(&*column.why));
-        (&*column.name, Seen { type_text, default: None, left_out })
+        (&*column.name, SeenColumn { type_text, default: None, left_out })
     });
     filled.chain(left_out).collect()
 }

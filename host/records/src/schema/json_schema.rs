@@ -5,7 +5,9 @@ use std::str::FromStr as _;
 use serde_json::{Map, Number, Value};
 
 use super::plan::TablePlan;
-use super::shape::{Field, Fields, Items, Numbers, Shape, Texts, Underived};
+use super::shape::{
+    Shape, ShapeField, ShapeFields, ShapeItems, ShapeNumbers, ShapeTexts, Underived,
+};
 
 /// What a JSON Schema cannot say of any record.
 const OF_EVERY_RECORD: &str = "sluicegate refuses a record in which a field that it reads, or a key \
@@ -28,7 +30,7 @@ pub fn json_schema(plan: &TablePlan) -> Result<Value, Underived> {
 fn schema_of(shape: &Shape) -> Map<String, Value> {
     let Shape { is_nullable, is_boolean, number, text, array, object, unsaid } = shape;
     let mut schema = Map::new();
-    if let Some(Texts { labels: Some(labels), .. }) = text {
+    if let Some(ShapeTexts { labels: Some(labels), .. }) = text {
         let labels = labels.iter().map(|label| Value::from(&**label));
         let null = is_nullable.then_some(Value::Null);
         set(&mut schema, "enum", labels.chain(null).collect::<Vec<_>>());
@@ -60,8 +62,8 @@ fn schema_of(shape: &Shape) -> Map<String, Value> {
     }
     match array {
         None => {}
-        Some(Items::Each(shape)) => set(&mut schema, "items", schema_of(shape)),
-        Some(Items::Exactly(shapes)) => {
+        Some(ShapeItems::Each(shape)) => set(&mut schema, "items", schema_of(shape)),
+        Some(ShapeItems::Exactly(shapes)) => {
             set(&mut schema, "prefixItems", shapes.iter().map(schema_of).collect::<Vec<_>>());
             set(&mut schema, "minItems", shapes.len());
             set(&mut schema, "maxItems", shapes.len());
@@ -69,8 +71,10 @@ fn schema_of(shape: &Shape) -> Map<String, Value> {
     }
     match object {
         None => {}
-        Some(Fields::Named { fields, is_closed }) => write_fields(&mut schema, fields, *is_closed),
-        Some(Fields::Each(names, values)) => {
+        Some(ShapeFields::Named { fields, is_closed }) => {
+            write_fields(&mut schema, fields, *is_closed)
+        }
+        Some(ShapeFields::Each(names, values)) => {
             let names = schema_of(&Shape { text: Some(names.clone()), ..Shape::default() });
             set(&mut schema, "propertyNames", names);
             set(&mut schema, "additionalProperties", schema_of(values));
@@ -82,7 +86,7 @@ fn schema_of(shape: &Shape) -> Map<String, Value> {
     schema
 }
 
-fn write_fields(schema: &mut Map<String, Value>, fields: &[Field], is_closed: bool) {
+fn write_fields(schema: &mut Map<String, Value>, fields: &[ShapeField], is_closed: bool) {
     let named = fields.iter().map(|field| (field.name.clone(), schema_of(&field.shape).into()));
     let named: Map<String, Value> = named.collect();
     if !named.is_empty() || is_closed {
@@ -98,7 +102,7 @@ fn write_fields(schema: &mut Map<String, Value>, fields: &[Field], is_closed: bo
     }
 }
 
-impl Numbers {
+impl ShapeNumbers {
     fn write(&self, schema: &mut Map<String, Value>) {
         let (low, high) = match self.is_open {
             false => ("minimum", "maximum"),
@@ -117,7 +121,7 @@ impl Numbers {
     }
 }
 
-impl Texts {
+impl ShapeTexts {
     fn write(&self, schema: &mut Map<String, Value>) {
         if let Some(pattern) = &self.pattern {
             set(schema, "pattern", &**pattern);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 /// What the fields of an object are looked up in.
-pub trait Fields {
+pub trait FindField {
     /// The place of a field; `guess` is where it may be, since producers write their fields in
     /// the same order again and again.
     fn find(&self, name: &str, guess: usize) -> Option<usize>;
@@ -13,7 +13,7 @@ pub trait Fields {
 
 /// The fields of one object, or the elements of one array by their number.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct FieldNames {
     fields: Vec<Field>,
     /// By the name, in lower case where case does not matter.
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
@@ -27,25 +27,25 @@ pub struct Field {
     /// The columns that its value fills.
     pub columns: Vec<usize>,
     /// What is wanted of its value's own fields.
-    pub within: Option<Box<Within>>,
+    pub within: Option<Box<InnerFields>>,
 }
 
 /// What is wanted of the fields within a value.
 #[derive(Debug)]
-pub struct Within {
+pub struct InnerFields {
     /// Those that pointers lead to; other fields are passed over.
-    pub pointed: Names,
+    pub pointed: FieldNames,
     /// Those that are parts of a column's dotted name; other fields are unknown.
-    pub dotted: Names,
+    pub dotted: FieldNames,
 }
 
 /// Which of them are meant.
-type Into = fn(&mut Within) -> &mut Names;
+type Into = fn(&mut InnerFields) -> &mut FieldNames;
 
 /// Most parts of a dotted name that is filled from within objects; a record nests not much deeper.
 const MAX_STEPS: usize = 100;
 
-impl Names {
+impl FieldNames {
     /// No field yet.
     pub fn new(ignores_case: bool) -> Self {
         Self { ignores_case, ..Self::default() }
@@ -78,7 +78,7 @@ impl Names {
         if rest.is_empty() {
             field.columns.push(column);
         } else {
-            let new = || Box::new(Within::new(ignores_case));
+            let new = || Box::new(InnerFields::new(ignores_case));
             into(field.within.get_or_insert_with(new)).add_within(rest, column, into);
         }
     }
@@ -116,14 +116,14 @@ impl Field {
     }
 }
 
-impl Within {
+impl InnerFields {
     fn new(ignores_case: bool) -> Self {
-        let names = || Names::new(ignores_case);
+        let names = || FieldNames::new(ignores_case);
         Self { pointed: names(), dotted: names() }
     }
 }
 
-impl Fields for Names {
+impl FindField for FieldNames {
     fn find(&self, name: &str, guess: usize) -> Option<usize> {
         if self.fields.get(guess).is_some_and(|field| *field.name == *name) {
             return Some(guess);
@@ -140,8 +140,8 @@ impl Fields for Names {
 mod tests {
     use super::*;
 
-    fn names(ignores_case: bool, paths: &[&[&str]]) -> Names {
-        let mut names = Names::new(ignores_case);
+    fn names(ignores_case: bool, paths: &[&[&str]]) -> FieldNames {
+        let mut names = FieldNames::new(ignores_case);
         for (column, path) in paths.iter().enumerate() {
             let path: Vec<Arc<str>> = path.iter().map(|step| (*step).into()).collect();
             names.add(&path, column);
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn a_dotted_name_is_led_to_by_each_of_its_points_and_by_the_first_alone() {
-        let mut names = Names::new(false);
+        let mut names = FieldNames::new(false);
         names.add_dotted("a.b.c", 0);
         for name in ["a", ".a", "a.", "a..b", &vec!["x"; MAX_STEPS + 1].join(".")] {
             names.add_dotted(name, 1);
         }
         assert_eq!(names.fields().map(Field::name).collect::<Vec<_>>(), ["a"]);
-        let within = |names: &Names, name: &str| {
+        let within = |names: &FieldNames, name: &str| {
             let field = names.field(names.find(name, 0).unwrap()).unwrap();
             (field.columns.clone(), field.within.as_ref().map(|within| within.dotted.fields.len()))
         };

@@ -8,12 +8,12 @@ use chrono_tz::Tz;
 
 use super::arrow::field;
 use super::literal::{integer_literal, is_empty_array, is_empty_map, text_literal};
-use super::names::Names;
+use super::names::FieldNames;
 use super::nested::{Dotted, structures};
 pub use super::rules::{PlanError, Rules, TimestampUnit};
-use super::source::{Encoding, Metadata, OnInvalid, Source, UnknownFields};
+use super::source::{ColumnSource, Encoding, Metadata, OnInvalid, UnknownFields};
 use super::table::{Column, TableSchema};
-use super::types::{self, Element, Kind, Parts, Type, TypeError};
+use super::types::{self, Element, Kind, Type, TypeCount, TypeError};
 
 /// The label that STRING_ENUM_COLUMNS puts in the place of a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
@@ -55,7 +55,7 @@ pub struct ColumnPlan {
     /// The type as ClickHouse prints it, for texts.
     pub type_text: String,
     /// Where its value comes from.
-    pub source: Source,
+    pub source: ColumnSource,
     /// What becomes of a value that it does not take.
     pub on_invalid: OnInvalid,
     /// Absent or null rejects the record.
@@ -102,7 +102,7 @@ pub enum Forms {
 
 /// What becomes of a field that fills no column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unknown {
+pub enum UnknownField {
     /// It is counted by name.
     Ignore,
     /// It rejects the record.
@@ -130,9 +130,9 @@ pub struct TablePlan {
     /// The same as an Arrow schema.
     pub arrow: SchemaRef,
     /// Which columns a record's fields fill.
-    pub names: Names,
+    pub names: FieldNames,
     /// What becomes of those that fill none.
-    pub unknown: Unknown,
+    pub unknown: UnknownField,
     /// What becomes of a record of which no field fills a column.
     pub unfilled: Unfilled,
     /// The columns that are of one Nested structure, by their places, for each that has several.
@@ -158,9 +158,9 @@ impl TablePlan {
         // Of a field beside the columns nothing goes to the server.
         let values = ValueRules { is_inferred: false, ..ValueRules::new(schema, rules) };
         let rest = if rules.unknown_fields == UnknownFields::Reject {
-            Unknown::Reject
+            UnknownField::Reject
         } else {
-            Unknown::Ignore
+            UnknownField::Ignore
         };
         let unfilled = if rules.takes_unfilled { Unfilled::Accept } else { Unfilled::Reject };
         let (fingerprint, ignores_case) = (schema.fingerprint.clone(), rules.ignores_case);
@@ -170,7 +170,7 @@ impl TablePlan {
     /// Joins the columns of a table and further fields.
     fn of(
         (mut columns, further): (Vec<ColumnPlan>, Vec<ColumnPlan>),
-        (rest, unfilled): (Unknown, Unfilled),
+        (rest, unfilled): (UnknownField, Unfilled),
         fingerprint: String,
         ignores_case: bool,
         values: ValueRules,
@@ -178,19 +178,19 @@ impl TablePlan {
         let dotted = Dotted::new(columns.iter().map(|column| &*column.name), ignores_case);
         columns.extend(further);
         let fields: Vec<_> = columns.iter().map(|column| field(&column.name, &column.ty)).collect();
-        let mut names = Names::new(ignores_case);
+        let mut names = FieldNames::new(ignores_case);
         let mut unknown = rest;
         for (at, column) in columns.iter().enumerate() {
             match &column.source {
-                Source::Name => {
+                ColumnSource::Name => {
                     names.add(std::slice::from_ref(&column.name), at);
                     if dotted.is_parted(&column.name) {
                         names.add_dotted(&column.name, at);
                     }
                 }
-                Source::Pointer(pointer) => names.add(pointer.steps(), at),
-                Source::Unknown => unknown = Unknown::Column(at),
-                Source::Metadata(_) | Source::Plugin => {}
+                ColumnSource::Pointer(pointer) => names.add(pointer.steps(), at),
+                ColumnSource::Unknown => unknown = UnknownField::Column(at),
+                ColumnSource::Metadata(_) | ColumnSource::Plugin => {}
             }
         }
         let arrow = Arc::new(Schema::new(fields));
@@ -208,13 +208,13 @@ impl TablePlan {
         &self,
         name: &str,
         type_text: &str,
-        parts: &Parts,
+        parts: &TypeCount,
     ) -> Result<ColumnPlan, TypeError> {
         Ok(ColumnPlan {
             name: name.into(),
             ty: types::parse_as_part(type_text, parts)?,
             type_text: type_text.to_owned(),
-            source: Source::Name,
+            source: ColumnSource::Name,
             on_invalid: OnInvalid::Reject,
             is_required: false,
             when_null: WhenNull::Keep,
@@ -230,10 +230,14 @@ impl TablePlan {
         let mut columns = self.columns.clone();
         for (at, column) in columns.iter_mut().enumerate() {
             if unasked.contains(&at) {
-                column.source = Source::Plugin;
+                column.source = ColumnSource::Plugin;
             }
         }
-        let rest = if self.unknown == Unknown::Reject { Unknown::Reject } else { Unknown::Ignore };
+        let rest = if self.unknown == UnknownField::Reject {
+            UnknownField::Reject
+        } else {
+            UnknownField::Ignore
+        };
         let (fingerprint, ignores_case) = (self.fingerprint.clone(), self.ignores_case);
         let rules = (rest, self.unfilled);
         Self::of((columns, fields), rules, fingerprint, ignores_case, self.values)
@@ -242,9 +246,9 @@ impl TablePlan {
     /// The fields that a record is asked for, by their names or by the pointers to them.
     pub fn asked(&self) -> impl Iterator<Item = String> {
         self.columns.iter().filter_map(|column| match &column.source {
-            Source::Name => Some(column.name.to_string()),
-            Source::Pointer(pointer) => Some(pointer.to_string()),
-            Source::Metadata(_) | Source::Unknown | Source::Plugin => None,
+            ColumnSource::Name => Some(column.name.to_string()),
+            ColumnSource::Pointer(pointer) => Some(pointer.to_string()),
+            ColumnSource::Metadata(_) | ColumnSource::Unknown | ColumnSource::Plugin => None,
         })
     }
 
@@ -354,8 +358,9 @@ impl ColumnPlan {
             when_absent => when_absent,
         };
         let source = rules.source(&column.name);
-        let holds_bytes = matches!(source, Source::Metadata(Metadata::Key | Metadata::Headers))
-            || rules.encoding(&column.name).is_some();
+        let holds_bytes =
+            matches!(source, ColumnSource::Metadata(Metadata::Key | Metadata::Headers))
+                || rules.encoding(&column.name).is_some();
         let ty = column.ty.clone();
         Self {
             name: Arc::clone(&column.name),

@@ -1,7 +1,7 @@
 //! What the configuration adds to a table's own rules, and whether it fits the table.
 
 use super::plan::WhenNull;
-use super::source::{Encoding, Metadata, OnInvalid, Pointer, Source, UnknownFields};
+use super::source::{ColumnSource, Encoding, Metadata, OnInvalid, Pointer, UnknownFields};
 use super::table::{Column, TableSchema};
 use super::types::Kind;
 pub use super::unit::TimestampUnit;
@@ -52,14 +52,14 @@ pub struct PlanError {
 
 impl Rules {
     /// Where the column of this name comes from.
-    pub fn source(&self, name: &str) -> Source {
+    pub fn source(&self, name: &str) -> ColumnSource {
         let metadata = self.metadata.iter().find(|(column, _)| column == name);
         let pointer = self.column_from.iter().find(|(column, _)| column == name);
         match (&self.unknown_fields, metadata, pointer) {
-            (UnknownFields::Column(column), ..) if column == name => Source::Unknown,
-            (_, Some((_, metadata)), _) => Source::Metadata(*metadata),
-            (_, None, Some((_, pointer))) => Source::Pointer(pointer.clone()),
-            (_, None, None) => Source::Name,
+            (UnknownFields::Column(column), ..) if column == name => ColumnSource::Unknown,
+            (_, Some((_, metadata)), _) => ColumnSource::Metadata(*metadata),
+            (_, None, Some((_, pointer))) => ColumnSource::Pointer(pointer.clone()),
+            (_, None, None) => ColumnSource::Name,
         }
     }
 
@@ -69,7 +69,7 @@ impl Rules {
         let found = self.on_invalid.iter().find(|(column, _)| column == name);
         match (found, self.source(name)) {
             (Some((_, on_invalid)), _) => *on_invalid,
-            (None, Source::Metadata(_)) => OnInvalid::Default,
+            (None, ColumnSource::Metadata(_)) => OnInvalid::Default,
             (None, _) => OnInvalid::Reject,
         }
     }
@@ -88,7 +88,7 @@ impl Rules {
             )
         };
         let is_text = |kind: &Kind| matches!(kind, Kind::String | Kind::Enum(..));
-        let mut look = Look { schema, errors: Vec::new() };
+        let mut look = NameCheck { schema, errors: Vec::new() };
         for name in &self.required {
             look.at("REQUIRED_COLUMNS", name, |_| None);
         }
@@ -111,8 +111,8 @@ impl Rules {
                 matches!(kind, Kind::String | Kind::FixedString(_) | Kind::Decimal { .. })
             };
             look.at("COLUMN_ENCODING", name, |column| match self.source(name) {
-                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
-                Source::Metadata(_) => Some(twice("METADATA_COLUMNS")),
+                ColumnSource::Unknown => Some(twice("UNKNOWN_FIELDS")),
+                ColumnSource::Metadata(_) => Some(twice("METADATA_COLUMNS")),
                 _ => unfit(is_fit(&column.ty.kind), column, "String, FixedString or Decimal"),
             });
         }
@@ -135,7 +135,7 @@ impl Rules {
         look.errors
     }
 
-    fn look_at_sources(&self, look: &mut Look<'_>) {
+    fn look_at_sources(&self, look: &mut NameCheck<'_>) {
         if let UnknownFields::Column(name) = &self.unknown_fields {
             let is_fit = |kind: &Kind| matches!(kind, Kind::String | Kind::Json(_));
             look.at("UNKNOWN_FIELDS", name, |column| {
@@ -144,14 +144,14 @@ impl Rules {
         }
         for (name, metadata) in &self.metadata {
             look.at("METADATA_COLUMNS", name, |column| match self.source(name) {
-                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
+                ColumnSource::Unknown => Some(twice("UNKNOWN_FIELDS")),
                 _ => unfit(metadata.fits(&column.ty), column, metadata.expected()),
             });
         }
         for (name, _) in &self.column_from {
             look.at("COLUMN_FROM", name, |_| match self.source(name) {
-                Source::Unknown => Some(twice("UNKNOWN_FIELDS")),
-                Source::Metadata(_) => Some(twice("METADATA_COLUMNS")),
+                ColumnSource::Unknown => Some(twice("UNKNOWN_FIELDS")),
+                ColumnSource::Metadata(_) => Some(twice("METADATA_COLUMNS")),
                 _ => None,
             });
         }
@@ -163,7 +163,7 @@ impl Rules {
     }
 
     fn unfit_unit(&self, column: &Column, unit: TimestampUnit) -> Option<String> {
-        if matches!(self.source(&column.name), Source::Metadata(_)) {
+        if matches!(self.source(&column.name), ColumnSource::Metadata(_)) {
             return Some("is filled by METADATA_COLUMNS, which knows the unit".to_owned());
         }
         let is_time = |kind: &Kind| TimestampUnit::Seconds.fits(kind);
@@ -193,12 +193,12 @@ impl Rules {
 }
 
 /// A look at names of rules.
-struct Look<'a> {
+struct NameCheck<'a> {
     schema: &'a TableSchema,
     errors: Vec<PlanError>,
 }
 
-impl Look<'_> {
+impl NameCheck<'_> {
     /// Notes what is wrong with one name.
     fn at(
         &mut self,

@@ -8,7 +8,7 @@ use super::types::{IntKind, Kind, Type};
 
 /// Where a column's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ColumnSource {
     /// The record's field of its name.
     Name,
     /// The place in the record that a pointer leads to (COLUMN_FROM).
@@ -21,7 +21,7 @@ pub enum Source {
     Plugin,
 }
 
-impl Source {
+impl ColumnSource {
     /// Whether a record may lack it.
     pub fn is_field(&self) -> bool {
         matches!(self, Self::Name | Self::Pointer(_))

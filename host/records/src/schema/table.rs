@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use sha2::{Digest as _, Sha256};
 
 use super::nested::structure;
-use super::types::{self, Kind, MAX_PARTS, Parts, Type, TypeError};
+use super::types::{self, Kind, MAX_PARTS, Type, TypeCount, TypeError};
 
 /// A row of `system.columns`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl TableSchema {
     ) -> (Self, Vec<String>) {
         let (mut columns, mut left_out, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut digest = Sha256::new_with_prefix(server_zone);
-        let parts = Parts::default();
+        let parts = TypeCount::default();
         for (at, row) in rows.into_iter().enumerate() {
             if at >= MAX_PARTS || parts.is_full() {
                 errors.push(format!("the columns have more than {MAX_PARTS} types"));

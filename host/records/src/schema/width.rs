@@ -1,7 +1,7 @@
 //! How many bytes a row takes in columns before any value is read.
 
-use super::names::{Field, Names, Within};
-use super::plan::{TablePlan, Unknown};
+use super::names::{Field, FieldNames, InnerFields};
+use super::plan::{TablePlan, UnknownField};
 use super::types::{IntKind, Kind, Type};
 
 /// Fixed bytes of a value. Those of an array or a map do not include its elements.
@@ -64,7 +64,7 @@ impl RowBytes {
         let types = || plan.columns.iter().map(|column| &column.ty);
         let (fixed, reserved) =
             (widths(types()), types().map(deep_width).fold(0, usize::saturating_add));
-        let kept = if let Unknown::Column(_) = plan.unknown { 2 } else { 1 };
+        let kept = if let UnknownField::Column(_) = plan.unknown { 2 } else { 1 };
         let element = types().map(widest_element).max().unwrap_or(0);
         Self { fixed, reserved, element, copies: copies(&plan.names).max(kept) }
     }
@@ -127,8 +127,8 @@ fn deep_width(ty: &Type) -> usize {
 }
 
 /// The most columns that one byte of an object may be copied to: those of its field and of fields within.
-fn copies(names: &Names) -> usize {
-    let within = |within: &Within| copies(&within.pointed) + copies(&within.dotted);
+fn copies(names: &FieldNames) -> usize {
+    let within = |within: &InnerFields| copies(&within.pointed) + copies(&within.dotted);
     let of = |field: &Field| field.columns.len() + field.within.as_deref().map_or(0, within);
     names.fields().map(of).max().unwrap_or(0)
 }

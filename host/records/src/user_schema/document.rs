@@ -31,18 +31,18 @@ pub enum Document<'a> {
 impl<'a> Document<'a> {
     /// Reads a payload; `None` where it is not one JSON value.
     pub fn read(payload: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader { rest: std::str::from_utf8(without_mark(payload)).ok()? };
+        let mut reader = DocumentReader { rest: std::str::from_utf8(without_mark(payload)).ok()? };
         let document = reader.value(0)?;
         reader.next_byte().is_none().then_some(document)
     }
 }
 
 /// What is left to read.
-struct Reader<'a> {
+struct DocumentReader<'a> {
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DocumentReader<'a> {
     /// The next byte that is no blank, still to be read.
     fn next_byte(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);

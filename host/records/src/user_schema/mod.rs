@@ -31,11 +31,11 @@ const POINTER_BYTES: usize = 512;
 /// A JSON Schema, ready to judge. Cheap to clone.
 #[derive(Clone)]
 pub struct UserSchema {
-    inner: Arc<Inner>,
+    inner: Arc<CompiledSchema>,
     is_before_plugins: bool,
 }
 
-struct Inner {
+struct CompiledSchema {
     validator: Validator<Payload>,
     schema: Value,
     draft: Draft,
@@ -71,7 +71,7 @@ impl UserSchema {
         let options = jsonschema::options_for::<Payload>().with_draft(draft).offline();
         match bounds::exact(options).build(&schema) {
             Ok(validator) => {
-                let inner = Arc::new(Inner { validator, schema, draft });
+                let inner = Arc::new(CompiledSchema { validator, schema, draft });
                 Ok(Self { inner, is_before_plugins: false })
             }
             Err(error) => Err(describe(&error, &schema)),

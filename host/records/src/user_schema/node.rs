@@ -31,20 +31,20 @@ impl Json for Payload {
 }
 
 impl<'a> Node<'a, Payload> for &'a Document<'a> {
-    type Object = Members<'a>;
-    type Array = Elements<'a>;
+    type Object = DocumentMembers<'a>;
+    type Array = DocumentElements<'a>;
     type Number = Digits<'a>;
 
-    fn as_object(&self) -> Option<Members<'a>> {
+    fn as_object(&self) -> Option<DocumentMembers<'a>> {
         match self {
-            Document::Object(members) => Some(Members(members)),
+            Document::Object(members) => Some(DocumentMembers(members)),
             _ => None,
         }
     }
 
-    fn as_array(&self) -> Option<Elements<'a>> {
+    fn as_array(&self) -> Option<DocumentElements<'a>> {
         match self {
-            Document::Array(elements) => Some(Elements(elements)),
+            Document::Array(elements) => Some(DocumentElements(elements)),
             _ => None,
         }
     }
@@ -155,9 +155,9 @@ impl JsonNumber for Digits<'_> {
 }
 
 /// The elements of an array.
-pub struct Elements<'a>(&'a [Document<'a>]);
+pub struct DocumentElements<'a>(&'a [Document<'a>]);
 
-impl<'a> Array<'a, Payload> for Elements<'a> {
+impl<'a> Array<'a, Payload> for DocumentElements<'a> {
     type Node = &'a Document<'a>;
     type ElementsIter = std::slice::Iter<'a, Document<'a>>;
 
@@ -171,9 +171,9 @@ impl<'a> Array<'a, Payload> for Elements<'a> {
 }
 
 /// The members of an object, sorted by name.
-pub struct Members<'a>(&'a [(Cow<'a, str>, Document<'a>)]);
+pub struct DocumentMembers<'a>(&'a [(Cow<'a, str>, Document<'a>)]);
 
-impl<'a> Object<'a, Payload> for Members<'a> {
+impl<'a> Object<'a, Payload> for DocumentMembers<'a> {
     type Node = &'a Document<'a>;
     type MemberName = &'a str;
     type MembersIter = MembersIter<'a>;

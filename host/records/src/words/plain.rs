@@ -32,11 +32,11 @@ impl<T: fmt::Display> fmt::Display for Plain<T> {
 
 /// The same for text of several lines of our own making: line breaks and tabs stay.
 #[derive(Debug, Clone, Copy)]
-pub struct Lines<T>(pub T);
+pub struct PlainLines<T>(pub T);
 
-impl std::error::Error for Lines<String> {}
+impl std::error::Error for PlainLines<String> {}
 
-impl<T: fmt::Display> fmt::Display for Lines<T> {
+impl<T: fmt::Display> fmt::Display for PlainLines<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.to_string().split_inclusive(['\n', '\t']).try_for_each(|part| {
             let text = part.trim_end_matches(['\n', '\t']);
@@ -114,7 +114,7 @@ mod tests {
             shown,
             r#"a\n\r\t\0\u{1b}[31m\u{7}\u{7f}\u{9b}2J\u{85}\u{200b}\u{200e}\u{202a}\u{202e}\u{2028}\u{2029}\u{2066}\u{2069}\u{feff}\u{e0041}é中🚗 \""#
         );
-        assert_eq!(Lines("a\n\tb\u{1b}\r\n").to_string(), "a\n\tb\\u{1b}\\r\n");
+        assert_eq!(PlainLines("a\n\tb\u{1b}\r\n").to_string(), "a\n\tb\\u{1b}\\r\n");
     }
 
     #[test]

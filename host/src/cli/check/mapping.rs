@@ -6,7 +6,7 @@ use crate::decode::forms;
 use crate::schema::arrow::data_type;
 use crate::schema::nested::Dotted;
 use crate::schema::plan::{ColumnPlan, Rules, TablePlan, WhenAbsent, WhenNull};
-use crate::schema::source::{OnInvalid, Source, escaped};
+use crate::schema::source::{ColumnSource, OnInvalid, escaped};
 use crate::schema::table::{Column, TableSchema};
 
 /// One column, in words.
@@ -55,7 +55,7 @@ pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -
     filled.chain(left_out).collect()
 }
 
-fn takes(source: &Source, plan: &ColumnPlan, dotted: &Dotted) -> String {
+fn takes(source: &ColumnSource, plan: &ColumnPlan, dotted: &Dotted) -> String {
     let forms = || match plan.on_invalid {
         OnInvalid::Reject => forms(&plan.ty, plan.values),
         other => {
@@ -64,17 +64,17 @@ fn takes(source: &Source, plan: &ColumnPlan, dotted: &Dotted) -> String {
         }
     };
     match source {
-        Source::Name if dotted.is_parted(&plan.name) => {
+        ColumnSource::Name if dotted.is_parted(&plan.name) => {
             let steps: Vec<_> = plan.name.split('.').map(escaped).collect();
             format!("{}, from /{} too", forms(), steps.join("/"))
         }
-        Source::Name => forms(),
-        Source::Pointer(pointer) => format!("{}, from {pointer} (COLUMN_FROM)", forms()),
-        Source::Metadata(what) => {
+        ColumnSource::Name => forms(),
+        ColumnSource::Pointer(pointer) => format!("{}, from {pointer} (COLUMN_FROM)", forms()),
+        ColumnSource::Metadata(what) => {
             format!("nothing: it is the record's {} (METADATA_COLUMNS)", what.as_str())
         }
-        Source::Unknown => "the fields that fill no column (UNKNOWN_FIELDS)".into(),
-        Source::Plugin => "nothing: a plugin gives it".into(),
+        ColumnSource::Unknown => "the fields that fill no column (UNKNOWN_FIELDS)".into(),
+        ColumnSource::Plugin => "nothing: a plugin gives it".into(),
     }
 }
 

@@ -18,7 +18,7 @@ use sluicegate_local::LocalStack;
 
 use super::plugins::{self, Cost};
 use super::{DEAD_LETTER_TOPIC, TOPIC};
-use crate::words::plain::Lines;
+use crate::words::plain::PlainLines;
 
 /// How much of the log is shown when the host ends too early.
 const LOG_TAIL: usize = 20;
@@ -101,7 +101,9 @@ impl DemoHost {
     /// Fails with the end of the log once the host has ended by itself.
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            return Err(Lines(format!("the host ended early ({status}):\n{}", self.tail())).into());
+            return Err(
+                PlainLines(format!("the host ended early ({status}):\n{}", self.tail())).into()
+            );
         }
         Ok(())
     }
@@ -124,7 +126,7 @@ impl DemoHost {
         })
         .await;
         if !status?.success() {
-            return Err(Lines(format!("the host failed:\n{}", tail(&told))).into());
+            return Err(PlainLines(format!("the host failed:\n{}", tail(&told))).into());
         }
         // Only children that were waited for are counted, and the host is the only one so far.
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
@@ -133,7 +135,7 @@ impl DemoHost {
         let elapsed = first.zip(last).map(|(first, last)| last - first).unwrap_or_default();
         let ledger = told.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ledger =
-            ledger.ok_or_else(|| Lines(format!("no ledger in the log:\n{}", tail(&told))))?;
+            ledger.ok_or_else(|| PlainLines(format!("no ledger in the log:\n{}", tail(&told))))?;
         Ok(HostRun { ledger, elapsed, cpu_seconds: cpu as f64 / 1e6 })
     }
 

@@ -17,7 +17,7 @@ use crate::observe::status::Status;
 use crate::plugins::hooks::{ArrowHooks, Fit, Hooks, RowsHooks, Worker};
 use crate::plugins::lookups::Lookups;
 use crate::schema::plan::TablePlan;
-use crate::words::plain::Lines;
+use crate::words::plain::PlainLines;
 
 /// What a host calls the options of a trial.
 const OPTIONS: &[(&str, &str)] = &[
@@ -67,7 +67,7 @@ impl Trial {
         self.begin().await.map_err(|error| {
             let text = in_options(format!("{error:#}"));
             match error.is::<ConfigErrors>() {
-                true => Lines(text).into(),
+                true => PlainLines(text).into(),
                 false => anyhow!(text),
             }
         })

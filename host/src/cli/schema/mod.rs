@@ -18,7 +18,7 @@ use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
 use crate::schema::json_schema::json_schema;
 use crate::schema::plan::TablePlan;
 use crate::schema::table::TableSchema;
-use crate::words::plain::{Json, Lines};
+use crate::words::plain::{Json, PlainLines};
 
 const EXIT_CODES: &str = "Exit codes:
   0   done
@@ -53,7 +53,7 @@ pub fn run(args: &SchemaArgs) -> Result<(), Exit> {
 
 fn print(text: &str) -> Result<(), Exit> {
     let mut stdout = std::io::stdout().lock();
-    let written = write!(stdout, "{}", Lines(text)).and_then(|()| stdout.flush());
+    let written = write!(stdout, "{}", PlainLines(text)).and_then(|()| stdout.flush());
     Ok(written.context("writing to stdout")?)
 }
 

@@ -15,20 +15,20 @@ pub struct Shape {
     /// `true` and `false`.
     pub is_boolean: bool,
     /// Numbers.
-    pub number: Option<Numbers>,
+    pub number: Option<ShapeNumbers>,
     /// Strings.
-    pub text: Option<Texts>,
+    pub text: Option<ShapeTexts>,
     /// Arrays.
-    pub array: Option<Items>,
+    pub array: Option<ShapeItems>,
     /// Objects.
-    pub object: Option<Fields>,
+    pub object: Option<ShapeFields>,
     /// What the above leaves out.
     pub unsaid: Option<Unsaid>,
 }
 
 /// Numbers; bounds are decimal texts, since they go beyond any integer of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub struct ShapeNumbers {
     /// Whether a fraction is refused; `1.0` and `1e3` have none.
     pub is_integer: bool,
     /// Lowest and highest; `None` where a reader of JSON cannot hold what is beyond.
@@ -43,7 +43,7 @@ pub struct Numbers {
 
 /// Strings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Texts {
+pub struct ShapeTexts {
     /// The closed list of them, where there is one.
     pub labels: Option<Vec<String>>,
     /// A regular expression that they match.
@@ -58,7 +58,7 @@ pub struct Texts {
 
 /// The elements of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Items {
+pub enum ShapeItems {
     /// Any number of one shape.
     Each(Box<Shape>),
     /// One of each.
@@ -67,21 +67,21 @@ pub enum Items {
 
 /// The members of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fields {
+pub enum ShapeFields {
     /// Those with a name of ours.
     Named {
         /// Each of them.
-        fields: Vec<Field>,
+        fields: Vec<ShapeField>,
         /// Whether any other is refused; otherwise it is passed over.
         is_closed: bool,
     },
     /// Names and values, each of one shape.
-    Each(Texts, Box<Shape>),
+    Each(ShapeTexts, Box<Shape>),
 }
 
 /// A member with a name of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
+pub struct ShapeField {
     /// The name.
     pub name: String,
     /// The value.

@@ -5,9 +5,9 @@ use chrono::NaiveDate;
 use super::super::pattern;
 use super::super::plan::{TimestampUnit, ValueRules};
 use super::super::types::Kind;
-use super::{Numbers, Texts, Unsaid};
+use super::{ShapeNumbers, ShapeTexts, Unsaid};
 
-impl Numbers {
+impl ShapeNumbers {
     /// Those between the negative of a number and the number, without the two.
     pub fn within(bound: &str) -> Self {
         let bounds = Some((format!("-{bound}"), bound.to_owned()));
@@ -71,12 +71,17 @@ impl Numbers {
     }
 
     /// The same numbers within texts.
-    pub fn as_texts(&self) -> Texts {
+    pub fn as_texts(&self) -> ShapeTexts {
         let (pattern, unsaid) = match &self.bounds {
             Some((low, high)) if self.is_integer => (pattern::integer(low, high), Unsaid::Exponent),
             _ => (pattern::NUMBER.to_owned(), Unsaid::FloatRange),
         };
-        Texts { pattern: Some(pattern), min_chars: 1, unsaid: Some(unsaid), ..Texts::default() }
+        ShapeTexts {
+            pattern: Some(pattern),
+            min_chars: 1,
+            unsaid: Some(unsaid),
+            ..ShapeTexts::default()
+        }
     }
 }
 
@@ -84,7 +89,7 @@ fn step(units: i128) -> Option<String> {
     (units > 1).then(|| units.to_string())
 }
 
-impl Texts {
+impl ShapeTexts {
     /// Dates from `first` to `last`.
     pub fn date(first: (i32, u32, u32), last: (i32, u32, u32), rules: ValueRules) -> Self {
         if rules.is_wide {

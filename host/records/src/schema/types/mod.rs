@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
-pub use parse::{MAX_PARTS, Parts, parse, parse_as_part};
+pub use parse::{MAX_PARTS, TypeCount, parse, parse_as_part};
 
-use super::names::Fields;
+use super::names::FindField;
 
 /// A column type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub struct Element {
     pub ty: Type,
 }
 
-impl Fields for [Element] {
+impl FindField for [Element] {
     fn find(&self, name: &str, guess: usize) -> Option<usize> {
         let is_named = |element: &Element| element.name.as_deref() == Some(name);
         if self.get(guess).is_some_and(is_named) {

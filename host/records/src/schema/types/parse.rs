@@ -19,9 +19,9 @@ pub const MAX_PARTS: usize = 20_000;
 
 /// Counts the types of several columns.
 #[derive(Debug, Default)]
-pub struct Parts(Cell<usize>);
+pub struct TypeCount(Cell<usize>);
 
-impl Parts {
+impl TypeCount {
     /// Whether there were too many.
     pub fn is_full(&self) -> bool {
         self.0.get() > MAX_PARTS
@@ -39,14 +39,14 @@ impl Parts {
 
 /// Where a type stands.
 #[derive(Debug, Clone, Copy)]
-struct Place<'a> {
+struct TypePlace<'a> {
     depth: usize,
     /// Within a Variant.
     is_member: bool,
-    parts: &'a Parts,
+    parts: &'a TypeCount,
 }
 
-impl Place<'_> {
+impl TypePlace<'_> {
     fn within(self) -> Self {
         Self { depth: self.depth + 1, ..self }
     }
@@ -57,21 +57,21 @@ impl Place<'_> {
 /// # Errors
 /// [`TypeError::Unsupported`] names the part that is not filled; never panics.
 pub fn parse(text: &str) -> Result<Type, TypeError> {
-    parse_as_part(text, &Parts::default())
+    parse_as_part(text, &TypeCount::default())
 }
 
 /// The same of one of several types, which are counted together.
 ///
 /// # Errors
 /// As [`parse`], or the types are too many.
-pub fn parse_as_part(text: &str, parts: &Parts) -> Result<Type, TypeError> {
+pub fn parse_as_part(text: &str, parts: &TypeCount) -> Result<Type, TypeError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(malformed(text, &format!("its text is longer than {MAX_TEXT_BYTES} bytes")));
     }
-    parse_at(text.trim(), Place { depth: 0, is_member: false, parts })
+    parse_at(text.trim(), TypePlace { depth: 0, is_member: false, parts })
 }
 
-fn parse_at(text: &str, place: Place<'_>) -> Result<Type, TypeError> {
+fn parse_at(text: &str, place: TypePlace<'_>) -> Result<Type, TypeError> {
     let malformed = |problem: &str| malformed(text, problem);
     place.parts.count(text)?;
     if place.depth > MAX_DEPTH {
@@ -145,7 +145,7 @@ fn beginning(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-fn parse_map(key: &str, value: &str, place: Place<'_>, text: &str) -> Result<Kind, TypeError> {
+fn parse_map(key: &str, value: &str, place: TypePlace<'_>, text: &str) -> Result<Kind, TypeError> {
     let (key, value) = (parse_at(key, place.within())?, parse_at(value, place.within())?);
     match &key.kind {
         Kind::Array(_)
@@ -162,7 +162,7 @@ fn parse_map(key: &str, value: &str, place: Place<'_>, text: &str) -> Result<Kin
 
 fn parse_elements(
     args: &[&str],
-    place: Place<'_>,
+    place: TypePlace<'_>,
     text: &str,
 ) -> Result<Arc<[Element]>, TypeError> {
     let mut elements = Vec::with_capacity(args.len());
@@ -181,7 +181,7 @@ fn parse_elements(
 }
 
 /// The paths of a JSON that have a type. Those that it skips and its limits are the server's own.
-fn parse_paths(args: &[&str], place: Place<'_>) -> Result<Arc<[Element]>, TypeError> {
+fn parse_paths(args: &[&str], place: TypePlace<'_>) -> Result<Arc<[Element]>, TypeError> {
     let is_own = |arg: &str| arg.starts_with("SKIP ") || arg.starts_with("max_dynamic_");
     let mut paths = Vec::new();
     for arg in args.iter().filter(|arg| !is_own(arg)) {
@@ -215,11 +215,15 @@ fn is_path(ty: &Type) -> bool {
 }
 
 /// The members of a Variant, few enough that Arrow can number them and a null.
-fn parse_members(args: &[&str], place: Place<'_>, text: &str) -> Result<Arc<[Type]>, TypeError> {
+fn parse_members(
+    args: &[&str],
+    place: TypePlace<'_>,
+    text: &str,
+) -> Result<Arc<[Type]>, TypeError> {
     if args.is_empty() || args.len() >= 127 {
         return Err(unsupported(text));
     }
-    let place = Place { is_member: true, ..place.within() };
+    let place = TypePlace { is_member: true, ..place.within() };
     args.iter().map(|arg| parse_at(arg, place)).collect()
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 use jsonschema::Draft;
 use serde_json::{Map, Value};
 
-use crate::schema::shape::{Numbers, Shape};
+use crate::schema::shape::{Shape, ShapeNumbers};
 use crate::schema::source::escaped;
 
 /// Most references that are followed one after another.
@@ -203,7 +203,7 @@ impl<'a> Place<'a> {
         };
         let has = |name: &str| names.contains(&name);
         // In draft 4 neither 1.0 nor 1e3 is an integer; here both are.
-        let is_number = |numbers: &Numbers| {
+        let is_number = |numbers: &ShapeNumbers| {
             has("number") || has("integer") && numbers.is_integer && self.draft != Draft::Draft4
         };
         let lacking = [

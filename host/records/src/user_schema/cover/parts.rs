@@ -4,28 +4,35 @@ use jsonschema::Draft;
 use serde_json::{Map, Value};
 
 use super::{Place, Proof};
-use crate::schema::shape::{Field, Fields, Items, Shape, Texts};
+use crate::schema::shape::{Shape, ShapeField, ShapeFields, ShapeItems, ShapeTexts};
 
 impl Place<'_> {
-    pub fn takes_items(&self, keyword: &str, beside: &Map<String, Value>, items: &Items) -> Proof {
+    pub fn takes_items(
+        &self,
+        keyword: &str,
+        beside: &Map<String, Value>,
+        items: &ShapeItems,
+    ) -> Proof {
         let least = match items {
-            Items::Each(_) => 0,
-            Items::Exactly(shapes) => shapes.len() as u64,
+            ShapeItems::Each(_) => 0,
+            ShapeItems::Exactly(shapes) => shapes.len() as u64,
         };
         match (keyword, items, self.schema.as_u64()) {
             ("minItems", _, Some(limit)) if limit <= least => Ok(()),
-            ("maxItems", Items::Exactly(shapes), Some(limit)) if shapes.len() as u64 <= limit => {
+            ("maxItems", ShapeItems::Exactly(shapes), Some(limit))
+                if shapes.len() as u64 <= limit =>
+            {
                 Ok(())
             }
-            ("prefixItems", Items::Exactly(shapes), _) => {
+            ("prefixItems", ShapeItems::Exactly(shapes), _) => {
                 let parts = self.each()?;
                 parts.iter().zip(shapes).try_for_each(|(part, shape)| part.covers(Some(shape)))
             }
-            ("prefixItems", Items::Each(shape), _) => {
+            ("prefixItems", ShapeItems::Each(shape), _) => {
                 self.each()?.iter().try_for_each(|part| part.covers(Some(shape)))
             }
-            ("items", Items::Each(shape), _) => self.covers(Some(shape)),
-            ("items", Items::Exactly(shapes), _) => {
+            ("items", ShapeItems::Each(shape), _) => self.covers(Some(shape)),
+            ("items", ShapeItems::Exactly(shapes), _) => {
                 // What stands before is spoken of by another keyword.
                 let before =
                     beside.get("prefixItems").and_then(Value::as_array).map_or(0, Vec::len);
@@ -40,10 +47,10 @@ impl Place<'_> {
         &self,
         keyword: &str,
         beside: &Map<String, Value>,
-        fields: &Fields,
+        fields: &ShapeFields,
     ) -> Proof {
         match (keyword, fields) {
-            ("properties", Fields::Named { fields, is_closed }) => {
+            ("properties", ShapeFields::Named { fields, is_closed }) => {
                 self.named()?.iter().try_for_each(|(name, part)| {
                     let field = fields.iter().find(|field| field.name == **name);
                     match field {
@@ -52,22 +59,26 @@ impl Place<'_> {
                     }
                 })
             }
-            ("properties", Fields::Each(_, values)) => {
+            ("properties", ShapeFields::Each(_, values)) => {
                 self.named()?.iter().try_for_each(|(_, part)| part.covers(Some(values)))
             }
-            ("additionalProperties", Fields::Each(_, values)) => self.covers(Some(values)),
-            ("additionalProperties", Fields::Named { fields, is_closed: true }) => {
+            ("additionalProperties", ShapeFields::Each(_, values)) => self.covers(Some(values)),
+            ("additionalProperties", ShapeFields::Named { fields, is_closed: true }) => {
                 self.refuses_others(beside, fields)
             }
-            ("additionalProperties", Fields::Named { is_closed: false, .. }) => self.covers(None),
-            ("propertyNames", Fields::Each(names, _)) => self.covers_names(names),
-            ("propertyNames", Fields::Named { fields, is_closed: true }) => {
-                let names = fields.iter().map(|field| field.name.clone()).collect();
-                self.covers_names(&Texts { labels: Some(names), ..Texts::default() })
+            ("additionalProperties", ShapeFields::Named { is_closed: false, .. }) => {
+                self.covers(None)
             }
-            ("propertyNames", Fields::Named { .. }) => self.covers_names(&Texts::default()),
-            ("required", Fields::Named { fields, .. }) => self.requires(fields),
-            ("minProperties", Fields::Named { fields, .. }) => {
+            ("propertyNames", ShapeFields::Each(names, _)) => self.covers_names(names),
+            ("propertyNames", ShapeFields::Named { fields, is_closed: true }) => {
+                let names = fields.iter().map(|field| field.name.clone()).collect();
+                self.covers_names(&ShapeTexts { labels: Some(names), ..ShapeTexts::default() })
+            }
+            ("propertyNames", ShapeFields::Named { .. }) => {
+                self.covers_names(&ShapeTexts::default())
+            }
+            ("required", ShapeFields::Named { fields, .. }) => self.requires(fields),
+            ("minProperties", ShapeFields::Named { fields, .. }) => {
                 let least = fields.iter().filter(|field| field.is_required).count() as u64;
                 let is_covered = self.schema.as_u64().is_some_and(|limit| limit <= least);
                 if is_covered { Ok(()) } else { self.no("the table takes smaller objects too") }
@@ -77,18 +88,19 @@ impl Place<'_> {
     }
 
     /// Every field of ours that is not named beside, where no other is taken.
-    fn refuses_others(&self, beside: &Map<String, Value>, fields: &[Field]) -> Proof {
+    fn refuses_others(&self, beside: &Map<String, Value>, fields: &[ShapeField]) -> Proof {
         let named = beside.get("properties").and_then(Value::as_object);
-        let is_named = |field: &&Field| named.is_some_and(|named| named.contains_key(&field.name));
+        let is_named =
+            |field: &&ShapeField| named.is_some_and(|named| named.contains_key(&field.name));
         let mut others = fields.iter().filter(|field| !is_named(field));
         others.try_for_each(|field| self.covers(Some(&field.shape)))
     }
 
-    fn covers_names(&self, names: &Texts) -> Proof {
+    fn covers_names(&self, names: &ShapeTexts) -> Proof {
         self.covers(Some(&Shape { text: Some(names.clone()), ..Shape::default() }))
     }
 
-    fn requires(&self, fields: &[Field]) -> Proof {
+    fn requires(&self, fields: &[ShapeField]) -> Proof {
         let names = self.schema.as_array().map_or(&[][..], Vec::as_slice);
         let is_required =
             |name: &Value| fields.iter().any(|field| field.is_required && *name == *field.name);

@@ -15,7 +15,7 @@ use crate::flow::hold::Hold;
 use crate::plugins::hooks::bindings::arrow;
 use crate::plugins::hooks::failure::cut;
 use crate::schema::plan::{ColumnPlan, TablePlan};
-use crate::schema::types::Parts;
+use crate::schema::types::TypeCount;
 use crate::schema::width::{RowBytes, too_wide, widths};
 
 /// The column that says which row a row comes from.
@@ -109,7 +109,7 @@ impl Fit {
         most_row_bytes: usize,
     ) -> Result<Self, Hold> {
         let plans: Vec<_> = plans.collect();
-        let (of_table, parts) = (RowBytes::of(table).fixed(), Parts::default());
+        let (of_table, parts) = (RowBytes::of(table).fixed(), TypeCount::default());
         let (mut touched, mut unasked, mut written) =
             (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let mut fields: Vec<ColumnPlan> = Vec::new();
@@ -174,7 +174,7 @@ fn add_field(
     table: &TablePlan,
     fields: &mut Vec<ColumnPlan>,
     field: &arrow::Column,
-    parts: &Parts,
+    parts: &TypeCount,
 ) -> Result<(), String> {
     let arrow::Column { name, clickhouse_type } = field;
     if table.column_of(name).is_some() || name == ROW {
@@ -226,7 +226,7 @@ fn parts(plan: arrow::Planned) -> (Vec<String>, Vec<(String, String)>, Vec<Strin
 pub mod tests {
     use super::*;
     use crate::schema::plan::Rules;
-    use crate::schema::source::Source;
+    use crate::schema::source::ColumnSource;
     use crate::schema::table::{ColumnRow, TableSchema};
 
     /// A table of `id UInt64, fleet String, owner String`, of which the last two are required.
@@ -277,7 +277,10 @@ pub mod tests {
         let names: Vec<_> = fit.decode.columns.iter().map(|column| &*column.name).collect();
         assert_eq!(names, ["id", "fleet", "owner", "vin"]);
         let sources: Vec<_> = fit.decode.columns.iter().map(|column| &column.source).collect();
-        assert_eq!(sources, [&Source::Name, &Source::Name, &Source::Plugin, &Source::Name]);
+        assert_eq!(
+            sources,
+            [&ColumnSource::Name, &ColumnSource::Name, &ColumnSource::Plugin, &ColumnSource::Name]
+        );
         let written: Vec<_> = fit.written.iter().map(|(at, title)| (*at, &**title)).collect();
         assert_eq!(written, [(1, "b"), (2, "b")]);
         let [a, b] = &*fit.steps else { panic!("two plugins") };
