@@ -218,11 +218,11 @@ impl Host {
     }
 
     fn assign(&mut self, partitions: Vec<Assignment>) {
-        for Assignment { source, epoch, start, planned } in partitions {
+        for Assignment { partition, epoch, start, planned } in partitions {
             if let (Some(planner), Some((topic, begin))) = (&mut self.planner, planned) {
-                planner.assign(source.clone(), epoch, topic, begin);
+                planner.assign(partition.clone(), epoch, topic, begin);
             }
-            self.tracker.assign(source, epoch, start);
+            self.tracker.assign(partition, epoch, start);
         }
         // A start that nothing says is committed before anything else can go wrong.
         self.commit(true);
@@ -261,14 +261,14 @@ impl Host {
         let mut planned = None;
         if let Some(planner) = &mut self.planner {
             // The source gives each batch one partition.
-            let Some(Claim { source, epoch, first, last, .. }) = claims.first() else {
+            let Some(Claim { partition, epoch, first, last, .. }) = claims.first() else {
                 return Ok(());
             };
-            let Some(taken) = planner.take(source, *epoch, *first, *last)? else {
-                tracing::warn!(%source, records, "batch of a partition without a plan left alone");
+            let Some(taken) = planner.take(partition, *epoch, *first, *last)? else {
+                tracing::warn!(%partition, records, "batch of a partition without a plan left alone");
                 return Ok(());
             };
-            planned = Some(PlannedBatch::new(&self.ours, source, *epoch, taken));
+            planned = Some(PlannedBatch::new(&self.ours, partition, *epoch, taken));
         }
         let range = planned.as_ref().map(PlannedBatch::range);
         self.ledger.take(records);
@@ -291,7 +291,7 @@ impl Host {
             for claim in &open.claims {
                 self.tracker.settle(claim);
                 if let (Some(planner), Some((first, end))) = (&mut self.planner, open.range) {
-                    planner.settle(&claim.source, claim.epoch, first, end);
+                    planner.settle(&claim.partition, claim.epoch, first, end);
                 }
             }
         }
@@ -304,7 +304,9 @@ impl Host {
         let Some(planner) = &mut self.planner else { return };
         match ask {
             PlanRequest::Plan(wish) => planner.wish(wish),
-            PlanRequest::Settled { source, epoch, end } => planner.settle_one(&source, epoch, end),
+            PlanRequest::Settled { partition, epoch, end } => {
+                planner.settle_one(&partition, epoch, end)
+            }
         }
         self.commit(false);
         self.let_go_if_drained();
@@ -321,9 +323,9 @@ impl Host {
             self.refused = 0;
         }
         for commit in commits {
-            let Commit { source, offset, metadata } = &commit;
-            self.tracker.committed(source, *offset);
-            tracing::debug!(%source, offset, metadata, "offset committed");
+            let Commit { partition, offset, metadata } = &commit;
+            self.tracker.committed(partition, *offset);
+            tracing::debug!(%partition, offset, metadata, "offset committed");
             if let Some(planner) = &mut self.planner {
                 planner.committed(commit);
             }
@@ -379,16 +381,16 @@ impl Host {
             Some(planner) => planner.last_commits(&going.partitions),
             None => self.tracker.committable(Some(&going.partitions)),
         };
-        for source in &going.partitions {
-            self.tracker.revoke(source);
+        for partition in &going.partitions {
+            self.tracker.revoke(partition);
             if let Some(planner) = &mut self.planner {
-                planner.revoke(source);
+                planner.revoke(partition);
             }
         }
         for open in self.open.values() {
-            let is_ours = |claim: &Claim| self.tracker.is_current(&claim.source, claim.epoch);
+            let is_ours = |claim: &Claim| self.tracker.is_current(&claim.partition, claim.epoch);
             // What was read of a topic before it was made again nobody can read anew.
-            let is_going = |claim: &Claim| going.partitions.contains(&claim.source);
+            let is_going = |claim: &Claim| going.partitions.contains(&claim.partition);
             if open.claims.iter().any(is_going) && !open.claims.iter().any(is_ours) {
                 open.task.abort();
             }
@@ -406,7 +408,7 @@ impl Host {
         // First, since what it gives back is committed with its reply.
         self.let_go();
         let commits = match &mut self.planner {
-            Some(planner) => planner.last_commits(&planner.sources()),
+            Some(planner) => planner.last_commits(&planner.partitions()),
             None => self.tracker.committable(None),
         };
         self.source.command(SourceCommand::Close(commits, done));

@@ -45,13 +45,13 @@ fn record(id: u32) -> String {
 }
 
 fn batch(payload: impl Fn(u32) -> String, records: u32) -> Arc<Batch> {
-    let source = TopicPartition { topic: "records".into(), partition: 0 };
+    let partition = TopicPartition { topic: "records".into(), partition: 0 };
     let mut batch = Batch::default();
     for id in 0..records {
         let payload = payload(id);
         let payload = Some(payload.as_bytes());
         let record = RawRecord { offset: id.into(), payload, ..RawRecord::default() };
-        batch.push(&source, 0, &record);
+        batch.push(&partition, 0, &record);
     }
     Arc::new(batch)
 }

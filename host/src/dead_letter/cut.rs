@@ -275,9 +275,9 @@ mod tests {
 
     fn batch(key: &[u8], payload: &[u8], headers: &[(&str, &[u8])]) -> Batch {
         let mut batch = Batch::default();
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let raw = RawRecord { key: Some(key), payload: Some(payload), ..RawRecord::default() };
-        batch.push(&source, 1, &raw);
+        batch.push(&partition, 1, &raw);
         for (name, value) in headers {
             batch.push_header(name.as_bytes(), Some(value));
         }

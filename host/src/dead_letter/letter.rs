@@ -85,7 +85,7 @@ impl<'a> Letter<'a> {
         let message = message(rejection);
         let names = [rejection.stage.plugin(), rejection.fault.column.as_deref()];
         let names = names.map(|of| of.map_or(Cow::Borrowed(""), name));
-        let texts = [&*message, &*record.source.topic, &*from.group, &*from.table];
+        let texts = [&*message, &*record.partition.topic, &*from.group, &*from.table];
         let texts = texts.into_iter().chain(names.iter().map(|name| &**name));
         // The list of what is kept is of all headers before some are cut.
         let kept = record.headers().count() * size_of::<KeptHeader<'_>>();
@@ -134,8 +134,8 @@ fn with_headers<'a>(
     headers.extend(own);
     let mut fact = |name: &'static str, value: Cow<'a, str>| headers.push(header(name, value));
     fact("failure_reason", fault.reason.code().into());
-    fact("__connect.errors.topic", Cow::from(&*record.source.topic));
-    fact("__connect.errors.partition", owned(&record.source.partition));
+    fact("__connect.errors.topic", Cow::from(&*record.partition.topic));
+    fact("__connect.errors.partition", owned(&record.partition.partition));
     fact("__connect.errors.offset", owned(&record.offset()));
     fact("__connect.errors.connector.name", from.group.as_str().into());
     fact("__connect.errors.stage", rejection.stage.name().into());
@@ -190,7 +190,7 @@ fn envelope<'a>(
         key_truncated_from: truncated_from(LetterPart::Key),
         message: &message(rejection),
         offset: record.offset(),
-        partition: record.source.partition,
+        partition: record.partition.partition,
         plugin: rejection.stage.plugin().map(name),
         record: payload,
         record_encoding: payload.encoding(),
@@ -199,7 +199,7 @@ fn envelope<'a>(
         stage: rejection.stage.name(),
         table: &from.table,
         timestamp_ms: record.timestamp_ms(),
-        topic: &record.source.topic,
+        topic: &record.partition.topic,
         version: env!("CARGO_PKG_VERSION"),
     };
     let payload = Some(body.to_bytes().into());
@@ -250,14 +250,14 @@ mod tests {
 
     fn rejected(payload: &[u8], headers: &[(&str, &str)]) -> (Batch, Rejection) {
         let mut batch = Batch::default();
-        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let partition = TopicPartition { topic: "orders".into(), partition: 3 };
         let record = RawRecord {
             offset: 41,
             timestamp_ms: Some(7),
             key: Some(b"k"),
             payload: Some(payload),
         };
-        batch.push(&source, 1, &record);
+        batch.push(&partition, 1, &record);
         for (name, value) in headers {
             batch.push_header(name.as_bytes(), Some(value.as_bytes()));
         }
@@ -422,11 +422,11 @@ mod tests {
             (vec![("sluicegate.sha256", &*hostile)], b"{}".as_slice()),
         ] {
             let (_, mut rejection) = rejected(b"", &[]);
-            let source = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
+            let partition = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
             let mut batch = Batch::default();
             let (key, payload) = (Some(hostile.as_bytes()), Some(payload));
             let record = RawRecord { offset: i64::MAX, timestamp_ms: Some(7), key, payload };
-            batch.push(&source, 1, &record);
+            batch.push(&partition, 1, &record);
             for (name, value) in headers {
                 batch.push_header(name.as_bytes(), Some(value.as_bytes()));
             }
@@ -500,10 +500,10 @@ mod tests {
         for (key, payload, headers) in records {
             let (_, mut rejection) = rejected(b"", &[]);
             let mut batch = Batch::default();
-            let source = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
+            let partition = TopicPartition { topic: "t".repeat(249).into(), partition: i32::MAX };
             let (key, payload) = (Some(key), Some(payload));
             let record = RawRecord { offset: i64::MAX, timestamp_ms: Some(7), key, payload };
-            batch.push(&source, 1, &record);
+            batch.push(&partition, 1, &record);
             for (name, value) in headers {
                 batch.push_header(name, value);
             }
@@ -568,7 +568,7 @@ mod tests {
     fn everything() -> (Batch, Rejection) {
         let large = "x".repeat(70_000);
         let (_, mut rejection) = rejected(b"", &[]);
-        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let partition = TopicPartition { topic: "orders".into(), partition: 3 };
         let mut batch = Batch::default();
         let record = RawRecord {
             offset: 41,
@@ -576,7 +576,7 @@ mod tests {
             key: Some(large.as_bytes()),
             payload: Some(large.as_bytes()),
         };
-        batch.push(&source, 1, &record);
+        batch.push(&partition, 1, &record);
         batch.push_header(b"h", Some(large.as_bytes()));
         rejection.stage = Stage::Check(Some("plugin 1".into()));
         (batch, rejection)

@@ -175,11 +175,11 @@ impl DeadLetters {
             return Hold::Transient(format!("{topic}: {text}"));
         };
         let of = || {
-            let source = &record.source;
+            let partition = &record.partition;
             format!(
                 "the letter of topic `{}`, partition {}, offset {}",
-                source.topic,
-                source.partition,
+                partition.topic,
+                partition.partition,
                 record.offset()
             )
         };
@@ -241,8 +241,8 @@ impl DeadLetters {
             let Some(suppressed) = self.cuts.allow(cut.part) else { continue };
             tracing::warn!(
                 part = cut.part.name(),
-                topic = &*record.source.topic,
-                partition = record.source.partition,
+                topic = &*record.partition.topic,
+                partition = record.partition.partition,
                 offset = record.offset(),
                 bytes = cut.from,
                 left_bytes,

@@ -12,7 +12,7 @@ use crate::flow::record::{Batch, TopicPartition};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The assignment it was read under.
     pub epoch: u64,
     /// Lowest offset, inclusive.
@@ -29,7 +29,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The next offset to read.
     pub offset: i64,
     /// The metadata: a plan, or nothing, which clears what was there.
@@ -40,7 +40,7 @@ pub struct Commit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The lowest offset that is not settled; `None` before the first record.
     pub next: Option<i64>,
     /// The offset after the highest that is pending; `None` while none is.
@@ -79,7 +79,7 @@ pub struct OffsetTracker {
 impl OffsetTracker {
     /// Begins to track a partition under a new assignment; what an older one left is void. `start` is the
     /// low watermark where Kafka was not told it.
-    pub fn assign(&mut self, source: TopicPartition, epoch: u64, start: Option<i64>) {
+    pub fn assign(&mut self, partition: TopicPartition, epoch: u64, start: Option<i64>) {
         let fresh = PartitionOffsets {
             epoch,
             pending: VecDeque::new(),
@@ -87,17 +87,17 @@ impl OffsetTracker {
             committed: None,
             settled_ms: None,
         };
-        self.partitions.insert(source, fresh);
+        self.partitions.insert(partition, fresh);
     }
 
     /// Forgets a partition: later settling under its assignment has no effect.
-    pub fn revoke(&mut self, source: &TopicPartition) {
-        self.partitions.remove(source);
+    pub fn revoke(&mut self, partition: &TopicPartition) {
+        self.partitions.remove(partition);
     }
 
     /// Whether the partition is tracked under this very assignment.
-    pub fn is_current(&self, source: &TopicPartition, epoch: u64) -> bool {
-        self.partitions.get(source).is_some_and(|partition| partition.epoch == epoch)
+    pub fn is_current(&self, partition: &TopicPartition, epoch: u64) -> bool {
+        self.partitions.get(partition).is_some_and(|tracked| tracked.epoch == epoch)
     }
 
     /// Registers a batch as in flight. Batches of a partition must come in the order read.
@@ -111,11 +111,11 @@ impl OffsetTracker {
                 continue;
             };
             let (last, last_ms) = (last.offset(), last.timestamp_ms());
-            if !self.is_current(&run.source, run.epoch) {
+            if !self.is_current(&run.partition, run.epoch) {
                 continue;
             }
-            let claim = claims.entry(&run.source).or_insert_with(|| Claim {
-                source: run.source.clone(),
+            let claim = claims.entry(&run.partition).or_insert_with(|| Claim {
+                partition: run.partition.clone(),
                 epoch: run.epoch,
                 first: first.offset(),
                 last,
@@ -126,8 +126,8 @@ impl OffsetTracker {
         }
         let claims: Vec<Claim> = claims.into_values().collect();
         for claim in &claims {
-            if let Some(partition) = self.partitions.get_mut(&claim.source) {
-                partition.pending.push_back(Pending {
+            if let Some(tracked) = self.partitions.get_mut(&claim.partition) {
+                tracked.pending.push_back(Pending {
                     first: claim.first,
                     last: claim.last,
                     first_ms: claim.first_ms,
@@ -141,8 +141,8 @@ impl OffsetTracker {
 
     /// Marks the offsets of a claim as settled; void if its assignment is over.
     pub fn settle(&mut self, claim: &Claim) {
-        let Some(partition) = self.partitions.get_mut(&claim.source) else { return };
-        if partition.epoch != claim.epoch {
+        let Some(tracked) = self.partitions.get_mut(&claim.partition) else { return };
+        if tracked.epoch != claim.epoch {
             return;
         }
         // A partition that was read again from an earlier offset may have two ranges that begin
@@ -150,13 +150,13 @@ impl OffsetTracker {
         let is_of = |range: &&mut Pending| {
             !range.is_settled && (range.first, range.last) == (claim.first, claim.last)
         };
-        if let Some(range) = partition.pending.iter_mut().find(is_of) {
+        if let Some(range) = tracked.pending.iter_mut().find(is_of) {
             range.is_settled = true;
         }
-        while let Some(settled) = partition.pending.pop_front_if(|range| range.is_settled) {
+        while let Some(settled) = tracked.pending.pop_front_if(|range| range.is_settled) {
             // The only step from "settled" to "next to read".
-            partition.low_watermark = Some(settled.last + 1);
-            partition.settled_ms = settled.last_ms;
+            tracked.low_watermark = Some(settled.last + 1);
+            tracked.settled_ms = settled.last_ms;
         }
     }
 
@@ -164,39 +164,39 @@ impl OffsetTracker {
     pub fn committable(&self, of: Option<&[TopicPartition]>) -> Vec<Commit> {
         self.partitions
             .iter()
-            .filter(|(source, _)| of.is_none_or(|wanted| wanted.contains(source)))
-            .filter(|(_, partition)| partition.low_watermark != partition.committed)
-            .filter_map(|(source, partition)| {
-                let (source, metadata) = (source.clone(), String::new());
-                Some(Commit { source, offset: partition.low_watermark?, metadata })
+            .filter(|(partition, _)| of.is_none_or(|wanted| wanted.contains(partition)))
+            .filter(|(_, tracked)| tracked.low_watermark != tracked.committed)
+            .filter_map(|(partition, tracked)| {
+                let (partition, metadata) = (partition.clone(), String::new());
+                Some(Commit { partition, offset: tracked.low_watermark?, metadata })
             })
             .collect()
     }
 
     /// Notes that Kafka stored this offset for the partition.
-    pub fn committed(&mut self, source: &TopicPartition, offset: i64) {
-        if let Some(partition) = self.partitions.get_mut(source) {
-            partition.committed = Some(offset);
+    pub fn committed(&mut self, partition: &TopicPartition, offset: i64) {
+        if let Some(tracked) = self.partitions.get_mut(partition) {
+            tracked.committed = Some(offset);
         }
     }
 
     /// Whether any of the partitions has a claim that is not settled.
     pub fn has_pending(&self, of: &[TopicPartition]) -> bool {
         of.iter()
-            .filter_map(|source| self.partitions.get(source))
-            .any(|partition| !partition.pending.is_empty())
+            .filter_map(|partition| self.partitions.get(partition))
+            .any(|tracked| !tracked.pending.is_empty())
     }
 
     /// How far every tracked partition has come.
     pub fn positions(&self) -> Vec<Position> {
-        let position = |(source, partition): (&TopicPartition, &PartitionOffsets)| {
-            let (lowest, highest) = (partition.pending.front(), partition.pending.back());
+        let position = |(partition, tracked): (&TopicPartition, &PartitionOffsets)| {
+            let (lowest, highest) = (tracked.pending.front(), tracked.pending.back());
             Position {
-                source: source.clone(),
-                next: lowest.map(|range| range.first).or(partition.low_watermark),
+                partition: partition.clone(),
+                next: lowest.map(|range| range.first).or(tracked.low_watermark),
                 read_to: highest.map(|range| range.last + 1),
                 waiting_since_ms: lowest.and_then(|range| range.first_ms),
-                settled_ms: partition.settled_ms,
+                settled_ms: tracked.settled_ms,
             }
         };
         self.partitions.iter().map(position).collect()
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::flow::record::RawRecord;
 
-    fn source(partition: i32) -> TopicPartition {
+    fn partition_of(partition: i32) -> TopicPartition {
         TopicPartition { topic: "t".into(), partition }
     }
 
@@ -218,35 +218,37 @@ mod tests {
         let mut batch = Batch::default();
         for (partition, offset) in records {
             let record = RawRecord { offset: *offset, ..RawRecord::default() };
-            batch.push(&source(*partition), epoch, &record);
+            batch.push(&partition_of(*partition), epoch, &record);
         }
         batch
     }
 
     fn committable(tracker: &OffsetTracker) -> Vec<(TopicPartition, i64)> {
         let commits = tracker.committable(None).into_iter();
-        commits.map(|commit| (commit.source, commit.offset)).collect()
+        commits.map(|commit| (commit.partition, commit.offset)).collect()
     }
 
     #[test]
     fn a_batch_that_spans_partitions_claims_one_range_of_each() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1, None);
-        tracker.assign(source(1), 1, None);
+        tracker.assign(partition_of(0), 1, None);
+        tracker.assign(partition_of(1), 1, None);
         let claims = tracker.begin(&batch(&[(0, 5), (1, 9), (0, 8)], 1));
-        let ranges: Vec<_> =
-            claims.iter().map(|claim| (claim.source.partition, claim.first, claim.last)).collect();
+        let ranges: Vec<_> = claims
+            .iter()
+            .map(|claim| (claim.partition.partition, claim.first, claim.last))
+            .collect();
         assert_eq!(ranges, [(0, 5, 8), (1, 9, 9)]);
         tracker.settle(&claims[0]);
-        assert_eq!(committable(&tracker), [(source(0), 9)]);
-        tracker.committed(&source(0), 9);
+        assert_eq!(committable(&tracker), [(partition_of(0), 9)]);
+        tracker.committed(&partition_of(0), 9);
         assert!(tracker.committable(None).is_empty());
     }
 
     #[test]
     fn a_position_is_the_lowest_offset_that_is_not_settled_with_its_time() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1, None);
+        tracker.assign(partition_of(0), 1, None);
         let position = |tracker: &OffsetTracker| {
             let at = tracker.positions().remove(0);
             (at.next, at.read_to, at.waiting_since_ms, at.settled_ms)
@@ -257,7 +259,7 @@ mod tests {
             for offset in offsets {
                 let timestamp_ms = Some(offset * 100);
                 let record = RawRecord { offset, timestamp_ms, ..RawRecord::default() };
-                batch.push(&source(0), 1, &record);
+                batch.push(&partition_of(0), 1, &record);
             }
             tracker.begin(&batch).remove(0)
         });
@@ -271,11 +273,11 @@ mod tests {
     #[test]
     fn an_older_assignment_settles_nothing() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1, None);
+        tracker.assign(partition_of(0), 1, None);
         let old = tracker.begin(&batch(&[(0, 5)], 1));
-        tracker.revoke(&source(0));
+        tracker.revoke(&partition_of(0));
         tracker.settle(&old[0]);
-        tracker.assign(source(0), 2, None);
+        tracker.assign(partition_of(0), 2, None);
         tracker.settle(&old[0]);
         assert!(tracker.committable(None).is_empty());
         assert!(tracker.begin(&batch(&[(0, 6)], 1)).is_empty());
@@ -284,13 +286,13 @@ mod tests {
     #[test]
     fn a_start_that_kafka_was_not_told_is_committed_before_the_first_record() {
         let mut tracker = OffsetTracker::default();
-        tracker.assign(source(0), 1, Some(7));
-        assert_eq!(committable(&tracker), [(source(0), 7)]);
-        tracker.committed(&source(0), 7);
+        tracker.assign(partition_of(0), 1, Some(7));
+        assert_eq!(committable(&tracker), [(partition_of(0), 7)]);
+        tracker.committed(&partition_of(0), 7);
         assert!(committable(&tracker).is_empty());
         let claims = tracker.begin(&batch(&[(0, 9)], 1));
         tracker.settle(&claims[0]);
-        assert_eq!(committable(&tracker), [(source(0), 10)]);
+        assert_eq!(committable(&tracker), [(partition_of(0), 10)]);
     }
 
     proptest! {
@@ -301,7 +303,7 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let mut tracker = OffsetTracker::default();
-            for partition in 0..3 { tracker.assign(source(partition), 1, None); }
+            for partition in 0..3 { tracker.assign(partition_of(partition), 1, None); }
             let mut next = [0_i64; 3];
             let mut open = Vec::new();
             for (partition, records, gap) in sizes {
@@ -311,21 +313,21 @@ mod tests {
                 open.extend(tracker.begin(&batch(&records, 1)));
             }
             let mut last = [-1_i64; 3];
-            for claim in &open { last[claim.source.partition as usize] = claim.last; }
+            for claim in &open { last[claim.partition.partition as usize] = claim.last; }
             let mut step = order.index(open.len()) as u64 ^ seed;
             while !open.is_empty() {
                 step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let claim = open.swap_remove((step >> 33) as usize % open.len());
                 tracker.settle(&claim);
                 for (of, offset) in committable(&tracker) {
-                    let lowest = open.iter().filter(|c| c.source == of).map(|c| c.first).min();
+                    let lowest = open.iter().filter(|c| c.partition == of).map(|c| c.first).min();
                     prop_assert!(lowest.is_none_or(|lowest| offset <= lowest));
                 }
             }
             for (of, offset) in committable(&tracker) {
                 prop_assert_eq!(offset, last[of.partition as usize] + 1);
             }
-            prop_assert!(!tracker.has_pending(&[source(0), source(1), source(2)]));
+            prop_assert!(!tracker.has_pending(&[partition_of(0), partition_of(1), partition_of(2)]));
         }
     }
 }

@@ -29,8 +29,8 @@ pub fn topics(list: &TopicPartitionList) -> String {
 /// A list of offsets to commit, each with its metadata.
 pub fn list_of(commits: &[Commit]) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
-    for Commit { source, offset, metadata } in commits {
-        let mut element = list.add_partition(&source.topic, source.partition);
+    for Commit { partition, offset, metadata } in commits {
+        let mut element = list.add_partition(&partition.topic, partition.partition);
         element.set_offset(Offset::Offset(*offset))?;
         if !metadata.is_empty() {
             element.set_metadata(metadata);

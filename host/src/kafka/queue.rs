@@ -47,25 +47,25 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
     }
 
     /// Sends the messages of a partition here, from before its assignment takes effect.
-    pub fn forward(&self, source: &TopicPartition) {
-        self.redirect(source, self.queue.as_ptr());
+    pub fn forward(&self, partition: &TopicPartition) {
+        self.redirect(partition, self.queue.as_ptr());
     }
 
     /// Ends [`DataQueue::forward`]: a partition left forwarded stays undeliverable.
-    pub fn release(&self, source: &TopicPartition) {
-        self.redirect(source, std::ptr::null_mut());
+    pub fn release(&self, partition: &TopicPartition) {
+        self.redirect(partition, std::ptr::null_mut());
     }
 
-    fn redirect(&self, source: &TopicPartition, to: *mut sys::rd_kafka_queue_t) {
+    fn redirect(&self, partition: &TopicPartition, to: *mut sys::rd_kafka_queue_t) {
         // A topic name comes from the broker and holds no NUL; one that does has no queue.
-        let Ok(topic) = CString::new(&*source.topic) else { return };
+        let Ok(topic) = CString::new(&*partition.topic) else { return };
         // SAFETY: the client is alive (see `consumer`); the partition's queue handle is our own
         // reference, used once and destroyed; `to` is null or our own live queue.
         unsafe {
             let from = sys::rd_kafka_queue_get_partition(
                 self.consumer.client().native_ptr(),
                 topic.as_ptr(),
-                source.partition,
+                partition.partition,
             );
             if !from.is_null() {
                 sys::rd_kafka_queue_forward(from, to);
@@ -147,14 +147,14 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
     }
 
     /// Whether messages of a partition wait.
-    pub fn holds(&self, source: &TopicPartition) -> bool {
-        self.waiting.iter().any(|message| message.get().is_of(source))
+    pub fn holds(&self, partition: &TopicPartition) -> bool {
+        self.waiting.iter().any(|message| message.get().is_of(partition))
     }
 
     /// Drops what waits of a partition, as librdkafka does with what is in its queue when the partition
     /// goes away or is moved. Whoever goes on with the partition has to read it again.
-    pub fn forget(&mut self, source: &TopicPartition) {
-        self.waiting.retain(|message| !message.get().is_of(source));
+    pub fn forget(&mut self, partition: &TopicPartition) {
+        self.waiting.retain(|message| !message.get().is_of(partition));
     }
 }
 
@@ -229,12 +229,12 @@ impl Message<'_> {
     }
 
     /// Where it came from.
-    pub fn source(&self) -> TopicPartition {
+    pub fn topic_partition(&self) -> TopicPartition {
         TopicPartition { topic: self.topic().into(), partition: self.partition() }
     }
 
-    fn is_of(&self, source: &TopicPartition) -> bool {
-        self.partition() == source.partition && *self.topic() == *source.topic
+    fn is_of(&self, partition: &TopicPartition) -> bool {
+        self.partition() == partition.partition && *self.topic() == *partition.topic
     }
 
     /// Inclusive offset.

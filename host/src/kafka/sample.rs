@@ -133,14 +133,15 @@ impl Probe {
 
 /// Copies a message.
 fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {
-    let source = TopicPartition { topic: message.topic().into(), partition: message.partition() };
+    let partition =
+        TopicPartition { topic: message.topic().into(), partition: message.partition() };
     let record = RawRecord {
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key(),
         payload: message.payload(),
     };
-    batch.push(&source, 0, &record);
+    batch.push(&partition, 0, &record);
     if let Some(headers) = message.headers() {
         headers::each(headers, |name, value| batch.push_header(name, value));
     }

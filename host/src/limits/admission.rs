@@ -66,9 +66,9 @@ mod tests {
 
     fn batch() -> Batch {
         let mut batch = Batch::default();
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         for payload in [Some(&b"12345"[..]), None, Some(&b"123456"[..])] {
-            batch.push(&source, 1, &RawRecord { payload, ..RawRecord::default() });
+            batch.push(&partition, 1, &RawRecord { payload, ..RawRecord::default() });
         }
         batch
     }

@@ -68,8 +68,8 @@ impl Exposition {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let standings = progress.standings(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
         for standing in &standings {
-            let partition = standing.source.partition.to_string();
-            let labels = [&*standing.source.topic, &partition];
+            let partition = standing.partition.partition.to_string();
+            let labels = [&*standing.partition.topic, &partition];
             if let Some(lag) = standing.lag {
                 LAG.set(&labels, lag as f64);
             }

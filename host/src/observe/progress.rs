@@ -23,7 +23,7 @@ pub struct PartitionEnd {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// Records between the end and what is settled; `None` while either is unknown.
     pub lag: Option<u64>,
     /// How far the table is behind, in seconds; `None` while no timestamp is known.
@@ -64,14 +64,14 @@ impl Progress {
     pub fn standings(&self, now_ms: i64) -> Vec<Standing> {
         let inner = self.inner();
         let standing = |position: &Position| {
-            let lag = lag(position, inner.ends.get(&position.source));
+            let lag = lag(position, inner.ends.get(&position.partition));
             let since_ms = match (position.waiting_since_ms, lag) {
                 (Some(since), _) => Some(since),
                 (None, Some(0)) => Some(now_ms),
                 (None, _) => position.settled_ms,
             };
             let freshness_seconds = since_ms.map(|since| (now_ms - since).max(0) as f64 / 1e3);
-            Standing { source: position.source.clone(), lag, freshness_seconds }
+            Standing { partition: position.partition.clone(), lag, freshness_seconds }
         };
         inner.positions.iter().map(standing).collect()
     }
@@ -93,17 +93,23 @@ fn lag(position: &Position, end: Option<&PartitionEnd>) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn source() -> TopicPartition {
+    fn partition() -> TopicPartition {
         TopicPartition { topic: "t".into(), partition: 0 }
     }
 
     fn at(next: Option<i64>) -> Position {
-        Position { source: source(), next, read_to: None, waiting_since_ms: None, settled_ms: None }
+        Position {
+            partition: partition(),
+            next,
+            read_to: None,
+            waiting_since_ms: None,
+            settled_ms: None,
+        }
     }
 
     fn standing(position: Position, end: Option<PartitionEnd>) -> (Option<u64>, Option<f64>) {
         let progress = Progress::default();
-        progress.learn_ends(end.map(|end| (source(), end)).into_iter().collect());
+        progress.learn_ends(end.map(|end| (partition(), end)).into_iter().collect());
         progress.publish(vec![position], 0);
         let standing = progress.standings(100_000).remove(0);
         (standing.lag, standing.freshness_seconds)

@@ -149,16 +149,16 @@ impl Beginnings {
             _ => HashMap::new(),
         };
         let mut begins = Begins::default();
-        for (source, committed) in committed {
-            let id = ids.get(&*source.topic).copied();
+        for (partition, committed) in committed {
+            let id = ids.get(&*partition.topic).copied();
             let begin = match &committed {
-                Committed { offset: None, .. } => self.begin_anew(&source, id, &starts, list)?,
+                Committed { offset: None, .. } => self.begin_anew(&partition, id, &starts, list)?,
                 Committed { offset: Some(offset), metadata } => {
-                    Ok(self.go_on(&source, *offset, metadata, id, list, &mut ids)?)
+                    Ok(self.go_on(&partition, *offset, metadata, id, list, &mut ids)?)
                 }
             };
             match begin {
-                Ok(begin) => drop(begins.of.insert(source, begin)),
+                Ok(begin) => drop(begins.of.insert(partition, begin)),
                 Err(fatal) => return Ok(Err(fatal)),
             }
         }
@@ -177,10 +177,10 @@ impl Beginnings {
             .map_err(|error| format!("committed offsets not read: {error}"))?;
         let mut found = Vec::new();
         let told = committed.elements().into_iter().zip(metadata(&committed));
-        for ((element, metadata), source) in told.zip(partitions(&committed)) {
+        for ((element, metadata), partition) in told.zip(partitions(&committed)) {
             if let Err(error) = element.error() {
                 // Not known is not "none".
-                let text = format!("committed offset of {source} not read: {error}");
+                let text = format!("committed offset of {partition} not read: {error}");
                 if self.is_exactly_once || self.reset == AutoOffsetReset::Latest {
                     return Err(text);
                 }
@@ -188,7 +188,7 @@ impl Beginnings {
                 continue;
             }
             let offset = element.offset().to_raw().filter(|offset| *offset >= 0);
-            found.push((source, Committed { offset, metadata }));
+            found.push((partition, Committed { offset, metadata }));
         }
         Ok(found)
     }
@@ -200,7 +200,7 @@ impl Beginnings {
         list: &TopicPartitionList,
     ) -> Result<HashMap<String, u128>, String> {
         let topics: BTreeSet<String> =
-            partitions(list).into_iter().map(|source| source.topic.to_string()).collect();
+            partitions(list).into_iter().map(|partition| partition.topic.to_string()).collect();
         let topics: Vec<String> = topics.into_iter().collect();
         let not_read = |text| format!("ids of the topics not read: {text}");
         if self.is_exactly_once {
@@ -227,15 +227,15 @@ impl Beginnings {
         committed: &[(TopicPartition, Committed)],
     ) -> Result<HashMap<TopicPartition, i64>, String> {
         let mut list = TopicPartitionList::new();
-        for (source, _) in committed.iter().filter(|(_, committed)| committed.offset.is_none()) {
-            let TopicPartition { topic, partition } = source;
+        for (partition, _) in committed.iter().filter(|(_, committed)| committed.offset.is_none()) {
+            let TopicPartition { topic, partition: number } = partition;
             // For a time librdkafka takes these two as well.
-            let at = match self.fresh.begins_at_its_end(topic, *partition) {
+            let at = match self.fresh.begins_at_its_end(topic, *number) {
                 true => Offset::End,
                 false => Offset::Beginning,
             };
-            list.add_partition_offset(topic, *partition, at)
-                .map_err(|error| format!("start offset of {source} not asked for: {error}"))?;
+            list.add_partition_offset(topic, *number, at)
+                .map_err(|error| format!("start offset of {partition} not asked for: {error}"))?;
         }
         if list.count() == 0 {
             return Ok(HashMap::new());
@@ -244,9 +244,9 @@ impl Beginnings {
             .offsets_for_times(list, ANSWER_TIMEOUT)
             .map_err(|error| format!("start offsets not read: {error}"))?;
         let elements = found.elements().into_iter().zip(partitions(&found));
-        let starts = elements.map(|(element, source)| match element.offset() {
-            Offset::Offset(offset) => Ok((source, offset)),
-            other => Err(format!("start offset of {source} not read: got {other:?}")),
+        let starts = elements.map(|(element, partition)| match element.offset() {
+            Offset::Offset(offset) => Ok((partition, offset)),
+            other => Err(format!("start offset of {partition} not read: got {other:?}")),
         });
         starts.collect()
     }
@@ -254,18 +254,18 @@ impl Beginnings {
     /// Where a partition without a committed offset begins.
     fn begin_anew(
         &self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         id: Option<u128>,
         starts: &HashMap<TopicPartition, i64>,
         list: &mut TopicPartitionList,
     ) -> Result<Result<Begin, Fatal>, String> {
-        let start = starts.get(source).copied();
+        let start = starts.get(partition).copied();
         if self.reset == AutoOffsetReset::Error {
             return Ok(Err(Fatal(format!(
-                "{source} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
+                "{partition} has no committed offset and KAFKA_AUTO_OFFSET_RESET is error"
             ))));
         }
-        set_start(list, source, start.map_or(Offset::Beginning, Offset::Offset))?;
+        set_start(list, partition, start.map_or(Offset::Beginning, Offset::Offset))?;
         let planned = id.filter(|_| self.is_exactly_once).map(|id| {
             // What is known need not wait for the first record to be committed.
             (id, start.map_or(Beginning::Anew, Beginning::Unplanned))
@@ -276,7 +276,7 @@ impl Beginnings {
     /// Where a partition with a committed offset goes on.
     fn go_on(
         &mut self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         offset: i64,
         metadata: &str,
         id: Option<u128>,
@@ -302,8 +302,8 @@ impl Beginnings {
             };
             let metadata = if mark.is_some() { "" } else { metadata };
             // librdkafka would ask for it once more, and might be told another.
-            set_start(list, source, Offset::Offset(offset))?;
-            let is_held = self.tell(source, &begin, metadata, list)?;
+            set_start(list, partition, Offset::Offset(offset))?;
+            let is_held = self.tell(partition, &begin, metadata, list)?;
             return Ok(Begin {
                 next: Some(offset),
                 is_new: false,
@@ -311,15 +311,15 @@ impl Beginnings {
                 is_held,
             });
         }
-        warn_of_plan(source, metadata);
+        warn_of_plan(partition, metadata);
         if is_of_another {
-            return begin_with_the_new(source, offset, list);
+            return begin_with_the_new(partition, offset, list);
         }
         if let (Some(mark), None) = (mark, id) {
             // It is compared once the ids are told.
-            ids.entry(source.topic.to_string()).or_insert(mark.topic);
+            ids.entry(partition.topic.to_string()).or_insert(mark.topic);
         }
-        set_start(list, source, Offset::Offset(offset))?;
+        set_start(list, partition, Offset::Offset(offset))?;
         Ok(Begin { next: Some(offset), ..Begin::default() })
     }
 
@@ -327,7 +327,7 @@ impl Beginnings {
     /// whether it may not.
     fn tell(
         &mut self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         begin: &Beginning,
         metadata: &str,
         list: &mut TopicPartitionList,
@@ -336,34 +336,34 @@ impl Beginnings {
             Beginning::Anew => return Ok(false),
             Beginning::Planned(plan) => {
                 let (from, ranges) = (plan.low, plan.planned.len());
-                tracing::info!(%source, from, ranges, "plan found; its ranges are read again");
+                tracing::info!(%partition, from, ranges, "plan found; its ranges are read again");
                 return Ok(false);
             }
             Beginning::Unplanned(offset) => {
                 if !metadata.is_empty() {
-                    tracing::warn!(%source, offset, "metadata beside the committed offset is no \
+                    tracing::warn!(%partition, offset, "metadata beside the committed offset is no \
                         plan for it, and is passed over");
                 }
                 return Ok(false);
             }
             Beginning::OfAnotherTopic => format!(
-                "{source}: the committed offset is of another topic of this name, which was deleted \
+                "{partition}: the committed offset is of another topic of this name, which was deleted \
                  and made again, or copied: stop every host of the group and set its offset"
             ),
             Beginning::Unreadable => format!(
-                "{source}: the plan beside the committed offset was written by a later version: run \
+                "{partition}: the plan beside the committed offset was written by a later version: run \
                  that version, or stop every host of the group and set its offset"
             ),
         };
-        set_start(list, source, Offset::End)?;
-        self.hold(source, text);
+        set_start(list, partition, Offset::End)?;
+        self.hold(partition, text);
         Ok(true)
     }
 
     /// A partition may not be read before an operator has mended something.
-    pub fn hold(&mut self, source: &TopicPartition, text: String) {
+    pub fn hold(&mut self, partition: &TopicPartition, text: String) {
         self.waiter.hold(Hold::Paused(text));
-        self.held.push(source.clone());
+        self.held.push(partition.clone());
     }
 
     /// The mark to commit beside an offset of this topic.
@@ -374,7 +374,7 @@ impl Beginnings {
     /// Partitions that are no longer ours hold nothing up.
     pub fn forget(&mut self, revoked: &[TopicPartition]) {
         let before = self.held.len();
-        self.held.retain(|source| !revoked.contains(source));
+        self.held.retain(|partition| !revoked.contains(partition));
         if self.held.is_empty() && before > 0 {
             self.waiter.give_up();
         }
@@ -384,33 +384,33 @@ impl Beginnings {
 /// The committed offset is of a topic that was deleted: the one that is there is read from its
 /// beginning.
 fn begin_with_the_new(
-    source: &TopicPartition,
+    partition: &TopicPartition,
     offset: i64,
     list: &mut TopicPartitionList,
 ) -> Result<Begin, String> {
     count::records_lost();
     tracing::error!(
-        %source,
+        %partition,
         "the topic was deleted and made again since offset {offset} was committed: what the old one held \
          behind it is lost, if it held any; the new one is read from its beginning"
     );
-    set_start(list, source, Offset::Offset(0))?;
+    set_start(list, partition, Offset::Offset(0))?;
     Ok(Begin { next: Some(0), is_new: true, ..Begin::default() })
 }
 
 fn set_start(
     list: &mut TopicPartitionList,
-    source: &TopicPartition,
+    partition: &TopicPartition,
     start: Offset,
 ) -> Result<(), String> {
-    list.set_partition_offset(&source.topic, source.partition, start)
-        .map_err(|error| format!("start offset of {source} not set: {error}"))
+    list.set_partition_offset(&partition.topic, partition.partition, start)
+        .map_err(|error| format!("start offset of {partition} not set: {error}"))
 }
 
 /// A host that keeps to no plan ends one with its next commit.
-fn warn_of_plan(source: &TopicPartition, metadata: &str) {
+fn warn_of_plan(partition: &TopicPartition, metadata: &str) {
     if Plan::parse(metadata).is_some_and(|plan| !plan.planned.is_empty()) {
-        tracing::warn!(%source, "a plan of DELIVERY=exactly_once is open: what it names may have landed, \
+        tracing::warn!(%partition, "a plan of DELIVERY=exactly_once is open: what it names may have landed, \
             and lands again with DELIVERY=at_least_once");
     }
 }

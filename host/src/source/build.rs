@@ -113,13 +113,13 @@ impl BatchBuilder {
     /// each partition has batches of its own, the first of them end at `ends`, exclusive.
     pub fn assign(
         &mut self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         epoch: u64,
         next: Option<i64>,
         ends: VecDeque<i64>,
     ) {
         self.by_handle.clear();
-        self.assigned.remove(source);
+        self.assigned.remove(partition);
         let place = if self.is_by_partition { self.free_place() } else { 0 };
         if self.open.len() <= place {
             self.open.push(OpenBatch::new(&self.bounds, &self.arenas));
@@ -136,8 +136,8 @@ impl BatchBuilder {
         if self.stands.len() <= seat {
             self.stands.push(PartitionStand::default());
         }
-        self.assigned.insert(source.clone(), Assigned { epoch, place, seat });
-        self.move_to(source, next);
+        self.assigned.insert(partition.clone(), Assigned { epoch, place, seat });
+        self.move_to(partition, next);
     }
 
     fn free_place(&self) -> usize {
@@ -145,35 +145,35 @@ impl BatchBuilder {
         (0..self.open.len()).find(|place| !is_taken(place)).unwrap_or(self.open.len())
     }
 
-    fn stand(&mut self, source: &TopicPartition) -> Option<&mut PartitionStand> {
-        self.stands.get_mut(self.assigned.get(source)?.seat)
+    fn stand(&mut self, partition: &TopicPartition) -> Option<&mut PartitionStand> {
+        self.stands.get_mut(self.assigned.get(partition)?.seat)
     }
 
     /// Takes the records of an assigned partition from `next` on, or from any offset on.
-    pub fn move_to(&mut self, source: &TopicPartition, next: Option<i64>) {
-        if let Some(stand) = self.stand(source) {
+    pub fn move_to(&mut self, partition: &TopicPartition, next: Option<i64>) {
+        if let Some(stand) = self.stand(partition) {
             *stand = PartitionStand::at(next);
         }
     }
 
     /// Takes nothing of a partition before [`BatchBuilder::move_to`]. Returns whether anything was taken of it
     /// until now.
-    pub fn shut(&mut self, source: &TopicPartition) -> bool {
-        self.stand(source).is_some_and(PartitionStand::shut)
+    pub fn shut(&mut self, partition: &TopicPartition) -> bool {
+        self.stand(partition).is_some_and(PartitionStand::shut)
     }
 
     /// Whether nothing of an assigned partition is taken.
-    pub fn is_shut(&mut self, source: &TopicPartition) -> bool {
-        self.stand(source).is_some_and(|stand| stand.is_shut())
+    pub fn is_shut(&mut self, partition: &TopicPartition) -> bool {
+        self.stand(partition).is_some_and(|stand| stand.is_shut())
     }
 
     /// The lowest offset that may come next of an assigned partition, where that is known.
-    pub fn next(&self, source: &TopicPartition) -> Option<i64> {
-        self.stands.get(self.assigned.get(source)?.seat)?.next()
+    pub fn next(&self, partition: &TopicPartition) -> Option<i64> {
+        self.stands.get(self.assigned.get(partition)?.seat)?.next()
     }
 
     /// The partitions whose records are taken.
-    pub fn sources(&self) -> impl Iterator<Item = &TopicPartition> {
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
         self.assigned.keys()
     }
 
@@ -184,16 +184,17 @@ impl BatchBuilder {
 
     /// Takes no more records of a partition. A batch of its own that was not handed over is dropped:
     /// whoever owns the partition next reads its records.
-    pub fn revoke(&mut self, source: &TopicPartition) {
+    pub fn revoke(&mut self, partition: &TopicPartition) {
         self.by_handle.clear();
-        let revoked = self.assigned.remove(source);
+        let revoked = self.assigned.remove(partition);
         if !self.is_by_partition {
             return;
         }
         if let Some(open) = revoked.and_then(|of| self.open.get_mut(of.place)) {
             *open = OpenBatch::new(&self.bounds, &self.arenas);
         }
-        let is_of_another = |batch: &Batch| batch.runs().iter().all(|run| run.source != *source);
+        let is_of_another =
+            |batch: &Batch| batch.runs().iter().all(|run| run.partition != *partition);
         self.full.retain(is_of_another);
         self.recount();
     }
@@ -209,8 +210,8 @@ impl BatchBuilder {
     }
 
     /// Whether the partition's records are taken.
-    pub fn owns(&self, source: &TopicPartition) -> bool {
-        self.assigned.contains_key(source)
+    pub fn owns(&self, partition: &TopicPartition) -> bool {
+        self.assigned.contains_key(partition)
     }
 
     /// Copies a message into its batch, and says whether it is the first since its partition was assigned
@@ -218,12 +219,12 @@ impl BatchBuilder {
     /// it. One below where the partition stands was taken before: it is dropped.
     pub fn take(&mut self, message: &Message<'_>) -> bool {
         let at = (message.topic_handle(), message.partition());
-        let (source, Assigned { epoch, place, seat }) = match self.by_handle.entry(at) {
+        let (partition, Assigned { epoch, place, seat }) = match self.by_handle.entry(at) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let source = message.source();
-                let Some(assigned) = self.assigned.get(&source) else { return false };
-                unknown.insert((source, *assigned))
+                let partition = message.topic_partition();
+                let Some(assigned) = self.assigned.get(&partition) else { return false };
+                unknown.insert((partition, *assigned))
             }
         };
         let Some(stand) = self.stands.get_mut(*seat) else { return false };
@@ -234,8 +235,8 @@ impl BatchBuilder {
             OffsetAdmission::First | OffsetAdmission::Taken => {}
             OffsetAdmission::Shut => return false,
             OffsetAdmission::Repeated => {
-                let before = self.repeated.get(source).copied();
-                self.repeated.insert(source.clone(), Repeated::add(before, offset));
+                let before = self.repeated.get(partition).copied();
+                self.repeated.insert(partition.clone(), Repeated::add(before, offset));
                 return false;
             }
         }
@@ -252,7 +253,7 @@ impl BatchBuilder {
         }
         open.since.get_or_insert_with(Instant::now);
         let before = open.batch.held_bytes();
-        open.push(source, *epoch, &record, &self.bounds);
+        open.push(partition, *epoch, &record, &self.bounds);
         if !message.headers(|name, value| open.batch.push_header(name, value)) {
             open.batch.lack_headers();
         }
@@ -321,12 +322,12 @@ impl BatchBuilder {
         let mut dropped = Vec::new();
         if self.is_by_partition {
             let runs = rest.iter().flat_map(Batch::runs);
-            dropped.extend(runs.map(|run| run.source.clone()));
+            dropped.extend(runs.map(|run| run.partition.clone()));
             rest.clear();
         }
         for open in &mut self.open {
             let is_behind =
-                |batch: &Batch| batch.runs().iter().any(|run| dropped.contains(&run.source));
+                |batch: &Batch| batch.runs().iter().any(|run| dropped.contains(&run.partition));
             let batch = open.cut(&self.bounds);
             rest.extend(batch.filter(|batch| open.ends.is_empty() && !is_behind(batch)));
         }
@@ -345,12 +346,12 @@ impl OpenBatch {
     /// Copies a record into the batch, and counts what will be made of it.
     fn push(
         &mut self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         epoch: u64,
         record: &RawRecord<'_>,
         bounds: &BatchBounds,
     ) {
-        self.batch.push(source, epoch, record);
+        self.batch.push(partition, epoch, record);
         if bounds.split != Split::None {
             let parts = bounds.split.parts_at_most(record.payload.unwrap_or_default());
             self.batch.reserve(parts * ROW_BYTES);
@@ -422,11 +423,11 @@ mod tests {
 
     /// Fills the batch with records of so many bytes, and says how many there was room for.
     fn filled(open: &mut OpenBatch, bytes: usize) -> u32 {
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let payload = vec![b' '; bytes];
         while !open.is_full(&BOUNDS) {
             let record = RawRecord { payload: Some(&payload), ..RawRecord::default() };
-            open.batch.push(&source, 1, &record);
+            open.batch.push(&partition, 1, &record);
         }
         open.cut(&BOUNDS).unwrap().len()
     }
@@ -441,12 +442,12 @@ mod tests {
     #[test]
     fn records_of_a_wide_table_fill_a_batch_whatever_is_in_them() {
         let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let wide = BatchBounds { row_bytes: BOUNDS.max_bytes, max_records: 100, ..BOUNDS };
         open.max_records = wide.max_records;
-        open.batch.push(&source, 1, &RawRecord::default());
+        open.batch.push(&partition, 1, &RawRecord::default());
         assert!(!open.is_full(&wide));
-        open.batch.push(&source, 1, &RawRecord::default());
+        open.batch.push(&partition, 1, &RawRecord::default());
         assert!(open.is_full(&wide));
     }
 
@@ -463,13 +464,13 @@ mod tests {
 
     #[test]
     fn each_record_of_a_message_fills_a_batch_as_a_row() {
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let lines =
             BatchBounds { split: Split::Lines, max_bytes: 10_000, max_records: 100, ..BOUNDS };
         let pushed = |payload: &[u8], bounds: BatchBounds| {
             let mut open = OpenBatch::new(&bounds, &Arenas::default());
             open.push(
-                &source,
+                &partition,
                 1,
                 &RawRecord { payload: Some(payload), ..Default::default() },
                 &bounds,
@@ -493,8 +494,8 @@ mod tests {
     #[test]
     fn headers_without_a_byte_fill_a_batch() {
         let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
-        open.batch.push(&source, 1, &RawRecord::default());
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        open.batch.push(&partition, 1, &RawRecord::default());
         assert!(!open.is_full(&BOUNDS));
         (0..100).for_each(|_| open.batch.push_header(b"", None));
         assert!(open.is_full(&BOUNDS), "{} bytes are held", open.batch.held_bytes());
@@ -566,7 +567,7 @@ mod tests {
             (0..batch.len()).map(|origin| {
                 let record = batch.record(origin).unwrap();
                 assert_eq!(record.headers().count(), HEADERS);
-                (record.source.partition, record.offset())
+                (record.partition.partition, record.offset())
             })
         });
         records.collect()
@@ -640,8 +641,8 @@ mod tests {
     fn a_batch_that_waited_makes_the_next_one_small_again() {
         let mut open = OpenBatch::new(&BOUNDS, &Arenas::default());
         assert_eq!([filled(&mut open, 1), filled(&mut open, 1)], [2, 4]);
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
-        open.batch.push(&source, 1, &RawRecord::default());
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
+        open.batch.push(&partition, 1, &RawRecord::default());
         assert_eq!(open.cut(&BOUNDS).unwrap().len(), 1);
         assert_eq!(filled(&mut open, 1), 2);
     }

@@ -137,15 +137,15 @@ impl SourceContext {
                 self.refusals().failed(of, *why, text, Instant::now());
             }
             SourceEvent::Committed(commits) => {
-                self.refusals().taken(commits.iter().map(|commit| &commit.source));
+                self.refusals().taken(commits.iter().map(|commit| &commit.partition));
             }
             _ => {}
         }
     }
 
     /// Forgets the failed commits of partitions that are not ours any more.
-    pub fn forget(&self, sources: &[TopicPartition]) {
-        self.refusals().forget(sources);
+    pub fn forget(&self, partitions: &[TopicPartition]) {
+        self.refusals().forget(partitions);
     }
 
     fn refusals(&self) -> MutexGuard<'_, Refusals> {
@@ -293,11 +293,11 @@ fn tail(partition: &Partition) -> Option<PartitionTail> {
 fn answers(list: &TopicPartitionList) -> Vec<SourceEvent> {
     let (mut taken, mut events) = (Vec::new(), Vec::new());
     let told = list.elements().into_iter().zip(partitions(list)).zip(metadata(list));
-    for ((element, source), metadata) in told {
+    for ((element, partition), metadata) in told {
         match (element.error(), element.offset().to_raw()) {
-            (Ok(()), Some(offset)) => taken.push(Commit { source, offset, metadata }),
+            (Ok(()), Some(offset)) => taken.push(Commit { partition, offset, metadata }),
             (Ok(()), None) => {}
-            (Err(error), _) => events.push(failed(&error, vec![source])),
+            (Err(error), _) => events.push(failed(&error, vec![partition])),
         }
     }
     events.push(SourceEvent::Committed(taken));

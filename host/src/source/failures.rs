@@ -10,7 +10,7 @@ use crate::flow::record::TopicPartition;
 #[derive(Debug, Clone)]
 pub struct ReadFailure {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// What it is.
     pub code: Code,
     /// The same in librdkafka's words.
@@ -25,10 +25,10 @@ const PAST_IT: &str = "to go past it, stop every host of the group and set its o
 impl ReadFailure {
     /// What to tell of it; `next` is where the partition stands.
     pub fn hold(&self, next: Option<i64>) -> Hold {
-        let Self { source, code, text, offset } = self;
+        let Self { partition, code, text, offset } = self;
         // The batch may begin before the record that comes next.
         let at = next.map_or(*offset, |next| next.max(*offset));
-        let place = place(source, at);
+        let place = place(partition, at);
         let what = match code {
             Code::BadCompression => format!(
                 "a batch does not unpack: it is damaged, or larger than receive.message.max.bytes; \
@@ -49,7 +49,7 @@ impl ReadFailure {
             Code::TopicAuthorizationFailed => {
                 return Hold::Paused(format!(
                     "topic `{}` (KAFKA_SOURCE_TOPIC) may not be read: grant READ on it",
-                    source.topic
+                    partition.topic
                 ));
             }
             _ => return Hold::Transient(format!("{place}: {text}")),
@@ -62,7 +62,7 @@ impl Still {
     /// What to tell of a partition that is fetched and stands still; `reason` is what is known of why.
     pub fn hold(&self, next: Option<i64>, reason: Option<&str>) -> Hold {
         let (at, end) = (next.unwrap_or(self.look.next), self.look.end);
-        let place = place(&self.look.source, at);
+        let place = place(&self.look.partition, at);
         let reason = reason.unwrap_or(
             "a batch is damaged, larger than receive.message.max.bytes, or not handed out by its \
              broker; look at that broker's log",
@@ -86,15 +86,15 @@ pub fn unreachable(still: &[Still]) -> Option<Hold> {
         0 => String::new(),
         more => format!(", and {more} more partitions of such brokers"),
     };
-    let place = place(&first.look.source, first.look.next.max(0));
+    let place = place(&first.look.partition, first.look.next.max(0));
     Some(Hold::Transient(format!("{place}, {broker}{others}: look at the brokers of KAFKA_BROKER")))
 }
 
-fn place(source: &TopicPartition, offset: i64) -> String {
-    let TopicPartition { topic, partition } = source;
+fn place(partition: &TopicPartition, offset: i64) -> String {
+    let TopicPartition { topic, partition: number } = partition;
     match offset {
-        ..0 => format!("topic `{topic}`, partition {partition}"),
-        _ => format!("topic `{topic}`, partition {partition}, offset {offset}"),
+        ..0 => format!("topic `{topic}`, partition {number}"),
+        _ => format!("topic `{topic}`, partition {number}, offset {offset}"),
     }
 }
 
@@ -105,12 +105,12 @@ mod tests {
     use super::*;
     use crate::source::stall::PartitionLook;
 
-    fn source() -> TopicPartition {
+    fn partition() -> TopicPartition {
         TopicPartition { topic: "records".into(), partition: 3 }
     }
 
     fn failure(code: Code, offset: i64) -> ReadFailure {
-        ReadFailure { source: source(), code, text: "as librdkafka says".into(), offset }
+        ReadFailure { partition: partition(), code, text: "as librdkafka says".into(), offset }
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
     fn partitions_of_brokers_that_do_not_answer_are_told_as_one() {
         let still = |partition, why| Still {
             look: PartitionLook {
-                source: TopicPartition { topic: "records".into(), partition },
+                partition: TopicPartition { topic: "records".into(), partition },
                 next: 17,
                 end: 20,
                 high: 20,

@@ -40,7 +40,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Assignment {
     /// Which.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The epoch that its records carry.
     pub epoch: u64,
     /// Where it begins, if that is to be committed at once.

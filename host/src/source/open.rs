@@ -21,13 +21,13 @@ pub struct OpenTransactions {
 impl OpenTransactions {
     /// Looks at the partitions that are ours. What to tell of those whose records wait for long.
     pub fn look(&mut self, looks: &[PartitionLook], now: Instant) -> Option<Hold> {
-        let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.source).collect();
-        self.since.retain(|source, _| ours.contains(source));
+        let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.partition).collect();
+        self.since.retain(|partition, _| ours.contains(partition));
         let mut waiting: Vec<&PartitionLook> =
             looks.iter().filter(|look| self.waits(look, now)).collect();
-        waiting.sort_by_key(|look| (&look.source.topic, look.source.partition));
+        waiting.sort_by_key(|look| (&look.partition.topic, look.partition.partition));
         let (first, others) = waiting.split_first()?;
-        let PartitionLook { source: TopicPartition { topic, partition }, end, high, .. } = first;
+        let PartitionLook { partition: TopicPartition { topic, partition }, end, high, .. } = first;
         let others = match others.len() {
             0 => String::new(),
             more => format!(", and {more} more partitions have one"),
@@ -43,10 +43,10 @@ impl OpenTransactions {
     fn waits(&mut self, look: &PartitionLook, now: Instant) -> bool {
         // A partition that is not read up to there waits for nothing yet.
         if look.high <= look.end || look.next < look.end || look.next >= look.high {
-            self.since.remove(&look.source);
+            self.since.remove(&look.partition);
             return false;
         }
-        let (end, since) = self.since.entry(look.source.clone()).or_insert((look.end, now));
+        let (end, since) = self.since.entry(look.partition.clone()).or_insert((look.end, now));
         if *end != look.end {
             (*end, *since) = (look.end, now);
         }
@@ -59,9 +59,9 @@ mod tests {
     use super::*;
 
     fn look(next: i64, end: i64, high: i64) -> PartitionLook {
-        let source = TopicPartition { topic: "t".into(), partition: 3 };
+        let partition = TopicPartition { topic: "t".into(), partition: 3 };
         PartitionLook {
-            source,
+            partition,
             next,
             end,
             high,
@@ -104,8 +104,10 @@ mod tests {
     fn several_partitions_are_told_as_one() {
         let (mut open, start) = (OpenTransactions::default(), Instant::now());
         let many = || -> Vec<PartitionLook> {
-            let source = |partition| TopicPartition { topic: "t".into(), partition };
-            (0..3).map(|at| PartitionLook { source: source(at), ..look(1, 1, 2) }).collect()
+            let partition_of = |partition| TopicPartition { topic: "t".into(), partition };
+            (0..3)
+                .map(|at| PartitionLook { partition: partition_of(at), ..look(1, 1, 2) })
+                .collect()
         };
         assert_eq!(open.look(&many(), start), None);
         let hold = open.look(&many(), start + LONG).unwrap();

@@ -37,16 +37,16 @@ impl Refusals {
 
     /// A commit of these partitions failed.
     pub fn failed(&mut self, of: &[TopicPartition], why: CommitRefusal, text: &str, now: Instant) {
-        for source in of {
+        for partition in of {
             let new = Failing { since: now, last: now };
-            self.of.entry(source.clone()).or_insert(new).last = now;
+            self.of.entry(partition.clone()).or_insert(new).last = now;
         }
         let long = match why {
             CommitRefusal::NeedsOperator => return self.waiter.hold(Hold::Paused(text.to_owned())),
             CommitRefusal::GroupChanges => LONG_CHANGE,
             CommitRefusal::Other => LONG,
         };
-        let mut failing = self.of.iter().filter(|(source, _)| of.contains(source));
+        let mut failing = self.of.iter().filter(|(partition, _)| of.contains(partition));
         if failing.any(|(_, failing)| now.saturating_duration_since(failing.since) >= long) {
             self.waiter.hold(Hold::Transient(format!(
                 "Kafka does not take the offsets: {text}; look at the brokers' logs. What is not \
@@ -58,8 +58,8 @@ impl Refusals {
     /// Commits of these partitions were taken.
     pub fn taken<'a>(&mut self, of: impl IntoIterator<Item = &'a TopicPartition>) {
         let was_failing = !self.of.is_empty();
-        for source in of {
-            self.of.remove(source);
+        for partition in of {
+            self.of.remove(partition);
         }
         if was_failing && self.of.is_empty() {
             self.waiter.release();
@@ -67,8 +67,8 @@ impl Refusals {
     }
 
     /// Forgets partitions that went away.
-    pub fn forget(&mut self, sources: &[TopicPartition]) {
-        self.keep(|source, _| !sources.contains(source));
+    pub fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.keep(|partition, _| !partitions.contains(partition));
     }
 
     /// Forgets partitions of which there is nothing to commit any more: they are another member's.
@@ -78,7 +78,7 @@ impl Refusals {
 
     fn keep(&mut self, is_kept: impl Fn(&TopicPartition, &Failing) -> bool) {
         let was_failing = !self.of.is_empty();
-        self.of.retain(|source, failing| is_kept(source, failing));
+        self.of.retain(|partition, failing| is_kept(partition, failing));
         if was_failing && self.of.is_empty() {
             self.waiter.give_up();
         }

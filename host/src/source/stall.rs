@@ -20,7 +20,7 @@ const FETCHES_WITH_A_REASON: i64 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionLook {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The next offset to fetch.
     pub next: i64,
     /// Where what can be read ends, exclusive.
@@ -94,8 +94,8 @@ impl Stalls {
     /// Looks at the partitions that are ours. `has_reason`: a reason is known by which answers of
     /// brokers do not come through.
     pub fn look(&mut self, looks: Vec<PartitionLook>, has_reason: bool, now: Instant) -> Stalled {
-        let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.source).collect();
-        self.seen.retain(|source, _| ours.contains(source));
+        let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.partition).collect();
+        self.seen.retain(|partition, _| ours.contains(partition));
         let mut led: HashMap<i32, i64> = HashMap::new();
         for look in &looks {
             *led.entry(look.broker).or_default() += 1;
@@ -106,14 +106,14 @@ impl Stalls {
             let enough = if has_reason { FETCHES_WITH_A_REASON } else { FETCHES + 2 * led };
             let seen = self
                 .seen
-                .entry(look.source.clone())
+                .entry(look.partition.clone())
                 .or_insert_with(|| FetchHistory::of(&look, now));
             match seen.look(&look, enough, now) {
                 Some((why, since)) => {
                     seen.is_told = true;
                     stalled.still.push(Still { look, why, since });
                 }
-                None if std::mem::take(&mut seen.is_told) => stalled.over.push(look.source),
+                None if std::mem::take(&mut seen.is_told) => stalled.over.push(look.partition),
                 None => {}
             }
         }
@@ -204,7 +204,7 @@ pub fn looks(statistics: &Statistics) -> Vec<PartitionLook> {
             let (is_connected, fetches, timeouts) =
                 brokers.get(&partition.broker).copied().unwrap_or_default();
             looks.push(PartitionLook {
-                source: TopicPartition { topic: topic.clone(), partition: partition.partition },
+                partition: TopicPartition { topic: topic.clone(), partition: partition.partition },
                 next: partition.next_offset,
                 end,
                 high: high.map_or(end, |high| high.max(end)),
@@ -223,9 +223,9 @@ mod tests {
     use super::*;
 
     fn look(next: i64, fetches: i64) -> PartitionLook {
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         PartitionLook {
-            source,
+            partition,
             next,
             end: 300,
             high: 300,
@@ -280,7 +280,7 @@ mod tests {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         let many = |fetches| {
             (0..100).map(move |partition| PartitionLook {
-                source: TopicPartition { topic: "t".into(), partition },
+                partition: TopicPartition { topic: "t".into(), partition },
                 ..look(100, fetches)
             })
         };

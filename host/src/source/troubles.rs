@@ -62,8 +62,8 @@ impl Troubles {
 
     /// Notes that reading a partition failed. It is told of once it fails again after a move, or at once
     /// where it is known to last.
-    pub fn met(&mut self, source: &TopicPartition, hold: Hold, ends: Ends, now: Instant) {
-        let trouble = self.of.entry(source.clone()).or_insert_with(|| Trouble {
+    pub fn met(&mut self, partition: &TopicPartition, hold: Hold, ends: Ends, now: Instant) {
+        let trouble = self.of.entry(partition.clone()).or_insert_with(|| Trouble {
             waiter: self.status.waiter("kafka"),
             moves: 0,
             state: TroubleState::Moved(now),
@@ -72,7 +72,7 @@ impl Troubles {
         if trouble.moves > 0 || ends == Ends::ByWord {
             trouble.waiter.hold(hold);
         } else {
-            tracing::warn!(%source, "reading it again: {}", hold.text());
+            tracing::warn!(%partition, "reading it again: {}", hold.text());
         }
         trouble.ends = ends;
         if matches!(trouble.state, TroubleState::Moved(_)) {
@@ -84,11 +84,11 @@ impl Troubles {
     /// The partitions that are to be moved back to where they stand now.
     pub fn due(&mut self, now: Instant) -> Vec<TopicPartition> {
         let mut due = Vec::new();
-        for (source, trouble) in &mut self.of {
+        for (partition, trouble) in &mut self.of {
             if matches!(trouble.state, TroubleState::Due(at) if at <= now) {
                 trouble.state = TroubleState::Moved(now);
                 trouble.moves = trouble.moves.saturating_add(1);
-                due.push(source.clone());
+                due.push(partition.clone());
             }
         }
         due
@@ -105,13 +105,13 @@ impl Troubles {
     }
 
     /// A partition goes on, since a record came or it was moved. Returns whether it was in trouble.
-    pub fn over(&mut self, source: &TopicPartition) -> bool {
-        self.of.remove(source).is_some()
+    pub fn over(&mut self, partition: &TopicPartition) -> bool {
+        self.of.remove(partition).is_some()
     }
 
     /// A partition is ours no more, or waits for something else.
-    pub fn give_up(&mut self, source: &TopicPartition) {
-        if let Some(trouble) = self.of.remove(source) {
+    pub fn give_up(&mut self, partition: &TopicPartition) {
+        if let Some(trouble) = self.of.remove(partition) {
             trouble.waiter.give_up();
         }
     }
@@ -121,7 +121,7 @@ impl Troubles {
 mod tests {
     use super::*;
 
-    fn source() -> TopicPartition {
+    fn partition() -> TopicPartition {
         TopicPartition { topic: "t".into(), partition: 3 }
     }
 
@@ -134,15 +134,15 @@ mod tests {
         let (status, now) = (Arc::new(Status::default()), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
         let mut troubles = Troubles::new(&status);
-        troubles.met(&source(), hold(), Ends::BySilence, at(0));
+        troubles.met(&partition(), hold(), Ends::BySilence, at(0));
         assert!(!status.is_paused() && troubles.due(at(0)).is_empty());
-        assert_eq!(troubles.due(at(1)), [source()]);
-        troubles.met(&source(), hold(), Ends::BySilence, at(2));
+        assert_eq!(troubles.due(at(1)), [partition()]);
+        troubles.met(&partition(), hold(), Ends::BySilence, at(2));
         assert!(status.is_paused(), "it failed again");
-        troubles.met(&source(), hold(), Ends::BySilence, at(2));
+        troubles.met(&partition(), hold(), Ends::BySilence, at(2));
         assert!(troubles.due(at(3)).is_empty(), "the pause grows");
-        assert_eq!(troubles.due(at(4)), [source()]);
-        troubles.over(&source());
+        assert_eq!(troubles.due(at(4)), [partition()]);
+        troubles.over(&partition());
         assert!(!status.is_paused() && troubles.is_empty());
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let at = |seconds| now + Duration::from_secs(seconds);
         for (ends, is_over) in [(Ends::BySilence, true), (Ends::ByWord, false)] {
             let mut troubles = Troubles::new(&status);
-            troubles.met(&source(), hold(), ends, at(0));
+            troubles.met(&partition(), hold(), ends, at(0));
             troubles.rest(at(100));
             assert!(!troubles.is_empty(), "it was not moved back yet");
             troubles.due(at(100));
@@ -168,7 +168,7 @@ mod tests {
         let (status, mut now) = (Arc::new(Status::default()), Instant::now());
         let mut troubles = Troubles::new(&status);
         for _ in 0..12 {
-            troubles.met(&source(), hold(), Ends::BySilence, now);
+            troubles.met(&partition(), hold(), Ends::BySilence, now);
             now += LONGEST_PAUSE;
             assert_eq!(troubles.due(now).len(), 1);
         }

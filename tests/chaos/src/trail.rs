@@ -52,13 +52,13 @@ fn of_one(
 
 /// The line of the log that tells of the lowest commit behind an offset, and whose it is.
 fn first_commit_past(logs: &Path, partition: i32, offset: i64) -> Option<(String, String)> {
-    let source = format!("{TOPIC}[{partition}]");
+    let partition = format!("{TOPIC}[{partition}]");
     let mut first: Option<(i64, String, String)> = None;
     for entry in std::fs::read_dir(logs).ok()?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let text = std::fs::read(entry.path()).unwrap_or_default();
         for line in String::from_utf8_lossy(&text).lines() {
-            let Some(committed) = committed_in(line, &source) else { continue };
+            let Some(committed) = committed_in(line, &partition) else { continue };
             if committed > offset && first.as_ref().is_none_or(|(least, ..)| committed < *least) {
                 first = Some((committed, name.clone(), line.to_owned()));
             }
@@ -68,12 +68,12 @@ fn first_commit_past(logs: &Path, partition: i32, offset: i64) -> Option<(String
 }
 
 /// The offset of a line that tells of a commit of this partition.
-fn committed_in(line: &str, source: &str) -> Option<i64> {
+fn committed_in(line: &str, partition: &str) -> Option<i64> {
     if !line.contains("offset committed") {
         return None;
     }
     let fields: Value = serde_json::from_str(line).ok()?;
-    let is_of = fields.get("source").and_then(Value::as_str) == Some(source);
+    let is_of = fields.get("partition").and_then(Value::as_str) == Some(partition);
     fields.get("offset").and_then(Value::as_i64).filter(|_| is_of)
 }
 
@@ -86,7 +86,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let line = |partition: i32, offset: i64| {
             format!(
-                r#"{{"message":"offset committed","source":"{TOPIC}[{partition}]","offset":{offset}}}"#
+                r#"{{"message":"offset committed","partition":"{TOPIC}[{partition}]","offset":{offset}}}"#
             )
         };
         let write = |name: &str, lines: &[String]| {

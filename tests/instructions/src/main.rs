@@ -61,11 +61,11 @@ fn counted<T>(work: impl FnOnce() -> T) -> T {
 
 /// The records as the source puts them into a batch.
 fn pushed(topic: &str, records: &Records) -> Batch {
-    let source = TopicPartition { topic: topic.into(), partition: 0 };
+    let partition = TopicPartition { topic: topic.into(), partition: 0 };
     let mut batch = Batch::default();
     for (offset, payload) in (0..).zip(records.iter()) {
         let (timestamp_ms, key) = (Some(offset), payload.get(..16));
-        batch.push(&source, 1, &RawRecord { offset, timestamp_ms, key, payload: Some(payload) });
+        batch.push(&partition, 1, &RawRecord { offset, timestamp_ms, key, payload: Some(payload) });
     }
     batch
 }

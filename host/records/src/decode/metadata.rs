@@ -72,7 +72,7 @@ pub fn metadata_bytes(plan: &TablePlan, batch: &Batch, origin: Origin) -> usize 
     const TOKEN: usize = 64;
     let Some(record) = batch.record(origin) else { return 0 };
     let of = |column: &ColumnPlan| match column.source {
-        ColumnSource::Metadata(Metadata::Topic) => record.source.topic.len(),
+        ColumnSource::Metadata(Metadata::Topic) => record.partition.topic.len(),
         ColumnSource::Metadata(Metadata::Key) => record.key().map_or(0, <[u8]>::len),
         ColumnSource::Metadata(Metadata::Token) => TOKEN,
         ColumnSource::Metadata(Metadata::Headers) => {
@@ -107,8 +107,8 @@ fn put_metadata(
     record: &Record<'_>,
 ) -> Result<Put, Box<Fault>> {
     let put = match metadata {
-        Metadata::Topic => column.put_text(&record.source.topic).ok_or_else(|| too_large(plan)),
-        Metadata::Partition => put_integer(column, plan, record.source.partition.into()),
+        Metadata::Topic => column.put_text(&record.partition.topic).ok_or_else(|| too_large(plan)),
+        Metadata::Partition => put_integer(column, plan, record.partition.partition.into()),
         Metadata::Offset => put_integer(column, plan, record.offset()),
         Metadata::Timestamp => match (record.timestamp_ms(), &plan.ty.kind) {
             (None, _) => Ok(()),

@@ -12,11 +12,11 @@ use crate::schema::source::{Encoding, Metadata, OnInvalid};
 use crate::schema::table::{ColumnRow, TableSchema};
 
 fn batch(key: Option<&[u8]>, headers: &[(&str, Option<&[u8]>)]) -> Batch {
-    let source = TopicPartition { topic: "orders".into(), partition: 3 };
+    let partition = TopicPartition { topic: "orders".into(), partition: 3 };
     let mut batch = Batch::default();
     let payload = Some(&br#"{"a":1,"topic":"x"}"#[..]);
     let record = RawRecord { offset: 7, timestamp_ms: Some(1_700_000_000_123), key, payload };
-    batch.push(&source, 0, &record);
+    batch.push(&partition, 0, &record);
     for (name, value) in headers {
         batch.push_header(name.as_bytes(), *value);
     }
@@ -90,11 +90,11 @@ fn metadata_that_does_not_fit_is_replaced_and_rejects_only_where_that_is_asked()
         ("DateTime64(3)", Metadata::Timestamp, &[], far, Reason::OutOfRange),
         ("Nullable(DateTime64(9))", Metadata::Timestamp, &[], far, Reason::OutOfRange),
     ] {
-        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let partition = TopicPartition { topic: "orders".into(), partition: 3 };
         let mut batch = Batch::default();
         let payload = Some(&b"{}"[..]);
         let record = RawRecord { offset: 7, timestamp_ms: Some(ms), key: None, payload };
-        batch.push(&source, 0, &record);
+        batch.push(&partition, 0, &record);
         for (name, value) in headers {
             batch.push_header(name.as_bytes(), *value);
         }

@@ -76,10 +76,10 @@ mod tests {
 
     fn batch<T: AsRef<[u8]>>(payloads: &[T]) -> Batch {
         let mut batch = Batch::default();
-        let source = TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = TopicPartition { topic: "t".into(), partition: 0 };
         for payload in payloads {
             let payload = Some(payload.as_ref());
-            batch.push(&source, 1, &RawRecord { payload, ..RawRecord::default() });
+            batch.push(&partition, 1, &RawRecord { payload, ..RawRecord::default() });
         }
         batch
     }

@@ -42,7 +42,7 @@ impl std::fmt::Display for TopicPartition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionRun {
     /// Where the records came from.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// Which assignment of the partition they were read under; settling under another is void.
     pub epoch: u64,
     /// The records, as origins.
@@ -171,7 +171,7 @@ impl Batch {
     }
 
     /// Copies a record into the batch; its headers follow by [`Batch::push_header`].
-    pub fn push(&mut self, source: &TopicPartition, epoch: u64, record: &RawRecord<'_>) {
+    pub fn push(&mut self, partition: &TopicPartition, epoch: u64, record: &RawRecord<'_>) {
         let (origin, start) = (self.len(), self.bytes.len());
         self.bytes.extend_from_slice(record.key.unwrap_or_default());
         self.bytes.extend_from_slice(record.payload.unwrap_or_default());
@@ -183,11 +183,11 @@ impl Batch {
             payload: Length::of(record.payload),
         });
         match self.runs.last_mut() {
-            Some(run) if run.epoch == epoch && run.source.is(source) => {
+            Some(run) if run.epoch == epoch && run.partition.is(partition) => {
                 run.origins.end = origin + 1;
             }
             _ => self.runs.push(PartitionRun {
-                source: source.clone(),
+                partition: partition.clone(),
                 epoch,
                 origins: origin..origin + 1,
             }),
@@ -262,7 +262,7 @@ impl Batch {
         let next = self.records.get(origin as usize + 1);
         let end = next.map_or(self.bytes.len(), |next| next.start);
         let headers = self.bytes.get(stored.headers_start()..end).unwrap_or_default();
-        Some(Record { batch: self, stored, headers, source: &run.source })
+        Some(Record { batch: self, stored, headers, partition: &run.partition })
     }
 
     /// The payload of the record at `origin`; `None` is a tombstone, or no record.
@@ -293,7 +293,7 @@ pub struct Record<'a> {
     /// Each name and each value, behind its length.
     headers: &'a [u8],
     /// Where it came from.
-    pub source: &'a TopicPartition,
+    pub partition: &'a TopicPartition,
 }
 
 impl<'a> Record<'a> {
@@ -341,12 +341,12 @@ pub fn spans(batch: &Batch, origins: &[Origin]) -> String {
     let mut spans: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
     for record in origins.iter().filter_map(|origin| batch.record(*origin)) {
         let offset = record.offset();
-        let span = spans.entry(record.source.clone()).or_insert((offset, offset));
+        let span = spans.entry(record.partition.clone()).or_insert((offset, offset));
         *span = (span.0.min(offset), span.1.max(offset));
     }
     let texts: Vec<String> = spans
         .into_iter()
-        .map(|(source, (first, last))| format!("{source} {first}..={last}"))
+        .map(|(partition, (first, last))| format!("{partition} {first}..={last}"))
         .collect();
     texts.join(", ")
 }
@@ -355,7 +355,7 @@ pub fn spans(batch: &Batch, origins: &[Origin]) -> String {
 mod tests {
     use super::*;
 
-    fn source(partition: i32) -> TopicPartition {
+    fn partition_of(partition: i32) -> TopicPartition {
         TopicPartition { topic: "t".into(), partition }
     }
 
@@ -366,7 +366,11 @@ mod tests {
         let lengths = [0, 1, 126, 127, 128, 16_382, 16_383, 16_384, 2_100_000];
         let bytes = vec![0xff; 2_100_000];
         for offset in 0..2 {
-            batch.push(&source(0), 1, &RawRecord { offset, key: Some(b"k"), ..Default::default() });
+            batch.push(
+                &partition_of(0),
+                1,
+                &RawRecord { offset, key: Some(b"k"), ..Default::default() },
+            );
             for length in lengths {
                 batch.push_header(&bytes[..length], Some(&bytes[..length]));
                 batch.push_header(&bytes[..length], None);
@@ -383,7 +387,7 @@ mod tests {
     #[test]
     fn an_empty_header_takes_what_it_takes_on_the_wire() {
         let mut batch = Batch::default();
-        batch.push(&source(0), 1, &RawRecord::default());
+        batch.push(&partition_of(0), 1, &RawRecord::default());
         let before = batch.held_bytes();
         (0..100_000).for_each(|_| batch.push_header(b"", Some(b"")));
         assert_eq!(batch.held_bytes() - before, 200_000);
@@ -394,12 +398,12 @@ mod tests {
     fn a_record_keeps_its_bytes_and_place() {
         let mut batch = Batch::default();
         let raw = |offset, payload| RawRecord { offset, payload, ..RawRecord::default() };
-        batch.push(&source(0), 1, &raw(7, Some(b"a".as_slice())));
+        batch.push(&partition_of(0), 1, &raw(7, Some(b"a".as_slice())));
         batch.push_header(b"h", None);
         batch.push_header(b"h", Some(b"2"));
-        batch.push(&source(0), 1, &raw(9, None));
+        batch.push(&partition_of(0), 1, &raw(9, None));
         let with_key = RawRecord { key: Some(b"k"), timestamp_ms: Some(-1), ..raw(2, Some(b"")) };
-        batch.push(&source(3), 1, &with_key);
+        batch.push(&partition_of(3), 1, &with_key);
         batch.push_header(b"i", Some(b""));
 
         let first = batch.record(0).unwrap();
@@ -410,7 +414,7 @@ mod tests {
         );
         assert_eq!(batch.record(1).unwrap().payload(), None);
         assert_eq!(batch.record(1).unwrap().headers().count(), 0);
-        assert_eq!(batch.record(2).unwrap().source.partition, 3);
+        assert_eq!(batch.record(2).unwrap().partition.partition, 3);
         let last = batch.record(2).unwrap();
         assert_eq!((last.key(), last.payload()), (Some(b"k".as_slice()), Some(b"".as_slice())));
         assert_eq!((first.key(), first.timestamp_ms()), (None, None));

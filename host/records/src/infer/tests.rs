@@ -6,11 +6,11 @@ use crate::flow::record::{RawRecord, TopicPartition};
 use crate::schema::source::OnInvalid;
 
 fn batch<T: AsRef<[u8]>>(records: impl IntoIterator<Item = T>) -> Batch {
-    let (mut batch, source) =
+    let (mut batch, partition) =
         (Batch::default(), TopicPartition { topic: "t".into(), partition: 0 });
     for record in records {
         let payload = Some(record.as_ref());
-        batch.push(&source, 0, &RawRecord { payload, ..RawRecord::default() });
+        batch.push(&partition, 0, &RawRecord { payload, ..RawRecord::default() });
     }
     batch
 }
@@ -185,11 +185,11 @@ fn names_that_make_no_column_are_left_out() {
 
 #[test]
 fn records_that_no_table_takes_do_not_count() {
-    let (mut batch, source) = (
+    let (mut batch, partition) = (
         batch([r#"{"a":1}"#, "{", "[1]", r#"{"a":1,"a":2}"#]),
-        batch([""]).runs()[0].source.clone(),
+        batch([""]).runs()[0].partition.clone(),
     );
-    batch.push(&source, 0, &RawRecord::default());
+    batch.push(&partition, 0, &RawRecord::default());
     let survey = Survey::of(&batch, &Hooked::of_records(&batch));
     let codes: Vec<_> = survey.told.iter().map(|(at, fault)| (*at, fault.reason.code())).collect();
     assert_eq!(codes, [(1, "malformed_json"), (2, "type_mismatch"), (3, "duplicate_key")]);

@@ -178,6 +178,10 @@ pub fn repeated(batch: &Batch, records: u32) -> Batch {
 }
 
 fn push(batch: &mut Batch, offset: i64, payload: &[u8]) {
-    let source = TopicPartition { topic: "input".into(), partition: 0 };
-    batch.push(&source, 0, &RawRecord { offset, payload: Some(payload), ..RawRecord::default() });
+    let partition = TopicPartition { topic: "input".into(), partition: 0 };
+    batch.push(
+        &partition,
+        0,
+        &RawRecord { offset, payload: Some(payload), ..RawRecord::default() },
+    );
 }

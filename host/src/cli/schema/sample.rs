@@ -45,7 +45,7 @@ impl Sample {
     pub fn place(&self, origin: Origin) -> String {
         let Some(record) = self.batch.record(origin) else { return String::new() };
         match self.unit {
-            "" => format!("{} offset {}", record.source, record.offset()),
+            "" => format!("{} offset {}", record.partition, record.offset()),
             unit => format!("{unit} {}", record.offset()),
         }
     }
@@ -86,12 +86,12 @@ impl Sample {
 
     /// Reads the first records of a file, and says what was read.
     pub fn of_file(path: &Path, how: Split, most: usize) -> Result<Self, Exit> {
-        let (mut batch, source) =
+        let (mut batch, partition) =
             (Batch::default(), TopicPartition { topic: "".into(), partition: 0 });
         let bounds = InputBounds { records: most, bytes: MAX_BYTES };
         let is_cut = each_record("--file", path, bounds, |offset, payload| {
             let payload = Some(payload);
-            batch.push(&source, 0, &RawRecord { offset, payload, ..RawRecord::default() });
+            batch.push(&partition, 0, &RawRecord { offset, payload, ..RawRecord::default() });
         })?;
         let (stem, is_stdin) = (path.file_stem().unwrap_or_default(), path == Path::new("-"));
         let (origin, name) = match is_stdin {

@@ -25,7 +25,7 @@ pub struct DraftRange {
 #[derive(Debug)]
 pub struct Replan {
     /// The partition.
-    pub source: TopicPartition,
+    pub partition: TopicPartition,
     /// The assignment that the batch was read under.
     pub epoch: u64,
     /// The range that is replaced: the one that ends here.
@@ -45,7 +45,7 @@ pub enum PlanRequest {
     /// The range that ends at this offset is settled.
     Settled {
         /// The partition.
-        source: TopicPartition,
+        partition: TopicPartition,
         /// The assignment.
         epoch: u64,
         /// Where the range ends.
@@ -73,13 +73,13 @@ impl Plans {
     /// Dropped, the plan may be committed all the same; nothing is sent under it.
     pub async fn plan(
         &self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         epoch: u64,
         end: i64,
         into: Vec<DraftRange>,
     ) -> Vec<Range> {
         let (reply, planned) = oneshot::channel();
-        let wish = Replan { source: source.clone(), epoch, end, into, reply };
+        let wish = Replan { partition: partition.clone(), epoch, end, into, reply };
         let is_asked = self.asks.send(PlanRequest::Plan(wish)).is_ok();
         match planned.await {
             Ok(ranges) if is_asked => ranges,
@@ -88,8 +88,8 @@ impl Plans {
     }
 
     /// Tells that a range is settled.
-    pub fn settled(&self, source: &TopicPartition, epoch: u64, end: i64) {
-        let ask = PlanRequest::Settled { source: source.clone(), epoch, end };
+    pub fn settled(&self, partition: &TopicPartition, epoch: u64, end: i64) {
+        let ask = PlanRequest::Settled { partition: partition.clone(), epoch, end };
         // The owner ends before the batches do only when all of them are given up.
         let _ended = self.asks.send(ask);
     }

@@ -80,7 +80,7 @@ struct PendingReply {
 
 impl Planner {
     /// Begins with a partition under a new assignment, where its committed offset and plan say.
-    pub fn assign(&mut self, source: TopicPartition, epoch: u64, topic: u128, at: Beginning) {
+    pub fn assign(&mut self, partition: TopicPartition, epoch: u64, topic: u128, at: Beginning) {
         let told = match &at {
             Beginning::Planned(plan) => Some((plan.low, plan.to_text())),
             _ => None,
@@ -99,7 +99,7 @@ impl Planner {
             is_asked: false,
             is_told: true,
         };
-        let partition = PartitionPlan {
+        let plan = PartitionPlan {
             epoch,
             topic,
             low,
@@ -110,16 +110,16 @@ impl Planner {
             granted: Vec::new(),
             is_going: false,
         };
-        self.partitions.insert(source, partition);
+        self.partitions.insert(partition, plan);
     }
 
     /// Forgets a partition; what waits for a plan of it waits in vain.
-    pub fn revoke(&mut self, source: &TopicPartition) {
-        self.partitions.remove(source);
+    pub fn revoke(&mut self, partition: &TopicPartition) {
+        self.partitions.remove(partition);
     }
 
-    fn current(&mut self, source: &TopicPartition, epoch: u64) -> Option<&mut PartitionPlan> {
-        self.partitions.get_mut(source).filter(|partition| partition.epoch == epoch)
+    fn current(&mut self, partition: &TopicPartition, epoch: u64) -> Option<&mut PartitionPlan> {
+        self.partitions.get_mut(partition).filter(|plan| plan.epoch == epoch)
     }
 
     /// Takes the records `first..=last` of a partition as a range: the next that was planned, whose
@@ -129,17 +129,17 @@ impl Planner {
     /// The records are not those that come next.
     pub fn take(
         &mut self,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         epoch: u64,
         first: i64,
         last: i64,
     ) -> Result<Option<TakenRange>, Fatal> {
-        let Some(partition) = self.current(source, epoch) else { return Ok(None) };
-        partition.pass_over(source, first);
-        let taken = partition.take(first, last);
+        let Some(plan) = self.current(partition, epoch) else { return Ok(None) };
+        plan.pass_over(partition, first);
+        let taken = plan.take(first, last);
         let told = || {
             Fatal(format!(
-                "{source}: records {first}..={last} are not those that come next: the topic has lost \
+                "{partition}: records {first}..={last} are not those that come next: the topic has lost \
                  its end, or was made anew. Stop every host of the group, look at what the table \
                  holds, and set the group's offset"
             ))
@@ -150,27 +150,27 @@ impl Planner {
     /// Takes a wish in; the next commit may grant it. That of a partition that is no longer ours, or
     /// is about to be given back, is dropped.
     pub fn wish(&mut self, wish: Replan) {
-        if let Some(partition) = self.current(&wish.source, wish.epoch)
-            && !partition.is_going
+        if let Some(plan) = self.current(&wish.partition, wish.epoch)
+            && !plan.is_going
         {
-            partition.wishes.push(wish);
+            plan.wishes.push(wish);
         }
     }
 
     /// Settles what ends after `after` and at or before `end`; void if the assignment is over.
-    pub fn settle(&mut self, source: &TopicPartition, epoch: u64, after: i64, end: i64) {
-        let Some(partition) = self.current(source, epoch) else { return };
-        for range in &mut partition.ranges {
+    pub fn settle(&mut self, partition: &TopicPartition, epoch: u64, after: i64, end: i64) {
+        let Some(plan) = self.current(partition, epoch) else { return };
+        for range in &mut plan.ranges {
             if range.state == RangeState::Open && range.end > after && range.end <= end {
                 range.state = RangeState::Settled;
             }
         }
-        partition.advance();
+        plan.advance();
     }
 
     /// Settles the range that ends here.
-    pub fn settle_one(&mut self, source: &TopicPartition, epoch: u64, end: i64) {
-        self.settle(source, epoch, end - 1, end);
+    pub fn settle_one(&mut self, partition: &TopicPartition, epoch: u64, end: i64) {
+        self.settle(partition, epoch, end - 1, end);
     }
 
     /// What to commit for each partition that has something new to plan, or, where `retires`, has
@@ -178,7 +178,7 @@ impl Planner {
     pub fn commits(&mut self, retires: bool) -> Vec<Commit> {
         let partitions = self.partitions.iter_mut();
         partitions
-            .filter_map(|(source, partition)| Some(told(source, partition.commit(retires)?)))
+            .filter_map(|(partition, plan)| Some(told(partition, plan.commit(retires)?)))
             .collect()
     }
 
@@ -186,38 +186,38 @@ impl Planner {
     /// been sent behind it. Nothing more is planned.
     pub fn last_commits(&mut self, of: &[TopicPartition]) -> Vec<Commit> {
         let mut commits = Vec::new();
-        for source in of {
-            let Some(partition) = self.partitions.get_mut(source) else { continue };
-            partition.go();
-            let last = partition
+        for partition in of {
+            let Some(plan) = self.partitions.get_mut(partition) else { continue };
+            plan.go();
+            let last = plan
                 .plan()
-                .filter(|last| partition.awaits.is_some() || partition.told.as_ref() != Some(last));
-            commits.extend(last.map(|last| told(source, last)));
+                .filter(|last| plan.awaits.is_some() || plan.told.as_ref() != Some(last));
+            commits.extend(last.map(|last| told(partition, last)));
         }
         commits
     }
 
     /// Notes that Kafka took a commit, and answers those who waited for it.
     pub fn committed(&mut self, commit: Commit) {
-        if let Some(partition) = self.partitions.get_mut(&commit.source) {
-            partition.committed(&(commit.offset, commit.metadata));
+        if let Some(plan) = self.partitions.get_mut(&commit.partition) {
+            plan.committed(&(commit.offset, commit.metadata));
         }
     }
 
     /// Notes that Kafka refused what was committed for the partition, and took nothing of it.
-    pub fn refused(&mut self, source: &TopicPartition) {
-        if let Some(partition) = self.partitions.get_mut(source) {
-            partition.awaits = None;
-            partition.ranges.iter_mut().for_each(|range| range.is_asked = false);
+    pub fn refused(&mut self, partition: &TopicPartition) {
+        if let Some(plan) = self.partitions.get_mut(partition) {
+            plan.awaits = None;
+            plan.ranges.iter_mut().for_each(|range| range.is_asked = false);
         }
     }
 
     /// The partitions are about to be given back: whether an INSERT of theirs may be under way, whose
     /// end is worth waiting for. What waits for a plan waits in vain from now on.
     pub fn let_go(&mut self, of: &[TopicPartition]) -> bool {
-        for source in of {
-            if let Some(partition) = self.partitions.get_mut(source) {
-                partition.go();
+        for partition in of {
+            if let Some(plan) = self.partitions.get_mut(partition) {
+                plan.go();
             }
         }
         self.has_sent(of)
@@ -227,18 +227,18 @@ impl Planner {
     pub fn has_sent(&self, of: &[TopicPartition]) -> bool {
         let is_sent = |range: &RangeEntry| range.is_told && range.state == RangeState::Open;
         of.iter()
-            .filter_map(|source| self.partitions.get(source))
-            .any(|partition| partition.ranges.iter().any(is_sent))
+            .filter_map(|partition| self.partitions.get(partition))
+            .any(|plan| plan.ranges.iter().any(is_sent))
     }
 
     /// The partitions that are tracked.
-    pub fn sources(&self) -> Vec<TopicPartition> {
+    pub fn partitions(&self) -> Vec<TopicPartition> {
         self.partitions.keys().cloned().collect()
     }
 }
 
-fn told(source: &TopicPartition, (offset, metadata): OffsetAndPlan) -> Commit {
-    Commit { source: source.clone(), offset, metadata }
+fn told(partition: &TopicPartition, (offset, metadata): OffsetAndPlan) -> Commit {
+    Commit { partition: partition.clone(), offset, metadata }
 }
 
 impl PartitionPlan {
@@ -274,11 +274,11 @@ impl PartitionPlan {
     }
 
     /// Settles the planned ranges whose records are gone: those after them were read.
-    fn pass_over(&mut self, source: &TopicPartition, first: i64) {
+    fn pass_over(&mut self, partition: &TopicPartition, first: i64) {
         for range in &mut self.ranges {
             if range.state == RangeState::Unread && range.end <= first {
                 let end = range.end;
-                tracing::error!(%source, end, "a planned range has no record any more: what was not \
+                tracing::error!(%partition, end, "a planned range has no record any more: what was not \
                     inserted of it is lost; raise the topic's retention.ms");
                 range.state = RangeState::Settled;
             }
@@ -410,18 +410,18 @@ mod tests {
 
     const EPOCH: u64 = 3;
 
-    fn source() -> TopicPartition {
+    fn partition() -> TopicPartition {
         TopicPartition { topic: "t".into(), partition: 0 }
     }
 
     fn planner(at: Beginning) -> Planner {
         let mut planner = Planner::default();
-        planner.assign(source(), EPOCH, 0xab, at);
+        planner.assign(partition(), EPOCH, 0xab, at);
         planner
     }
 
     fn take(planner: &mut Planner, first: i64, last: i64) -> TakenRange {
-        planner.take(&source(), EPOCH, first, last).unwrap().unwrap()
+        planner.take(&partition(), EPOCH, first, last).unwrap().unwrap()
     }
 
     /// Wishes for ranges that end at `ends` in the place of the one that ends at the last of them.
@@ -431,7 +431,7 @@ mod tests {
         let draft = |end: &i64| DraftRange { end: *end, print: 7, mark: 1, home, column: 5 };
         let into = ends.iter().map(draft).collect();
         let end = *ends.last().unwrap();
-        planner.wish(Replan { source: source(), epoch: EPOCH, end, into, reply });
+        planner.wish(Replan { partition: partition(), epoch: EPOCH, end, into, reply });
         planned
     }
 
@@ -448,8 +448,8 @@ mod tests {
 
     /// Kafka takes the commit that is awaited.
     fn answer(planner: &mut Planner) {
-        let (offset, metadata) = planner.partitions[&source()].awaits.clone().unwrap();
-        planner.committed(Commit { source: source(), offset, metadata });
+        let (offset, metadata) = planner.partitions[&partition()].awaits.clone().unwrap();
+        planner.committed(Commit { partition: partition(), offset, metadata });
     }
 
     /// Has a range planned and committed.
@@ -473,7 +473,7 @@ mod tests {
         let range = planned.try_recv().unwrap()[0];
         assert_eq!((range.first, range.planned.end, range.planned.print), (5, 9, 7));
         assert_eq!(due(&mut planner, true), None);
-        planner.settle(&source(), EPOCH, 5, 9);
+        planner.settle(&partition(), EPOCH, 5, 9);
         assert_eq!(due(&mut planner, false), None);
         assert_eq!(due(&mut planner, true), Some((9, vec![])));
     }
@@ -493,9 +493,9 @@ mod tests {
         answer(&mut planner);
         assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
         // The one in the middle stays planned for as long as the first is open.
-        planner.settle_one(&source(), EPOCH, 5);
+        planner.settle_one(&partition(), EPOCH, 5);
         assert_eq!(due(&mut planner, false), Some((3, vec![4, 5, 6])));
-        planner.settle_one(&source(), EPOCH, 4);
+        planner.settle_one(&partition(), EPOCH, 4);
         answer(&mut planner);
         assert!(third.try_recv().is_ok());
         assert_eq!(due(&mut planner, true), Some((5, vec![6])));
@@ -515,7 +515,7 @@ mod tests {
         assert_eq!(firsts, [(0, 2), (2, 4)]);
         assert_ne!(halves[0].planned.nonce, halves[1].planned.nonce);
         assert!(halves.iter().all(|half| half.planned.nonce != whole[0][0].planned.nonce));
-        planner.settle(&source(), EPOCH, 0, 4);
+        planner.settle(&partition(), EPOCH, 0, 4);
         assert_eq!(due(&mut planner, false), Some((4, vec![6, 8])));
         answer(&mut planner);
         assert_eq!(later.try_recv().unwrap()[1].first, 6);
@@ -553,7 +553,7 @@ mod tests {
         assert_eq!(take(&mut planner, 5, 9).recovered, Some(told[1]));
         assert_eq!(take(&mut planner, 10, 10), TakenRange { first: 10, end: 11, recovered: None });
         assert_eq!(due(&mut planner, true), None);
-        planner.settle(&source(), EPOCH, 0, 5);
+        planner.settle(&partition(), EPOCH, 0, 5);
         assert_eq!(due(&mut planner, true), Some((5, vec![10])));
     }
 
@@ -565,7 +565,7 @@ mod tests {
         let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
         assert_eq!(take(&mut planner, 7, 8).first, 5);
         assert_eq!(due(&mut planner, true), Some((5, vec![10])));
-        assert!(planner.take(&source(), EPOCH, 4, 4).is_err());
+        assert!(planner.take(&partition(), EPOCH, 4, 4).is_err());
     }
 
     #[test]
@@ -577,15 +577,15 @@ mod tests {
         plan(&mut planner, &[4]);
         plan(&mut planner, &[8]);
         let mut in_vain = wish(&mut planner, &[10]);
-        let sources = [source()];
-        assert!(planner.let_go(&sources));
+        let partitions = [partition()];
+        assert!(planner.let_go(&partitions));
         assert!(in_vain.try_recv().is_err());
-        planner.settle_one(&source(), EPOCH, 4);
-        assert!(planner.has_sent(&sources));
-        let last = planner.last_commits(&sources).pop().unwrap();
+        planner.settle_one(&partition(), EPOCH, 4);
+        assert!(planner.has_sent(&partitions));
+        let last = planner.last_commits(&partitions).pop().unwrap();
         assert_eq!(ends(&last), (4, vec![8]));
-        planner.settle_one(&source(), EPOCH, 8);
-        assert!(!planner.has_sent(&sources));
+        planner.settle_one(&partition(), EPOCH, 8);
+        assert!(!planner.has_sent(&partitions));
     }
 
     #[test]
@@ -597,8 +597,8 @@ mod tests {
         plan(&mut planner, &[8]);
         let _halves = wish(&mut planner, &[2, 4]);
         assert_eq!(due(&mut planner, false), Some((0, vec![2, 4, 8])));
-        planner.refused(&source());
-        let last = planner.last_commits(&[source()]).pop().unwrap();
+        planner.refused(&partition());
+        let last = planner.last_commits(&[partition()]).pop().unwrap();
         assert_eq!(ends(&last), (0, vec![2, 4, 8]));
     }
 
@@ -615,7 +615,7 @@ mod tests {
         assert_eq!(planned.len(), MAX_JOINED);
         answer(&mut planner);
         assert_eq!(due(&mut planner, true), None);
-        planner.settle_one(&source(), EPOCH, 1);
+        planner.settle_one(&partition(), EPOCH, 1);
         assert_eq!(due(&mut planner, false).unwrap().1.len(), MAX_JOINED);
         assert_eq!(waiting.len(), 60);
     }
@@ -656,9 +656,9 @@ mod tests {
     #[test]
     fn an_older_assignment_plans_and_settles_nothing() {
         let mut planner = planner(Beginning::Unplanned(0));
-        assert_eq!(planner.take(&source(), EPOCH - 1, 0, 3), Ok(None));
+        assert_eq!(planner.take(&partition(), EPOCH - 1, 0, 3), Ok(None));
         take(&mut planner, 0, 3);
-        planner.settle(&source(), EPOCH - 1, 0, 4);
+        planner.settle(&partition(), EPOCH - 1, 0, 4);
         assert_eq!(due(&mut planner, true), Some((0, vec![])));
     }
 }

@@ -19,15 +19,15 @@ pub struct Range {
 impl Range {
     /// The deduplication token of its INSERT: 32 hexadecimal digits, the same for whoever reads the
     /// plan, and no other range's.
-    pub fn token(&self, group: &str, source: &TopicPartition) -> String {
+    pub fn token(&self, group: &str, partition: &TopicPartition) -> String {
         let Planned { end, nonce, .. } = self.planned;
         let mut digest = Sha256::new();
-        for name in [group, &source.topic] {
+        for name in [group, &partition.topic] {
             // With its length, so that no two names run into one.
             digest.update((name.len() as u64).to_be_bytes());
             digest.update(name);
         }
-        digest.update(source.partition.to_be_bytes());
+        digest.update(partition.partition.to_be_bytes());
         digest.update(self.first.to_be_bytes());
         digest.update(end.to_be_bytes());
         digest.update(nonce.to_be_bytes());
@@ -47,13 +47,14 @@ mod tests {
 
     #[test]
     fn a_token_changes_with_everything_that_makes_a_range_another() {
-        let source = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
+        let partition_of =
+            |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
         let range = |first, end, nonce| {
             let (print, mark, home, column) = (1, 2, None, 0);
             Range { first, planned: Planned { end, nonce, print, mark, home, column } }
         };
         let token = |group: &str, topic: &str, partition, range: Range| {
-            range.token(group, &source(topic, partition))
+            range.token(group, &partition_of(topic, partition))
         };
         let tokens = [
             token("g", "t", 0, range(5, 8, 1)),

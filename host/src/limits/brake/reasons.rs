@@ -31,7 +31,7 @@ impl Reasons {
         for rejection in rejections {
             let at = || {
                 let record = batch.record(rejection.origin)?;
-                Some((record.source.clone(), record.offset()))
+                Some((record.partition.clone(), record.offset()))
             };
             let group = reasons.of.entry(words(rejection, told));
             group.or_insert_with(|| ReasonGroup { records: 0, at: at() }).records += 1;

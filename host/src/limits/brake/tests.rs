@@ -14,10 +14,10 @@ fn brake(share: f64) -> Arc<Brake> {
 
 /// A batch of `records` records from offset `first` on.
 fn batch(records: u64, first: i64) -> Batch {
-    let source = TopicPartition { topic: "t".into(), partition: 3 };
+    let partition = TopicPartition { topic: "t".into(), partition: 3 };
     let mut batch = Batch::default();
     for offset in first..first + i64::try_from(records).unwrap() {
-        batch.push(&source, 1, &RawRecord { offset, ..RawRecord::default() });
+        batch.push(&partition, 1, &RawRecord { offset, ..RawRecord::default() });
     }
     batch
 }

@@ -174,9 +174,9 @@ fn place(batch: &Batch) -> String {
     let mut spans: Vec<(&TopicPartition, i64, i64)> = Vec::new();
     for run in batch.runs() {
         let (first, last) = (offset(run.origins.start), offset(run.origins.end.saturating_sub(1)));
-        match spans.iter_mut().find(|(source, ..)| **source == run.source) {
+        match spans.iter_mut().find(|(partition, ..)| **partition == run.partition) {
             Some(span) => (span.1, span.2) = (span.1.min(first), span.2.max(last)),
-            None => spans.push((&run.source, first, last)),
+            None => spans.push((&run.partition, first, last)),
         }
     }
     let mut text = String::new();
@@ -203,8 +203,8 @@ mod tests {
     fn a_batch_is_told_by_partition_and_offsets() {
         let mut batch = Batch::default();
         for (partition, offset) in [(0, 5), (1, 7), (0, 6), (2, 1), (0, 9), (3, 1), (4, 1)] {
-            let source = TopicPartition { topic: "t".into(), partition };
-            batch.push(&source, 1, &RawRecord { offset, ..RawRecord::default() });
+            let partition = TopicPartition { topic: "t".into(), partition };
+            batch.push(&partition, 1, &RawRecord { offset, ..RawRecord::default() });
         }
         assert_eq!(
             place(&batch),

@@ -337,11 +337,11 @@ mod tests {
     }
 
     fn batch(records: i64) -> Arc<crate::flow::record::Batch> {
-        let source = crate::flow::record::TopicPartition { topic: "t".into(), partition: 0 };
+        let partition = crate::flow::record::TopicPartition { topic: "t".into(), partition: 0 };
         let mut batch = crate::flow::record::Batch::default();
         for offset in 0..records {
             let record = crate::flow::record::RawRecord { offset, ..Default::default() };
-            batch.push(&source, 1, &record);
+            batch.push(&partition, 1, &record);
         }
         Arc::new(batch)
     }

@@ -38,9 +38,9 @@ impl PlannedBatch {
             return FoundRows::NotLanded;
         };
         let range = *range;
-        let token = range.token(&self.ours.group, &self.source);
+        let token = range.token(&self.ours.group, &self.partition);
         let refusal = &refused.refusal;
-        tracing::info!(source = %self.source, %range, token, "{refusal}; it may have landed before, and is \
+        tracing::info!(partition = %self.partition, %range, token, "{refusal}; it may have landed before, and is \
             looked up");
         let table = &known.table;
         // Another server tells nothing of what the one that they are bound to has.
@@ -77,12 +77,12 @@ impl PlannedBatch {
 
     /// What an operator is asked.
     fn question(&self, range: &Range, refusal: &Refusal) -> String {
-        let token = range.token(&self.ours.group, &self.source);
+        let token = range.token(&self.ours.group, &self.partition);
         format!(
             "whether the rows of {} at the offsets {range} landed cannot be told ({refusal}): look for them \
              in the table, and restart with DELIVERY_ANSWERS={token}=landed if they are there, or \
              {token}=not_landed if none is",
-            self.source
+            self.partition
         )
     }
 
@@ -96,7 +96,7 @@ impl PlannedBatch {
         range: &Range,
         refusal: &Refusal,
     ) -> Evidence {
-        let (table, token) = (&known.table, range.token(&self.ours.group, &self.source));
+        let (table, token) = (&known.table, range.token(&self.ours.group, &self.partition));
         let named = named(known);
         let promised = promised(range, named);
         let carried = promised.carried;
@@ -115,7 +115,7 @@ impl PlannedBatch {
             if let Ok(sought) = sought {
                 let evidence = sink.evidence(table, &sought, &promised).await;
                 if evidence != Evidence::Unknown {
-                    tracing::info!(source = %self.source, %range, token, ?evidence, "looked at the parts \
+                    tracing::info!(partition = %self.partition, %range, token, ?evidence, "looked at the parts \
                         that came since it was planned");
                     return evidence;
                 }
@@ -125,7 +125,7 @@ impl PlannedBatch {
         let Some(landed) = sink.count_of_token(table, column, &token, server).await else {
             return Evidence::Unknown;
         };
-        tracing::info!(source = %self.source, %range, token, landed, "looked for its rows");
+        tracing::info!(partition = %self.partition, %range, token, landed, "looked for its rows");
         let facts = &table.facts;
         let before = if is_theirs { promised.before() } else { 0 };
         match landed {

@@ -47,7 +47,7 @@ pub struct Ours {
 #[derive(Debug)]
 pub struct PlannedBatch {
     ours: Arc<Ours>,
-    source: TopicPartition,
+    partition: TopicPartition,
     epoch: u64,
     range: (i64, i64),
     /// The ranges that are not settled, in order; at first the whole batch is one.
@@ -73,15 +73,15 @@ impl PlannedBatch {
     /// A batch whose records are this range of their partition.
     pub fn new(
         ours: &Arc<Ours>,
-        source: &TopicPartition,
+        partition: &TopicPartition,
         epoch: u64,
         TakenRange { first, end, recovered }: TakenRange,
     ) -> Self {
         let is_sent = recovered.is_some();
         let open = OpenRange { first, end, planned: recovered, is_sent, is_unclear: false };
-        let (ours, source) = (Arc::clone(ours), source.clone());
+        let (ours, partition) = (Arc::clone(ours), partition.clone());
         let open = VecDeque::from([open]);
-        Self { ours, source, epoch, range: (first, end), open, is_refused: false }
+        Self { ours, partition, epoch, range: (first, end), open, is_refused: false }
     }
 
     /// The record that was refused last is not dead-lettered: its rows are sent again.
@@ -167,7 +167,7 @@ impl PlannedBatch {
                     {
                         let place = known.table.place();
                         tracing::warn!(
-                            source = %self.source, table = %place, first, end,
+                            partition = %self.partition, table = %place, first, end,
                             "rows were found in the table; whether its materialized views have them is \
                              not known"
                         );
@@ -188,7 +188,7 @@ impl PlannedBatch {
             }
             match (refused.refusal, piece.split_by_records(rows.origins)) {
                 (refusal, _) if refusal.is_of_token() => {
-                    tracing::info!(source = %self.source, "range planned anew: {refusal}");
+                    tracing::info!(partition = %self.partition, "range planned anew: {refusal}");
                     self.forget_plan();
                 }
                 (refusal, Some((first, second))) => {
@@ -218,7 +218,7 @@ impl PlannedBatch {
     /// The first range is over.
     fn settle(&mut self) {
         if let Some(settled) = self.open.pop_front() {
-            self.ours.plans.settled(&self.source, self.epoch, settled.end);
+            self.ours.plans.settled(&self.partition, self.epoch, settled.end);
         }
     }
 
@@ -283,20 +283,20 @@ impl PlannedBatch {
                 let (mark, home) = (stand.mark(), stand.home);
                 let draft = DraftRange { end, print, mark, home, column };
                 let planned =
-                    self.ours.plans.plan(&self.source, self.epoch, end, vec![draft]).await;
+                    self.ours.plans.plan(&self.partition, self.epoch, end, vec![draft]).await;
                 let Some(range) = planned.first() else { return std::future::pending().await };
                 *range
             }
         };
-        let token = range.token(&self.ours.group, &self.source);
+        let token = range.token(&self.ours.group, &self.partition);
         let carried = Carried::of(&range.planned, named);
         let sent = carried.put(&slice, named, &token).map_err(schema)?;
         if is_sent && !is_unclear && self.is_there(sink, known, &range, &sent).await {
-            tracing::info!(source = %self.source, %range, token, "found in the table before it was sent again");
+            tracing::info!(partition = %self.partition, %range, token, "found in the table before it was sent again");
             return Ok(Landed { is_proved: true, without_view: None });
         }
         let body = sink.body(table, &sent, carried).await.map_err(schema)?;
-        tracing::debug!(source = %self.source, %range, token, rows = body.rows, "range sent");
+        tracing::debug!(partition = %self.partition, %range, token, rows = body.rows, "range sent");
         let promised = Promised { is_sent, is_unclear, ..promised(&range, named) };
         let sent = sink.send_planned(table, &body, &token, promised).await;
         if let Some(open) = self.open.front_mut() {
@@ -339,9 +339,9 @@ impl PlannedBatch {
         let Some(OpenRange { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
             return None;
         };
-        let token = range.token(&self.ours.group, &self.source);
+        let token = range.token(&self.ours.group, &self.partition);
         let has_landed = self.ours.answers.has_landed(&token)?;
-        tracing::info!(source = %self.source, %range, token, has_landed, "answered by an operator");
+        tracing::info!(partition = %self.partition, %range, token, has_landed, "answered by an operator");
         Some(has_landed)
     }
 
@@ -369,7 +369,7 @@ impl PlannedBatch {
             };
             drafts.push(DraftRange { end, print, mark, home, column });
         }
-        let planned = self.ours.plans.plan(&self.source, self.epoch, end, drafts).await;
+        let planned = self.ours.plans.plan(&self.partition, self.epoch, end, drafts).await;
         self.open.pop_front();
         for (range, first) in planned.into_iter().zip([first, middle]).rev() {
             let end = range.planned.end;

@@ -12,7 +12,7 @@ impl Poller {
     /// Commits what is still ours: a command may come after the revocation whose offsets, newer
     /// than its own, are stored already.
     pub(super) fn commit(&mut self, mut commits: Vec<Commit>, mode: CommitMode) {
-        commits.retain(|commit| self.builder.owns(&commit.source) && !self.is_rejoining);
+        commits.retain(|commit| self.builder.owns(&commit.partition) && !self.is_rejoining);
         if commits.is_empty() {
             return;
         }
@@ -27,7 +27,7 @@ impl Poller {
         });
         match outcome {
             Err(error) => {
-                let of = commits.into_iter().map(|commit| commit.source).collect();
+                let of = commits.into_iter().map(|commit| commit.partition).collect();
                 self.tell_answer(failed(&error, of));
             }
             // The event that answers comes through `poll`.
@@ -46,7 +46,7 @@ impl Poller {
 
     /// Says beside an offset of which topic it is, where that is known.
     fn mark(&mut self, commit: &mut Commit) {
-        if let Some(id) = self.watch.ids().get(&commit.source.topic) {
+        if let Some(id) = self.watch.ids().get(&commit.partition.topic) {
             commit.metadata = self.beginnings.mark(id, commit.offset).to_string();
         }
     }

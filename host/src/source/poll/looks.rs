@@ -18,9 +18,9 @@ impl Poller {
     pub(super) fn look(&mut self) {
         let now = Instant::now();
         if let Some(tails) = self.consumer.context().take_tails() {
-            let ends = tails.into_iter().map(|(source, tail)| {
-                let end = tail.end(self.builder.next(&source), self.queue.holds(&source));
-                (source, end)
+            let ends = tails.into_iter().map(|(partition, tail)| {
+                let end = tail.end(self.builder.next(&partition), self.queue.holds(&partition));
+                (partition, end)
             });
             self.progress.learn_ends(ends.collect());
         }
@@ -29,8 +29,8 @@ impl Poller {
         }
         if !self.troubles.is_empty() {
             self.troubles.rest(now);
-            for source in self.troubles.due(now) {
-                self.go_back(&source);
+            for partition in self.troubles.due(now) {
+                self.go_back(&partition);
             }
         }
         self.look_at_group(now);
@@ -59,7 +59,7 @@ impl Poller {
 
     fn look_at_topics(&mut self, now: Instant) {
         let read: Vec<String> =
-            self.builder.sources().map(|source| source.topic.to_string()).collect();
+            self.builder.partitions().map(|partition| partition.topic.to_string()).collect();
         let up = self.consumer.context().up();
         for change in self.watch.turn(&self.consumer, &up, read.into_iter(), now) {
             match change {
@@ -73,9 +73,9 @@ impl Poller {
                 Change::Remade(topic, id) => self.remade(&topic, id),
                 Change::Unchanged(topics) => {
                     let ends = self.latest_ends.iter();
-                    let ends =
-                        ends.filter(|(source, _)| topics.iter().any(|of| **of == *source.topic));
-                    self.ends.extend(ends.map(|(source, end)| (source.clone(), *end)));
+                    let ends = ends
+                        .filter(|(partition, _)| topics.iter().any(|of| **of == *partition.topic));
+                    self.ends.extend(ends.map(|(partition, end)| (partition.clone(), *end)));
                 }
             }
         }
@@ -83,14 +83,14 @@ impl Poller {
 
     fn look_for_stalls(&mut self, looks: Vec<PartitionLook>, now: Instant) {
         let ours: Vec<PartitionLook> =
-            looks.into_iter().filter(|look| self.builder.owns(&look.source)).collect();
-        self.latest_ends = ours.iter().map(|look| (look.source.clone(), look.end)).collect();
+            looks.into_iter().filter(|look| self.builder.owns(&look.partition)).collect();
+        self.latest_ends = ours.iter().map(|look| (look.partition.clone(), look.end)).collect();
         match self.transactions.look(&ours, now) {
             // Up to which offset records wait changes as they come.
             Some(hold) => self.open.hold_as("transaction", hold),
             None => self.open.release(),
         }
-        let fetched = ours.into_iter().filter(|look| !self.paused.contains(&look.source));
+        let fetched = ours.into_iter().filter(|look| !self.paused.contains(&look.partition));
         let oversized = self.consumer.context().oversized();
         let stalled = self.stalls.look(fetched.collect(), oversized.is_some(), now);
         match unreachable(&stalled.still) {
@@ -98,13 +98,13 @@ impl Poller {
             None => self.unreachable.release(),
         }
         for still in stalled.still.iter().filter(|still| still.why == StallReason::Unreadable) {
-            let source = &still.look.source;
-            let hold = still.hold(self.builder.next(source), oversized.as_deref());
-            self.troubles.met(source, hold, Ends::ByWord, now);
+            let partition = &still.look.partition;
+            let hold = still.hold(self.builder.next(partition), oversized.as_deref());
+            self.troubles.met(partition, hold, Ends::ByWord, now);
         }
-        for source in &stalled.over {
-            if self.troubles.over(source) {
-                self.go_back(source);
+        for partition in &stalled.over {
+            if self.troubles.over(partition) {
+                self.go_back(partition);
             }
         }
     }

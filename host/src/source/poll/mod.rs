@@ -206,7 +206,7 @@ impl Poller {
         // Moving a partition stops it, which ends its forwarding at some later moment: librdkafka
         // does it on a thread of its own (`rd_kafka_toppar_fetch_stop`). What comes meanwhile waits.
         self.moved.retain(|_, at| at.elapsed() < MOVES_WITHIN);
-        self.moved.keys().for_each(|source| self.queue.forward(source));
+        self.moved.keys().for_each(|partition| self.queue.forward(partition));
         while self.budget.has_slot()
             && let Some(batch) = self.builder.due()
         {
@@ -278,21 +278,21 @@ impl Poller {
             let Some((code, text)) = message.error() else {
                 has_records = true;
                 if builder.take(message) {
-                    let source = message.source();
-                    moved.remove(&source);
-                    troubles.over(&source);
+                    let partition = message.topic_partition();
+                    moved.remove(&partition);
+                    troubles.over(&partition);
                 }
                 return builder.has_room(budget);
             };
-            let (source, offset) = (message.source(), message.offset());
+            let (partition, offset) = (message.topic_partition(), message.offset());
             // librdkafka goes on behind what it cannot read, anywhere: what it meets there is no
             // failure of its own.
             let is_own = match code {
-                RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&source),
-                _ => builder.shut(&source),
+                RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&partition),
+                _ => builder.shut(&partition),
             };
             if is_own {
-                failures.push(ReadFailure { source, code, text, offset });
+                failures.push(ReadFailure { partition, code, text, offset });
             }
             true
         });
@@ -307,31 +307,31 @@ impl Poller {
 
     /// Reading a partition failed.
     fn failed(&mut self, failure: &ReadFailure) {
-        let ReadFailure { source, code, text, offset } = failure;
-        if !self.builder.owns(source) {
+        let ReadFailure { partition, code, text, offset } = failure;
+        if !self.builder.owns(partition) {
             // librdkafka does not take back what it reported of a partition that went away.
-            tracing::debug!(%source, offset, "failure of a partition that is not ours: {text}");
+            tracing::debug!(%partition, offset, "failure of a partition that is not ours: {text}");
             return;
         }
         if *code == RDKafkaErrorCode::AutoOffsetReset {
-            self.reset(source, *offset, text);
+            self.reset(partition, *offset, text);
             return;
         }
-        let (now, next) = (Instant::now(), self.builder.next(source));
+        let (now, next) = (Instant::now(), self.builder.next(partition));
         if *code == RDKafkaErrorCode::TopicAuthorizationFailed {
             self.watch.soon(now);
         }
-        self.troubles.met(source, failure.hold(next), Ends::BySilence, now);
+        self.troubles.met(partition, failure.hold(next), Ends::BySilence, now);
         // Else what stands behind the failure would be fetched in vain, all of it.
-        self.stop_fetching(source);
+        self.stop_fetching(partition);
     }
 
     fn tell_of_repeated(&mut self) {
-        for (source, repeated) in self.builder.take_repeated() {
+        for (partition, repeated) in self.builder.take_repeated() {
             count::repeated(repeated.records);
             if let Some(suppressed) = self.repeated.allow(()) {
                 let (first, last, records) = (repeated.first, repeated.last, repeated.records);
-                tracing::warn!(%source, first, last, records, suppressed,
+                tracing::warn!(%partition, first, last, records, suppressed,
                     "records that were read came again, and are dropped");
             }
         }

@@ -26,29 +26,29 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 impl Poller {
     /// librdkafka asks where a partition is to go on. It names the offset that the broker does not have,
     /// which may be one from before the partition was moved, or from before it went away and came back.
-    pub(super) fn reset(&mut self, source: &TopicPartition, offset: i64, text: &str) {
-        match self.builder.next(source) {
-            Some(next) if next == offset => self.out_of_range(source, next, text),
+    pub(super) fn reset(&mut self, partition: &TopicPartition, offset: i64, text: &str) {
+        match self.builder.next(partition) {
+            Some(next) if next == offset => self.out_of_range(partition, next, text),
             Some(next) => {
                 let why = format!("offset {offset}, not {next}, where it stands: {text}");
-                self.read_again(source, &why);
+                self.read_again(partition, &why);
             }
             None if self.reset == AutoOffsetReset::Error => {
-                self.end(format!("{source}: {text}; KAFKA_AUTO_OFFSET_RESET is error"));
+                self.end(format!("{partition}: {text}; KAFKA_AUTO_OFFSET_RESET is error"));
             }
-            None => self.read_again(source, text),
+            None => self.read_again(partition, text),
         }
     }
 
     /// Has a partition read again from where it stands, in a while.
-    fn read_again(&mut self, source: &TopicPartition, why: &str) {
-        let hold = Hold::Transient(format!("{source}: {why}"));
-        self.troubles.met(source, hold, Ends::BySilence, Instant::now());
+    fn read_again(&mut self, partition: &TopicPartition, why: &str) {
+        let hold = Hold::Transient(format!("{partition}: {why}"));
+        self.troubles.met(partition, hold, Ends::BySilence, Instant::now());
     }
 
     /// The broker does not have the next record of a partition: finds out why, and goes on.
-    fn out_of_range(&mut self, source: &TopicPartition, next: i64, text: &str) {
-        let topic = source.topic.to_string();
+    fn out_of_range(&mut self, partition: &TopicPartition, next: i64, text: &str) {
+        let topic = partition.topic.to_string();
         let told = describe(&self.consumer, std::slice::from_ref(&topic), ANSWER_TIMEOUT);
         if let Some(TopicAnswer::There { id: Some(id) }) =
             told.ok().and_then(|mut told| told.remove(&topic))
@@ -57,55 +57,62 @@ impl Poller {
             self.remade(&topic, id);
             return;
         }
-        let held = self.consumer.fetch_watermarks(&topic, source.partition, ANSWER_TIMEOUT);
+        let held = self.consumer.fetch_watermarks(&topic, partition.partition, ANSWER_TIMEOUT);
         let (low, high) = match held {
             Ok(held) => held,
             Err(error) => {
                 let why = format!("{text}; what it holds is not known: {error}");
-                self.read_again(source, &why);
+                self.read_again(partition, &why);
                 return;
             }
         };
         if (low..=high).contains(&next) {
-            self.read_again(source, &format!("offset {next} is there now: {text}"));
+            self.read_again(partition, &format!("offset {next} is there now: {text}"));
         } else if self.reset == AutoOffsetReset::Error {
             self.end(format!(
-                "{source}: {text}; KAFKA_AUTO_OFFSET_RESET is error, so nothing is skipped"
+                "{partition}: {text}; KAFKA_AUTO_OFFSET_RESET is error, so nothing is skipped"
             ));
         } else if next < low {
             count::records_lost();
             tracing::error!(
-                %source,
+                %partition,
                 "records lost before they were read: those from offset {next} to {low}, which Kafka has \
                  deleted; raise the topic's retention.ms"
             );
-            self.move_on(source, low);
+            self.move_on(partition, low);
         } else {
-            self.lost_its_end(source, next, low, high);
+            self.lost_its_end(partition, next, low, high);
         }
     }
 
     /// The partition ends before its next record.
-    fn lost_its_end(&mut self, source: &TopicPartition, next: i64, low: i64, high: i64) {
+    fn lost_its_end(&mut self, partition: &TopicPartition, next: i64, low: i64, high: i64) {
         let text = format!(
-            "{source}: the partition ends at offset {high}, before {next}, where the host stands: a broker \
+            "{partition}: the partition ends at offset {high}, before {next}, where the host stands: a broker \
              that was behind became its leader, or the topic was deleted and made again"
         );
         if self.builder.is_by_partition() {
-            self.pause(source, format!("{text}. Stop every host of the group, and set its offset"));
+            self.pause(
+                partition,
+                format!("{text}. Stop every host of the group, and set its offset"),
+            );
             return;
         }
         count::records_lost();
         tracing::error!("{text}; it is read from its beginning, since nothing tells what is new");
-        self.begin_again(vec![(source.clone(), low)]);
+        self.begin_again(vec![(partition.clone(), low)]);
     }
 
     /// A topic was deleted and made again, and has this id now.
     pub(super) fn remade(&mut self, topic: &str, id: u128) {
         self.watch.ids().learn(topic, id);
         self.beginnings.remade(topic);
-        let ours: Vec<TopicPartition> =
-            self.builder.sources().filter(|source| *source.topic == *topic).cloned().collect();
+        let ours: Vec<TopicPartition> = self
+            .builder
+            .partitions()
+            .filter(|partition| *partition.topic == *topic)
+            .cloned()
+            .collect();
         if ours.is_empty() {
             return;
         }
@@ -115,46 +122,46 @@ impl Poller {
             return;
         }
         if self.builder.is_by_partition() {
-            for source in &ours {
+            for partition in &ours {
                 let text =
-                    format!("{source}: {text}: stop every host of the group and set its offset");
-                self.pause(source, text);
+                    format!("{partition}: {text}: stop every host of the group and set its offset");
+                self.pause(partition, text);
             }
             return;
         }
         let (ours, gone) = self.that_are_left(topic, ours);
-        for source in &gone {
-            tracing::error!(%source, "{text}: the new one has fewer partitions, and not this one");
-            self.leave(source);
+        for partition in &gone {
+            tracing::error!(%partition, "{text}: the new one has fewer partitions, and not this one");
+            self.leave(partition);
         }
-        for source in &ours {
-            let unread = match (self.builder.next(source), self.ends.get(source)) {
+        for partition in &ours {
+            let unread = match (self.builder.next(partition), self.ends.get(partition)) {
                 (Some(next), Some(end)) if next < *end => {
                     count::records_lost();
                     format!("what the old one held from offset {next} to {end} is lost")
                 }
                 _ => "as far as is known all of the old one was read".to_owned(),
             };
-            tracing::error!(%source, "{text}: {unread}; the new one is read from its beginning");
+            tracing::error!(%partition, "{text}: {unread}; the new one is read from its beginning");
         }
-        self.begin_again(ours.into_iter().map(|source| (source, 0)).collect());
+        self.begin_again(ours.into_iter().map(|partition| (partition, 0)).collect());
     }
 
     /// Reads nothing more of a partition before an operator has mended something.
-    fn pause(&mut self, source: &TopicPartition, text: String) {
+    fn pause(&mut self, partition: &TopicPartition, text: String) {
         // What is in flight would wait for plans that are committed no more, and keep others waiting.
-        self.leave(source);
-        self.beginnings.hold(source, text);
+        self.leave(partition);
+        self.beginnings.hold(partition, text);
     }
 
     /// Has what is in flight of a partition given up, and takes and fetches nothing more of it.
-    fn leave(&mut self, source: &TopicPartition) {
-        self.give_up(source);
-        self.builder.revoke(source);
-        self.queue.forget(source);
-        self.troubles.give_up(source);
-        self.consumer.context().forget(std::slice::from_ref(source));
-        self.stop_fetching(source);
+    fn leave(&mut self, partition: &TopicPartition) {
+        self.give_up(partition);
+        self.builder.revoke(partition);
+        self.queue.forget(partition);
+        self.troubles.give_up(partition);
+        self.consumer.context().forget(std::slice::from_ref(partition));
+        self.stop_fetching(partition);
     }
 
     /// The partitions that a topic has, as far as its brokers tell, and those that it has no more.
@@ -165,24 +172,24 @@ impl Poller {
     ) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
         let topics = Topics::new(&self.consumer, "", ANSWER_TIMEOUT);
         match topics.partitions("KAFKA_SOURCE_TOPIC", topic) {
-            Ok(left) => of.into_iter().partition(|source| left.contains(&source.partition)),
+            Ok(left) => of.into_iter().partition(|partition| left.contains(&partition.partition)),
             Err(_) => (of, Vec::new()),
         }
     }
 
-    pub(super) fn stop_fetching(&mut self, source: &TopicPartition) {
-        if self.paused.insert(source.clone())
-            && let Err(error) = self.consumer.pause(&list_of(source))
+    pub(super) fn stop_fetching(&mut self, partition: &TopicPartition) {
+        if self.paused.insert(partition.clone())
+            && let Err(error) = self.consumer.pause(&list_of(partition))
         {
-            tracing::debug!(%source, %error, "still fetched, and left alone");
+            tracing::debug!(%partition, %error, "still fetched, and left alone");
         }
     }
 
-    pub(super) fn fetch_again(&mut self, source: &TopicPartition) {
-        if self.paused.remove(source)
-            && let Err(error) = self.consumer.resume(&list_of(source))
+    pub(super) fn fetch_again(&mut self, partition: &TopicPartition) {
+        if self.paused.remove(partition)
+            && let Err(error) = self.consumer.resume(&list_of(partition))
         {
-            tracing::warn!(%source, %error, "not fetched again");
+            tracing::warn!(%partition, %error, "not fetched again");
         }
     }
 
@@ -190,50 +197,52 @@ impl Poller {
     /// more, and where they begin is committed at once.
     fn begin_again(&mut self, starts: Vec<(TopicPartition, i64)>) {
         let mut assignments = Vec::new();
-        for (source, start) in &starts {
-            let (source, epoch) = (source.clone(), self.epoch());
-            self.builder.assign(&source, epoch, Some(*start), [].into());
+        for (partition, start) in &starts {
+            let (partition, epoch) = (partition.clone(), self.epoch());
+            self.builder.assign(&partition, epoch, Some(*start), [].into());
             // What librdkafka fetched before the move is of the old topic, or stands behind its start.
-            self.builder.shut(&source);
-            self.troubles.over(&source);
-            self.ends.remove(&source);
-            assignments.push(Assignment { source, epoch, start: Some(*start), planned: None });
+            self.builder.shut(&partition);
+            self.troubles.over(&partition);
+            self.ends.remove(&partition);
+            assignments.push(Assignment { partition, epoch, start: Some(*start), planned: None });
         }
         self.tell(SourceEvent::Restarted(assignments));
-        self.move_all(starts.into_iter().map(|(source, start)| (source, Some(start))).collect());
+        self.move_all(
+            starts.into_iter().map(|(partition, start)| (partition, Some(start))).collect(),
+        );
     }
 
     /// Moves a partition to an offset behind where it stands.
-    fn move_on(&mut self, source: &TopicPartition, to: i64) {
-        self.move_all([(source.clone(), Some(to))].into());
+    fn move_on(&mut self, partition: &TopicPartition, to: i64) {
+        self.move_all([(partition.clone(), Some(to))].into());
     }
 
     /// Moves a partition back to where it stands, and takes its records again.
-    pub(super) fn go_back(&mut self, source: &TopicPartition) {
-        if self.builder.owns(source) {
-            let next = self.builder.next(source);
-            self.move_all([(source.clone(), next)].into());
+    pub(super) fn go_back(&mut self, partition: &TopicPartition) {
+        if self.builder.owns(partition) {
+            let next = self.builder.next(partition);
+            self.move_all([(partition.clone(), next)].into());
         }
     }
 
     /// Moves partitions; `None` is the beginning. One that cannot be moved is tried again.
     fn move_all(&mut self, to: HashMap<TopicPartition, Option<i64>>) {
-        for source in to.keys() {
-            self.fetch_again(source);
+        for partition in to.keys() {
+            self.fetch_again(partition);
         }
         let outcome = self.try_move(&to);
         // What waits of them was fetched before, too.
-        for source in to.keys() {
-            self.queue.forget(source);
+        for partition in to.keys() {
+            self.queue.forget(partition);
         }
-        for (source, next) in to {
+        for (partition, next) in to {
             match &outcome {
                 // What was fetched before is outdated by now, and librdkafka drops it.
-                Ok(()) => self.builder.move_to(&source, next),
+                Ok(()) => self.builder.move_to(&partition, next),
                 Err(error) => {
-                    self.builder.move_to(&source, next);
-                    self.builder.shut(&source);
-                    self.read_again(&source, &format!("not moved to {next:?}: {error}"));
+                    self.builder.move_to(&partition, next);
+                    self.builder.shut(&partition);
+                    self.read_again(&partition, &format!("not moved to {next:?}: {error}"));
                 }
             }
         }
@@ -247,22 +256,23 @@ impl Poller {
         let mut list = TopicPartitionList::new();
         if is_eager {
             // Such a group takes the assignment as a whole only: the others go on where they stand.
-            let sources: Vec<TopicPartition> = self.builder.sources().cloned().collect();
-            for source in sources {
-                let next = to.get(&source).copied().unwrap_or_else(|| self.builder.next(&source));
-                list.add_partition_offset(&source.topic, source.partition, offset(next))?;
-                self.moved.insert(source, now);
+            let partitions: Vec<TopicPartition> = self.builder.partitions().cloned().collect();
+            for partition in partitions {
+                let next =
+                    to.get(&partition).copied().unwrap_or_else(|| self.builder.next(&partition));
+                list.add_partition_offset(&partition.topic, partition.partition, offset(next))?;
+                self.moved.insert(partition, now);
             }
             self.consumer.assign(&list)?;
             // The others are fetched again from where they stand, with what waits of them.
-            self.builder.sources().for_each(|source| self.queue.forget(source));
+            self.builder.partitions().for_each(|partition| self.queue.forget(partition));
             return Ok(());
         }
         let mut without_offsets = TopicPartitionList::new();
-        for (source, next) in to {
-            without_offsets.add_partition(&source.topic, source.partition);
-            list.add_partition_offset(&source.topic, source.partition, offset(*next))?;
-            self.moved.insert(source.clone(), now);
+        for (partition, next) in to {
+            without_offsets.add_partition(&partition.topic, partition.partition);
+            list.add_partition_offset(&partition.topic, partition.partition, offset(*next))?;
+            self.moved.insert(partition.clone(), now);
         }
         // One that was taken out by an earlier try, and not put in again, cannot be taken out.
         let taken_out = self.consumer.incremental_unassign(&without_offsets);
@@ -275,8 +285,8 @@ impl Poller {
     }
 }
 
-fn list_of(source: &TopicPartition) -> TopicPartitionList {
+fn list_of(partition: &TopicPartition) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
-    list.add_partition(&source.topic, source.partition);
+    list.add_partition(&partition.topic, partition.partition);
     list
 }

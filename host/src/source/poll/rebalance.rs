@@ -32,19 +32,19 @@ impl Poller {
         };
         self.learn_ids(&begins);
         let mut assigned = Vec::new();
-        for source in partitions(&list) {
-            self.queue.forward(&source);
+        for partition in partitions(&list) {
+            self.queue.forward(&partition);
             // What was read before it went away would leave a gap before it.
-            self.queue.forget(&source);
-            let begin = begins.of.get(&source).cloned().unwrap_or_default();
+            self.queue.forget(&partition);
+            let begin = begins.of.get(&partition).cloned().unwrap_or_default();
             if begin.is_held || !is_known {
                 continue;
             }
             let epoch = self.epoch();
             let ends = begin.planned.iter().flat_map(|(_, begin)| begin.ends()).collect();
-            self.builder.assign(&source, epoch, begin.next, ends);
+            self.builder.assign(&partition, epoch, begin.next, ends);
             let start = begin.next.filter(|_| begin.is_new);
-            assigned.push(Assignment { source, epoch, start, planned: begin.planned });
+            assigned.push(Assignment { partition, epoch, start, planned: begin.planned });
         }
         assign(&self.consumer, &list)?;
         if !is_known {
@@ -65,7 +65,7 @@ impl Poller {
     /// that is a topic that was made again, which the watch sees too.
     fn learn_ids(&mut self, begins: &Begins) {
         for (topic, id) in &begins.ids {
-            let is_read = self.builder.sources().any(|source| *source.topic == **topic);
+            let is_read = self.builder.partitions().any(|partition| *partition.topic == **topic);
             if is_read && self.watch.ids().judge(topic, *id) != Meaning::Same {
                 self.watch.soon(Instant::now());
             } else {
@@ -97,14 +97,14 @@ impl Poller {
                 self.commit(commits, CommitMode::Sync);
             }
         }
-        for source in &revoked {
-            self.builder.revoke(source);
-            self.queue.forget(source);
-            self.moved.remove(source);
-            self.troubles.give_up(source);
-            self.fetch_again(source);
-            self.ends.remove(source);
-            self.queue.release(source);
+        for partition in &revoked {
+            self.builder.revoke(partition);
+            self.queue.forget(partition);
+            self.moved.remove(partition);
+            self.troubles.give_up(partition);
+            self.fetch_again(partition);
+            self.ends.remove(partition);
+            self.queue.release(partition);
         }
         self.beginnings.forget(&revoked);
         // A host that joins the group anew since its commits fail goes on with them.
@@ -115,9 +115,9 @@ impl Poller {
     }
 
     /// Has what is in flight of a partition given up.
-    pub(super) fn give_up(&self, source: &TopicPartition) {
+    pub(super) fn give_up(&self, partition: &TopicPartition) {
         let (reply, replied) = sync_channel(1);
-        self.await_drained(std::slice::from_ref(source), true, reply, &replied);
+        self.await_drained(std::slice::from_ref(partition), true, reply, &replied);
     }
 
     fn await_drained(

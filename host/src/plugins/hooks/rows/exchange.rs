@@ -46,7 +46,7 @@ pub fn ask(guest: &mut GuestBatch, payloads: &Payloads, batch: &Batch, rows: &[R
             rest.split_at(rest.partition_point(|row| row.origin < run.origins.end));
         rest = others;
         if let Ok(rows @ 1..) = u32::try_from(of_run.len()) {
-            let TopicPartition { topic, partition } = &run.source;
+            let TopicPartition { topic, partition } = &run.partition;
             guest.runs.push(Run { topic: topic.to_string(), partition: *partition, rows });
         }
     }
@@ -181,10 +181,10 @@ mod tests {
         for (partition, offset, key, payload) in
             [(0, 5, Some("k"), "a"), (0, 6, None, "bb"), (1, 0, Some(""), "ccc")]
         {
-            let source = TopicPartition { topic: "t".into(), partition };
+            let partition = TopicPartition { topic: "t".into(), partition };
             let key = key.map(str::as_bytes);
             let payload = Some(payload.as_bytes());
-            batch.push(&source, 1, &RawRecord { offset, timestamp_ms: None, key, payload });
+            batch.push(&partition, 1, &RawRecord { offset, timestamp_ms: None, key, payload });
         }
         batch.push_header(b"h", Some(b"v"));
         batch
