@@ -63,7 +63,7 @@ impl Body {
 ///
 /// # Errors
 /// Arrow cannot write the rows.
-pub fn print(table: &Table, rows: &RecordBatch, settings: &str) -> Result<u64, String> {
+pub fn fingerprint(table: &Table, rows: &RecordBatch, settings: &str) -> Result<u64, String> {
     let mut hashed = FingerprintWriter(XxHash3_64::new());
     let sql = insert_sql(table, rows);
     for part in [table.facts.definition.as_bytes(), settings.as_bytes(), sql.as_bytes()] {
@@ -169,20 +169,20 @@ mod tests {
         let body = Body::of(&table(), &none, Compression::Lz4).unwrap();
         assert_eq!(body.sql, "INSERT INTO `d`.`t` (`id`) FORMAT JSONEachRow");
         assert_eq!((&*body.bytes, body.rows), (&b"{}\n{}\n"[..], 2));
-        assert_ne!(print(&table(), &none, ""), print(&table(), &none.slice(0, 1), ""));
+        assert_ne!(fingerprint(&table(), &none, ""), fingerprint(&table(), &none.slice(0, 1), ""));
     }
 
     #[test]
     fn a_print_tells_rows_table_and_settings_and_stays_what_it_was() {
-        let print = |rows, settings| print(&table(), &rows, settings).unwrap();
-        assert_eq!(print(rows(3), "a=1"), 17_663_939_372_559_731_896);
+        let fingerprint = |rows, settings| fingerprint(&table(), &rows, settings).unwrap();
+        assert_eq!(fingerprint(rows(3), "a=1"), 17_663_939_372_559_731_896);
         let body = Body::of(&table(), &rows(3), Compression::None).unwrap();
         let whole = [b"CREATE TABLE\0a=1\0", body.sql.as_bytes(), b"\0", &body.bytes].concat();
-        assert_eq!(print(rows(3), "a=1"), XxHash3_64::oneshot(&whole));
-        let others = [print(rows(4), "a=1"), print(rows(3), "a=2")];
-        assert!(!others.contains(&print(rows(3), "a=1")));
+        assert_eq!(fingerprint(rows(3), "a=1"), XxHash3_64::oneshot(&whole));
+        let others = [fingerprint(rows(4), "a=1"), fingerprint(rows(3), "a=2")];
+        assert!(!others.contains(&fingerprint(rows(3), "a=1")));
         let mut altered = table();
         altered.facts.definition.push('2');
-        assert_ne!(super::print(&altered, &rows(3), "a=1"), Ok(print(rows(3), "a=1")));
+        assert_ne!(super::fingerprint(&altered, &rows(3), "a=1"), Ok(fingerprint(rows(3), "a=1")));
     }
 }

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::error_text::TableName;
 use super::functions::{SqlTokenKind, tokens};
-use crate::delivery::plans::{Planned, column_print};
+use crate::delivery::plans::{Planned, column_fingerprint};
 use crate::schema::quoted::identifier;
 
 /// Where rows that a plan names carry their token.
@@ -38,7 +38,9 @@ impl<'a> Carried<'a> {
         match (planned.column, named) {
             (0, Some(named)) if planned.home.is_none() => Self::Perhaps(named),
             (0, _) => Self::Not,
-            (print, Some(named)) if print == column_print(Some(named)) => Self::In(named),
+            (fingerprint, Some(named)) if fingerprint == column_fingerprint(Some(named)) => {
+                Self::In(named)
+            }
             _ => Self::Elsewhere,
         }
     }
@@ -155,7 +157,14 @@ mod tests {
 
     fn planned(column: Option<&str>, is_of_format_before: bool) -> Planned {
         let home = (!is_of_format_before).then_some(Home { server: 1, table: 2, started: 3 });
-        Planned { end: 9, nonce: 1, print: 2, mark: 3, home, column: column_print(column) }
+        Planned {
+            end: 9,
+            nonce: 1,
+            fingerprint: 2,
+            window_position: 3,
+            home,
+            column: column_fingerprint(column),
+        }
     }
 
     fn rows() -> RecordBatch {

@@ -15,7 +15,7 @@ use crate::clickhouse::errors::{self, InsertError};
 use crate::clickhouse::merge_tree::{WINDOW, window};
 use crate::clickhouse::post::Failed;
 use crate::clickhouse::table::Table;
-use crate::delivery::plans::{Home, short};
+use crate::delivery::plans::{Home, short_fingerprint};
 use crate::flow::hold::Hold;
 use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Waiter;
@@ -43,7 +43,7 @@ impl TableStand {
     /// How far the deduplication window has moved: the highest number of a block. Each part that is inserted
     /// takes one at least, and the window counts parts (measured on 26.7). A table without parts is at its
     /// first block, which is 1.
-    pub fn mark(&self) -> u64 {
+    pub fn window_position(&self) -> u64 {
         self.block.max(1)
     }
 }
@@ -61,7 +61,7 @@ struct StandAnswer {
 #[derive(Debug, Clone, Copy)]
 pub struct Promised<'a> {
     /// How far the deduplication window had moved when they were planned.
-    pub mark: u64,
+    pub window_position: u64,
     /// Where they were to go, as far as that is known.
     pub home: Option<Home>,
     /// Whether they may have landed by an earlier INSERT under the same token.
@@ -84,8 +84,8 @@ impl Promised<'_> {
 
     /// The block behind which parts of theirs are.
     pub fn before(&self) -> u64 {
-        // A table without parts has the same mark as one with a first part.
-        if self.mark <= 1 { 0 } else { self.mark }
+        // A table without parts has the same window position as one with a first part.
+        if self.window_position <= 1 { 0 } else { self.window_position }
     }
 }
 
@@ -164,7 +164,7 @@ impl Sink {
                      non_replicated_deduplication_window: it need not know their token"
                 )));
             }
-            if let Some(text) = aged(&place, promised.mark, &stand) {
+            if let Some(text) = aged(&place, promised.window_position, &stand) {
                 return Err(Refusal::Aged(text));
             }
             // Of several servers an ALTER may have reached this one last.
@@ -242,22 +242,27 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
     waiter.pause(pause).await;
 }
 
-/// Why a table may have forgotten a token of when its window stood at `mark`, if it may. Half of the window is
+/// Why a table may have forgotten a token from when its window stood at this position, if it may. Half of the window is
 /// for what is under way when it is looked at.
-fn aged(place: &crate::clickhouse::TableName, mark: u64, stand: &TableStand) -> Option<String> {
-    let (now, window) = (stand.mark(), stand.window);
-    (!is_remembered(mark, now, window)).then(|| {
+fn aged(
+    place: &crate::clickhouse::TableName,
+    window_position: u64,
+    stand: &TableStand,
+) -> Option<String> {
+    let (now, window) = (stand.window_position(), stand.window);
+    (!is_remembered(window_position, now, window)).then(|| {
         format!(
             "{} parts were inserted into `{place}` since it was planned, and \
              non_replicated_deduplication_window is {window}",
-            now.saturating_sub(mark)
+            now.saturating_sub(window_position)
         )
     })
 }
 
-/// Whether a table of this window surely knows a token of when it stood at `mark`, now that it stands at `now`.
-pub(super) fn is_remembered(mark: u64, now: u64, window: u64) -> bool {
-    now.checked_sub(mark).is_some_and(|passed| passed <= window / 2)
+/// Whether a table of this window surely knows a token from when the window stood at that position, now that it
+/// stands at `now`.
+pub(super) fn is_remembered(window_position: u64, now: u64, window: u64) -> bool {
+    now.checked_sub(window_position).is_some_and(|passed| passed <= window / 2)
 }
 
 /// Whether a server of this UUID is the one with this fingerprint.
@@ -266,7 +271,7 @@ pub(super) fn is_server(server: u32, uuid: &str) -> bool {
 }
 
 fn fingerprint(text: &str) -> u32 {
-    short(XxHash3_64::oneshot(text.as_bytes()))
+    short_fingerprint(XxHash3_64::oneshot(text.as_bytes()))
 }
 
 /// What an answer says of how the table stands, and its CREATE statement.
@@ -311,7 +316,9 @@ mod tests {
     #[test]
     fn a_token_is_known_for_half_of_the_window() {
         let place = TableName { database: "d".into(), name: "t".into() };
-        let is_aged = |mark, block| aged(&place, mark, &told("s", "t", 100, block)).is_some();
+        let is_aged = |window_position, block| {
+            aged(&place, window_position, &told("s", "t", 100, block)).is_some()
+        };
         assert!(!is_aged(1, 0) && !is_aged(7, 7) && !is_aged(7, 57));
         assert!(is_aged(7, 58), "more than half of it passed");
         assert!(is_aged(7, 6), "its parts are gone, or it is another table");

@@ -12,13 +12,13 @@ use super::{Landed, PAUSE, Sink};
 use crate::base::blocking;
 use crate::base::retry::Backoff;
 use crate::clickhouse::TableName;
-use crate::clickhouse::body::{Body, print};
+use crate::clickhouse::body::{Body, fingerprint};
 use crate::clickhouse::error_text::{code_of, loggable};
 use crate::clickhouse::post::Failed;
 use crate::clickhouse::sight::{hidden_sql, seeing_settings};
 use crate::clickhouse::table::Table;
 use crate::clickhouse::tokens::{Sought, index_statements, losing_ttl};
-use crate::delivery::plans::short;
+use crate::delivery::plans::short_fingerprint;
 use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
 use crate::schema::quoted::{identifier, literal};
@@ -71,10 +71,10 @@ impl Sink {
     ///
     /// # Cancel safety
     /// Dropped, the rows are held until the fingerprint is taken.
-    pub async fn print(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
+    pub async fn fingerprint(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
-        blocking::run(move || print(&table, &rows, &settings)).await.map(short)
+        blocking::run(move || fingerprint(&table, &rows, &settings)).await.map(short_fingerprint)
     }
 
     /// Whether parts that came since the rows were planned hold them.

@@ -126,7 +126,7 @@ impl Setup {
             if world.clickhouse.failures < self.failures {
                 let mut failed = world.clone();
                 failed.clickhouse.failures += 1;
-                failed.clickhouse.tokens.insert((server, insert.token), insert.mark);
+                failed.clickhouse.tokens.insert((server, insert.token), insert.window_position);
                 let answer = Answer::Logged;
                 let step = Step::InsertArrives { insert: *insert, answer, is_heard: false };
                 steps.push((step, failed));
@@ -200,12 +200,12 @@ impl Setup {
             next.clickhouse.window += 1;
             steps.push((Step::PlansAge, next));
         }
-        let is_old = |mark: u64| mark < clickhouse.window;
-        let is_under_way = clickhouse.inserts.iter().any(|insert| is_old(insert.mark));
-        let may_forget = clickhouse.tokens.values().any(|mark| is_old(*mark));
+        let is_old = |window_position: u64| window_position < clickhouse.window;
+        let is_under_way = clickhouse.inserts.iter().any(|insert| is_old(insert.window_position));
+        let may_forget = clickhouse.tokens.values().any(|window_position| is_old(*window_position));
         if may_forget && (!is_under_way || self.is(Variant::UnboundedInsert)) {
             let mut next = world.clone();
-            next.clickhouse.tokens.retain(|_, mark| !is_old(*mark));
+            next.clickhouse.tokens.retain(|_, window_position| !is_old(*window_position));
             steps.push((Step::TokensForgotten, next));
         }
     }

@@ -116,8 +116,8 @@ impl Setup {
             let step = Step::NothingToInsert { generation, token: of.token };
             return steps.push((step, of.world.with(member)));
         }
-        let (mark, server) = (of.batch.planned.mark, of.batch.server());
-        let insert = Insert { generation, token: of.token, rows, topic, mark, server };
+        let (window_position, server) = (of.batch.planned.window_position, of.batch.server());
+        let insert = Insert { generation, token: of.token, rows, topic, window_position, server };
         let member = of.member.with_batch(of.at, |batch| {
             (batch.fate, batch.owed) = (fate, owed);
         });
@@ -250,8 +250,8 @@ impl Setup {
         Planned {
             end,
             nonce: if self.is(Variant::NoNonce) { 0 } else { nonce },
-            print: world.clickhouse.altered.into(),
-            mark: world.clickhouse.window,
+            fingerprint: world.clickhouse.altered.into(),
+            window_position: world.clickhouse.window,
             home: Some(home),
             column: 0,
         }
@@ -298,7 +298,7 @@ impl Setup {
         let is_trusting = self.is(Variant::TrustedWindow)
             || self.is(Variant::AtLeastOnce)
             || self.is(Variant::UnusedTokenKept) && batch.fate == Fate::Unsent;
-        batch.planned.mark == world.clickhouse.window || is_trusting
+        batch.planned.window_position == world.clickhouse.window || is_trusting
     }
 }
 

@@ -61,7 +61,7 @@ pub enum Why {
     Retire,
     /// It replaces a batch that was refused by its halves.
     Split,
-    /// It gives a batch that did not land a fresh nonce and mark.
+    /// It gives a batch that did not land a fresh nonce and window position.
     Renew,
 }
 

@@ -64,7 +64,7 @@ pub struct ClickHouse {
     pub table: u32,
     /// How often a server failed between a token and its rows.
     pub failures: u8,
-    /// How far the deduplication window has moved: what was planned at a lower mark is too old to be
+    /// How far the deduplication window has moved: what was planned at a lower position is too old to be
     /// relied on, and may be forgotten.
     pub window: u64,
     /// The tokens that are in each server's window, with the marks of their plans.
@@ -108,8 +108,8 @@ pub struct Insert {
     pub rows: Offsets,
     /// Which topic they are of.
     pub topic: u8,
-    /// The mark of its plan.
-    pub mark: u64,
+    /// The window position of its plan.
+    pub window_position: u64,
     /// The server that it is bound to.
     pub server: u32,
 }
@@ -202,7 +202,7 @@ impl ClickHouse {
 
     /// Stores what an INSERT holds, unless its token is in the server's window.
     pub fn store(&mut self, insert: &Insert, server: u32) {
-        if self.tokens.insert((server, insert.token), insert.mark).is_none()
+        if self.tokens.insert((server, insert.token), insert.window_position).is_none()
             && let Some(rows) = self.rows.get_mut(usize::from(insert.topic))
         {
             rows.doubled = rows.doubled.or(rows.landed.and(insert.rows));

@@ -12,12 +12,12 @@ pub struct DraftRange {
     /// The offset after its last record, exclusive.
     pub end: i64,
     /// The fingerprint of what is inserted.
-    pub print: u32,
+    pub fingerprint: u32,
     /// How far the deduplication window has moved.
-    pub mark: u64,
+    pub window_position: u64,
     /// The table that it is to go into.
     pub home: Home,
-    /// The column that its rows carry their token in: see [`super::column_print`].
+    /// The column that its rows carry their token in: see [`super::column_fingerprint`].
     pub column: u16,
 }
 

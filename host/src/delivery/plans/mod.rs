@@ -13,4 +13,6 @@ mod text;
 pub use ask::{DraftRange, PlanRequest, Plans, Replan};
 pub use planner::{Planner, TakenRange};
 pub use range::Range;
-pub use text::{Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_print, short};
+pub use text::{
+    Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_fingerprint, short_fingerprint,
+};

@@ -2,7 +2,7 @@
 //!
 //! The ranges of a partition stand in order and without a gap. A range is *open* while a batch in flight
 //! has it, *unread* where a predecessor planned it and its records were not read again yet. The text
-//! of the commit names every range from the low watermark on, as far as their prints are known. One
+//! of the commit names every range from the low watermark on, as far as their fingerprints are known. One
 //! commit of a partition is under way at a time, so what Kafka has is never in doubt.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -353,8 +353,8 @@ impl PartitionPlan {
                     end: draft.end,
                     // 48 bits, so that a full plan fits into the metadata.
                     nonce: rand::random::<u64>() >> 16,
-                    print: draft.print,
-                    mark: draft.mark,
+                    fingerprint: draft.fingerprint,
+                    window_position: draft.window_position,
                     home: Some(draft.home),
                     column: draft.column,
                 }),
@@ -428,7 +428,13 @@ mod tests {
     fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
         let home = Home { server: 1, table: 2, started: 3 };
-        let draft = |end: &i64| DraftRange { end: *end, print: 7, mark: 1, home, column: 5 };
+        let draft = |end: &i64| DraftRange {
+            end: *end,
+            fingerprint: 7,
+            window_position: 1,
+            home,
+            column: 5,
+        };
         let into = ends.iter().map(draft).collect();
         let end = *ends.last().unwrap();
         planner.wish(Replan { partition: partition(), epoch: EPOCH, end, into, reply });
@@ -471,7 +477,7 @@ mod tests {
         assert!(planned.try_recv().is_err());
         answer(&mut planner);
         let range = planned.try_recv().unwrap()[0];
-        assert_eq!((range.first, range.planned.end, range.planned.print), (5, 9, 7));
+        assert_eq!((range.first, range.planned.end, range.planned.fingerprint), (5, 9, 7));
         assert_eq!(due(&mut planner, true), None);
         planner.settle(&partition(), EPOCH, 5, 9);
         assert_eq!(due(&mut planner, false), None);
@@ -560,7 +566,14 @@ mod tests {
     #[test]
     fn a_planned_range_without_records_is_passed_over() {
         let planned = [5, 10]
-            .map(|end| Planned { end, nonce: 1, print: 2, mark: 3, home: None, column: 0 })
+            .map(|end| Planned {
+                end,
+                nonce: 1,
+                fingerprint: 2,
+                window_position: 3,
+                home: None,
+                column: 0,
+            })
             .to_vec();
         let mut planner = planner(Beginning::Planned(Plan { topic: 0xab, low: 0, planned }));
         assert_eq!(take(&mut planner, 7, 8).first, 5);

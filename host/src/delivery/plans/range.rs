@@ -50,8 +50,11 @@ mod tests {
         let partition_of =
             |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
         let range = |first, end, nonce| {
-            let (print, mark, home, column) = (1, 2, None, 0);
-            Range { first, planned: Planned { end, nonce, print, mark, home, column } }
+            let (fingerprint, window_position, home, column) = (1, 2, None, 0);
+            Range {
+                first,
+                planned: Planned { end, nonce, fingerprint, window_position, home, column },
+            }
         };
         let token = |group: &str, topic: &str, partition, range: Range| {
             range.token(group, &partition_of(topic, partition))
@@ -70,7 +73,7 @@ mod tests {
             assert!(!tokens[at + 1..].contains(one), "{at}");
         }
         let mut again = range(5, 8, 1);
-        (again.planned.print, again.planned.mark) = (9, 9);
+        (again.planned.fingerprint, again.planned.window_position) = (9, 9);
         assert_eq!(token("g", "t", 0, again), tokens[0]);
     }
 }

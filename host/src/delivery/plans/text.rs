@@ -43,12 +43,12 @@ pub struct Planned {
     /// Random, made once for this range in this plan: no other INSERT has the same token.
     pub nonce: u64,
     /// A fingerprint of what is inserted: the bytes of the body and the table's definition.
-    pub print: u32,
+    pub fingerprint: u32,
     /// Where the deduplication window stood when the range was planned.
-    pub mark: u64,
+    pub window_position: u64,
     /// Where it was to go; not known of a range that a host before this format planned.
     pub home: Option<Home>,
-    /// The column that its rows carry their token in, as a fingerprint of its name: see [`column_print`]. 0
+    /// The column that its rows carry their token in, as a fingerprint of its name: see [`column_fingerprint`]. 0
     /// where they carry none, or where that is not known, as of a range without a home.
     pub column: u16,
 }
@@ -66,16 +66,16 @@ pub struct Plan {
 
 impl Plan {
     /// The text for the commit metadata:
-    /// `sg2;<topic>;<low>;<end>:<nonce>:<print>:<mark>:<server>:<table>:<started>:<column>,...`, the low
+    /// `sg2;<topic>;<low>;<end>:<nonce>:<fingerprint>:<window position>:<server>:<table>:<started>:<column>,...`, the low
     /// watermark in decimal, the rest in hexadecimal; the last four are missing where they are not known. At
     /// most 57 bytes and 84 for each range, of which a nonce has 48 bits.
     pub fn to_text(&self) -> String {
         let mut text = format!("{FORMAT};{:x};{};", self.topic, self.low);
         for (at, planned) in self.planned.iter().enumerate() {
-            let Planned { end, nonce, print, mark, home, column } = planned;
+            let Planned { end, nonce, fingerprint, window_position, home, column } = planned;
             let comma = if at == 0 { "" } else { "," };
             // Writing into a String never fails.
-            let _ = write!(text, "{comma}{end:x}:{nonce:x}:{print:x}:{mark:x}");
+            let _ = write!(text, "{comma}{end:x}:{nonce:x}:{fingerprint:x}:{window_position:x}");
             if let Some(Home { server, table, started }) = home {
                 let _ = write!(text, ":{server:x}:{table:x}:{started:x}:{column:x}");
             }
@@ -118,8 +118,8 @@ impl Planned {
         let mut fields = text.split(':');
         let end = i64::from_str_radix(fields.next()?, 16).ok()?;
         let nonce = u64::from_str_radix(fields.next()?, 16).ok()?;
-        let print = u32::from_str_radix(fields.next()?, 16).ok()?;
-        let mark = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let fingerprint = u32::from_str_radix(fields.next()?, 16).ok()?;
+        let window_position = u64::from_str_radix(fields.next()?, 16).ok()?;
         let (home, column) = match fields.next() {
             Some(server) => {
                 let home = Home {
@@ -131,18 +131,25 @@ impl Planned {
             }
             None => (None, 0),
         };
-        fields.next().is_none().then_some(Self { end, nonce, print, mark, home, column })
+        fields.next().is_none().then_some(Self {
+            end,
+            nonce,
+            fingerprint,
+            window_position,
+            home,
+            column,
+        })
     }
 
-    /// Reads a range as `sg1` told it: `<end>:<nonce>:<print>:<mark>`, with a longer print, and the mark
-    /// and the offset in decimal.
+    /// Reads a range as `sg1` told it: `<end>:<nonce>:<fingerprint>:<window position>`, with a longer
+    /// fingerprint, and the position and the offset in decimal.
     fn parse_before(text: &str) -> Option<Self> {
         let mut fields = text.split(':');
         let range = Self {
             end: fields.next()?.parse().ok()?,
             nonce: u64::from_str_radix(fields.next()?, 16).ok()?,
-            print: short(u64::from_str_radix(fields.next()?, 16).ok()?),
-            mark: fields.next()?.parse().ok()?,
+            fingerprint: short_fingerprint(u64::from_str_radix(fields.next()?, 16).ok()?),
+            window_position: fields.next()?.parse().ok()?,
             home: None,
             column: 0,
         };
@@ -151,17 +158,17 @@ impl Planned {
 }
 
 /// The fingerprint of the column that rows carry their token in, by its name; 0 for none.
-pub fn column_print(name: Option<&str>) -> u16 {
-    let print = |name: &str| {
+pub fn column_fingerprint(name: Option<&str>) -> u16 {
+    let fingerprint = |name: &str| {
         let [a, b, ..] = XxHash3_64::oneshot(name.as_bytes()).to_be_bytes();
         u16::from_be_bytes([a, b]).max(1)
     };
-    name.map_or(0, print)
+    name.map_or(0, fingerprint)
 }
 
 /// The half of a fingerprint that a plan holds.
-pub fn short(print: u64) -> u32 {
-    let [a, b, c, d, ..] = print.to_be_bytes();
+pub fn short_fingerprint(fingerprint: u64) -> u32 {
+    let [a, b, c, d, ..] = fingerprint.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
@@ -219,7 +226,7 @@ mod tests {
 
     fn range(end: i64) -> Planned {
         let home = Some(Home { server: 0xa, table: 0xb, started: 0xc });
-        Planned { end, nonce: 0xfeed, print: 7, mark: 12, home, column: 0xd }
+        Planned { end, nonce: 0xfeed, fingerprint: 7, window_position: 12, home, column: 0xd }
     }
 
     fn plan(low: i64, ends: &[i64]) -> Plan {
@@ -238,8 +245,8 @@ mod tests {
     fn a_plan_of_the_format_before_is_read_and_its_ranges_have_no_home() {
         let text = "sg1;ab;5;8:feed:fedcba9876543210:12,20:feed:7:12";
         let mut read = plan(5, &[8, 20]);
-        for (range, print) in read.planned.iter_mut().zip([0xfedc_ba98, 0]) {
-            (range.print, range.home, range.column) = (print, None, 0);
+        for (range, fingerprint) in read.planned.iter_mut().zip([0xfedc_ba98, 0]) {
+            (range.fingerprint, range.home, range.column) = (fingerprint, None, 0);
         }
         assert_eq!(Plan::parse(text), Some(read.clone()));
         // Told again, they still have none.
@@ -251,8 +258,8 @@ mod tests {
 
     #[test]
     fn a_column_for_tokens_is_told_from_none_and_from_another() {
-        let of = |name: &str| column_print(Some(name));
-        assert_eq!(column_print(None), 0);
+        let of = |name: &str| column_fingerprint(Some(name));
+        assert_eq!(column_fingerprint(None), 0);
         assert_ne!(of("token"), of("tokens"));
         assert!((0..100_000).all(|at| of(&at.to_string()) != 0));
     }
@@ -293,8 +300,9 @@ mod tests {
     #[test]
     fn the_longest_plan_fits_into_commit_metadata() {
         let home = Some(Home { server: u32::MAX, table: u32::MAX, started: u16::MAX });
-        let (nonce, print, mark) = (u64::MAX >> 16, u32::MAX, u64::MAX);
-        let last = Planned { end: i64::MAX, nonce, print, mark, home, column: u16::MAX };
+        let (nonce, fingerprint, window_position) = (u64::MAX >> 16, u32::MAX, u64::MAX);
+        let last =
+            Planned { end: i64::MAX, nonce, fingerprint, window_position, home, column: u16::MAX };
         let ends = (0..MAX_PLANNED as i64).map(|at| i64::MAX - 47 + at);
         let planned: Vec<_> = ends.map(|end| Planned { end, ..last }).collect();
         let longest = Plan { topic: u128::MAX, low: i64::MAX - 48, planned };

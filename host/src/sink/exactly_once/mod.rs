@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use crate::clickhouse::target::{TableAndPlan, Tables, token_column};
 use crate::clickhouse::{Carried, max_rows};
 use crate::config::Answers;
-use crate::delivery::plans::{DraftRange, Planned, Plans, Range, TakenRange, column_print};
+use crate::delivery::plans::{DraftRange, Planned, Plans, Range, TakenRange, column_fingerprint};
 use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, Origin, TopicPartition};
 use crate::observe::count::{self, RetryClass, RetryStep};
@@ -256,9 +256,9 @@ impl PlannedBatch {
             // One INSERT took what the plan names, so that was another.
             return Err(if is_sent { altered(APART) } else { refused(Refusal::Apart) });
         };
-        let print = sink.print(table, &slice).await.map_err(schema)?;
+        let fingerprint = sink.fingerprint(table, &slice).await.map_err(schema)?;
         let named = named(known);
-        let column = column_print(named);
+        let column = column_fingerprint(named);
         let range = match planned {
             Some(range) if is_sent => {
                 if Carried::of(&range.planned, named) == Carried::Elsewhere {
@@ -268,7 +268,9 @@ impl PlannedBatch {
                     ));
                 }
                 // Tokens are remembered for each partition of the table.
-                if range.planned.print != print && !table.facts.partition_columns.is_empty() {
+                if range.planned.fingerprint != fingerprint
+                    && !table.facts.partition_columns.is_empty()
+                {
                     return Err(altered(
                         "the rows that their records make now, the table or the settings are others than \
                          when they were sent, and may go into other partitions of the table",
@@ -276,12 +278,16 @@ impl PlannedBatch {
                 }
                 range
             }
-            Some(range) if range.planned.print == print && range.planned.column == column => range,
+            Some(range)
+                if range.planned.fingerprint == fingerprint && range.planned.column == column =>
+            {
+                range
+            }
             // What was never sent may be planned anew, so that the plan tells what is sent.
             _ => {
                 let stand = sink.stand(table).await;
-                let (mark, home) = (stand.mark(), stand.home);
-                let draft = DraftRange { end, print, mark, home, column };
+                let (window_position, home) = (stand.window_position(), stand.home);
+                let draft = DraftRange { end, fingerprint, window_position, home, column };
                 let planned =
                     self.ours.plans.plan(&self.partition, self.epoch, end, vec![draft]).await;
                 let Some(range) = planned.first() else { return std::future::pending().await };
@@ -358,16 +364,17 @@ impl PlannedBatch {
         let offset = |origin: &Origin| rows.batch.record(*origin).map(|record| record.offset());
         let Some(middle) = rows.origins.get(halves[1].start).and_then(offset) else { return };
         let stand = sink.stand(&known.table).await;
-        let (mark, home, column) = (stand.mark(), stand.home, column_print(named(known)));
+        let (window_position, home, column) =
+            (stand.window_position(), stand.home, column_fingerprint(named(known)));
         let mut drafts = Vec::new();
         for (piece, end) in halves.into_iter().zip([middle, end]) {
             let slice = rows.rows.slice(piece.start, piece.len());
             // Rows that do not go as they are, are planned anew when they are sent.
-            let print = match sink.as_one(&known.table, &slice).await {
-                Ok(Some(slice)) => sink.print(&known.table, &slice).await.unwrap_or(0),
+            let fingerprint = match sink.as_one(&known.table, &slice).await {
+                Ok(Some(slice)) => sink.fingerprint(&known.table, &slice).await.unwrap_or(0),
                 Ok(None) | Err(_) => 0,
             };
-            drafts.push(DraftRange { end, print, mark, home, column });
+            drafts.push(DraftRange { end, fingerprint, window_position, home, column });
         }
         let planned = self.ours.plans.plan(&self.partition, self.epoch, end, drafts).await;
         self.open.pop_front();
@@ -391,9 +398,9 @@ fn named(known: &TableAndPlan) -> Option<&str> {
 
 /// What a plan says of a range that may have been sent.
 fn promised<'a>(range: &Range, named: Option<&'a str>) -> Promised<'a> {
-    let Planned { mark, home, .. } = range.planned;
+    let Planned { window_position, home, .. } = range.planned;
     let carried = Carried::of(&range.planned, named);
-    Promised { mark, home, is_sent: true, is_unclear: false, carried }
+    Promised { window_position, home, is_sent: true, is_unclear: false, carried }
 }
 
 impl PlannedRows<'_> {
