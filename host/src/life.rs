@@ -47,7 +47,7 @@ pub async fn run(
     config: &Config,
     stop: impl Future<Output = ()>,
 ) -> Result<Ledger, Fatal> {
-    let (plans, asks) = Plans::new();
+    let (plans, requests) = Plans::new();
     let (group, answers) = (config.kafka.group_id.clone(), config.answers.clone());
     let ours = Arc::new(Ours { plans, group, answers });
     let is_exactly_once = config.delivery == Delivery::ExactlyOnce;
@@ -57,7 +57,7 @@ pub async fn run(
         tracker: OffsetTracker::default(),
         planner: is_exactly_once.then(Planner::default),
         ours,
-        asks,
+        requests,
         tasks: JoinSet::new(),
         open: HashMap::new(),
         ledger: Ledger::default(),
@@ -81,7 +81,7 @@ struct Host {
     /// What is planned, where each record is to land exactly once.
     planner: Option<Planner>,
     ours: Arc<Ours>,
-    asks: mpsc::UnboundedReceiver<PlanRequest>,
+    requests: mpsc::UnboundedReceiver<PlanRequest>,
     tasks: JoinSet<Fates>,
     open: HashMap<Id, BatchInFlight>,
     ledger: Ledger,
@@ -159,7 +159,7 @@ impl Host {
                     Some(event) => self.handle(event)?,
                     None => return Err(Fatal("the source thread ended".into())),
                 },
-                Some(ask) = self.asks.recv() => self.answer(ask),
+                Some(request) = self.requests.recv() => self.answer(request),
                 _ = ticks.tick() => {
                     self.commit(true);
                     self.publish();
@@ -186,11 +186,8 @@ impl Host {
             SourceEvent::Restarted(partitions) => self.assign(partitions),
             SourceEvent::Batch(batch, lease) => self.begin(batch, lease)?,
             SourceEvent::Revoked { partitions, is_lost, reply } => {
-                count::rebalanced(if is_lost {
-                    RebalanceKind::Lost
-                } else {
-                    RebalanceKind::Revoked
-                });
+                let kind = if is_lost { RebalanceKind::Lost } else { RebalanceKind::Revoked };
+                count::rebalanced(kind);
                 if let Some(planner) = &mut self.planner {
                     planner.let_go(&partitions);
                 }
@@ -300,14 +297,9 @@ impl Host {
     }
 
     /// What a batch in flight asks.
-    fn answer(&mut self, ask: PlanRequest) {
+    fn answer(&mut self, request: PlanRequest) {
         let Some(planner) = &mut self.planner else { return };
-        match ask {
-            PlanRequest::Plan(wish) => planner.wish(wish),
-            PlanRequest::Settled { partition, epoch, end } => {
-                planner.settle_one(&partition, epoch, end)
-            }
-        }
+        planner.take_request(request);
         self.commit(false);
         self.let_go_if_drained();
     }

@@ -162,14 +162,8 @@ impl Pipeline {
             let Computed { checked, tally, records, of } = match computed {
                 Ok(computed) => computed,
                 Err(hold) => {
-                    self.wait(
-                        &mut waits,
-                        (HeldAt::Plugins, hold),
-                        gate.judged,
-                        &known,
-                        Duration::ZERO,
-                    )
-                    .await;
+                    let at = (HeldAt::Plugins, hold);
+                    self.wait(&mut waits, at, gate.judged, &known, Duration::ZERO).await;
                     continue;
                 }
             };
@@ -184,14 +178,8 @@ impl Pipeline {
                     continue;
                 }
                 if let Some(hold) = gate.judged.judge(batch, &rejections, landed, Instant::now()) {
-                    self.wait(
-                        &mut waits,
-                        (HeldAt::Decode, hold),
-                        gate.judged,
-                        &known,
-                        Duration::ZERO,
-                    )
-                    .await;
+                    let at = (HeldAt::Decode, hold);
+                    self.wait(&mut waits, at, gate.judged, &known, Duration::ZERO).await;
                     continue;
                 }
             }

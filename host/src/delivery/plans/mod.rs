@@ -5,14 +5,14 @@
 //! them, [`Plans`] the way by which a batch in flight asks for more. All of it is pure: no clock, no
 //! I/O, no randomness but that of the nonces.
 
-mod ask;
 mod planner;
 mod range;
+mod request;
 mod text;
 
-pub use ask::{DraftRange, PlanRequest, Plans, Replan};
 pub use planner::{Planner, TakenRange};
 pub use range::Range;
+pub use request::{DraftRange, PlanRequest, Plans, Replan};
 pub use text::{
     Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_fingerprint, short_fingerprint,
 };

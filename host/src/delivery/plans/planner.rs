@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use super::ask::Replan;
 use super::range::Range;
+use super::request::{PlanRequest, Replan};
 use super::text::{Beginning, MAX_PLANNED, Plan, Planned};
 use crate::delivery::offsets::Commit;
 use crate::flow::hold::Fatal;
@@ -48,10 +48,10 @@ struct PartitionPlan {
     /// Where the first range begins; unknown before the first record of a partition without a commit.
     low: Option<i64>,
     ranges: VecDeque<RangeEntry>,
-    told: Option<OffsetAndPlan>,
-    awaits: Option<OffsetAndPlan>,
-    wishes: Vec<Replan>,
-    granted: Vec<PendingReply>,
+    committed: Option<OffsetAndPlan>,
+    committing: Option<OffsetAndPlan>,
+    replans: Vec<Replan>,
+    pending_replies: Vec<PendingReply>,
     /// The partition is about to be given back: nothing new is planned.
     is_going: bool,
 }
@@ -61,8 +61,8 @@ struct RangeEntry {
     end: i64,
     state: RangeState,
     planned: Option<Planned>,
-    is_asked: bool,
-    is_told: bool,
+    is_committing: bool,
+    is_committed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ struct PendingReply {
 impl Planner {
     /// Begins with a partition under a new assignment, where its committed offset and plan say.
     pub fn assign(&mut self, partition: TopicPartition, epoch: u64, topic: u128, at: Beginning) {
-        let told = match &at {
+        let committed = match &at {
             Beginning::Planned(plan) => Some((plan.low, plan.to_text())),
             _ => None,
         };
@@ -96,18 +96,18 @@ impl Planner {
             end: planned.end,
             state: RangeState::Unread,
             planned: Some(planned),
-            is_asked: false,
-            is_told: true,
+            is_committing: false,
+            is_committed: true,
         };
         let plan = PartitionPlan {
             epoch,
             topic,
             low,
             ranges: planned.into_iter().map(unread).collect(),
-            told,
-            awaits: None,
-            wishes: Vec::new(),
-            granted: Vec::new(),
+            committed,
+            committing: None,
+            replans: Vec::new(),
+            pending_replies: Vec::new(),
             is_going: false,
         };
         self.partitions.insert(partition, plan);
@@ -137,23 +137,33 @@ impl Planner {
         let Some(plan) = self.current(partition, epoch) else { return Ok(None) };
         plan.pass_over(partition, first);
         let taken = plan.take(first, last);
-        let told = || {
+        let gap = || {
             Fatal(format!(
                 "{partition}: records {first}..={last} are not those that come next: the topic has lost \
                  its end, or was made anew. Stop every host of the group, look at what the table \
                  holds, and set the group's offset"
             ))
         };
-        taken.map(Some).ok_or_else(told)
+        taken.map(Some).ok_or_else(gap)
     }
 
-    /// Takes a wish in; the next commit may grant it. That of a partition that is no longer ours, or
-    /// is about to be given back, is dropped.
-    pub fn wish(&mut self, wish: Replan) {
-        if let Some(plan) = self.current(&wish.partition, wish.epoch)
+    /// Takes what a batch in flight asks or reports.
+    pub fn take_request(&mut self, request: PlanRequest) {
+        match request {
+            PlanRequest::Replan(replan) => self.replan(replan),
+            PlanRequest::Settled { partition, epoch, end } => {
+                self.settle_one(&partition, epoch, end);
+            }
+        }
+    }
+
+    /// Takes a request for a new plan; the next commit may grant it. The request is dropped if its partition is no
+    /// longer ours, or is about to be given back.
+    pub fn replan(&mut self, replan: Replan) {
+        if let Some(plan) = self.current(&replan.partition, replan.epoch)
             && !plan.is_going
         {
-            plan.wishes.push(wish);
+            plan.replans.push(replan);
         }
     }
 
@@ -178,7 +188,7 @@ impl Planner {
     pub fn commits(&mut self, retires: bool) -> Vec<Commit> {
         let partitions = self.partitions.iter_mut();
         partitions
-            .filter_map(|(partition, plan)| Some(told(partition, plan.commit(retires)?)))
+            .filter_map(|(partition, plan)| Some(commit_of(partition, plan.commit(retires)?)))
             .collect()
     }
 
@@ -191,8 +201,8 @@ impl Planner {
             plan.go();
             let last = plan
                 .plan()
-                .filter(|last| plan.awaits.is_some() || plan.told.as_ref() != Some(last));
-            commits.extend(last.map(|last| told(partition, last)));
+                .filter(|last| plan.committing.is_some() || plan.committed.as_ref() != Some(last));
+            commits.extend(last.map(|last| commit_of(partition, last)));
         }
         commits
     }
@@ -207,8 +217,8 @@ impl Planner {
     /// Notes that Kafka refused what was committed for the partition, and took nothing of it.
     pub fn refused(&mut self, partition: &TopicPartition) {
         if let Some(plan) = self.partitions.get_mut(partition) {
-            plan.awaits = None;
-            plan.ranges.iter_mut().for_each(|range| range.is_asked = false);
+            plan.committing = None;
+            plan.ranges.iter_mut().for_each(|range| range.is_committing = false);
         }
     }
 
@@ -225,7 +235,7 @@ impl Planner {
 
     /// Whether an INSERT of these partitions may be under way.
     pub fn has_sent(&self, of: &[TopicPartition]) -> bool {
-        let is_sent = |range: &RangeEntry| range.is_told && range.state == RangeState::Open;
+        let is_sent = |range: &RangeEntry| range.is_committed && range.state == RangeState::Open;
         of.iter()
             .filter_map(|partition| self.partitions.get(partition))
             .any(|plan| plan.ranges.iter().any(is_sent))
@@ -237,7 +247,7 @@ impl Planner {
     }
 }
 
-fn told(partition: &TopicPartition, (offset, metadata): OffsetAndPlan) -> Commit {
+fn commit_of(partition: &TopicPartition, (offset, metadata): OffsetAndPlan) -> Commit {
     Commit { partition: partition.clone(), offset, metadata }
 }
 
@@ -269,7 +279,13 @@ impl PartitionPlan {
         }
         self.low.get_or_insert(begin);
         let (state, planned) = (RangeState::Open, None);
-        self.ranges.push_back(RangeEntry { end, state, planned, is_asked: false, is_told: false });
+        self.ranges.push_back(RangeEntry {
+            end,
+            state,
+            planned,
+            is_committing: false,
+            is_committed: false,
+        });
         Some(TakenRange { first: begin, end, recovered: None })
     }
 
@@ -295,58 +311,58 @@ impl PartitionPlan {
     }
 
     fn commit(&mut self, retires: bool) -> Option<OffsetAndPlan> {
-        if self.awaits.is_some() || self.is_going {
+        if self.committing.is_some() || self.is_going {
             return None;
         }
         self.grant();
         let mut has_new = false;
         for range in &mut self.ranges {
-            range.is_asked = range.planned.is_some();
-            if !range.is_asked {
+            range.is_committing = range.planned.is_some();
+            if !range.is_committing {
                 break;
             }
-            has_new |= !range.is_told;
+            has_new |= !range.is_committed;
         }
         if !has_new && !retires {
             return None;
         }
         let commit = self.plan()?;
-        if !has_new && self.told.as_ref() == Some(&commit) {
+        if !has_new && self.committed.as_ref() == Some(&commit) {
             return None;
         }
-        self.awaits = Some(commit.clone());
+        self.committing = Some(commit.clone());
         Some(commit)
     }
 
-    /// The low watermark with the ranges up to the last that is told, or asked for now. Those before
-    /// it are planned too, be it anew.
+    /// The commit for this partition: the low watermark and every range up to the last one committed or being
+    /// committed. Those before it are planned too, be it anew.
     fn plan(&self) -> Option<OffsetAndPlan> {
         let low = self.low?;
-        let last = self.ranges.iter().rposition(|range| range.is_asked || range.is_told);
+        let last = self.ranges.iter().rposition(|range| range.is_committing || range.is_committed);
         let ranges = self.ranges.iter().take(last.map_or(0, |last| last + 1));
         let planned = ranges.filter_map(|range| range.planned).collect();
         Some((low, Plan { topic: self.topic, low, planned }.to_text()))
     }
 
-    /// Puts the drafts of each wish that may be granted in the place of its range. What was planned
+    /// Puts the drafts of each request that may be granted in the place of its range. What was planned
     /// is split only as the first, so that a plan cannot outgrow its bound.
     fn grant(&mut self) {
-        for wish in std::mem::take(&mut self.wishes) {
-            let Some(at) = self.ranges.iter().position(|range| range.end == wish.end) else {
+        for replan in std::mem::take(&mut self.replans) {
+            let Some(at) = self.ranges.iter().position(|range| range.end == replan.end) else {
                 continue;
             };
             // A batch that joins leaves room for the halves of the first; those that wait to join take none.
             let planned = self.ranges.iter().filter(|range| range.planned.is_some()).count();
-            let is_granted = match wish.into.len() {
+            let is_granted = match replan.into.len() {
                 1 => at < MAX_JOINED,
                 more => at == 0 && planned + more - 1 <= MAX_PLANNED,
             };
             if !is_granted {
-                self.wishes.push(wish);
+                self.replans.push(replan);
                 continue;
             }
-            let ends = wish.into.iter().map(|draft| draft.end).collect();
-            let fresh = wish.into.iter().map(|draft| RangeEntry {
+            let ends = replan.into.iter().map(|draft| draft.end).collect();
+            let fresh = replan.into.iter().map(|draft| RangeEntry {
                 end: draft.end,
                 state: RangeState::Open,
                 planned: Some(Planned {
@@ -358,46 +374,46 @@ impl PartitionPlan {
                     home: Some(draft.home),
                     column: draft.column,
                 }),
-                is_asked: false,
-                is_told: false,
+                is_committing: false,
+                is_committed: false,
             });
             let behind = self.ranges.split_off(at + 1);
             self.ranges.truncate(at);
             self.ranges.extend(fresh);
             self.ranges.extend(behind);
-            self.granted.push(PendingReply { ends, reply: wish.reply });
+            self.pending_replies.push(PendingReply { ends, reply: replan.reply });
         }
     }
 
-    fn committed(&mut self, told: &OffsetAndPlan) {
-        if self.awaits.as_ref() != Some(told) {
+    fn committed(&mut self, commit: &OffsetAndPlan) {
+        if self.committing.as_ref() != Some(commit) {
             return;
         }
-        self.told = self.awaits.take();
+        self.committed = self.committing.take();
         for range in &mut self.ranges {
-            range.is_told |= std::mem::take(&mut range.is_asked);
+            range.is_committed |= std::mem::take(&mut range.is_committing);
         }
-        for PendingReply { ends, reply } in std::mem::take(&mut self.granted) {
+        for PendingReply { ends, reply } in std::mem::take(&mut self.pending_replies) {
             let planned: Option<Vec<Range>> =
-                ends.iter().map(|end| self.told_range(*end)).collect();
+                ends.iter().map(|end| self.committed_range(*end)).collect();
             match planned {
                 // A batch that was ended meanwhile does not wait any more.
                 Some(ranges) => drop(reply.send(ranges)),
-                None => self.granted.push(PendingReply { ends, reply }),
+                None => self.pending_replies.push(PendingReply { ends, reply }),
             }
         }
     }
 
-    fn told_range(&self, end: i64) -> Option<Range> {
-        let at = self.ranges.iter().position(|range| range.end == end && range.is_told)?;
+    fn committed_range(&self, end: i64) -> Option<Range> {
+        let at = self.ranges.iter().position(|range| range.end == end && range.is_committed)?;
         let planned = self.ranges.get(at)?.planned?;
         Some(Range { first: self.begin_of(at)?, planned })
     }
 
     fn go(&mut self) {
         self.is_going = true;
-        self.wishes.clear();
-        self.granted.clear();
+        self.replans.clear();
+        self.pending_replies.clear();
     }
 }
 
@@ -425,7 +441,7 @@ mod tests {
     }
 
     /// Wishes for ranges that end at `ends` in the place of the one that ends at the last of them.
-    fn wish(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
+    fn replan(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
         let home = Home { server: 1, table: 2, started: 3 };
         let draft = |end: &i64| DraftRange {
@@ -437,7 +453,7 @@ mod tests {
         };
         let into = ends.iter().map(draft).collect();
         let end = *ends.last().unwrap();
-        planner.wish(Replan { partition: partition(), epoch: EPOCH, end, into, reply });
+        planner.replan(Replan { partition: partition(), epoch: EPOCH, end, into, reply });
         planned
     }
 
@@ -454,13 +470,13 @@ mod tests {
 
     /// Kafka takes the commit that is awaited.
     fn answer(planner: &mut Planner) {
-        let (offset, metadata) = planner.partitions[&partition()].awaits.clone().unwrap();
+        let (offset, metadata) = planner.partitions[&partition()].committing.clone().unwrap();
         planner.committed(Commit { partition: partition(), offset, metadata });
     }
 
     /// Has a range planned and committed.
     fn plan(planner: &mut Planner, ends: &[i64]) -> Vec<Range> {
-        let mut planned = wish(planner, ends);
+        let mut planned = replan(planner, ends);
         due(planner, false).unwrap();
         answer(planner);
         planned.try_recv().unwrap()
@@ -472,7 +488,7 @@ mod tests {
         assert_eq!(take(&mut planner, 6, 8), TakenRange { first: 5, end: 9, recovered: None });
         assert_eq!(due(&mut planner, true), Some((5, vec![])));
         answer(&mut planner);
-        let mut planned = wish(&mut planner, &[9]);
+        let mut planned = replan(&mut planner, &[9]);
         assert_eq!(due(&mut planner, false), Some((5, vec![9])));
         assert!(planned.try_recv().is_err());
         answer(&mut planner);
@@ -490,11 +506,11 @@ mod tests {
         for (first, last) in [(3, 3), (4, 4), (5, 5)] {
             take(&mut planner, first, last);
         }
-        let mut second = wish(&mut planner, &[5]);
+        let mut second = replan(&mut planner, &[5]);
         assert_eq!(due(&mut planner, false), None);
-        let mut first = wish(&mut planner, &[4]);
+        let mut first = replan(&mut planner, &[4]);
         assert_eq!(due(&mut planner, false), Some((3, vec![4, 5])));
-        let mut third = wish(&mut planner, &[6]);
+        let mut third = replan(&mut planner, &[6]);
         assert_eq!(due(&mut planner, true), None);
         answer(&mut planner);
         assert!(first.try_recv().is_ok() && second.try_recv().is_ok());
@@ -514,7 +530,7 @@ mod tests {
             take(&mut planner, first, last);
         }
         let whole = [plan(&mut planner, &[4]), plan(&mut planner, &[8])];
-        let mut later = wish(&mut planner, &[6, 8]);
+        let mut later = replan(&mut planner, &[6, 8]);
         assert_eq!(due(&mut planner, true), None);
         let halves = plan(&mut planner, &[2, 4]);
         let firsts: Vec<_> = halves.iter().map(|half| (half.first, half.planned.end)).collect();
@@ -589,7 +605,7 @@ mod tests {
         }
         plan(&mut planner, &[4]);
         plan(&mut planner, &[8]);
-        let mut in_vain = wish(&mut planner, &[10]);
+        let mut in_vain = replan(&mut planner, &[10]);
         let partitions = [partition()];
         assert!(planner.let_go(&partitions));
         assert!(in_vain.try_recv().is_err());
@@ -608,7 +624,7 @@ mod tests {
         take(&mut planner, 4, 7);
         plan(&mut planner, &[4]);
         plan(&mut planner, &[8]);
-        let _halves = wish(&mut planner, &[2, 4]);
+        let _halves = replan(&mut planner, &[2, 4]);
         assert_eq!(due(&mut planner, false), Some((0, vec![2, 4, 8])));
         planner.refused(&partition());
         let last = planner.last_commits(&[partition()]).pop().unwrap();
@@ -621,7 +637,7 @@ mod tests {
         let waiting: Vec<_> = (0..60)
             .map(|at| {
                 take(&mut planner, at, at);
-                wish(&mut planner, &[at + 1])
+                replan(&mut planner, &[at + 1])
             })
             .collect();
         let (_, planned) = due(&mut planner, false).unwrap();
@@ -642,7 +658,7 @@ mod tests {
         let _waiting: Vec<_> = (1_000_000..1_000_063)
             .map(|at| {
                 take(&mut planner, at, at);
-                wish(&mut planner, &[at + 1])
+                replan(&mut planner, &[at + 1])
             })
             .collect();
         due(&mut planner, false).unwrap();
@@ -658,7 +674,7 @@ mod tests {
     fn the_answer_to_another_commit_answers_nobody() {
         let mut planner = planner(Beginning::Unplanned(0));
         take(&mut planner, 0, 3);
-        let mut planned = wish(&mut planner, &[4]);
+        let mut planned = replan(&mut planner, &[4]);
         let commit = planner.commits(false).pop().unwrap();
         planner.committed(Commit { metadata: String::new(), ..commit.clone() });
         assert!(planned.try_recv().is_err());

@@ -37,11 +37,11 @@ pub struct Replan {
     pub reply: oneshot::Sender<Vec<Range>>,
 }
 
-/// What a batch in flight tells.
+/// What a batch in flight asks or reports.
 #[derive(Debug)]
 pub enum PlanRequest {
     /// It wants ranges planned.
-    Plan(Replan),
+    Replan(Replan),
     /// The range that ends at this offset is settled.
     Settled {
         /// The partition.
@@ -56,14 +56,14 @@ pub enum PlanRequest {
 /// The way from the batches in flight to the owner of the offsets.
 #[derive(Debug, Clone)]
 pub struct Plans {
-    asks: mpsc::UnboundedSender<PlanRequest>,
+    requests: mpsc::UnboundedSender<PlanRequest>,
 }
 
 impl Plans {
     /// The way, and the owner's end of it. What goes through is bounded by the batches in flight.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<PlanRequest>) {
-        let (asks, received) = mpsc::unbounded_channel();
-        (Self { asks }, received)
+        let (requests, received) = mpsc::unbounded_channel();
+        (Self { requests }, received)
     }
 
     /// Has ranges planned in the place of the one that ends at `end`, and waits until the plan is
@@ -79,8 +79,8 @@ impl Plans {
         into: Vec<DraftRange>,
     ) -> Vec<Range> {
         let (reply, planned) = oneshot::channel();
-        let wish = Replan { partition: partition.clone(), epoch, end, into, reply };
-        let is_asked = self.asks.send(PlanRequest::Plan(wish)).is_ok();
+        let replan = Replan { partition: partition.clone(), epoch, end, into, reply };
+        let is_asked = self.requests.send(PlanRequest::Replan(replan)).is_ok();
         match planned.await {
             Ok(ranges) if is_asked => ranges,
             _ => std::future::pending().await,
@@ -89,8 +89,8 @@ impl Plans {
 
     /// Tells that a range is settled.
     pub fn settled(&self, partition: &TopicPartition, epoch: u64, end: i64) {
-        let ask = PlanRequest::Settled { partition: partition.clone(), epoch, end };
+        let settled = PlanRequest::Settled { partition: partition.clone(), epoch, end };
         // The owner ends before the batches do only when all of them are given up.
-        let _ended = self.asks.send(ask);
+        let _ended = self.requests.send(settled);
     }
 }
