@@ -21,7 +21,7 @@ impl Admin {
     }
 }
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> Admin {
+pub(super) fn read_admin(reader: &mut VariableReader<'_>) -> Admin {
     let text = reader.text("ADMIN_ADDR").unwrap_or_default();
     if text.eq_ignore_ascii_case(OFF) {
         return Admin { address: None };

@@ -30,7 +30,7 @@ pub struct BatchConfig {
 /// rows cost ClickHouse about a third of what blocks of 25,000 cost it.
 const MAX_RECORDS_WITH_LAG: usize = 250_000;
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> BatchConfig {
+pub(super) fn read_batch(reader: &mut VariableReader<'_>) -> BatchConfig {
     let is_capped = reader.is_set("NUM_MESSAGES");
     let max_records = reader.number("NUM_MESSAGES", "a whole number of records", 1, 1_000_000);
     let max_records = max_records.unwrap_or_default();

@@ -42,7 +42,7 @@ impl Words for Compression {
     const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("lz4", Self::Lz4)];
 }
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> ClickHouse {
+pub(super) fn read_clickhouse(reader: &mut VariableReader<'_>) -> ClickHouse {
     let url = reader.text("CLICKHOUSE_HOST").and_then(|text| match parse_url(&text) {
         Ok(url) => Some(url),
         Err(hint) => {

@@ -42,7 +42,7 @@ pub(super) fn described(rules: &Rules) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> Rules {
+pub(super) fn read_rules(reader: &mut VariableReader<'_>) -> Rules {
     let (timestamp_unit, column_units) = read_units(reader);
     Rules {
         required: reader.list("REQUIRED_COLUMNS"),

@@ -71,7 +71,7 @@ pub(super) fn read_answers(reader: &mut VariableReader<'_>) -> Answers {
 }
 
 /// Reads the variable; what it rules out of the others is ruled out here.
-pub(super) fn read(
+pub(super) fn read_delivery(
     reader: &mut VariableReader<'_>,
     clickhouse: &mut ClickHouse,
     rules: &Rules,

@@ -73,10 +73,10 @@ impl Environment {
 
     /// Warnings about names that no one reads, and about secrets in files that others may read.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        let odd = self.values.iter().filter_map(|(name, value)| names::judge(name, value));
+        let odd = self.values.iter().filter_map(|(name, value)| names::judge_name(name, value));
         let secrets = self.values.keys().filter_map(|name| {
             let name = name.strip_suffix("_FILE")?;
-            variables::find(name).filter(|variable| variable.is_credential())?;
+            variables::find_variable(name).filter(|variable| variable.is_credential())?;
             self.warning_of_file(name)
         });
         self.warnings.iter().cloned().chain(odd).chain(secrets).collect()
@@ -189,7 +189,8 @@ fn read_dotenv(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Str
 
 /// A warning about the secrets of a file of these variables, if others may read it.
 fn warning_of_dotenv(path: &Path, file: &BTreeMap<String, String>) -> Option<Warning> {
-    let is_secret = |name: &&String| variables::find(name).is_some_and(Variable::is_credential);
+    let is_secret =
+        |name: &&String| variables::find_variable(name).is_some_and(Variable::is_credential);
     let secrets: Vec<&str> = file.keys().filter(is_secret).map(String::as_str).collect();
     if secrets.is_empty() {
         return None;

@@ -73,7 +73,10 @@ struct Grant<'a> {
 }
 
 /// The lookups that some plugin may read.
-pub(super) fn read(reader: &mut VariableReader<'_>, plugins: &[PluginConfig]) -> Vec<Lookup> {
+pub(super) fn read_lookups(
+    reader: &mut VariableReader<'_>,
+    plugins: &[PluginConfig],
+) -> Vec<Lookup> {
     let mut grants: Vec<Grant<'_>> = Vec::new();
     for plugin in plugins {
         for name in &plugin.lookups {

@@ -82,11 +82,11 @@ impl Config {
     /// Every broken rule, in the order of docs/configuration.md; exit code 64.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::VariableReader::new(env);
-        let kafka = kafka::read(&mut reader);
-        let batch = batch::read(&mut reader);
-        let mut clickhouse = clickhouse::read(&mut reader);
-        let rules = columns::read(&mut reader);
-        let delivery = delivery::read(&mut reader, &mut clickhouse, &rules);
+        let kafka = kafka::read_kafka(&mut reader);
+        let batch = batch::read_batch(&mut reader);
+        let mut clickhouse = clickhouse::read_clickhouse(&mut reader);
+        let rules = columns::read_rules(&mut reader);
+        let delivery = delivery::read_delivery(&mut reader, &mut clickhouse, &rules);
         if delivery == Delivery::ExactlyOnce {
             kafka::check_exactly_once(&mut reader, &kafka);
         }
@@ -99,8 +99,8 @@ impl Config {
             dlq: rules::read_dlq(&mut reader),
             records: rules::read_records(&mut reader),
             rules,
-            plugins: plugins::read(&mut reader),
-            admin: admin::read(&mut reader),
+            plugins: plugins::read_plugins(&mut reader),
+            admin: admin::read_admin(&mut reader),
             log: rules::read_log(&mut reader),
         };
         reader.finish().map(|warnings| (config, warnings))
@@ -126,9 +126,9 @@ impl TableConfig {
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::VariableReader::new(env);
         let config = Self {
-            clickhouse: clickhouse::read(&mut reader),
+            clickhouse: clickhouse::read_clickhouse(&mut reader),
             records: rules::read_records(&mut reader),
-            rules: columns::read(&mut reader),
+            rules: columns::read_rules(&mut reader),
         };
         reader.finish().map(|warnings| (config, warnings))
     }

@@ -39,7 +39,7 @@ pub fn as_part(name: &str) -> String {
 
 /// Whether the host reads this name, or the variable that it is the `NAME_FILE` of.
 pub fn is_known(name: &str) -> bool {
-    variables::find(name.strip_suffix("_FILE").unwrap_or(name)).is_some()
+    variables::find_variable(name.strip_suffix("_FILE").unwrap_or(name)).is_some()
 }
 
 /// The variable that was probably meant by an unknown name.
@@ -52,7 +52,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// Warns about a name that looks meant for the host but is not read.
-pub fn judge(name: &str, value: &str) -> Option<Warning> {
+pub fn judge_name(name: &str, value: &str) -> Option<Warning> {
     if is_known(name) || is_set_by_kubernetes(name, value) {
         return None;
     }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn warning(name: &str) -> Option<String> {
-        judge(name, "x").map(|warning| warning.to_string())
+        judge_name(name, "x").map(|warning| warning.to_string())
     }
 
     #[test]
@@ -147,13 +147,13 @@ mod tests {
             "KAFKA_PORT_9092_TCP_ADDR",
             "KAFKA_HEADLESS_PORT_9093_UDP_PROTO",
         ] {
-            assert_eq!(judge(name, "tcp://10.0.0.1:8123"), None, "{name}");
+            assert_eq!(judge_name(name, "tcp://10.0.0.1:8123"), None, "{name}");
         }
     }
 
     #[test]
     fn a_port_set_by_hand_points_to_the_host_variable() {
-        let warning = judge("CLICKHOUSE_PORT", "8123").unwrap();
+        let warning = judge_name("CLICKHOUSE_PORT", "8123").unwrap();
         insta::assert_snapshot!(warning, @"CLICKHOUSE_PORT: is not read; write the port into CLICKHOUSE_HOST as host:port");
     }
 }

@@ -39,7 +39,7 @@ impl Plugins {
     /// Every broken rule of theirs.
     pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
         let mut reader = VariableReader::new(env);
-        let plugins = read(&mut reader);
+        let plugins = read_plugins(&mut reader);
         reader.finish().map(|_| plugins)
     }
 }
@@ -89,7 +89,7 @@ fn variable(plugin: &str, of: &str) -> String {
     format!("PLUGIN_{}_{of}", as_part(plugin))
 }
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> Plugins {
+pub(super) fn read_plugins(reader: &mut VariableReader<'_>) -> Plugins {
     let mut list: Vec<PluginConfig> = Vec::new();
     for entry in reader.list("PLUGINS") {
         if let Some((name, path)) = split(reader, &entry, &list) {
@@ -102,7 +102,7 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> Plugins {
     }
     warn_of_strangers(reader, &list);
     Plugins {
-        lookups: lookups::read(reader, &list),
+        lookups: lookups::read_lookups(reader, &list),
         list,
         breaker_share: reader
             .number("PLUGIN_BREAKER_SHARE", "a number", 0.0, 1.0)

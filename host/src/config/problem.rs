@@ -38,7 +38,7 @@ impl ConfigErrors {
     /// Sorts the problems as docs/configuration.md lists the variables.
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| {
-            let found = variables::find(&problem.variable)?;
+            let found = variables::find_variable(&problem.variable)?;
             VARIABLES.iter().position(|variable| variable.name == found.name)
         });
         Self { problems }
@@ -82,7 +82,7 @@ const ADDRESSES: [&str; 3] = ["KAFKA_BROKER", "CLICKHOUSE_HOST", "ADMIN_ADDR"];
 /// A value as an error may show it: quoted and cut after 80 characters, or its length alone where
 /// the variable is a secret. An address, in whichever variable, is shown without credentials.
 pub(super) fn shown(variable: &str, value: &str) -> String {
-    if variables::find(variable).is_some_and(|variable| variable.is_secret) {
+    if variables::find_variable(variable).is_some_and(|variable| variable.is_secret) {
         return format!("(secret, {} characters)", value.chars().count());
     }
     let is_address = ADDRESSES.contains(&variable) || value.contains("://");

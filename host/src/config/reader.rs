@@ -114,7 +114,7 @@ impl<'a> VariableReader<'a> {
         if self.is_set(name) {
             return self.optional(name);
         }
-        let variable = variables::find(name)?;
+        let variable = variables::find_variable(name)?;
         if variable.default.is_none() {
             let hint = match self.env.near_miss_of(name) {
                 Some(near) => format!("{near} is set but not read; rename it to {name}"),
@@ -150,7 +150,8 @@ impl<'a> VariableReader<'a> {
         {
             return Some(number);
         }
-        let default = variables::find(name).and_then(|variable| variable.default).unwrap_or("");
+        let default =
+            variables::find_variable(name).and_then(|variable| variable.default).unwrap_or("");
         let hint = format!("write a plain number, without a unit; the default is {default}");
         self.refuse(name, &format!("{what} from {min} to {max}"), &text, &hint);
         None
@@ -238,7 +239,8 @@ impl<'a> VariableReader<'a> {
     /// there is one; those of files without `_FILE`.
     pub fn names_of(&self, kind: VariableOwner) -> Vec<String> {
         let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
-        let is_ours = |name: &&str| variables::find(name).and_then(Variable::kind) == Some(kind);
+        let is_ours =
+            |name: &&str| variables::find_variable(name).and_then(Variable::kind) == Some(kind);
         bases.filter(is_ours).map(str::to_owned).collect()
     }
 

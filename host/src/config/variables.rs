@@ -334,7 +334,7 @@ impl Variable {
 
 /// Finds a variable by its name; that of a plugin or lookup by a name that is filled in, and then
 /// the one that says most of it: `LOOKUP_A_KEY` is the key of `a`, not a lookup `a-key`.
-pub fn find(name: &str) -> Option<&'static Variable> {
+pub fn find_variable(name: &str) -> Option<&'static Variable> {
     let exact = VARIABLES.iter().find(|variable| variable.name == name);
     let called = || VARIABLES.iter().filter(|variable| variable.is_called(name));
     exact.or_else(|| called().max_by_key(|variable| variable.name.len()))
@@ -398,8 +398,8 @@ mod tests {
             ("LOOKUP_A_KEY", "LOOKUP_<NAME>_KEY"),
             ("LOOKUP_A_B_REFRESH_MS", "LOOKUP_<NAME>_REFRESH_MS"),
         ] {
-            assert_eq!(find(name).map(|variable| variable.name), Some(found));
+            assert_eq!(find_variable(name).map(|variable| variable.name), Some(found));
         }
-        assert_eq!(find("LOOKUP_"), None);
+        assert_eq!(find_variable("LOOKUP_"), None);
     }
 }

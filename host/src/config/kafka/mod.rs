@@ -12,7 +12,7 @@ use super::exposed;
 use super::reader::VariableReader;
 use super::redact::{KeyValues, Secret};
 use super::words::Words;
-use properties::{judge, value_of};
+use properties::{judge_property, value_of};
 
 /// Brokers, topics and credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Words for SecurityProtocol {
     ];
 }
 
-pub(super) fn read(reader: &mut VariableReader<'_>) -> Kafka {
+pub(super) fn read_kafka(reader: &mut VariableReader<'_>) -> Kafka {
     let group_id = reader.text("KAFKA_CONSUMER_GROUP_ID").unwrap_or_default();
     let producer_client_id = reader.text("KAFKA_PRODUCER_CLIENT_ID").unwrap_or_default();
     let source = read_source(reader);
@@ -152,7 +152,8 @@ pub(super) fn read_cluster(reader: &mut VariableReader<'_>) -> Kafka {
         .chain(["KAFKA_SASL_PASSWORD", "KAFKA_SSL_CA_LOCATION"])
         .filter(|name| reader.is_set(name))
         .collect::<Vec<_>>();
-    let properties = reader.pairs("KAFKA_PROPERTIES", |key, value| judge(key, value, &typed));
+    let properties =
+        reader.pairs("KAFKA_PROPERTIES", |key, value| judge_property(key, value, &typed));
     let security = read_security(reader, &brokers, &properties);
     Kafka {
         brokers,

@@ -56,7 +56,7 @@ pub fn taken(name: &str, value: &str) -> String {
 }
 
 /// Why a property is refused; `typed` are the variables of security that are set.
-pub(super) fn judge(key: &str, value: &str, typed: &[&str]) -> Option<RefusedEntry> {
+pub(super) fn judge_property(key: &str, value: &str, typed: &[&str]) -> Option<RefusedEntry> {
     let (_, name) = split(key);
     let first = names_of(name).next().unwrap_or(name);
     if let Some(hint) = owned(first, typed) {
@@ -220,7 +220,7 @@ mod tests {
             for name in *group {
                 for prefix in ["", "consumer.", "producer.", "topic.", "consumer.topic."] {
                     let key = format!("{prefix}{name}");
-                    let judged = judge(&key, "1", &[]).map(|refused| refused.hint);
+                    let judged = judge_property(&key, "1", &[]).map(|refused| refused.hint);
                     if refused.is_some() {
                         assert_eq!(judged, refused, "{key}");
                     }
