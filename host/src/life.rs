@@ -40,7 +40,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// [`Fatal`] after committing what is settled: a bug, or a membership that is fenced off.
-pub async fn run(
+pub async fn run_until_stopped(
     pipeline: Pipeline,
     source: Source,
     observed: &Observed,

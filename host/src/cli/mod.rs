@@ -103,13 +103,13 @@ impl Cli {
     /// [`Exit`] with the code and what to print.
     pub fn execute(self) -> Result<(), Exit> {
         match self.command {
-            Command::Run => run::run(),
-            Command::Check(args) => check::run(&args),
-            Command::Schema(args) => schema::run(&args),
+            Command::Run => run::run_host(),
+            Command::Check(args) => check::run_check(&args),
+            Command::Schema(args) => schema::run_schema(&args),
             #[cfg(feature = "demo")]
-            Command::Demo(args) => Ok(demo::run(&args)?),
+            Command::Demo(args) => Ok(demo::run_demo(&args)?),
             #[cfg(feature = "hooks")]
-            Command::Plugin(command) => Ok(plugin::run(&command)?),
+            Command::Plugin(command) => Ok(plugin::run_plugin_command(&command)?),
             #[cfg(feature = "hooks")]
             Command::PluginWorker { task, cpu_seconds, data_bytes } => {
                 Ok(crate::plugins::hooks::serve(&task, cpu_seconds, data_bytes)?)

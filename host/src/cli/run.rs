@@ -39,7 +39,7 @@ use crate::user_schema::UserSchema;
 const BATCHES_SHARE: (usize, usize) = (3, 4);
 
 /// Reads the environment and runs.
-pub fn run() -> Result<(), Exit> {
+pub fn run_host() -> Result<(), Exit> {
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
     let (config, warnings) = Config::from_env(&Environment::read())
         .map_err(|errors| misconfigured(anyhow::Error::new(errors)))?;
@@ -83,7 +83,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         // Plugins may take long to compile and begin, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
-    Ok(crate::life::run(pipeline, source, &observed, config, stop).await)
+    Ok(crate::life::run_until_stopped(pipeline, source, &observed, config, stop).await)
 }
 
 /// The budget of the batches in flight.

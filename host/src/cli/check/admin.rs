@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const OURS: &str = "sluicegate_build_info";
 
 /// What is wrong with the port, if anything is. A host that runs already has its port rightly.
-pub async fn look(address: Option<SocketAddr>) -> Option<Check> {
+pub async fn look_at_port(address: Option<SocketAddr>) -> Option<Check> {
     let address = address?;
     let error = TcpListener::bind(address).await.err()?;
     let is_taken = error.kind() == ErrorKind::AddrInUse;

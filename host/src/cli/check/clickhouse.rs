@@ -31,7 +31,7 @@ const RULES: &str = "column rules";
 const JSON_SCHEMA: &str = "json schema";
 
 /// Asks the server, and judges what it says of the table. All answers together may take `timeout`.
-pub async fn look(
+pub async fn look_at_table(
     config: &Config,
     server: &Server,
     hooks: &Hooks,

@@ -25,7 +25,7 @@ pub struct Looked {
 }
 
 /// Asks the brokers. Blocks.
-pub fn look(kafka: &Kafka, probe: &Probe) -> Looked {
+pub fn look_at_brokers(kafka: &Kafka, probe: &Probe) -> Looked {
     let mut checks = Vec::new();
     match probe.brokers() {
         Ok(brokers) => {

@@ -48,7 +48,7 @@ pub struct CheckArgs {
 }
 
 /// Checks, prints the report, and fails unless all is well.
-pub fn run(args: &CheckArgs) -> Result<(), Exit> {
+pub fn run_check(args: &CheckArgs) -> Result<(), Exit> {
     let timeout = Duration::from_secs(args.timeout_s);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -94,7 +94,7 @@ async fn look(timeout: Duration) -> CheckReport {
     let dead_letters = DeadLetters::new(&config, Arc::new(Status::default()), Arc::clone(&budget));
     let dead_letters = dead_letters.map_err(broken);
     let dead_letters = dead_letters.map_err(|broken| report.checks.push(broken)).ok();
-    report.checks.extend(admin::look(config.admin.address).await);
+    report.checks.extend(admin::look_at_port(config.admin.address).await);
     let (checks, lookups) = look_up(&config, server.as_ref().ok(), timeout).await;
     report.checks.extend(checks);
     let hooks = match lookups {
@@ -117,7 +117,8 @@ async fn look(timeout: Duration) -> CheckReport {
         async {
             let probe = probe?;
             let kafka = config.kafka.clone();
-            let looked = crate::base::blocking::run(move || kafka::look(&kafka, &probe)).await;
+            let looked =
+                crate::base::blocking::run(move || kafka::look_at_brokers(&kafka, &probe)).await;
             let mut checks = looked.checks;
             if let Some(dead_letters) = dead_letters.filter(|_| looked.is_answered) {
                 let topic = dead_letters.topic();
@@ -127,7 +128,7 @@ async fn look(timeout: Duration) -> CheckReport {
             }
             Ok(checks)
         },
-        async { Ok(clickhouse::look(&config, &server?, &hooks, timeout).await) },
+        async { Ok(clickhouse::look_at_table(&config, &server?, &hooks, timeout).await) },
     );
     let mut outside = Vec::new();
     match brokers {

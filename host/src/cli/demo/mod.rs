@@ -61,7 +61,7 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// What could not be started, read or settled.
-pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
+pub fn run_demo(args: &DemoArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo(args))
 }

@@ -37,8 +37,8 @@ struct Variant {
 ///
 /// # Errors
 /// What is wrong with a plugin or a file.
-pub fn run(args: &PluginBenchArgs) -> anyhow::Result<()> {
-    let once = trial::read(&args.plugin.input)?;
+pub fn bench_plugin(args: &PluginBenchArgs) -> anyhow::Result<()> {
+    let once = trial::read_input(&args.plugin.input)?;
     let batch = Arc::new(trial::repeated(&once, args.records));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let variants = runtime.block_on(measure(args, &batch))?;

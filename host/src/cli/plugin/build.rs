@@ -29,7 +29,7 @@ pub struct PluginBuildArgs {
 }
 
 /// Builds, writes the file, and says what it is.
-pub fn run(args: &PluginBuildArgs) -> anyhow::Result<()> {
+pub fn build_plugin(args: &PluginBuildArgs) -> anyhow::Result<()> {
     let manifest = args.folder.join("Cargo.toml");
     let (package, target) = Package::of(&manifest)?;
     let file = format!("{}.wasm", package.component()?);

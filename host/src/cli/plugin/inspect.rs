@@ -18,7 +18,7 @@ pub struct PluginInspectArgs {
 ///
 /// # Errors
 /// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
-pub fn run(args: &PluginInspectArgs) -> anyhow::Result<()> {
+pub fn inspect_plugin(args: &PluginInspectArgs) -> anyhow::Result<()> {
     let file = ComponentLoader::new(None, Worker::default())?.read(&args.file)?;
     say(format_args!("{}: {}", args.file.display(), line(&file)));
     say(format_args!("sha256: {}", file.sha256));

@@ -32,12 +32,12 @@ pub enum PluginCommand {
 ///
 /// # Errors
 /// What is wrong with a file, or that a plugin did not do what was expected.
-pub fn run(command: &PluginCommand) -> anyhow::Result<()> {
+pub fn run_plugin_command(command: &PluginCommand) -> anyhow::Result<()> {
     match command {
-        PluginCommand::New(args) => new::run(args),
-        PluginCommand::Build(args) => build::run(args),
-        PluginCommand::Inspect(args) => inspect::run(args),
-        PluginCommand::Run(args) => run::run(args),
-        PluginCommand::Bench(args) => bench::run(args),
+        PluginCommand::New(args) => new::make_plugin(args),
+        PluginCommand::Build(args) => build::build_plugin(args),
+        PluginCommand::Inspect(args) => inspect::inspect_plugin(args),
+        PluginCommand::Run(args) => run::try_plugin(args),
+        PluginCommand::Bench(args) => bench::bench_plugin(args),
     }
 }

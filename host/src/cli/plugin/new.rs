@@ -57,7 +57,7 @@ pub struct PluginNewArgs {
 ///
 /// # Errors
 /// The name is none, the folder is there, or the SDK is not found.
-pub fn run(args: &PluginNewArgs) -> anyhow::Result<()> {
+pub fn make_plugin(args: &PluginNewArgs) -> anyhow::Result<()> {
     let (files, table) = match args.stage {
         PluginStage::Rows => (ROWS, ""),
         PluginStage::Arrow => (ARROW, " --table columns.txt"),

@@ -29,9 +29,9 @@ pub struct PluginRunArgs {
 ///
 /// # Errors
 /// What is wrong with the plugin or a file, or how many lines differ.
-pub fn run(args: &PluginRunArgs) -> anyhow::Result<()> {
+pub fn try_plugin(args: &PluginRunArgs) -> anyhow::Result<()> {
     crate::observe::log::init(LogFormat::Text, "warn,sluicegate::plugins::hooks=debug")?;
-    let batch = Arc::new(trial::read(&args.plugin.input)?);
+    let batch = Arc::new(trial::read_input(&args.plugin.input)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
     let lines = runtime.block_on(async {
         match args.plugin.load().await? {

@@ -15,7 +15,7 @@ const DEFAULT: &str = " DEFAULT ";
 ///
 /// # Errors
 /// The line that is none, or a type that is not filled.
-pub fn read(path: &Path) -> anyhow::Result<TablePlan> {
+pub fn read_table_file(path: &Path) -> anyhow::Result<TablePlan> {
     let place = || path.display().to_string();
     parse(&std::fs::read_to_string(path).with_context(place)?).with_context(place)
 }

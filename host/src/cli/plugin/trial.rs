@@ -82,7 +82,7 @@ impl Trial {
         match (hooks.rows, hooks.arrow, &self.table) {
             (Some(rows), _, None) => Ok(LoadedPlugin::Rows(rows)),
             (None, Some(arrow), Some(path)) => {
-                let table = Arc::new(table::read(path)?);
+                let table = Arc::new(table::read_table_file(path)?);
                 let fit = arrow.fit(&table).await;
                 let fit = fit.map_err(|hold| anyhow!("{}", hold.text().to_owned()))?;
                 Ok(LoadedPlugin::Arrow(arrow, fit, table))
@@ -155,7 +155,7 @@ pub async fn hooked(hooks: &ArrowHooks, fit: &Arc<Fit>, rows: Rows) -> anyhow::R
 ///
 /// # Errors
 /// There is no such file, or no record in it.
-pub fn read(path: &Path) -> anyhow::Result<Batch> {
+pub fn read_input(path: &Path) -> anyhow::Result<Batch> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mut batch = Batch::with_capacity(bytes.len());
     let lines =

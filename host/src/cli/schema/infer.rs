@@ -65,7 +65,7 @@ pub struct InferArgs {
 }
 
 /// Reads the records and prints the SQL.
-pub fn run(args: &InferArgs) -> Result<(), Exit> {
+pub fn infer_schema(args: &InferArgs) -> Result<(), Exit> {
     // What is wrong with the variables shows before anything is asked.
     let (name, how) = (read(TargetName::from_env)?, read(split_from_env)?);
     let against_table = args.against_table.then(|| read(TableConfig::from_env)).transpose()?;

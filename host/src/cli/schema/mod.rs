@@ -44,9 +44,9 @@ enum SchemaCommand {
 }
 
 /// Prints the schema of the table of CLICKHOUSE_TABLE.
-pub fn run(args: &SchemaArgs) -> Result<(), Exit> {
+pub fn run_schema(args: &SchemaArgs) -> Result<(), Exit> {
     match &args.command {
-        Some(SchemaCommand::Infer(args)) => infer::run(args),
+        Some(SchemaCommand::Infer(args)) => infer::infer_schema(args),
         None => print(&of_table(Duration::from_secs(args.timeout_s))?),
     }
 }
