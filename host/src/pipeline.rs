@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::base::blocking;
+use crate::base::blocking::run_blocking;
 use crate::clickhouse::target::{TableAndPlan, Tables};
 use crate::dead_letter::DeadLetters;
 use crate::decode::split::split;
@@ -261,7 +261,7 @@ impl Pipeline {
             let (batch, pending) = (Arc::clone(batch), pending(batch, fates, refused));
             let (how, most) = (self.split, lease.most_record_bytes());
             let parts = move || CpuOf::Decode.run(|| split(&batch, how, &pending, most));
-            let parts = blocking::run(parts).await;
+            let parts = run_blocking(parts).await;
             fates.settle(parts.dropped, Fate::Skipped);
             refuse(refused, parts.rejections);
             payloads = Some(parts.payloads);

@@ -112,7 +112,7 @@ impl Cli {
             Command::Plugin(command) => Ok(plugin::run_plugin_command(&command)?),
             #[cfg(feature = "hooks")]
             Command::PluginWorker { task, cpu_seconds, data_bytes } => {
-                Ok(crate::plugins::hooks::serve(&task, cpu_seconds, data_bytes)?)
+                Ok(crate::plugins::hooks::answer_question(&task, cpu_seconds, data_bytes)?)
             }
         }
     }

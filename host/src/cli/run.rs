@@ -71,7 +71,7 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
     let misconfigured = |error| Exit { code: EXIT_CONFIG, error };
     let observed = Observed {
         status: Arc::new(Status::default()),
-        brake: Arc::new(Brake::new(config.dlq.max_share, crate::clickhouse::told)),
+        brake: Arc::new(Brake::new(config.dlq.max_share, crate::clickhouse::shown_text)),
         progress: Arc::new(Progress::default()),
         budget: budget(config),
         lookups: Arc::default(),

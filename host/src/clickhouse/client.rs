@@ -346,7 +346,7 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     }
     if let Err(failed) = server.poster.look_at_ids().await {
         let one = TableName { database: "system".to_owned(), name: "one".to_owned() };
-        let error = errors::judge(&failed, url, &one).error;
+        let error = errors::judge_failure(&failed, url, &one).error;
         return Err(errors::hold_of_query(error, ToString::to_string));
     }
     if !server.keeps_ids() {

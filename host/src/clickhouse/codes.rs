@@ -81,7 +81,7 @@ pub struct Code {
 }
 
 /// The entry of a code, or `None` for one that only another version of the server has.
-pub fn find(number: u32) -> Option<&'static Code> {
+pub fn find_code(number: u32) -> Option<&'static Code> {
     let at = CODES.binary_search_by_key(&number, |code| code.number).ok()?;
     CODES.get(at)
 }
@@ -775,10 +775,10 @@ mod tests {
     fn the_table_is_sorted_and_holds_no_number_twice() {
         assert!(CODES.windows(2).all(|pair| pair[0].number < pair[1].number));
         for entry in CODES {
-            assert_eq!(find(entry.number), Some(entry));
+            assert_eq!(find_code(entry.number), Some(entry));
         }
-        assert_eq!(find(5), None);
-        assert_eq!(find(4242), None);
+        assert_eq!(find_code(5), None);
+        assert_eq!(find_code(4242), None);
     }
 
     #[test]
@@ -793,7 +793,7 @@ mod tests {
 
     fn all_are(class: CodeClass, numbers: &[u32]) {
         for number in numbers {
-            let code = find(*number).unwrap();
+            let code = find_code(*number).unwrap();
             assert_eq!(code.class, class, "{} {}", code.number, code.name);
         }
     }
@@ -834,14 +834,14 @@ mod tests {
             assert_eq!(code.leaves, Nothing, "{} {}", code.number, code.name);
         }
         for number in [62, 115, 164, 201, 252, 285, 286, 372, 373, 497, 516, 774] {
-            assert_eq!(find(number).unwrap().leaves, Nothing, "{number}");
+            assert_eq!(find_code(number).unwrap().leaves, Nothing, "{number}");
         }
     }
 
     #[test]
     fn what_ends_while_a_part_may_be_committed_is_unclear() {
         for number in [75, 159, 209, 210, 236, 241, 242, 243, 244, 319, 394, 425, 999, 1000, 1001] {
-            assert_eq!(find(number).unwrap().leaves, Unclear, "{number}");
+            assert_eq!(find_code(number).unwrap().leaves, Unclear, "{number}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub struct Behind {
 ///
 /// # Errors
 /// What to wait for, as of [`crate::clickhouse::read`].
-pub async fn judge(
+pub async fn judge_engine(
     server: &Server,
     place: &TableName,
     facts: &TableFacts,

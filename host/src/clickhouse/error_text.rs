@@ -83,12 +83,12 @@ impl Said {
 
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (its text may quote rows: see system.query_log)", told(&self.0))
+        write!(f, "{} (its text may quote rows: see system.query_log)", shown_text(&self.0))
     }
 }
 
 /// What may be shown of what ClickHouse said of rows: the code, its name, and a constraint's.
-pub fn told(text: &str) -> String {
+pub fn shown_text(text: &str) -> String {
     let mut told = match code_of(text) {
         Some(code) => format!("Code: {code}"),
         None => "an error without a code".to_owned(),

@@ -62,7 +62,7 @@ pub struct JudgedError {
 }
 
 /// Classes a failed INSERT into a table. `url` is the server that it was to reach.
-pub fn judge(failed: &Failed, url: &str, into: &TableName) -> JudgedError {
+pub fn judge_failure(failed: &Failed, url: &str, into: &TableName) -> JudgedError {
     let (error, leaves) = match failed {
         Failed::Refused(text) => return judge_refused(text, into),
         Failed::Foreign { status, text } => foreign(*status, text, url),
@@ -88,7 +88,7 @@ fn judge_refused(text: &str, into: &TableName) -> JudgedError {
     let error = classify_code(code, text, Some(into));
     let leaves = match &error {
         InsertError::View { .. } => Leaves::Unclear,
-        _ => codes::find(code).map_or(Leaves::Unclear, |code| code.leaves),
+        _ => codes::find_code(code).map_or(Leaves::Unclear, |code| code.leaves),
     };
     JudgedError { error, leaves }
 }
@@ -218,7 +218,7 @@ fn cause_of(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
         }
         _ => {}
     }
-    let class = codes::find(code).map(|code| code.class);
+    let class = codes::find_code(code).map(|code| code.class);
     if is_lookup(text) && !matches!(class, Some(CodeClass::Transient | CodeClass::Memory)) {
         let text = format!("{}; a dictionary or a Join table that the table reads fails", said());
         return InsertError::Hold(Hold::Paused(text));
@@ -335,7 +335,7 @@ pub fn hold_of_query(error: InsertError, tell: impl Fn(&Said) -> String) -> Hold
 }
 
 fn is_transient(code: u32) -> bool {
-    let class = codes::find(code).map(|code| code.class);
+    let class = codes::find_code(code).map(|code| code.class);
     matches!(class, Some(CodeClass::Transient | CodeClass::Memory))
 }
 
@@ -361,7 +361,7 @@ mod tests {
     }
 
     fn class(text: &str) -> InsertError {
-        judge(&Failed::Refused(text.into()), "http://db:8123", &into()).error
+        judge_failure(&Failed::Refused(text.into()), "http://db:8123", &into()).error
     }
 
     #[test]

@@ -199,7 +199,7 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
 }
 
 /// The names that the tokens read: not those that they give by AS.
-pub fn names<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = &'a SqlToken<'a>> {
+pub fn names_read<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = &'a SqlToken<'a>> {
     let is_given = |at: usize| {
         at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is("AS"))
     };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Server;
-use super::functions::{SqlToken, called, changing, names, tokens};
+use super::functions::{SqlToken, called, changing, names_read, tokens};
 use super::select::{Unnamed, deciding, unnamed};
 use super::table::{Fed, TableFacts};
 use crate::flow::hold::Hold;
@@ -96,7 +96,7 @@ fn by_view(
 
 /// Why the tokens read a column that changes.
 fn read<'a>(tokens: &[SqlToken<'_>], changing: &'a Changing) -> Option<&'a String> {
-    names(tokens).find_map(|token| changing.get(&*token.text))
+    names_read(tokens).find_map(|token| changing.get(&*token.text))
 }
 
 /// The same where they read columns without naming them.

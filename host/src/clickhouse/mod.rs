@@ -24,8 +24,8 @@ pub mod view_head;
 
 pub use body::{Body, max_rows};
 pub use client::Server;
-pub use engine::{EngineVerdict, judge};
-pub use error_text::{TableName, told};
+pub use engine::{EngineVerdict, judge_engine};
+pub use error_text::{TableName, shown_text};
 pub use errors::hold_of_select;
 pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
 pub use settings::{needed_settings, planned_settings};

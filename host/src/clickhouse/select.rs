@@ -1,6 +1,6 @@
 //! The SELECT of a view: which parts of it decide the value of a column.
 
-use super::functions::{SqlToken, names};
+use super::functions::{SqlToken, names_read};
 
 /// Most queries within queries that are taken apart.
 const MAX_DEPTH: usize = 20;
@@ -39,7 +39,7 @@ impl<'a> Item<'a> {
 
     /// Whether the tokens name it, or a part of it that has a name.
     fn is_named_by(&self, tokens: &[SqlToken<'_>]) -> bool {
-        let is_read = |name: &SqlToken<'_>| names(tokens).any(|token| token.text == name.text);
+        let is_read = |name: &SqlToken<'_>| names_read(tokens).any(|token| token.text == name.text);
         let has_name = match self.tokens {
             [name, is_as, bracket, ..] => is_as.is("AS") && bracket.is_sign("(") && is_read(name),
             _ => false,
@@ -134,7 +134,7 @@ fn deciding_within<'a>(
         Some(inner) => {
             let mut read: Vec<&str> = needed
                 .iter()
-                .flat_map(|item| names(item.tokens))
+                .flat_map(|item| names_read(item.tokens))
                 .map(|token| &*token.text)
                 .collect();
             read.sort_unstable();

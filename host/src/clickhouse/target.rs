@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 
 use crate::base::retry::Backoff;
 use crate::clickhouse::{
-    EngineVerdict, Server, Table, TableLook, advice, judge, planned_settings, read, why_no_tokens,
-    why_not_exactly_once,
+    EngineVerdict, Server, Table, TableLook, advice, judge_engine, planned_settings, read,
+    why_no_tokens, why_not_exactly_once,
 };
 use crate::flow::hold::Hold;
 use crate::limits::budget::Budget;
@@ -200,7 +200,7 @@ impl Tables {
                 table.place()
             )));
         }
-        match judge(&self.server, &table.place(), &table.facts).await? {
+        match judge_engine(&self.server, &table.place(), &table.facts).await? {
             EngineVerdict::Sound => {}
             EngineVerdict::Risky(text) => self.warn_once(text),
             EngineVerdict::Unfit(text) => return Err(Hold::Paused(text)),

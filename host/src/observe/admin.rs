@@ -13,7 +13,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::connections::{ConnectionBounds, serve};
+use super::connections::{ConnectionBounds, serve_connections};
 use super::exposition::{Exposition, UPKEEP};
 use crate::words::plain::Plain;
 
@@ -58,7 +58,7 @@ impl AdminServer {
                 exposition.upkeep();
             }
         });
-        serve(self.listener, routes, BOUNDS).await;
+        serve_connections(self.listener, routes, BOUNDS).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub struct ConnectionBounds {
 ///
 /// A connection beyond the bound takes the place of the oldest, so that clients who hold theirs open
 /// keep nobody else out.
-pub async fn serve(listener: TcpListener, routes: Router, bounds: ConnectionBounds) {
+pub async fn serve_connections(listener: TcpListener, routes: Router, bounds: ConnectionBounds) {
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let accepted = listener.accept().await;
@@ -77,7 +77,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let large = || async { "x".repeat(64 << 20) };
         let routes = Router::new().route("/", get(|| async { "ok" })).route("/large", get(large));
-        tokio::spawn(serve(listener, routes, bounds));
+        tokio::spawn(serve_connections(listener, routes, bounds));
         address
     }
 

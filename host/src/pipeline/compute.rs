@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pipeline;
-use crate::base::blocking;
+use crate::base::blocking::run_blocking;
 use crate::check::check;
 use crate::clickhouse::target::TableAndPlan;
 use crate::decode::{
@@ -68,7 +68,7 @@ impl Pipeline {
         let decode = |room: ColumnRoom| {
             let (known, batch, hooked) = (Arc::clone(known), Arc::clone(batch), hooked.cloned());
             let (plan, pending) = (Arc::clone(&plan), Arc::clone(&pending));
-            blocking::run(move || {
+            run_blocking(move || {
                 decode_pending(&known, &plan, &batch, hooked.as_deref(), &pending, room)
             })
         };
@@ -93,7 +93,7 @@ impl Pipeline {
         let origins = split.map(|_| rows.origins.clone()).unwrap_or_default();
         let plan = Arc::clone(&known.plan);
         let check = move || check(&plan, rows, violations, judge_text);
-        let mut checked = blocking::run(move || CpuOf::Check.run(check)).await;
+        let mut checked = run_blocking(move || CpuOf::Check.run(check)).await;
         if let Some(split) = split {
             tell_rows(batch, split, &origins, &mut checked);
         }

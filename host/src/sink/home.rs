@@ -222,7 +222,7 @@ impl Sink {
 
     /// What a failed query means, by which no rows are at stake.
     pub(super) fn hold_of_failed(&self, failed: &Failed, table: &Table) -> Hold {
-        let judged = errors::judge(failed, self.server.url(), &table.place());
+        let judged = errors::judge_failure(failed, self.server.url(), &table.place());
         match judged.error {
             // Neither came to anything.
             InsertError::Unknown(text) | InsertError::Unproved(text) => Hold::Transient(text),

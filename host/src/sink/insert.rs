@@ -11,7 +11,7 @@ use super::ordered::{order_of, projected, taken};
 use super::partitions::by_partition;
 use super::sending::Sending;
 use super::{Inserted, Landed, Piece, Refusal, RowsLeft, Sink, rejection};
-use crate::base::blocking;
+use crate::base::blocking::run_blocking;
 use crate::clickhouse::{Carried, Table, max_rows};
 use crate::flow::hold::Hold;
 use crate::flow::record::Origin;
@@ -208,7 +208,7 @@ impl Sink {
                     let rows = rows.slice(piece.start, piece.len());
                     let (origins, key) =
                         (piece.of(origins).to_vec(), table.facts.partition_columns.clone());
-                    let sorted = blocking::run(move || by_partition(&rows, &origins, &key)).await;
+                    let sorted = run_blocking(move || by_partition(&rows, &origins, &key)).await;
                     let Ok((rows, origins)) = sorted else {
                         open.extend([halves.1, halves.0]);
                         continue;

@@ -8,7 +8,7 @@ use arrow_schema::{ArrowError, FieldRef};
 use arrow_select::take::take_record_batch;
 
 use super::Sink;
-use crate::base::blocking;
+use crate::base::blocking::run_blocking;
 use crate::clickhouse::Body;
 use crate::clickhouse::table::Table;
 use crate::clickhouse::tokens::Carried;
@@ -38,7 +38,7 @@ impl Sink {
         };
         let ([] | [_]) = lists.as_slice() else { return Ok(None) };
         let (table, rows) = (table.clone(), rows.clone());
-        blocking::run(move || {
+        run_blocking(move || {
             let rows = taken(&rows, lists.into_iter().flatten());
             projected(&table, &rows.map_err(|error| error.to_string())?).map(Some)
         })
@@ -59,7 +59,7 @@ impl Sink {
         carried: Carried<'_>,
     ) -> Result<Body, String> {
         let (table, rows, compression) = (table.clone(), rows.clone(), self.server.compression());
-        let mut body = blocking::run(move || Body::of(&table, &rows, compression)).await?;
+        let mut body = run_blocking(move || Body::of(&table, &rows, compression)).await?;
         body.sought = carried.sought(&body.sought.rows)?;
         Ok(body)
     }
@@ -72,7 +72,7 @@ pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origi
         return RowOrder::AsTheyStand;
     }
     let (table, rows, origins) = (table.clone(), rows.clone(), origins.map(<[Origin]>::to_vec));
-    blocking::run(move || ordered(&table, &rows, origins.as_deref())).await
+    run_blocking(move || ordered(&table, &rows, origins.as_deref())).await
 }
 
 /// The columns that some of the rows leave to the server, by their place: a null there would be refused, or

@@ -9,7 +9,7 @@ use super::home::{Promised, is_server, wait_out};
 use super::refusal::RefusedInsert;
 use super::sending::Sending;
 use super::{Landed, PAUSE, Sink};
-use crate::base::blocking;
+use crate::base::blocking::run_blocking;
 use crate::base::retry::Backoff;
 use crate::clickhouse::TableName;
 use crate::clickhouse::body::{Body, fingerprint};
@@ -74,7 +74,7 @@ impl Sink {
     pub async fn fingerprint(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
-        blocking::run(move || fingerprint(&table, &rows, &settings)).await.map(short_fingerprint)
+        run_blocking(move || fingerprint(&table, &rows, &settings)).await.map(short_fingerprint)
     }
 
     /// Whether parts that came since the rows were planned hold them.

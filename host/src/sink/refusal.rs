@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::clickhouse::error_text::{Said, told};
+use crate::clickhouse::error_text::{Said, shown_text};
 use crate::flow::record::Origin;
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 
@@ -86,7 +86,7 @@ pub fn rejection(origin: Origin, why: &str) -> Rejection {
     let expected = if why == APART {
         "a record whose rows go in one INSERT, as DELIVERY=exactly_once has to send them".to_owned()
     } else {
-        format!("a record that ClickHouse does not refuse by {}", told(why))
+        format!("a record that ClickHouse does not refuse by {}", shown_text(why))
     };
     let fault = Fault {
         reason: Reason::InsertRefused,

@@ -168,7 +168,7 @@ impl Sink {
             };
             count::insert_failed(started.elapsed());
             let JudgedError { error, leaves } =
-                errors::judge(&failed, self.server.url(), &table.place());
+                errors::judge_failure(&failed, self.server.url(), &table.place());
             let error = self.confirm(error, table, &waiter).await;
             let error = match error {
                 InsertError::View { views, said, cause } => {
@@ -367,7 +367,7 @@ impl Sink {
             *took_none() = Some((table.facts.definition.clone(), Instant::now()));
         }
         sent.map_err(|failed| {
-            let judged = errors::judge(&failed, self.server.url(), &table.place());
+            let judged = errors::judge_failure(&failed, self.server.url(), &table.place());
             errors::hold_of_query(judged.error, ToString::to_string).text().to_owned()
         })
     }

@@ -298,7 +298,7 @@ impl Beginnings {
             let begin = match mark {
                 Some(_) if is_of_another => Beginning::OfAnotherTopic,
                 Some(_) => Beginning::Unplanned(offset),
-                None => plans::begin(Some((offset, metadata)), id),
+                None => plans::decide_beginning(Some((offset, metadata)), id),
             };
             let metadata = if mark.is_some() { "" } else { metadata };
             // librdkafka would ask for it once more, and might be told another.

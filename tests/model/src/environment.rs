@@ -43,7 +43,7 @@ impl Setup {
         let text = committed.and_then(|committed| committed.plan.as_ref()).map(Plan::to_text);
         let metadata = text.as_deref().unwrap_or_default();
         let committed = committed.map(|committed| (committed.offset, metadata));
-        let beginning = plans::begin(committed, told.into());
+        let beginning = plans::decide_beginning(committed, told.into());
         let (low, planned) = match beginning {
             Beginning::Anew | Beginning::OfAnotherTopic | Beginning::Unreadable => (0, Vec::new()),
             Beginning::Unplanned(offset) => (offset, Vec::new()),

@@ -46,7 +46,7 @@ pub fn check(
         let (Some(column), Some(plan)) = (columns.get_mut(*at), plan.columns.get(*at)) else {
             continue;
         };
-        for (row, fault) in values::judge(column, plan, judge_text) {
+        for (row, fault) in values::judge_values(column, plan, judge_text) {
             let Some(origin) = origins.get(row) else { continue };
             let stage = Stage::Check(Some(Arc::clone(plugin)));
             let rejection = || Rejection { origin: *origin, stage, fault };

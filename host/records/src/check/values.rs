@@ -35,7 +35,7 @@ struct MisfitValue {
 
 /// The faults of a column, each with its row. Labels of an Enum are made those of the column, in
 /// its order, whatever list of them the plugin kept.
-pub fn judge(
+pub fn judge_values(
     column: &mut ArrayRef,
     plan: &ColumnPlan,
     judge_text: JudgeText,
@@ -326,7 +326,7 @@ mod tests {
     fn judged(ty: &str, mut column: ArrayRef) -> (Vec<(usize, Reason)>, ArrayRef) {
         let plan = TablePlan::of_types(&[("c", ty)], &Rules::default());
         assert_eq!(*column.data_type(), data_type(&plan.columns[0].ty), "the test's own column");
-        let found = judge(&mut column, &plan.columns[0], no_x);
+        let found = judge_values(&mut column, &plan.columns[0], no_x);
         (found.into_iter().map(|(row, fault)| (row, fault.reason)).collect(), column)
     }
 

@@ -71,7 +71,9 @@ impl<'a> JsonColumns<'a> {
     /// Reads what matters of a row, and says what stands in the wrong order within it.
     fn read(&self, row: usize, facts: &mut PlaceFacts) -> Option<Clash> {
         let mut clash = None;
-        self.each_text(row, &mut |place, text| clash = clash.or(text::read(text, place, facts)));
+        self.each_text(row, &mut |place, text| {
+            clash = clash.or(text::read_facts(text, place, facts))
+        });
         clash
     }
 

@@ -130,7 +130,7 @@ fn has_null_element(text: &[u8]) -> bool {
 }
 
 /// Reads an object, and says what clashes within one of its arrays. The text was found to be JSON before.
-pub fn read(text: &str, place: PathHash, facts: &mut PlaceFacts) -> Option<Clash> {
+pub fn read_facts(text: &str, place: PathHash, facts: &mut PlaceFacts) -> Option<Clash> {
     let mut walk = Walk { text: text.as_bytes(), at: 0, facts, clash: None };
     walk.value(place, true);
     walk.clash
@@ -333,13 +333,13 @@ mod tests {
 
     fn facts(text: &str) -> Vec<u8> {
         let mut facts = PlaceFacts::default();
-        read(text, root(0), &mut facts);
+        read_facts(text, root(0), &mut facts);
         facts.0.into_iter().map(|(_, bits)| bits).collect()
     }
 
     fn clash(text: &str) -> Option<Clash> {
         let mut facts = PlaceFacts::default();
-        let clash = read(text, root(0), &mut facts);
+        let clash = read_facts(text, root(0), &mut facts);
         clash.or_else(|| facts.clash())
     }
 
@@ -372,7 +372,7 @@ mod tests {
     fn a_path_is_the_same_however_it_is_written() {
         let place = |text: &str| {
             let mut facts = PlaceFacts::default();
-            read(text, root(0), &mut facts);
+            read_facts(text, root(0), &mut facts);
             facts.0.last().map(|(place, _)| *place)
         };
         let plain = place(r#"{"a":{"b":[null]}}"#);

@@ -10,8 +10,8 @@ use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::{budget, user_schema};
 use crate::clickhouse::{
-    Description, EngineVerdict, Server, TableFacts, TableName, advice, describe, judge, may_insert,
-    needed_settings, version, why_no_tokens, why_not_exactly_once,
+    Description, EngineVerdict, Server, TableFacts, TableName, advice, describe, judge_engine,
+    may_insert, needed_settings, version, why_no_tokens, why_not_exactly_once,
 };
 use crate::config::{Config, Delivery};
 use crate::flow::hold::Hold;
@@ -72,7 +72,7 @@ pub async fn look_at_table(
     checks.push(Check::ok(TABLE, about(database, table, &description)));
     let Description { facts, time_zone, columns } = description;
     let place = TableName { database: database.to_owned(), name: table.to_owned() };
-    let judged = timeout_at(ends, judge(server, &place, &facts)).await;
+    let judged = timeout_at(ends, judge_engine(server, &place, &facts)).await;
     checks.push(match judged.unwrap_or_else(|_| Err(late())) {
         Ok(EngineVerdict::Sound) => {
             Check::ok(ENGINE, format!("{} stores rows before it acknowledges them", facts.engine))

@@ -118,7 +118,8 @@ async fn look(timeout: Duration) -> CheckReport {
             let probe = probe?;
             let kafka = config.kafka.clone();
             let looked =
-                crate::base::blocking::run(move || kafka::look_at_brokers(&kafka, &probe)).await;
+                crate::base::blocking::run_blocking(move || kafka::look_at_brokers(&kafka, &probe))
+                    .await;
             let mut checks = looked.checks;
             if let Some(dead_letters) = dead_letters.filter(|_| looked.is_answered) {
                 let topic = dead_letters.topic();

@@ -104,7 +104,7 @@ impl Feed {
         }
         if self.produced > started_at {
             let producer = self.producer.clone();
-            crate::base::blocking::run(move || producer.flush(Duration::from_mins(1)))
+            crate::base::blocking::run_blocking(move || producer.flush(Duration::from_mins(1)))
                 .await
                 .context("the broker did not take the records")?;
         }

@@ -112,13 +112,13 @@ impl DemoHost {
     pub async fn costs(&self) -> anyhow::Result<Vec<Cost>> {
         let admin = self.told.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let admin = admin.context("the host told no address of its metrics")?;
-        crate::base::blocking::run(move || plugins::costs(&admin)).await
+        crate::base::blocking::run_blocking(move || plugins::costs(&admin)).await
     }
 
     /// Sends SIGTERM, waits, and takes what it did.
     pub async fn stop(mut self) -> anyhow::Result<HostRun> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
-        let (status, told) = crate::base::blocking::run(move || {
+        let (status, told) = crate::base::blocking::run_blocking(move || {
             let status = self.child.wait();
             // The log ends with the process.
             let _read = self.reader.join();

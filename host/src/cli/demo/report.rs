@@ -46,7 +46,7 @@ impl DemoReport {
         costs: Vec<Cost>,
     ) -> anyhow::Result<Self> {
         let brokers = stack.kafka().to_owned();
-        let letters = crate::base::blocking::run(move || dead_letters(&brokers)).await?;
+        let letters = crate::base::blocking::run_blocking(move || dead_letters(&brokers)).await?;
         let mut answers = Vec::new();
         for question in questions {
             let answer = stack.query(&format!("{question} FORMAT PrettyCompactMonoBlock")).await?;

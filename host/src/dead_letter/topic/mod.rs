@@ -87,7 +87,7 @@ impl Topic {
             .map_err(|error: KafkaError| error.to_string())?;
         let admin = Arc::new(admin);
         let (asked, name, sources) = (Arc::clone(&admin), self.name.clone(), self.sources.clone());
-        let looked = crate::base::blocking::run(move || {
+        let looked = crate::base::blocking::run_blocking(move || {
             // Of all topics: a question about one by a client that may produce would create it, where the
             // brokers are set so.
             let metadata = asked.inner().fetch_metadata(None, timeout);
@@ -104,7 +104,7 @@ impl Topic {
             }
         };
         // Its end waits for its thread.
-        crate::base::blocking::run(move || drop(admin)).await;
+        crate::base::blocking::run_blocking(move || drop(admin)).await;
         Ok(found)
     }
 

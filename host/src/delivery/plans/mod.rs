@@ -14,5 +14,6 @@ pub use planner::{Planner, TakenRange};
 pub use range::Range;
 pub use request::{DraftRange, PlanRequest, Plans, Replan};
 pub use text::{
-    Beginning, Home, MAX_PLANNED, Plan, Planned, begin, column_fingerprint, short_fingerprint,
+    Beginning, Home, MAX_PLANNED, Plan, Planned, column_fingerprint, decide_beginning,
+    short_fingerprint,
 };

@@ -208,7 +208,7 @@ impl Beginning {
 
 /// Decides where to begin from what is committed, an offset and its metadata, and from the id of
 /// the topic that is there now.
-pub fn begin(committed: Option<(i64, &str)>, topic: u128) -> Beginning {
+pub fn decide_beginning(committed: Option<(i64, &str)>, topic: u128) -> Beginning {
     let Some((offset, metadata)) = committed else { return Beginning::Anew };
     match Plan::parse(metadata) {
         // Tools that copy metadata translate the offset beside it and not the one in it.
@@ -318,12 +318,12 @@ mod tests {
     #[test]
     fn a_member_begins_with_a_plan_only_if_it_is_of_this_offset_and_topic() {
         let text = plan(5, &[8]).to_text();
-        assert_eq!(begin(None, 0xab), Beginning::Anew);
-        assert_eq!(begin(Some((5, &text)), 0xab), Beginning::Planned(plan(5, &[8])));
-        assert_eq!(begin(Some((6, &text)), 0xab), Beginning::Unplanned(6));
-        assert_eq!(begin(Some((5, &text)), 0xac), Beginning::OfAnotherTopic);
-        assert_eq!(begin(Some((5, "")), 0xab), Beginning::Unplanned(5));
-        assert_eq!(begin(Some((5, "of another tool")), 0xab), Beginning::Unplanned(5));
-        assert_eq!(begin(Some((5, "sg3;something new")), 0xab), Beginning::Unreadable);
+        assert_eq!(decide_beginning(None, 0xab), Beginning::Anew);
+        assert_eq!(decide_beginning(Some((5, &text)), 0xab), Beginning::Planned(plan(5, &[8])));
+        assert_eq!(decide_beginning(Some((6, &text)), 0xab), Beginning::Unplanned(6));
+        assert_eq!(decide_beginning(Some((5, &text)), 0xac), Beginning::OfAnotherTopic);
+        assert_eq!(decide_beginning(Some((5, "")), 0xab), Beginning::Unplanned(5));
+        assert_eq!(decide_beginning(Some((5, "of another tool")), 0xab), Beginning::Unplanned(5));
+        assert_eq!(decide_beginning(Some((5, "sg3;something new")), 0xab), Beginning::Unreadable);
     }
 }

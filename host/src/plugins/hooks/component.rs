@@ -96,7 +96,7 @@ impl ComponentLoader {
     /// # Errors
     /// It is no plugin, or one that takes more than it may; the file is named.
     pub fn read(&self, path: &Path) -> anyhow::Result<File> {
-        let file = read(path).and_then(|bytes| self.load(&bytes));
+        let file = read_component(path).and_then(|bytes| self.load(&bytes));
         file.with_context(|| path.display().to_string())
     }
 
@@ -143,7 +143,7 @@ impl ComponentLoader {
 ///
 /// # Errors
 /// It cannot be read, is no file, or has more bytes than a plugin may have.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
     // So that a pipe which nobody writes to is refused, not waited for.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -285,14 +285,19 @@ mod tests {
         let path = dir.path().join("p.wasm");
         let file = std::fs::File::create(&path).unwrap();
         file.set_len(1_000).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 1_000);
+        assert_eq!(read_component(&path).unwrap().len(), 1_000);
         file.set_len(MAX_FILE_BYTES + 1).unwrap();
-        let text = read(&path).unwrap_err().to_string();
+        let text = read_component(&path).unwrap_err().to_string();
         assert!(text.contains("67108865 bytes, and a plugin may have 67108864"), "{text}");
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [dir.path(), &pipe, Path::new("/dev/zero")] {
-            assert_eq!(read(path).unwrap_err().to_string(), "not a file", "{}", path.display());
+            assert_eq!(
+                read_component(path).unwrap_err().to_string(),
+                "not a file",
+                "{}",
+                path.display()
+            );
         }
     }
 

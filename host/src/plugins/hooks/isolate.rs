@@ -108,7 +108,7 @@ pub struct Verdict {
 ///
 /// # Errors
 /// The breaker is open, or no instance can be made; nothing is settled then.
-pub fn run<W: Work>(
+pub fn run_isolated<W: Work>(
     plugin: &Plugin<W::World>,
     work: &mut W,
     stage: fn(Arc<str>) -> Stage,

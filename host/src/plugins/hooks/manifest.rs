@@ -48,7 +48,7 @@ impl Manifest {
     /// Has a worker hold a configuration, a JSON text, against the schema, if there is one.
     ///
     /// # Errors
-    /// What [`judge`] says, or a schema by which that takes longer than a worker may.
+    /// What [`judge_config`] says, or a schema by which that takes longer than a worker may.
     pub fn judge(&self, worker: &Worker, config: &str) -> anyhow::Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
         let question = ConfigQuestion { schema, config: serde_json::from_str(config)? };
@@ -80,7 +80,7 @@ struct ConfigQuestion<'a> {
 /// # Errors
 /// The first places where it does not fit, without the values that it has there; or a schema that is
 /// none.
-pub fn judge(schema: &Value, config: &Value) -> anyhow::Result<()> {
+pub fn judge_config(schema: &Value, config: &Value) -> anyhow::Result<()> {
     let schema = jsonschema::validator_for(schema)
         .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
     let faults = schema.iter_errors(config).map(|fault| {
@@ -118,9 +118,9 @@ mod tests {
             "properties": {"fields": {"type": "array"}, "mask": {"maxLength": 3}},
             "additionalProperties": false,
         });
-        judge(&schema, &serde_json::json!({"fields": []})).unwrap();
+        judge_config(&schema, &serde_json::json!({"fields": []})).unwrap();
         let config = serde_json::json!({"fields": "hunter2", "mask": "hunter2", "felds": 1});
-        let text = judge(&schema, &config).unwrap_err().to_string();
+        let text = judge_config(&schema, &config).unwrap_err().to_string();
         assert!(text.contains("at `/fields`") && text.contains("at `/mask`"), "{text}");
         assert!(text.contains("felds") && !text.contains("hunter2"), "{text}");
     }
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn a_key_of_a_plugin_that_takes_none_is_refused_with_the_rule_that_it_breaks() {
         let schema = serde_json::json!({"type": "object", "additionalProperties": false});
-        let text = judge(&schema, &serde_json::json!({"write": true})).unwrap_err().to_string();
+        let text =
+            judge_config(&schema, &serde_json::json!({"write": true})).unwrap_err().to_string();
         assert!(text.contains("(by `/additionalProperties` of the plugin's schema)"), "{text}");
     }
 

@@ -37,7 +37,7 @@ pub use arrow::{ArrowHooks, Fit, Tally};
 pub use component::{ComponentLoader, File, Sees};
 pub use manifest::Manifest;
 pub use rows::RowsHooks;
-pub use work::serve;
+pub use work::answer_question;
 pub use worker::{Worker, WorkerBounds, WorkerTask};
 
 use crate::config::Plugins;
@@ -74,7 +74,8 @@ impl Hooks {
         }
         let (config, most_row_bytes) = (config.clone(), budget.most_record_bytes());
         let (rows, arrow) =
-            crate::base::blocking::run(move || open(&config, worker, &lookups, &budget)).await?;
+            crate::base::blocking::run_blocking(move || open(&config, worker, &lookups, &budget))
+                .await?;
         let (rows, arrow) = (RowsHooks::new(rows, status), ArrowHooks::new(arrow, most_row_bytes));
         Ok(Self { rows, arrow })
     }
@@ -105,7 +106,7 @@ fn open(
     let (mut rows, mut arrow) = (Vec::new(), Vec::new());
     for plugin in &config.list {
         let place = || format!("PLUGINS: `{}` ({})", plugin.name, plugin.path.display());
-        let file = plugin::read(&loader, plugin).with_context(place)?;
+        let file = plugin::read_plugin_file(&loader, plugin).with_context(place)?;
         match file.sees {
             Sees::Rows => {
                 ensure!(
@@ -140,5 +141,5 @@ async fn until_given_up<T: Send + 'static>(
     }
     let given_up = GiveUp(Arc::default());
     let is_given_up = Arc::clone(&given_up.0);
-    crate::base::blocking::run(move || stage.run(|| work(&is_given_up))).await
+    crate::base::blocking::run_blocking(move || stage.run(|| work(&is_given_up))).await
 }

@@ -49,8 +49,11 @@ pub struct Plugin<W: World> {
 ///
 /// # Errors
 /// What is wrong, without the plugin's place.
-pub fn read(loader: &ComponentLoader, plugin: &config::PluginConfig) -> anyhow::Result<File> {
-    let bytes = component::read(&plugin.path)?;
+pub fn read_plugin_file(
+    loader: &ComponentLoader,
+    plugin: &config::PluginConfig,
+) -> anyhow::Result<File> {
+    let bytes = component::read_component(&plugin.path)?;
     // Before anything is made of it: what is compiled may be kept, and run by the next host.
     let sha256 = digest(&bytes);
     ensure!(

@@ -11,18 +11,18 @@ use serde_json::Value;
 use wasmtime::Engine;
 
 use super::manifest;
-use super::worker::{MAX_REFUSAL_CHARS, WorkerTask, WorkerVerdict, write};
+use super::worker::{MAX_REFUSAL_CHARS, WorkerTask, WorkerVerdict, write_answer};
 
 /// Answers the question on stdin; the bounds are those of [`super::worker::WorkerBounds`].
 ///
 /// # Errors
 /// The bounds cannot be set, or there is nobody who asks.
-pub fn serve(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
+pub fn answer_question(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
     confine(cpu_seconds, data_bytes)?;
     let task = WorkerTask::ALL.into_iter().find(|known| known.as_str() == task);
     let Some(task) = task else { bail!("a host runs this for itself, to load plugins") };
     let (verdict, answer) = answer(task, std::io::stdin().lock());
-    write(std::io::stdout().lock(), verdict, &answer).context("answering")
+    write_answer(std::io::stdout().lock(), verdict, &answer).context("answering")
 }
 
 /// Sets the bounds, which nothing in this process can lift again.
@@ -79,7 +79,7 @@ struct ReceivedQuestion {
 
 fn judge(question: &[u8]) -> anyhow::Result<()> {
     let ReceivedQuestion { schema, config } = serde_json::from_slice(question)?;
-    manifest::judge(&schema, &config)
+    manifest::judge_config(&schema, &config)
 }
 
 fn is_want_of_memory(error: &anyhow::Error) -> bool {

@@ -280,7 +280,7 @@ fn thread<'scope, T: Send + 'scope>(
 ///
 /// # Errors
 /// Nobody reads it.
-pub fn write(
+pub fn write_answer(
     mut to: impl std::io::Write,
     verdict: WorkerVerdict,
     answer: &[u8],

@@ -16,7 +16,7 @@ const LAST: &[u8] = b"\0";
 ///
 /// # Errors
 /// The first fault.
-pub fn read(
+pub fn read_csv(
     mut input: impl BufRead,
     mut builder: LookupBuilder,
 ) -> Result<LookupTable, LookupFault> {
@@ -170,18 +170,18 @@ mod tests {
     use super::super::tests::{lookup, values};
     use super::*;
 
-    fn read(text: impl AsRef<[u8]>) -> Result<LookupTable, LookupFault> {
-        super::read(text.as_ref(), LookupBuilder::new(&lookup("id")))
+    fn read_csv(text: impl AsRef<[u8]>) -> Result<LookupTable, LookupFault> {
+        super::read_csv(text.as_ref(), LookupBuilder::new(&lookup("id")))
     }
 
     fn fault(text: impl AsRef<[u8]>) -> String {
-        read(text).unwrap_err().to_string()
+        read_csv(text).unwrap_err().to_string()
     }
 
     #[test]
     fn a_field_is_its_text_as_it_is() {
         let text = "\u{feff}name,id\n North ,1\n\"a \"\"b\"\",\nc\",\"2\"\n,3\nnull,4\n\"\0\",5";
-        let table = read(text).unwrap();
+        let table = read_csv(text).unwrap();
         let expected = [" North ", "a \"b\",\nc", "", "null", "\0"].map(|text| Some(text.into()));
         assert_eq!(values(&table, "name", &["1", "2", "3", "4", "5"]), expected);
         assert_eq!(values(&table, "id", &["2"]), [Some("2".into())]);
@@ -206,22 +206,22 @@ mod tests {
             assert_eq!(fault(&text), expected, "{}", &text[..20]);
         }
         let text = format!("id,a\n1,\"{wide}\"\n2,\"\"\"{wide}\"\n\"3\",x\n");
-        let table = read(text).unwrap();
+        let table = read_csv(text).unwrap();
         let expected = [wide.clone(), format!("\"{wide}"), "x".into()].map(Some);
         assert_eq!(values(&table, "a", &["1", "2", "3"]), expected);
         let names: Vec<String> = (0..999).map(|n| format!("c{n}")).collect();
-        assert_eq!(read(format!("id,{}\n", names.join(","))).unwrap().columns().count(), 1_000);
+        assert_eq!(read_csv(format!("id,{}\n", names.join(","))).unwrap().columns().count(), 1_000);
     }
 
     #[test]
     fn a_table_may_be_empty_or_of_one_column() {
         for text in ["id", "id\n", "id\r\n\r\n", "name,id\n"] {
-            assert_eq!(read(text).unwrap().rows(), 0, "{text:?}");
+            assert_eq!(read_csv(text).unwrap().rows(), 0, "{text:?}");
         }
-        assert_eq!(read("id\n1\n\n2").unwrap().rows(), 2);
+        assert_eq!(read_csv("id\n1\n\n2").unwrap().rows(), 2);
         // As what is put behind the end.
         assert_eq!(
-            read("id\n1\n\0\n\0\n").map(drop).unwrap_err().to_string(),
+            read_csv("id\n1\n\0\n\0\n").map(drop).unwrap_err().to_string(),
             "line 4, column `id`: the key is that of line 3"
         );
     }

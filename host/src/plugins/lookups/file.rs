@@ -37,7 +37,7 @@ impl From<&Metadata> for Stamp {
 ///
 /// # Errors
 /// The first fault, without the path.
-pub fn read(
+pub fn read_lookup_file(
     path: &Path,
     format: LookupFormat,
     builder: LookupBuilder,
@@ -57,7 +57,7 @@ pub fn read(
     }
     let input = BufReader::new(&file);
     let table = match format {
-        LookupFormat::Csv => csv::read(input, builder)?,
+        LookupFormat::Csv => csv::read_csv(input, builder)?,
         LookupFormat::Ndjson => {
             let before: Vec<&str> =
                 before.iter().flat_map(|before| before.table.columns()).collect();

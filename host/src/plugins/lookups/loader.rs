@@ -58,14 +58,14 @@ impl LookupLoader {
                 let (path, format, before) = (path.clone(), *format, before.cloned());
                 let place = format!("{variable}: {}", path.display());
                 let builder = LookupBuilder::new(&self.lookup);
-                let read = move || file::read(&path, format, builder, before.as_ref());
-                let read = crate::base::blocking::run(read).await;
+                let read = move || file::read_lookup_file(&path, format, builder, before.as_ref());
+                let read = crate::base::blocking::run_blocking(read).await;
                 read.map_err(|fault| Hold::Paused(format!("{place}: {fault}")))
             }
             LookupSource::Select(sql) => {
                 let nowhere = || Hold::Paused(format!("{variable}: no ClickHouse to ask here"));
                 let server = self.server.as_ref().ok_or_else(nowhere)?;
-                let read = select::read(server, sql.expose(), &self.lookup).await;
+                let read = select::run_select(server, sql.expose(), &self.lookup).await;
                 let read = read.map_err(|hold| match hold {
                     Hold::Transient(text) => Hold::Transient(format!("{variable}: {text}")),
                     Hold::Paused(text) => Hold::Paused(format!("{variable}: {text}")),

@@ -30,7 +30,7 @@ const PARTS: usize = 8;
 /// # Errors
 /// What to wait for, without the lookup's name: a server that does not answer is transient; what
 /// it refuses, or a table that cannot be made of the answer, is for an operator to mend.
-pub async fn read(server: &Server, sql: &str, lookup: &Lookup) -> Result<LookupTable, Hold> {
+pub async fn run_select(server: &Server, sql: &str, lookup: &Lookup) -> Result<LookupTable, Hold> {
     read_within(server, sql, lookup, ANSWER_TIMEOUT).await
 }
 
@@ -62,8 +62,9 @@ async fn read_within(
     };
     let (parts, received) = mpsc::channel(PARTS);
     let builder = LookupBuilder::new(lookup);
-    let parsing =
-        crate::base::blocking::run(move || json::rows(AnswerParts::new(received), builder));
+    let parsing = crate::base::blocking::run_blocking(move || {
+        json::rows(AnswerParts::new(received), builder)
+    });
     let passing_on = async move {
         let passed_on = tokio::time::timeout(timeout, pass_on(answer, parts)).await;
         passed_on.unwrap_or(Err(Error::TimedOut))

@@ -271,7 +271,7 @@ mod tests {
 
     fn table() -> LookupTable {
         let text = "id,name,note\n1,North,é\n2,,\n";
-        csv::read(text.as_bytes(), LookupBuilder::new(&lookup("id"))).unwrap()
+        csv::read_csv(text.as_bytes(), LookupBuilder::new(&lookup("id"))).unwrap()
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
     fn a_table_of_no_line_has_every_column_and_one_of_a_header_does_not() {
         let empty = json::objects(&b"\n"[..], LookupBuilder::new(&lookup("id")), &[]).unwrap();
         assert_eq!(values(&empty, "name", &["1"]), [None]);
-        let empty = csv::read(&b"id\n"[..], LookupBuilder::new(&lookup("id"))).unwrap();
+        let empty = csv::read_csv(&b"id\n"[..], LookupBuilder::new(&lookup("id"))).unwrap();
         assert!(empty.lookup(&["name"], ["1"], 100).is_err());
     }
 

@@ -54,7 +54,7 @@ pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Call
 ///
 /// # Errors
 /// It breaks a rule of the contract.
-pub fn read(
+pub fn read_answer(
     step: &FittedPlugin,
     asked: usize,
     outcome: arrow::Outcome,
@@ -82,7 +82,7 @@ pub fn read(
 /// # Errors
 /// What is otherwise, or how the stream is broken.
 pub fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, String> {
-    messages::judge(gives, &bytes)?;
+    messages::judge_stream(gives, &bytes)?;
     let broken = |error: ArrowError| format!("its stream: {error}");
     let mut decoder = StreamDecoder::new();
     let mut rest = Buffer::from_vec(bytes);
@@ -163,7 +163,7 @@ mod tests {
         let why = || Rejection { message: "m".into(), column: None };
         let rejections = refused.iter().map(|row| arrow::Refused { row: *row, why: why() });
         let outcome = arrow::Outcome { rows, rejections: rejections.collect() };
-        read(&fit.steps[0], 3, outcome).map_err(|failure| failure.text)
+        read_answer(&fit.steps[0], 3, outcome).map_err(|failure| failure.text)
     }
 
     #[test]

@@ -21,7 +21,7 @@ const MAX_APPARENT_BYTES: usize = 16 * 1024 * 1024;
 ///
 /// # Errors
 /// What is otherwise, or how the stream is broken.
-pub fn judge(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
+pub fn judge_stream(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
     let wrong = |text: &str| Err(format!("its stream: {text}"));
     let mut dictionaries = None;
     let mut has_batch = false;
@@ -178,9 +178,15 @@ mod tests {
     #[test]
     fn a_stream_of_what_was_planned_passes() {
         let given = batch(vec![("a", texts(&["x", ""])), ("b", labels(&["y", "z"]))]);
-        assert_eq!(judge(&gives(&given), &stream(&given.schema(), Some(&given)).unwrap()), Ok(()));
+        assert_eq!(
+            judge_stream(&gives(&given), &stream(&given.schema(), Some(&given)).unwrap()),
+            Ok(())
+        );
         let none = given.slice(0, 0);
-        assert_eq!(judge(&gives(&none), &stream(&none.schema(), Some(&none)).unwrap()), Ok(()));
+        assert_eq!(
+            judge_stream(&gives(&none), &stream(&none.schema(), Some(&none)).unwrap()),
+            Ok(())
+        );
     }
 
     #[test]
@@ -193,7 +199,7 @@ mod tests {
             (Schema::new(vec![other]), "no column `__row` of type UInt32"),
             (many, "a message cannot be read"),
         ] {
-            let error = judge(&gives(&given), &stream(&schema, None).unwrap()).unwrap_err();
+            let error = judge_stream(&gives(&given), &stream(&schema, None).unwrap()).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }
@@ -209,7 +215,7 @@ mod tests {
         // The text of `b` becomes that of `a`: where it begins stands in front of its length.
         let (from, to) = (place(2_000), place(100));
         bytes.copy_within(from - 8..from + 8, to - 8);
-        let error = judge(&gives(&given), &bytes).unwrap_err();
+        let error = judge_stream(&gives(&given), &bytes).unwrap_err();
         assert_eq!(error, "its stream: buffers that overlap, or reach beyond their message");
     }
 
@@ -224,7 +230,7 @@ mod tests {
             let mut writer =
                 StreamWriter::try_new_with_options(Vec::new(), &schema, options.clone()).unwrap();
             writer.write(&given).unwrap();
-            let error = judge(&gives(&given), &writer.into_inner().unwrap()).unwrap_err();
+            let error = judge_stream(&gives(&given), &writer.into_inner().unwrap()).unwrap_err();
             assert_eq!(error, "its stream: buffers that are compressed");
         }
     }
@@ -237,7 +243,7 @@ mod tests {
             (DictionaryHandling::Delta, "a delta of a dictionary"),
             (DictionaryHandling::Resend, "more dictionaries than its columns have"),
         ] {
-            let error = judge(&gives, &streamed(&batches, handling)).unwrap_err();
+            let error = judge_stream(&gives, &streamed(&batches, handling)).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -86,7 +86,7 @@ impl ArrowHooks {
         }
         let (plugins, table) = (Arc::clone(&self.plugins), Arc::clone(table));
         let most_row_bytes = self.most_row_bytes;
-        let fit = crate::base::blocking::run(move || {
+        let fit = crate::base::blocking::run_blocking(move || {
             let told = ToldTable::new(&table)?;
             let plans = plugins.iter().map(|plugin| Ok((&plugin.title, ask(plugin, &told)?)));
             let plans = plans.collect::<Result<Vec<_>, Hold>>()?;
@@ -156,7 +156,7 @@ fn chain(
     let mut tally = Tally(Vec::with_capacity(plugins.len()));
     for (plugin, step) in plugins.iter().zip(&fit.steps) {
         let mut work = Columns::new(plugin, fit, step, &rows)?;
-        let verdict = isolate::run(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
+        let verdict = isolate::run_isolated(plugin, &mut work, Stage::ArrowHook, is_given_up)?;
         let given = work.given;
         tally.0.push((verdict.rows, verdict.failed));
         rows = onward(rows, step, given, verdict.rejections)
@@ -282,7 +282,7 @@ impl Work for Columns<'_> {
         let outcome = instance.call(deadline, question.len(), |plugin, store| {
             plugin.sluicegate_plugin_arrow().call_transform(store, &question)
         })?;
-        let answer = exchange::read(self.step, rows.len(), outcome)?;
+        let answer = exchange::read_answer(self.step, rows.len(), outcome)?;
         let repeated = size::of_repeated(&self.untouched, rows.start, &answer.rows);
         let bytes = answer.bytes + repeated;
         self.given.add(rows.start, &answer.rows, answer.columns, bytes);

@@ -23,7 +23,13 @@ pub fn empty() -> GuestBatch {
 
 /// Tells a guest of some of the rows, in the place of what it was told before: lists that keep
 /// their memory cost half of what new ones do.
-pub fn ask(guest: &mut GuestBatch, payloads: &Payloads, batch: &Batch, rows: &[Row], wants: Wants) {
+pub fn fill_question(
+    guest: &mut GuestBatch,
+    payloads: &Payloads,
+    batch: &Batch,
+    rows: &[Row],
+    wants: Wants,
+) {
     guest.runs.clear();
     guest.values.clear();
     guest.value_ends.clear();
@@ -207,8 +213,8 @@ mod tests {
         let rows = payloads.take();
         let asked = |rows: &[Row], wants| {
             let mut guest = empty();
-            ask(&mut guest, &payloads, &batch, rows, Wants::all());
-            ask(&mut guest, &payloads, &batch, rows, wants);
+            fill_question(&mut guest, &payloads, &batch, rows, Wants::all());
+            fill_question(&mut guest, &payloads, &batch, rows, wants);
             guest
         };
         let bare = asked(&rows, Wants::empty());

@@ -84,7 +84,7 @@ fn chain(
     let mut counted = Vec::new();
     for plugin in plugins {
         let mut work = RowsWork::new(plugin, batch, &mut payloads);
-        let verdict = isolate::run(plugin, &mut work, Stage::RowsHook, is_given_up)?;
+        let verdict = isolate::run_isolated(plugin, &mut work, Stage::RowsHook, is_given_up)?;
         counted.push((plugin, verdict.rows, verdict.failed));
         for rejection in verdict.rejections {
             rejections.entry(rejection.origin).or_insert(rejection);
@@ -166,7 +166,7 @@ impl Work for RowsWork<'_> {
     ) -> Result<Vec<RefusedRow>, CallFailure> {
         let rows = self.before.get(rows).unwrap_or_default();
         let question = &mut self.question;
-        exchange::ask(question, self.payloads, self.batch, rows, instance.wants());
+        exchange::fill_question(question, self.payloads, self.batch, rows, instance.wants());
         let bytes = question.values.len();
         let outcome = instance.call(deadline, bytes, |plugin, store| {
             plugin.sluicegate_plugin_rows().call_transform(store, question)
