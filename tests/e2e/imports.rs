@@ -1,5 +1,6 @@
 //! The rooms of the host depend one way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Lowest first: a room imports from lower layers only. ARCHITECTURE.md tells what each room holds, in this order.
@@ -26,6 +27,20 @@ const STAGES: &[&str] = &["source", "decode", "check", "sink", "dead_letter", "p
 
 /// Where rooms stand: the crate without a clock or a network, and the host.
 const CRATES: &[&str] = &["../host/records/src", "../host/src"];
+
+/// Type names that are defined more than once, each with the reason.
+const SHARED_NAMES: &[(&str, &str)] = &[
+    ("Column", "a column of the table, and its values while records are decoded"),
+    ("Envelope", "what surrounds a dead letter's payload, and a record within another one"),
+    ("Members", "of a JSON object: while it is read, and as infer has seen them"),
+    ("Place", "of a value: while it is decoded, and while infer chooses its type"),
+    ("Put", "whether a value was put: three files of decode have their own"),
+    ("Reader", "the trait of those that read a record, and the one of JSON columns"),
+    ("Room", "what decode may take, and what infer may keep"),
+];
+
+/// They stand in for rooms that a build leaves out, under the same names.
+const STAND_INS: &[&str] = &["no_hooks.rs", "no_lookups.rs"];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -104,4 +119,42 @@ fn no_file_is_longer_than_400_lines_without_a_reason() {
         let has_reason = text.lines().take(30).any(|line| line.contains("over 400 lines because"));
         assert!(lines <= 400 || has_reason, "{}: {lines} lines of code", path.display());
     }
+}
+
+/// The type that a line defines, if it defines one. Associated types belong to their trait.
+fn defined_type(line: &str) -> Option<&str> {
+    let words = line.trim_start().split(' ').skip_while(|word| word.starts_with("pub"));
+    let mut words = words.skip_while(|word| *word == "unsafe");
+    let is_type = match words.next()? {
+        "struct" | "enum" | "trait" | "union" => true,
+        "type" => !line.starts_with(' '),
+        _ => false,
+    };
+    let name = words.next()?;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    is_type.then(|| &name[..end])
+}
+
+#[test]
+fn a_type_name_stands_for_one_thing() {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, path, text) in host_sources() {
+        let file = path.file_name().unwrap().to_string_lossy();
+        if file.ends_with("tests.rs") || STAND_INS.contains(&&*file) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        for name in code.lines().filter_map(defined_type) {
+            files.entry(name.to_owned()).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(
+        files.len() > 500,
+        "only {} types were seen: is the test still reading them?",
+        files.len()
+    );
+    files.retain(|_, of| of.len() > 1);
+    let allowed: BTreeSet<&str> = SHARED_NAMES.iter().map(|(name, _)| *name).collect();
+    let shared: BTreeSet<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(shared, allowed, "{files:#?}");
 }
