@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::flow::rows::Noticed;
 use crate::infer::{Envelope, remark};
-use crate::schema::plan::{TablePlan, Unknown};
+use crate::schema::plan::{TablePlan, UnknownField};
 
 /// Most columns that the log names.
 const MAX_TOLD: usize = 20;
@@ -31,7 +31,7 @@ impl Envelopes {
 
     /// Looks at one record of a batch that has fields which fill no column, and logs once what is found.
     pub fn look(&self, noticed: &Noticed, plan: &TablePlan, record: Option<&[u8]>) {
-        let is_kept = matches!(plan.unknown, Unknown::Column(_));
+        let is_kept = matches!(plan.unknown, UnknownField::Column(_));
         let has_unknown = !noticed.unknown.is_empty() || noticed.other_unknown > 0 || is_kept;
         if !has_unknown || self.was_told.load(Ordering::Relaxed) {
             return;

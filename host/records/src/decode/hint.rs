@@ -11,7 +11,7 @@ use super::number::{Misfit, Number};
 use super::serde_walk::each_member;
 use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{ColumnPlan, Forms, TimestampUnit, ValueRules};
-use crate::schema::source::{Source, escaped};
+use crate::schema::source::{ColumnSource, escaped};
 use crate::schema::types::{Kind, Type};
 
 /// Longest value that is read once more for a hint, in bytes.
@@ -143,9 +143,9 @@ pub fn variables(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
 /// Its name stands with the value, since the log may show neither.
 fn member(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
     let at = match &plan.source {
-        Source::Pointer(pointer) => pointer.to_string(),
+        ColumnSource::Pointer(pointer) => pointer.to_string(),
         // The way to a dotted name is not known.
-        Source::Name if !plan.name.contains('.') => format!("/{}", escaped(&plan.name)),
+        ColumnSource::Name if !plan.name.contains('.') => format!("/{}", escaped(&plan.name)),
         _ => return,
     };
     if token.len() > MOST_BYTES {

@@ -394,8 +394,8 @@ fn filled_otherwise(plan: &TablePlan, name: &str) -> Option<&'static str> {
         false => *column.name == *name,
     };
     match plan.columns.iter().find(is_it)?.source {
-        Source::Metadata(_) => Some("; METADATA_COLUMNS fills the column of this name"),
-        Source::Pointer(_) => Some("; COLUMN_FROM fills the column of this name"),
+        ColumnSource::Metadata(_) => Some("; METADATA_COLUMNS fills the column of this name"),
+        ColumnSource::Pointer(_) => Some("; COLUMN_FROM fills the column of this name"),
         _ => None,
     }
 }
