@@ -237,10 +237,10 @@ impl<'a> VariableReader<'a> {
 
     /// The names that are set and stand for a variable of a plugin or of a lookup, whether or not
     /// there is one; those of files without `_FILE`.
-    pub fn names_of(&self, kind: VariableOwner) -> Vec<String> {
+    pub fn names_of(&self, owner: VariableOwner) -> Vec<String> {
         let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
         let is_ours =
-            |name: &&str| variables::find_variable(name).and_then(Variable::kind) == Some(kind);
+            |name: &&str| variables::find_variable(name).and_then(Variable::owner) == Some(owner);
         bases.filter(is_ours).map(str::to_owned).collect()
     }
 

@@ -296,7 +296,7 @@ pub static VARIABLES: &[Variable] = &[
 /// What stands in a name for that of a plugin or a lookup.
 const PLACE: &str = "<NAME>";
 
-/// What each of several things has variables of its own for.
+/// The kinds of object that have their own variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VariableOwner {
     /// `PLUGIN_<NAME>_...`
@@ -306,8 +306,8 @@ pub enum VariableOwner {
 }
 
 impl Variable {
-    /// Of what each one has a variable like this; `None` if it stands alone.
-    pub fn kind(&self) -> Option<VariableOwner> {
+    /// The kind of object that has a variable like this; `None` if the variable stands alone.
+    pub fn owner(&self) -> Option<VariableOwner> {
         match self.name.split_once(PLACE)?.0 {
             "PLUGIN_" => Some(VariableOwner::Plugin),
             "LOOKUP_" => Some(VariableOwner::Lookup),
@@ -317,7 +317,7 @@ impl Variable {
 
     /// Whether its value is a secret by itself; what configures a plugin or a lookup may hold one.
     pub fn is_credential(&self) -> bool {
-        self.is_secret && self.kind().is_none()
+        self.is_secret && self.owner().is_none()
     }
 
     /// Whether it is called so, the name of a plugin or lookup filled in.
@@ -385,7 +385,7 @@ mod tests {
         for (at, variable) in VARIABLES.iter().enumerate() {
             assert!(!variable.name.ends_with("_FILE"), "{}", variable.name);
             assert!(!VARIABLES[at + 1..].iter().any(|other| other.name == variable.name));
-            assert_eq!(variable.kind().is_some(), variable.name.contains(PLACE));
+            assert_eq!(variable.owner().is_some(), variable.name.contains(PLACE));
         }
     }
 

@@ -78,7 +78,7 @@ type Client = FutureProducer<Denials>;
 /// Produces letters, each in its own time.
 pub struct Producer {
     settings: ClientConfig,
-    ear: Denials,
+    denials: Denials,
     clients: Mutex<Clients>,
 }
 
@@ -96,12 +96,12 @@ impl Producer {
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let (settings, ear) = (settings(config), Denials::default());
+        let (settings, denials) = (settings(config), Denials::default());
         let client = settings
-            .create_with_context(ear.clone())
+            .create_with_context(denials.clone())
             .context("dead letter producer: look at KAFKA_PROPERTIES and the KAFKA_S* variables")?;
         let clients = Mutex::new(Clients { of: [Some(client), None], renewed: 0 });
-        Ok(Self { settings, ear, clients })
+        Ok(Self { settings, denials, clients })
     }
 
     /// The settings, for whoever looks at the topic with this user's rights.
@@ -140,7 +140,7 @@ impl Producer {
         let written = client.send(record, Timeout::After(QUEUE_TIMEOUT)).await;
         let error = match written {
             Ok(delivery) => {
-                *self.ear.denial() = None;
+                *self.denials.denial() = None;
                 return Ok(delivery);
             }
             Err((error, _)) => error,
@@ -153,7 +153,7 @@ impl Producer {
 
     /// Why no broker takes this client, if one has said so of late and none has taken a letter since.
     pub fn denial(&self) -> Option<Hold> {
-        self.ear.denial_at(Instant::now())
+        self.denials.denial_at(Instant::now())
     }
 
     /// Puts new clients in the place of those that can write no more, unless another letter has done so:
@@ -184,7 +184,7 @@ impl Producer {
             }
         };
         if client.is_none() {
-            *client = Some(settings.create_with_context(self.ear.clone())?);
+            *client = Some(settings.create_with_context(self.denials.clone())?);
         }
         Ok((client.clone().ok_or(KafkaError::Canceled)?, renewed))
     }
@@ -241,13 +241,17 @@ mod tests {
 
     #[test]
     fn what_a_broker_said_long_ago_explains_nothing() {
-        let (ear, now) = (Denials::default(), Instant::now());
+        let (denials, now) = (Denials::default(), Instant::now());
         let denial = KafkaError::Global(rdkafka::error::RDKafkaErrorCode::Authentication);
-        ear.error(denial, "wrong password (after 3ms in state AUTH_REQ)");
+        denials.error(denial, "wrong password (after 3ms in state AUTH_REQ)");
         assert!(
-            ear.denial_at(now).unwrap().text().starts_with("wrong password: look at KAFKA_SASL")
+            denials
+                .denial_at(now)
+                .unwrap()
+                .text()
+                .starts_with("wrong password: look at KAFKA_SASL")
         );
-        assert_eq!(ear.denial_at(Instant::now() + DENIAL_LASTS), None);
+        assert_eq!(denials.denial_at(Instant::now() + DENIAL_LASTS), None);
     }
 
     #[test]

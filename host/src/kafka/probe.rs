@@ -82,7 +82,7 @@ impl Probe {
     fn listen(&self) {
         let until = Instant::now() + POLL_INTERVAL;
         while Instant::now() < until {
-            // What it says besides comes to the ear.
+            // What else it says is kept by [`LastError`].
             if let Some(Err(error)) = self.consumer.poll(POLL_INTERVAL / 10) {
                 self.is_of_group(&error);
             }

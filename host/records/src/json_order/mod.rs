@@ -72,7 +72,7 @@ impl<'a> JsonColumns<'a> {
     fn read(&self, row: usize, facts: &mut PlaceFacts) -> Option<Clash> {
         let mut clash = None;
         self.each_text(row, &mut |place, text| {
-            clash = clash.or(text::read_facts(text, place, facts))
+            clash = clash.or(text::read_facts(text, place, facts));
         });
         clash
     }

@@ -72,7 +72,7 @@ fn schema_of(shape: &Shape) -> Map<String, Value> {
     match object {
         None => {}
         Some(ShapeFields::Named { fields, is_closed }) => {
-            write_fields(&mut schema, fields, *is_closed)
+            write_fields(&mut schema, fields, *is_closed);
         }
         Some(ShapeFields::Each(names, values)) => {
             let names = schema_of(&Shape { text: Some(names.clone()), ..Shape::default() });

@@ -172,7 +172,7 @@ fn an_empty_value_counts_as_unset() {
 #[test]
 fn the_start_log_names_every_variable_in_the_order_of_the_readme() {
     let described = config(&[]).describe();
-    let alone = VARIABLES.iter().filter(|variable| variable.kind().is_none());
+    let alone = VARIABLES.iter().filter(|variable| variable.owner().is_none());
     let names: Vec<&str> = described.iter().map(|(name, _)| &**name).collect();
     let known: Vec<&str> = alone.clone().map(|variable| variable.name).collect();
     assert_eq!(names, known);

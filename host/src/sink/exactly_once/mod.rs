@@ -140,13 +140,9 @@ impl PlannedBatch {
                     continue;
                 }
                 Ok(_) => {
-                    let text =
-                        "an earlier INSERT may have left the token without the rows".to_owned();
-                    RefusedInsert {
-                        refusal: Refusal::Unproved(text),
-                        may_have_landed: true,
-                        view: None,
-                    }
+                    let text = "an earlier INSERT may have left the token without the rows";
+                    let refusal = Refusal::Unproved(text.to_owned());
+                    RefusedInsert { refusal, may_have_landed: true, view: None }
                 }
                 Err(refused) => refused,
             };
