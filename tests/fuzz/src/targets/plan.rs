@@ -4,7 +4,7 @@
 //! - A member begins with a plan only if it is of this offset and topic.
 //! - Metadata of ours that is no plan is unreadable; any other is passed over.
 
-use sluicegate::delivery::plans::{Beginning, MAX_PLANNED, Plan, begin};
+use sluicegate::delivery::plans::{Beginning, MAX_PLANNED, Plan, decide_beginning};
 
 use super::{ensure, outcome_of};
 
@@ -18,7 +18,7 @@ pub fn run(input: &[u8]) -> Result<u64, String> {
     let Some(plan) = Plan::parse(&text) else {
         let expected =
             if text.starts_with("sg") { Beginning::Unreadable } else { Beginning::Unplanned(5) };
-        let found = begin(Some((5, &text)), 1);
+        let found = decide_beginning(Some((5, &text)), 1);
         ensure(found == expected, || format!("begins as {found:?}, expected {expected:?}"))?;
         let count = |mark| text.split(mark).count().min(6);
         return Ok(outcome_of(&(
@@ -38,9 +38,9 @@ pub fn run(input: &[u8]) -> Result<u64, String> {
     ensure(plan.planned.len() <= MAX_PLANNED, || format!("{} ranges", plan.planned.len()))?;
     let (low, topic) = (plan.low, plan.topic);
     let found = [
-        begin(Some((low, &text)), topic),
-        begin(Some((low, &text)), topic ^ 1),
-        begin(Some((low.wrapping_add(1), &text)), topic),
+        decide_beginning(Some((low, &text)), topic),
+        decide_beginning(Some((low, &text)), topic ^ 1),
+        decide_beginning(Some((low.wrapping_add(1), &text)), topic),
     ];
     let ranges = plan.planned.len();
     let homes = plan.planned.iter().filter(|range| range.home.is_some()).count();
