@@ -316,7 +316,7 @@ impl Server {
 /// the request: a proxy may answer in its stead, or drop either.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn prove(server: &Server) -> Result<(), Hold> {
     const SETTING: &str = "insert_deduplication_token";
     let token = uuid::Uuid::new_v4().to_string();
@@ -405,7 +405,7 @@ mod tests {
             }
         });
         let server = Server::new(&config).unwrap();
-        let hold = crate::clickhouse::read(&server, "d", "t").await.unwrap_err();
+        let hold = crate::clickhouse::read_table(&server, "d", "t").await.unwrap_err();
         answering.abort();
         hold
     }
@@ -448,7 +448,7 @@ mod tests {
                 let _rest = connection.read_to_end(&mut Vec::new()).await;
             }
         });
-        let hold = crate::clickhouse::read(&server, "d", "t").await.unwrap_err();
+        let hold = crate::clickhouse::read_table(&server, "d", "t").await.unwrap_err();
         answering.abort();
         hold
     }
@@ -534,7 +534,7 @@ mod tests {
     #[tokio::test]
     async fn no_answer_is_read_past_its_bound() {
         let table = async |server: Server| {
-            let hold = crate::clickhouse::read(&server, "d", "t").await.unwrap_err();
+            let hold = crate::clickhouse::read_table(&server, "d", "t").await.unwrap_err();
             assert!(matches!(hold, Hold::Transient(_) | Hold::Paused(_)), "{hold:?}");
         };
         let lookup = async |server: Server| {
@@ -618,7 +618,8 @@ mod tests {
                 taken.push(connection);
             }
         });
-        let Err(Hold::Transient(text)) = crate::clickhouse::read(&server, "d", "t").await else {
+        let Err(Hold::Transient(text)) = crate::clickhouse::read_table(&server, "d", "t").await
+        else {
             panic!("it answered");
         };
         assert!(text.starts_with("CLICKHOUSE_HOST http://127.0.0.1:"), "{text}");

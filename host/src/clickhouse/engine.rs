@@ -69,7 +69,7 @@ pub struct Behind {
 /// Judges the engine of a table, and of what is behind it where it keeps nothing itself.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn judge_engine(
     server: &Server,
     place: &TableName,
@@ -100,7 +100,7 @@ struct Reached {
 /// Looks behind a table of this engine, for as long as it keeps nothing itself.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn behind(server: &Server, place: &TableName, engine: &str) -> Result<Behind, Hold> {
     let (engine, by) = (engine.to_owned(), String::new());
     let mut open = VecDeque::from([Reached { place: place.clone(), engine, by, is_certain: true }]);

@@ -48,7 +48,7 @@ pub fn code_of(text: &str) -> Option<u32> {
 }
 
 /// What comes after "Code: N. DB::Exception: ", however often that is repeated.
-pub fn message(text: &str) -> &str {
+pub fn message_of(text: &str) -> &str {
     let mut rest = text.trim();
     while rest.starts_with("Code: ")
         && let Some((_, message)) = rest.split_once("DB::Exception: ")
@@ -60,7 +60,7 @@ pub fn message(text: &str) -> &str {
 
 /// The constraint that a row violates, and its table, where the text is about one.
 pub fn violated(text: &str) -> Option<(String, TableName)> {
-    let (constraint, rest) = leading_identifier(message(text).strip_prefix("Constraint ")?)?;
+    let (constraint, rest) = leading_identifier(message_of(text).strip_prefix("Constraint ")?)?;
     Some((constraint, TableName::leading(rest.strip_prefix(" for table ")?)?.0))
 }
 

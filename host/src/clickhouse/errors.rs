@@ -9,7 +9,7 @@ use std::error::Error as StdError;
 use super::client::Server;
 use super::codes::{self, CodeClass, Leaves};
 use super::error_text::{
-    Said, TableName, code_of, is_computed, is_lookup, is_over_rows, loggable, message, views_of,
+    Said, TableName, code_of, is_computed, is_lookup, is_over_rows, loggable, message_of, views_of,
     violated, without_literals,
 };
 use super::foreign::{by_another, foreign};
@@ -189,7 +189,7 @@ fn classify_code(code: u32, text: &str, into: Option<&TableName>) -> InsertError
 
 fn cause_of(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
     let (short, said) = (loggable(text), || Said::new(text));
-    let message = message(text);
+    let message = message_of(text);
     let head = message.split(':').next().unwrap_or_default();
     // Whether it quotes rows is not known, unless there are none.
     let unknown = || InsertError::Unknown(into.map_or(short.clone(), |_| said().to_string()));

@@ -25,7 +25,7 @@ const MAX_TARGETS: usize = 100;
 /// Why the table cannot take each record exactly once, with what to do about it; `None` if it can.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn why_not_exactly_once(
     server: &Server,
     place: &TableName,

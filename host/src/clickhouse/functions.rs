@@ -230,7 +230,7 @@ pub fn called(tokens: &[SqlToken<'_>], is_column: impl Fn(&str) -> bool) -> BTre
 /// Those of the functions that are not known to answer alike each time.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn changing(server: &Server, names: BTreeSet<String>) -> Result<BTreeSet<String>, Hold> {
     let (mut changing, asked): (BTreeSet<_>, BTreeSet<_>) =
         names.into_iter().partition(|name| is_changing(name));

@@ -15,7 +15,7 @@ pub type Changing = BTreeMap<String, String>;
 /// The columns of a table that the server fills with such values, directly or from other columns.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn changing_columns(server: &Server, facts: &TableFacts) -> Result<Changing, Hold> {
     let functions = changing(server, called_by_defaults(facts)).await?;
     Ok(by_defaults(facts, Changing::new(), &functions))
@@ -24,7 +24,7 @@ pub async fn changing_columns(server: &Server, facts: &TableFacts) -> Result<Cha
 /// Those of a table that a view fills from one with such columns.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn changing_behind(
     server: &Server,
     from: (&TableFacts, &Changing),

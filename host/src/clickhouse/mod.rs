@@ -29,5 +29,8 @@ pub use error_text::{TableName, shown_text};
 pub use errors::hold_of_select;
 pub use fitness::{advice, why_no_tokens, why_not_exactly_once};
 pub use settings::{needed_settings, planned_settings};
-pub use table::{Description, Table, TableFacts, TableLook, describe, may_insert, read, version};
+pub use table::{
+    Description, Table, TableFacts, TableLook, describe_table, may_insert, read_table,
+    server_version,
+};
 pub use tokens::{Carried, Sought};

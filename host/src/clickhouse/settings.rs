@@ -103,7 +103,7 @@ const DEDUPLICATE: &str = "deduplicate_insert";
 /// The settings beside [`PLANNED`] that the server needs.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn planned_settings(server: &Server) -> Result<Settings, Hold> {
     let is_known = knows_setting(server, DEDUPLICATE).await?;
     Ok(if is_known { vec![(DEDUPLICATE, "enable")] } else { Settings::new() })
@@ -126,7 +126,7 @@ const READER: &str = "input_format_arrow_use_native_reader";
 /// only JSON that the newer one leaves as it is.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`]; that the server is too old for a column is for an
+/// What to wait for, as of [`crate::clickhouse::read_table`]; that the server is too old for a column is for an
 /// operator to mend.
 pub async fn needed_settings(
     server: &Server,

@@ -43,7 +43,7 @@ const SEEING: &[(&str, &str)] = &[
 /// The settings with which a SELECT from a table reads all of it.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub async fn seeing_settings(server: &Server) -> Result<Settings, Hold> {
     let names: Vec<&str> = SEEING.iter().map(|(name, _)| *name).collect();
     let known = known_settings(server, &names).await?;
@@ -71,7 +71,7 @@ pub fn hidden_sql(table: &Table) -> String {
 /// The row policies of a table that hold for CLICKHOUSE_USER, by name; none where the user may not see policies.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read`].
+/// What to wait for, as of [`crate::clickhouse::read_table`].
 pub(super) async fn row_policies(server: &Server, of: &TableName) -> Result<Vec<String>, Hold> {
     let query = server
         .query(

@@ -127,11 +127,11 @@ pub struct Description {
 /// # Errors
 /// What to wait for: a server that does not answer is transient; a table that is missing, a
 /// password that is wrong or a column that cannot be filled is for an operator to mend.
-pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
+pub async fn read_table(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
     if !server.is_proved() {
         prove(server).await?;
     }
-    let Description { facts, time_zone, columns } = describe(server, database, table).await?;
+    let Description { facts, time_zone, columns } = describe_table(server, database, table).await?;
     let schema = TableSchema::from_rows(database, table, &time_zone, columns)
         .map_err(|error| Hold::Paused(format!("table `{database}`.`{table}`: {error}")))?;
     let settings = needed_settings(server, &schema, &facts).await?;
@@ -141,8 +141,12 @@ pub async fn read(server: &Server, database: &str, table: &str) -> Result<Table,
 /// Reads what the server says of a table.
 ///
 /// # Errors
-/// What to wait for, as of [`read`], but for the columns: they are not judged.
-pub async fn describe(server: &Server, database: &str, table: &str) -> Result<Description, Hold> {
+/// What to wait for, as of [`read_table`], but for the columns: they are not judged.
+pub async fn describe_table(
+    server: &Server,
+    database: &str,
+    table: &str,
+) -> Result<Description, Hold> {
     let described = || describe_if_seen(server, database, table);
     server.with_or_without_cache(described).await?.ok_or_else(|| {
         Hold::Paused(format!(
@@ -214,7 +218,7 @@ const MOST_COLUMNS: usize = MAX_PARTS + 1;
 /// The highest number of a block among the table's parts; 0 where there is none.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
     let query = server
         .query(
@@ -229,8 +233,8 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
 /// The server's version: that it answers, with the headers that prove an INSERT, and takes the user.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
-pub async fn version(server: &Server) -> Result<String, Hold> {
+/// What to wait for, as of [`read_table`].
+pub async fn server_version(server: &Server) -> Result<String, Hold> {
     prove(server).await?;
     answered(server, server.query("SELECT version()"), answer::one).await
 }
@@ -238,7 +242,7 @@ pub async fn version(server: &Server) -> Result<String, Hold> {
 /// Which of these settings the server has.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<String>, Hold> {
     let query = server.query("SELECT name FROM system.settings WHERE name IN ?").bind(names);
     let found: Vec<String> = answered(server, query, answer::all).await?;
@@ -248,7 +252,7 @@ pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<
 /// Whether the server has a setting of this name.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn knows_setting(server: &Server, name: &str) -> Result<bool, Hold> {
     let query = server.query("SELECT count() FROM system.settings WHERE name = ?").bind(name);
     let found: u64 = answered(server, query, answer::one).await?;
@@ -279,7 +283,7 @@ pub async fn may_insert(
 /// Waits for the answer to a query.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn answered<T, F>(
     server: &Server,
     query: Query,
@@ -315,7 +319,7 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
 /// Whether a materialized view reads from the table itself.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn feeds(server: &Server, table: &TableName, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
@@ -333,7 +337,7 @@ pub async fn feeds(server: &Server, table: &TableName, view: &TableName) -> Resu
 /// Whether a table lists the view as one that reads from it. Tables list views that the user may not see.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn is_listed(server: &Server, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
@@ -349,7 +353,7 @@ pub async fn is_listed(server: &Server, view: &TableName) -> Result<bool, Hold> 
 /// What reads from a table and is kept from the user: tables list such views too.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn hidden_views(server: &Server, of: &TableName) -> Result<Vec<TableName>, Hold> {
     let query = server
         .query(
@@ -379,7 +383,7 @@ pub struct Fed {
 /// The tables that views of this one fill.
 ///
 /// # Errors
-/// What to wait for, as of [`read`].
+/// What to wait for, as of [`read_table`].
 pub async fn targets(server: &Server, of: &TableName) -> Result<Vec<Fed>, Hold> {
     let query = server
         .query(

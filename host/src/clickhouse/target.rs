@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::base::retry::Backoff;
 use crate::clickhouse::{
-    EngineVerdict, Server, Table, TableLook, advice, judge_engine, planned_settings, read,
+    EngineVerdict, Server, Table, TableLook, advice, judge_engine, planned_settings, read_table,
     why_no_tokens, why_not_exactly_once,
 };
 use crate::flow::hold::Hold;
@@ -190,7 +190,7 @@ impl Tables {
     }
 
     async fn attempt(&self) -> Result<(Table, TablePlan), Hold> {
-        let mut table = read(&self.server, &self.database, &self.table).await?;
+        let mut table = read_table(&self.server, &self.database, &self.table).await?;
         if let Some(column) =
             self.lock().as_ref().and_then(|read| hidden(&read.known.table, &table))
         {

@@ -185,7 +185,7 @@ pub fn broker_of(metadata: &Metadata) -> i32 {
 ///
 /// # Errors
 /// What librdkafka or the broker says against the question as a whole.
-pub fn describe<C: ConsumerContext>(
+pub fn describe_topics<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
     timeout: Duration,
@@ -205,17 +205,18 @@ pub fn topic_ids<C: ConsumerContext>(
     topics: &[String],
     timeout: Duration,
 ) -> Result<HashMap<String, u128>, String> {
-    let told = describe(consumer, topics, timeout)?.into_iter().map(|(name, told)| match told {
-        TopicAnswer::There { id: Some(id) } => Ok((name, id)),
-        TopicAnswer::There { id: None } => {
-            Err(format!("the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"))
-        }
-        TopicAnswer::Missing => Err(format!("topic `{name}` does not exist")),
-        TopicAnswer::Denied => {
-            Err(format!("topic `{name}` may not be described: grant DESCRIBE on it"))
-        }
-        TopicAnswer::NotKnown(text) => Err(format!("topic `{name}`: {text}")),
-    });
+    let told =
+        describe_topics(consumer, topics, timeout)?.into_iter().map(|(name, told)| match told {
+            TopicAnswer::There { id: Some(id) } => Ok((name, id)),
+            TopicAnswer::There { id: None } => {
+                Err(format!("the brokers tell no id of topic `{name}`: Kafka 2.8 is needed"))
+            }
+            TopicAnswer::Missing => Err(format!("topic `{name}` does not exist")),
+            TopicAnswer::Denied => {
+                Err(format!("topic `{name}` may not be described: grant DESCRIBE on it"))
+            }
+            TopicAnswer::NotKnown(text) => Err(format!("topic `{name}`: {text}")),
+        });
     told.collect()
 }
 

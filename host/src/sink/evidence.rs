@@ -9,7 +9,7 @@ use clickhouse::sql::Identifier;
 
 use super::Sink;
 use super::home::is_server;
-use super::sums::{Sum, sum};
+use super::sums::{Sum, sum_rows};
 use crate::base::blocking::run_blocking;
 use crate::base::retry::Backoff;
 use crate::clickhouse::answer;
@@ -94,7 +94,7 @@ impl Sink {
             return if is_none { Evidence::NoRows } else { Evidence::Unknown };
         };
         let (of, rows, column) = (table.clone(), sought.rows.clone(), sought.token_column.clone());
-        let Some(sum) = run_blocking(move || sum(&of, &rows, column.as_deref())).await else {
+        let Some(sum) = run_blocking(move || sum_rows(&of, &rows, column.as_deref())).await else {
             return Evidence::Unknown;
         };
         match self.asked(waiter, || self.has_rows(table, &candidates, &sum, server)).await {

@@ -31,7 +31,7 @@ pub struct Sum {
 
 /// The sum by which rows are told from others; `None` where too few of their values differ. `token_column` has
 /// the token of their INSERT, if they carry it.
-pub fn sum(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -> Option<Sum> {
+pub fn sum_rows(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -> Option<Sum> {
     let is_token = |name: &str| token_column == Some(name);
     // Tables may have more columns than are hashed, and a token alone tells rows from others.
     let mut columns: Vec<_> = table.schema.columns.iter().collect();
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn rows_are_told_from_others_whose_columns_amount_to_the_same() {
         let table = table(&[("a", "Int64"), ("b", "Int64")]);
-        let of = |rows: &[(i64, i64)]| sum(&table, &pairs(rows), None).unwrap().sum;
+        let of = |rows: &[(i64, i64)]| sum_rows(&table, &pairs(rows), None).unwrap().sum;
         assert_eq!(of(&[(1, 2), (3, 4)]), of(&[(3, 4), (1, 2)]), "a part may sort its rows");
         assert_ne!(of(&[(1, 2), (4, 3)]), of(&[(2, 1), (3, 4)]), "each column adds up to 5");
         assert_ne!(of(&[(1, 2), (3, 4)]), of(&[(1, 4), (3, 2)]), "each column has the same values");
@@ -213,8 +213,8 @@ mod tests {
             RecordBatch::try_from_iter(numbers.chain([("t".to_owned(), tokens)])).unwrap()
         };
         let table = table(&named);
-        assert_eq!(sum(&table, &of("x"), None), None, "nothing tells them from others");
-        let [x, y] = ["x", "y"].map(|token| sum(&table, &of(token), Some("t")).unwrap());
+        assert_eq!(sum_rows(&table, &of("x"), None), None, "nothing tells them from others");
+        let [x, y] = ["x", "y"].map(|token| sum_rows(&table, &of(token), Some("t")).unwrap());
         assert_eq!((x.columns.len(), &*x.columns[0]), (MAX_COLUMNS, "t"));
         assert_ne!(x.sum, y.sum);
         let expression = "toInt128(xxHash64(concat(assumeNotNull(toString(?)), ',', ";

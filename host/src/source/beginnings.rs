@@ -15,7 +15,7 @@ use crate::config::{AutoOffsetReset, Config, Delivery};
 use crate::delivery::plans::{self, Beginning, Plan};
 use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
-use crate::kafka::describe::{TopicAnswer, describe, topic_ids};
+use crate::kafka::describe::{TopicAnswer, describe_topics, topic_ids};
 use crate::kafka::lists::partitions;
 use crate::kafka::queue::metadata;
 use crate::observe::count;
@@ -209,7 +209,7 @@ impl Beginnings {
         if self.cluster.is_none() {
             self.cluster = consumer.client().fetch_cluster_id(CLUSTER_TIMEOUT);
         }
-        let told = describe(consumer, &topics, ANSWER_TIMEOUT).unwrap_or_else(|text| {
+        let told = describe_topics(consumer, &topics, ANSWER_TIMEOUT).unwrap_or_else(|text| {
             tracing::warn!("{}; they are asked for again", not_read(text));
             HashMap::new()
         });

@@ -96,7 +96,7 @@ pub fn check(
         let is_absent = |at: usize, row: usize| {
             !written.contains_key(&at) && absent.binary_search(&(at, row)).is_ok()
         };
-        for (row, fault) in nested::settle(plan, &mut columns, structure, is_absent) {
+        for (row, fault) in nested::settle_lengths(plan, &mut columns, structure, is_absent) {
             let Some(origin) = origins.get(row).copied() else { continue };
             let plugin = structure.iter().find_map(|at| written.get(at).cloned());
             let stage = Stage::Check(plugin);

@@ -15,7 +15,7 @@ use crate::schema::source::escaped;
 /// The faults of rows of which the arrays have different lengths. A null becomes an empty array. What is absent
 /// beside elements stays a null, and is left to the server, which puts as many. What is absent otherwise becomes an
 /// empty array, unless its column is left to the server for other rows: then one INSERT takes them all.
-pub fn settle(
+pub fn settle_lengths(
     plan: &TablePlan,
     columns: &mut [ArrayRef],
     structure: &[usize],

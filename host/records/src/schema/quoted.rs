@@ -3,7 +3,7 @@
 use crate::words::plain::is_hidden;
 
 /// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
-pub fn split(inner: &str) -> Option<Vec<&str>> {
+pub fn split_arguments(inner: &str) -> Option<Vec<&str>> {
     let (mut args, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
     let mut bytes = inner.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
@@ -153,7 +153,7 @@ mod tests {
             ("a)", None),
         ];
         for (text, expected) in table {
-            assert_eq!(split(text), expected, "{text}");
+            assert_eq!(split_arguments(text), expected, "{text}");
         }
     }
 

@@ -10,8 +10,8 @@ use super::mapping::{Mapping, mappings};
 use super::report::Check;
 use crate::cli::run::{budget, user_schema};
 use crate::clickhouse::{
-    Description, EngineVerdict, Server, TableFacts, TableName, advice, describe, judge_engine,
-    may_insert, needed_settings, version, why_no_tokens, why_not_exactly_once,
+    Description, EngineVerdict, Server, TableFacts, TableName, advice, describe_table,
+    judge_engine, may_insert, needed_settings, server_version, why_no_tokens, why_not_exactly_once,
 };
 use crate::config::{Config, Delivery};
 use crate::flow::hold::Hold;
@@ -43,7 +43,7 @@ pub async fn look_at_table(
         let text = format!("CLICKHOUSE_HOST {} does not answer in time", server.url());
         Hold::Transient(text)
     };
-    let answer = timeout_at(ends, version(server)).await.unwrap_or_else(|_| Err(late()));
+    let answer = timeout_at(ends, server_version(server)).await.unwrap_or_else(|_| Err(late()));
     let mut checks = vec![match &answer {
         Ok(version) => {
             let user = &config.clickhouse.user;
@@ -59,7 +59,7 @@ pub async fn look_at_table(
         );
         return (checks, Vec::new());
     }
-    let described = timeout_at(ends, describe(server, database, table)).await;
+    let described = timeout_at(ends, describe_table(server, database, table)).await;
     let description = match described.unwrap_or_else(|_| Err(late())) {
         Ok(description) => description,
         Err(hold) => {

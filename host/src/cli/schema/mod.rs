@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::print::note;
 use super::{EXIT_CONFIG, Exit};
-use crate::clickhouse::{Server, describe};
+use crate::clickhouse::{Server, describe_table};
 use crate::config::{ConfigErrors, Environment, TableConfig, Warning};
 use crate::schema::json_schema::json_schema;
 use crate::schema::plan::TablePlan;
@@ -95,7 +95,7 @@ async fn read_table(
 ) -> Result<(TableSchema, TablePlan), Exit> {
     let (database, table) = (&config.clickhouse.database, &config.clickhouse.table);
     let server = Server::new(&config.clickhouse).map_err(misconfigured)?;
-    let described = tokio::time::timeout(timeout, describe(&server, database, table)).await;
+    let described = tokio::time::timeout(timeout, describe_table(&server, database, table)).await;
     let described = described
         .with_context(|| format!("CLICKHOUSE_HOST {} does not answer in time", server.url()))?
         .map_err(|hold| anyhow::anyhow!(hold.text().to_owned()))?;

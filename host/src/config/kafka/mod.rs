@@ -6,7 +6,7 @@ mod properties;
 use regex_lite::Regex;
 
 pub(super) use properties::taken;
-pub use properties::{Role, names_of as names_of_property, split as split_property};
+pub use properties::{Role, names_of as names_of_property, split_role as split_property};
 
 use super::exposed;
 use super::reader::VariableReader;

@@ -1,6 +1,6 @@
 //! KAFKA_PROPERTIES: which client a property is for, and why the host refuses one.
 //!
-//! The prefix is taken off in [`split`] alone, and whoever judges or applies a property asks there,
+//! The prefix is taken off in [`split_role`] alone, and whoever judges or applies a property asks there,
 //! so that no prefix can carry a property past a refusal.
 
 use std::ops::RangeInclusive;
@@ -24,7 +24,7 @@ pub enum Role {
 }
 
 /// The client that a key names by its prefix, and the property's own name.
-pub fn split(key: &str) -> (Option<Role>, &str) {
+pub fn split_role(key: &str) -> (Option<Role>, &str) {
     let (role, name) = match key.split_once('.') {
         Some(("consumer", name)) => (Some(Role::Consumer), name),
         Some(("producer", name)) => (Some(Role::Producer), name),
@@ -45,7 +45,7 @@ pub fn names_of(name: &str) -> impl Iterator<Item = &str> {
 /// The value of a property, by whichever of its names and for whichever client it is given; the last
 /// one counts.
 pub(super) fn value_of<'a>(properties: &'a KeyValues, name: &str) -> Option<&'a str> {
-    let is_it = |key: &str| names_of(name).any(|of| of == split(key).1);
+    let is_it = |key: &str| names_of(name).any(|of| of == split_role(key).1);
     properties.iter().rev().find(|(key, _)| is_it(key)).map(|(_, value)| value.as_str())
 }
 
@@ -57,7 +57,7 @@ pub fn taken(name: &str, value: &str) -> String {
 
 /// Why a property is refused; `typed` are the variables of security that are set.
 pub(super) fn judge_property(key: &str, value: &str, typed: &[&str]) -> Option<RefusedEntry> {
-    let (_, name) = split(key);
+    let (_, name) = split_role(key);
     let first = names_of(name).next().unwrap_or(name);
     if let Some(hint) = owned(first, typed) {
         return Some(RefusedEntry::name(hint));
@@ -157,7 +157,7 @@ fn owned(name: &str, typed: &[&str]) -> Option<String> {
 
 /// Why a property is refused with `exactly_once`.
 pub fn weakens_exactly_once(key: &str) -> Option<&'static str> {
-    let (_, name) = split(key);
+    let (_, name) = split_role(key);
     (name == "group.instance.id").then_some(
         "leave it out: a member with a name of its own keeps its place when it leaves the group, \
          and a commit whose answer was lost is then not fenced off",
@@ -166,7 +166,7 @@ pub fn weakens_exactly_once(key: &str) -> Option<&'static str> {
 
 /// What librdkafka itself says against a property.
 fn not_taken(key: &str, error: KafkaError) -> RefusedEntry {
-    let (_, name) = split(key);
+    let (_, name) = split_role(key);
     let (code, text) = match error {
         KafkaError::ClientConfig(code, text, ..) => (code, text),
         error => (RDKafkaConfRes::RD_KAFKA_CONF_INVALID, error.to_string()),
@@ -183,7 +183,7 @@ fn not_taken(key: &str, error: KafkaError) -> RefusedEntry {
 
 /// What was probably meant by a name that librdkafka does not know.
 fn known(key: &str) -> String {
-    let (role, name) = split(key);
+    let (role, name) = split_role(key);
     let lower = name.to_ascii_lowercase();
     if let Some((_, instead)) = JAVA.iter().find(|(java, _)| *java == lower) {
         return format!("it is a property of Kafka's Java client: {instead}");

@@ -42,7 +42,7 @@ impl Finding {
 }
 
 /// Everything that can be said of the topic `name`.
-pub(super) fn judge(
+pub(super) fn judge_topic(
     name: &str,
     facts: &TopicFacts,
     format: DlqFormat,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn found(facts: &TopicFacts) -> Vec<Finding> {
-        judge("dead", facts, DlqFormat::Headers, OnTooLarge::Pause)
+        judge_topic("dead", facts, DlqFormat::Headers, OnTooLarge::Pause)
     }
 
     /// What is found beside that which is fine.

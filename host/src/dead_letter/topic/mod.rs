@@ -100,7 +100,7 @@ impl Topic {
             None => Vec::new(),
             Some((seen, may_write)) => {
                 let facts = self.facts(&admin, seen, may_write, timeout).await;
-                judge::judge(&self.name, &facts, self.format, self.on_too_large)
+                judge::judge_topic(&self.name, &facts, self.format, self.on_too_large)
             }
         };
         // Its end waits for its thread.

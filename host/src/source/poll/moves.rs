@@ -13,7 +13,7 @@ use super::Poller;
 use crate::config::AutoOffsetReset;
 use crate::flow::hold::{Fatal, Hold};
 use crate::flow::record::TopicPartition;
-use crate::kafka::describe::{TopicAnswer, describe};
+use crate::kafka::describe::{TopicAnswer, describe_topics};
 use crate::kafka::topics::Topics;
 use crate::observe::count;
 use crate::source::ids::Meaning;
@@ -49,7 +49,7 @@ impl Poller {
     /// The broker does not have the next record of a partition: finds out why, and goes on.
     fn out_of_range(&mut self, partition: &TopicPartition, next: i64, text: &str) {
         let topic = partition.topic.to_string();
-        let told = describe(&self.consumer, std::slice::from_ref(&topic), ANSWER_TIMEOUT);
+        let told = describe_topics(&self.consumer, std::slice::from_ref(&topic), ANSWER_TIMEOUT);
         if let Some(TopicAnswer::There { id: Some(id) }) =
             told.ok().and_then(|mut told| told.remove(&topic))
             && self.watch.ids().judge(&topic, id) == Meaning::Remade

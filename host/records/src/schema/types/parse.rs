@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::scalar::{array_of, scalar};
 use super::{Element, IntKind, Kind, Type, TypeError};
-use crate::schema::quoted::{leading_name, split};
+use crate::schema::quoted::{leading_name, split_arguments};
 
 /// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
@@ -89,7 +89,9 @@ fn parse_at(text: &str, place: TypePlace<'_>) -> Result<Type, TypeError> {
     }
     let args = match inner {
         None => Vec::new(),
-        Some(inner) => split(inner).ok_or_else(|| malformed("quotes or brackets do not match"))?,
+        Some(inner) => {
+            split_arguments(inner).ok_or_else(|| malformed("quotes or brackets do not match"))?
+        }
     };
     if place.is_member && !is_member(name, &args) {
         return Err(TypeError::Unsupported { text: beginning(text), place: " within Variant" });
