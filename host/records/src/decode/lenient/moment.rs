@@ -59,6 +59,7 @@ impl Parts {
             [b'0'..=b'9', ..] => self.number(rest),
             [b'T', b'0'..=b'9', ..] if self.day.is_some() && self.clock.is_none() => rest.skip(1),
             [b'+' | b'-', ..] if self.clock.is_some() => self.offset(rest),
+            [b'-', b'0'..=b'9', b'0'..=b'9', b':', ..] if self.day.is_some() => rest.skip(1),
             [byte, ..] if byte.is_ascii_alphabetic() => self.word(rest),
             _ => None,
         }
@@ -74,12 +75,17 @@ impl Parts {
             (14, _) if self.is_empty() => {
                 self.date(number(0..4)?, number(4..6)?, number(6..8)?)?;
                 self.clock = Some([number(8..10)?, number(10..12)?, number(12..14)?]);
+                self.fraction(rest);
             }
             (8, _) if self.is_empty() => {
                 self.date(number(0..4)?, number(4..6)?, number(6..8)?)?;
             }
             (6, _) if self.day.is_some() && self.clock.is_none() => {
                 self.clock = Some([number(0..2)?, number(2..4)?, number(4..6)?]);
+                self.fraction(rest);
+            }
+            (2, []) if self.year.is_some() && self.day.is_some() && self.clock.is_none() => {
+                self.clock = Some([number(0..2)?, 0, 0]);
             }
             (4, [separator @ (b'-' | b'/' | b'.'), ..]) if self.is_empty() => {
                 let separator = *separator;
@@ -114,13 +120,21 @@ impl Parts {
         rest.expect(b':')?;
         let minute = rest.one_or_two()?;
         if rest.expect(b':').is_none() {
+            if rest.0 == b"." {
+                rest.skip(1)?;
+            }
             return Some([hour, minute, 0]);
         }
         let second = rest.one_or_two()?;
+        self.fraction(rest);
+        Some([hour, minute, second])
+    }
+
+    /// Reads the digits of a second behind a point, where there is one.
+    fn fraction(&mut self, rest: &mut Cursor<'_>) {
         if rest.expect(b'.').is_some() {
             (self.nanos, self.is_cut) = rest.fraction();
         }
-        Some([hour, minute, second])
     }
 
     /// Reads a month, a day of the week, AM or PM, or the name of an offset.
