@@ -59,7 +59,10 @@ impl Parts {
             [b'0'..=b'9', ..] => self.number(rest),
             [b'T', b'0'..=b'9', ..] if self.day.is_some() && self.clock.is_none() => rest.skip(1),
             [b'+' | b'-', ..] if self.clock.is_some() => self.offset(rest),
-            [b'-', b'0'..=b'9', b'0'..=b'9', b':', ..] if self.day.is_some() => rest.skip(1),
+            // A date may have one too.
+            [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b':', ..] if self.day.is_some() => {
+                self.offset(rest)
+            }
             [byte, ..] if byte.is_ascii_alphabetic() => self.word(rest),
             _ => None,
         }

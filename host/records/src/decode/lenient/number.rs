@@ -69,7 +69,7 @@ pub fn cut(number: &str, scale: u8) -> Option<String> {
 pub fn without_digits(text: &str, precision: Option<u8>) -> Option<(&str, bool)> {
     let Some(point) = text.find('.') else { return Some((text, false)) };
     let (_, digits) = text.split_at(point + 1);
-    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let kept = match precision? {
