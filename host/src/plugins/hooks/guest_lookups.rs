@@ -23,7 +23,7 @@ impl GrantedLookups {
         Self {
             lookups,
             names: plugin.lookups.clone(),
-            variable: plugin.variable("TABLES"),
+            variable: plugin.variable("LOOKUPS"),
             max_bytes: plugin.memory_bytes,
         }
     }
