@@ -1,5 +1,4 @@
-//! Check: the rules on absent and null fields, over columns of whoever made them; and those on
-//! values, over columns that hooks wrote.
+//! Check: rules on absent and null fields for every column, and rules on values for the columns that hooks wrote.
 
 mod nested;
 mod values;
@@ -24,10 +23,9 @@ use crate::json_order::{Clash, JsonColumns, clashes};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent, WhenNull};
 use crate::schema::source::escaped;
 
-/// Applies the rules. A record that breaks one, or has a row that did not decode, loses all of
-/// its rows, and so does one that violates the user's schema, unless a hook dropped it. A record that
-/// several things are wrong with is rejected for the first of them, in this order: what decode, what a
-/// rule, what the schema says. `judge_text` judges the texts that hooks wrote.
+/// Applies the rules. A record loses all of its rows if one of them breaks a rule or did not decode, or if it violates
+/// the user's schema, unless a hook dropped it. If a record has several faults, the first wins: decode, then rules,
+/// then the user's schema. `judge_text` judges the texts that hooks wrote.
 pub fn check(
     plan: &TablePlan,
     rows: Rows,
@@ -120,7 +118,7 @@ pub fn check(
     Checked { batch, origins, rejections, refused_rows, dropped, defaulted, noticed }
 }
 
-/// Refuses a record for one of its rows, if nothing was wrong with it before.
+/// Refuses a record because of one of its rows, unless it is already refused.
 fn refuse(
     refused: &mut HashMap<Origin, Rejection>,
     rows: &mut Vec<(Origin, usize)>,
@@ -133,7 +131,7 @@ fn refuse(
     }
 }
 
-/// Takes out every row of the refused records.
+/// Removes every row of the refused records.
 fn withdraw(
     batch: RecordBatch,
     origins: Vec<Origin>,
@@ -158,7 +156,7 @@ fn withdraw(
     Ok((filter_record_batch(&batch, &keep)?, kept))
 }
 
-/// Puts what is empty in a column's type in the place of the rows that are `true`.
+/// Replaces the rows that are `true` with the empty value of the column's type.
 fn emptied(column: &ArrayRef, rows: &BooleanArray, plan: &ColumnPlan) -> ArrayRef {
     let filled = empty(column)
         .and_then(|one| arrow_select::zip::zip(rows, &arrow_array::Scalar::new(one), column));
@@ -168,7 +166,7 @@ fn emptied(column: &ArrayRef, rows: &BooleanArray, plan: &ColumnPlan) -> ArrayRe
     }
 }
 
-/// As [`fill`], of a column of the plan.
+/// [`fill`] for a column of the plan.
 fn filled(
     column: &ArrayRef,
     nulls: &NullBuffer,
@@ -182,7 +180,7 @@ fn filled(
     }
 }
 
-/// Puts a value in the place of nulls where the rule names one; otherwise the server does.
+/// Replaces nulls with the rule's value, if it has one; otherwise the server fills them.
 fn fill(
     column: &ArrayRef,
     nulls: &NullBuffer,
@@ -199,7 +197,7 @@ fn fill(
     arrow_select::zip::zip(&is_valid, column, &arrow_array::Scalar::new(fill))
 }
 
-/// A zero in the column's own type, such as 1970-01-01 00:00:00 or an array without elements.
+/// The zero of the column's type, such as 1970-01-01 00:00:00 or an empty array.
 fn empty(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let zero = new_null_array(column.data_type(), 1).to_data().into_builder().nulls(None);
     Ok(arrow_array::make_array(zero.build()?))
@@ -241,7 +239,7 @@ fn rejection(
     Rejection { origin, stage: Stage::Check(plugin), fault }
 }
 
-/// Of a record of which ClickHouse would change a JSON value for another one of the same record.
+/// Rejects a record in which ClickHouse would change one JSON value because of another.
 fn clashing(
     origin: Origin,
     plugin: Option<Arc<str>>,
@@ -277,7 +275,7 @@ mod tests {
     use crate::schema::plan::Rules;
     use crate::schema::table::{ColumnRow, TableSchema};
 
-    /// One column `c`, and rows of it; `None` is a null.
+    /// Rows of one column `c`; `None` is a null.
     fn rows(ty: &str, default: &str, rules: &Rules, column: ArrayRef) -> (TablePlan, Rows) {
         let row = ColumnRow {
             name: "c".into(),
@@ -294,7 +292,7 @@ mod tests {
         (plan, Rows { batch, origins, absent, rejections, dropped, written, noticed })
     }
 
-    /// Of rows without texts of a hook.
+    /// Checks rows without texts of a hook.
     fn check_read(plan: &TablePlan, rows: Rows) -> Checked {
         check(plan, rows, vec![], |_, _, _| unreachable!("no hook wrote"))
     }
@@ -453,7 +451,7 @@ mod tests {
     /// The lengths of each array row by row; `None` is a null.
     type Lengths = Vec<Vec<Option<usize>>>;
 
-    /// The lengths of two arrays of one structure row by row, and what is absent; `None` is a null.
+    /// The row-by-row lengths of two arrays of one structure, and what is absent; `None` is a null.
     fn siblings(
         lengths: [&[Option<usize>]; 2],
         default: &str,
@@ -521,7 +519,7 @@ mod tests {
         assert_eq!(lengths[1], [none, none, none, none, empty], "for all rows that lack it");
         let (_, lengths) = siblings([&a[1..], &b[1..]], "", &[(1, 0), (0, 1), (1, 1), (1, 2)]);
         assert_eq!(lengths, [[empty; 4]; 2]);
-        // A DEFAULT is the server's to compute.
+        // The server computes a DEFAULT.
         let default = "arrayMap(x -> 7, `n.a`)";
         let (rejections, lengths) =
             siblings([&a[1..3], &b[1..3]], default, &[(1, 0), (1, 1), (0, 1)]);

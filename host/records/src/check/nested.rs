@@ -1,5 +1,4 @@
-//! Arrays of one Nested structure: ClickHouse takes those of equal length alone, and refuses the whole INSERT
-//! for others.
+//! Arrays of one Nested structure. ClickHouse refuses the whole INSERT if their lengths differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{ColumnPlan, TablePlan, WhenNull};
 use crate::schema::source::escaped;
 
-/// The faults of rows of which the arrays have different lengths. A null becomes an empty array. What is absent
-/// beside elements stays a null, and is left to the server, which puts as many. What is absent otherwise becomes an
-/// empty array, unless its column is left to the server for other rows: then one INSERT takes them all.
+/// The faults of rows whose arrays differ in length. A null becomes an empty array. An absent array beside elements
+/// stays null, and the server gives it as many elements. Any other absent array becomes empty, unless the server
+/// already fills its column for other rows: then one INSERT takes them all.
 pub fn settle_lengths(
     plan: &TablePlan,
     columns: &mut [ArrayRef],
@@ -51,7 +50,7 @@ pub fn settle_lengths(
         let has_elements = known.is_some_and(|(_, length)| length > 0);
         for (at, has_default) in missing {
             note(&mut absent, at, row, rows);
-            // A DEFAULT is the server's to compute.
+            // The server computes a DEFAULT.
             if has_elements || has_default {
                 left.insert(at);
             }

@@ -1,5 +1,5 @@
-//! The values that a hook wrote, held against the column's type: the Arrow type alone lets through
-//! what the server would cut, wrap or refuse for a whole batch.
+//! Checks what a hook wrote against the column's type. The Arrow type alone allows values that the server would cut,
+//! wrap, or refuse a whole batch for.
 
 use std::sync::Arc;
 
@@ -26,15 +26,15 @@ use crate::schema::types::{Kind, Type};
 /// Most characters of a value that a fault shows.
 const GOT_CHARS: usize = 128;
 
-/// A value that its column does not hold, and the row that it is in.
+/// A value that its column does not hold, and its row.
 struct MisfitValue {
     row: usize,
     reason: Reason,
     got: String,
 }
 
-/// The faults of a column, each with its row. Labels of an Enum are made those of the column, in
-/// its order, whatever list of them the plugin kept.
+/// The faults of a column, each with its row. Replaces the label list of an Enum with the column's own, whatever list
+/// the plugin kept.
 pub fn judge_values(
     column: &mut ArrayRef,
     plan: &ColumnPlan,
@@ -48,7 +48,7 @@ pub fn judge_values(
         });
     *column = match rewritten {
         Ok(column) => column,
-        // The column's type is the plan's, and so are its parts.
+        // The column and its parts have the plan's types.
         Err(error) => unreachable!("column `{}`: {error}", plan.name),
     };
     misfits.iter().map(|misfit| (misfit.row, fault(misfit, plan))).collect()
@@ -71,7 +71,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// What does not fit, nulls of the column itself apart: they have rules of their own.
+    /// The misfits of an array, without its own nulls: they have rules of their own.
     fn look(&self, array: &ArrayRef, ty: &Type) -> Vec<MisfitValue> {
         match (&ty.kind, array.data_type()) {
             (_, DataType::Utf8) if ty.is_text || ty.kind.is_json() => self.texts(array, ty),
@@ -89,7 +89,7 @@ impl Judge {
                 times::<Time64MicrosecondType>(array, &ty.kind)
             }
             (Kind::Time64 { .. }, _) => times::<Time64NanosecondType>(array, &ty.kind),
-            // The server would cut the lower half of a Float32 off.
+            // The server would cut off the lower half of a Float32.
             (Kind::BFloat16, _) => numbers::<Float32Type>(array, Reason::OutOfRange, |value| {
                 value.to_bits().trailing_zeros() >= 16
             }),
@@ -125,7 +125,7 @@ impl Judge {
         }
     }
 
-    /// What does not fit of the parts of a value, where a null may be one.
+    /// The misfits of a part of a value, forbidden nulls among them.
     fn parts(&self, array: &ArrayRef, ty: &Type) -> Vec<MisfitValue> {
         let mut misfits = self.look(array, ty);
         let nulls = array.logical_nulls().filter(|n| !ty.is_nullable && n.null_count() > 0);
@@ -137,7 +137,7 @@ impl Judge {
         misfits
     }
 
-    /// What does not fit of the members that hold the values; a null is a member of its own.
+    /// The misfits of the members that hold the values; a null is a member of its own.
     fn members(&self, union: &UnionArray, members: &[Type]) -> Vec<MisfitValue> {
         let ids = union.type_ids();
         let of = |(id, ty): (i8, &Type)| {
@@ -157,7 +157,7 @@ impl Judge {
     }
 }
 
-/// Misfits of elements as misfits of the rows that hold them; what no row holds is no matter.
+/// Maps misfits of elements to the rows that hold them; skips elements that no row holds.
 fn in_rows(
     array: &ArrayRef,
     offsets: &OffsetBuffer<i32>,
@@ -208,8 +208,7 @@ fn unknown_labels(array: &ArrayRef, labels: &[Box<str>]) -> Vec<MisfitValue> {
     unknown.collect()
 }
 
-/// Where each label of a dictionary stands among the column's; of a null that is nowhere, and it
-/// is no misfit either.
+/// The index of each dictionary label among the column's labels; `None` for a null, which is no misfit.
 fn places(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Option<i32>> {
     let dictionary = array.as_dictionary_opt::<Int32Type>();
     let values = dictionary.and_then(|dictionary| dictionary.values().as_string_opt::<i32>());
@@ -220,8 +219,8 @@ fn places(array: &ArrayRef, labels: &[Box<str>]) -> Vec<Option<i32>> {
     values.map_or_else(Vec::new, |values| values.iter().map(place).collect())
 }
 
-/// The column with its own list of labels, wherever in it an Enum stands. A label that is none of
-/// them becomes the first one: its row is refused, or no row holds it.
+/// The column with its own label list in every Enum, at any depth. An unknown label becomes the first one: its row is
+/// refused, or no row holds it.
 fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
     let elements: Vec<&Type> = match &ty.kind {
         Kind::Enum(labels, _) => return Ok(relabelled(array, labels)),
@@ -247,8 +246,8 @@ fn with_labels(array: &ArrayRef, ty: &Type) -> Result<ArrayRef, ArrowError> {
     Ok(make_array(whole))
 }
 
-/// The column with zeros for the nulls of parts that are told to have none: in a Variant, those of rows in which
-/// another member holds the value. The server refuses them whatever row they are of.
+/// Replaces nulls with zeros in parts declared non-nullable. In a Variant these belong to rows in which another member
+/// holds the value, and the server refuses them all the same.
 fn without_hidden_nulls(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let data = array.to_data();
     let told: Vec<bool> = match data.data_type() {
@@ -278,11 +277,11 @@ fn relabelled(array: &ArrayRef, labels: &[Box<str>]) -> ArrayRef {
     };
     let keys: Int32Array = dictionary.keys().iter().map(place).collect();
     let labels = StringArray::from_iter_values(labels.iter());
-    // Every key is a place among the labels.
+    // Every key is an index among the labels.
     Arc::new(DictionaryArray::new(keys, Arc::new(labels)))
 }
 
-/// Keys that stand twice in one map.
+/// Keys that occur twice in one map.
 fn repeated(keys: &ArrayRef, offsets: &OffsetBuffer<i32>) -> Vec<MisfitValue> {
     let Ok(compare) = make_comparator(keys, keys, SortOptions::default()) else {
         return Vec::new();
@@ -435,7 +434,7 @@ mod tests {
         let given = dictionary(&[Some(0), Some(1), None, Some(2)], &["y", "x", "z"]);
         let (found, column) = judged("Enum8('x' = 1, 'y' = 2)", given);
         assert_eq!(found, [(3, Reason::UnknownLabel)]);
-        // What is refused has the first label.
+        // A refused label becomes the first label.
         assert_eq!(&column, &dictionary(&[Some(1), Some(0), None, Some(0)], &["x", "y"]));
     }
 
@@ -471,7 +470,7 @@ mod tests {
         let null = Reason::NullNotAllowed;
         assert_eq!(judged("Array(Int32)", Arc::clone(&lists)).0, [(0, null)]);
         assert_eq!(judged("Array(Nullable(Int32))", Arc::clone(&lists)).0, []);
-        // Cut to its last row, whose element is the third.
+        // Sliced to its last row, whose element is the third.
         assert_eq!(judged("Array(Int32)", lists.slice(2, 1)).0, []);
     }
 

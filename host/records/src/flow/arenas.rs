@@ -1,18 +1,18 @@
-//! Memory that batches are built in, and used again: the kernel charges more for the first touch of each
-//! 4 kB than copying the records into them costs.
+//! Reusable memory in which batches are built: the kernel charges more for the first touch of each 4 kB than copying
+//! the records into them costs.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Arenas that wait to be used again, at most [`Arenas::KEPT`]; a handle that is cheap to clone.
+/// A pool of at most [`Arenas::KEPT`] arenas to reuse; the handle is cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Arenas(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Arenas {
-    /// Most that are kept: with large batches, one is filled while few others are under way.
+    /// Most arenas kept: with large batches, one is filled while few others are in flight.
     const KEPT: usize = 2;
-    /// One so many times larger than what is asked for is given back to the system, so that a backlog's
-    /// memory is not kept once it is gone.
+    /// An arena that exceeds the request by this factor is freed, so that a backlog's memory is not kept once it is
+    /// gone.
     const MOST_TOO_LARGE: usize = 4;
 
     /// An empty arena with room for `bytes` bytes, or more.
@@ -38,7 +38,7 @@ impl Arenas {
     }
 }
 
-/// Bytes that go back to where they were taken from, if anywhere.
+/// Bytes that return to their pool, if they have one.
 #[derive(Debug, Default)]
 pub struct Arena {
     bytes: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// An arena with room for `bytes` bytes, which belongs nowhere.
+    /// An arena with room for `bytes` bytes that belongs to no pool.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), home: None }
     }

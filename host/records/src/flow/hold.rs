@@ -1,4 +1,4 @@
-//! The outcomes that are no fault of a record; a record's own is [`crate::flow::rejection::Rejection`].
+//! The outcomes that are no fault of a record; its own is [`crate::flow::rejection::Rejection`].
 //!
 //! | outcome | what happens | who mends it |
 //! |---|---|---|
@@ -7,7 +7,7 @@
 //! | paused | the same, but not ready and alarmed | an operator |
 //! | fatal | what is settled is committed, exit 70 | a developer |
 
-/// A wait for something outside of the host.
+/// A wait for something outside the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
     /// It heals by itself: a connection reset, a server that starts.
@@ -25,7 +25,7 @@ impl Hold {
     }
 }
 
-/// A bug, or a membership that is fenced off: the host stops.
+/// A bug, or a fenced membership: the host stops.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Fatal(pub String);

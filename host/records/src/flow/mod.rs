@@ -1,4 +1,4 @@
-//! What flows: records, payloads, rows, and what becomes of them.
+//! What flows: records, payloads, rows, and their outcomes.
 
 pub mod arenas;
 pub mod hold;

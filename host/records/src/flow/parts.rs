@@ -1,5 +1,5 @@
-//! The parts of a payload that are records of their own (RECORD_SPLIT), as far as bytes tell without a reader of
-//! JSON: how many there may be, and which of them begins at a byte.
+//! The parts of a payload that are records of their own (RECORD_SPLIT), found from bytes without a JSON reader: how
+//! many there may be, and which of them begins at a byte.
 
 use crate::flow::rejection::{Fault, Reason};
 
@@ -9,27 +9,27 @@ pub enum Split {
     /// It is one JSON text.
     #[default]
     None,
-    /// Each line that is not blank is one.
+    /// Each non-blank line is one.
     Lines,
-    /// It is an array, and each element is one. Any other JSON text is one, too.
+    /// Each element of an array is one. Any other JSON text is one, too.
     Array,
 }
 
-/// What is said of a payload with a record in each line that is not split so.
+/// Hint for a payload with a record in each line that is not split into lines.
 pub const IN_LINES: &str = ", or one in each line with RECORD_SPLIT=lines";
-/// What is said of an array of records that is not split so.
+/// Hint for an array of records that is not split into elements.
 pub const IN_ARRAY: &str = ", or an array of them with RECORD_SPLIT=array";
 
 /// The mark that a UTF-8 text may begin with, which is no part of it.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Takes the byte order mark off a payload that begins with one.
+/// Removes the byte order mark, if the payload begins with one.
 #[inline]
 pub fn without_mark(payload: &[u8]) -> &[u8] {
     payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload)
 }
 
-/// The lines that are not blank, each without its end.
+/// The non-blank lines, each without its end.
 pub fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = without_mark(payload).split(|byte| *byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -37,7 +37,7 @@ pub fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl Split {
-    /// How many parts a payload has at most; no fewer than are found before a fault of its syntax.
+    /// Upper bound on the number of parts; no fewer than are found before a syntax fault.
     pub fn parts_at_most(self, payload: &[u8]) -> usize {
         match self {
             Self::None => 1,
@@ -46,8 +46,8 @@ impl Split {
         }
     }
 
-    /// Puts the place of a part before the pointer of a fault of it: `/3`, or `line 4`. `at` is the byte of the
-    /// payload that the part begins at.
+    /// Prefixes a fault's pointer with the position of its part: `/3`, or `line 4`. The part begins at byte `at` of the
+    /// payload.
     pub fn tell(self, payload: &[u8], at: usize, fault: &mut Fault) {
         let before = payload.get(..at).unwrap_or_default();
         match self {
@@ -60,7 +60,7 @@ impl Split {
                 of_whole(fault, payload);
             }
             Self::Array => {
-                // An element is split no further. A lone object is no element.
+                // An element is not split further. A lone object is no element.
                 if begins_array(payload) {
                     fault.expected = fault.expected.replace(IN_ARRAY, "").replace(IN_LINES, "");
                 }
@@ -72,7 +72,7 @@ impl Split {
     }
 }
 
-/// Puts the line of a message in the place of that of a part, which is one line.
+/// Replaces the line number of a part, always 1, with the message's.
 fn of_message(fault: &mut Fault, line: usize) {
     let is_column = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
     if fault.reason == Reason::MalformedJson
@@ -83,12 +83,12 @@ fn of_message(fault: &mut Fault, line: usize) {
     }
 }
 
-/// Says of a line that is no record how the payload is one as a whole, where it is.
+/// Adds a hint to a malformed line if the payload as a whole is JSON.
 fn of_whole(fault: &mut Fault, payload: &[u8]) {
     if lines(payload).nth(1).is_none() {
         return;
     }
-    // Of one line among several.
+    // For one line among several.
     fault.expected = fault.expected.replace(IN_ARRAY, "");
     let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(without_mark(payload)).is_ok();
     if fault.reason != Reason::MalformedJson || !is_json() {
@@ -104,8 +104,8 @@ fn begins_array(payload: &[u8]) -> bool {
     without_mark(payload).trim_ascii_start().first() == Some(&b'[')
 }
 
-/// How many elements of the array that a text begins with may begin in it: one behind its bracket, and one behind each
-/// comma that is in no other array or object; 0 where no array begins it.
+/// Upper bound on the elements begun in an array at the start of a text: one after its bracket, and one after each
+/// comma outside inner arrays and objects; 0 if no array begins the text.
 pub fn elements_begun(text: &[u8]) -> usize {
     if !begins_array(text) {
         return 0;

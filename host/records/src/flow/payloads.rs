@@ -1,4 +1,4 @@
-//! What decode reads once hooks have run: a record's own payload, or what a hook put in its place.
+//! What decode reads after the hooks: a record's own payload, or what a hook replaced it with.
 
 use std::ops::Range;
 
@@ -6,19 +6,18 @@ use crate::flow::parts::Split;
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::Fault;
 
-/// Where the payload of a row stands.
+/// Where a row's payload is stored.
 #[derive(Debug, Clone)]
 enum PayloadPlace {
-    /// With the record, as it was read.
+    /// In the record, as it was read.
     OfRecord,
-    /// A part of that, by its bytes.
+    /// In a part of the record, by its bytes.
     Part(Range<u32>),
-    /// In what a hook wrote: which of the writings, and the bytes of it. Small, since there is one
-    /// for each row.
+    /// In what a hook wrote: the index of the write, and its bytes. Small, since there is one for each row.
     Written(u32, Range<u32>),
 }
 
-/// A payload and the record that it belongs to.
+/// A payload and its record.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// The record.
@@ -26,8 +25,8 @@ pub struct Row {
     place: PayloadPlace,
 }
 
-/// The payloads of a batch in the order of their records, and the bytes that hooks wrote. They are
-/// kept until the batch is settled: a record that is decoded again is not hooked again.
+/// The payloads of a batch in the order of their records, and the bytes that hooks wrote. They are kept until the batch
+/// is settled: hooks do not run again if a record is decoded again.
 #[derive(Debug, Clone, Default)]
 pub struct Payloads {
     rows: Vec<Row>,
@@ -35,31 +34,31 @@ pub struct Payloads {
     split: Split,
 }
 
-/// Bytes that are kept of each row beside its payload.
+/// Bytes kept for each row beside its payload.
 pub const ROW_BYTES: usize = size_of::<Row>();
 
 impl Payloads {
-    /// Records with their own payloads, one each.
+    /// One row for each record: its own payload.
     pub fn of_records(origins: impl IntoIterator<Item = Origin>) -> Self {
         let rows = origins.into_iter().map(|origin| Row { origin, place: PayloadPlace::OfRecord });
         Self { rows: rows.collect(), ..Self::default() }
     }
 
-    /// No row; the parts that are put in are those of this split.
+    /// No row yet; the parts added later are those of this split.
     pub fn of_parts(split: Split) -> Self {
         Self { split, ..Self::default() }
     }
 
-    /// Puts a row in whose payload is a part of its record's own: `part` is a slice of it.
+    /// Adds a row whose payload is `part`, a slice of its record's own payload.
     pub fn put_part(&mut self, batch: &Batch, origin: Origin, part: &[u8]) {
-        // A message is counted in 31 bits, so the place is never left out.
+        // Kafka counts a message in 31 bits, so the conversion never fails.
         if let Some(at) = start_of(batch, origin, part).and_then(|at| u32::try_from(at).ok()) {
             let end = at.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
             self.rows.push(Row { origin, place: PayloadPlace::Part(at..end) });
         }
     }
 
-    /// Says in a fault which part of the record is at fault, if `payload` is a part of its record's own.
+    /// Adds to a fault which part of the record is at fault, if `payload` is a part of the record's own.
     #[cold]
     pub fn tell(&self, batch: &Batch, origin: Origin, payload: &[u8], fault: &mut Fault) {
         if self.is_split()
@@ -75,19 +74,19 @@ impl Payloads {
         self.split != Split::None
     }
 
-    /// A row's record and payload, by its place.
+    /// The record and payload of the row at an index.
     pub fn row<'a>(&'a self, batch: &'a Batch, at: usize) -> Option<(Origin, &'a [u8])> {
         self.rows.get(at).map(|row| (row.origin, self.payload(batch, row)))
     }
 
-    /// The records that have a row, ascending, each once.
+    /// The records that have a row, ascending and distinct.
     pub fn origins(&self) -> Vec<Origin> {
         let mut origins: Vec<Origin> = self.rows.iter().map(|row| row.origin).collect();
         origins.dedup();
         origins
     }
 
-    /// The payload of one of the rows of a record, counted from 0.
+    /// The payload of a record's row number `row`, counted from 0.
     pub fn nth<'a>(&'a self, batch: &'a Batch, origin: Origin, row: usize) -> Option<&'a [u8]> {
         let first = self.rows.partition_point(|row| row.origin < origin);
         let row = self.rows.get(first + row).filter(|row| row.origin == origin)?;
@@ -117,18 +116,18 @@ impl Payloads {
         payload.unwrap_or_default()
     }
 
-    /// Takes the rows out; those that go on are put in again.
+    /// Takes out all rows; the caller puts back those to keep.
     pub fn take(&mut self) -> Vec<Row> {
         let room = Vec::with_capacity(self.rows.len());
         std::mem::replace(&mut self.rows, room)
     }
 
-    /// Puts a row in as it is.
+    /// Puts back a row unchanged.
     pub fn keep(&mut self, row: Row) {
         self.rows.push(row);
     }
 
-    /// Puts rows in whose payloads are the `spans` of `bytes`, which [`Payloads::write`] keeps next.
+    /// Adds rows whose payloads are the `spans` of `bytes`, which [`Payloads::write`] stores next.
     pub fn put(&mut self, origin: Origin, spans: impl IntoIterator<Item = Range<u32>>) {
         let next = u32::try_from(self.written.len()).unwrap_or(u32::MAX);
         let rows =
@@ -136,12 +135,12 @@ impl Payloads {
         self.rows.extend(rows);
     }
 
-    /// Keeps the bytes of the rows put in since the last time.
+    /// Stores the bytes of the rows added since the last call.
     pub fn write(&mut self, bytes: Vec<u8>) {
         self.written.push(bytes);
     }
 
-    /// Takes out all rows behind the first `rows`.
+    /// Removes all rows after the first `rows`.
     pub fn truncate(&mut self, rows: usize) {
         self.rows.truncate(rows);
     }
@@ -156,17 +155,17 @@ impl Payloads {
         self.rows.is_empty()
     }
 
-    /// The bytes that were written and are kept, and what is kept of each row beside them.
+    /// Bytes held: what hooks wrote, and what is kept for each row.
     pub fn held_bytes(&self) -> usize {
         self.written.iter().map(Vec::len).sum::<usize>() + size_of_val(&*self.rows)
     }
 
-    /// The same, less what the batch reserved for it.
+    /// The same, minus what the batch reserved for it.
     pub fn held_beside(&self, batch: &Batch) -> usize {
         self.held_bytes().saturating_sub(batch.reserved_bytes())
     }
 
-    /// Lets go of what was written for rows that are no more.
+    /// Frees what was written for rows that no longer exist.
     pub fn forget(&mut self) {
         let mut is_used = vec![false; self.written.len()];
         for row in &self.rows {
@@ -181,7 +180,7 @@ impl Payloads {
         }
     }
 
-    /// Takes out every row of a record that `is_out`.
+    /// Removes every row of a record that `is_out`.
     pub fn withdraw(&mut self, is_out: impl Fn(Origin) -> bool) {
         self.rows.retain(|row| !is_out(row.origin));
     }
@@ -198,7 +197,7 @@ impl Payloads {
     }
 }
 
-/// The byte of a record's own payload that a slice of it begins at; `None` of any other slice.
+/// The byte of a record's own payload at which a slice of it begins; `None` for any other slice.
 fn start_of(batch: &Batch, origin: Origin, part: &[u8]) -> Option<usize> {
     let whole = batch.payload(origin)?.as_ptr_range();
     let part = part.as_ptr_range();
@@ -211,14 +210,14 @@ fn start_of(batch: &Batch, origin: Origin, part: &[u8]) -> Option<usize> {
 pub struct Hooked {
     /// What to decode.
     pub payloads: Payloads,
-    /// The records that were refused, ascending, each once.
+    /// The records that were refused, ascending and distinct.
     pub rejections: Vec<crate::flow::rejection::Rejection>,
-    /// The records that hooks left nothing of, ascending.
+    /// The records that hooks left no row of, ascending.
     pub dropped: Vec<Origin>,
 }
 
 impl Hooked {
-    /// A batch that no hook has seen, of which each payload is a row.
+    /// A batch without hooks: each payload is a row.
     pub fn of_records(batch: &Batch) -> Self {
         let has_payload = |origin: &Origin| batch.payload(*origin).is_some();
         let payloads = Payloads::of_records((0..batch.len()).filter(has_payload));

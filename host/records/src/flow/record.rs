@@ -12,10 +12,10 @@ use crate::flow::arenas::Arena;
 /// Index of a record in its [`Batch`]: what every row, rejection and fate refers back to.
 pub type Origin = u32;
 
-/// The largest bound of one record, bytes: the server, too, has to hold what it becomes.
+/// Upper limit for the bound of one record, bytes: the server, too, has to hold the row.
 pub const MOST_RECORD_BYTES: usize = 256 * 1024 * 1024;
 
-/// A topic and a partition of it.
+/// A topic and one of its partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
     /// The topic's name.
@@ -25,7 +25,7 @@ pub struct TopicPartition {
 }
 
 impl TopicPartition {
-    /// Whether they are equal; faster than `==` where they are clones of one.
+    /// Equality; faster than `==` if they are clones of one.
     fn is(&self, other: &Self) -> bool {
         self.partition == other.partition
             && (Arc::ptr_eq(&self.topic, &other.topic) || self.topic == other.topic)
@@ -38,18 +38,18 @@ impl std::fmt::Display for TopicPartition {
     }
 }
 
-/// Records of one partition that stand next to each other in a batch.
+/// Consecutive records of one partition in a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionRun {
     /// Where the records came from.
     pub partition: TopicPartition,
-    /// Which assignment of the partition they were read under; settling under another is void.
+    /// The assignment of the partition under which they were read; settling under another is void.
     pub epoch: u64,
     /// The records, as origins.
     pub origins: Range<Origin>,
 }
 
-/// One message as the source reads it, borrowed for as long as it takes to copy it.
+/// One message as the source reads it, borrowed until it is copied.
 #[derive(Debug, Clone, Default)]
 pub struct RawRecord<'a> {
     /// Inclusive Kafka offset.
@@ -65,9 +65,8 @@ pub struct RawRecord<'a> {
 /// A byte range of the arena.
 type Span = Range<usize>;
 
-/// What is kept of a record beside its bytes, which stand together in the arena: the key, the payload,
-/// then the headers up to where the next record starts. There are hundreds of thousands of them, so they
-/// are small.
+/// What is kept of a record beside its bytes in the arena: the key, the payload, then the headers up to the start of
+/// the next record. Small, since there are hundreds of thousands of them.
 #[derive(Debug)]
 struct Stored {
     offset: i64,
@@ -81,7 +80,7 @@ struct Stored {
 
 const NO_TIME: i64 = i64::MIN;
 
-/// Bytes of a key, a payload, or a name or value of a header, which Kafka counts in 31 bits, or that it is null.
+/// The length of a key, a payload, or a header's name or value, which Kafka counts in 31 bits, or null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Length(u32);
 
@@ -96,7 +95,7 @@ impl Length {
         }
     }
 
-    /// How many bytes there are: none of what is null.
+    /// How many bytes there are: 0 for null.
     fn bytes(self) -> usize {
         if self == Self::NULL { 0 } else { self.0 as usize }
     }
@@ -106,8 +105,7 @@ impl Length {
         (self != Self::NULL).then(|| start..start + self.bytes())
     }
 
-    /// Appends it as a number of 7 bits a byte, the lowest first: null is 0, any other is one more than its
-    /// bytes.
+    /// Appends it as a varint, 7 bits a byte, the lowest first: null is 0, any other is its length plus one.
     fn put(self, to: &mut Vec<u8>) {
         let mut number = self.0.wrapping_add(1);
         while number > 0x7f {
@@ -119,7 +117,7 @@ impl Length {
         to.push(low);
     }
 
-    /// The one that `from` begins with, which is taken off it.
+    /// Reads one from the start of `from`, and advances `from`.
     fn take(from: &mut &[u8]) -> Option<Self> {
         let mut number = 0_u32;
         for shift in (0..u32::BITS).step_by(7) {
@@ -165,12 +163,12 @@ impl Batch {
         Self::within(Arena::with_capacity(bytes), 0)
     }
 
-    /// An empty batch that is built in this arena, with room for so many records.
+    /// An empty batch built in this arena, with room for so many records.
     pub fn within(bytes: Arena, records: usize) -> Self {
         Self { bytes, records: Vec::with_capacity(records), ..Self::default() }
     }
 
-    /// Copies a record into the batch; its headers follow by [`Batch::push_header`].
+    /// Copies a record into the batch; add its headers with [`Batch::push_header`].
     pub fn push(&mut self, partition: &TopicPartition, epoch: u64, record: &RawRecord<'_>) {
         let (origin, start) = (self.len(), self.bytes.len());
         self.bytes.extend_from_slice(record.key.unwrap_or_default());
@@ -205,7 +203,7 @@ impl Batch {
         }
     }
 
-    /// Counts so many bytes as held, which the parts of a payload will take beside it.
+    /// Counts bytes as held that the parts of a payload will take beside it.
     pub fn reserve(&mut self, bytes: usize) {
         self.reserved += bytes;
     }
@@ -215,17 +213,17 @@ impl Batch {
         self.reserved
     }
 
-    /// Notes that the record pushed last has headers that could not be read.
+    /// Notes that the headers of the record pushed last could not be read.
     pub fn lack_headers(&mut self) {
         self.without_headers.extend(self.len().checked_sub(1));
     }
 
-    /// Whether the record at `origin` has headers that could not be read.
+    /// Whether the headers of the record at `origin` could not be read.
     pub fn lacks_headers(&self, origin: Origin) -> bool {
         self.without_headers.binary_search(&origin).is_ok()
     }
 
-    /// How many records the batch holds; at most `u32::MAX`, which the source's bounds keep far off.
+    /// How many records the batch holds; at most `u32::MAX`, far above the source's bounds.
     #[allow(clippy::cast_possible_truncation)]
     pub fn len(&self) -> Origin {
         self.records.len() as Origin
@@ -236,20 +234,20 @@ impl Batch {
         self.records.is_empty()
     }
 
-    /// Bytes of payloads, keys and headers with the lengths of their parts: what is in the arena. What bounds
-    /// memory is [`Batch::held_bytes`].
+    /// Bytes in the arena: payloads, keys and headers with the lengths of their parts. Memory is bounded by
+    /// [`Batch::held_bytes`] instead.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Bytes that the batch takes in memory: the arena, what is kept of each record and run beside it, which is
-    /// more than the payload where that is short, and what was reserved.
+    /// Memory of the batch in bytes: the arena, what is kept of each record and run (more than a short payload takes),
+    /// and what was reserved.
     pub fn held_bytes(&self) -> usize {
         let beside = size_of_val(&*self.records) + size_of_val(&*self.runs);
         self.size_bytes() + beside + self.reserved
     }
 
-    /// The runs of one partition each, in the order read.
+    /// The runs of one partition, in the order read.
     pub fn runs(&self) -> &[PartitionRun] {
         &self.runs
     }
@@ -275,7 +273,7 @@ impl Batch {
         self.records.get(origin as usize).map(|record| record.offset)
     }
 
-    /// The payloads in order; the item's place is its origin, `None` is a tombstone.
+    /// The payloads in order, indexed by origin; `None` is a tombstone.
     pub fn payloads(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> + Clone {
         self.records.iter().map(|record| self.slice(record.payload()))
     }
@@ -290,7 +288,7 @@ impl Batch {
 pub struct Record<'a> {
     batch: &'a Batch,
     stored: &'a Stored,
-    /// Each name and each value, behind its length.
+    /// Each name and each value, after its length.
     headers: &'a [u8],
     /// Where it came from.
     pub partition: &'a TopicPartition,
@@ -312,13 +310,13 @@ impl<'a> Record<'a> {
         self.batch.slice(self.stored.key())
     }
 
-    /// The payload as it stood on the wire; `None` is a tombstone.
+    /// The payload as received; `None` is a tombstone.
     pub fn payload(&self) -> Option<&'a [u8]> {
         self.batch.slice(self.stored.payload())
     }
 
-    /// Header names and values in their order, duplicates kept. Names are bytes: Kafka asks for
-    /// UTF-8 but does not enforce it.
+    /// Header names and values in order, with duplicates. Names are bytes: Kafka asks for UTF-8 but does not enforce
+    /// it.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut rest = self.headers;
         std::iter::from_fn(move || {
@@ -328,7 +326,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The name or the value that `rest` begins with, which is taken off it.
+/// Reads a name or value from the start of `rest`, and advances `rest`.
 fn next_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match Length::take(rest)? {
         Length::NULL => Some(None),
@@ -336,7 +334,7 @@ fn next_part<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     }
 }
 
-/// Where records of a batch stand, as `topic[partition] first..=last`, one for each partition.
+/// The offsets of records, as `topic[partition] first..=last`, one range for each partition.
 pub fn spans(batch: &Batch, origins: &[Origin]) -> String {
     let mut spans: BTreeMap<TopicPartition, (i64, i64)> = BTreeMap::new();
     for record in origins.iter().filter_map(|origin| batch.record(*origin)) {

@@ -1,24 +1,24 @@
 //! Why a record was refused: the first of the four outcomes.
 //!
-//! A rejection goes to the dead letter topic with its record; the record's neighbours go on. The
-//! other three outcomes (transient, paused, fatal) never touch a record: see `outcome`.
+//! A rejection goes to the dead letter topic with its record; the other records go on. The other three outcomes
+//! (transient, paused, fatal) never touch a record: see `hold`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::flow::record::Origin;
 
-/// The stable code of a rejection: the `failure_reason` header, a metric label, and what a
-/// consumer of the dead letter topic may branch on. Codes are never renamed.
+/// The stable code of a rejection: the `failure_reason` header, a metric label, and what consumers of the dead letter
+/// topic may branch on. Codes are never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// Not JSON, cut short, more than one value, or a string with an escape that is no character.
+    /// Not JSON, cut short, more than one value, or a string with an invalid escape.
     MalformedJson,
-    /// Bytes that are not UTF-8, anywhere in the payload.
+    /// Invalid UTF-8 anywhere in the payload.
     InvalidUtf8,
-    /// A field that fills a column stands twice in one object.
+    /// A field that fills a column occurs twice in one object.
     DuplicateKey,
-    /// Arrays and objects nested deeper than the decoder goes.
+    /// Arrays and objects nested deeper than the decoder reads.
     TooDeep,
     /// A payload larger than a batch may be, or a text longer than its column.
     TooLarge,
@@ -36,15 +36,15 @@ pub enum Reason {
     BadDecimal,
     /// Arrays of one Nested structure that have different lengths.
     UnequalLengths,
-    /// A field that fills no column, where UNKNOWN_FIELDS rejects such.
+    /// A field that fills no column, if UNKNOWN_FIELDS rejects these.
     UnknownField,
-    /// A record of which no field fills a column.
+    /// A record whose fields fill no column.
     NoKnownField,
     /// A required column is absent from the record.
     MissingColumn,
-    /// A null where the column holds none.
+    /// A null in a column that holds none.
     NullNotAllowed,
-    /// Refused by the JSON Schema given by the user.
+    /// Violates the user's JSON Schema.
     SchemaViolation,
     /// Refused by a plugin.
     HookRejected,
@@ -123,8 +123,7 @@ pub enum Stage {
     Decode,
     /// A plugin, by its name and version, on decoded rows.
     ArrowHook(Arc<str>),
-    /// Required, default and value rules; with the plugin, by its name and version, that wrote the
-    /// value, if one did.
+    /// Required, default and value rules; with the name and version of the plugin that wrote the value, if one did.
     Check(Option<Arc<str>>),
     /// The INSERT.
     Insert,
@@ -143,7 +142,7 @@ impl Stage {
         }
     }
 
-    /// The plugin that refused the record, or wrote what is refused, if one did.
+    /// The plugin that refused the record or wrote the refused value, if one did.
     pub fn plugin(&self) -> Option<&str> {
         match self {
             Self::RowsHook(plugin) | Self::ArrowHook(plugin) => Some(plugin),
@@ -161,18 +160,17 @@ impl Stage {
 pub struct Fault {
     /// The stable code.
     pub reason: Reason,
-    /// The column at fault, where there is one.
+    /// The column at fault, if there is one.
     pub column: Option<Arc<str>>,
-    /// JSON pointer into the record (RFC 6901); empty for the record as a whole. Where each line is a record, the
-    /// line stands before it, as `line 4, /price`.
+    /// JSON pointer into the record (RFC 6901); empty for the record as a whole. If each line is a record, the line
+    /// precedes it: `line 4, /price`.
     pub pointer: String,
-    /// What would have been taken, e.g. `integer from 0 to 255`.
+    /// What would be accepted, e.g. `integer from 0 to 255`.
     pub expected: String,
-    /// The JSON kind of what was found: `null`, `boolean`, `number`, `string`, `array`, `object`,
-    /// `nothing` for a missing field, or empty where the question does not arise.
+    /// The JSON kind of what was found: `null`, `boolean`, `number`, `string`, `array`, `object`, `nothing` for a
+    /// missing field, or empty where it does not apply.
     pub got_kind: &'static str,
-    /// What was found: a value of the record, cut at 128 bytes, or the words of a plugin or of
-    /// ClickHouse.
+    /// What was found: a value of the record, cut at 128 bytes, or the message of a plugin or of ClickHouse.
     pub got: String,
 }
 
@@ -204,7 +202,7 @@ pub fn cut(text: &str) -> Cow<'_, str> {
     cut_to(text, GOT_BYTES)
 }
 
-/// At most so many bytes of a text, cut between characters, and dots where some are missing.
+/// At most `bytes` bytes of a text, cut between characters, with dots if some are missing.
 pub fn cut_to(text: &str, bytes: usize) -> Cow<'_, str> {
     match text.get(..text.floor_char_boundary(bytes)) {
         Some(start) if start.len() < text.len() => format!("{start}...").into(),

@@ -10,8 +10,8 @@ use crate::flow::rejection::{Fault, Rejection};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::Type;
 
-/// Whether decode, too, could have put a text into a column of the type. `check` is given it, since
-/// no stage knows another.
+/// Checks whether decode could also have put a text into a column of the type. `check` receives it, since no stage
+/// knows another.
 pub type JudgeText = fn(&Type, ValueRules, &str) -> Result<(), Box<Fault>>;
 
 /// Decoded rows. The columns are the plan's, in its order, and may hold nulls anywhere.
@@ -21,41 +21,39 @@ pub struct Rows {
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
-    /// Columns that a row's payload did not hold at all, of those where that is not the same as a null, as
-    /// column and row.
+    /// Columns that are absent from a row's payload, as column and row, if absent differs from null for them.
     pub absent: Vec<(usize, usize)>,
-    /// The records that gave no row.
+    /// The records without a row.
     pub rejections: Vec<Rejection>,
-    /// The records that hooks left nothing of; some of them may be refused as well.
+    /// The records that hooks left no row of; some of them may be refused as well.
     pub dropped: Vec<Origin>,
-    /// The columns that hooks wrote, by their place, and which plugin, by its name and version,
-    /// wrote each last: their values are as untrusted as the wire.
+    /// The columns that hooks wrote, by index, with the name and version of the plugin that wrote each last: their
+    /// values are as untrusted as the wire.
     pub written: Arc<BTreeMap<usize, Arc<str>>>,
-    /// What was noticed while decoding.
+    /// Observations made while decoding.
     pub noticed: Noticed,
 }
 
-/// What was noticed of records beside their rows.
+/// Observations about records, beside their rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Noticed {
-    /// Fields that fill no column: the first names, and how often each was seen.
+    /// Fields that fill no column: the first names, and how often each occurred.
     pub unknown: Vec<(Box<str>, u64)>,
-    /// Fields of any other name that fill no column.
+    /// How often fields of other names filled no column.
     pub other_unknown: u64,
-    /// Columns, by their place in the plan, of values that were replaced, in the order in which
-    /// that happened.
+    /// The column, by index in the plan, of each value that was replaced, in order.
     pub replaced: Vec<usize>,
-    /// How many values lost digits that their column does not keep: the column, by its place in the plan, the
-    /// row, and how many of it.
+    /// Values that lost digits that their column does not keep: the column, by index in the plan, the row, and how many
+    /// values.
     pub cut: Vec<(usize, usize, u64)>,
-    /// Rows of which no field fills a column.
+    /// Rows in which no field fills a column.
     pub unfilled: u64,
-    /// Columns, by their place in the plan, that COLUMN_FROM did not reach, since the way to them ends in a null
-    /// or in a value without fields: each time.
+    /// Columns, by index in the plan, that COLUMN_FROM did not reach because the path ends in a null or a value without
+    /// fields: one entry each time.
     pub unreached: Vec<usize>,
 }
 
-/// What was noticed up to a record, of what is noticed of rows that land.
+/// A mark in those observations that count only for rows that land.
 #[derive(Debug, Clone, Copy)]
 pub struct RowsMark {
     /// How many values were replaced.
@@ -64,25 +62,24 @@ pub struct RowsMark {
     unreached: usize,
 }
 
-/// Most names of fields that are told apart.
+/// Most field names that are counted apart.
 const MAX_UNKNOWN: usize = 100;
 
 impl Noticed {
-    /// Marks what was noticed so far.
+    /// Marks the observations made so far.
     pub fn mark(&self) -> RowsMark {
         let Self { replaced, unfilled, unreached, .. } = self;
         RowsMark { replaced: replaced.len(), unfilled: *unfilled, unreached: unreached.len() }
     }
 
-    /// Forgets what was noticed since, of rows that do not land.
+    /// Discards observations since `mark`: their rows do not land.
     pub fn go_back(&mut self, mark: RowsMark) {
         self.replaced.truncate(mark.replaced);
         self.unfilled = mark.unfilled;
         self.unreached.truncate(mark.unreached);
     }
 
-    /// Counts a field that fills no column. `guess` is where its name may stand, and is set to
-    /// where the next one may.
+    /// Counts a field that fills no column. `guess` is the likely index of its name, and is moved to that of the next.
     pub fn unknown(&mut self, name: &str, guess: &mut usize) {
         let is_it = |(known, _): &(Box<str>, u64)| **known == *name;
         let at = match self.unknown.get(*guess).is_some_and(is_it) {
@@ -109,15 +106,15 @@ pub struct Checked {
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
-    /// The records that were refused so far.
+    /// The records refused so far.
     pub rejections: Vec<Rejection>,
-    /// The records that a rule refuses, each with the row that it refuses of those that were checked.
+    /// The records that a rule refuses, each with the index of its refused row among those checked.
     pub refused_rows: Vec<(Origin, usize)>,
-    /// The records that hooks left nothing of.
+    /// The records that hooks left no row of.
     pub dropped: Vec<Origin>,
-    /// How many values of each column a default took the place of, for columns with any. What a column that
-    /// takes no null still holds as null is left to the server: it goes without the column.
+    /// How many values of each column a default replaced, for columns with any. The server fills nulls left in a
+    /// non-nullable column: their rows go without the column.
     pub defaulted: Vec<(usize, usize)>,
-    /// What was noticed while decoding.
+    /// Observations made while decoding.
     pub noticed: Noticed,
 }

@@ -1,4 +1,4 @@
-//! What became of each record of a batch, and the ledger of all of them.
+//! The fate of each record of a batch, and the ledger of all of them.
 
 use crate::flow::record::Origin;
 
@@ -9,11 +9,11 @@ pub enum Fate {
     Pending,
     /// Its rows are in the table.
     Landed,
-    /// It is in the dead letter topic, and the broker said so.
+    /// It is in the dead letter topic, and the broker acknowledged it.
     DeadLettered,
     /// A hook dropped it.
     Dropped,
-    /// Passed over as configured: a tombstone, or a message that holds no record.
+    /// Skipped as configured: a tombstone, or a message that holds no record.
     Skipped,
 }
 
@@ -50,7 +50,7 @@ impl Fates {
         self.of.is_empty()
     }
 
-    /// Whether the record waits for its fate.
+    /// Whether the record is not settled yet.
     pub fn is_pending(&self, origin: Origin) -> bool {
         self.of.get(origin as usize) == Some(&Fate::Pending)
     }
@@ -77,15 +77,14 @@ pub struct Ledger {
     pub dead_lettered: u64,
     /// Records dropped by a hook.
     pub dropped: u64,
-    /// Records passed over.
+    /// Records skipped.
     pub skipped: u64,
-    /// Records given up by this host before they were settled: their partition went to another
-    /// member, which reads them again.
+    /// Records released before they were settled: their partition went to another member, which reads them again.
     pub released: u64,
 }
 
 impl Ledger {
-    /// Counts a batch in that was taken from the source.
+    /// Counts in a batch taken from the source.
     pub fn take(&mut self, records: Origin) {
         self.consumed += u64::from(records);
     }
