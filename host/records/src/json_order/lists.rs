@@ -1,36 +1,36 @@
-//! Splits kinds of records into lists, each in an order in which no value of it changes another.
+//! Splits kinds of records into lists, each in an order in which no value changes another.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::text::{PathHash, victims_of};
 
-/// A list is looked for among this many times as many kinds as the list before it took. Kinds that no list has
-/// taken yet are looked at again for the next one: without this bound, kinds of which no two go together cost the
-/// square of their number. With it all lists together cost a multiple of that number.
+/// Each list is chosen from this many times as many kinds as the previous list took. Without this bound, kinds of which
+/// no two go together would cost the square of their number, since each new list looks again at all that are left. With
+/// it, all lists together cost a multiple of that number.
 const WINDOW: usize = 16;
 
-/// What matters of a record: its contested places, sorted, each once.
+/// The contested places of a record, sorted and distinct.
 pub type Of = Vec<(PathHash, u8)>;
 
-/// Records that are alike.
+/// Records with the same facts.
 #[derive(Debug, Clone)]
 pub struct RecordsOf {
-    /// What matters of each of them.
+    /// The contested places of each of them.
     pub of: Of,
     /// Their rows.
     pub rows: Vec<usize>,
 }
 
 impl RecordsOf {
-    /// Whether each of these records would have to go both before and behind any other of them.
+    /// Whether each of these records would have to go both before and after any other of them.
     pub fn is_both(&self) -> bool {
         self.of.iter().any(|(_, bits)| bits & victims_of(*bits) != 0)
     }
 }
 
-/// Lists of rows, each in an order in which no value changes another. It is one list wherever one order
-/// keeps all. Counts in `steps` what that took.
+/// Lists of rows, each in an order in which no value changes another; one list if one order keeps all values. Counts
+/// the work in `steps`.
 pub fn lists(kinds: Vec<RecordsOf>, steps: &mut usize) -> Vec<Vec<usize>> {
     let mut window = kinds.len();
     let mut open = VecDeque::from(kinds);
@@ -45,12 +45,12 @@ pub fn lists(kinds: Vec<RecordsOf>, steps: &mut usize) -> Vec<Vec<usize>> {
     lists
 }
 
-/// As many as it finds an order for, in that order, and those that are left. Takes one at least.
+/// One list: as many kinds as it finds an order for, at least one, and those that are left.
 fn one_list(kinds: Vec<RecordsOf>, steps: &mut usize) -> (Vec<RecordsOf>, Vec<RecordsOf>) {
     let mut waits = KindWaits::of(&kinds);
     let mut free: BTreeSet<usize> = waits.free().collect();
-    // Where a circle is left, one of it goes into another list: first those of which a list holds only one anyway,
-    // then those with the fewest rows.
+    // A cycle is broken by moving one kind to another list: first kinds of which a list holds only one anyway, then
+    // those with the fewest rows.
     let mut spare: Vec<usize> = (0..kinds.len()).collect();
     spare.sort_by_cached_key(|number| {
         kinds.get(*number).map(|kind| (Reverse(kind.is_both()), kind.rows.len()))
@@ -60,7 +60,7 @@ fn one_list(kinds: Vec<RecordsOf>, steps: &mut usize) -> (Vec<RecordsOf>, Vec<Re
     let (mut taken, mut left) = (Vec::new(), Vec::new());
     let mut at = 0;
     loop {
-        // As they stand, again and again from the first, as far as they are free.
+        // Takes free kinds in their given order, again and again from the first.
         let next = free.range(at..).next().or_else(|| free.first()).copied();
         let is_open = |number: &usize| kinds.get(*number).is_some_and(Option::is_some);
         let Some(number) = next.or_else(|| spare.find(is_open)) else { break };
@@ -75,23 +75,23 @@ fn one_list(kinds: Vec<RecordsOf>, steps: &mut usize) -> (Vec<RecordsOf>, Vec<Re
     (taken, left)
 }
 
-/// Which kinds wait for others to go first.
+/// Which kinds wait for others.
 #[derive(Default)]
 struct KindWaits {
     values: Vec<ChangedValue>,
-    /// Of each kind, which values it holds.
+    /// For each kind, its values.
     held: Vec<Vec<usize>>,
-    /// Of each kind, how many of the values that it would change others hold.
+    /// For each kind, how many values held by others it would change.
     waits_for: Vec<usize>,
     steps: usize,
 }
 
-/// A value at a place that others change.
+/// A value that others would change.
 #[derive(Default)]
 struct ChangedValue {
-    /// How many kinds hold it that have not gone yet.
+    /// How many kinds that hold it are not taken yet.
     holders: usize,
-    /// The numbers of these, each XORed with the others: the number of the last one, once it is alone.
+    /// The XOR of their numbers: the number of the last one, once it is alone.
     numbers: usize,
     /// The kinds that would change it, ascending.
     changed_by: Vec<usize>,
@@ -139,7 +139,7 @@ impl KindWaits {
         waits
     }
 
-    /// Those that wait for none.
+    /// Kinds that wait for none.
     fn free(&self) -> impl Iterator<Item = usize> {
         self.waits_for
             .iter()
@@ -148,7 +148,7 @@ impl KindWaits {
             .map(|(number, _)| number)
     }
 
-    /// A kind is out of the way. Adds those that wait for none now.
+    /// Marks a kind as taken. Adds those that wait for none now.
     fn release(&mut self, number: usize, free: &mut BTreeSet<usize>) {
         for at in self.held.get(number).into_iter().flatten() {
             let Some(value) = self.values.get_mut(*at) else { continue };
@@ -157,7 +157,7 @@ impl KindWaits {
             let last = [value.numbers];
             let no_longer_wait: &[usize] = match value.holders {
                 0 => &value.changed_by,
-                // The last one need not wait for itself.
+                // The last holder need not wait for itself.
                 1 if value.changed_by.binary_search(&value.numbers).is_ok() => &last,
                 _ => &[],
             };
@@ -195,7 +195,7 @@ mod tests {
         })
     }
 
-    /// Whether there is an order for all, found by holding each against each.
+    /// Whether one order keeps all, found by comparing each with each.
     fn go_together(mut open: Vec<RecordsOf>) -> bool {
         while let Some(next) = open.iter().enumerate().position(|(at, kind)| {
             let mut others = open.iter().enumerate().filter(|(other, _)| *other != at);

@@ -1,19 +1,19 @@
 //! JSON values that ClickHouse changes if they follow others in one INSERT, and the order that keeps them.
 //!
-//! ClickHouse reads the values at one path of a JSON column one after another, and puts each one into the
-//! first type that an earlier value of the block has left there and that takes it. Measured on 26.7, with both
-//! readers of Arrow and with every limit of paths and types:
+//! ClickHouse reads the values at one path of a JSON column one after another, and stores each one in the first type
+//! that fits among those earlier values of the block left there. Measured on 26.7, with both readers of Arrow and with
+//! every limit of paths and types:
 //!
-//! - an integer that no float is loses digits behind a fraction, in arrays, and where the column holds few
-//!   types, outside of them too;
-//! - a null in an array becomes `[]` or `{}` behind an array that holds arrays, or objects and no null.
+//! - an integer that no float represents loses digits after a fraction, in arrays, and outside of them too if the
+//! column holds few types;
+//! - a null in an array becomes `[]` or `{}` after an array that holds arrays, or objects and no null.
 //!
-//! The first value is never changed, so such integers and nulls go first (`order`). Where two records would
-//! each have to go first, they go in different INSERTs (`lists`). What stands in the wrong order within one record
-//! cannot be helped, and is a [`Clash`].
+//! The first value is never changed, so such integers and nulls go first (`order`). If two records would each have to
+//! go first, they go in different INSERTs (`lists`). A wrong order within one record cannot be mended, and is a
+//! [`Clash`].
 //!
-//! No setting does this: `max_dynamic_subcolumns_in_json_type_parsing=0` has each value read for itself, but
-//! older servers lack it, the newer reader of Arrow does not heed it, and it has no effect behind a NULL.
+//! No setting avoids this: `max_dynamic_subcolumns_in_json_type_parsing=0` reads each value by itself, but older
+//! servers lack it, the newer reader of Arrow ignores it, and it has no effect after a NULL.
 
 mod lists;
 mod order;
@@ -38,7 +38,7 @@ pub struct JsonColumns<'a> {
 }
 
 impl<'a> JsonColumns<'a> {
-    /// Those of these columns; `None` if there are none. The columns are of the Arrow types that go out.
+    /// The JSON columns among `columns`; `None` if there are none. The columns have the Arrow types that are sent.
     pub fn of(columns: impl Iterator<Item = (&'a ArrayRef, &'a Type)>) -> Option<Self> {
         let holds_json = |(_, (_, ty)): &(usize, (&ArrayRef, &Type))| ty.holds(Kind::is_json);
         let columns = columns.enumerate().filter(holds_json);
@@ -47,7 +47,7 @@ impl<'a> JsonColumns<'a> {
         (!columns.is_empty()).then_some(Self { columns })
     }
 
-    /// Those of a batch, whose types `type_of` knows by place and name.
+    /// The JSON columns of a batch; `type_of` knows each type by index and name.
     pub fn of_batch(
         batch: &'a RecordBatch,
         type_of: impl Fn(usize, &str) -> Option<&'a Type>,
@@ -61,14 +61,14 @@ impl<'a> JsonColumns<'a> {
         Self::of(columns.into_iter())
     }
 
-    /// Whether a row may hold a value that others change. Costs a look at a part of its bytes.
+    /// Whether a row may hold a value that others change. Looks at only part of its bytes.
     fn is_at_risk(&self, row: usize) -> bool {
         let mut is_at_risk = false;
         self.each_text(row, &mut |_, text| is_at_risk |= text::is_at_risk(text.as_bytes()));
         is_at_risk
     }
 
-    /// Reads what matters of a row, and says what stands in the wrong order within it.
+    /// Reads the facts that matter of a row, and returns a clash within it.
     fn read(&self, row: usize, facts: &mut PlaceFacts) -> Option<Clash> {
         let mut clash = None;
         self.each_text(row, &mut |place, text| {
@@ -84,7 +84,7 @@ impl<'a> JsonColumns<'a> {
     }
 }
 
-/// Hands out the objects of a row in the order in which the server reads them.
+/// Visits the objects of a row in the order in which the server reads them.
 fn each_text(
     array: &ArrayRef,
     ty: &Type,
@@ -128,8 +128,8 @@ fn each_text(
     }
 }
 
-/// The records whose values are changed within the record itself, each once, with the first clash.
-/// `origins` names each row's record.
+/// The records in which one value changes another, each once, with the first clash. `origins` is the record of each
+/// row.
 pub fn clashes(objects: &JsonColumns<'_>, origins: &[Origin]) -> Vec<(Origin, Clash)> {
     let mut found = Vec::new();
     let mut start = 0;

@@ -7,17 +7,17 @@ use super::lists::{Of, RecordsOf, lists};
 use super::text::{PathHash, PlaceFacts, victims_of};
 use crate::flow::record::Origin;
 
-/// Rows as they are to be sent.
+/// The order in which rows are sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RowOrder {
-    /// One INSERT, as they stand.
+    /// One INSERT, in the given order.
     AsTheyStand,
-    /// One INSERT for each list of rows, in its order.
+    /// One INSERT for each list, in its order.
     Lists(Vec<Vec<usize>>),
 }
 
-/// Orders the rows; those of one record stay together. `origins` names the record of each row; without it each
-/// row counts as one. The same rows always get the same order.
+/// Orders the rows and keeps those of one record together. `origins` is the record of each row; without it each row
+/// counts as a record. The same rows always get the same order.
 pub fn order(objects: &JsonColumns<'_>, rows: usize, origins: Option<&[Origin]>) -> RowOrder {
     let contested = contested(objects, rows);
     if contested.is_empty() {
@@ -30,7 +30,7 @@ pub fn order(objects: &JsonColumns<'_>, rows: usize, origins: Option<&[Origin]>)
     }
 }
 
-/// The places at which some row holds what another would change.
+/// The places at which a row holds what another would change.
 fn contested(objects: &JsonColumns<'_>, rows: usize) -> HashMap<PathHash, u8> {
     let mut victims = HashMap::new();
     let mut facts = PlaceFacts::default();
@@ -94,7 +94,7 @@ fn kinds(
     kinds
 }
 
-/// What of the facts of a record counts at contested places.
+/// The facts of a record that count at contested places.
 fn what_matters(facts: &PlaceFacts, contested: &HashMap<PathHash, u8>) -> Of {
     let at_place = |(place, bits): &(PathHash, u8)| {
         let victims = contested.get(place)?;
@@ -113,7 +113,7 @@ fn what_matters(facts: &PlaceFacts, contested: &HashMap<PathHash, u8>) -> Of {
     of
 }
 
-/// Those of the bits that change one of the victims.
+/// The subset of `bits` that change one of the victims.
 fn bits_that_change(bits: u8, victims: u8) -> u8 {
     let single = (0..u8::BITS).map(|bit| bits & (1 << bit));
     single.filter(|bit| victims_of(*bit) & victims != 0).fold(0, |all, bit| all | bit)
@@ -167,7 +167,7 @@ mod tests {
     fn records_that_would_each_have_to_go_first_go_apart() {
         let [a, b] =
             [r#"{"p":[9007199254740993],"q":[0.5]}"#, r#"{"p":[0.5],"q":[9007199254740993]}"#];
-        // By what they are, not one by one.
+        // By their facts, not one by one.
         assert_eq!(ordered(&[a, b, a, b, "{}"], None), in_lists([&[4, 1, 3], &[0, 2]]));
         let both = r#"{"p":[{"v":[9007199254740993]},{"v":[0.5]}]}"#;
         assert_eq!(ordered(&[both, both], None), in_lists([&[1], &[0]]));

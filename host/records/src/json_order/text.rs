@@ -1,47 +1,46 @@
-//! What matters of one object: at which of its places stand values that others change, or that change others.
+//! The facts of one object: at which of its places stand values that others change, or that change others.
 
-/// A path of a column and how deep in arrays, as a hash. Two places of one hash count as one, which
-/// changes the order of rows and no value.
+/// Hash of a column's path and the depth in arrays. A collision of two places changes the order of rows but no value.
 pub type PathHash = u64;
 
-/// An integer that no float is.
+/// An integer that no float represents.
 pub const LONG: u8 = 1;
-/// A number that is a float to the server.
+/// A number that the server reads as a float.
 pub const FRACTION: u8 = 1 << 1;
 /// A null in an array.
 pub const NULL: u8 = 1 << 2;
 /// An array that holds arrays, or objects and no null.
 pub const NEST: u8 = 1 << 3;
-// Of what an array holds itself.
+// What an array itself holds.
 const ARRAY: u8 = 1 << 4;
 const OBJECT: u8 = 1 << 5;
 const SCALAR: u8 = 1 << 6;
 
-/// The shortest run of digits of an integer that no float is.
+/// The shortest run of digits of an integer that no float represents.
 const LONG_DIGITS: usize = 16;
 
-/// What cannot be kept, whatever stands beside the record.
+/// A value that no order of records can keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clash {
-    /// An integer that no float is behind a fraction at the same path.
+    /// An integer that no float represents, after a fraction at the same path.
     Integer,
-    /// A null in an array behind an array of arrays or of objects at the same path.
+    /// A null in an array, after an array of arrays or of objects at the same path.
     Null,
 }
 
-/// What stands at the places of a record, in the order in which the server reads it.
+/// The facts of a record by place, in the order in which the server reads them.
 #[derive(Debug, Default)]
 pub struct PlaceFacts(pub Vec<(PathHash, u8)>);
 
 impl PlaceFacts {
-    /// Takes everything out.
+    /// Removes all facts.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What comes behind a value that changes it.
+    /// The first value after one that changes it.
     pub fn clash(&self) -> Option<Clash> {
-        // Most records have few of them, and none both of what changes and of what is changed.
+        // Most records have few facts, and not both a value that changes and one that is changed.
         let all = self.0.iter().fold(0, |all, (_, bits)| all | bits);
         if victims_of(all) & all == 0 {
             return None;
@@ -66,7 +65,7 @@ impl PlaceFacts {
     }
 }
 
-/// What changes behind these.
+/// The values that change after these.
 pub fn victims_of(bits: u8) -> u8 {
     let mut victims = 0;
     if bits & FRACTION != 0 {
@@ -89,25 +88,25 @@ pub fn part(place: PathHash, element: u32) -> PathHash {
     element.to_le_bytes().into_iter().fold(fold(place, 0xfe), fold)
 }
 
-/// One step of FNV-1a. Byte by byte, since `{"a.b":1}` and `{"a":{"b":1}}` are one path.
+/// One step of FNV-1a; bytewise, since `{"a.b":1}` and `{"a":{"b":1}}` are one path.
 fn fold(place: PathHash, byte: u8) -> PathHash {
     (place ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
 }
 
-/// Within an array: by a byte that stands in no name.
+/// Within an array: adds a byte that no name holds.
 fn in_array(place: PathHash) -> PathHash {
     fold(place, 0xff)
 }
 
-/// Whether a text may hold a value that others change: a long integer, or a null in an array. Sometimes says so
-/// of a text that does not.
+/// Whether a text may hold a value that others change: a long integer, or a null in an array. May be true of a text
+/// that does not.
 pub fn is_at_risk(text: &[u8]) -> bool {
     has_long_run(text) || has_null_element(text)
 }
 
 fn has_long_run(text: &[u8]) -> bool {
     let is_digit = |at: &usize| text.get(*at).is_some_and(u8::is_ascii_digit);
-    // A run of so many has one of these in it.
+    // Every such run contains one of these bytes.
     (LONG_DIGITS - 1..text.len()).step_by(LONG_DIGITS).filter(is_digit).any(|at| {
         let before = (0..at).rev().take_while(is_digit).count();
         let behind = (at + 1..text.len()).take_while(is_digit).count();
@@ -117,7 +116,7 @@ fn has_long_run(text: &[u8]) -> bool {
 
 fn has_null_element(text: &[u8]) -> bool {
     const NULL_TEXT: &[u8] = b"null";
-    // One of four bytes in a row is looked at, so each null is met once.
+    // Every fourth byte is checked, so each null is met once.
     (NULL_TEXT.len() - 1..text.len()).step_by(NULL_TEXT.len()).any(|at| {
         let is_one = |byte: &u8| matches!(byte, b'n' | b'u' | b'l');
         text.get(at).is_some_and(is_one)
@@ -129,19 +128,19 @@ fn has_null_element(text: &[u8]) -> bool {
     })
 }
 
-/// Reads an object, and says what clashes within one of its arrays. The text was found to be JSON before.
+/// Reads an object, and returns a clash within one of its arrays. The text is known to be JSON.
 pub fn read_facts(text: &str, place: PathHash, facts: &mut PlaceFacts) -> Option<Clash> {
     let mut walk = Walk { text: text.as_bytes(), at: 0, facts, clash: None };
     walk.value(place, true);
     walk.clash
 }
 
-/// The arrays of one value, up to the objects in them: ClickHouse makes one type for them all.
+/// The arrays of one value, down to the objects in them: ClickHouse makes one type for them all.
 #[derive(Default)]
 struct ArrayShape {
-    /// What arrays hold, by how deep they stand.
+    /// What the arrays hold, by depth.
     levels: Vec<u8>,
-    /// What each array holds, with how deep it stands, in order.
+    /// What each array holds, with its depth, in order.
     arrays: Vec<(usize, u8)>,
 }
 
@@ -153,7 +152,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Reads a value at a path, and says what it adds to an array that it stands in.
+    /// Reads a value at a path, and returns its facts for the array around it.
     fn value(&mut self, place: PathHash, is_root: bool) -> u8 {
         match self.next() {
             Some(b'{') => {
@@ -181,11 +180,11 @@ impl Walk<'_> {
         self.skip(b'}');
     }
 
-    /// Reads an array that stands in no other, or in an object in another.
+    /// Reads an outermost array of a value: none, or an object, is around it.
     fn outer_array(&mut self, place: PathHash) {
         let mut shape = ArrayShape::default();
         self.array(in_array(place), 0, &mut shape);
-        // Without a common type of the elements, each is read for itself, one after another.
+        // Elements without a common type are read one after another.
         let is_mixed =
             shape.levels.iter().any(|bits| bits & ARRAY != 0 && bits & (SCALAR | OBJECT) != 0);
         if shape.levels.iter().any(|bits| bits & ARRAY != 0 && bits & NULL != 0)
@@ -246,12 +245,12 @@ impl Walk<'_> {
         let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t');
         let length = rest.iter().position(is_end).unwrap_or(rest.len());
         let token = rest.get(..length).unwrap_or_default();
-        // On goes it whatever the text is.
+        // Always advances, whatever the text is.
         self.at = (self.at + length).max(start + 1);
         SCALAR | number(token)
     }
 
-    /// Goes behind a string and gives its bytes, without the quotes.
+    /// Skips a string and returns its bytes, without the quotes.
     fn string(&mut self) -> &[u8] {
         self.at += 1;
         let start = self.at;
@@ -267,7 +266,7 @@ impl Walk<'_> {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// Goes behind a name and gives the place of its member.
+    /// Skips a name and returns the place of its member.
     fn name(&mut self, prefix: PathHash) -> PathHash {
         let name = self.string();
         if !name.contains(&b'\\') {
@@ -278,7 +277,7 @@ impl Walk<'_> {
         name.bytes().fold(prefix, fold)
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not a space.
     fn next(&mut self) -> Option<u8> {
         let rest = self.text.get(self.at..)?;
         self.at += rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -292,9 +291,9 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a null stands behind an array of objects without one, as deep.
+/// Whether a null follows an array of objects without one at the same depth.
 fn has_late_null(arrays: &[(usize, u8)]) -> bool {
-    // By depth, whether there was such an array.
+    // Whether there was such an array, by depth.
     let mut nests: Vec<bool> = Vec::new();
     arrays.iter().any(|(depth, bits)| {
         if nests.len() <= *depth {
@@ -321,7 +320,7 @@ fn number(token: &[u8]) -> u8 {
     let value = std::str::from_utf8(token).ok().and_then(|text| text.parse::<i128>().ok());
     let is_float = value.is_some_and(|value| {
         let value = value.unsigned_abs();
-        // A float has 53 digits of two.
+        // The mantissa of a float has 53 bits.
         value == 0 || 128 - value.leading_zeros() - value.trailing_zeros() <= 53
     });
     if is_float { 0 } else { LONG }

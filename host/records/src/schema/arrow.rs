@@ -1,5 +1,5 @@
-//! The one Arrow type that is sent for each ClickHouse type: the one whose values the server
-//! takes as they are (measured on 26.7). Any wider type would be cast there, without an error.
+//! The Arrow type sent for each ClickHouse type: the one whose values the server takes unchanged (measured on 26.7). It
+//! would cast any wider type without an error.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub fn data_type(ty: &Type) -> DataType {
     sent_as(ty, ValuePlace::Column)
 }
 
-/// Where a value stands.
+/// The context of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ValuePlace {
-    /// In a column, whose type the server casts to where it must.
+    /// A column: the server casts to its type where it must.
     Column,
-    /// In a Variant or Dynamic, where the Arrow type is all that tells the server the member: which
-    /// parts hold null, the time zone, and that 16 bytes are a UUID.
+    /// A Variant or Dynamic: only the Arrow type tells the server the member, so it carries which parts hold null, the
+    /// time zone, and that 16 bytes are a UUID.
     Member,
 }
 
@@ -30,7 +30,7 @@ fn sent_as(ty: &Type, place: ValuePlace) -> DataType {
         _ if ty.is_text => DataType::Utf8,
         Kind::Int(IntKind::I8) => DataType::Int8,
         Kind::Int(IntKind::I16) => DataType::Int16,
-        // A Time not as Time32: seconds in it are refused, and milliseconds end before 600 hours.
+        // Not Time32: the server refuses its seconds, and milliseconds end before 600 hours.
         Kind::Int(IntKind::I32) | Kind::Time => DataType::Int32,
         Kind::Int(IntKind::I64) => DataType::Int64,
         Kind::Int(IntKind::U8) => DataType::UInt8,
@@ -60,16 +60,16 @@ fn sent_as(ty: &Type, place: ValuePlace) -> DataType {
                 _ => DataType::Decimal256(*precision, scale),
             }
         }
-        // By number a label would not be checked, and an unknown one breaks every later SELECT.
+        // Numbers of labels would not be checked, and an unknown one breaks every later SELECT.
         Kind::Enum(..) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         Kind::Array(element) => DataType::List(part("item", element, place).into()),
         Kind::Map(key, value) => {
-            // A key is the one thing that is never null.
+            // Only a key is never null.
             let key = part("key", key, place).with_nullable(false);
             let entries = [key, part("value", value, place)].into_iter().collect();
             DataType::Map(Field::new("entries", DataType::Struct(entries), false).into(), false)
         }
-        // The server finds the elements by name, or by position where they have none.
+        // The server finds the elements by name, or by position if they have none.
         Kind::Tuple(elements) => DataType::Struct(
             (1..)
                 .zip(&**elements)
@@ -83,15 +83,15 @@ fn sent_as(ty: &Type, place: ValuePlace) -> DataType {
     }
 }
 
-/// The members, and behind them the null. Not dense: the server wants no more of a member than
-/// is referred to, and a part of a batch keeps the whole of it.
+/// The members, then the null. Not dense: the server takes only the values of a member that are referred to, and a
+/// slice of a batch keeps them all.
 fn union(members: &[Type]) -> DataType {
     let fields = members.iter().map(|ty| part("", ty, ValuePlace::Member).with_nullable(true));
     let fields = fields.chain([Field::new("", DataType::Null, true)]);
     DataType::Union((0..).zip(fields.map(Arc::new)).collect(), UnionMode::Sparse)
 }
 
-/// A column. Always nullable: which nulls may go out is for `check` to say.
+/// A column. Always nullable: `check` decides which nulls are sent.
 pub fn field(name: &str, ty: &Type) -> Field {
     part(name, ty, ValuePlace::Column)
 }

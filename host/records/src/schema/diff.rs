@@ -1,11 +1,10 @@
-//! What is different of a table that was read again, in words for the log.
+//! The differences of a table that was read again, in words for the log.
 
 use std::collections::BTreeMap;
 
 use super::table::TableSchema;
 
-/// Every column that came, went or became another, by name. Defaults may hold secrets of the
-/// expression's author, so that they are not told.
+/// Every column added, removed or changed, by name. Defaults are not shown: their expressions may hold secrets.
 pub fn changes(before: &TableSchema, after: &TableSchema) -> Vec<String> {
     let (mut was, is) = (columns(before), columns(after));
     let mut changes = Vec::new();
@@ -26,7 +25,7 @@ pub fn changes(before: &TableSchema, after: &TableSchema) -> Vec<String> {
     changes
 }
 
-/// The columns to fill, in their order, that the other table has as well.
+/// The columns to fill that the other table has too, in their order.
 fn names<'a>(of: &'a TableSchema, other: &TableSchema) -> Vec<&'a str> {
     let is_shared = |name: &&str| other.columns.iter().any(|column| *column.name == **name);
     of.columns.iter().map(|column| &*column.name).filter(is_shared).collect()

@@ -9,16 +9,15 @@ use super::shape::{
     Shape, ShapeField, ShapeFields, ShapeItems, ShapeNumbers, ShapeTexts, Underived,
 };
 
-/// What a JSON Schema cannot say of any record.
+/// What no JSON Schema says of any record.
 const OF_EVERY_RECORD: &str = "sluicegate refuses a record in which a field that it reads, or a key \
                                of a map, stands twice, one nested deeper than 127 levels, and, \
                                unless UNFILLED_RECORDS=accept, one of which it reads no field";
 
-/// The schema of a record: what it takes decode and check take too, and the other way round, but
-/// for what stands in its comments.
+/// The schema of a record. It accepts exactly what decode and check accept, except as its comments state.
 ///
 /// # Errors
-/// A rule of the configuration that no schema can say.
+/// A rule of the configuration that no schema expresses.
 pub fn json_schema(plan: &TablePlan) -> Result<Value, Underived> {
     let mut schema = schema_of(&Shape::of_record(plan)?);
     set(&mut schema, "$schema", "https://json-schema.org/draft/2020-12/schema");
@@ -53,7 +52,7 @@ fn schema_of(shape: &Shape) -> Map<String, Value> {
         [one] => set(&mut schema, "type", one),
         _ => set(&mut schema, "type", types),
     }
-    // Each keyword speaks of values of its own type alone, so they stand beside each other.
+    // Each keyword constrains only values of its own type, so they can be combined.
     if let Some(numbers) = number {
         numbers.write(&mut schema);
     }
@@ -139,7 +138,7 @@ impl ShapeTexts {
     }
 }
 
-/// A number, to its last digit.
+/// A number with all its digits.
 fn number(text: &str) -> Value {
     Number::from_str(text).map_or(Value::Null, Value::Number)
 }

@@ -1,4 +1,4 @@
-//! The DEFAULT expression of a column, as far as the host must know it.
+//! What the host must know of a column's DEFAULT expression.
 
 use super::quoted::{leading_quoted, unquote};
 

@@ -1,5 +1,5 @@
-//! What the table looks like: ClickHouse's type texts as a tree, the columns to fill, and the
-//! plan by which a record becomes a row. Pure: nothing here speaks to a server.
+//! The table's structure: ClickHouse's type texts as a tree, the columns to fill, and the plan by which a record
+//! becomes a row. Pure: nothing here talks to a server.
 
 pub mod arrow;
 pub mod diff;

@@ -4,49 +4,49 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-/// What the fields of an object are looked up in.
+/// Looks up the fields of an object.
 pub trait FindField {
-    /// The place of a field; `guess` is where it may be, since producers write their fields in
-    /// the same order again and again.
+    /// The index of a field. `guess` is its likely index, since producers write fields in the same order again and
+    /// again.
     fn find(&self, name: &str, guess: usize) -> Option<usize>;
 }
 
-/// The fields of one object, or the elements of one array by their number.
+/// The fields of one object, or the elements of one array by number.
 #[derive(Debug, Default)]
 pub struct FieldNames {
     fields: Vec<Field>,
-    /// By the name, in lower case where case does not matter.
+    /// Indexes by name, in lower case if case does not matter.
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     ignores_case: bool,
 }
 
-/// One of them.
+/// One field.
 #[derive(Debug)]
 pub struct Field {
     name: Arc<str>,
     /// The columns that its value fills.
     pub columns: Vec<usize>,
-    /// What is wanted of its value's own fields.
+    /// The fields to read within its value.
     pub within: Option<Box<InnerFields>>,
 }
 
-/// What is wanted of the fields within a value.
+/// The fields to read within a value.
 #[derive(Debug)]
 pub struct InnerFields {
-    /// Those that pointers lead to; other fields are passed over.
+    /// Fields on the path of a pointer; others are ignored.
     pub pointed: FieldNames,
-    /// Those that are parts of a column's dotted name; other fields are unknown.
+    /// Fields that are parts of a column's dotted name; others are unknown.
     pub dotted: FieldNames,
 }
 
-/// Which of them are meant.
+/// Selects one of the two.
 type Into = fn(&mut InnerFields) -> &mut FieldNames;
 
-/// Most parts of a dotted name that is filled from within objects; a record nests not much deeper.
+/// Most parts of a dotted name that is filled from within objects; records hardly nest deeper.
 const MAX_STEPS: usize = 100;
 
 impl FieldNames {
-    /// No field yet.
+    /// No fields yet.
     pub fn new(ignores_case: bool) -> Self {
         Self { ignores_case, ..Self::default() }
     }
@@ -56,8 +56,8 @@ impl FieldNames {
         self.add_within(path, column, |within| &mut within.pointed);
     }
 
-    /// Adds what fills a column of a dotted name from within objects: a name for each point, or for the first
-    /// alone, as JSONEachRow has it.
+    /// Adds the paths that fill a column of a dotted name from within objects: split at each point, or at the first
+    /// alone, as JSONEachRow does.
     pub fn add_dotted(&mut self, name: &str, column: usize) {
         let Some((first, rest)) = name.split_once('.') else { return };
         let steps: Vec<Arc<str>> = name.split('.').take(MAX_STEPS + 1).map(Arc::from).collect();
@@ -103,14 +103,14 @@ impl FieldNames {
         self.fields.is_empty()
     }
 
-    /// The field at a place.
+    /// The field at an index.
     pub fn field(&self, at: usize) -> Option<&Field> {
         self.fields.get(at)
     }
 }
 
 impl Field {
-    /// The name, in lower case where case does not matter.
+    /// The name, in lower case if case does not matter.
     pub fn name(&self) -> &str {
         &self.name
     }

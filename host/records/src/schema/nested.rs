@@ -1,19 +1,19 @@
-//! Columns of one Nested structure that a table holds as arrays of their own (`flatten_nested`, a server's
-//! default): `n.a` and `n.b` have as many elements in each row, or ClickHouse refuses the INSERT (190). One
-//! that an INSERT does not name gets as many elements as the others (measured on 26.7).
+//! Columns of one Nested structure, stored as separate arrays (`flatten_nested`, a server's default). `n.a` and `n.b`
+//! must have equal lengths in each row, or ClickHouse refuses the INSERT (190). A column that an INSERT does not name
+//! gets as many elements as the others (measured on 26.7).
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::types::Kind;
 
-/// The structure that a column of this name and kind is of, as ClickHouse splits names: at the first point.
+/// The structure of a column of this name and kind. ClickHouse splits names at the first point.
 pub fn structure<'a>(name: &'a str, kind: &Kind) -> Option<&'a str> {
     let (structure, element) = name.split_once('.')?;
     let is_one = matches!(kind, Kind::Array(_)) && !structure.is_empty() && !element.is_empty();
     is_one.then_some(structure)
 }
 
-/// The places of the columns of each structure that has several of them.
+/// The indexes of the columns of each structure that has several.
 pub fn structures<'a>(columns: impl Iterator<Item = (&'a str, &'a Kind)>) -> Vec<Vec<usize>> {
     let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (at, (name, kind)) in columns.enumerate() {
@@ -24,15 +24,15 @@ pub fn structures<'a>(columns: impl Iterator<Item = (&'a str, &'a Kind)>) -> Vec
     found.into_values().filter(|columns| columns.len() > 1).collect()
 }
 
-/// Which columns of dotted names are filled from within objects too: `a.b` by the field `b` of `a`, unless
-/// `a` is a column itself.
+/// Which columns of dotted names are also filled from within objects: `a.b` by the field `b` of `a`, unless `a` is a
+/// column itself.
 pub struct Dotted {
     names: HashSet<String>,
     ignores_case: bool,
 }
 
 impl Dotted {
-    /// Those of a table of these columns.
+    /// For a table of these columns.
     pub fn new<'a>(columns: impl Iterator<Item = &'a str>, ignores_case: bool) -> Self {
         let mut dotted = Self { names: HashSet::new(), ignores_case };
         dotted.names = columns.map(|name| dotted.cased(name)).collect();
@@ -43,7 +43,7 @@ impl Dotted {
         if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
     }
 
-    /// Whether a column or field of this name is.
+    /// Whether a column or field of this name is filled so.
     pub fn is_parted(&self, name: &str) -> bool {
         let name = self.cased(name);
         let mut wholes = name.match_indices('.').filter_map(|(at, _)| name.get(..at)).peekable();

@@ -1,5 +1,5 @@
-//! Regular expressions for what no keyword of JSON Schema bounds: numbers and dates within texts.
-//! Written so that every engine reads them alike: no look-around, no references, `[0-9]` for a digit.
+//! Regular expressions for what no keyword of JSON Schema bounds: numbers and dates within texts. Every engine reads
+//! them alike: no look-around, no references, `[0-9]` for a digit.
 
 use chrono::{Datelike as _, NaiveDate};
 
@@ -17,7 +17,7 @@ pub fn integer(low: &str, high: &str) -> String {
     format!("^(?:(?:{positive})|-(?:{negative}))(?:\\.0+)?$")
 }
 
-/// A number with at most `whole` digits before the point and `scale` behind it, without an exponent.
+/// A number with at most `whole` digits before the point and `scale` after it, without an exponent.
 pub fn decimal(whole: u32, scale: u32) -> String {
     let whole = match whole {
         0 => "0".to_owned(),
@@ -36,8 +36,7 @@ pub fn date(first: NaiveDate, last: NaiveDate) -> String {
     format!("^(?:{})$", dates(first, last))
 }
 
-/// A date from `first` to `last`, alone or with a time of at most `digits` digits of a second, and
-/// then perhaps an offset.
+/// A date from `first` to `last`, alone or with a time of at most `digits` digits of a second and an optional offset.
 pub fn moment(first: NaiveDate, last: NaiveDate, digits: u8) -> String {
     let fraction = fraction(digits);
     let time = format!("(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:{fraction})?)?");
@@ -50,7 +49,7 @@ pub fn time(digits: u8) -> String {
     format!("^-?[0-9]{{1,3}}:[0-5][0-9]:[0-5][0-9](?:{})?$", fraction(digits))
 }
 
-/// Digits of a second, and zeros behind them.
+/// Digits of a second, then any zeros.
 fn fraction(digits: u8) -> String {
     match digits {
         0 => "\\.0+".to_owned(),
@@ -58,12 +57,12 @@ fn fraction(digits: u8) -> String {
     }
 }
 
-/// An IPv4 address; no number has a zero in front.
+/// An IPv4 address; no number has leading zeros.
 pub fn ipv4() -> String {
     format!("^{}$", address_of_4())
 }
 
-/// An IPv6 address, whose last two parts may be written as an IPv4 address; or one alone.
+/// An IPv6 address, whose last two parts may be an IPv4 address; or an IPv4 address alone.
 pub fn ipv6() -> String {
     const PART: &str = "[0-9a-fA-F]{1,4}";
     let v4 = address_of_4();
@@ -74,7 +73,7 @@ pub fn ipv6() -> String {
             1 => PART.to_owned(),
             _ => format!("{PART}(?::{PART}){{{}}}", before - 1),
         };
-        // `::` stands for one part at least.
+        // `::` replaces at least one part.
         let end = match 7 - before {
             0 => String::new(),
             1 => format!("(?:{PART})?"),
@@ -90,7 +89,7 @@ fn address_of_4() -> String {
     format!("(?:{number}\\.){{3}}{number}")
 }
 
-/// Either separator, but the same twice.
+/// Either separator, but the same one twice.
 fn dates(first: NaiveDate, last: NaiveDate) -> String {
     format!("{}|{}", dates_by('-', first, last), dates_by('/', first, last))
 }
@@ -143,7 +142,7 @@ fn leap_years(from: i32, to: i32) -> Option<String> {
     (!centuries.is_empty()).then(|| centuries.join("|"))
 }
 
-/// Month and day from `from` to `to` of one year.
+/// Month and day from `from` to `to` in one year.
 fn part_of_year(by: char, year: i32, from: (u32, u32), to: (u32, u32)) -> String {
     let months = (from.0..=to.0).map(|month| {
         let last = (28..=31).rev().find(|day| NaiveDate::from_ymd_opt(year, month, *day).is_some());
@@ -155,7 +154,7 @@ fn part_of_year(by: char, year: i32, from: (u32, u32), to: (u32, u32)) -> String
     format!("{year:04}{by}(?:{})", months.collect::<Vec<_>>().join("|"))
 }
 
-/// The integers from 0 to `high`, without zeros in front.
+/// The integers from 0 to `high`, without leading zeros.
 fn up_to(high: &str) -> String {
     if high.len() <= 1 {
         return between("0", high);
@@ -165,10 +164,10 @@ fn up_to(high: &str) -> String {
     format!("{fewer}|{}", between(&low, high))
 }
 
-/// The texts of digits from `low` to `high`, which are of one length.
+/// Texts of digits from `low` to `high`, which have the same length.
 ///
-/// Those that begin alike stand side by side, not in groups of groups: engines bound how deep groups
-/// nest, and the range of an Int256 has 77 digits.
+/// Alternatives are listed side by side, not in nested groups: engines limit how deep groups nest, and the range of an
+/// Int256 has 77 digits.
 fn between(low: &str, high: &str) -> String {
     let mut parts = Vec::new();
     push_between("", low, high, &mut parts);
@@ -283,7 +282,7 @@ mod tests {
         use std::net::{Ipv4Addr, Ipv6Addr};
         let (v4, v6) = (Regex::new(&ipv4()).unwrap(), Regex::new(&ipv6()).unwrap());
         let parts = ["1", "", "00ff", "12345", "g", "1.2.3.4", "01.2.3.4", "256.0.0.1"];
-        // Every choice of up to three parts before and behind the colons, and long ones of one part.
+        // Every choice of up to three parts before and after the colons, and long runs of one part.
         let mut texts: Vec<String> = vec![String::new()];
         for first in parts {
             for second in parts {

@@ -1,4 +1,4 @@
-//! How a record becomes a row of one table: made once for a table as it was read, immutable.
+//! How a record becomes a row of one table: made once per state of the table, immutable.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::source::{ColumnSource, Encoding, Metadata, OnInvalid, UnknownFields};
 use super::table::{Column, TableSchema};
 use super::types::{self, Element, Kind, Type, TypeCount, TypeError};
 
-/// The label that STRING_ENUM_COLUMNS puts in the place of a null.
+/// The label that STRING_ENUM_COLUMNS stores for a null.
 const DEFAULT_LABEL: &str = "DEFAULT";
 
 /// What becomes of an absent or null field.
@@ -23,7 +23,7 @@ const DEFAULT_LABEL: &str = "DEFAULT";
 pub enum WhenNull {
     /// NULL is stored.
     Keep,
-    /// The server puts the column's DEFAULT, or the type's zero.
+    /// The server fills in the column's DEFAULT, or the type's zero.
     ServerDefault,
     /// 1970-01-01 00:00:00.
     Epoch,
@@ -33,15 +33,14 @@ pub enum WhenNull {
     Reject,
 }
 
-/// What becomes of an absent field whose null is rejected: no record is at fault for a column that an
-/// ALTER adds.
+/// What becomes of an absent field whose null is rejected: no record is at fault for a column that an ALTER adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhenAbsent {
     /// The same as of a null.
     AsNull,
-    /// This text, which is what the server would put.
+    /// This text, the same that the server would fill in.
     Text(Arc<str>),
-    /// The column's DEFAULT by the server's hand: the row goes in an INSERT without the column.
+    /// The server fills in the column's DEFAULT: the row goes in an INSERT without the column.
     LeftOut,
 }
 
@@ -52,17 +51,17 @@ pub struct ColumnPlan {
     pub name: Arc<str>,
     /// The type.
     pub ty: Type,
-    /// The type as ClickHouse prints it, for texts.
+    /// The type as ClickHouse prints it, for messages.
     pub type_text: String,
     /// Where its value comes from.
     pub source: ColumnSource,
-    /// What becomes of a value that it does not take.
+    /// What becomes of a value that does not fit.
     pub on_invalid: OnInvalid,
     /// Absent or null rejects the record.
     pub is_required: bool,
-    /// What becomes of a null otherwise.
+    /// Otherwise, what becomes of a null.
     pub when_null: WhenNull,
-    /// What becomes of an absent field otherwise.
+    /// Otherwise, what becomes of an absent field.
     pub when_absent: WhenAbsent,
     /// How values are read.
     pub values: ValueRules,
@@ -73,30 +72,30 @@ pub struct ColumnPlan {
 pub struct ValueRules {
     /// The zone of date texts without an offset, where the column has none of its own.
     pub zone: Tz,
-    /// The wider list of date layouts is read, and an empty text is 1970.
+    /// More date layouts are accepted, and an empty text is 1970.
     pub is_wide: bool,
-    /// What a number counts in a date or time, see [`ValueRules::unit_of`].
+    /// The unit of a number in a date or time, see [`ValueRules::unit_of`].
     pub unit: Option<TimestampUnit>,
-    /// The unit is that of the column by its name.
+    /// The unit was set for this column by name.
     pub is_unit_named: bool,
-    /// Which forms of JSON are taken.
+    /// Which forms of JSON are accepted.
     pub forms: Forms,
-    /// The server takes texts within JSON for times where it can, and rewrites them.
+    /// The server reads some texts within JSON as times, and rewrites them.
     pub is_inferred: bool,
 }
 
-/// Which forms of JSON a column takes.
+/// The forms of JSON that a column accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forms {
     /// Those of its type.
     Strict,
-    /// Those too that JSONEachRow takes, as far as nothing is lost.
+    /// Also those that JSONEachRow accepts, if nothing is lost.
     Lenient,
-    /// Those of its type, which is one of several that the value may be of.
+    /// Those of its type, one of several types that the value may have.
     Member,
-    /// The same, without strings for numbers: another of the types may hold strings.
+    /// The same, but no strings for numbers: another of the types may hold strings.
     MemberExact,
-    /// Strings that write bytes in this encoding.
+    /// Strings that encode bytes.
     Encoded(Encoding),
 }
 
@@ -118,7 +117,7 @@ pub enum Unfilled {
     Reject,
     /// It is a row of defaults, and counted.
     Accept,
-    /// It is as any other, since no column is filled from a field.
+    /// It is like any other, since no field fills a column.
     Usual,
 }
 
@@ -135,19 +134,19 @@ pub struct TablePlan {
     pub unknown: UnknownField,
     /// What becomes of a record of which no field fills a column.
     pub unfilled: Unfilled,
-    /// The columns that are of one Nested structure, by their places, for each that has several.
+    /// The columns of each Nested structure that has several, by index.
     pub nested: Vec<Vec<usize>>,
     fingerprint: String,
     ignores_case: bool,
-    /// How fields beside the columns are read.
+    /// How fields that are not columns are read.
     values: ValueRules,
 }
 
 impl TablePlan {
-    /// Joins a table and the rules.
+    /// Joins a table with the rules.
     ///
     /// # Errors
-    /// Every name in a rule that is no column, or one of a type that the rule does not fit.
+    /// Every name in a rule that is not a column, or whose type does not fit the rule.
     pub fn new(schema: &TableSchema, rules: &Rules) -> Result<Self, Vec<PlanError>> {
         let errors = rules.errors(schema);
         if !errors.is_empty() {
@@ -155,7 +154,7 @@ impl TablePlan {
         }
         let columns =
             schema.columns.iter().map(|column| ColumnPlan::new(column, schema, rules)).collect();
-        // Of a field beside the columns nothing goes to the server.
+        // A field that is not a column is not sent to the server.
         let values = ValueRules { is_inferred: false, ..ValueRules::new(schema, rules) };
         let rest = if rules.unknown_fields == UnknownFields::Reject {
             UnknownField::Reject
@@ -167,7 +166,7 @@ impl TablePlan {
         Ok(Self::of((columns, Vec::new()), (rest, unfilled), fingerprint, ignores_case, values))
     }
 
-    /// Joins the columns of a table and further fields.
+    /// Joins the columns of a table with further fields.
     fn of(
         (mut columns, further): (Vec<ColumnPlan>, Vec<ColumnPlan>),
         (rest, unfilled): (UnknownField, Unfilled),
@@ -199,11 +198,11 @@ impl TablePlan {
         Self { columns, arrow, names, unknown, unfilled, nested, fingerprint, ignores_case, values }
     }
 
-    /// A field of records that is no column of the table, to be decoded to a ClickHouse type; `parts` counts
-    /// those of all such fields.
+    /// A field of records that is not a column, to be decoded to a ClickHouse type; `parts` counts the parts of all
+    /// such fields.
     ///
     /// # Errors
-    /// The type is not filled, or there are too many parts.
+    /// The type is not supported, or there are too many parts.
     pub fn field(
         &self,
         name: &str,
@@ -223,8 +222,8 @@ impl TablePlan {
         })
     }
 
-    /// A plan that also reads `fields` of a record, behind the table's columns, and does not ask it
-    /// for the columns `unasked`.
+    /// A plan that also reads `fields`, after the table's columns, and does not read the columns `unasked` from the
+    /// record.
     #[must_use]
     pub fn with_fields(&self, fields: Vec<ColumnPlan>, unasked: &BTreeSet<usize>) -> Self {
         let mut columns = self.columns.clone();
@@ -243,7 +242,7 @@ impl TablePlan {
         Self::of((columns, fields), rules, fingerprint, ignores_case, self.values)
     }
 
-    /// The fields that a record is asked for, by their names or by the pointers to them.
+    /// The fields that the plan reads from a record, by name or pointer.
     pub fn asked(&self) -> impl Iterator<Item = String> {
         self.columns.iter().filter_map(|column| match &column.source {
             ColumnSource::Name => Some(column.name.to_string()),
@@ -252,17 +251,17 @@ impl TablePlan {
         })
     }
 
-    /// The place of the column of this name.
+    /// The index of the column of this name.
     pub fn column_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| *column.name == *name)
     }
 
-    /// Whether names of fields are the same in upper and lower case.
+    /// Whether the names of fields ignore case.
     pub fn ignores_case(&self) -> bool {
         self.ignores_case
     }
 
-    /// Says which state of the table the plan was made for.
+    /// Which state of the table the plan was made for.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -270,10 +269,10 @@ impl TablePlan {
 
 #[cfg(test)]
 impl TablePlan {
-    /// The plan of a table of these names and types, without a DEFAULT, on a server in UTC.
+    /// The plan of a table of these names and types, without DEFAULTs, on a server in UTC.
     ///
     /// # Panics
-    /// A type is not filled, or a rule does not fit: the test is wrong.
+    /// A type is not supported, or a rule does not fit: the test is wrong.
     pub fn of_types(columns: &[(&str, &str)], rules: &Rules) -> Self {
         let rows = columns.iter().map(|(name, ty)| super::table::ColumnRow {
             name: (*name).into(),
@@ -286,7 +285,7 @@ impl TablePlan {
 }
 
 impl Default for ValueRules {
-    /// Those of a server in UTC, without a variable set.
+    /// Those of a server in UTC, with no variable set.
     fn default() -> Self {
         Self {
             zone: Tz::UTC,
@@ -307,7 +306,7 @@ impl ValueRules {
             unit: rules.timestamp_unit,
             is_unit_named: false,
             forms: if rules.is_lenient { Forms::Lenient } else { Forms::Strict },
-            // As `sink` chooses the reader.
+            // `sink` chooses its reader so.
             is_inferred: schema.holds(Kind::is_union),
         }
     }
@@ -323,12 +322,12 @@ impl ValueRules {
         }
     }
 
-    /// Whether the forms of JSONEachRow are taken.
+    /// Whether the forms of JSONEachRow are accepted.
     pub fn is_lenient(&self) -> bool {
         self.forms == Forms::Lenient
     }
 
-    /// How a string writes the bytes of the column, where it is told.
+    /// How a string encodes the bytes of the column, if configured.
     pub fn encoding(&self) -> Option<Encoding> {
         match self.forms {
             Forms::Encoded(encoding) => Some(encoding),
@@ -336,8 +335,8 @@ impl ValueRules {
         }
     }
 
-    /// What a number counts in a value of this kind; `None` where it is not told. A unit without a column's name
-    /// is one of DateTime and DateTime64 alone.
+    /// The unit of a number in a value of this kind; `None` if not configured. A unit without a column's name applies
+    /// to DateTime and DateTime64 only.
     pub fn unit_of(&self, kind: &Kind) -> Option<TimestampUnit> {
         let is_moment = matches!(kind, Kind::DateTime { .. } | Kind::DateTime64 { .. });
         self.unit.filter(|unit| (is_moment || self.is_unit_named) && unit.fits(kind))
@@ -345,13 +344,13 @@ impl ValueRules {
 }
 
 impl ColumnPlan {
-    /// Joins a column of the table and the rules.
+    /// Joins a column of the table with the rules.
     pub fn new(column: &Column, schema: &TableSchema, rules: &Rules) -> Self {
         let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
         let is_wide = is_in(&rules.datetime);
         let when_null = when_null(column, rules);
         let when_absent = match when_absent(column, &when_null) {
-            // As many elements as the others of its structure have.
+            // The server makes it as long as its siblings.
             _ if schema.has_sibling(column) => WhenAbsent::LeftOut,
             // An INSERT names at least one column.
             WhenAbsent::LeftOut if schema.columns.len() == 1 => WhenAbsent::AsNull,
@@ -376,11 +375,11 @@ impl ColumnPlan {
     }
 }
 
-/// What becomes of an absent field of a column for which a null is as `when_null` says.
+/// What becomes of an absent field of a column whose nulls are treated as `when_null`.
 fn when_absent(column: &Column, when_null: &WhenNull) -> WhenAbsent {
     match (&column.ty.kind, when_null) {
         (Kind::Enum(labels, _), WhenNull::Reject) if column.default.is_none() => {
-            // ClickHouse prints them by their numbers, and takes the lowest.
+            // ClickHouse lists labels by number, and defaults to the lowest.
             labels.first().map_or(WhenAbsent::LeftOut, |label| WhenAbsent::Text((**label).into()))
         }
         (Kind::Json(_), WhenNull::Reject) if column.default.is_none() => {
@@ -391,7 +390,7 @@ fn when_absent(column: &Column, when_null: &WhenNull) -> WhenAbsent {
     }
 }
 
-/// What becomes of an absent or null field of a column; of an absent one see [`WhenAbsent`] too.
+/// What becomes of an absent or null field of a column; for an absent one see [`WhenAbsent`] too.
 pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
     let is_in = |names: &[String]| names.iter().any(|name| **name == *column.name);
     let (is_datetime, is_string_enum) = (is_in(&rules.datetime), is_in(&rules.string_enum));
@@ -400,7 +399,7 @@ pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
         _ if column.ty.is_nullable => WhenNull::Keep,
         _ if is_datetime => WhenNull::Epoch,
         Kind::String if is_string_enum => WhenNull::Label(DEFAULT_LABEL.into()),
-        // A null Enum is refused by the server even where the column has a DEFAULT.
+        // The server refuses a null Enum even if the column has a DEFAULT.
         Kind::Enum(labels, _) => {
             let holds = |label: &String| labels.iter().any(|held| **held == **label);
             let wanted = is_string_enum.then(|| DEFAULT_LABEL.to_owned()).filter(holds);
@@ -409,12 +408,11 @@ pub fn when_null(column: &Column, rules: &Rules) -> WhenNull {
                 None => WhenNull::Reject,
             }
         }
-        // A null Array, Map or Tuple becomes empty, or one of zeros, even where the DEFAULT says
-        // otherwise.
+        // The server makes a null Array, Map or Tuple empty, or zeros, whatever the DEFAULT is.
         Kind::Array(_) if !default.is_none_or(is_empty_array) => WhenNull::Reject,
         Kind::Map(..) if !default.is_none_or(is_empty_map) => WhenNull::Reject,
         Kind::Tuple(elements) if default.is_some() || refuses_null(elements) => WhenNull::Reject,
-        // The server takes a null for an empty text, which it cannot read.
+        // The server reads a null as an empty text, which is not JSON.
         Kind::Json(_) => default
             .and_then(text_literal)
             .map_or(WhenNull::Reject, |label| WhenNull::Label(label.into())),
@@ -434,7 +432,7 @@ fn as_text(kind: &Kind, default: Option<&str>) -> WhenNull {
     label.map_or(WhenNull::Reject, |label| WhenNull::Label(label.into()))
 }
 
-/// Whether a null of such a Tuple is a null of an element too that the server refuses.
+/// Whether a null of this Tuple implies a null of an element that the server refuses.
 fn refuses_null(elements: &[Element]) -> bool {
     elements.iter().any(|element| match &element.ty.kind {
         _ if element.ty.is_nullable => false,

@@ -2,7 +2,7 @@
 
 use crate::words::plain::is_hidden;
 
-/// Splits arguments at the commas of the top level; `None` where quotes or brackets do not match.
+/// Splits arguments at top-level commas; `None` if quotes or brackets do not match.
 pub fn split_arguments(inner: &str) -> Option<Vec<&str>> {
     let (mut args, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
     let mut bytes = inner.bytes().enumerate();
@@ -28,19 +28,18 @@ pub fn split_arguments(inner: &str) -> Option<Vec<&str>> {
     Some(args)
 }
 
-/// The text within single quotes, escapes resolved; `None` where it is not quoted.
+/// The text within single quotes, escapes resolved; `None` if it is not quoted.
 pub fn unquote(quoted: &str) -> Option<String> {
     unquote_by('\'', quoted)
 }
 
-/// The name that an argument such as `id UInt64` or `` `a b` UInt64 `` begins with, and the rest;
-/// `None` where it has none.
+/// The leading name of an argument such as `id UInt64` or `` `a b` UInt64 ``, and the rest; `None` if it has none.
 pub fn leading_name(arg: &str) -> Option<(String, &str)> {
     let (name, rest) = leading_identifier(arg)?;
     (arg.starts_with('`') || rest.starts_with(' ')).then(|| (name, rest.trim_start()))
 }
 
-/// The identifier that `text` begins with, back-quoted where it is no plain word, and the rest.
+/// The leading identifier of `text`, back-quoted if it is not a plain word, and the rest.
 pub fn leading_identifier(text: &str) -> Option<(String, &str)> {
     if text.starts_with('`') {
         let end = closing_quote('`', text)?;
@@ -51,12 +50,12 @@ pub fn leading_identifier(text: &str) -> Option<(String, &str)> {
     (!name.is_empty()).then(|| (name.to_owned(), rest))
 }
 
-/// A text as a literal of a statement.
+/// A text as a literal in a statement.
 pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// A name in backticks, whatever it holds: what ends a line or moves a terminal stands as its bytes.
+/// A name in backticks; characters that end a line or move a terminal are written as byte escapes.
 pub fn identifier(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
     quoted.push('`');
@@ -85,12 +84,12 @@ fn hex(digit: u8) -> char {
     char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
-/// The quoted text that `text` begins with, quotes included.
+/// The leading quoted text of `text`, quotes included.
 pub fn leading_quoted(text: &str) -> Option<&str> {
     text.get(..closing_quote('\'', text)?)
 }
 
-/// Where the quoted text that `text` begins with ends.
+/// The end of the leading quoted text of `text`.
 fn closing_quote(quote: char, text: &str) -> Option<usize> {
     let mut chars = text.char_indices();
     chars.next().filter(|(_, c)| *c == quote)?;

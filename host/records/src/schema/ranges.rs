@@ -1,4 +1,4 @@
-//! The borders of dates and times, for whoever makes values: the decoder, or a plugin.
+//! The ranges of dates and times, for every maker of values: the decoder or a plugin.
 
 use super::types::Kind;
 
@@ -7,11 +7,11 @@ const FIRST_DAY: i64 = -25_567;
 /// 2299-12-31 in days since 1970.
 const LAST_DAY: i64 = 120_529;
 const DAY_SECONDS: i64 = 86_400;
-/// 1000 hours, which a Time of either sign does not reach.
+/// 1000 hours; a Time of either sign is below it.
 const TIME_SECONDS: i64 = 3_600_000;
 
-/// How many decimal digits of a second a tick of the Arrow type has: the coarsest that keeps those
-/// of the column. Arrow counts times of day in 64 bits only from microseconds on.
+/// How many decimal digits of a second a tick of the Arrow type has: the coarsest unit that keeps the column's digits.
+/// Arrow counts times of day in 64 bits only from microseconds on.
 pub fn unit_digits(kind: &Kind) -> u32 {
     match kind {
         Kind::DateTime64 { precision: 1..=3, .. } => 3,
@@ -21,10 +21,9 @@ pub fn unit_digits(kind: &Kind) -> u32 {
     }
 }
 
-/// Whether a column of dates or times holds this value, in days or ticks of its Arrow type: a Date
-/// to 2149-06-06, a DateTime to 2106-02-07 06:28:15, Date32 and DateTime64 from 1900 to 2299, a Time
-/// less than 1000 hours of either sign. The server cuts digits of a second that the column does
-/// not keep, so they must be zero. True for any other kind.
+/// Whether a column of dates or times holds this value, in days or ticks of its Arrow type: a Date to 2149-06-06, a
+/// DateTime to 2106-02-07 06:28:15, Date32 and DateTime64 from 1900 to 2299, a Time under 1000 hours of either sign.
+/// The server cuts digits of a second that the column does not keep, so they must be zero. True for any other kind.
 pub fn fits(kind: &Kind, value: i64) -> bool {
     let second = 10_i64.pow(unit_digits(kind));
     let cuts_nothing = |precision: u8| {

@@ -1,4 +1,4 @@
-//! What the configuration adds to a table's own rules, and whether it fits the table.
+//! The rules that the configuration adds to a table's own, and whether they fit the table.
 
 use super::plan::WhenNull;
 use super::source::{ColumnSource, Encoding, Metadata, OnInvalid, Pointer, UnknownFields};
@@ -12,29 +12,29 @@ use crate::words::near;
 pub struct Rules {
     /// REQUIRED_COLUMNS: absent or null rejects the record.
     pub required: Vec<String>,
-    /// DATETIME_COLUMNS: empty or null is 1970, and more layouts are read.
+    /// DATETIME_COLUMNS: empty or null is 1970, and more layouts are accepted.
     pub datetime: Vec<String>,
     /// STRING_ENUM_COLUMNS: null is the label `DEFAULT`, or the column's default.
     pub string_enum: Vec<String>,
-    /// TIMESTAMP_UNIT without a column: what a number means in a DateTime or DateTime64; `None` refuses numbers.
+    /// TIMESTAMP_UNIT without a column: the unit of a number in a DateTime or DateTime64; `None` refuses numbers.
     pub timestamp_unit: Option<TimestampUnit>,
-    /// TIMESTAMP_UNIT of columns: what a number means in any date or time of theirs.
+    /// TIMESTAMP_UNIT of columns: the unit of a number in any of their dates or times.
     pub column_units: Vec<(String, TimestampUnit)>,
-    /// COERCION=lenient: the forms that JSONEachRow takes are taken too.
+    /// COERCION=lenient: also accepts the forms that JSONEachRow accepts.
     pub is_lenient: bool,
-    /// FIELD_CASE=insensitive: names of fields are the same in upper and lower case.
+    /// FIELD_CASE=insensitive: the names of fields ignore case.
     pub ignores_case: bool,
     /// COLUMN_FROM: columns that are filled from a place in the record.
     pub column_from: Vec<(String, Pointer)>,
     /// UNKNOWN_FIELDS: what becomes of fields that fill no column.
     pub unknown_fields: UnknownFields,
-    /// UNFILLED_RECORDS=accept: a record of which no field fills a column is a row of defaults.
+    /// UNFILLED_RECORDS=accept: a record whose fields fill no column becomes a row of defaults.
     pub takes_unfilled: bool,
-    /// METADATA_COLUMNS: columns that are filled with what Kafka says of the record.
+    /// METADATA_COLUMNS: columns filled with Kafka's metadata of the record.
     pub metadata: Vec<(String, Metadata)>,
-    /// COLUMN_ENCODING: columns whose strings write bytes.
+    /// COLUMN_ENCODING: columns whose strings encode bytes.
     pub encodings: Vec<(String, Encoding)>,
-    /// COLUMN_ON_INVALID: what becomes of a value that the column does not take.
+    /// COLUMN_ON_INVALID: what becomes of a value that does not fit its column.
     pub on_invalid: Vec<(String, OnInvalid)>,
 }
 
@@ -51,7 +51,7 @@ pub struct PlanError {
 }
 
 impl Rules {
-    /// Where the column of this name comes from.
+    /// The source of the column of this name.
     pub fn source(&self, name: &str) -> ColumnSource {
         let metadata = self.metadata.iter().find(|(column, _)| column == name);
         let pointer = self.column_from.iter().find(|(column, _)| column == name);
@@ -63,8 +63,8 @@ impl Rules {
         }
     }
 
-    /// What becomes of a value that the column of this name does not take. What Kafka says of a record rejects
-    /// it only if that is asked for.
+    /// What becomes of a value that does not fit the column of this name. Kafka's metadata rejects a record only if
+    /// configured so.
     pub fn on_invalid(&self, name: &str) -> OnInvalid {
         let found = self.on_invalid.iter().find(|(column, _)| column == name);
         match (found, self.source(name)) {
@@ -74,12 +74,12 @@ impl Rules {
         }
     }
 
-    /// How the strings of the column of this name write bytes.
+    /// How strings in the column of this name encode bytes.
     pub fn encoding(&self, name: &str) -> Option<Encoding> {
         self.encodings.iter().find(|(column, _)| column == name).map(|(_, encoding)| *encoding)
     }
 
-    /// Every name that is no column, or one that the rule does not fit.
+    /// Every name that is not a column, or whose type does not fit the rule.
     pub fn errors(&self, schema: &TableSchema) -> Vec<PlanError> {
         let is_date = |kind: &Kind| {
             matches!(
@@ -157,7 +157,7 @@ impl Rules {
         }
     }
 
-    /// What a number counts in the column of this name.
+    /// The unit of a number in the column of this name.
     pub fn unit(&self, name: &str) -> Option<TimestampUnit> {
         self.column_units.iter().find(|(column, _)| column == name).map(|(_, unit)| *unit)
     }
@@ -192,7 +192,7 @@ impl Rules {
     }
 }
 
-/// A look at names of rules.
+/// Checks the names in rules.
 struct NameCheck<'a> {
     schema: &'a TableSchema,
     errors: Vec<PlanError>,

@@ -13,7 +13,7 @@ pub enum ColumnSource {
     Name,
     /// The place in the record that a pointer leads to (COLUMN_FROM).
     Pointer(Pointer),
-    /// What Kafka says of the record (METADATA_COLUMNS).
+    /// Kafka's metadata of the record (METADATA_COLUMNS).
     Metadata(Metadata),
     /// The record's fields that fill no other column (UNKNOWN_FIELDS).
     Unknown,
@@ -35,19 +35,19 @@ pub struct Pointer {
 }
 
 impl Pointer {
-    /// Reads a pointer such as `/position/lat`; `None` for a text that is none.
+    /// Reads a pointer such as `/position/lat`; `None` if the text is none.
     pub fn parse(text: &str) -> Option<Self> {
         let steps = text.strip_prefix('/')?.split('/').map(unescaped);
         Some(Self { steps: steps.collect::<Option<_>>()? })
     }
 
-    /// The names of fields, or numbers of elements, on the way.
+    /// The names of fields, or numbers of elements, along the path.
     pub fn steps(&self) -> &[Arc<str>] {
         &self.steps
     }
 }
 
-/// A name, or the number of an element, as it stands in a pointer.
+/// A name, or the number of an element, escaped for a pointer.
 pub fn escaped(step: &str) -> Cow<'_, str> {
     if step.contains(['~', '/']) {
         step.replace('~', "~0").replace('/', "~1").into()
@@ -56,7 +56,7 @@ pub fn escaped(step: &str) -> Cow<'_, str> {
     }
 }
 
-/// `~1` is `/` and `~0` is `~`; any other `~` is a mistake.
+/// `~1` is `/` and `~0` is `~`; any other `~` is an error.
 fn unescaped(step: &str) -> Option<Arc<str>> {
     let mut parts = step.split('~');
     let mut text = parts.next()?.to_owned();
@@ -82,7 +82,7 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// What is known of a record beside its payload.
+/// Metadata of a record, beside its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metadata {
     /// The topic.
@@ -91,13 +91,13 @@ pub enum Metadata {
     Partition,
     /// The offset.
     Offset,
-    /// Milliseconds since 1970; nothing where the broker kept none.
+    /// Milliseconds since 1970; absent if the broker kept none.
     Timestamp,
-    /// The key; nothing where the record has none.
+    /// The key; absent if the record has none.
     Key,
     /// The headers, in their order.
     Headers,
-    /// The deduplication token of the row's INSERT, put in when it is sent.
+    /// The deduplication token of the row's INSERT, filled in when it is sent.
     Token,
 }
 
@@ -137,7 +137,7 @@ impl Metadata {
         }
     }
 
-    /// The types that hold it, in words.
+    /// The types that hold it, for messages.
     pub fn expected(self) -> &'static str {
         match self {
             Self::Topic | Self::Key | Self::Token => "String",
@@ -149,12 +149,12 @@ impl Metadata {
     }
 }
 
-/// How a string writes bytes (COLUMN_ENCODING).
+/// How a string encodes bytes (COLUMN_ENCODING).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Base64, in either alphabet, with or without padding.
     Base64,
-    /// Two digits a byte, perhaps behind `0x` or `\x`.
+    /// Two digits a byte, after an optional `0x` or `\x`.
     Hex,
 }
 
@@ -168,14 +168,14 @@ impl Encoding {
     }
 }
 
-/// What becomes of a value that a column does not take (COLUMN_ON_INVALID).
+/// What becomes of a value that does not fit its column (COLUMN_ON_INVALID).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnInvalid {
     /// It rejects the record.
     Reject,
     /// NULL is stored, and counted.
     Null,
-    /// What an absent field would give is stored, and counted.
+    /// The value of an absent field is stored, and counted.
     Default,
 }
 
@@ -193,7 +193,7 @@ impl OnInvalid {
 /// What becomes of fields that fill no column (UNKNOWN_FIELDS).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum UnknownFields {
-    /// They are passed over and counted by name.
+    /// They are ignored and counted by name.
     #[default]
     Ignore,
     /// They reject the record.

@@ -18,7 +18,7 @@ pub struct ColumnRow {
     pub default_expression: String,
 }
 
-/// A table as far as records are concerned. Immutable.
+/// The parts of a table that matter to records. Immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSchema {
     /// The database.
@@ -44,7 +44,7 @@ pub struct Column {
     pub ty: Type,
     /// The type as ClickHouse prints it.
     pub type_text: String,
-    /// The DEFAULT expression, where there is one; that of an EPHEMERAL column too.
+    /// The DEFAULT expression, if any; that of an EPHEMERAL column too.
     pub default: Option<String>,
 }
 
@@ -65,17 +65,17 @@ impl Column {
     }
 }
 
-/// Everything that keeps a table from being filled, at once.
+/// Everything that prevents a table from being filled, at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct TableErrors(pub Vec<String>);
 
 impl TableSchema {
-    /// Reads the rows of `system.columns` in the order of their position. MATERIALIZED and ALIAS
-    /// columns are the server's own and are left out.
+    /// Reads the rows of `system.columns` in the order of their position. Leaves out MATERIALIZED and ALIAS columns,
+    /// which the server computes.
     ///
     /// # Errors
-    /// Every column that cannot be filled and cannot be left out, with its type.
+    /// Every column that can neither be filled nor left out, with its type.
     pub fn from_rows(
         database: &str,
         table: &str,
@@ -86,8 +86,8 @@ impl TableSchema {
         if errors.is_empty() { Ok(schema) } else { Err(TableErrors(errors)) }
     }
 
-    /// The same for a table that may not be fit to fill: as much of it as is, and everything that
-    /// keeps the rest from being filled. Columns at fault are left out.
+    /// The same for a table that may not be fit to fill: returns the part that is, and everything that prevents the
+    /// rest. Columns at fault are left out.
     pub fn survey(
         database: &str,
         table: &str,
@@ -120,7 +120,7 @@ impl TableSchema {
                     name: row.name.into(),
                     ty,
                     type_text: row.ty,
-                    // As an EPHEMERAL column without an expression of its own is printed.
+                    // ClickHouse prints an EPHEMERAL column without an expression of its own like this.
                     default: Some(row.default_expression).filter(|expression| {
                         !expression.is_empty() && !expression.starts_with("defaultValueOfTypeName(")
                     }),
@@ -140,12 +140,12 @@ impl TableSchema {
         (Self { database, table, server_zone, columns, left_out, fingerprint }, errors)
     }
 
-    /// Whether a column, or anything within one, is of such a kind.
+    /// Whether a column, or anything within one, is of this kind.
     pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
         self.columns.iter().any(|column| column.ty.holds(is_wanted))
     }
 
-    /// Whether the column is an array of a Nested structure of which the table has another to fill.
+    /// Whether the column is an array of a Nested structure that has another column to fill.
     pub fn has_sibling(&self, column: &Column) -> bool {
         let is_other = |other: &Column| other.name != column.name;
         let structure = column.structure();
@@ -153,14 +153,14 @@ impl TableSchema {
         structure.is_some() && self.columns.iter().any(is_sibling)
     }
 
-    /// Why no record fills a column of the table; `None` where one does, or there is no such column.
+    /// Why no record fills a column of the table; `None` if one does, or there is no such column.
     pub fn why_not_filled(&self, name: &str) -> Option<String> {
         let column = self.left_out.iter().find(|column| column.name == name)?;
         Some(format!("is a column that no record fills ({})", column.why))
     }
 }
 
-/// What keeps a column of such a type from being filled, unless it may be left out.
+/// What prevents a column of this type from being filled, unless it may be left out.
 fn problem(row: &ColumnRow, error: &TypeError) -> Option<String> {
     let is_unsupported = matches!(error, TypeError::Unsupported { .. });
     if is_unsupported && !row.default_kind.is_empty() {

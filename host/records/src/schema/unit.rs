@@ -1,8 +1,8 @@
-//! What a number of a date or time column counts.
+//! The unit of a number in a date or time column.
 
 use super::types::Kind;
 
-/// What a number counts: since 1970 in UTC, or since midnight for a time of day.
+/// The unit of a number: since 1970 in UTC, or since midnight for a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum TimestampUnit {
@@ -28,7 +28,7 @@ impl TimestampUnit {
         Self::WORDS.iter().find(|(_, unit)| *unit == self).map_or("", |(word, _)| word)
     }
 
-    /// Nanoseconds of one.
+    /// Nanoseconds per unit.
     pub fn nanos(self) -> i128 {
         match self {
             Self::Days => 86_400_000_000_000,
@@ -36,7 +36,7 @@ impl TimestampUnit {
         }
     }
 
-    /// Digits behind the point that are nanoseconds at most; a day has no fraction.
+    /// Digits after the point that make whole nanoseconds; a day has no fraction.
     pub fn digits(self) -> u8 {
         match self {
             Self::Seconds => 9,
@@ -46,7 +46,7 @@ impl TimestampUnit {
         }
     }
 
-    /// Whether it counts values of this kind.
+    /// Whether it applies to values of this kind.
     pub fn fits(self, kind: &Kind) -> bool {
         match kind {
             Kind::Date | Kind::Date32 | Kind::DateTime { .. } | Kind::DateTime64 { .. } => true,

@@ -1,16 +1,16 @@
-//! How many bytes a row takes in columns before any value is read.
+//! How many bytes of columns a row takes before any value is read.
 
 use super::names::{Field, FieldNames, InnerFields};
 use super::plan::{TablePlan, UnknownField};
 use super::types::{IntKind, Kind, Type};
 
-/// Fixed bytes of a value. Those of an array or a map do not include its elements.
+/// Fixed bytes of a value, without the elements of an array or a map.
 pub fn width(ty: &Type) -> usize {
-    /// An offset, which exists twice while the Arrow array is made.
+    /// An offset, which exists twice while the Arrow array is built.
     const OFFSET: usize = 8;
     /// The digits and sign of a 256-bit integer, or a UUID; JSON may write them in fewer bytes.
     const DIGITS: usize = 80;
-    /// The validity bit, and its share of what the buffer's growth leaves free.
+    /// The validity bit, and its share of the buffer's free space after growth.
     const VALID: usize = 1;
     let value = match &ty.kind {
         _ if ty.is_text => OFFSET + DIGITS,
@@ -50,7 +50,7 @@ pub fn widths<'a>(types: impl IntoIterator<Item = &'a Type>) -> usize {
 pub struct RowBytes {
     /// The fixed widths of all columns.
     fixed: usize,
-    /// The same with one element for each array and map: what is reserved for a row.
+    /// The same with one element for each array and map: reserved for each row.
     reserved: usize,
     /// Most bytes of an element of an array, or of a key and its value.
     element: usize,
@@ -75,7 +75,7 @@ impl RowBytes {
     }
 
     /// Most bytes of an element of an array, or of a key and its value, in any column and at any depth; 0 if there is
-    /// none. What is in the element as text comes on top, and is in the record too.
+    /// none. Excludes texts in the element, whose bytes are in the record too.
     pub fn element(self) -> usize {
         self.element
     }
@@ -91,7 +91,7 @@ impl RowBytes {
     }
 }
 
-/// The problem of rows that take more than `most` bytes before any text, if there is one.
+/// The error if a row takes more than `most` bytes before any text.
 pub fn too_wide(row_bytes: usize, most: usize) -> Option<String> {
     (row_bytes > most).then(|| {
         format!(
@@ -101,7 +101,7 @@ pub fn too_wide(row_bytes: usize, most: usize) -> Option<String> {
     })
 }
 
-/// The types that a type is made of.
+/// The direct parts of a type.
 fn parts(ty: &Type) -> Vec<&Type> {
     match &ty.kind {
         Kind::Array(element) => vec![element],

@@ -11,7 +11,7 @@ use super::{
     Shape, ShapeField, ShapeFields, ShapeItems, ShapeNumbers, ShapeTexts, Underived, Unsaid,
 };
 
-/// The variable that changes what a record may be in a way that no shape says, if one is set.
+/// The variable, if one is set, that changes what a record may be in a way that no shape expresses.
 fn underived(plan: &TablePlan) -> Option<&'static str> {
     let any = |is_so: fn(&ColumnPlan) -> bool| plan.columns.iter().any(is_so);
     let collects_json = match plan.unknown {
@@ -26,7 +26,7 @@ fn underived(plan: &TablePlan) -> Option<&'static str> {
         ("COERCION", any(|column| column.values.is_lenient())),
         ("COLUMN_ENCODING", any(|column| column.values.encoding().is_some())),
         ("COLUMN_ON_INVALID", any(|c| c.on_invalid != OnInvalid::Reject && c.source.is_field())),
-        // What stands in any field is held to what that column takes.
+        // A value in any field must then fit that column.
         ("UNKNOWN_FIELDS", collects_json),
     ];
     rules.into_iter().find(|(_, is_set)| *is_set).map(|(variable, _)| variable)
@@ -36,7 +36,7 @@ impl Shape {
     /// A record of a table.
     ///
     /// # Errors
-    /// A rule that no shape can say.
+    /// A rule that no shape expresses.
     pub fn of_record(plan: &TablePlan) -> Result<Self, Underived> {
         match underived(plan) {
             Some(variable) => Err(Underived { variable }),
@@ -44,15 +44,15 @@ impl Shape {
         }
     }
 
-    /// The fields that fill columns by their name; others are filled with what Kafka says of the
-    /// record, or what fills no other.
+    /// The fields that fill columns by name; other columns are filled with Kafka's metadata, or with the unknown
+    /// fields.
     fn of_fields(plan: &TablePlan) -> Self {
         let columns = || plan.columns.iter().filter(|column| column.source == ColumnSource::Name);
         let names = plan.columns.iter().map(|column| &*column.name);
         let dotted = Dotted::new(names, plan.ignores_case());
         let fields = columns().map(|column| {
             let is_parted = dotted.is_parted(&column.name);
-            // A null of the record itself is the server's, or a rule's, to fill; so is an absent field.
+            // The server or a rule fills a null or absent field of the record itself.
             let takes_no_null = column.is_required || column.when_null == WhenNull::Reject;
             let is_required = takes_no_null
                 && !is_parted
@@ -81,7 +81,7 @@ impl Shape {
         Self { object: Some(ShapeFields::Named { fields, is_closed }), ..Self::default() }
     }
 
-    /// A value within another, as of [`Shape::of_record`].
+    /// A nested value, as in [`Shape::of_record`].
     fn of(ty: &Type, rules: ValueRules) -> Self {
         let (number, text) = (Self::of_numbers, Self::of_texts);
         let unit = rules.unit_of(&ty.kind);
@@ -99,11 +99,11 @@ impl Shape {
                 Self { text: Some(numbers.as_texts()), ..number(numbers) }
             }
             Kind::BFloat16 => {
-                // Half way to the next float, less what its reading as a Float64 rounds up.
+                // Half way to the next float, less the rounding up when it is read as a Float64.
                 number(ShapeNumbers::within("339617752923045986637456772423047184384"))
             }
             Kind::Float32 => {
-                // Half way to the next float: what lies below is rounded down.
+                // Half way to the next float: numbers below are rounded down.
                 number(ShapeNumbers::within("340282356779733661637539395458142568448"))
             }
             Kind::Float64 => {
@@ -139,7 +139,7 @@ impl Shape {
                 ..text(ShapeTexts::moment((1969, 12, 31), (2106, 2, 8), 0, rules))
             },
             Kind::DateTime64 { precision, .. } => {
-                // Above, ticks are counted in nanoseconds by 64 bits.
+                // With more digits, ticks are nanoseconds in 64 bits.
                 let last = if *precision > 6 { (2262, 4, 12) } else { (2300, 1, 1) };
                 Self {
                     number: counted(),
@@ -206,7 +206,7 @@ impl Shape {
         }
     }
 
-    /// What either takes, and more: of each kind of JSON nearly any value.
+    /// A superset of both: nearly any value of each kind of JSON.
     fn or(self, other: Self) -> Self {
         let is_integer = |shape: &Self| shape.number.as_ref().is_none_or(|n| n.is_integer);
         let are_integers = is_integer(&self) && is_integer(&other);
@@ -239,7 +239,7 @@ impl Shape {
         Self { text: Some(texts), ..Self::default() }
     }
 
-    /// The same values as the names of a map.
+    /// The same values as names of a map.
     fn into_texts(self) -> ShapeTexts {
         match self {
             Self { text: Some(texts), .. } => texts,

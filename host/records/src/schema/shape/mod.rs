@@ -1,13 +1,13 @@
-//! What JSON a record may have at each place: one tree, from which the derived JSON Schema is
-//! written, and against which a schema of the user's is held.
+//! What JSON a record may have at each place: one tree, from which the JSON Schema is derived, and which a user's
+//! schema is compared with.
 //!
-//! A shape says what decode and check take, to the last digit. Where a keyword of JSON Schema cannot
-//! say as much, [`Unsaid`] names what is left over.
+//! A shape states what decode and check accept, to the last digit. [`Unsaid`] names what no keyword of JSON Schema can
+//! state.
 
 mod derive;
 mod values;
 
-/// What a place takes: any of the alternatives that are set.
+/// What a place accepts: any of the alternatives that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Null.
@@ -22,64 +22,64 @@ pub struct Shape {
     pub array: Option<ShapeItems>,
     /// Objects.
     pub object: Option<ShapeFields>,
-    /// What the above leaves out.
+    /// What the above omits.
     pub unsaid: Option<Unsaid>,
 }
 
-/// Numbers; bounds are decimal texts, since they go beyond any integer of ours.
+/// Numbers; bounds are decimal texts, since they exceed any integer type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShapeNumbers {
     /// Whether a fraction is refused; `1.0` and `1e3` have none.
     pub is_integer: bool,
-    /// Lowest and highest; `None` where a reader of JSON cannot hold what is beyond.
+    /// Lowest and highest; `None` if a reader of JSON cannot hold numbers beyond.
     pub bounds: Option<(String, String)>,
     /// Whether the bounds themselves are refused.
     pub is_open: bool,
     /// Every number is a multiple of it.
     pub step: Option<String>,
-    /// What the above leaves out.
+    /// What the above omits.
     pub unsaid: Option<Unsaid>,
 }
 
 /// Strings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShapeTexts {
-    /// The closed list of them, where there is one.
+    /// The closed list of them, if there is one.
     pub labels: Option<Vec<String>>,
-    /// A regular expression that they match.
+    /// A regular expression that matches them.
     pub pattern: Option<String>,
     /// Fewest characters.
     pub min_chars: u64,
     /// Most characters.
     pub max_chars: Option<u64>,
-    /// What the above leaves out.
+    /// What the above omits.
     pub unsaid: Option<Unsaid>,
 }
 
 /// The elements of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShapeItems {
-    /// Any number of one shape.
+    /// Any number of elements of one shape.
     Each(Box<Shape>),
-    /// One of each.
+    /// One element of each shape.
     Exactly(Vec<Shape>),
 }
 
 /// The members of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShapeFields {
-    /// Those with a name of ours.
+    /// Members with known names.
     Named {
-        /// Each of them.
+        /// The known members.
         fields: Vec<ShapeField>,
-        /// Whether any other is refused; otherwise it is passed over.
+        /// Whether any other is refused; otherwise it is ignored.
         is_closed: bool,
     },
-    /// Names and values, each of one shape.
+    /// Any names and values of these shapes.
     Each(ShapeTexts, Box<Shape>),
 }
 
-/// A member with a name of ours.
+/// A member with a known name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShapeField {
     /// The name.
@@ -90,10 +90,10 @@ pub struct ShapeField {
     pub is_required: bool,
 }
 
-/// What a JSON Schema cannot say of a place, and leaves to the decoder.
+/// What a JSON Schema cannot state of a place, and leaves to the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unsaid {
-    /// The length of a text in bytes: characters are counted instead.
+    /// The length of a text in bytes: the schema counts characters.
     Bytes,
     /// A number in a text may have an exponent: the schema refuses it.
     Exponent,
@@ -101,15 +101,14 @@ pub enum Unsaid {
     FloatRange,
     /// A point in time may be out of range by its offset, or never occur in its time zone.
     Instant,
-    /// The layouts of DATETIME_COLUMNS: any text is let through.
+    /// The layouts of DATETIME_COLUMNS: the schema accepts any text.
     Layouts,
-    /// What ClickHouse would change in an object of JSON: any object is let through.
+    /// What ClickHouse would change in a JSON object: the schema accepts any object.
     Json,
-    /// A value of a Variant or Dynamic fits one of its types: of their kinds of JSON any value is let
-    /// through.
+    /// A value of a Variant or Dynamic fits one of its types: the schema accepts any value of their kinds of JSON.
     Member,
-    /// A column of a dotted name is filled from within an object too: of such an object any is let through, and
-    /// none is asked for.
+    /// A column of a dotted name is filled from within an object too: the schema accepts any such object, and requires
+    /// none.
     Parts,
 }
 
@@ -126,7 +125,7 @@ impl Unsaid {
         Self::Parts,
     ];
 
-    /// What is left to the decoder, in words.
+    /// A description of what is left to the decoder.
     pub fn words(self) -> &'static str {
         match self {
             Self::Bytes => "the length is one in bytes of UTF-8; here characters are counted",
@@ -150,7 +149,7 @@ impl Unsaid {
     }
 }
 
-/// A rule that changes what a record may be in a way that no shape says.
+/// A rule that changes what a record may be in a way that no shape expresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("with {variable} set, nothing is derived from the table")]
 pub struct Underived {

@@ -8,7 +8,7 @@ use super::super::types::Kind;
 use super::{ShapeNumbers, ShapeTexts, Unsaid};
 
 impl ShapeNumbers {
-    /// Those between the negative of a number and the number, without the two.
+    /// The open range from the negative of a number to the number.
     pub fn within(bound: &str) -> Self {
         let bounds = Some((format!("-{bound}"), bound.to_owned()));
         Self { bounds, is_open: true, ..Self::default() }
@@ -20,7 +20,7 @@ impl ShapeNumbers {
         Self { is_integer: true, bounds, ..Self::default() }
     }
 
-    /// At most `whole` digits before the point and `scale` behind it.
+    /// At most `whole` digits before the point and `scale` after it.
     pub fn decimal(whole: u32, scale: u32) -> Self {
         if scale == 0 {
             let high = "9".repeat(whole as usize);
@@ -33,7 +33,7 @@ impl ShapeNumbers {
         Self { bounds: Some((format!("-{high}"), high)), step: Some(step), ..Self::default() }
     }
 
-    /// Dates and times of this kind, counted in a unit; `None` for any other kind.
+    /// Dates and times of this kind as numbers of a unit; `None` for any other kind.
     pub fn counted(kind: &Kind, unit: TimestampUnit) -> Option<Self> {
         const SECOND: i128 = 1_000_000_000;
         const DAY: i128 = 86_400 * SECOND;
@@ -44,7 +44,7 @@ impl ShapeNumbers {
             Kind::DateTime { .. } => (SECOND, 0, i128::from(u32::MAX) * SECOND),
             Kind::DateTime64 { precision, .. } => {
                 let end = 120_530 * DAY - 1;
-                // Above, ticks are counted in nanoseconds by 64 bits.
+                // With more digits, ticks are nanoseconds in 64 bits.
                 let last = if *precision > 6 { end.min(i64::MAX.into()) } else { end };
                 (tick(*precision), -25_567 * DAY, last)
             }
@@ -70,7 +70,7 @@ impl ShapeNumbers {
         Some(Self { bounds, step: Some(decimal(1)), ..Self::default() })
     }
 
-    /// The same numbers within texts.
+    /// The same numbers as texts.
     pub fn as_texts(&self) -> ShapeTexts {
         let (pattern, unsaid) = match &self.bounds {
             Some((low, high)) if self.is_integer => (pattern::integer(low, high), Unsaid::Exponent),
@@ -99,14 +99,14 @@ impl ShapeTexts {
         Self { pattern: Some(pattern), min_chars: 10, max_chars: Some(10), ..Self::default() }
     }
 
-    /// Exactly those that a regular expression matches, of so many characters.
+    /// The texts that a regular expression matches exactly, with bounds on their characters.
     pub fn matching(pattern: String, min_chars: u64, max_chars: Option<u64>) -> Self {
         Self { pattern: Some(pattern), min_chars, max_chars, ..Self::default() }
     }
 
     /// Times from `first` to `last`, with at most `digits` digits of a second.
     ///
-    /// The dates are a day wider than the range, since an offset may lead into it.
+    /// The dates extend a day beyond the range, since an offset may lead into it.
     pub fn moment(
         first: (i32, u32, u32),
         last: (i32, u32, u32),
@@ -122,7 +122,7 @@ impl ShapeTexts {
     }
 }
 
-/// A day that is there.
+/// A day that exists.
 fn day((year, month, day): (i32, u32, u32)) -> NaiveDate {
     NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default()
 }

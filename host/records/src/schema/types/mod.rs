@@ -1,4 +1,4 @@
-//! ClickHouse's types, as far as records fill columns of them.
+//! ClickHouse's types, as far as records fill their columns.
 
 mod parse;
 mod scalar;
@@ -16,13 +16,12 @@ use super::names::FindField;
 pub struct Type {
     /// The type without its wrappers.
     pub kind: Kind,
-    /// Whether it holds NULL. LowCardinality is a matter of storage and leaves no trace here, but
-    /// for the next.
+    /// Whether it holds NULL. LowCardinality only affects storage, and shows only in the next field.
     pub is_nullable: bool,
-    /// Whether it goes out as text: a LowCardinality of UUIDs or of integers of more than 64
-    /// bits, whose bytes the server would read in another order, or as digits.
+    /// Whether it is sent as text: a LowCardinality of UUIDs or of integers of more than 64 bits, whose bytes the
+    /// server would read in another order, or as digits.
     pub is_text: bool,
-    /// Whether a String may hold bytes that are no UTF-8, and goes out as such.
+    /// Whether a String may hold invalid UTF-8, and is sent as bytes.
     pub is_bytes: bool,
 }
 
@@ -73,7 +72,7 @@ pub enum Kind {
         /// The zone of texts without an offset; `None` is the server's.
         zone: Option<Tz>,
     },
-    /// Time: seconds, less than 1000 hours of them, of either sign.
+    /// Time: seconds of either sign, less than 1000 hours.
     Time,
     /// Time64: ticks of 10 to the power of minus `precision` seconds, of either sign.
     Time64 {
@@ -84,22 +83,22 @@ pub enum Kind {
     Decimal {
         /// Digits in all, 1 to 76.
         precision: u8,
-        /// Digits behind the point, at most `precision`.
+        /// Digits after the point, at most `precision`.
         scale: u8,
     },
-    /// Enum8 and Enum16: the labels in the order of their numbers, and these.
+    /// Enum8 and Enum16: the labels in the order of their numbers, and the numbers.
     Enum(Arc<[Box<str>]>, Arc<[i16]>),
     /// Array of elements.
     Array(Box<Type>),
-    /// Map of keys to values. A key is never null, and no array, map or tuple.
+    /// Map of keys to values. A key is not null, an array, a map or a tuple.
     Map(Box<Type>, Box<Type>),
     /// Tuple of at least one element; either all of them have names or none has.
     Tuple(Arc<[Element]>),
-    /// JSON; the elements are paths that the column itself gives a type.
+    /// JSON; the elements are the paths that have a declared type.
     Json(Arc<[Element]>),
     /// Variant: a value of any of these, or NULL.
     Variant(Arc<[Type]>),
-    /// Dynamic: a value of any type, of which JSON has these, or NULL.
+    /// Dynamic: a value of any type, or NULL; these are the types that JSON can supply.
     Dynamic(Arc<[Type]>),
 }
 
@@ -137,7 +136,7 @@ pub enum IntKind {
 }
 
 impl Type {
-    /// The same type, whose Strings may hold bytes that are no UTF-8.
+    /// The same type, whose Strings may hold invalid UTF-8.
     #[must_use]
     pub fn of_bytes(self) -> Self {
         let boxed = |ty: Box<Self>| Box::new(ty.of_bytes());
@@ -155,7 +154,7 @@ impl Type {
         Self { kind, is_bytes: true, ..self }
     }
 
-    /// Whether it, or anything within it, is of such a kind.
+    /// Whether it, or anything within it, is of this kind.
     pub fn holds(&self, is_wanted: fn(&Kind) -> bool) -> bool {
         is_wanted(&self.kind)
             || match &self.kind {
@@ -179,7 +178,7 @@ impl Kind {
         matches!(self, Self::Json(_))
     }
 
-    /// Variant or Dynamic, which go out as a union.
+    /// Variant or Dynamic, which are sent as a union.
     pub fn is_union(&self) -> bool {
         matches!(self, Self::Variant(_) | Self::Dynamic(_))
     }
@@ -200,7 +199,7 @@ impl IntKind {
         }
     }
 
-    /// Whether JSON readers lose digits of it, so that a string is taken too.
+    /// Whether JSON readers lose digits of it, so that a string is accepted too.
     pub fn is_64_bit(self) -> bool {
         matches!(self, Self::I64 | Self::U64)
     }
@@ -217,7 +216,7 @@ pub enum WideInt {
 }
 
 impl WideInt {
-    /// Bytes of a value.
+    /// Bytes per value.
     pub fn width(self) -> i32 {
         match self {
             Self::I128 | Self::U128 => 16,
@@ -263,7 +262,7 @@ pub enum TypeError {
     Unsupported {
         /// The type.
         text: String,
-        /// What it would be supported outside of, such as ` within JSON`.
+        /// Where it is not supported, such as ` within JSON`.
         place: &'static str,
     },
     /// Not a type at all.

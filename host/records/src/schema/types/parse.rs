@@ -7,14 +7,14 @@ use super::scalar::{array_of, scalar};
 use super::{Element, IntKind, Kind, Type, TypeError};
 use crate::schema::quoted::{leading_name, split_arguments};
 
-/// Types nested deeper than this are refused; ClickHouse itself stops far earlier.
+/// Types nested deeper are refused; ClickHouse itself stops far earlier.
 const MAX_DEPTH: usize = 64;
 
-/// Longest text of a type, bytes: four times the longest statement that ClickHouse takes by default.
+/// Longest type text, bytes: four times ClickHouse's default limit for a statement.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
-/// Most types that the columns of a table, or the fields of plugins, are made of, those within others
-/// included: each takes some hundred bytes before a row is read.
+/// Most types, nested ones included, in the columns of a table or the fields of plugins: each takes some hundred bytes
+/// before a row is read.
 pub const MAX_PARTS: usize = 20_000;
 
 /// Counts the types of several columns.
@@ -27,7 +27,7 @@ impl TypeCount {
         self.0.get() > MAX_PARTS
     }
 
-    /// Counts one more type, of which this is the text.
+    /// Counts one more type; `text` is its text.
     fn count(&self, text: &str) -> Result<(), TypeError> {
         self.0.set(self.0.get() + 1);
         match self.is_full() {
@@ -37,7 +37,7 @@ impl TypeCount {
     }
 }
 
-/// Where a type stands.
+/// The context of a type.
 #[derive(Debug, Clone, Copy)]
 struct TypePlace<'a> {
     depth: usize,
@@ -55,15 +55,15 @@ impl TypePlace<'_> {
 /// Parses a type text.
 ///
 /// # Errors
-/// [`TypeError::Unsupported`] names the part that is not filled; never panics.
+/// [`TypeError::Unsupported`] names the unsupported part; never panics.
 pub fn parse(text: &str) -> Result<Type, TypeError> {
     parse_as_part(text, &TypeCount::default())
 }
 
-/// The same of one of several types, which are counted together.
+/// The same for one of several types, which are counted together.
 ///
 /// # Errors
-/// As [`parse`], or the types are too many.
+/// As [`parse`], or there are too many types.
 pub fn parse_as_part(text: &str, parts: &TypeCount) -> Result<Type, TypeError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(malformed(text, &format!("its text is longer than {MAX_TEXT_BYTES} bytes")));
@@ -109,13 +109,13 @@ fn parse_at(text: &str, place: TypePlace<'_>) -> Result<Type, TypeError> {
             let is_text = matches!(inner.kind, Kind::Uuid | Kind::WideInt(_));
             return Ok(Type { is_text, ..inner });
         }
-        // Rows hold values of the type; the function is for merges.
+        // Rows hold values of the inner type; the function is for merges.
         ("SimpleAggregateFunction", [_function, inner]) => return parse_at(inner, place.within()),
         ("Array", [element]) => Kind::Array(Box::new(parse_at(element, place.within())?)),
         ("Map", [key, value]) => parse_map(key, value, place, text)?,
         ("Tuple" | "Nested", [] | [""]) => return Err(unsupported(text)),
         ("Tuple", args) => Kind::Tuple(parse_elements(args, place, text)?),
-        // As printed with flatten_nested=0; otherwise each element is a column of its own.
+        // Printed so with flatten_nested=0; otherwise each element is a column of its own.
         ("Nested", args) => array_of(Kind::Tuple(parse_elements(args, place, text)?)),
         ("JSON", args) => Kind::Json(parse_paths(args, place)?),
         ("Variant", args) => {
@@ -142,7 +142,7 @@ pub fn unsupported(text: &str) -> TypeError {
     TypeError::Unsupported { text: beginning(text), place: "" }
 }
 
-/// What an error tells of a type's text.
+/// The beginning of a type's text, for an error.
 fn beginning(text: &str) -> String {
     text.chars().take(200).collect()
 }
@@ -182,7 +182,7 @@ fn parse_elements(
     Ok(elements.into())
 }
 
-/// The paths of a JSON that have a type. Those that it skips and its limits are the server's own.
+/// The typed paths of a JSON. Skipped paths and limits concern only the server.
 fn parse_paths(args: &[&str], place: TypePlace<'_>) -> Result<Arc<[Element]>, TypeError> {
     let is_own = |arg: &str| arg.starts_with("SKIP ") || arg.starts_with("max_dynamic_");
     let mut paths = Vec::new();
@@ -197,8 +197,8 @@ fn parse_paths(args: &[&str], place: TypePlace<'_>) -> Result<Arc<[Element]>, Ty
     Ok(paths.into())
 }
 
-/// Whether the server reads values of a type within JSON as sluicegate does. Decimals, for one,
-/// it reads by way of a float.
+/// Whether the server reads values of a type within JSON as sluicegate does. It reads Decimals, for one, by way of a
+/// float.
 fn is_path(ty: &Type) -> bool {
     match &ty.kind {
         Kind::Array(element) => is_path(element),
@@ -216,7 +216,7 @@ fn is_path(ty: &Type) -> bool {
     }
 }
 
-/// The members of a Variant, few enough that Arrow can number them and a null.
+/// The members of a Variant, few enough for Arrow to number them and a null.
 fn parse_members(
     args: &[&str],
     place: TypePlace<'_>,
@@ -229,8 +229,8 @@ fn parse_members(
     args.iter().map(|arg| parse_at(arg, place)).collect()
 }
 
-/// Whether the server takes what goes out for this very type. Within a Variant it casts nothing, and
-/// takes others for their nearest kin: a Date for a Date32, an IPv4 for a UInt32.
+/// Whether the server maps what is sent to this very type. Within a Variant it casts nothing, and takes other types for
+/// their nearest kin: a Date for a Date32, an IPv4 for a UInt32.
 fn is_member(name: &str, args: &[&str]) -> bool {
     match name {
         "DateTime64" => matches!(args.first(), Some(&("0" | "3" | "6" | "9"))),
@@ -242,7 +242,7 @@ fn is_member(name: &str, args: &[&str]) -> bool {
     }
 }
 
-/// What JSON has of a Dynamic's types: scalars, and arrays of one kind of them.
+/// The types of a Dynamic that JSON can supply: scalars, and arrays of one kind of them.
 fn members_of_json() -> Arc<[Type]> {
     let scalars = || {
         let (int, uint) = (Kind::Int(IntKind::I64), Kind::Int(IntKind::U64));

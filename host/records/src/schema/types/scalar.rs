@@ -1,4 +1,4 @@
-//! Types without types within them, and the shapes of geometry.
+//! Types without nested types, and the shapes of geometry.
 
 use chrono_tz::Tz;
 
@@ -6,7 +6,7 @@ use super::parse::{malformed, unsupported};
 use super::{Element, IntKind, Kind, TypeError, WideInt};
 use crate::schema::quoted::unquote;
 
-/// A type without types within it.
+/// A type without nested types.
 pub fn scalar(name: &str, args: &[&str], text: &str) -> Result<Kind, TypeError> {
     let malformed = |problem: &str| malformed(text, problem);
     let number = |arg: &str| arg.parse::<u32>().map_err(|_| malformed("expected a number"));
@@ -42,7 +42,7 @@ fn plain(name: &str) -> Option<Kind> {
         "Int8" => Kind::Int(IntKind::I8),
         "Int16" => Kind::Int(IntKind::I16),
         "Int32" => Kind::Int(IntKind::I32),
-        // An Interval is its count.
+        // An Interval is stored as its count.
         "Int64"
         | "IntervalNanosecond"
         | "IntervalMicrosecond"
