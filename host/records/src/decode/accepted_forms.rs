@@ -1,4 +1,4 @@
-//! The forms of JSON that `value` takes for a column, in words.
+//! The JSON forms that `value` accepts for a column, in words.
 
 use chrono_tz::Tz;
 
@@ -8,8 +8,8 @@ use crate::schema::types::{Kind, Type};
 /// What DATETIME_COLUMNS adds.
 const LAYOUTS: &str = "more layouts";
 
-/// What a column takes, in short: the range follows from the type, and null is another
-/// matter. In brackets stands the zone of a text without an offset.
+/// A short description of what a column takes. Omits ranges, which follow from the type, and null. The zone of a text
+/// without an offset is in brackets.
 pub fn forms(ty: &Type, rules: ValueRules) -> String {
     match &ty.kind {
         Kind::Decimal { .. } if let Some(encoding) = rules.encoding() => {
@@ -95,7 +95,7 @@ fn moment(kind: &Kind, zone: Tz, rules: ValueRules) -> String {
     format!("time as string ({zone}{layouts}){number}")
 }
 
-/// What stands within another type, where null is told with it.
+/// The description of a nested type, null included.
 fn within(ty: &Type, rules: ValueRules) -> String {
     let null = if ty.is_nullable { " or null" } else { "" };
     format!("{}{null}", forms(ty, rules))
@@ -108,10 +108,10 @@ mod tests {
     use crate::schema::plan::{Rules, TablePlan, TimestampUnit};
     use crate::schema::table::{ColumnRow, TableSchema};
 
-    /// A type, the rules, what is said of it, values that it takes, and values that it refuses.
+    /// A type, the rules, its description, values that it accepts, and values that it refuses.
     type Case<'a> = (&'a str, &'a Rules, &'a str, &'a [&'a str], &'a [&'a str]);
 
-    /// What is said of a column of this type, and whether it takes this value.
+    /// The description of a column of this type, and whether it accepts this value.
     fn said_and_done(ty: &str, rules: &Rules, value: &str) -> (String, bool) {
         let row = ColumnRow {
             name: "c".into(),

@@ -1,14 +1,14 @@
-//! Floats of 16 bits, which no type of the language holds: the upper half of a Float32.
+//! 16-bit floats, the upper half of a Float32, for which Rust has no type.
 
 use std::cmp::Ordering;
 
-/// The BFloat16 nearest to a number's text, of two as near the even one; `None` if it is out of
-/// range. The server would cut the lower half of a Float32 off, and so round towards zero.
+/// The BFloat16 nearest to a number's text, ties to even; `None` if it is out of range. The server would cut off the
+/// lower half of a Float32, which rounds towards zero.
 pub fn bfloat16(text: &str) -> Option<f32> {
     let nearest: f32 = fast_float2::parse(text).ok()?;
     let value: f64 = fast_float2::parse(text).ok()?;
-    // Rounding twice may end on the wrong side. So first towards zero, with a last bit that says
-    // that something was cut off.
+    // Rounding twice can give the wrong result. So first round towards zero, with a sticky last bit if anything was cut
+    // off.
     let bits = match f64::from(nearest).abs().total_cmp(&value.abs()) {
         Ordering::Equal => nearest.to_bits(),
         Ordering::Greater => (nearest.to_bits() - 1) | 1,
@@ -30,7 +30,7 @@ mod tests {
             ("-0", Some(-0.0)),
             ("1", Some(1.0)),
             ("0.1", Some(0.100_097_656)),
-            // Half way between 1 and the next, then a little more, which a Float32 does not see.
+            // Half way between 1 and the next, then a little more, which a Float32 cannot represent.
             ("1.00390625", Some(1.0)),
             ("1.0039062500001", Some(1.007_812_5)),
             ("-1.01171875", Some(-1.015_625)),

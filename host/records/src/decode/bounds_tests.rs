@@ -1,4 +1,4 @@
-//! What records may take in columns: each that would take more is refused, and a batch is cut before it does.
+//! Bounds on what records take in columns: a larger record is refused, and a batch is cut before its bound.
 
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
@@ -10,7 +10,7 @@ use crate::schema::plan::{Rules, TablePlan};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;
 
-/// Every piece of what is decoded within a bound, and the records that were refused.
+/// The pieces that are decoded within a bound, and the refused records.
 fn pieces(
     plan: &TablePlan,
     payloads: &[(Origin, String)],

@@ -6,9 +6,9 @@
 //! | always, date and time | a date, then a space or `T`, `hh:mm`, `hh:mm:ss` or `hh:mm:ss.f`; then nothing, `Z`, `+hh:mm` or `+hhmm` |
 //! | in DATETIME_COLUMNS | also `YYYYMMDD`, `YYYYMMDDThhmmss` with or without `Z`, `Mon D YYYY`, and RFC 2822 |
 //!
-//! A text without an offset is in the column's time zone, else in the server's; never in this
-//! process's. A local time that occurs twice is the earlier one; one that never occurs is
-//! refused. A date alone, in a column of date and time, is its midnight.
+//! A text without an offset is in the column's time zone, else in the server's; never in this process's. If a local
+//! time occurs twice, the earlier one counts; one that never occurs is refused. A date alone, in a column of date and
+//! time, is its midnight.
 
 use chrono::{
     DateTime, Datelike as _, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset as _,
@@ -21,19 +21,19 @@ use crate::schema::plan::TimestampUnit;
 
 const NANOS: i128 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
-/// The last year of which `chrono-tz` has the transitions (its tables are made up to 2100).
+/// The last year for which `chrono-tz` has the transitions (its tables are made up to 2100).
 const LAST_KNOWN_YEAR: i32 = 2099;
-/// In so many years before its end each day of the year falls on each day of the week, in leap years too.
+/// The calendar repeats after so many years: each date falls on the same weekday, in leap years too.
 const CYCLE_YEARS: i32 = 28;
 
 /// Bytes of `YYYY-MM-DD hh:mm`, and of a date and a time with nine digits of a second.
 const SHORTEST_TIME: usize = 16;
 const LONGEST_TIME: usize = 29;
 
-/// A point in time, or a date, as a text gives it.
+/// A point in time, or a date, as written in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// Seconds since 1970, as clocks show them where it is told.
+    /// Seconds since 1970 in local time.
     local_s: i64,
     nanos: u32,
     /// Seconds east of UTC, where the text says.
@@ -41,7 +41,7 @@ pub struct Moment {
     has_time: bool,
 }
 
-/// Reads a text; the wider list of layouts only where `is_wide`.
+/// Parses a text; accepts the wider list of layouts only if `is_wide`.
 pub fn parse(text: &str, is_wide: bool) -> Option<Moment> {
     strict(text).or_else(|| is_wide.then(|| wide(text)).flatten())
 }
@@ -97,7 +97,7 @@ fn wide(text: &str) -> Option<Moment> {
     Some(Moment::of_local(moment.naive_local(), offset_s))
 }
 
-/// The number that these digits are; `None` if one is none, or if they are too many for it.
+/// The number that these digits form; `None` if one is no digit, or if there are too many.
 pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
     bytes.get(range)?.iter().try_fold(0_u32, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
@@ -105,7 +105,7 @@ pub fn number(bytes: &[u8], range: std::ops::Range<usize>) -> Option<u32> {
     })
 }
 
-/// The number that two digits are.
+/// The number that two digits form.
 #[inline]
 fn two(tens: u8, ones: u8) -> Option<u32> {
     let [tens, ones] = [tens, ones].map(|byte| u32::from(byte.wrapping_sub(b'0')));
@@ -116,13 +116,12 @@ fn date_of(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
-/// Nanoseconds of the digits that are all of what is behind a second's point.
+/// Nanoseconds of the digits after a second's point; `None` if anything else follows.
 pub fn fraction_nanos(digits: &[u8]) -> Option<u32> {
     fraction(digits).filter(|(_, rest)| rest.is_empty()).map(|(nanos, _)| nanos)
 }
 
-/// Nanoseconds of the digits that are next, and what is behind them: at least one digit; those behind
-/// the ninth must be zero.
+/// Nanoseconds of the leading digits, and what follows them. At least one digit; those after the ninth must be zero.
 fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
     let (mut nanos, mut unit, mut rest) = (0, 1_000_000_000, text);
     while let [digit @ b'0'..=b'9', after @ ..] = rest {
@@ -136,7 +135,7 @@ fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
     (rest.len() < text.len()).then_some((nanos, rest))
 }
 
-/// What follows a time: `Some(None)` for nothing, `None` for something else than an offset.
+/// Parses what follows a time: `Some(None)` for nothing, `None` if it is not an offset.
 fn offset(rest: &[u8]) -> Option<Option<i64>> {
     match rest {
         [] => Some(None),
@@ -156,8 +155,7 @@ fn offset(rest: &[u8]) -> Option<Option<i64>> {
     }
 }
 
-/// Whether a text is a date and a time in the accepted layouts, with something behind it that is meant as an offset and
-/// is not of one of the accepted forms.
+/// Whether a text is a date and a time in the accepted layouts, followed by an offset in a form that is not accepted.
 #[cold]
 pub fn is_offset_at_fault(text: &str) -> bool {
     let is_time = |end: &usize| {
@@ -180,7 +178,7 @@ impl Moment {
         Self { local_s, nanos: 0, offset_s: None, has_time: false }
     }
 
-    /// A date, with the second of its day and the nanoseconds behind it, where a time is told.
+    /// A date, with the second of its day and the nanoseconds, if it has a time.
     pub fn new(date: NaiveDate, clock: Option<(u32, u32)>, offset_s: Option<i64>) -> Self {
         let midnight = Self::of_date(date);
         let Some((second, nanos)) = clock else { return midnight };
@@ -199,7 +197,7 @@ impl Moment {
         Self { local_s: local.timestamp(), nanos, offset_s, has_time: true }
     }
 
-    /// Days since 1970 of a date; a text with a time is none, but for midnight where `is_wide`.
+    /// Days since 1970 of a date; `None` for a text with a time, except midnight if `is_wide`.
     pub fn days(self, is_wide: bool) -> Option<i64> {
         let is_midnight = self.local_s.rem_euclid(DAY_SECONDS) == 0
             && self.nanos == 0
@@ -210,7 +208,7 @@ impl Moment {
         Some(self.local_s.div_euclid(DAY_SECONDS))
     }
 
-    /// Nanoseconds since 1970, UTC; `None` for a local time that never occurs.
+    /// Nanoseconds since 1970, UTC; `None` if the local time never occurs.
     pub fn nanos(self, zone: Tz) -> Option<i128> {
         let seconds = match self.offset_s {
             Some(offset_s) => self.local_s - offset_s,
@@ -232,10 +230,10 @@ impl Moment {
     }
 }
 
-/// Nanoseconds that a number counts in a unit, with the digits behind its point: exact, or not at all.
+/// Converts a number in a unit to nanoseconds, decimal digits included: exact, or not at all.
 ///
 /// # Errors
-/// It is no number, has digits behind those of a nanosecond, or is too large.
+/// It is not a number, has digits below a nanosecond, or is too large.
 pub fn nanos_of_number(number: Number<'_>, unit: TimestampUnit) -> Result<i128, Misfit> {
     match number.integer() {
         Ok(count) => count.checked_mul(unit.nanos()).ok_or(Misfit::Range),
@@ -248,8 +246,8 @@ pub fn nanos_of_number(number: Number<'_>, unit: TimestampUnit) -> Result<i128, 
     }
 }
 
-/// The time with the same offset as one of a year behind the last known: that of a year with the same calendar, since
-/// summer time begins and ends by the day of the week; or any where the zone has none.
+/// Maps a time after the last known year to one with the same offset: in a year with the same calendar, since summer
+/// time begins and ends by weekday; in any year if the zone has none.
 #[cold]
 fn known(local: NaiveDateTime, zone: Tz) -> Option<NaiveDateTime> {
     let first = |year| NaiveDate::from_ymd_opt(year, 1, 1);
@@ -338,7 +336,7 @@ mod tests {
         let berlin = Tz::Europe__Berlin;
         let nanos = |text: &str| parse(text, false).unwrap().nanos(berlin);
         assert_eq!(nanos("2026-07-01 12:00:00"), utc("2026-07-01 10:00:00", false));
-        // Twice at the end of summer time: the earlier one. Never at its start: refused.
+        // Ambiguous at the end of summer time: the earlier one. Skipped at its start: refused.
         assert_eq!(nanos("2026-10-25 02:30:00"), utc("2026-10-25 00:30:00", false));
         assert_eq!(nanos("2026-03-29 02:30:00"), None);
     }

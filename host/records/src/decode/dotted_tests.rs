@@ -63,7 +63,7 @@ fn an_object_fills_them_to_any_depth_and_so_do_the_dotted_names() {
         (r#"{"a":{"b":1},"a.c.d":2}"#, [Some(1), Some(2), None]),
         (r#"{"a":{"b":1},"a":{"c":{"d":2}}}"#, [Some(1), Some(2), None]),
         (r#"{"a":{"b":null}}"#, [None; 3]),
-        // The object is that of the column `whole`.
+        // The object belongs to the column `whole`.
         (r#"{"whole":{"part":1}}"#, [None; 3]),
         (r#"{"whole.part":1}"#, [None, None, Some(1)]),
     ] {
@@ -114,7 +114,7 @@ fn what_fills_no_column_within_such_an_object_is_unknown_by_its_dotted_name() {
     let counted = counted.map(|(name, count)| (name.to_owned(), count));
     assert_eq!(unknown(&Rules::default(), payload), counted);
     assert_eq!(numbers(&Rules::default(), payload), [Some(2), Some(3), None]);
-    // In anything but an object there is no field.
+    // Only an object has fields.
     for value in ["null", "1", "\"x\"", "[1]"] {
         let payload = format!(r#"{{"id":1,"a":{value}}}"#);
         assert_eq!(unknown(&Rules::default(), &payload), [("a".to_owned(), 1)], "{value}");

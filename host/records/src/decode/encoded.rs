@@ -1,4 +1,4 @@
-//! Strings that write bytes (COLUMN_ENCODING).
+//! Strings that encode bytes (COLUMN_ENCODING).
 
 use arrow_buffer::i256;
 use base64::Engine as _;
@@ -11,8 +11,8 @@ use crate::flow::rejection::{Fault, Reason};
 use crate::schema::source::Encoding;
 use crate::schema::types::{Kind, Type};
 
-/// Puts the bytes that a string writes: those of a Decimal are its digits without the point, as a big-endian
-/// integer in two's complement.
+/// Puts the bytes that a string encodes. Those of a Decimal are its digits without the point, as a big-endian integer
+/// in two's complement.
 ///
 /// # Errors
 /// The string is not in the encoding, or the column does not hold its bytes.
@@ -31,7 +31,7 @@ pub fn put(
     let (put, reason) = match ty.kind {
         Kind::String => (column.put_bytes(&bytes), Reason::TooLarge),
         Kind::FixedString(_) => (column.put_fixed(&bytes), Reason::TooLarge),
-        // No byte is no number.
+        // Empty bytes are not a number.
         Kind::Decimal { .. } if bytes.is_empty() => (None, Reason::TypeMismatch),
         Kind::Decimal { precision, .. } => {
             (put_unscaled(column, precision, &bytes), Reason::OutOfRange)
@@ -41,7 +41,7 @@ pub fn put(
     put.ok_or_else(|| refuse(reason))
 }
 
-/// Whether a string is in the encoding but for line breaks and spaces, as in a mail.
+/// Whether a string is in the encoding except for line breaks and spaces, as in a mail.
 #[cold]
 fn is_broken(encoding: Encoding, text: &str) -> bool {
     let without = || text.split_ascii_whitespace().collect::<String>();
@@ -67,12 +67,12 @@ fn decoded(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// Puts a big-endian integer in two's complement as the digits of a decimal; `None` if they are too many.
+/// Puts a big-endian integer in two's complement as the digits of a decimal; `None` if there are too many.
 fn put_unscaled(column: &mut Column, precision: u8, bytes: &[u8]) -> Option<()> {
     const WIDTH: usize = 32;
     let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
     let (beyond, kept) = bytes.split_at(bytes.len().saturating_sub(WIDTH));
-    // What is beyond 256 bits repeats the sign, or is a number that no column holds.
+    // Bytes beyond 256 bits repeat the sign, or no column holds the number.
     let is_same_sign = kept.first()? & 0x80 == sign & 0x80;
     if !is_same_sign || beyond.iter().any(|byte| *byte != sign) {
         return None;
@@ -104,7 +104,7 @@ mod tests {
     use crate::schema::source::Encoding;
 
     fn read(ty: &str, encoding: Encoding, value: &str) -> Rows {
-        // Nothing else is taken with COERCION=lenient.
+        // COERCION=lenient accepts nothing else.
         let encodings = vec![("c".to_owned(), encoding)];
         let rules = Rules { encodings, is_lenient: true, ..Rules::default() };
         let plan = TablePlan::of_types(&[("c", ty)], &rules);

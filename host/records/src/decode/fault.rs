@@ -1,10 +1,10 @@
-//! Faults: what was expected and what was found, built only once a record has failed.
+//! Faults: what was expected and what was found. Built only after a record has failed.
 
 use crate::flow::rejection::{Fault, Reason, cut};
 use crate::schema::source::escaped;
 use crate::schema::types::{Kind, Type};
 
-/// A fault of one value; the reader's place is added while unwinding.
+/// A fault of one value; its pointer is built while unwinding.
 #[cold]
 pub fn fault(reason: Reason, expected: impl Into<String>, token: &str) -> Box<Fault> {
     Box::new(Fault {
@@ -24,13 +24,13 @@ pub fn found(mut fault: Box<Fault>, token: &str) -> Box<Fault> {
     fault
 }
 
-/// The fault of a string or a name with an escape that is no character: one half of a surrogate pair.
+/// The fault of a string or a name with an invalid escape: one half of a surrogate pair.
 #[cold]
 pub fn no_character(token: &str) -> Box<Fault> {
     fault(Reason::MalformedJson, "a string without a lone surrogate escape", token)
 }
 
-/// A fault of a value that is not there.
+/// The fault of an absent value.
 #[cold]
 pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {
     let mut fault = fault(reason, expected, "");
@@ -38,7 +38,7 @@ pub fn nothing(reason: Reason, expected: String) -> Box<Fault> {
     fault
 }
 
-/// The fault of a record of these fields, of which none fills a column; `asked` are those that would.
+/// The fault of a record whose fields fill no column; `asked` are the fields that would.
 #[cold]
 pub fn no_known_field(asked: &[String], names: &[String]) -> Box<Fault> {
     let list = |names: &[String]| some(names.iter().map(String::as_str).collect());
@@ -51,7 +51,7 @@ pub fn no_known_field(asked: &[String], names: &[String]) -> Box<Fault> {
     fault
 }
 
-/// The fault of a name that stands twice in one object.
+/// The fault of a name that occurs twice in one object.
 #[cold]
 pub fn twice(expected: &str) -> Box<Fault> {
     let mut fault = fault(Reason::DuplicateKey, expected, "");
@@ -59,7 +59,7 @@ pub fn twice(expected: &str) -> Box<Fault> {
     fault
 }
 
-/// What kind of JSON value a token is.
+/// The JSON kind of a token.
 pub fn kind_of(token: &str) -> &'static str {
     match token.as_bytes().first() {
         Some(b'"') => "string",
@@ -72,11 +72,11 @@ pub fn kind_of(token: &str) -> &'static str {
     }
 }
 
-/// Puts an index or a name before a fault's pointer.
+/// Prefixes a fault's pointer with an index or a name.
 pub fn within(mut fault: Box<Fault>, place: impl std::fmt::Display) -> Box<Fault> {
     let mut pointer = format!("/{place}");
     let step = pointer.get(1..).unwrap_or_default();
-    // A map's keys are values of the record, and no more is shown of one than of any other.
+    // A map's keys are values of the record, so they are cut like any other value.
     let shown = cut(step);
     let shown = escaped(&shown);
     if *shown != *step {

@@ -1,5 +1,4 @@
-//! From which fields columns are filled: COLUMN_FROM, FIELD_CASE, UNKNOWN_FIELDS, METADATA_COLUMNS
-//! and COLUMN_ON_INVALID.
+//! Which fields fill columns: COLUMN_FROM, FIELD_CASE, UNKNOWN_FIELDS, METADATA_COLUMNS and COLUMN_ON_INVALID.
 
 use std::collections::BTreeSet;
 
@@ -218,7 +217,7 @@ fn what_counts_as_filled_follows_from_where_columns_come_from() {
     assert_eq!(verdict(&from, r#"{"after":{"x":1},"id":2}"#), unfilled);
     let text = fault(&plan(&from), r#"{"after":null}"#).2;
     assert!(text.contains("such as /after/id, rest, offset, got only after"), "{text}");
-    // A table that takes only what Kafka says of records asks for no field.
+    // A table that takes only Kafka's metadata needs no field.
     let only = Rules { metadata: vec![("offset".into(), Metadata::Offset)], ..Rules::default() };
     let plan = TablePlan::of_types(&[("offset", "Int64")], &only);
     for payload in ["{}", r#"{"x":1}"#] {
@@ -246,10 +245,10 @@ fn columns_that_a_way_of_column_from_ends_before_are_counted() {
         (r#"{"after":null,"op":1}"#, vec![0, 1, 2]),
         (r#"{"after":"x","op":1}"#, vec![0, 1, 2]),
         (r#"{"after":{"id":1,"p":7}}"#, vec![1, 2]),
-        // Here is nothing, as of any field that is missing.
+        // Absent, like any missing field.
         (r#"{"op":1}"#, vec![]),
         (r#"{"after":{},"op":1}"#, vec![]),
-        // Nor of a record that does not land.
+        // Nor for a record that does not land.
         (r#"{"after":null,"op":1} x"#, vec![]),
         (r#"{"after":null,"op":"x"}"#, vec![]),
         // An array has elements, and no field `x`.

@@ -1,5 +1,5 @@
-//! The columns of one batch while records fill them. A refused record leaves no trace in them. A record that
-//! does not fit is left for the next batch, with all of its rows.
+//! The columns of one batch while records fill them. A refused record leaves no trace in them. A record that does not
+//! fit is left for the next batch, with all of its rows.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::schema::plan::{ColumnPlan, TablePlan, WhenAbsent};
 use crate::schema::source::OnInvalid;
 use crate::schema::width::RowBytes;
 
-/// The estimate counts text by the bytes of its record. It is replaced by the real size each time that it has
-/// grown by this part of the bound.
+/// The estimate counts text by the bytes of its record. The real size replaces it each time it has grown by this
+/// fraction of the bound.
 const LOOKS: usize = 8;
-/// What is kept of a note about a value, and copied once: so many times what is noted while its row is read.
+/// Memory of a kept note about a value, which is copied once, as a multiple of its size while the row is read.
 const NOTES: usize = 3;
 
 /// The outcome of one payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// It is a row, or refused.
+    /// It became a row, or was refused.
     Done,
     /// The batch has no room for it.
     NoRoom,
 }
 
-/// Columns that are being filled.
+/// Columns being filled.
 pub struct Filled<'a> {
     plan: &'a TablePlan,
     bounds: &'a Bounds<'a>,
@@ -66,7 +66,7 @@ struct Current {
 }
 
 impl<'a> Filled<'a> {
-    /// Empty columns with memory for `rows` rows, or as many as fit into the bound.
+    /// Empty columns with memory for `rows` rows, or as many as the bound allows.
     pub fn new(plan: &'a TablePlan, rows: usize, bounds: &'a Bounds<'a>) -> Self {
         let (room, row) = (Room::of(bounds.record_bytes), RowBytes::of(plan));
         // Reserved memory counts even if it stays empty.
@@ -92,7 +92,7 @@ impl<'a> Filled<'a> {
         }
     }
 
-    /// Makes a payload a row, or refuses its record.
+    /// Decodes a payload into a row, or refuses its record.
     #[inline]
     pub fn put(&mut self, origin: Origin, payload: &[u8], read: Read) -> Put {
         let beside = (self.bounds.beside)(origin);
@@ -114,7 +114,7 @@ impl<'a> Filled<'a> {
             },
         };
         self.current = Some(current);
-        // One fault of a record is enough: its rows share one fate, and it may have a million of them.
+        // One fault per record is enough: its rows share one fate, and there may be a million.
         if self.rejections.len() > current.rejections {
             return Put::Done;
         }
@@ -168,7 +168,7 @@ impl<'a> Filled<'a> {
         Put::Done
     }
 
-    /// Counts a row, and what its arrays, maps and JSON took.
+    /// Counts a row, and the bytes of its arrays, maps and JSON.
     #[inline]
     fn count(&mut self, row_bytes: usize, beside: usize, taken: usize) {
         if let Some(current) = &mut self.current {
@@ -197,7 +197,7 @@ impl<'a> Filled<'a> {
         while self.absent.pop_if(|(_, row)| *row >= current.rows).is_some() {}
     }
 
-    /// Refuses the record: for `fault`, or for its size if there is none.
+    /// Refuses the record: for `fault`, or for its size if `None`.
     fn refuse(&mut self, current: Current, fault: Option<Box<Fault>>) {
         self.withdraw(current);
         let fault = fault.unwrap_or_else(|| too_large(self.bounds.record_bytes));
@@ -215,8 +215,7 @@ impl<'a> Filled<'a> {
     }
 }
 
-/// Puts a null in every column that the record did not fill. `replaced` are those of which the value was
-/// replaced.
+/// Puts a null in every column that the record did not fill. `replaced` are the columns whose value was replaced.
 fn complete(
     plan: &TablePlan,
     columns: &mut [Column],
@@ -253,7 +252,7 @@ fn finish(plan: &TablePlan, columns: Vec<Column>, rows: usize) -> RecordBatch {
     });
     match batch {
         Ok(batch) => batch,
-        // The columns are made from the plan that the batch is made by.
+        // Columns and batch are made from the same plan.
         Err(error) => unreachable!("columns and plan differ: {error}"),
     }
 }

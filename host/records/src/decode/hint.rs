@@ -1,5 +1,5 @@
-//! Hints: what would take a value that was refused. They are looked for once a record has failed, and name no value
-//! of it, since the log shows them.
+//! Hints about what would accept a refused value. They are made only after a record has failed, and name no value of
+//! it, since the log shows them.
 
 use chrono::DateTime;
 
@@ -14,15 +14,15 @@ use crate::schema::plan::{ColumnPlan, Forms, TimestampUnit, ValueRules};
 use crate::schema::source::{ColumnSource, escaped};
 use crate::schema::types::{Kind, Type};
 
-/// Longest value that is read once more for a hint, in bytes.
+/// Longest value that is parsed again for a hint, in bytes.
 const MOST_BYTES: usize = 16 * 1024;
-/// Longest name of a member that is told.
+/// Longest name of a member that is shown.
 const MOST_NAME_BYTES: usize = 100;
-/// Seconds since 1970 of the years in which a number is taken for a date that was meant: 2000 to 2099.
+/// The range in which a number may be meant as a date: the years 2000 to 2099, in seconds since 1970.
 const PLAUSIBLE: std::ops::Range<i128> = 946_684_800..4_102_444_800;
 
-/// Says that COERCION=lenient takes the value of a field, where it does. Where a number needs TIMESTAMP_UNIT, that
-/// is said already: COERCION=lenient may take it for another time.
+/// Adds that COERCION=lenient accepts the value of a field, if it does; not if a number already has a hint on
+/// TIMESTAMP_UNIT: COERCION=lenient may read another time.
 #[cold]
 pub fn lenient(fault: &mut Fault, ty: &Type, rules: ValueRules, token: &str) {
     if rules.forms != Forms::Strict
@@ -44,7 +44,7 @@ pub fn lenient(fault: &mut Fault, ty: &Type, rules: ValueRules, token: &str) {
     }
 }
 
-/// Says that a text is a date and a time but for its offset, where it is.
+/// Adds that a text is a date and a time except for its offset, if it is.
 #[cold]
 pub fn offset(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     if is_offset_at_fault(text) {
@@ -54,7 +54,7 @@ pub fn offset(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     fault
 }
 
-/// Says in which other unit a number is a date of this century, where it is one.
+/// Adds the other unit in which a number is a date of this century, if there is one.
 #[cold]
 pub fn unit(mut fault: Box<Fault>, kind: &Kind, rules: ValueRules, number: &str) -> Box<Fault> {
     let is_date =
@@ -72,7 +72,7 @@ pub fn unit(mut fault: Box<Fault>, kind: &Kind, rules: ValueRules, number: &str)
     let is_day = matches!(kind, Kind::Date | Kind::Date32);
     let Some((word, seconds)) = meant else {
         let nanos = configured.map(|unit| nanos_of_number(Number::of(number), unit));
-        // A part of a day is read in no unit but one of seconds.
+        // A fraction of a day is valid only in units of seconds.
         let is_part = match (configured, nanos) {
             (Some(TimestampUnit::Days), Some(Err(Misfit::Fraction))) => true,
             (_, Some(Ok(nanos))) => nanos.rem_euclid(TimestampUnit::Days.nanos()) != 0,
@@ -99,7 +99,7 @@ pub fn unit(mut fault: Box<Fault>, kind: &Kind, rules: ValueRules, number: &str)
     fault
 }
 
-/// Says of a text that is a date at midnight, for a column of dates, which rule takes it.
+/// Adds which rule accepts a date at midnight in a column of dates.
 #[cold]
 pub fn midnight(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     if date::parse(text, false).is_some_and(|moment| moment.days(true).is_some()) {
@@ -108,7 +108,7 @@ pub fn midnight(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     fault
 }
 
-/// Says of `true` and `false` in quotes, for a Bool, which type takes them.
+/// Adds which type accepts `true` and `false` in quotes, for a Bool.
 #[cold]
 pub fn quoted_bool(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     if matches!(text, "true" | "false") {
@@ -118,11 +118,11 @@ pub fn quoted_bool(mut fault: Box<Fault>, text: &str) -> Box<Fault> {
     fault
 }
 
-/// Texts that stand for no time: the first characters of them, in lower case.
+/// Texts that mean no time: their first characters, in lower case.
 const NO_TIMES: [&str; 8] =
     ["0001-01-01", "0000-", "0000/", "infinity", "-infinity", "nat", "9999-12-31", "null"];
 
-/// Says which variables take a value that its column does not take.
+/// Adds which variables accept a value that its column does not take.
 #[cold]
 pub fn variables(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
     let text = fault.got.trim_matches('"').to_ascii_lowercase();
@@ -139,12 +139,12 @@ pub fn variables(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
     }
 }
 
-/// Says how a column is filled from the one member that counts of an object, as of an Avro union or a NullString of Go.
-/// Its name stands with the value, since the log may show neither.
+/// Adds how to fill a column from the only relevant member of an object, as in an Avro union or a NullString of Go.
+/// Puts its name with the value, since the log may show neither.
 fn member(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
     let at = match &plan.source {
         ColumnSource::Pointer(pointer) => pointer.to_string(),
-        // The way to a dotted name is not known.
+        // The path to a dotted name is unknown.
         ColumnSource::Name if !plan.name.contains('.') => format!("/{}", escaped(&plan.name)),
         _ => return,
     };
@@ -167,7 +167,7 @@ fn member(fault: &mut Fault, plan: &ColumnPlan, token: &str) {
     fault.got.push_str(&entry);
 }
 
-/// Says of an object that is a number with a scale, as Debezium writes one, how it is sent as a text.
+/// Adds how to send a number as text, for an object that is a number with a scale, as Debezium writes one.
 #[cold]
 pub fn scaled(mut fault: Box<Fault>, kind: &Kind, token: &str) -> Box<Fault> {
     let is_number = matches!(
@@ -200,7 +200,7 @@ mod tests {
     use crate::schema::plan::{Rules, TablePlan, TimestampUnit};
     use crate::schema::source::Encoding;
 
-    /// What is said of a value in a column of this type.
+    /// The hint for a value in a column of this type.
     fn told(ty: &str, value: &str, rules: &Rules) -> String {
         let plan = TablePlan::of_types(&[("c", ty)], rules);
         let record = format!("{{\"c\":{value}}}");

@@ -1,4 +1,4 @@
-//! Integers of up to 256 bits, which no type of the language holds.
+//! Integers of up to 256 bits, for which Rust has no type.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ struct U256 {
 }
 
 impl U256 {
-    /// A tenth, and what is left.
+    /// A tenth, and the remainder.
     fn tenth(self) -> (Self, u8) {
         let mut left = 0;
-        // The remainder of a half before takes at most 4 bits, so 64 more fit behind it.
+        // The remainder takes at most 4 bits, so 64 more fit after it.
         let mut part = |bits: u128| {
             let whole = (left << 64) | bits;
             left = whole % 10;
@@ -43,7 +43,7 @@ impl Magnitude for U256 {
     }
 }
 
-/// A signed integer whose magnitude takes at most 256 bits.
+/// A signed integer with a magnitude of at most 256 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wide {
     is_negative: bool,
@@ -51,14 +51,14 @@ pub struct Wide {
 }
 
 impl Wide {
-    /// Reads an integer; `1.0` and `1e3` are integers too.
+    /// Parses an integer; `1.0` and `1e3` are integers too.
     pub fn integer(text: &str) -> Result<Self, Misfit> {
         let (is_negative, magnitude) = scaled(text, 0)?;
         Ok(Self { is_negative, magnitude })
     }
 
-    /// The bytes in two's complement, lowest first; those of 128 bits are the first 16. `None`
-    /// if the type does not hold it.
+    /// The bytes in two's complement, lowest first; a 128-bit type takes the first 16. `None` if the type does not hold
+    /// it.
     pub fn bytes(self, kind: WideInt) -> Option<[u8; 32]> {
         self.fits(kind).then(|| self.complement().to_le_bytes())
     }
@@ -98,7 +98,7 @@ impl fmt::Display for Wide {
     }
 }
 
-/// A decimal of at most `precision` digits, `scale` of them behind the point; up to 76 digits.
+/// A decimal of at most `precision` digits, up to 76, with `scale` of them after the point.
 pub fn wide_decimal(text: &str, precision: u8, scale: u8) -> Result<i256, Misfit> {
     let (is_negative, magnitude) = scaled(text, scale)?;
     let bound = (0..precision).try_fold(U256 { high: 0, low: 1 }, |bound, _| bound.append(0));

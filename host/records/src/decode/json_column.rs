@@ -1,21 +1,19 @@
-//! A value of a JSON column: one object, sent as it is written.
+//! A value of a JSON column: one object, sent unchanged.
 //!
-//! The server reads the object anew, by rules of its own. What it would refuse is refused here, so
-//! that the record's neighbours land at once; and so is what it would change without a word:
+//! The server parses the object again, by its own rules. What it would refuse is refused here, so that the other
+//! records land at once; and so is what it would change silently:
 //!
-//! - an integer in an array with a fraction, where no float is that integer;
+//! - an integer in an array with a fraction, if no float represents it;
 //! - a null beside an array in an array, which would become an empty array;
-//! - two values at one path, as of `{"a.b":1,"a":{"b":2}}`;
-//! - at a path that the column gives a type, whatever is no value of that type: 1.5 would become
-//!   1, and 2026-02-30 a day in March.
+//! - two values at one path, such as `{"a.b":1,"a":{"b":2}}`;
+//! - at a path with a declared type, any value of another type: 1.5 would become 1, and 2026-02-30 a day in March.
 //!
-//! In a table with a Variant or a Dynamic as well, whose values the server's older reader of Arrow does
-//! not take, it reads JSON by rules of inference that no setting turns off. There, refused are also
-//! a text that it would take for a time and write anew, and true or false beside numbers or strings
-//! in an array.
+//! If a table also has a Variant or a Dynamic, which the server's older reader of Arrow does not support, the server
+//! infers types within JSON, and no setting turns that off. Then two more are refused: a text that it would take for a
+//! time and rewrite, and true or false beside numbers or strings in an array.
 //!
-//! A member that is null and an object without members are stored as nothing: to ClickHouse's JSON
-//! they are the same as absent. Neither is a fault.
+//! A null member and an empty object are stored as nothing: ClickHouse's JSON does not distinguish them from absent
+//! ones. Neither is a fault.
 
 mod repeated;
 
@@ -38,7 +36,7 @@ use crate::schema::ranges::fits;
 use crate::schema::types::{Element, Kind, Type};
 use crate::schema::width::width;
 
-/// Puts an object; `paths` are those that the column gives a type.
+/// Puts an object; `paths` are those with a declared type.
 pub fn put_object(
     column: &mut Column,
     paths: &[Element],
@@ -54,32 +52,32 @@ pub fn put_object(
     column.put_text(token).ok_or_else(|| fault(Reason::TooLarge, "less JSON in one batch", "more"))
 }
 
-/// What an array holds, in itself and in arrays within it, as bits.
+/// What an array and the arrays within it hold, as bits.
 type Mixture = u8;
 const NULL: Mixture = 1;
 const ARRAY: Mixture = 1 << 1;
 const BOOL: Mixture = 1 << 2;
 const TEXT: Mixture = 1 << 3;
 const NUMBER: Mixture = 1 << 4;
-/// A number with a point or an exponent, which is a float to the server.
+/// A number with a point or an exponent, which the server reads as a float.
 const FRACTION: Mixture = 1 << 5;
-/// An integer that no float is.
+/// An integer that no float represents.
 const LONG: Mixture = 1 << 6;
 
-/// What is kept of a name beside it while its object is read.
+/// Bytes kept for each name, beside it, while its object is read.
 const NAME_BYTES: usize = 64;
 
 struct Reader<'a> {
     paths: &'a [Element],
     rules: ValueRules,
     room: &'a Room,
-    /// A name with a point was read: only with one may two names lead to one path.
+    /// A name with a point was read: only then can two names lead to one path.
     has_points: Cell<bool>,
 }
 
 impl Reader<'_> {
-    /// Reads an object whose members' paths begin so; `None` where no path has a type. Those paths begin with
-    /// `above` bytes: the server stores each of them in full, so what the record says once counts each time.
+    /// Reads an object whose members' paths begin with `prefix`; `None` if no path has a type. `above` is that prefix's
+    /// length: the server stores each path in full, so it counts for each member.
     fn object(&self, token: &str, prefix: Option<&str>, above: usize) -> Result<(), Box<Fault>> {
         let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
         let mut of_names = 0;
@@ -139,7 +137,7 @@ impl Reader<'_> {
     fn array(&self, token: &str) -> Result<Mixture, Box<Fault>> {
         let mut held = 0;
         each_element(token, |index, element| {
-            // What is in an object within an array is at no path of the column.
+            // An object within an array is at no path of the column.
             held |= self.value(element, None, 0).map_err(|fault| within(fault, index))?;
             Ok(())
         })?;
@@ -159,7 +157,7 @@ impl Reader<'_> {
         Ok(ARRAY | (held & !NULL))
     }
 
-    /// Reads the value at a path that has a type, by the rules of a column of that type.
+    /// Checks a value at a typed path by the rules of a column of that type.
     fn typed(&self, ty: &Type, token: &str) -> Result<(), Box<Fault>> {
         if token == "null" {
             let refused = || fault(Reason::NullNotAllowed, expected(ty), token);
@@ -168,7 +166,7 @@ impl Reader<'_> {
         let before = self.room.left();
         self.room.take(width(ty))?;
         let mut column = Column::within(ty, 1, self.room);
-        // ClickHouse reads the text anew, by the rules of its own.
+        // ClickHouse parses the text again by its own rules.
         let rules = ValueRules { forms: Forms::Strict, ..self.rules };
         nested::put(&mut column, ty, rules, &mut Parser::of(token)).map_err(without_unit)?;
         self.room.give_back(before.saturating_sub(self.room.left()));
@@ -176,7 +174,7 @@ impl Reader<'_> {
     }
 }
 
-/// A fault without the advice on units: TIMESTAMP_UNIT does not reach into JSON.
+/// A fault without the hint on units: TIMESTAMP_UNIT does not apply within JSON.
 #[cold]
 fn without_unit(mut fault: Box<Fault>) -> Box<Fault> {
     if fault.expected.contains("TIMESTAMP_UNIT") {
@@ -186,7 +184,7 @@ fn without_unit(mut fault: Box<Fault>) -> Box<Fault> {
     fault
 }
 
-/// Whether the server, too, reads the same value from this text.
+/// Refuses a text from which the server would read another value.
 fn is_read_alike(ty: &Type, token: &str) -> Result<(), Box<Fault>> {
     let (is_alike, expected) = match &ty.kind {
         Kind::Array(element) => {
@@ -208,7 +206,7 @@ fn is_read_alike(ty: &Type, token: &str) -> Result<(), Box<Fault>> {
     if is_alike { Ok(()) } else { Err(fault(Reason::TypeMismatch, expected, token)) }
 }
 
-/// Whether a date or time is written as the server writes it, at least `len` bytes of it.
+/// Whether a date or time is written as the server writes it, with at least `len` bytes.
 fn is_plain(token: &str, len: usize) -> bool {
     let text = token.trim_matches('"').as_bytes();
     let is = |at: usize, byte: u8| text.get(at).is_none_or(|found| *found == byte);
@@ -220,8 +218,8 @@ fn is_plain(token: &str, len: usize) -> bool {
         && text.iter().skip(20).all(u8::is_ascii_digit)
 }
 
-/// Whether the server would take a text for a time and write it otherwise. What it takes for one
-/// was measured; some of what it leaves alone counts too.
+/// Whether the server would take a text for a time and rewrite it. Based on measurements; includes some texts that it
+/// leaves alone.
 fn is_rewritten(text: &str, rules: ValueRules) -> bool {
     let bytes = text.as_bytes();
     let is_part = |(at, byte): (usize, &u8)| match (at, byte) {
@@ -275,7 +273,7 @@ mod tests {
 
     const TYPED_NULL: &str = "JSON(`a.b` Nullable(UInt8))";
 
-    /// Reads into a column of a table that holds no other.
+    /// Reads into a column of a table without others.
     fn read(ty: &str, object: &str) -> Rows {
         read_beside(&[], ty, object)
     }

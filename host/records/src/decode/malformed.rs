@@ -1,5 +1,5 @@
-//! The verdict on a record that was not read: what is no JSON is malformed whatever else is wrong with
-//! it, so the verdict does not hang on the order of fields.
+//! The verdict on a record that failed. Invalid JSON is malformed whatever else is wrong with it, so the verdict does
+//! not depend on the order of fields.
 
 use serde::de::IgnoredAny;
 
@@ -9,7 +9,7 @@ use super::{MAX_DEPTH, utf8};
 use crate::flow::parts::{IN_ARRAY, IN_LINES, elements_begun};
 use crate::flow::rejection::{Fault, Reason};
 
-/// The text of a payload, which is judged before its JSON.
+/// The text of a payload, which is checked before its JSON.
 pub fn sound_text(payload: &[u8]) -> Result<&str, Box<Fault>> {
     let text = utf8(payload)?;
     too_deep(text).map_or(Ok(text), Err)
@@ -24,13 +24,13 @@ pub fn no_utf8(payload: &[u8]) -> Box<Fault> {
     if payload.starts_with(b"\xfe\xff") || payload.starts_with(b"\xff\xfe") {
         return fault(Reason::InvalidUtf8, "UTF-8, not UTF-16", "a byte order mark of UTF-16");
     }
-    // The quick check says no place.
+    // The quick check returns no position.
     let offset = std::str::from_utf8(payload).err().map_or(0, |error| error.valid_up_to());
     fault(Reason::InvalidUtf8, "UTF-8", &format!("an invalid byte at offset {offset}"))
 }
 
-/// What may be said of a payload that a serializer of a schema registry wrote, and what it begins with. Confluent's: byte
-/// 0, the schema's id in four bytes, and a value. That of AWS Glue: byte 3, the compression, the 16 bytes of a UUID, and a value.
+/// A hint on a payload written by a serializer of a schema registry, and its first bytes. Confluent: byte 0, the
+/// schema's id in four bytes, and a value. AWS Glue: byte 3, the compression, the 16 bytes of a UUID, and a value.
 fn frame(payload: &[u8]) -> Option<(&'static str, &'static str)> {
     match payload {
         [0, _, _, _, _, ..] => Some((
@@ -45,7 +45,7 @@ fn frame(payload: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// The fault of a text that is no JSON.
+/// The fault of a text that is not JSON.
 #[cold]
 pub fn not_json(text: &str) -> Option<Box<Fault>> {
     let refuse = |expected: &str, found: &str| Some(fault(Reason::MalformedJson, expected, found));
@@ -75,18 +75,18 @@ pub fn not_json(text: &str) -> Option<Box<Fault>> {
     refuse("one JSON object", &error.to_string())
 }
 
-/// What is said of `NaN` without quotes.
+/// The hint for `NaN` without quotes.
 const NO_NAN: &str =
     "; JSON has no NaN and no Infinity: send null, or the word in quotes with COERCION=lenient";
 
-/// The byte of a text that an error is at, or one beside it.
+/// The byte of a text at which an error is, or one beside it.
 fn place(text: &str, error: &serde_json::Error) -> usize {
     let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let before: usize = lines.map(str::len).sum();
     before + error.column().saturating_sub(1)
 }
 
-/// Whether one of the words for what is no number stands there.
+/// Whether an unquoted NaN or infinity is at this position.
 fn is_bare_float(text: &str, at: usize) -> bool {
     let words: [&[u8]; 4] = [b"NaN", b"Infinity", b"-NaN", b"-Infinity"];
     let begins = |from: usize| {
@@ -96,7 +96,7 @@ fn is_bare_float(text: &str, at: usize) -> bool {
     (at.saturating_sub(1)..=at + 1).any(begins)
 }
 
-/// The fault of a text that begins like an array of records and is no JSON: which element it is in.
+/// The fault of a malformed text that begins like an array of records, with the index of the element.
 #[cold]
 pub fn of_array(text: &str) -> Option<Box<Fault>> {
     let mut fault = of_text(text)?;
@@ -124,28 +124,28 @@ pub fn of_array(text: &str) -> Option<Box<Fault>> {
 /// The fault of a text that is JSON and no object.
 #[cold]
 pub fn no_object(token: &str) -> Box<Fault> {
-    // What an array begins with tells, since all of it was read before.
+    // The start of an array is enough: all of it was read before.
     let first = token.strip_prefix('[').map(str::trim_ascii_start).unwrap_or_default();
     let hint = if first.starts_with('{') { IN_ARRAY } else { "" };
     fault(Reason::TypeMismatch, format!("a JSON object{hint}"), token)
 }
 
-/// The fault of a text that nests too deep or is no JSON.
+/// The fault of a text that nests too deep or is not JSON.
 #[cold]
 pub fn of_text(text: &str) -> Option<Box<Fault>> {
     too_deep(text).or_else(|| not_json(text))
 }
 
-/// The fault of a record whose parser found this one and stands before its value, where no text but the
-/// whole record's tells.
+/// Re-judges a record after `parser` found a fault and stands before its value. Returns the syntax or depth fault that
+/// takes precedence, if any.
 #[cold]
 pub fn of_whole(text: &str, found: &Fault, parser: &mut Parser<'_>) -> Option<Box<Fault>> {
     let is_json = found.reason != Reason::MalformedJson && parser.is_rest_json();
     if is_json { None } else { of_text(text) }
 }
 
-/// The fault of arrays and objects that nest deeper than they may. Brackets are counted first: few
-/// records hold enough of them to be looked at twice.
+/// The fault of arrays and objects nested too deep. Brackets are counted first: few records hold enough of them to need
+/// a second look.
 fn too_deep(text: &str) -> Option<Box<Fault>> {
     if !is_too_deep(text.as_bytes()) {
         return None;
@@ -154,9 +154,9 @@ fn too_deep(text: &str) -> Option<Box<Fault>> {
     Some(fault(Reason::TooDeep, expected, "more"))
 }
 
-/// Whether they do. Whatever else is wrong with it, this is told first.
+/// Whether the nesting is too deep; this fault is reported first.
 pub fn is_too_deep(payload: &[u8]) -> bool {
-    // Of so few bytes that their sum is one, so that many are looked at together.
+    // On few bytes, so that the sum fits a byte and many are compared at once.
     let opening = |bytes: &[u8]| -> u8 {
         bytes.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum()
     };

@@ -1,4 +1,4 @@
-//! In which order the members of objects come.
+//! The order in which the members of objects come.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use hashbrown::HashMap;
 use super::reader::Name;
 use crate::schema::names::FindField;
 
-/// Which member came behind which, the last time: producers write theirs in the same order again and
-/// again, so a look at the name that is expected does for a search.
+/// Which member followed which, the last time. Producers write members in the same order again and again, so a
+/// comparison with the expected name replaces a search.
 #[derive(Debug, Default)]
 pub struct Order {
-    /// The first stands for the place before any member.
+    /// The first is the position before any member.
     members: Vec<Member>,
     by_name: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     is_used: bool,
@@ -22,30 +22,30 @@ pub struct Order {
 pub struct Member {
     name: Arc<str>,
     field: Option<usize>,
-    /// How nearly all records have its name; `None` where JSON must escape it.
+    /// Its name as most records write it; `None` if JSON must escape it.
     pub quoted: Option<Quoted>,
-    /// The place of the member behind it.
+    /// The index of the member after it.
     pub next: usize,
 }
 
 impl Member {
-    /// What it is.
+    /// The field, if any.
     #[inline]
     pub fn name(&self) -> Name<'_> {
         self.field.map_or(Name::Other(&self.name), Name::Field)
     }
 }
 
-/// Where no member was read yet.
+/// The index before any member was read.
 pub const START: usize = 0;
 
-/// Most members that are remembered, and most bytes of their names: an object may have other names in
-/// each record, of any length.
+/// Most members that are remembered, and most bytes of a name: an object may have other names in each record, of any
+/// length.
 const MAX_MEMBERS: usize = 4096;
 const MAX_NAME_BYTES: usize = 128;
 
 impl Order {
-    /// Begins an object. What is in the first is not learnt: a column may be made for one value.
+    /// Begins an object. The first one is not learnt: a column may be made for one value.
     pub fn begin(&mut self) {
         if std::mem::replace(&mut self.is_used, true) && self.members.is_empty() {
             let start = Member { name: Arc::default(), quoted: None, field: None, next: START };
@@ -53,13 +53,13 @@ impl Order {
         }
     }
 
-    /// The member at a place, if it is to be looked for.
+    /// The member at an index, if it was learnt.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&Member> {
         self.members.get(at)
     }
 
-    /// What the member that stands behind `last` is, where another was expected, and its place.
+    /// Records that `name` followed `last` instead of the expected member; returns its index and field.
     #[cold]
     pub fn learn<'n, F: FindField + ?Sized>(
         &mut self,
@@ -99,7 +99,7 @@ impl Order {
 #[derive(Debug)]
 pub struct Quoted {
     text: Box<str>,
-    /// The first bytes, and which of their bits count.
+    /// The first bytes, and a mask of their bits that count.
     head: u128,
     mask: u128,
 }
@@ -125,7 +125,7 @@ impl Quoted {
         self.text.len()
     }
 
-    /// Whether a text begins so.
+    /// Whether a text begins with it.
     #[inline]
     pub fn begins(&self, text: &[u8]) -> bool {
         let Some((head, rest)) = text.split_first_chunk() else {
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// What the members of a record are, fields by their place, and how many were searched for.
+    /// The members of a record, fields by index, and how many were searched for.
     fn read(order: &mut Order, record: &str) -> (Vec<String>, usize) {
         let (letters, mut found) = (Letters::default(), Vec::new());
         let mut parser = Parser::new(record);
@@ -178,13 +178,13 @@ mod tests {
         let mut order = Order::default();
         let record = r#"{"c":1,"x":2,"a name of more than sixteen bytes":3, "b" :4,"a":5}"#;
         let found = ["2", "x", "a name of more than sixteen bytes", "1", "0"];
-        // The first object of all may be the only one.
+        // The first object may be the only one.
         for _ in 0..2 {
             assert_eq!(read(&mut order, record), (found.map(String::from).to_vec(), 5));
         }
-        // `"b" :` is no name as most write it, but it is known.
+        // `"b" :` is not written as usual, but it is known.
         assert_eq!(read(&mut order, record), (found.map(String::from).to_vec(), 0));
-        // Neither of them is the one that is expected, though it begins like it.
+        // Neither is the expected name, though it begins like it.
         let record = r#"{"cc":1,"a name of more than sixteen signs":2}"#;
         let found = ["cc", "a name of more than sixteen signs"];
         assert_eq!(read(&mut order, record), (found.map(String::from).to_vec(), 2));

@@ -1,4 +1,4 @@
-//! What Kafka says of a record, as columns of its rows.
+//! Kafka's metadata of a record, as columns of its rows.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::schema::types::{Kind, Type};
 
 const NANOS_OF_MS: i128 = 1_000_000;
 
-/// Fills the columns of METADATA_COLUMNS. What a column does not hold is replaced, and counted; where
-/// COLUMN_ON_INVALID says so, it rejects the record, and `check` takes its rows out.
+/// Fills the columns of METADATA_COLUMNS. A value that does not fit is replaced, and counted; under COLUMN_ON_INVALID
+/// it may reject the record instead, and `check` removes its rows.
 pub fn with_metadata(plan: &TablePlan, batch: &Batch, mut rows: Rows) -> Rows {
     if !has_metadata(plan) {
         return rows;
@@ -59,16 +59,16 @@ pub fn with_metadata(plan: &TablePlan, batch: &Batch, mut rows: Rows) -> Rows {
     }
     match RecordBatch::try_new(rows.batch.schema(), columns) {
         Ok(batch) => Rows { batch, rejections: [rows.rejections, refused].concat(), ..rows },
-        // The columns are made from the plan that the batch is made by.
+        // Columns and batch are made from the same plan.
         Err(error) => unreachable!("columns and plan differ: {error}"),
     }
 }
 
-/// What a row of a record takes at most in the columns of METADATA_COLUMNS beside their fixed widths.
+/// Upper bound on the bytes of a row in the columns of METADATA_COLUMNS, beside their fixed widths.
 pub fn metadata_bytes(plan: &TablePlan, batch: &Batch, origin: Origin) -> usize {
-    /// An element of an array or a map, in which a header is one.
+    /// An element of an array or a map: a header.
     const HEADER: usize = 64;
-    /// A token, which is put in when the row is sent.
+    /// A token, filled in when the row is sent.
     const TOKEN: usize = 64;
     let Some(record) = batch.record(origin) else { return 0 };
     let of = |column: &ColumnPlan| match column.source {
@@ -91,12 +91,12 @@ pub fn has_metadata(plan: &TablePlan) -> bool {
     plan.columns.iter().any(|column| matches!(column.source, ColumnSource::Metadata(_)))
 }
 
-/// What was put for a record.
+/// How a value was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Put {
-    /// What Kafka says of it, or nothing where Kafka says nothing.
+    /// Kafka's value, or none if Kafka has none.
     AsItIs,
-    /// What the column holds of that.
+    /// As much of it as the column holds.
     Replaced,
 }
 
@@ -143,7 +143,7 @@ fn too_large(plan: &ColumnPlan) -> Box<Fault> {
     fault(Reason::TooLarge, expected, "")
 }
 
-/// Puts the headers: pairs, or a map in which the last of a name stands. A null value is an empty one where the
+/// Puts the headers: pairs, or a map that keeps the last header of each name. A null value becomes an empty one if the
 /// column holds no null.
 fn put_headers(
     column: &mut Column,
@@ -204,7 +204,7 @@ fn put_header(parts: &mut [Column], name: &[u8], value: Option<&[u8]>) -> Option
     }
 }
 
-/// Leaves the last header of each name, and returns a name that stood twice.
+/// Keeps the last header of each name, and returns a repeated name.
 fn only_last<'a>(headers: &mut Vec<(&'a [u8], Option<&'a [u8]>)>) -> Option<&'a [u8]> {
     let (mut seen, mut twice) = (HashSet::new(), None);
     headers.reverse();

@@ -1,4 +1,4 @@
-//! What Kafka says of a record as columns of its rows, and the units and encodings of columns.
+//! Kafka's metadata of a record as columns of its rows, and the units and encodings of columns.
 
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
@@ -107,7 +107,7 @@ fn metadata_that_does_not_fit_is_replaced_and_rejects_only_where_that_is_asked()
         let kept = rows(Vec::new());
         assert_eq!((&*kept.rejections, &*kept.noticed.replaced), (&[][..], &[0][..]), "{ty}");
         let refused = rows(vec![("c".to_owned(), OnInvalid::Reject)]);
-        // `check` takes the row out, with every other row of the record.
+        // `check` removes the row, with every other row of the record.
         assert_eq!((refused.batch.num_rows(), refused.rejections.len()), (1, 1), "{ty}");
         assert_eq!(refused.rejections[0].fault.reason, reason, "{ty}");
         assert!(

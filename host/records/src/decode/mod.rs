@@ -1,5 +1,5 @@
-//! Decode: JSON records to Arrow columns; a record that does not fit is a rejection and leaves no
-//! trace in the columns.
+//! Decode: JSON records to Arrow columns. A record that does not fit becomes a rejection and leaves no trace in the
+//! columns.
 //!
 //! Records are judged in this order: UTF-8 of the whole payload, depth, JSON syntax, then the
 //! fields in their order. Required and null rules come later, in `check`.
@@ -62,15 +62,15 @@ pub use scalar::text_of;
 pub use serde_walk::{each_element, each_member};
 pub use untyped::{each_field, takes, takes_leniently};
 
-/// Deepest nesting of arrays and objects, in fields that no column wants as well.
+/// Deepest nesting of arrays and objects, even in fields that fill no column.
 const MAX_DEPTH: usize = 127;
 
-/// Decodes payloads; each comes with its record. No batch of them is too large.
+/// Decodes payloads, each with its record. No bound on the batch.
 pub fn decode<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
     decode_by(plan, payloads, &Bounds::NONE, parse).0
 }
 
-/// Decodes payloads until their columns reach a bound, and says with which record to go on, if with any.
+/// Decodes payloads until their columns reach a bound, and returns the record to continue with, if any.
 pub fn decode_within<'a>(
     plan: &TablePlan,
     payloads: impl Iterator<Item = (Origin, &'a [u8])>,
@@ -79,13 +79,13 @@ pub fn decode_within<'a>(
     decode_by(plan, payloads, bounds, parse)
 }
 
-/// The same by serde, slower: what [`decode`] is held against, value by value and in speed.
+/// The same through serde, slower: the oracle of [`decode`] for its values and the baseline for its speed.
 #[doc(hidden)]
 pub fn seed_path<'a>(plan: &TablePlan, payloads: impl Iterator<Item = (Origin, &'a [u8])>) -> Rows {
     decode_by(plan, payloads, &Bounds::NONE, by_serde).0
 }
 
-/// Inlined, so that each way of reading has a loop of its own.
+/// Inlined, so that each kind of reader has its own loop.
 #[inline]
 fn decode_by<'a>(
     plan: &TablePlan,
@@ -104,7 +104,7 @@ fn decode_by<'a>(
     (filled.finish(), rest)
 }
 
-/// How one record is read as row `row`. On a fault the columns may hold a part of the row.
+/// Reads one record as row `row`. On a fault the columns may hold a part of the row.
 type Read = fn(
     &TablePlan,
     &mut [Column],
@@ -113,10 +113,10 @@ type Read = fn(
     (&mut Order, &mut Noticed),
 ) -> Result<(), Box<Fault>>;
 
-/// Hands out the elements of a payload that is an array, each as it stands there, or the whole of any other payload.
+/// Visits the elements of an array, each as written, or the whole of any other payload.
 ///
 /// # Errors
-/// The payload is no UTF-8, or begins like an array and is no JSON. Some elements may have been handed out.
+/// The payload is invalid UTF-8, or begins like an array and is not JSON. Some elements may already have been visited.
 pub fn each_part<'r>(payload: &'r [u8], mut put: impl FnMut(&'r [u8])) -> Result<(), Box<Fault>> {
     let text = utf8(payload)?;
     let mut parser = Parser::new(text);
@@ -132,7 +132,7 @@ pub fn each_part<'r>(payload: &'r [u8], mut put: impl FnMut(&'r [u8])) -> Result
     read.map_err(|found| malformed::of_array(text).unwrap_or(found))
 }
 
-/// In one pass. What is wrong with a record is told as the oracle tells it.
+/// Reads in one pass. Faults match those of the oracle.
 fn parse(
     plan: &TablePlan,
     columns: &mut [Column],
@@ -151,7 +151,7 @@ fn parse(
     if found.reason != Reason::MalformedJson {
         return Err(found);
     }
-    // Of an escape that is no character.
+    // An invalid escape.
     for column in &mut *columns {
         column.truncate(row);
     }
@@ -160,7 +160,7 @@ fn parse(
     Err(by_serde.err().unwrap_or(found))
 }
 
-/// By serde, value by value.
+/// Reads value by value through serde.
 fn by_serde(
     plan: &TablePlan,
     columns: &mut [Column],

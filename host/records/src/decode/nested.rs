@@ -1,13 +1,12 @@
 //! Arrays, maps and tuples, to any depth, in the order of the record.
 //!
 //! - An Array is a JSON array.
-//! - A Map is a JSON object. Its names are read as the keys' type; two that are the same key are a
-//!   fault, since it is not told which of them counts.
-//! - A Tuple is a JSON array of exactly its elements. One with names is a JSON object too: as in the
-//!   record itself, a field that nothing asks for is passed over, one that stands twice is a fault,
-//!   and an absent one is null.
-//! - A null where the type is not Nullable is a fault: within a column there is no DEFAULT, and the
-//!   server would store a zero.
+//! - A Map is a JSON object. Its names are parsed as the type of its keys; two equal keys are a fault, since either
+//! could be meant.
+//! - A Tuple is a JSON array of exactly its elements. One with names may also be a JSON object: as in the record
+//! itself, an unknown field is ignored, a repeated one is a fault, and an absent one is null.
+//! - A null is a fault if the type is not Nullable: within a column there is no DEFAULT, and the server would store a
+//! zero.
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 use super::columns::Column;
@@ -38,7 +37,7 @@ pub fn put<'r, R: Reader<'r>>(
         Kind::Variant(_) | Kind::Dynamic(_) | Kind::Json(_) => {
             return put_whole(column, ty, rules, value.token()?);
         }
-        // Nearly all values of these go a shorter way.
+        // Fast path for nearly all values of these types.
         Kind::Int(_) | Kind::Float32 | Kind::Float64 | Kind::Decimal { .. } => {
             if let Some(short) = value.short() {
                 if column.put_short(short).is_some() {
@@ -65,7 +64,7 @@ pub fn put<'r, R: Reader<'r>>(
     put
 }
 
-/// Puts what is read as it stands first.
+/// Puts a value whose token is needed whole.
 fn put_whole(
     column: &mut Column,
     ty: &Type,
@@ -97,14 +96,14 @@ fn put_parts<'r>(
         (Kind::Tuple(elements), Some(b'{')) if has_names(elements) => {
             put_by_name(column, elements, rules, value)?;
         }
-        // It is a value of another kind, which is told as of any scalar.
+        // A value of another kind fails like any scalar.
         _ => return put_token(column, ty, rules, value.token()?),
     }
     let too_many = |value: &str| fault(Reason::TooLarge, "fewer elements in one batch", value);
     column.close().ok_or_else(|| too_many(value.again(start)))
 }
 
-/// Puts a value within another.
+/// Puts a value nested in another.
 pub fn put_part<'r>(
     part: &mut Column,
     ty: &Type,
@@ -157,7 +156,7 @@ fn put_map<'r, R: Reader<'r>>(
     }
 }
 
-/// The fault of a map's member that has the key of another.
+/// The fault of a map's member that repeats a key.
 #[cold]
 fn repeated_key(token: &str, member: usize) -> Result<(), Box<Fault>> {
     let mut at = 0;
@@ -228,7 +227,7 @@ fn has_names(elements: &[Element]) -> bool {
     elements.first().is_some_and(|element| element.name.is_some())
 }
 
-/// The columns are made from the types that they are filled by.
+/// Columns are made from the same types.
 #[cold]
 fn differ() -> Box<Fault> {
     unreachable!("columns and types differ")
@@ -443,7 +442,7 @@ mod tests {
         prop_oneof![3 => good, 2 => bad.prop_map(|bad| (bad.to_owned(), false))]
     }
 
-    /// The buffers of an array and its parts, with what no value refers to.
+    /// The buffers of an array and its parts, including what no value refers to.
     fn buffers(array: &ArrayRef) -> Vec<Vec<u8>> {
         let data = array.to_data();
         let own = data.buffers().iter().map(|buffer| buffer.as_slice().to_vec());

@@ -1,27 +1,27 @@
-//! Numbers read from their text, to the last digit: never through a float.
+//! Numbers parsed from their text, to the last digit: never through a float.
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 /// Why a number does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misfit {
-    /// The text is no JSON number.
+    /// The text is not a JSON number.
     NotANumber,
-    /// It has digits behind the point, or more of them than fit.
+    /// It has digits after the point, or more of them than fit.
     Fraction,
     /// It is too large or too small.
     Range,
 }
 
-/// A number, as it stands in a text.
+/// A number, as written in a text.
 #[derive(Debug, Clone, Copy)]
 pub struct Number<'t> {
-    /// Its text; where a string holds it, it may be no number at all.
+    /// Its text; within a string, it may not be a number at all.
     pub text: &'t str,
-    /// Its digits, where it is short and plain, as nearly every number is.
+    /// Its digits, if it is short and plain, as nearly every number is.
     pub short: Option<Short>,
 }
 
-/// Most digits of a number that is short: what 64 bits hold whatever they are.
+/// Most digits of a short number: any such number fits 64 bits.
 const SHORT_DIGITS: usize = 19;
 
 /// A number without an exponent, of at most [`SHORT_DIGITS`] digits.
@@ -30,12 +30,11 @@ pub struct Short {
     is_negative: bool,
     /// With those behind the point.
     digits: u64,
-    /// How many are behind the point.
+    /// How many are after the point.
     behind: u8,
 }
 
-/// Reads a number in JSON's grammar that begins at `start`: where it ends, and its digits if it is
-/// short; `None` if there is none.
+/// Parses a number in JSON's grammar from `start`: its end, and its digits if it is short; `None` if there is none.
 #[inline(always)]
 pub fn scan(bytes: &[u8], start: usize) -> Option<(usize, Option<Short>)> {
     let is_negative = bytes.get(start) == Some(&b'-');
@@ -67,8 +66,8 @@ pub fn scan(bytes: &[u8], start: usize) -> Option<(usize, Option<Short>)> {
     Some((end, Some(Short { is_negative, digits, behind })))
 }
 
-/// Goes past digits, and appends them to those before; what they are is cut where they are too many.
-/// Most numbers are too short for more than one digit at a time to pay.
+/// Skips digits, and appends them to `digits`, which wraps if there are too many. Most numbers are too short for
+/// reading several digits at once to pay.
 #[inline]
 fn run(bytes: &[u8], mut at: usize, mut digits: u64) -> (usize, u64) {
     while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
@@ -83,12 +82,12 @@ pub fn is_number(text: &str) -> bool {
     scan(text.as_bytes(), 0).is_some_and(|(end, _)| end == text.len())
 }
 
-/// What digits are put together in.
+/// An integer that digits are appended to.
 pub trait Magnitude: Sized {
-    /// No digit yet.
+    /// No digits yet.
     const ZERO: Self;
 
-    /// Ten times this and one more digit; `None` where it holds no more.
+    /// Ten times this plus one more digit; `None` on overflow.
     fn append(self, digit: u8) -> Option<Self>;
 }
 
@@ -137,14 +136,14 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// A number as a sign and a count of `10^-scale`: exact, or not at all. Zero has no sign.
+/// Converts a number to a sign and a count of `10^-scale`: exact, or not at all. Zero has no sign.
 pub fn scaled<M: Magnitude>(text: &str, scale: u8) -> Result<(bool, M), Misfit> {
     let Literal { is_negative, whole, fraction, exponent } = Literal::read(text)?;
     let digits = || whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0');
     if digits().all(|digit| digit == 0) {
         return Ok((false, M::ZERO));
     }
-    // Zeros to put behind the last digit; below zero, digits that are less than the count's one.
+    // Zeros to append; if negative, trailing digits below the count's unit.
     let behind = i64::try_from(fraction.len()).map_err(|_| Misfit::Range)?;
     let shift = exponent.saturating_add(scale.into()).saturating_sub(behind);
     let dropped = usize::try_from(shift.saturating_neg()).unwrap_or(0);
@@ -152,7 +151,7 @@ pub fn scaled<M: Magnitude>(text: &str, scale: u8) -> Result<(bool, M), Misfit> 
     if digits().skip(kept).any(|digit| digit != 0) {
         return Err(Misfit::Fraction);
     }
-    // Some digit is not zero, so many zeros end soon.
+    // Some digit is not zero, so many zeros soon overflow.
     let zeros = (0..shift).map(|_| 0);
     let magnitude = digits().take(kept).chain(zeros).try_fold(M::ZERO, M::append);
     Ok((is_negative, magnitude.ok_or(Misfit::Range)?))
@@ -163,7 +162,7 @@ fn parse_exponent(text: &str) -> Result<i64, Misfit> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Misfit::NotANumber);
     }
-    // An exponent of more digits than this is out of any range; of zero it is zero all the same.
+    // A longer exponent is out of any range; zero remains zero.
     let bounded = digits.trim_start_matches('0');
     let value = if bounded.len() > 9 { 999_999_999 } else { bounded.parse().unwrap_or(0) };
     Ok(if text.starts_with('-') { -value } else { value })
@@ -176,7 +175,7 @@ impl<'t> Number<'t> {
         Self { text, short: short.filter(|_| len == text.len()) }
     }
 
-    /// An integer: `1.0` and `1e3` are integers too, as JSON Schema has it.
+    /// An integer: `1.0` and `1e3` are integers too, as in JSON Schema.
     #[inline]
     pub fn integer(self) -> Result<i128, Misfit> {
         match self.short.and_then(|short| short.scaled(0)) {
@@ -185,7 +184,7 @@ impl<'t> Number<'t> {
         }
     }
 
-    /// A decimal of at most `precision` digits, `scale` of them behind the point.
+    /// A decimal of at most `precision` digits, `scale` of them after the point.
     pub fn decimal(self, precision: u8, scale: u8) -> Result<i128, Misfit> {
         let scaled = match self.short.and_then(|short| short.scaled(scale)) {
             Some(scaled) => scaled.into(),
@@ -213,8 +212,8 @@ impl<'t> Number<'t> {
         }
     }
 
-    /// Whether it is an integer, written without a point or an exponent, past those that a Float64
-    /// holds one by one.
+    /// Whether it is an integer, written without a point or an exponent, beyond those that a Float64 represents
+    /// exactly.
     pub fn is_long_integer(self) -> bool {
         let is_beyond = |integer: i128| integer.unsigned_abs() > 1 << f64::MANTISSA_DIGITS;
         !self.text.contains(['.', 'e', 'E'])
@@ -223,8 +222,8 @@ impl<'t> Number<'t> {
 }
 
 impl Short {
-    /// As a count of `10^-scale`; `None` where the scale does not hold its digits, which may be
-    /// zeros, or 64 bits do not hold the count.
+    /// As a count of `10^-scale`; `None` if the scale is too small for its digits, even if these are zeros, or 64 bits
+    /// for the count.
     #[inline]
     pub fn scaled(self, scale: u8) -> Option<i64> {
         let zeros = scale.checked_sub(self.behind)?;
@@ -232,7 +231,7 @@ impl Short {
         Some(if self.is_negative { -magnitude } else { magnitude })
     }
 
-    /// As an integer of no sign.
+    /// As an unsigned integer.
     #[inline]
     pub fn unsigned(self) -> Option<u64> {
         let is_plain = self.behind == 0 && (!self.is_negative || self.digits == 0);
@@ -243,12 +242,12 @@ impl Short {
     #[inline]
     pub fn decimal(self, precision: u8, scale: u8) -> Option<i64> {
         let scaled = self.scaled(scale)?;
-        // What 63 bits hold is below any power that they do not.
+        // A power that 63 bits do not hold exceeds any such value.
         power(precision).is_none_or(|bound| scaled.abs() < bound).then_some(scaled)
     }
 
-    /// Where the digits and the power of ten are both exact, so that one division rounds once
-    /// (Clinger, How to Read Floating Point Numbers Accurately, 1990).
+    /// Only if the digits and the power of ten are both exact, so that one division rounds once (Clinger, How to Read
+    /// Floating Point Numbers Accurately, 1990).
     #[inline]
     pub fn float64(self) -> Option<f64> {
         if self.digits > 1 << f64::MANTISSA_DIGITS {
@@ -269,7 +268,7 @@ impl Short {
     }
 }
 
-/// A power of ten that 63 bits hold. As floats of 64 bits they are exact.
+/// A power of ten that 63 bits hold. Exact as a Float64.
 #[inline]
 #[allow(clippy::indexing_slicing, reason = "at compile time")]
 fn power(exponent: u8) -> Option<i64> {

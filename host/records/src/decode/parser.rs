@@ -1,8 +1,7 @@
-//! JSON read in one pass, from a text that is known to be UTF-8.
+//! Reads JSON in one pass, from text known to be UTF-8.
 //!
-//! What it takes is what serde_json takes of a text, escapes that are no character and numbers out of
-//! range included, as long as nobody asks for their value; arrays and objects nest at most
-//! [`MAX_DEPTH`] deep.
+//! Accepts what serde_json accepts, including invalid escapes and numbers out of range, unless their value is read.
+//! Arrays and objects nest at most [`MAX_DEPTH`] deep.
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 use std::borrow::Cow;
@@ -24,26 +23,26 @@ pub struct Parser<'r> {
     depth: usize,
 }
 
-/// The fault of a text that is no JSON; whoever judges the record words it.
+/// The fault of a text that is not JSON; whoever judges the record words it.
 #[cold]
 fn malformed() -> Box<Fault> {
     fault(Reason::MalformedJson, "one JSON object", "")
 }
 
 impl<'r> Parser<'r> {
-    /// Stands before the first value of the text.
+    /// Starts before the first value of the text.
     pub fn new(text: &'r str) -> Self {
         let mut parser = Self { text, at: 0, depth: 0 };
         parser.skip_space();
         parser
     }
 
-    /// Reads what is behind the last value, which may be nothing but space.
+    /// Checks that only space follows the last value.
     pub fn end(&mut self) -> Result<(), Box<Fault>> {
         if self.is_at_end() { Ok(()) } else { Err(malformed()) }
     }
 
-    /// Whether the rest is JSON, where a value of the outermost object is next, or that object itself.
+    /// Whether the rest is JSON. Call it before a value of the outermost object, or before that object itself.
     pub fn is_rest_json(&mut self) -> bool {
         self.skip_rest().is_some() && self.is_at_end()
     }
@@ -62,7 +61,7 @@ impl<'r> Parser<'r> {
         self.at == self.text.len()
     }
 
-    /// The byte at its place; 0, which no JSON holds, at the end.
+    /// The byte at its position; 0, which no JSON holds, at the end.
     #[inline]
     fn peek(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
@@ -83,7 +82,7 @@ impl<'r> Parser<'r> {
         }
     }
 
-    /// Reads this byte.
+    /// Reads `byte`.
     fn expect(&mut self, byte: u8) -> Option<()> {
         if self.peek() != byte {
             return None;
@@ -92,7 +91,7 @@ impl<'r> Parser<'r> {
         Some(())
     }
 
-    /// Goes into an array or an object.
+    /// Enters an array or an object.
     fn open(&mut self) -> Option<()> {
         self.depth += 1;
         self.at += 1;
@@ -100,13 +99,13 @@ impl<'r> Parser<'r> {
         if self.depth > MAX_DEPTH { None } else { Some(()) }
     }
 
-    /// Goes out of it.
+    /// Leaves it.
     fn close(&mut self) {
         self.depth -= 1;
         self.at += 1;
     }
 
-    /// Reads a comma and goes on to what is behind it, or reads the end; `false` then.
+    /// Reads a comma and the space after it, or the end and returns `false`.
     #[inline]
     fn goes_on(&mut self, end: u8) -> Option<bool> {
         self.skip_space();
@@ -124,8 +123,7 @@ impl<'r> Parser<'r> {
         }
     }
 
-    /// Reads the name that is expected, or one of the next behind it, since not all records have all
-    /// members; its place.
+    /// Reads the expected name, or one of the next few, since not all records have all members; returns its index.
     #[inline(always)]
     fn expected<'o>(&mut self, order: &'o Order, at: usize) -> Option<(usize, &'o Member)> {
         let member = order.get(at)?;
@@ -150,7 +148,7 @@ impl<'r> Parser<'r> {
         None
     }
 
-    /// Reads the name of a member, up to its value, if it stands here.
+    /// Reads the name of `member`, up to its value, if it is next.
     #[inline(always)]
     fn is_member(&mut self, member: &Member) -> bool {
         let Some(quoted) = member.quoted.as_ref().filter(|quoted| quoted.begins(self.rest()))
@@ -167,7 +165,7 @@ impl<'r> Parser<'r> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    /// Reads a string; says whether it has escapes.
+    /// Reads a string; returns whether it has escapes.
     fn skip_string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
         let end = plain_until(bytes, self.at + 1);
@@ -194,7 +192,7 @@ impl<'r> Parser<'r> {
         (bytes.get(at) == Some(&b'"')).then_some(())
     }
 
-    /// Reads a name and the colon behind it, up to the value: its token, and the text if it is one.
+    /// Reads a name and its colon, up to the value; returns its token, and its text if it is valid.
     fn name(&mut self) -> Option<(&'r str, Option<Cow<'r, str>>)> {
         if self.peek() != b'"' {
             return None;
@@ -227,7 +225,7 @@ impl<'r> Parser<'r> {
         Some(())
     }
 
-    /// Reads a value that holds no other; `false` where one begins that does.
+    /// Reads a value without parts; `false` if an array or an object begins.
     fn is_single(&mut self) -> Option<bool> {
         match self.peek() {
             b'"' => self.skip_string().map(drop)?,
@@ -241,13 +239,13 @@ impl<'r> Parser<'r> {
         Some(true)
     }
 
-    /// Reads a value to its end, whatever it holds, and nothing but its syntax.
+    /// Reads a value of any kind to its end, and checks only its syntax.
     pub fn skip(&mut self) -> Option<()> {
         if self.is_single()? { Some(()) } else { self.skip_parts() }
     }
 
     fn skip_parts(&mut self) -> Option<()> {
-        // Of each open level, the outermost first: whether it is an object. They are at most 127.
+        // For each open level, outermost first: whether it is an object. At most 127.
         let (mut objects, mut levels) = (0_u128, 0_usize);
         loop {
             let mut is_whole = self.is_single()?;
@@ -418,9 +416,8 @@ fn is_hex(digits: Option<&[u8]>) -> bool {
     digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// The place of the first byte, from `at` on, that is not plain within a string: its end, an escape, or
-/// a byte that must be escaped. Eight bytes are looked at together: the lowest that a test marks is
-/// right, and those above it do not matter.
+/// The index of the first byte, from `at` on, that is special within a string: its end, an escape, or a byte that must
+/// be escaped. Eight bytes are tested together: only the lowest mark is reliable, and only it is used.
 #[inline]
 pub fn plain_until(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -448,7 +445,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether both readers take a text, which they have to agree on.
+    /// Whether a text is JSON; both readers must agree.
     fn is_json(text: &str) -> bool {
         let is_taken = Parser::new(text).is_rest_json();
         assert_eq!(is_taken, serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text:?}");

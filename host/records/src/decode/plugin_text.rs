@@ -1,4 +1,4 @@
-//! Texts that a hook wrote in the place of decode: JSON, and values that go out as text.
+//! Checks texts that a hook wrote instead of decode: JSON, and values that are sent as text.
 
 use serde_json::value::RawValue;
 
@@ -14,10 +14,10 @@ use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Kind, Type};
 
-/// Whether decode, too, could have put this text into a column of the type.
+/// Checks whether decode could also have put this text into a column of the type.
 ///
 /// # Errors
-/// Why not; the pointer begins within the text.
+/// Why not; the pointer is relative to the text.
 pub fn judge_text(ty: &Type, rules: ValueRules, text: &str) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), text);
     let is_as_written = |written: String, reason| match written == text {

@@ -1,7 +1,6 @@
-//! How the values of a record are read. What they mean for the columns is told once, in `record` and
-//! `nested`, over two readers: [`Parser`](super::parser::Parser), which reads a record in one pass, and
-//! [`Token`], which has serde cut each value out of the one around it. The second is right before it
-//! is fast, and the oracle of the first.
+//! How the values of a record are read. `record` and `nested` define once what they mean for the columns, for two
+//! readers: [`Parser`](super::parser::Parser), which reads a record in one pass, and [`Token`], in which serde cuts
+//! each value out of the one around it. The second favours correctness over speed, and is the oracle of the first.
 
 use super::member_order::Order;
 use super::number::Short;
@@ -10,57 +9,54 @@ use super::serde_walk::{each_element, each_member, each_spelled};
 use crate::flow::rejection::Fault;
 use crate::schema::names::FindField;
 
-/// Where a reader stands.
+/// A reader's position.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
     /// The byte.
     pub at: usize,
-    /// Arrays and objects that are open there.
+    /// Arrays and objects open there.
     pub depth: usize,
 }
 
-/// What an object's member is called.
+/// The name of an object's member.
 #[derive(Debug, Clone, Copy)]
 pub enum Name<'n> {
-    /// As the field at this place.
+    /// The field at this index.
     Field(usize),
-    /// As no field.
+    /// Not a field.
     Other(&'n str),
-    /// As no field, by a token with an escape that is no character.
+    /// Not a field: a token with an invalid escape.
     Broken(&'n str),
 }
 
-/// A reader that stands before a value. Each value is read once, by one of the methods that go on
-/// behind it.
+/// A reader positioned before a value. Each value is read once, by one of the methods that advance past it.
 ///
-/// A fault of syntax has the reason `malformed_json` and any text: the record is judged anew as a
-/// whole then.
+/// A syntax fault has the reason `malformed_json` and any text: the whole record is then judged again.
 pub trait Reader<'r>: Sized {
-    /// Whether a value that is refused is read once more, as `lenient` has it.
+    /// Whether a refused value is read again in the `lenient` forms.
     const IS_LENIENT: bool = false;
 
-    /// A reader that stands before a value that was found whole.
+    /// A reader of one complete value.
     fn of(token: &'r str) -> Self;
 
-    /// The first byte of the value, which tells its kind.
+    /// The first byte of the value, which shows its kind.
     fn first(&self) -> Option<u8>;
 
-    /// Reads the value as it stands in the record.
+    /// Reads the value as written in the record.
     fn token(&mut self) -> Result<&'r str, Box<Fault>>;
 
-    /// Reads a string, if one stands here: what is between its quotes, and whether that is free of
-    /// escapes. With `None` it may stand anywhere within the value, and has to go back.
+    /// Reads a string, if one is next: the text between its quotes, and whether it is free of escapes. If it returns
+    /// `None`, the position is unspecified: call `go_back`.
     fn string(&mut self) -> Option<(&'r str, bool)> {
         None
     }
 
-    /// Reads a short number in the same way.
+    /// Reads a short number, likewise.
     fn short(&mut self) -> Option<Short> {
         None
     }
 
-    /// Reads the elements of an array, up to the first fault. `put` reads each with the reader that
-    /// it is given.
+    /// Reads the elements of an array, up to the first fault. `put` reads each through the reader passed to it.
     fn each_element(
         &mut self,
         put: impl FnMut(usize, &mut Self) -> Result<(), Box<Fault>>,
@@ -72,7 +68,7 @@ pub trait Reader<'r>: Sized {
         put: impl FnMut(&str, &mut Self) -> Result<(), Box<Fault>>,
     ) -> Result<(), Box<Fault>>;
 
-    /// Reads the members of an object, each with the field that it is, if it is one.
+    /// Reads the members of an object, each with its field, if it is one.
     fn each_field<F: FindField + ?Sized>(
         &mut self,
         fields: &F,
@@ -93,16 +89,16 @@ pub trait Reader<'r>: Sized {
         })
     }
 
-    /// Where it stands.
+    /// The current position.
     fn place(&self) -> Place;
 
-    /// What was read since.
+    /// The text read since `place`.
     fn since(&self, place: Place) -> &'r str;
 
-    /// Goes back to where it stood.
+    /// Returns to an earlier position.
     fn go_back(&mut self, place: Place);
 
-    /// The value that began at `place`, for a fault of it; empty where it is not whole.
+    /// The value that began at `place`, for a fault; empty if it is incomplete.
     #[cold]
     fn again(&mut self, place: Place) -> &'r str {
         self.go_back(place);
@@ -110,7 +106,7 @@ pub trait Reader<'r>: Sized {
     }
 }
 
-/// A value that was found whole.
+/// A complete value.
 pub struct Token<'r>(pub &'r str);
 
 impl<'r> Reader<'r> for Token<'r> {

@@ -20,13 +20,12 @@ use crate::schema::plan::{ColumnPlan, TablePlan, Unfilled, UnknownField};
 use crate::schema::source::{ColumnSource, OnInvalid};
 use crate::schema::types::Kind;
 
-/// Most names that a fault shows of a record's fields, and most bytes of each.
+/// Most names of a record's fields that a fault shows, and most bytes of each.
 const SHOWN: usize = 8;
 const SHOWN_BYTES: usize = 40;
 
-/// Reads one record as row `row`. On a fault the columns may hold a part of the row, and the reader
-/// stands before the value of the field that it is of, where it is not one of syntax; what is before
-/// that was read whole.
+/// Reads one record as row `row`. On a fault the columns may hold a part of the row. Unless it is a syntax fault, the
+/// reader is then positioned before the offending field's value, with all before it read whole.
 #[inline]
 pub fn read<'r>(
     plan: &TablePlan,
@@ -61,20 +60,20 @@ pub fn read<'r>(
     read.and_then(|()| filling.end()).inspect_err(|_| record.go_back(value_at))
 }
 
-/// A row that is being filled.
+/// A row being filled.
 struct Filling<'a> {
     plan: &'a TablePlan,
     columns: &'a mut [Column],
     row: usize,
     noticed: &'a mut Noticed,
-    /// Where the name of the next field that fills no column may stand among those noticed.
+    /// The likely index, among those noticed, of the next unknown field.
     unknown_guess: usize,
-    /// The fields that fill no column, as the inside of an object, where they are kept.
+    /// The unknown fields, as the inside of an object, if they are kept.
     rest: String,
 }
 
 impl Filling<'_> {
-    /// Puts a field's value into the columns that it fills, and what is wanted of it into others.
+    /// Puts a field's value into its columns, and the fields within it into others.
     #[inline(always)]
     fn fill<'r, R: Reader<'r>>(
         &mut self,
@@ -110,7 +109,7 @@ impl Filling<'_> {
         filled.map_err(|fault| within(fault, field.name()))
     }
 
-    /// Fills the columns that pointers through a value lead to.
+    /// Fills the columns whose pointers lead through a value.
     fn fill_pointed<'r, R: Reader<'r>>(
         &mut self,
         names: &FieldNames,
@@ -138,7 +137,7 @@ impl Filling<'_> {
         }
     }
 
-    /// Notes that the ways to these fields, as far as they are meant, end before them.
+    /// Notes that the paths to these fields end early, for those that `is_meant`.
     fn note_unreached(&mut self, names: &FieldNames, is_meant: fn(&str) -> bool) {
         for field in names.fields().filter(|field| is_meant(field.name())) {
             self.noticed.unreached.extend(&field.columns);
@@ -147,8 +146,8 @@ impl Filling<'_> {
         }
     }
 
-    /// Fills columns of dotted names, of which `path` is the part that leads to the value. What fills none
-    /// is unknown by its dotted name, unless the value `is_read` as a whole too.
+    /// Fills columns of dotted names below `path`, which leads to the value. Other fields are unknown by their dotted
+    /// name, unless the value `is_read` as a whole too.
     fn fill_dotted<'r, R: Reader<'r>>(
         &mut self,
         path: &str,
@@ -182,7 +181,7 @@ impl Filling<'_> {
         }
     }
 
-    /// Fills the columns of one part of a dotted name.
+    /// Fills the columns at one part of a dotted name.
     fn fill_part<'r, R: Reader<'r>>(
         &mut self,
         path: (&str, &str),
@@ -199,7 +198,7 @@ impl Filling<'_> {
         self.fill_dotted::<R>(&format!("{path}.{name}"), is_read, parts, token)
     }
 
-    /// Does with a part of a dotted name what is done with a field that fills no column.
+    /// Treats a part of a dotted name as an unknown field.
     fn pass_over_part<'r>(
         &mut self,
         name: &str,
@@ -208,7 +207,7 @@ impl Filling<'_> {
         self.pass_over(name, None, value).map_err(from_value)
     }
 
-    /// Whether these fields are of a Nested structure.
+    /// Whether these fields belong to a Nested structure.
     fn is_structure(&self, names: &FieldNames) -> bool {
         let mut columns = names.fields().flat_map(|field| &field.columns);
         columns.any(|at| self.plan.columns.get(*at).is_some_and(|plan| plan.ty.kind.is_array()))
@@ -234,8 +233,8 @@ impl Filling<'_> {
         self.misfit(at, fault, start, value)
     }
 
-    /// Reads a value that its column does not take once more where more forms are taken, or does with it what is
-    /// configured.
+    /// Handles a value that its column does not take: reads it again if more forms are accepted, else applies
+    /// COLUMN_ON_INVALID.
     #[cold]
     #[inline(never)]
     fn misfit<'r>(
@@ -276,8 +275,8 @@ impl Filling<'_> {
         Ok(())
     }
 
-    /// Does with a field that fills no column what is configured. `token` is its name as it stands in the record, if
-    /// that says what no text does.
+    /// Applies UNKNOWN_FIELDS to a field that fills no column. `token` is its name as written in the record, if no text
+    /// can represent it.
     #[inline(never)]
     fn pass_over<'r>(
         &mut self,
@@ -319,7 +318,7 @@ impl Filling<'_> {
         self.columns.iter().any(|column| column.len() > self.row) || !self.rest.is_empty()
     }
 
-    /// Does with a record of which no field fills a column what is configured.
+    /// Applies UNFILLED_RECORDS to a record whose fields fill no column.
     #[cold]
     #[inline(never)]
     fn unfilled<'r>(
@@ -350,7 +349,7 @@ impl Filling<'_> {
         }
     }
 
-    /// Puts what fills no column where it is kept.
+    /// Stores the unknown fields, if they are kept.
     #[inline(always)]
     fn end(&mut self) -> Result<(), Box<Fault>> {
         match self.plan.unknown {
@@ -364,10 +363,10 @@ impl Filling<'_> {
         let object = format!("{{{}}}", self.rest);
         let is_json = |plan: &ColumnPlan| matches!(plan.ty.kind, Kind::Json(_));
         if self.plan.columns.get(at).is_some_and(is_json) {
-            // The record has no such object: its fields stand at the top.
+            // The record has no such object: its fields are at the top.
             return self.put(at, &mut Parser::of(&object)).map_err(from_value);
         }
-        // As the text that the object is.
+        // As a JSON string of the object.
         self.put(at, &mut Parser::of(&serde_json::Value::from(object).to_string()))
     }
 }
@@ -377,16 +376,16 @@ fn is_index(name: &str) -> bool {
     name == "0" || !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A fault without the way to the value that it is of.
+/// Removes from a fault the path to its value.
 fn from_value(mut fault: Box<Fault>) -> Box<Fault> {
-    // It begins with a name that holds no `/` of its own.
+    // It begins with a name that contains no `/`.
     let behind = fault.pointer.get(1..).and_then(|pointer| pointer.find('/'));
     let own = behind.map_or(fault.pointer.len(), |at| at + 1);
     fault.pointer.drain(..own);
     fault
 }
 
-/// What fills the column of a field's name, where that is no field of this name.
+/// What fills the column of this name, if not the field.
 #[cold]
 fn filled_otherwise(plan: &TablePlan, name: &str) -> Option<&'static str> {
     let is_it = |column: &&ColumnPlan| match plan.ignores_case() {
@@ -400,7 +399,7 @@ fn filled_otherwise(plan: &TablePlan, name: &str) -> Option<&'static str> {
     }
 }
 
-/// Names the column of a fault, and the place in the record that it is filled from.
+/// Adds to a fault the column, and the place in the record that fills it.
 fn named(mut fault: Box<Fault>, plan: &ColumnPlan) -> Box<Fault> {
     fault.column = Some(plan.name.clone());
     match &plan.source {

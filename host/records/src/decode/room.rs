@@ -14,13 +14,13 @@ use crate::flow::rejection::{Fault, Reason};
 pub struct Bounds<'a> {
     /// Bytes of columns at which reading stops.
     pub batch_bytes: usize,
-    /// Whether the first record is read whatever it takes.
+    /// Whether the first record is read whatever its size.
     pub is_first_free: bool,
     /// Most bytes that one record may take beside its first row's text and fixed widths.
     pub record_bytes: usize,
-    /// Bytes that a row of this record takes in columns which are filled after decode.
+    /// Bytes that a row of this record takes in columns filled after decode.
     pub beside: &'a dyn Fn(Origin) -> usize,
-    /// Says in a fault of this record's payload which part of the record it is.
+    /// Adds to a fault of this record's payload which part of the record it is in.
     pub tell: &'a dyn Fn(Origin, &[u8], &mut Fault),
 }
 
@@ -35,18 +35,18 @@ impl Bounds<'_> {
     };
 }
 
-/// Bytes left for one record, shared by all columns. Clones are handles to the same room, each of which knows
-/// the column of the row that it is for.
+/// Bytes left for one record, shared by all columns. Clones are handles to the same room; each knows the index of its
+/// row's column.
 #[derive(Debug, Clone)]
 pub struct Room(Rc<Left>, usize);
 
-/// What is noted of a record.
+/// What was noted of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Noted {
     Nothing,
     /// A value of it was cut.
     Cut,
-    /// It takes too much.
+    /// It exceeds the bound.
     Over,
 }
 
@@ -54,14 +54,14 @@ enum Noted {
 struct Left {
     bytes: Cell<usize>,
     noted: Cell<Noted>,
-    /// The columns of values that were cut, and how many in a row: arrays hold many.
+    /// The columns of values that were cut, with a count of consecutive ones: arrays hold many.
     cut: RefCell<Vec<(usize, u64)>>,
-    /// The bound that errors name.
+    /// The bound, for errors.
     most: usize,
 }
 
 impl Room {
-    /// Room for so many bytes.
+    /// Room for `bytes` bytes.
     pub fn of(bytes: usize) -> Self {
         let left = Left {
             bytes: Cell::new(bytes),
@@ -72,13 +72,13 @@ impl Room {
         Self(Rc::new(left), 0)
     }
 
-    /// The same room, for the column at this place.
+    /// The same room, for the column at this index.
     #[must_use]
     pub fn of_column(&self, at: usize) -> Self {
         Self(Rc::clone(&self.0), at)
     }
 
-    /// Resets the room to so many bytes.
+    /// Resets the room to `bytes` bytes.
     pub fn set(&self, bytes: usize) {
         self.0.bytes.set(bytes);
         self.0.noted.set(Noted::Nothing);
@@ -99,7 +99,7 @@ impl Room {
         }
     }
 
-    /// Gives back the bytes of a value that was dropped.
+    /// Returns the bytes of a value that was dropped.
     pub fn give_back(&self, bytes: usize) {
         self.0.bytes.set(self.0.bytes.get().saturating_add(bytes));
     }
@@ -109,12 +109,12 @@ impl Room {
         self.0.bytes.get()
     }
 
-    /// Whether somebody tried to take more than was left.
+    /// Whether more was requested than was left.
     pub fn is_over(&self) -> bool {
         self.0.noted.get() == Noted::Over
     }
 
-    /// Whether a value of the record was cut, or it takes too much: one look for both.
+    /// Whether a value of the record was cut, or the bound exceeded: one check for both.
     #[inline]
     pub fn is_noted(&self) -> bool {
         self.0.noted.get() != Noted::Nothing
@@ -132,12 +132,12 @@ impl Room {
         }
     }
 
-    /// Forgets the values of the column that were cut.
+    /// Forgets the cut values of the column.
     pub fn forget_cut(&self) {
         self.0.cut.borrow_mut().retain(|(at, _)| *at != self.1);
     }
 
-    /// The columns of values that were cut, and how many, and forgets them.
+    /// Takes the columns of values that were cut, with their counts.
     pub fn take_cut(&self) -> Vec<(usize, u64)> {
         self.0.cut.take()
     }
@@ -149,7 +149,7 @@ impl Room {
     }
 }
 
-/// The fault of a record that takes more than it may.
+/// The fault of a record that exceeds its bound.
 #[cold]
 pub fn too_large(most: usize) -> Box<Fault> {
     let expected = format!(

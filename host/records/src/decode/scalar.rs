@@ -1,4 +1,4 @@
-//! One scalar of JSON into one column.
+//! Puts one JSON scalar into one column.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ use super::number::{Misfit, Number, is_number};
 use super::parser::plain_until;
 use super::{date, encoded, hint, time};
 
-/// Puts a scalar's token, as it stands in the record, into its column.
+/// Puts a scalar's token, as written in the record, into its column.
 pub fn put_token(
     column: &mut Column,
     ty: &Type,
@@ -34,7 +34,7 @@ pub fn put_token(
     }
 }
 
-/// Puts what a string holds, as it stands in the record: with its escapes. What a fault shows is that.
+/// Puts the inside of a string as written in the record, with its escapes. A fault shows it so.
 pub fn put_escaped(
     column: &mut Column,
     ty: &Type,
@@ -51,7 +51,7 @@ pub fn put_escaped(
     put_text(column, ty, rules, &text)
 }
 
-/// Puts a map's key: a text that reads as a value of the keys' type, numbers in JSON's grammar.
+/// Puts a map's key: a text parsed as a value of the key type; numbers in JSON's grammar.
 pub fn put_key(
     column: &mut Column,
     ty: &Type,
@@ -83,7 +83,7 @@ pub fn of_key(mut fault: Box<Fault>, name: &str) -> Box<Fault> {
     fault
 }
 
-/// Puts what a string holds. What a fault shows is that.
+/// Puts the text of a string. A fault shows that text.
 pub fn put_text(
     column: &mut Column,
     ty: &Type,
@@ -189,7 +189,7 @@ pub fn put_number(
     }
 }
 
-/// Puts the date or time that a number counts in the unit of its column.
+/// Puts the date or time that a number in the column's unit stands for.
 fn put_counted(
     column: &mut Column,
     ty: &Type,
@@ -208,7 +208,7 @@ fn put_counted(
     let nanos = date::nanos_of_number(number, unit);
     match nanos.map(|nanos| ticks(&ty.kind, nanos)) {
         Ok(Some(ticks)) => column.put_count(ticks).ok_or_else(|| refuse(Reason::TypeMismatch)),
-        // A digit that the column does not keep, as in a text.
+        // A digit that the column does not keep; refused as in a text.
         Ok(None) | Err(Misfit::Fraction) if number.integer().is_err() => {
             Err(refuse(Reason::BadDatetime))
         }
@@ -217,7 +217,7 @@ fn put_counted(
     }
 }
 
-/// Puts the integer that `number` is.
+/// Puts an integer.
 #[inline]
 pub fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
     let refuse = |reason| fault(reason, expected(ty), number.text);
@@ -234,7 +234,7 @@ pub fn put_integer(column: &mut Column, ty: &Type, number: Number<'_>) -> Result
     }
 }
 
-/// Puts the decimal that `number` is.
+/// Puts a decimal.
 pub fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result<(), Box<Fault>> {
     let put = match ty.kind {
         Kind::Decimal { precision: precision @ 0..=38, scale } => {
@@ -248,13 +248,13 @@ pub fn put_decimal(column: &mut Column, ty: &Type, number: Number<'_>) -> Result
     put.ok().flatten().ok_or_else(|| fault(Reason::BadDecimal, expected(ty), number.text))
 }
 
-/// Nanoseconds in the unit that a column of dates or times goes out in; `None` if it does not hold them.
+/// Converts nanoseconds to the unit in which a date or time column is sent; `None` if it does not hold them.
 pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
     let unit = match kind {
         Kind::Date | Kind::Date32 => 86_400_000_000_000,
         _ => 10_i64.pow(9 - unit_digits(kind)),
     };
-    // Division of 64 bits is quicker, and takes nearly every time there is.
+    // 64-bit division is faster, and covers nearly every time.
     let (ticks, rest) = match i64::try_from(nanos) {
         Ok(nanos) => (nanos / unit, nanos % unit),
         Err(_) => {
@@ -265,13 +265,13 @@ pub fn ticks(kind: &Kind, nanos: i128) -> Option<i64> {
     (rest == 0 && fits(kind, ticks)).then_some(ticks)
 }
 
-/// What stands between the quotes.
+/// The text between the quotes.
 #[inline]
 pub fn inner(token: &str) -> &str {
     token.len().checked_sub(1).and_then(|end| token.get(1..end)).unwrap_or_default()
 }
 
-/// The text of a string's token, escapes resolved; `None` for an escape that is no character.
+/// The text of a string's token, escapes resolved; `None` for an invalid escape.
 pub fn text_of(token: &str) -> Option<Cow<'_, str>> {
     unescaped(token.strip_prefix('"')?.strip_suffix('"')?)
 }
@@ -284,8 +284,7 @@ fn unescaped(inner: &str) -> Option<Cow<'_, str>> {
     unescape(inner, &mut text).map(|()| Cow::Owned(text))
 }
 
-/// Appends a text with its escapes resolved, which are known to be ones of JSON; `None` for one that is
-/// no character.
+/// Appends a text with its escapes resolved, which are known to be valid JSON; `None` for half of a surrogate pair.
 fn unescape(mut text: &str, unescaped: &mut String) -> Option<()> {
     loop {
         let (plain, escape) = text.split_at_checked(plain_until(text.as_bytes(), 0))?;
@@ -307,7 +306,7 @@ fn unescape(mut text: &str, unescaped: &mut String) -> Option<()> {
     }
 }
 
-/// The character that begins so, as `u` and four digits or as two such halves, and how long it is.
+/// Decodes `u` and four digits, or two such halves of a pair; returns the character and the length read.
 fn character(escape: &str) -> Option<(char, usize)> {
     let unit = |at: usize| u32::from_str_radix(escape.get(at + 1..at + 5)?, 16).ok();
     let first = unit(0)?;

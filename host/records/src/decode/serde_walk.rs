@@ -1,5 +1,4 @@
-//! The elements of an array and the members of an object, each as the token that stands in the
-//! record.
+//! The elements of an array and the members of an object, each as the token in the record.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use super::fault::{fault, no_character};
 use super::scalar::text_of;
 use crate::flow::rejection::{Fault, Reason};
 
-/// Hands out the elements of an array with their indexes, up to the first fault.
+/// Visits the elements of an array with their indexes, up to the first fault.
 pub fn each_element<'r>(
     token: &'r str,
     put: impl FnMut(usize, &'r str) -> Result<(), Box<Fault>>,
@@ -22,7 +21,7 @@ pub fn each_element<'r>(
         .map_err(|error| slot.unwrap_or_else(|| malformed("an array", &error)))
 }
 
-/// Hands out the members of an object with their names, up to the first fault.
+/// Visits the members of an object with their names, up to the first fault.
 pub fn each_member<'r>(
     token: &'r str,
     mut put: impl FnMut(&str, &'r str) -> Result<(), Box<Fault>>,
@@ -33,7 +32,7 @@ pub fn each_member<'r>(
     })
 }
 
-/// Hands out the members of an object, each with its name as it stands there, in quotes.
+/// Visits the members of an object, each with its name as written, in quotes.
 pub fn each_spelled<'r>(
     token: &'r str,
     put: impl FnMut(&'r str, &'r str) -> Result<(), Box<Fault>>,
@@ -45,7 +44,7 @@ pub fn each_spelled<'r>(
         .map_err(|error| slot.unwrap_or_else(|| malformed("an object", &error)))
 }
 
-/// Where the token was found whole before, it does not come to this.
+/// Unreachable if the token was already read whole.
 #[cold]
 fn malformed(expected: &str, error: &serde_json::Error) -> Box<Fault> {
     fault(Reason::MalformedJson, expected, &error.to_string())

@@ -1,5 +1,5 @@
-//! Several records in one message (RECORD_SPLIT): each becomes a row of its own, and the rows of a message share its
-//! fate. No payload is copied: a row is a place in the message.
+//! Splits a message into several records (RECORD_SPLIT): each becomes a row, and the rows of a message share its fate.
+//! No payload is copied: a row is a range of the message.
 
 use crate::decode::each_part;
 use crate::flow::parts::{Split, lines};
@@ -7,13 +7,13 @@ use crate::flow::payloads::{Hooked, Payloads, ROW_BYTES};
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 
-/// Most parts of a message: the rows of one INSERT are one block of ClickHouse, and it is cut between messages alone.
+/// Most parts of a message: the rows of one INSERT are one block of ClickHouse, and are split only between messages.
 const MAX_PARTS: usize = 1_000_000;
-/// Fewest bytes of a part, with what stands between it and the next.
+/// Fewest bytes of a part and its separator.
 const LEAST_BYTES: usize = 2;
 
-/// Splits the payloads of these records. `dropped` has those that hold no part. What is kept of the parts of one
-/// record takes at most `record_bytes`.
+/// Splits the payloads of these records. `dropped` lists those without parts. The parts of one record may take at most
+/// `record_bytes`.
 pub fn split(batch: &Batch, split: Split, pending: &[Origin], record_bytes: usize) -> Hooked {
     let most = MAX_PARTS.min(record_bytes / ROW_BYTES);
     let (mut payloads, mut rejections) = (Payloads::of_parts(split), Vec::new());
@@ -30,7 +30,7 @@ pub fn split(batch: &Batch, split: Split, pending: &[Origin], record_bytes: usiz
     Hooked { payloads, rejections, dropped }
 }
 
-/// Puts the parts of one record in.
+/// Adds the parts of one record.
 fn parts(
     payloads: &mut Payloads,
     (batch, origin): (&Batch, Origin),
@@ -38,7 +38,7 @@ fn parts(
     payload: &[u8],
     most: usize,
 ) -> Result<(), Box<Fault>> {
-    // Counted only where they may be too many.
+    // Counted only if there may be too many.
     if payload.len() / LEAST_BYTES >= most && split.parts_at_most(payload) > most {
         return Err(too_many(most));
     }
@@ -87,7 +87,7 @@ mod tests {
     /// Parts with their records.
     type Parts = Vec<(Origin, String)>;
 
-    /// The parts of payloads, what is refused, and what holds none.
+    /// The parts of payloads, the refusals, and the records without parts.
     fn read(how: Split, payloads: &[&str]) -> (Parts, Vec<(Origin, Reason)>, Vec<Origin>) {
         let batch = batch(payloads);
         let pending: Vec<Origin> = (0..batch.len()).collect();

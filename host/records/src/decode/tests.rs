@@ -1,4 +1,4 @@
-//! Tests of decode as a whole: verdicts, places, and columns without a trace of what failed.
+//! Tests of decode as a whole: verdicts, pointers, and no trace in columns of what failed.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Decimal128Type, Int64Type, TimestampMillisecondType, UInt64Type};

@@ -1,4 +1,4 @@
-//! Records without a table: whether one is sound, what its fields are, and which types take a value.
+//! Records without a table: whether one is sound, its fields, and which types take a value.
 
 use hashbrown::HashSet;
 
@@ -14,11 +14,12 @@ use crate::flow::rejection::Fault;
 use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::types::Type;
 
-/// Hands out the fields of a record with their tokens, once the whole of it was found to be sound:
-/// what some table would refuse whatever its types is refused here.
+/// Visits the fields of a record with their tokens, after checking all of it: refuses what some table would refuse
+/// whatever its types.
 ///
 /// # Errors
-/// No JSON object, a name that stands twice in one object, a lone surrogate in a value or in the name of a field within one.
+/// Not a JSON object, a name that occurs twice in one object, a lone surrogate in a value or in the name of a field
+/// within one.
 pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(), Box<Fault>> {
     let text = sound_text(payload)?;
     if let Some(fault) = not_json(text) {
@@ -37,7 +38,7 @@ pub fn each_field(payload: &[u8], mut visit: impl FnMut(&str, &str)) -> Result<(
     })
 }
 
-/// Of a record, a name that is no text is that of no field.
+/// In the record itself, an invalid name is an unknown field.
 fn sound_members(token: &str, is_record: bool) -> Result<(), Box<Fault>> {
     let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
     each_spelled(token, |spelled, token| {
@@ -63,14 +64,14 @@ fn sound(token: &str) -> Result<(), Box<Fault>> {
     }
 }
 
-/// Whether a column of the type takes a value that is not null with COERCION=lenient, and cuts nothing of it.
+/// Whether a column of the type takes a non-null value with COERCION=lenient, without cutting any of it.
 pub fn takes_leniently(ty: &Type, token: &str) -> bool {
     let rules = ValueRules { forms: Forms::Lenient, ..ValueRules::default() };
     let mut column = Column::new(ty, 1);
     lenient::read(&mut column, ty, rules, token).is_ok() && !column.room().is_noted()
 }
 
-/// Whether a column of the type takes a value that is not null.
+/// Whether a column of the type takes a non-null value.
 pub fn takes(ty: &Type, rules: ValueRules, token: &str) -> bool {
     nested::put(&mut Column::new(ty, 1), ty, rules, &mut Parser::of(token)).is_ok()
 }

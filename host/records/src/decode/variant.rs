@@ -1,17 +1,17 @@
-//! Which type of a Variant or Dynamic a value is.
+//! Chooses the type of a Variant or Dynamic for a value.
 //!
-//! The first that takes it, among those that hold its kind of JSON; the exact ones are asked before
-//! those that take nearly anything:
+//! The first type that accepts it wins, among those for its kind of JSON; exact types are tried before those that
+//! accept nearly anything:
 //!
-//! | JSON | types, in the order in which they are asked |
+//! | JSON | types, in the order in which they are tried |
 //! |---|---|
-//! | number | integers, decimals, floats, times where TIMESTAMP_UNIT is set |
+//! | number | integers, decimals, floats, times if TIMESTAMP_UNIT is set |
 //! | string | UUIDs, dates and times, FixedString, String, then numbers that a string may hold |
 //! | array | Arrays, Tuples |
 //! | object | Maps, Tuples with names |
 //!
-//! Within an array or an object strings stay strings where one of the types holds them so; only then are they tried as
-//! numbers. An integer that no float is does not become one.
+//! Within an array or an object, strings stay strings if one of the types holds them so; only otherwise are they tried
+//! as numbers. An integer that no float represents does not become a float.
 
 use super::columns::Column;
 use super::fault::{expected, fault, kind_of};
@@ -22,7 +22,7 @@ use crate::flow::rejection::{Fault, Reason};
 use crate::schema::plan::{Forms, ValueRules};
 use crate::schema::types::{Kind, Type};
 
-/// Puts a value that is not null. On a fault the column's parts are as before.
+/// Puts a value that is not null. On a fault the column's parts are unchanged.
 pub fn put(
     column: &mut Column,
     (ty, members): (&Type, &[Type]),
@@ -58,13 +58,13 @@ pub fn put(
             }
         }
     }
-    // That of the type that came nearest: of the right kind, and asked last.
+    // The fault of the closest type: of the right kind, and tried last.
     Err(last.unwrap_or_else(|| fault(Reason::TypeMismatch, expected(ty), token)))
 }
 
 const TURNS: u8 = 4;
 
-/// When a type is asked whether it takes a value; `None` if it holds no such JSON.
+/// The turn in which a type is tried; `None` if it holds no such JSON.
 fn turn_of(kind: &Kind, json: &str, rules: ValueRules) -> Option<u8> {
     match (kind, json) {
         (Kind::Int(_), "number")
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_exact_types_are_asked_before_those_that_take_nearly_anything() {
-        // By the place of the type in the list.
+        // By the index of the type in the list.
         let table = [
             ("[1,null]", 0),
             ("\"2026-03-01\"", 1),

@@ -13,12 +13,12 @@ use crate::schema::types::{IntKind, Kind, Type};
 use crate::schema::width::{width, widths};
 
 impl Column {
-    /// An empty column for values that were bounded otherwise, with room for `rows` of them.
+    /// An empty column for values bounded elsewhere, with memory for `rows` of them.
     pub fn new(ty: &Type, rows: usize) -> Self {
         Self::within(ty, rows, &Room::of(usize::MAX))
     }
 
-    /// An empty column whose values take of this room, with memory for `rows` of them.
+    /// An empty column whose values take from `room`, with memory for `rows` of them.
     pub fn within(ty: &Type, rows: usize, room: &Room) -> Self {
         Self::sent_as(ty, data_type(ty), rows, room)
     }
@@ -87,7 +87,7 @@ impl Column {
     }
 }
 
-/// The fields of the parts of a type.
+/// The fields of a type's parts.
 fn fields(data_type: &DataType) -> Vec<FieldRef> {
     match data_type {
         DataType::List(element) => vec![Arc::clone(element)],

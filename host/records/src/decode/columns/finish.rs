@@ -1,4 +1,4 @@
-//! A filled column as an Arrow array, without copying values.
+//! Turns a filled column into an Arrow array without copying values.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Column {
     /// The Arrow array.
     ///
     /// # Errors
-    /// Arrow's own checks; one that fails is a bug here.
+    /// Arrow's own checks; a failure is a bug here.
     pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = self.valid.finish();
         Ok(match self.data {
@@ -86,13 +86,13 @@ impl Column {
     }
 }
 
-/// The column with zeros for its nulls, which are all of rows in which another member of a Variant holds the
-/// value: the server takes no null in a part that is told to have none, whatever row it is of.
+/// Replaces nulls with zeros; they belong to rows in which another member of a Variant holds the value. The server
+/// refuses nulls in a part declared non-nullable, whatever row they are of.
 fn without_nulls(part: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     Ok(make_array(part.to_data().into_builder().nulls(None).build()?))
 }
 
-/// Times, and spans of time, as counts of the type's unit.
+/// Times, and spans of time, as counts in the type's unit.
 fn ticks(
     values: Vec<i64>,
     data_type: DataType,

@@ -1,14 +1,13 @@
-//! Which of a map's keys are the same, once they are values: `"A"` and `"\u0041"` are, and so are
-//! two spellings of one UUID.
+//! Finds equal keys of a map after decoding: `"A"` equals `"\u0041"`, and so do two spellings of one UUID.
 
 use std::cmp::Ordering;
 
 use super::{Column, Data};
 
 impl Column {
-    /// The first value from `from` on that repeats one before it from there on.
+    /// The first value that repeats an earlier one, among those from `from` on.
     pub fn repeated_from(&self, from: usize) -> Option<usize> {
-        // Of a few, each is held against all before it.
+        // If there are few, each is compared with all before it.
         const FEW: usize = 8;
         if self.len() <= from + FEW {
             let is_repeated =
@@ -36,7 +35,7 @@ impl Column {
             Data::U16(values) => values.get(a).cmp(&values.get(b)),
             Data::U32(values) => values.get(a).cmp(&values.get(b)),
             Data::U64(values) => values.get(a).cmp(&values.get(b)),
-            // There is no NaN among them, and the two zeros are one key.
+            // None is NaN, and the two zeros are one key.
             Data::F32(values) | Data::BF16(values) => {
                 values.get(a).partial_cmp(&values.get(b)).unwrap_or(a.cmp(&b))
             }
@@ -53,7 +52,7 @@ impl Column {
                 let at = |at: usize| bytes.get(at * width..(at + 1) * width);
                 at(a).cmp(&at(b))
             }
-            // No key is made of parts.
+            // Keys have no parts.
             Data::Runs { .. } | Data::Tuples { .. } | Data::Members { .. } => a.cmp(&b),
         }
     }

@@ -1,5 +1,5 @@
-//! The columns being filled: plain vectors, so that a failed row is cut off again by `truncate`.
-//! Arrow's own builders cannot do that.
+//! The columns being filled: plain vectors, so that `truncate` can remove a failed row. Arrow's own builders cannot do
+//! that.
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 mod empty;
@@ -23,7 +23,7 @@ use crate::schema::types::WideInt;
 /// One column, or a part of a column of arrays, maps or tuples.
 #[derive(Debug)]
 pub struct Column {
-    /// What the values of a record may take, in all columns together.
+    /// The bytes that a record's values may take, shared by all columns.
     room: Room,
     len: usize,
     valid: NullBufferBuilder,
@@ -48,7 +48,7 @@ enum Data {
         ends: Vec<i32>,
         text: String,
     },
-    /// Texts that may be no UTF-8.
+    /// Texts that may be invalid UTF-8.
     Bytes {
         ends: Vec<i32>,
         bytes: Vec<u8>,
@@ -62,7 +62,7 @@ enum Data {
     Decimal(Vec<i128>, u8, i8),
     WideDecimal(Vec<i256>, u8, i8),
     Label(Vec<i32>, Arc<[Box<str>]>),
-    /// Arrays and maps: where each ends in its parts, which are the elements, or keys and values.
+    /// Arrays and maps: the end of each in the parts, which are the elements, or keys and values.
     Runs {
         ends: Vec<i32>,
         parts: Vec<Column>,
@@ -74,11 +74,11 @@ enum Data {
     Tuples {
         parts: Vec<Column>,
         data_type: DataType,
-        /// In which their elements come by name.
+        /// The expected order of their elements' names.
         order: Order,
     },
-    /// Values of one of several types: a part for each of these, as long as the column, and which
-    /// of them holds the value; the one behind the last is null.
+    /// Values of one of several types: a part for each type, as long as the column, and the index of the part that
+    /// holds the value; the index after the last is null.
     Members {
         ids: Vec<i8>,
         parts: Vec<Column>,
@@ -87,14 +87,14 @@ enum Data {
 }
 
 impl Column {
-    /// How many values it holds, nulls among them.
+    /// How many values it holds, nulls included.
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Cuts off what was put behind `len` values.
     pub fn truncate(&mut self, len: usize) {
-        // What is no value yet stands in parts alone.
+        // A half-built value exists only in the parts.
         if self.len <= len && self.parts().is_empty() {
             return;
         }
@@ -164,7 +164,7 @@ impl Column {
                 ids.push(i8::try_from(parts.len()).unwrap_or(i8::MAX));
                 parts.iter_mut().for_each(Self::put_null);
             }
-            // The server looks at the elements of a null tuple too.
+            // The server checks the elements of a null tuple too.
             Data::Tuples { parts, .. } => parts.iter_mut().for_each(Self::put_null),
             Data::Fixed { width, bytes } => bytes.resize(bytes.len() + *width, 0),
         }
@@ -196,8 +196,8 @@ impl Column {
         Some(())
     }
 
-    /// Puts what a value that is no number goes out as: a day, a tick, the place of a label, or an
-    /// address; `None` if the column's type does not hold it.
+    /// Puts a value that is sent as an integer: a day, a tick, the index of a label, or an address; `None` if the
+    /// column's type does not hold it.
     pub fn put_count(&mut self, value: i64) -> Option<()> {
         match &mut self.data {
             Data::I32(values) | Data::Days(values) | Data::Label(values, _) => {
@@ -211,8 +211,8 @@ impl Column {
         Some(())
     }
 
-    /// Puts a short number into a column of numbers; `None` if its type does not hold it just so, or
-    /// if that is not plain at a glance.
+    /// Puts a short number into a column of numbers; `None` if its type does not hold it exactly, or if a quick check
+    /// cannot tell.
     pub fn put_short(&mut self, short: Short) -> Option<()> {
         match &mut self.data {
             Data::I8(values) => values.push(short.scaled(0)?.try_into().ok()?),
@@ -273,7 +273,7 @@ impl Column {
         Some(())
     }
 
-    /// Puts an infinity, or what is no number.
+    /// Puts an infinity or a NaN.
     pub fn put_special(&mut self, value: f32) -> Option<()> {
         match &mut self.data {
             Data::F32(values) | Data::BF16(values) => values.push(value),
@@ -292,7 +292,7 @@ impl Column {
         Some(())
     }
 
-    /// Puts a text; `None` where the column's texts would pass 2 GiB.
+    /// Puts a text; `None` if the column's texts would exceed 2 GiB.
     pub fn put_text(&mut self, value: &str) -> Option<()> {
         let Data::Text { ends, text } = &mut self.data else { return None };
         let end = i32::try_from(text.len() + value.len()).ok()?;
@@ -302,7 +302,7 @@ impl Column {
         Some(())
     }
 
-    /// Puts bytes into a column of texts that may be no UTF-8; `None` where they would pass 2 GiB.
+    /// Puts bytes into a column of texts that may be invalid UTF-8; `None` if they would exceed 2 GiB.
     pub fn put_bytes(&mut self, value: &[u8]) -> Option<()> {
         let Data::Bytes { ends, bytes } = &mut self.data else { return None };
         let end = i32::try_from(bytes.len() + value.len()).ok()?;
@@ -312,8 +312,8 @@ impl Column {
         Some(())
     }
 
-    /// Puts the text that is appended to those before; `None`, and none is put, where there is none to
-    /// append, or where the column's texts would pass 2 GiB.
+    /// Puts the text that `append` adds to those before; `None`, and nothing is put, if it fails or the column's texts
+    /// would exceed 2 GiB.
     pub fn put_text_by(&mut self, append: impl FnOnce(&mut String) -> Option<()>) -> Option<()> {
         let Data::Text { ends, text } = &mut self.data else { return None };
         let start = text.len();
@@ -328,7 +328,7 @@ impl Column {
         Some(())
     }
 
-    /// Puts bytes of a fixed width, zeros behind those that are shorter; `None` if too long.
+    /// Puts bytes of a fixed width, padded with zeros; `None` if too long.
     pub fn put_fixed(&mut self, value: &[u8]) -> Option<()> {
         let Data::Fixed { width, bytes } = &mut self.data else { return None };
         let padding = width.checked_sub(value.len())?;
@@ -338,9 +338,8 @@ impl Column {
         Some(())
     }
 
-    /// What a value is put together from, before [`Column::close`]: an array's elements, a map's
-    /// keys and values, or each element of a tuple; or one of them, before [`Column::choose`].
-    /// Empty for any other column.
+    /// The parts of the next value: fill an array's elements, a map's keys and values, or each element of a tuple
+    /// before [`Column::close`], or one part before [`Column::choose`]. Empty for any other column.
     pub fn parts(&mut self) -> &mut [Self] {
         match &mut self.data {
             Data::Runs { parts, .. } | Data::Tuples { parts, .. } | Data::Members { parts, .. } => {
@@ -358,7 +357,7 @@ impl Column {
         }
     }
 
-    /// What the values of a record may take.
+    /// The bytes that a record's values may take.
     pub fn room(&self) -> &Room {
         &self.room
     }
@@ -371,8 +370,8 @@ impl Column {
         }
     }
 
-    /// Makes what was put into the parts since the last value one value; `None` where there
-    /// would be more of it than an Arrow array counts.
+    /// Completes a value from what was put into the parts since the last one; `None` if there are more elements than an
+    /// Arrow array can count.
     pub fn close(&mut self) -> Option<()> {
         match &mut self.data {
             Data::Runs { ends, parts, .. } => ends.push(parts.first()?.len.try_into().ok()?),
@@ -383,7 +382,7 @@ impl Column {
         Some(())
     }
 
-    /// Makes what was put into one part since the last value the value.
+    /// Completes a value from what was put into one part since the last one.
     pub fn choose(&mut self, part: usize) -> Option<()> {
         let Data::Members { ids, parts, .. } = &mut self.data else { return None };
         ids.push(i8::try_from(part).ok()?);

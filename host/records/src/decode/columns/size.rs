@@ -5,7 +5,7 @@ use std::mem::size_of_val;
 use super::{Column, Data};
 
 impl Column {
-    /// Bytes of the values that it holds, those of its parts among them.
+    /// Bytes of its values, those of its parts included.
     pub fn bytes(&self) -> usize {
         let own = match &self.data {
             Data::I8(values) => size_of_val(&**values),

@@ -1,5 +1,5 @@
-//! Paths with two values: `{"a.b":1,"a":{"b":2}}` has them at `a.b`, and the server refuses it. An object within an array
-//! has paths of its own. A null and an object without members are no value, but for a null at a path with a type.
+//! Finds paths with two values: the server refuses `{"a.b":1,"a":{"b":2}}`, which has two at `a.b`. An object within an
+//! array has paths of its own. A null or an empty object is not a value, except a null at a typed path.
 
 use hashbrown::HashSet;
 
@@ -11,7 +11,7 @@ use crate::flow::rejection::Fault;
 type Paths = HashSet<String, foldhash::fast::RandomState>;
 
 impl Reader<'_> {
-    /// Refuses an object, of which each name is known to stand once, for the second value at a path.
+    /// Refuses an object, whose names are each known to occur once, for the second value at a path.
     #[cold]
     pub(super) fn each_path_once(&self, token: &str) -> Result<(), Box<Fault>> {
         let before = self.room.left();
@@ -53,7 +53,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Looks at the objects within an array.
+    /// Checks the objects within an array.
     fn paths_within(&self, token: &str) -> Result<(), Box<Fault>> {
         if !token.starts_with('[') {
             return Ok(());

@@ -1,9 +1,8 @@
-//! What COERCION=lenient takes beside the forms that every column takes: what ClickHouse's JSONEachRow
-//! takes without loss, as `tests/matrix` measures it.
+//! The forms that COERCION=lenient adds: those that ClickHouse's JSONEachRow accepts without loss, as `tests/matrix`
+//! measures it.
 //!
-//! A field comes here after the other readings have refused it, and is read anew as a whole, so one that needs
-//! none of this pays nothing for it. What the first reading took of the record's room is not given back: the
-//! estimate of a batch's bytes is an upper one.
+//! A field comes here only after the other readings have refused it, and is read again as a whole, so other fields pay
+//! nothing. The room that the first reading took is not given back: the estimate of a batch's bytes is an upper bound.
 
 mod moment;
 mod number;
@@ -21,8 +20,7 @@ use crate::schema::plan::{TimestampUnit, ValueRules};
 use crate::schema::ranges::fits;
 use crate::schema::types::{Kind, Type};
 
-/// A value that is put, or why it is refused; `None` where there is nothing to add to what the other
-/// readings said.
+/// Success, or why a value is refused; `None` to keep the fault of the earlier reading.
 type Put = Result<(), Option<Reason>>;
 
 /// Puts a value that was refused, or that holds one that was.
@@ -40,7 +38,7 @@ pub fn read(
     nested::put(column, ty, rules, &mut Lenient(Token(token)))
 }
 
-/// Reads a value for which every form is tried.
+/// A reader that tries every form.
 struct Lenient<'r>(Token<'r>);
 
 impl<'r> Reader<'r> for Lenient<'r> {
@@ -85,7 +83,7 @@ impl<'r> Reader<'r> for Lenient<'r> {
     }
 }
 
-/// Puts the value of a token that was refused.
+/// Puts a token that was refused.
 ///
 /// # Errors
 /// It is refused here too.
@@ -119,7 +117,7 @@ pub fn put(
 /// Puts a map's key.
 ///
 /// # Errors
-/// It is none.
+/// It is no key.
 pub fn put_key(
     column: &mut Column,
     ty: &Type,
@@ -134,7 +132,7 @@ pub fn put_key(
     }
 }
 
-/// What is no string, as the record has it.
+/// Puts a non-string as written in the record.
 fn put_as_text(column: &mut Column, ty: &Type, token: &str) -> Put {
     match ty.kind {
         Kind::String => column.put_text(token).ok_or(Some(Reason::TooLarge)),
@@ -164,7 +162,7 @@ fn put_word(column: &mut Column, ty: &Type, word: &str) -> Put {
 }
 
 fn put_number(column: &mut Column, ty: &Type, rules: ValueRules, token: &str) -> Put {
-    // What a number with a point counts is not told, and a large one may be in any unit.
+    // A number with a point has no known unit, and a large one may be in any.
     let whole = || match token.contains(['.', 'e', 'E']) {
         true => Err(None),
         false => Number::of(token).integer().map_err(|_| Some(Reason::OutOfRange)),
@@ -238,7 +236,7 @@ fn put_float(column: &mut Column, number: &str) -> Put {
     column.put_float(Number::of(number)).ok_or(Some(Reason::OutOfRange))
 }
 
-/// A decimal without the digits that its column does not keep.
+/// Puts a decimal without the digits that its column does not keep.
 fn put_cut_decimal(column: &mut Column, ty: &Type, number: &str) -> Put {
     let Kind::Decimal { scale, .. } = ty.kind else { return Err(None) };
     let cut = number::cut(number, scale);
@@ -262,7 +260,7 @@ fn put_days(column: &mut Column, ty: &Type, days: i128) -> Put {
     column.put_count(days.ok_or(Some(Reason::OutOfRange))?).ok_or(None)
 }
 
-/// What an integer without quotes counts in, as JSONEachRow has it: the last digit of the column.
+/// Nanoseconds per unit of an unquoted integer; as in JSONEachRow, the unit is the column's last digit.
 fn nanos_of_digit(kind: &Kind) -> i128 {
     let digits = match kind {
         Kind::DateTime64 { precision, .. } | Kind::Time64 { precision } => u32::from(*precision),
@@ -276,9 +274,9 @@ fn put_ticks(column: &mut Column, kind: &Kind, count: i128) -> Put {
     put_nanos(column, kind, nanos, false, Reason::OutOfRange)
 }
 
-/// A date or time as a number in the configured unit, with digits behind the point.
+/// Puts a date or time from a number in the configured unit, which may have a fraction.
 fn put_counted(column: &mut Column, ty: &Type, unit: TimestampUnit, token: &str) -> Put {
-    // A part of a day is no digit of a second.
+    // A part of a day is not a digit of a second.
     let cut = match unit {
         TimestampUnit::Days => None,
         _ => number::cut(token, unit.digits()),
@@ -291,13 +289,13 @@ fn put_counted(column: &mut Column, ty: &Type, unit: TimestampUnit, token: &str)
     put_nanos(column, &ty.kind, nanos, cut.is_some(), Reason::OutOfRange)
 }
 
-/// A time without the digits of a second that its column does not keep.
+/// Puts a time without the digits of a second that its column does not keep.
 fn put_nanos(column: &mut Column, kind: &Kind, nanos: i128, is_cut: bool, beyond: Reason) -> Put {
     let digit = nanos_of_digit(kind);
-    // A span of time loses its last digits; a moment before 1970, as ClickHouse has it, is the one before.
+    // A span of time is truncated; a moment before 1970 rounds down, as in ClickHouse.
     let kept = match kind {
         Kind::Time | Kind::Time64 { .. } => nanos / digit * digit,
-        // A part of a day is no digit of a second.
+        // A part of a day is not a digit of a second.
         Kind::Date | Kind::Date32 => nanos,
         _ => nanos.div_euclid(digit) * digit,
     };
@@ -309,8 +307,7 @@ fn put_nanos(column: &mut Column, kind: &Kind, nanos: i128, is_cut: bool, beyond
     Ok(())
 }
 
-/// A time of day without the digits that its column does not keep, or a number of one or two digits of
-/// seconds.
+/// Puts a time of day without the digits that its column does not keep, or seconds of one or two digits.
 fn put_span(column: &mut Column, ty: &Type, precision: Option<u8>, text: &str) -> Put {
     let (kept, is_cut) = number::without_digits(text, precision).ok_or(None)?;
     let nanos = match time::parse(kept) {

@@ -1,15 +1,15 @@
-//! Times as producers write them: the layouts that ClickHouse reads with `date_time_input_format=best_effort`,
-//! its default, as far as they say one moment. What lacks a year, a month or a day, or does not tell which
-//! number is the day, is none.
+//! Times as producers write them: the layouts that ClickHouse reads by default, with
+//! `date_time_input_format=best_effort`, if they are unambiguous. Refused are texts without a year, a month or a day,
+//! and those in which several numbers could be the day.
 
 use chrono::NaiveDate;
 
 use super::super::date::Moment;
 
-/// A moment, and whether digits of its second behind the ninth were cut off.
+/// A moment, and whether digits after the ninth of its second were cut off.
 type Read = (Moment, bool);
 
-/// Seconds since 1970, of nine or ten digits, with digits behind a point; or milliseconds, microseconds or
+/// Parses seconds since 1970, of nine or ten digits with an optional fraction; or milliseconds, microseconds or
 /// nanoseconds, of 13, 16 or 19.
 pub fn epoch(text: &str) -> Option<Read> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -25,7 +25,7 @@ pub fn epoch(text: &str) -> Option<Read> {
     Some((Moment::of_epoch(seconds, nanos), is_cut))
 }
 
-/// A date, or a date and a time.
+/// Parses a date, or a date and a time.
 pub fn parse(text: &str) -> Option<Read> {
     let mut parts = Parts::default();
     let mut rest = Cursor(text.trim_matches(' ').as_bytes());
@@ -37,7 +37,7 @@ pub fn parse(text: &str) -> Option<Read> {
     Some((Moment::new(date, clock, parts.offset_s), parts.is_cut))
 }
 
-/// What was read of a text.
+/// The parts read so far.
 #[derive(Default)]
 struct Parts {
     year: Option<i32>,
@@ -46,20 +46,20 @@ struct Parts {
     clock: Option<[u32; 3]>,
     nanos: u32,
     is_cut: bool,
-    /// Whether the clock's hours are those behind noon, where they are twelve.
+    /// Whether a 12-hour clock is PM, if it is one.
     is_afternoon: Option<bool>,
     offset_s: Option<i64>,
 }
 
 impl Parts {
-    /// Reads the next part of a text that is not at its end.
+    /// Reads the next part; the text is not at its end.
     fn read(&mut self, rest: &mut Cursor<'_>) -> Option<()> {
         match *rest.0 {
             [b' ' | b',', ..] => rest.skip(1),
             [b'0'..=b'9', ..] => self.number(rest),
             [b'T', b'0'..=b'9', ..] if self.day.is_some() && self.clock.is_none() => rest.skip(1),
             [b'+' | b'-', ..] if self.clock.is_some() => self.offset(rest),
-            // A date may have one too.
+            // A date may have an offset too.
             [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b':', ..] if self.day.is_some() => {
                 self.offset(rest)
             }
@@ -118,7 +118,7 @@ impl Parts {
         Some(())
     }
 
-    /// Reads what is behind the hour.
+    /// Reads what follows the hour.
     fn clock(&mut self, hour: u32, rest: &mut Cursor<'_>) -> Option<[u32; 3]> {
         rest.expect(b':')?;
         let minute = rest.one_or_two()?;
@@ -133,7 +133,7 @@ impl Parts {
         Some([hour, minute, second])
     }
 
-    /// Reads the digits of a second behind a point, where there is one.
+    /// Reads the digits of a second after a point, if there is one.
     fn fraction(&mut self, rest: &mut Cursor<'_>) {
         if rest.expect(b'.').is_some() {
             (self.nanos, self.is_cut) = rest.fraction();
@@ -153,7 +153,7 @@ impl Parts {
             "am" | "pm" if self.clock.is_some() => {
                 self.is_afternoon.replace(word == "pm").is_none().then_some(())
             }
-            // It may stand behind the same offset in digits, as `+0000 UTC`.
+            // It may follow the same offset in digits, as in `+0000 UTC`.
             "z" | "utc" | "gmt" => {
                 self.offset_s.replace(0).is_none_or(|before| before == 0).then_some(())
             }
@@ -180,12 +180,12 @@ impl Parts {
         let hours = number(0..hours_end).filter(|hours| is_offset && *hours < 24)?;
         let seconds = i64::from(hours * 3600 + minutes * 60);
         let offset_s = if is_east { seconds } else { -seconds };
-        // It may stand behind a name, as `GMT+0100`.
+        // It may follow a name, as in `GMT+0100`.
         self.offset_s.replace(offset_s).is_none_or(|before| before == 0).then_some(())
     }
 
-    /// `Some(None)` where no time is told, `None` where it is none. A date with an offset is its midnight. The
-    /// end of a day and a leap second are the second behind them.
+    /// `Some(None)` without a time, `None` if it is invalid. A date with an offset is its midnight. 24:00 and a leap
+    /// second are the second after them.
     fn second_of_day(&self) -> Option<Option<u32>> {
         let Some([hour, minute, second]) = self.clock else {
             return Some(self.offset_s.map(|_| 0));
@@ -218,13 +218,13 @@ const MONTHS: &[&str] = &[
 const DAYS: &[&str] =
     &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// The place, from one, of the name that a word is in full or by its first three letters.
+/// The number, from 1, of the name that a word is in full or by its first three letters.
 fn place(names: &[&str], word: &str) -> Option<u32> {
     let at = names.iter().position(|name| word == *name || name.get(..3) == Some(word))?;
     u32::try_from(at + 1).ok()
 }
 
-/// What is left of a text.
+/// The unread rest of a text.
 struct Cursor<'t>(&'t [u8]);
 
 impl<'t> Cursor<'t> {
@@ -259,7 +259,7 @@ impl<'t> Cursor<'t> {
         number.filter(|_| (1..=2).contains(&digits.len()))
     }
 
-    /// Nanoseconds of the digits that are next, and whether one behind the ninth is no zero.
+    /// Nanoseconds of the leading digits, and whether one after the ninth is not zero.
     fn fraction(&mut self) -> (u32, bool) {
         let digits = self.digits();
         let (kept, rest) = digits.split_at(digits.len().min(9));

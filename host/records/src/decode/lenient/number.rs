@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::number::{is_number, scaled};
 
-/// A number in JSON's grammar: without a plus, zeros that lead it, or a point with no digit on one side.
+/// Converts a number to JSON's grammar: without a plus, leading zeros, or a point that lacks digits on one side.
 pub fn plain(text: &str) -> Option<Cow<'_, str>> {
     if is_number(text) {
         return Some(Cow::Borrowed(text));
@@ -27,7 +27,7 @@ pub fn plain(text: &str) -> Option<Cow<'_, str>> {
     is_number(&written).then_some(Cow::Owned(written))
 }
 
-/// Infinities, and what is no number.
+/// Infinities and NaN.
 pub fn special(text: &str) -> Option<f32> {
     let word = text.strip_prefix(['+', '-']).unwrap_or(text).to_ascii_lowercase();
     let value = match &*word {
@@ -38,15 +38,14 @@ pub fn special(text: &str) -> Option<f32> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
-/// A number in JSON's grammar without the digits behind the last of `scale` behind the point; `None` if
-/// these are zeros, or none.
+/// Cuts a number in JSON's grammar to `scale` digits after the point; `None` if only zeros, or nothing, would be cut.
 pub fn cut(number: &str, scale: u8) -> Option<String> {
     let (sign, unsigned) = match number.strip_prefix('-') {
         Some(unsigned) => ("-", unsigned),
         None => ("", number),
     };
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    // One of more digits is out of any range.
+    // A longer exponent is out of any range.
     let beyond = if exponent.starts_with('-') { -999_999_999 } else { 999_999_999 };
     let exponent: i64 = exponent.parse().unwrap_or(beyond);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -64,8 +63,8 @@ pub fn cut(number: &str, scale: u8) -> Option<String> {
     Some(format!("{sign}{kept}e-{scale}"))
 }
 
-/// A text without the digits behind the last of `precision` behind its point, and whether one of them is no
-/// zero; `None` where what is behind a point are not digits, or where no point is taken.
+/// Cuts a text to `precision` digits after its point, and returns whether a nonzero digit was cut; `None` if other
+/// characters follow the point, or if no point is accepted.
 pub fn without_digits(text: &str, precision: Option<u8>) -> Option<(&str, bool)> {
     let Some(point) = text.find('.') else { return Some((text, false)) };
     let (_, digits) = text.split_at(point + 1);
