@@ -76,8 +76,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads an object whose members' paths begin with `prefix`; `None` if no path has a type. `above` is that prefix's
-    /// length: the server stores each path in full, so it counts for each member.
+    /// Reads an object whose members' paths begin with `prefix`; `None` if no path has a type. Paths begin with `above`
+    /// bytes, which count for each member: the server stores each path in full.
     fn object(&self, token: &str, prefix: Option<&str>, above: usize) -> Result<(), Box<Fault>> {
         let mut names: HashSet<String, foldhash::fast::RandomState> = HashSet::default();
         let mut of_names = 0;

@@ -2,11 +2,11 @@
 //!
 //! - An Array is a JSON array.
 //! - A Map is a JSON object. Its names are parsed as the type of its keys; two equal keys are a fault, since either
-//! could be meant.
+//!   could be meant.
 //! - A Tuple is a JSON array of exactly its elements. One with names may also be a JSON object: as in the record
-//! itself, an unknown field is ignored, a repeated one is a fault, and an absent one is null.
+//!   itself, an unknown field is ignored, a repeated one is a fault, and an absent one is null.
 //! - A null is a fault if the type is not Nullable: within a column there is no DEFAULT, and the server would store a
-//! zero.
+//!   zero.
 #![allow(clippy::inline_always, reason = "as in `record`")]
 
 use super::columns::Column;

@@ -5,7 +5,7 @@
 //! every limit of paths and types:
 //!
 //! - an integer that no float represents loses digits after a fraction, in arrays, and outside of them too if the
-//! column holds few types;
+//!   column holds few types;
 //! - a null in an array becomes `[]` or `{}` after an array that holds arrays, or objects and no null.
 //!
 //! The first value is never changed, so such integers and nulls go first (`order`). If two records would each have to
