@@ -1,8 +1,8 @@
 //! JSON values that ClickHouse changes if they follow others in one INSERT, and the order that keeps them.
 //!
-//! ClickHouse reads the values at one path of a JSON column one after another, and stores each one in the first type
-//! that fits among those earlier values of the block left there. Measured on 26.7, with both readers of Arrow and with
-//! every limit of paths and types:
+//! ClickHouse reads the values at one path of a JSON column one after another, and stores each one in the first
+//! fitting type that an earlier value of the block has left there. Measured on 26.7, with both readers of Arrow and
+//! with every limit of paths and types:
 //!
 //! - an integer that no float represents loses digits after a fraction, in arrays, and outside of them too if the
 //!   column holds few types;
