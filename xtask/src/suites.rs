@@ -17,23 +17,25 @@ struct Suite {
     threads: Option<&'static str>,
     /// Fetches what this suite alone needs.
     set_up: Option<SetUp>,
+    /// Whether it starts the host or the local stack.
+    starts_binaries: bool,
 }
 
 type SetUp = fn() -> anyhow::Result<Environment>;
 
 const SUITES: &[Suite] = &[
-    suite("unit", &["--workspace", "--lib", "--bins"], None, None),
-    suite("sdk", &["--package", "sluicegate-plugin", "--all-features"], None, None),
-    suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None),
-    suite("model", &["--workspace", "--test", "model"], None, None),
+    suite("unit", &["--workspace", "--lib", "--bins"], None, None).pure(),
+    suite("sdk", &["--package", "sluicegate-plugin", "--all-features"], None, None).pure(),
+    suite("plugins", &["--manifest-path", "plugins/Cargo.toml"], None, None).pure(),
+    suite("model", &["--workspace", "--test", "model"], None, None).pure(),
     suite("local", &["--workspace", "--test", "it"], None, None),
     suite("schemas", &["--workspace", "--test", "schemas"], None, Some(schemas)),
-    suite("fuzz", &["--workspace", "--test", "fuzz"], None, None),
+    suite("fuzz", &["--workspace", "--test", "fuzz"], None, None).pure(),
     suite("matrix", &["--workspace", "--test", "matrix"], None, None),
     suite("e2e", &["--workspace", "--test", "e2e"], Some("6"), Some(plugins::build)),
     suite("hostile", &["--workspace", "--test", "hostile"], Some("2"), Some(plugins::build)),
-    suite("instructions", &["--workspace", "--test", "instructions"], None, Some(valgrind)),
-    suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)),
+    suite("instructions", &["--workspace", "--test", "instructions"], None, Some(valgrind)).pure(),
+    suite("deploy", &["--workspace", "--test", "deploy"], None, Some(go)).pure(),
     suite("clients", &["--workspace", "--test", "clients"], None, Some(clients)),
     suite("broker", &["--workspace", "--test", "broker"], Some("4"), Some(kafka)),
     suite("chaos", &["--workspace", "--test", "chaos"], Some("2"), Some(kafka)),
@@ -45,7 +47,14 @@ const fn suite(
     threads: Option<&'static str>,
     set_up: Option<SetUp>,
 ) -> Suite {
-    Suite { name, selection, threads, set_up }
+    Suite { name, selection, threads, set_up, starts_binaries: true }
+}
+
+impl Suite {
+    /// The same, which needs neither the host's binaries nor the engine.
+    const fn pure(self) -> Self {
+        Self { starts_binaries: false, ..self }
+    }
 }
 
 fn kafka() -> anyhow::Result<Environment> {
@@ -117,8 +126,13 @@ pub fn run(only: Option<&str>, args: &[String]) -> anyhow::Result<ExitCode> {
         SUITES.iter().filter(|suite| only.is_none_or(|only| only == suite.name)).collect();
     let names = || SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
     ensure!(!suites.is_empty(), "no suite of this name: there are {}", names());
-    let environment = set_up_tests()?;
-    build()?;
+    let environment = if suites.iter().any(|suite| suite.starts_binaries) {
+        let environment = set_up_tests()?;
+        build()?;
+        environment
+    } else {
+        Environment::new()
+    };
     let mut results = Vec::new();
     for suite in suites {
         let started = Instant::now();
