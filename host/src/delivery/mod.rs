@@ -1,4 +1,4 @@
-//! What delivery needs: which offsets may be committed, and what is planned before it is sent.
+//! Offsets that may be committed, and the plans that are committed before rows are sent.
 
 pub mod offsets;
 pub mod plans;

@@ -25,14 +25,14 @@ pub struct Claim {
     pub last_ms: Option<i64>,
 }
 
-/// An offset to commit, and the text beside it.
+/// An offset to commit, with its commit metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The partition.
     pub partition: TopicPartition,
     /// The next offset to read.
     pub offset: i64,
-    /// The metadata: a plan, or nothing, which clears what was there.
+    /// The commit metadata: a plan, or an empty text, which clears the old metadata.
     pub metadata: String,
 }
 
@@ -77,8 +77,8 @@ pub struct OffsetTracker {
 }
 
 impl OffsetTracker {
-    /// Begins to track a partition under a new assignment; what an older one left is void. `start` is the
-    /// low watermark where Kafka was not told it.
+    /// Starts tracking a partition under a new assignment and drops the state of an older one. `start` is the
+    /// low watermark if Kafka does not have it yet.
     pub fn assign(&mut self, partition: TopicPartition, epoch: u64, start: Option<i64>) {
         let fresh = PartitionOffsets {
             epoch,
@@ -95,14 +95,13 @@ impl OffsetTracker {
         self.partitions.remove(partition);
     }
 
-    /// Whether the partition is tracked under this very assignment.
+    /// Whether the partition is tracked under exactly this assignment.
     pub fn is_current(&self, partition: &TopicPartition, epoch: u64) -> bool {
         self.partitions.get(partition).is_some_and(|tracked| tracked.epoch == epoch)
     }
 
-    /// Registers a batch as in flight. Batches of a partition must come in the order read.
-    /// Records of a partition that is not assigned under their epoch are left unclaimed: whoever
-    /// owns the partition now reads them again.
+    /// Registers a batch as in flight. Batches of a partition must come in the order read. Records whose
+    /// partition is not assigned under their epoch get no claim: the partition's owner reads them again.
     pub fn begin(&mut self, batch: &Batch) -> Vec<Claim> {
         let mut claims: BTreeMap<&TopicPartition, Claim> = BTreeMap::new();
         for run in batch.runs() {
@@ -139,14 +138,14 @@ impl OffsetTracker {
         claims
     }
 
-    /// Marks the offsets of a claim as settled; void if its assignment is over.
+    /// Marks the offsets of a claim as settled; no effect if its assignment has ended.
     pub fn settle(&mut self, claim: &Claim) {
         let Some(tracked) = self.partitions.get_mut(&claim.partition) else { return };
         if tracked.epoch != claim.epoch {
             return;
         }
-        // A partition that was read again from an earlier offset may have two ranges that begin
-        // alike: each claim settles one of them.
+        // After a re-read from an earlier offset, two ranges of a partition may have the same start: each
+        // claim settles one of them.
         let is_of = |range: &&mut Pending| {
             !range.is_settled && (range.first, range.last) == (claim.first, claim.last)
         };
@@ -160,7 +159,7 @@ impl OffsetTracker {
         }
     }
 
-    /// Low watermarks that Kafka was not told yet, for the given partitions or for all.
+    /// Low watermarks not yet committed, for the given partitions or for all.
     pub fn committable(&self, of: Option<&[TopicPartition]>) -> Vec<Commit> {
         self.partitions
             .iter()
@@ -180,7 +179,7 @@ impl OffsetTracker {
         }
     }
 
-    /// Whether any of the partitions has a claim that is not settled.
+    /// Whether any of the partitions has an unsettled claim.
     pub fn has_pending(&self, of: &[TopicPartition]) -> bool {
         of.iter()
             .filter_map(|partition| self.partitions.get(partition))

@@ -1,9 +1,9 @@
-//! Whether the rows of an INSERT are in the table, where its answer does not tell: by the parts that came
-//! since it was sent, and by what the values in them amount to.
+//! Finds out whether the rows of an INSERT are in the table when its answer does not tell: from the parts
+//! that appeared since it was sent, and from a checksum of their values.
 //!
-//! It is asked of plain MergeTree tables that deduplicate or have views. The table's log of deduplication
-//! tokens is written before the part is published (measured on 26.7), so a token that is known there is no
-//! proof of rows; and a view may throw before the table has its part, or behind it.
+//! Used for plain MergeTree tables that deduplicate or have views. There the log of deduplication tokens is
+//! written before the part is published (measured on 26.7), so a known token is no proof of rows; and a view
+//! may throw before or after the table has its part.
 
 use clickhouse::sql::Identifier;
 
@@ -20,10 +20,10 @@ use crate::clickhouse::tokens::Sought;
 use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
 
-/// Most parts that are looked at.
+/// Most parts that are read.
 const MAX_PARTS: usize = 1_000;
 
-/// How often the server is asked before what is asked counts as not known: an outage ends by other means.
+/// How often the server is asked before the answer counts as unknown; outages are waited out elsewhere.
 const MAX_TRIES: u32 = 20;
 
 /// What is known of the rows.
@@ -33,7 +33,7 @@ pub enum Evidence {
     Rows,
     /// None of them is.
     NoRows,
-    /// Neither can be told.
+    /// Not known.
     Unknown,
 }
 
@@ -42,36 +42,36 @@ pub enum Evidence {
 struct TablePart {
     name: String,
     rows: u64,
-    /// An INSERT made it, and not a merge.
+    /// Made by an INSERT, not by a merge.
     is_inserted: bool,
     is_active: bool,
 }
 
-/// Whether parts tell of a table's INSERTs. Replicated tables number their parts by partition, and publish
-/// a part and its token in one step, so there the token is proof.
+/// Whether parts are evidence for INSERTs of the table. Replicated tables number their parts by partition,
+/// and publish a part and its token in one step, so there the token is proof.
 fn tells(facts: &TableFacts) -> bool {
     let is_plain = facts.engine.ends_with("MergeTree") && !facts.is_replicated();
     is_plain && (facts.is_deduplicating || facts.has_views)
 }
 
-/// Whether rows that an INSERT stored leave a part whatever is merged: of the other engines, those that cancel out or
-/// amount to nothing leave none.
+/// Whether stored rows always leave a part, whatever is merged. Other engines leave none for rows that cancel
+/// out or sum to nothing.
 fn leaves_rows(engine: &str) -> bool {
     matches!(engine, "MergeTree" | "ReplacingMergeTree" | "AggregatingMergeTree")
 }
 
 impl Sink {
-    /// Where the parts of the table stand before an INSERT, if they are going to tell of it.
+    /// The table's highest block number before an INSERT; `None` if its parts are no evidence.
     pub(super) async fn parts_before(&self, table: &Table, waiter: &Waiter) -> Option<u64> {
         if !tells(&table.facts) {
             return None;
         }
-        // A user may lack the right to look at parts, and still insert.
+        // A user without the right to read system.parts may still insert.
         self.asked(waiter, || table::last_block(&self.server, table)).await
     }
 
-    /// Whether rows that were sent in one INSERT are in the table. `before` is where its parts stood, `server` the one that
-    /// is asked, where more than one may answer.
+    /// Whether the rows of one INSERT are in the table. `before` is the highest block number before it,
+    /// `server` the one to ask where several may answer.
     pub(super) async fn look_for(
         &self,
         table: &Table,
@@ -103,7 +103,7 @@ impl Sink {
         }
     }
 
-    /// Asks until the server answers; `None` where it answers that it does not tell.
+    /// Asks until the server answers; `None` if it refuses to tell, or after [`MAX_TRIES`].
     async fn asked<T, F>(&self, waiter: &Waiter, ask: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Hold>>,
@@ -126,7 +126,7 @@ impl Sink {
         before: u64,
         server: Option<u32>,
     ) -> Result<Vec<TablePart>, Hold> {
-        // One row more, so that a server without such parts tells who it is too.
+        // One extra row, so that a server without such parts names itself too.
         let query = self
             .server
             .query(
@@ -151,7 +151,7 @@ impl Sink {
         Ok(parts)
     }
 
-    /// Whether one of these sets of parts amounts to the sum.
+    /// Whether the candidate parts have this checksum.
     async fn has_rows(
         &self,
         table: &Table,
@@ -163,7 +163,7 @@ impl Sink {
             Candidates::Together(parts) => ("tuple()", parts),
             Candidates::Alone(parts) => ("_part", parts),
         };
-        // No alias stands where columns of the table do: one of the same name would take its place.
+        // No alias appears next to table columns: it would shadow a column of the same name.
         let sql = format!(
             "SELECT count(), toString(serverUUID()) FROM (SELECT 1 FROM ?.? WHERE _part IN ? \
              GROUP BY {grouped} HAVING sum({}) = toInt128(?))",
@@ -185,7 +185,7 @@ impl Sink {
     }
 }
 
-/// Has another server's answer count as none.
+/// Treats an answer of another server as none.
 fn is_of(server: Option<u32>, by: &str) -> Result<(), Hold> {
     match server {
         Some(server) if !is_server(server, by) => {
@@ -204,8 +204,8 @@ enum Candidates {
     Alone(Vec<String>),
 }
 
-/// The parts that may be those of an INSERT of so many rows: all that came since where they have as many
-/// rows together, else one that has them alone. `None` where there are no such parts.
+/// The parts that may hold an INSERT of `rows` rows: all new ones if they have that many together, else each
+/// one that has that many alone. `None` if there are none.
 fn candidates(parts: &[TablePart], rows: u64, facts: &TableFacts) -> Option<Candidates> {
     let inserted: Vec<&TablePart> = parts.iter().filter(|part| part.is_inserted).collect();
     let names = |of: &[&TablePart]| of.iter().map(|part| part.name.clone()).collect();
@@ -244,7 +244,7 @@ mod tests {
         let alone = Some(Candidates::Alone(named));
         assert_eq!(found(&[ours.clone(), other.clone()], 5, &[]), alone);
         assert_eq!(found(&[ours.clone(), other.clone()], 6, &[]), None);
-        // Rows that go into several partitions of the table make several parts.
+        // Rows of several table partitions make several parts.
         let both = vec!["all_7_7_0".to_owned(), "all_8_8_0".to_owned()];
         let both = Some(Candidates::Together(both));
         assert_eq!(found(&[ours.clone(), other.clone()], 14, &["day"]), both);

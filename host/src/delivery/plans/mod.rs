@@ -1,9 +1,9 @@
-//! Exactly once: what is planned for each partition, so that whoever owns it next sends the same
-//! INSERTs under the same tokens. docs/exactly-once.md tells the protocol and why it holds.
+//! Exactly once: the plan of each partition, so that its next owner sends the same INSERTs under the same
+//! tokens. docs/exactly-once.md describes the protocol and why it holds.
 //!
-//! [`Plan`] is the text in the commit metadata, [`Planner`] what the owner of partitions knows of
-//! them, [`Plans`] the way by which a batch in flight asks for more. All of it is pure: no clock, no
-//! I/O, no randomness but that of the nonces.
+//! [`Plan`] is the text in the commit metadata, [`Planner`] holds the plans of the owned partitions, and a
+//! batch in flight uses [`Plans`] to ask for more. All of it is pure: no clock, no I/O, no randomness but
+//! that of the nonces.
 
 mod planner;
 mod range;

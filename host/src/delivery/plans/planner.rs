@@ -1,9 +1,9 @@
-//! What the owner of partitions knows of their plans.
+//! The plans of the partitions that this member owns.
 //!
-//! The ranges of a partition stand in order and without a gap. A range is *open* while a batch in flight
-//! has it, *unread* where a predecessor planned it and its records were not read again yet. The text
-//! of the commit names every range from the low watermark on, as far as their fingerprints are known. One
-//! commit of a partition is under way at a time, so what Kafka has is never in doubt.
+//! The ranges of a partition are ordered and contiguous. A range is *open* while a batch in flight has it,
+//! and *unread* if a predecessor planned it and its records were not read again yet. The commit metadata
+//! names every range from the low watermark on whose fingerprint is known. Each partition has at most one
+//! commit under way, so the host always knows what Kafka has.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,25 +16,25 @@ use crate::delivery::offsets::Commit;
 use crate::flow::hold::Fatal;
 use crate::flow::record::TopicPartition;
 
-/// How many ranges a plan may hold when another batch joins it. What is left is for the halves of the
-/// first: 18 for 250,000 records, since only the first is split, and one half before the other.
+/// How many ranges a plan may hold when another batch joins it. The rest is for the halves of the first
+/// range: 18 for 250,000 records, since only the first is split, one half before the other.
 const MAX_JOINED: usize = 28;
 
 /// A committed offset and the plan beside it.
 type OffsetAndPlan = (i64, String);
 
-/// What a batch is to become: the range of its records.
+/// The range of offsets that a batch takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenRange {
     /// Where the range begins, inclusive; at or before its first record.
     pub first: i64,
-    /// Where it ends, exclusive; behind its last record.
+    /// Where it ends, exclusive; after its last record.
     pub end: i64,
-    /// What a predecessor planned for it, and may have inserted.
+    /// The range that a predecessor planned here, and may have inserted.
     pub recovered: Option<Range>,
 }
 
-/// The plans of the partitions that are assigned.
+/// The plans of the assigned partitions.
 #[derive(Debug, Default)]
 pub struct Planner {
     partitions: BTreeMap<TopicPartition, PartitionPlan>,
@@ -45,14 +45,14 @@ struct PartitionPlan {
     epoch: u64,
     /// Kafka's id of the topic.
     topic: u128,
-    /// Where the first range begins; unknown before the first record of a partition without a commit.
+    /// Start of the first range; unknown before the first record of a partition without a commit.
     low: Option<i64>,
     ranges: VecDeque<RangeEntry>,
     committed: Option<OffsetAndPlan>,
     committing: Option<OffsetAndPlan>,
     replans: Vec<Replan>,
     pending_replies: Vec<PendingReply>,
-    /// The partition is about to be given back: nothing new is planned.
+    /// The partition is about to be revoked: nothing new is planned.
     is_going: bool,
 }
 
@@ -79,7 +79,7 @@ struct PendingReply {
 }
 
 impl Planner {
-    /// Begins with a partition under a new assignment, where its committed offset and plan say.
+    /// Starts tracking a partition under a new assignment, from its committed offset and plan.
     pub fn assign(&mut self, partition: TopicPartition, epoch: u64, topic: u128, at: Beginning) {
         let committed = match &at {
             Beginning::Planned(plan) => Some((plan.low, plan.to_text())),
@@ -113,7 +113,7 @@ impl Planner {
         self.partitions.insert(partition, plan);
     }
 
-    /// Forgets a partition; what waits for a plan of it waits in vain.
+    /// Forgets a partition; its pending plan requests are dropped without an answer.
     pub fn revoke(&mut self, partition: &TopicPartition) {
         self.partitions.remove(partition);
     }
@@ -122,11 +122,11 @@ impl Planner {
         self.partitions.get_mut(partition).filter(|plan| plan.epoch == epoch)
     }
 
-    /// Takes the records `first..=last` of a partition as a range: the next that was planned, whose
-    /// records the source reads together, or a new one. `None` where the assignment is over.
+    /// Takes the records `first..=last` of a partition as a range: the next planned one, whose records the
+    /// source reads together, or a new one. `None` if the assignment has ended.
     ///
     /// # Errors
-    /// The records are not those that come next.
+    /// The records are not the next ones.
     pub fn take(
         &mut self,
         partition: &TopicPartition,
@@ -147,7 +147,7 @@ impl Planner {
         taken.map(Some).ok_or_else(gap)
     }
 
-    /// Takes what a batch in flight asks or reports.
+    /// Handles a request or report of a batch in flight.
     pub fn take_request(&mut self, request: PlanRequest) {
         match request {
             PlanRequest::Replan(replan) => self.replan(replan),
@@ -157,8 +157,8 @@ impl Planner {
         }
     }
 
-    /// Takes a request for a new plan; the next commit may grant it. The request is dropped if its partition is no
-    /// longer ours, or is about to be given back.
+    /// Takes a request for a new plan; the next commit may grant it. The request is dropped if its partition
+    /// is no longer ours, or is about to be revoked.
     pub fn replan(&mut self, replan: Replan) {
         if let Some(plan) = self.current(&replan.partition, replan.epoch)
             && !plan.is_going
@@ -167,7 +167,7 @@ impl Planner {
         }
     }
 
-    /// Settles what ends after `after` and at or before `end`; void if the assignment is over.
+    /// Settles the ranges that end in `after + 1..=end`; no effect if the assignment has ended.
     pub fn settle(&mut self, partition: &TopicPartition, epoch: u64, after: i64, end: i64) {
         let Some(plan) = self.current(partition, epoch) else { return };
         for range in &mut plan.ranges {
@@ -178,13 +178,13 @@ impl Planner {
         plan.advance();
     }
 
-    /// Settles the range that ends here.
+    /// Settles the range that ends at `end`.
     pub fn settle_one(&mut self, partition: &TopicPartition, epoch: u64, end: i64) {
         self.settle(partition, epoch, end - 1, end);
     }
 
-    /// What to commit for each partition that has something new to plan, or, where `retires`, has
-    /// come further than Kafka was told.
+    /// The commits that are due: for each partition with new ranges to plan, or, if `retires`, whose low
+    /// watermark has moved since the last commit.
     pub fn commits(&mut self, retires: bool) -> Vec<Commit> {
         let partitions = self.partitions.iter_mut();
         partitions
@@ -192,8 +192,8 @@ impl Planner {
             .collect()
     }
 
-    /// What to commit as the last of each of these partitions: the low watermark with what may have
-    /// been sent behind it. Nothing more is planned.
+    /// The last commit of each of these partitions: its low watermark and the ranges above it that may have
+    /// been sent. Nothing more is planned.
     pub fn last_commits(&mut self, of: &[TopicPartition]) -> Vec<Commit> {
         let mut commits = Vec::new();
         for partition in of {
@@ -207,14 +207,14 @@ impl Planner {
         commits
     }
 
-    /// Notes that Kafka took a commit, and answers those who waited for it.
+    /// Notes that Kafka stored a commit, and answers the requests that waited for it.
     pub fn committed(&mut self, commit: Commit) {
         if let Some(plan) = self.partitions.get_mut(&commit.partition) {
             plan.committed(&(commit.offset, commit.metadata));
         }
     }
 
-    /// Notes that Kafka refused what was committed for the partition, and took nothing of it.
+    /// Notes that Kafka refused the partition's commit and stored nothing of it.
     pub fn refused(&mut self, partition: &TopicPartition) {
         if let Some(plan) = self.partitions.get_mut(partition) {
             plan.committing = None;
@@ -222,8 +222,8 @@ impl Planner {
         }
     }
 
-    /// The partitions are about to be given back: whether an INSERT of theirs may be under way, whose
-    /// end is worth waiting for. What waits for a plan waits in vain from now on.
+    /// Prepares these partitions for revocation and drops their pending plan requests. Returns whether an
+    /// INSERT of theirs may be under way, which is worth waiting for.
     pub fn let_go(&mut self, of: &[TopicPartition]) -> bool {
         for partition in of {
             if let Some(plan) = self.partitions.get_mut(partition) {
@@ -241,7 +241,7 @@ impl Planner {
             .any(|plan| plan.ranges.iter().any(is_sent))
     }
 
-    /// The partitions that are tracked.
+    /// The tracked partitions.
     pub fn partitions(&self) -> Vec<TopicPartition> {
         self.partitions.keys().cloned().collect()
     }
@@ -252,7 +252,7 @@ fn commit_of(partition: &TopicPartition, (offset, metadata): OffsetAndPlan) -> C
 }
 
 impl PartitionPlan {
-    /// Where the range at this place begins.
+    /// Start of the range at this index.
     fn begin_of(&self, at: usize) -> Option<i64> {
         match at.checked_sub(1) {
             None => self.low,
@@ -289,7 +289,7 @@ impl PartitionPlan {
         Some(TakenRange { first: begin, end, recovered: None })
     }
 
-    /// Settles the planned ranges whose records are gone: those after them were read.
+    /// Settles planned ranges before `first` whose records are gone, since later ones were read.
     fn pass_over(&mut self, partition: &TopicPartition, first: i64) {
         for range in &mut self.ranges {
             if range.state == RangeState::Unread && range.end <= first {
@@ -335,7 +335,7 @@ impl PartitionPlan {
     }
 
     /// The commit for this partition: the low watermark and every range up to the last one committed or being
-    /// committed. Those before it are planned too, be it anew.
+    /// committed. Earlier ranges are included even if they were planned again since.
     fn plan(&self) -> Option<OffsetAndPlan> {
         let low = self.low?;
         let last = self.ranges.iter().rposition(|range| range.is_committing || range.is_committed);
@@ -344,14 +344,15 @@ impl PartitionPlan {
         Some((low, Plan { topic: self.topic, low, planned }.to_text()))
     }
 
-    /// Puts the drafts of each request that may be granted in the place of its range. What was planned
-    /// is split only as the first, so that a plan cannot outgrow its bound.
+    /// Replaces the range of each request that may be granted by its drafts. A planned range is split only if
+    /// it is the first, so that a plan cannot outgrow its bound.
     fn grant(&mut self) {
         for replan in std::mem::take(&mut self.replans) {
             let Some(at) = self.ranges.iter().position(|range| range.end == replan.end) else {
                 continue;
             };
-            // A batch that joins leaves room for the halves of the first; those that wait to join take none.
+            // A joining batch leaves room for the halves of the first range; batches that wait to join take
+            // none.
             let planned = self.ranges.iter().filter(|range| range.planned.is_some()).count();
             let is_granted = match replan.into.len() {
                 1 => at < MAX_JOINED,
@@ -397,7 +398,7 @@ impl PartitionPlan {
             let planned: Option<Vec<Range>> =
                 ends.iter().map(|end| self.committed_range(*end)).collect();
             match planned {
-                // A batch that was ended meanwhile does not wait any more.
+                // A batch that was dropped meanwhile no longer waits.
                 Some(ranges) => drop(reply.send(ranges)),
                 None => self.pending_replies.push(PendingReply { ends, reply }),
             }
@@ -440,7 +441,7 @@ mod tests {
         planner.take(&partition(), EPOCH, first, last).unwrap().unwrap()
     }
 
-    /// Wishes for ranges that end at `ends` in the place of the one that ends at the last of them.
+    /// Requests that ranges ending at `ends` replace the one that ends at the last of them.
     fn replan(planner: &mut Planner, ends: &[i64]) -> Receiver<Vec<Range>> {
         let (reply, planned) = oneshot::channel();
         let home = Home { server: 1, table: 2, started: 3 };
@@ -457,7 +458,7 @@ mod tests {
         planned
     }
 
-    /// The one commit that is due: its offset and the ends that it plans.
+    /// The one commit that is due: its offset and the ends of its planned ranges.
     fn due(planner: &mut Planner, retires: bool) -> Option<(i64, Vec<i64>)> {
         planner.commits(retires).pop().map(|commit| ends(&commit))
     }
@@ -468,13 +469,13 @@ mod tests {
         (commit.offset, plan.planned.iter().map(|range| range.end).collect())
     }
 
-    /// Kafka takes the commit that is awaited.
+    /// Answers the pending commit as stored by Kafka.
     fn answer(planner: &mut Planner) {
         let (offset, metadata) = planner.partitions[&partition()].committing.clone().unwrap();
         planner.committed(Commit { partition: partition(), offset, metadata });
     }
 
-    /// Has a range planned and committed.
+    /// Plans and commits a range.
     fn plan(planner: &mut Planner, ends: &[i64]) -> Vec<Range> {
         let mut planned = replan(planner, ends);
         due(planner, false).unwrap();

@@ -7,23 +7,23 @@ use sha2::{Digest as _, Sha256};
 use super::text::Planned;
 use crate::flow::record::TopicPartition;
 
-/// A range of a partition as it stands in a committed plan.
+/// A range of a partition in a committed plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// Where it begins, inclusive: the end of the range before it, or the low watermark.
     pub first: i64,
-    /// What the plan says of it.
+    /// Its entry in the plan.
     pub planned: Planned,
 }
 
 impl Range {
-    /// The deduplication token of its INSERT: 32 hexadecimal digits, the same for whoever reads the
-    /// plan, and no other range's.
+    /// The deduplication token of its INSERT: 32 hexadecimal digits, the same for every reader of the plan,
+    /// unique to this range.
     pub fn token(&self, group: &str, partition: &TopicPartition) -> String {
         let Planned { end, nonce, .. } = self.planned;
         let mut digest = Sha256::new();
         for name in [group, &partition.topic] {
-            // With its length, so that no two names run into one.
+            // Each name is prefixed with its length, so that no two names run into one.
             digest.update((name.len() as u64).to_be_bytes());
             digest.update(name);
         }

@@ -1,4 +1,4 @@
-//! What a batch in flight asks of the owner of the offsets.
+//! What a batch in flight asks of the planner.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -6,38 +6,38 @@ use super::range::Range;
 use super::text::Home;
 use crate::flow::record::TopicPartition;
 
-/// A range that is to be planned; its nonce is drawn when it is.
+/// A range to be planned; its nonce is drawn then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DraftRange {
     /// The offset after its last record, exclusive.
     pub end: i64,
-    /// The fingerprint of what is inserted.
+    /// The fingerprint of its INSERT.
     pub fingerprint: u32,
-    /// How far the deduplication window has moved.
+    /// The position of the deduplication window.
     pub window_position: u64,
-    /// The table that it is to go into.
+    /// The table it is sent to.
     pub home: Home,
-    /// The column that its rows carry their token in: see [`super::column_fingerprint`].
+    /// The column that holds its rows' token: see [`super::column_fingerprint`].
     pub column: u16,
 }
 
-/// Ranges to put in the place of one, and to commit a plan of.
+/// A request to replace one range by others, and to commit a plan that names them.
 #[derive(Debug)]
 pub struct Replan {
     /// The partition.
     pub partition: TopicPartition,
     /// The assignment that the batch was read under.
     pub epoch: u64,
-    /// The range that is replaced: the one that ends here.
+    /// The end of the replaced range, exclusive.
     pub end: i64,
-    /// What takes its place, in order; the last one ends where it ends.
+    /// The new ranges, in order; the last one ends at `end`.
     pub into: Vec<DraftRange>,
-    /// Takes the ranges once the plan that names them is committed. Dropped without an answer where
-    /// the assignment is over.
+    /// Receives the ranges once the plan that names them is committed. Dropped without an answer if the
+    /// assignment has ended.
     pub reply: oneshot::Sender<Vec<Range>>,
 }
 
-/// What a batch in flight asks or reports.
+/// A request or report of a batch in flight.
 #[derive(Debug)]
 pub enum PlanRequest {
     /// It wants ranges planned.
@@ -53,24 +53,24 @@ pub enum PlanRequest {
     },
 }
 
-/// The way from the batches in flight to the owner of the offsets.
+/// The channel from the batches in flight to the planner.
 #[derive(Debug, Clone)]
 pub struct Plans {
     requests: mpsc::UnboundedSender<PlanRequest>,
 }
 
 impl Plans {
-    /// The way, and the owner's end of it. What goes through is bounded by the batches in flight.
+    /// Both ends of the channel. Its length is bounded by the batches in flight.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<PlanRequest>) {
         let (requests, received) = mpsc::unbounded_channel();
         (Self { requests }, received)
     }
 
-    /// Has ranges planned in the place of the one that ends at `end`, and waits until the plan is
-    /// committed. Never ready where the assignment is over: the batch is about to be ended.
+    /// Replaces the range that ends at `end` by these drafts, and waits until the plan is committed. Never
+    /// ready if the assignment has ended: the batch is about to be dropped.
     ///
     /// # Cancel safety
-    /// Dropped, the plan may be committed all the same; nothing is sent under it.
+    /// If dropped, the plan may still be committed; nothing is sent under it.
     pub async fn plan(
         &self,
         partition: &TopicPartition,
@@ -87,7 +87,7 @@ impl Plans {
         }
     }
 
-    /// Tells that a range is settled.
+    /// Reports a range as settled.
     pub fn settled(&self, partition: &TopicPartition, epoch: u64, end: i64) {
         let settled = PlanRequest::Settled { partition: partition.clone(), epoch, end };
         // The owner ends before the batches do only when all of them are given up.

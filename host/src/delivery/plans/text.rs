@@ -1,5 +1,5 @@
-//! What is planned for a partition, as a value: its text in the commit metadata, and what a member
-//! that is assigned the partition makes of it. Pure: no clock, no I/O.
+//! The plan of a partition as a value: its text in the commit metadata, and where a newly assigned member
+//! begins with it. Pure: no clock, no I/O.
 
 use std::fmt::{self, Write as _};
 
@@ -9,26 +9,26 @@ use twox_hash::XxHash3_64;
 /// (`offset.metadata.max.bytes`, 4,096 unless the broker says otherwise): see [`Plan::to_text`].
 pub const MAX_PLANNED: usize = 48;
 
-/// What every format of ours begins with, so that metadata of other tools is told apart.
+/// Prefix of all our formats, which tells them from metadata of other tools.
 const OURS: &str = "sg";
 /// This format.
 const FORMAT: &str = "sg2";
-/// The format before it: its ranges do not say where they were to go.
+/// The format before it: its ranges lack the table they were planned for.
 const BEFORE: &str = "sg1";
 
-/// The table that a range was planned for, and the server that has it, each as a fingerprint.
+/// The table that a range was planned for, and its server, each as a fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Home {
-    /// The server: one that is no replica of it knows none of its tokens.
+    /// The server; only it and its replicas know the tokens.
     pub server: u32,
     /// The table and its deduplication window. Another table of the same name knows none of its tokens.
     pub table: u32,
-    /// The second in which the server had started, modulo 2^16.
+    /// The second in which the server started, modulo 2^16.
     pub started: u16,
 }
 
 impl Home {
-    /// Whether the server has run from the one to the other: seconds are told to within two.
+    /// Whether the server has not restarted between the two; start times are exact to within two seconds.
     pub fn has_run_until(&self, now: &Self) -> bool {
         let passed = now.started.wrapping_sub(self.started);
         self.server == now.server && passed.min(passed.wrapping_neg()) <= 2
@@ -42,25 +42,25 @@ pub struct Planned {
     pub end: i64,
     /// Random, made once for this range in this plan: no other INSERT has the same token.
     pub nonce: u64,
-    /// A fingerprint of what is inserted: the bytes of the body and the table's definition.
+    /// Fingerprint of the INSERT: the bytes of its body and the table's definition.
     pub fingerprint: u32,
-    /// Where the deduplication window stood when the range was planned.
+    /// Position of the deduplication window when the range was planned.
     pub window_position: u64,
-    /// Where it was to go; not known of a range that a host before this format planned.
+    /// The table it was planned for; `None` if a host of the older format planned it.
     pub home: Option<Home>,
-    /// The column that its rows carry their token in, as a fingerprint of its name: see [`column_fingerprint`]. 0
-    /// where they carry none, or where that is not known, as of a range without a home.
+    /// Fingerprint of the name of the column that holds the rows' token: see [`column_fingerprint`]. 0 if
+    /// there is none or it is not known, as for a range without a home.
     pub column: u16,
 }
 
 /// What may have been inserted at and after the low watermark of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Plan {
-    /// Kafka's id of the topic: a topic of the same name that is created again has another.
+    /// Kafka's id of the topic: a recreated topic of the same name has another.
     pub topic: u128,
-    /// The low watermark, which is committed beside it; the first range begins here.
+    /// The low watermark, committed with the plan; the first range begins here.
     pub low: i64,
-    /// The ranges, without a gap between them.
+    /// The ranges, in order and contiguous.
     pub planned: Vec<Planned>,
 }
 
@@ -83,8 +83,7 @@ impl Plan {
         text
     }
 
-    /// Reads what [`Plan::to_text`] wrote, or that of a host of the format before; `None` for anything
-    /// else.
+    /// Parses a text of [`Plan::to_text`], or of the older format; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(';');
         let parse = match fields.next()? {
@@ -141,8 +140,8 @@ impl Planned {
         })
     }
 
-    /// Reads a range as `sg1` told it: `<end>:<nonce>:<fingerprint>:<window position>`, with a longer
-    /// fingerprint, and the position and the offset in decimal.
+    /// Parses a range of `sg1`: `<end>:<nonce>:<fingerprint>:<window position>`, with a longer fingerprint,
+    /// and the position and the offset in decimal.
     fn parse_before(text: &str) -> Option<Self> {
         let mut fields = text.split(':');
         let range = Self {
@@ -157,7 +156,7 @@ impl Planned {
     }
 }
 
-/// The fingerprint of the column that rows carry their token in, by its name; 0 for none.
+/// Fingerprint of the name of the token column; 0 for none.
 pub fn column_fingerprint(name: Option<&str>) -> u16 {
     let fingerprint = |name: &str| {
         let [a, b, ..] = XxHash3_64::oneshot(name.as_bytes()).to_be_bytes();
@@ -166,7 +165,7 @@ pub fn column_fingerprint(name: Option<&str>) -> u16 {
     name.map_or(0, fingerprint)
 }
 
-/// The half of a fingerprint that a plan holds.
+/// The half of a fingerprint that a plan stores.
 pub fn short_fingerprint(fingerprint: u64) -> u32 {
     let [a, b, c, d, ..] = fingerprint.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
@@ -178,25 +177,25 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Where a member begins that is assigned a partition.
+/// Where a member begins with a newly assigned partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beginning {
-    /// Nothing is committed for this topic: read from where `auto.offset.reset` says.
+    /// Nothing is committed for this topic: `auto.offset.reset` decides.
     Anew,
-    /// The commit was made for another topic of this name, or for its original elsewhere. Whether its
-    /// offset means anything here only an operator can tell: pause until the offset is set anew.
+    /// The commit is of another topic of this name, or of the topic's original in another cluster. Only an
+    /// operator can tell whether its offset is valid here: pause until the offset is set again.
     OfAnotherTopic,
-    /// The metadata is ours and cannot be read: a later version wrote it. What it plans may have
-    /// landed, so nothing may be read before an operator has run that version or set the offset.
+    /// The metadata is ours but unreadable: a later version wrote it. Its ranges may have landed, so nothing
+    /// is read until an operator runs that version or sets the offset.
     Unreadable,
-    /// Read on from this offset; the metadata is no plan of ours for it, so warn unless it is empty.
+    /// Read on from this offset; the metadata is no plan for it: warn unless it is empty.
     Unplanned(i64),
     /// Read the planned ranges again and insert them under the same tokens, then read on.
     Planned(Plan),
 }
 
 impl Beginning {
-    /// Where the ranges end that are to be read again, exclusive, in order.
+    /// The ends of the ranges to read again, exclusive, in order.
     pub fn ends(&self) -> impl Iterator<Item = i64> {
         let planned = match self {
             Self::Planned(plan) => plan.planned.as_slice(),
@@ -206,12 +205,11 @@ impl Beginning {
     }
 }
 
-/// Decides where to begin from what is committed, an offset and its metadata, and from the id of
-/// the topic that is there now.
+/// Decides where to begin, from the committed offset and its metadata, and from the id of the current topic.
 pub fn decide_beginning(committed: Option<(i64, &str)>, topic: u128) -> Beginning {
     let Some((offset, metadata)) = committed else { return Beginning::Anew };
     match Plan::parse(metadata) {
-        // Tools that copy metadata translate the offset beside it and not the one in it.
+        // Tools that copy metadata translate the committed offset but not the one in the metadata.
         Some(plan) if plan.low != offset => Beginning::Unplanned(offset),
         Some(plan) if plan.topic != topic => Beginning::OfAnotherTopic,
         Some(plan) => Beginning::Planned(plan),
@@ -249,7 +247,7 @@ mod tests {
             (range.fingerprint, range.home, range.column) = (fingerprint, None, 0);
         }
         assert_eq!(Plan::parse(text), Some(read.clone()));
-        // Told again, they still have none.
+        // Written again, they still have none.
         assert_eq!(read.to_text(), "sg2;ab;5;8:feed:fedcba98:c,14:feed:0:c");
         assert_eq!(Plan::parse(&read.to_text()), Some(read));
         assert_eq!(Plan::parse("sg1;ab;5;").map(|plan| plan.planned), Some(Vec::new()));

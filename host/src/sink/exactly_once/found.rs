@@ -1,5 +1,5 @@
-//! What became of rows whose INSERT was refused, or answered without proof, after an earlier one may have left
-//! them: they are looked up, and nothing is decided that the look does not show.
+//! Looks up whether rows landed after their INSERT was refused or answered without proof, if an earlier
+//! INSERT may have left them. Nothing is decided beyond what the look-up shows.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::delivery::plans::Range;
 use crate::flow::hold::Hold;
 use crate::sink::{Evidence, Piece, Refusal, RefusedInsert, Sink};
 
-/// How long nothing is decided about rows that may be under way: longer than an INSERT that was sent
-/// whole takes, and than a member that lost its partition goes on.
+/// How long to wait before deciding about rows that may be under way: longer than a fully sent INSERT takes,
+/// and longer than a member works on after it lost its partition.
 const UNDER_WAY: Duration = Duration::from_secs(15);
 
-/// What is known of rows that were refused and may have been sent before.
+/// What became of rows that were refused and may have been sent before.
 pub(super) enum FoundRows {
     Landed,
     NotLanded,
-    /// The table is another than the rows were made for.
+    /// The table is not the one the rows were made for.
     Changed,
-    /// Another server may know, which may come back; or an operator.
+    /// Only another server, which may come back, or an operator can tell.
     Elsewhere(String),
 }
 
 impl PlannedBatch {
-    /// What became of the first range, which was refused or whose answer proves nothing.
+    /// What became of the first range, which was refused or answered without proof.
     pub(super) async fn find(
         &mut self,
         sink: &Sink,
@@ -43,7 +43,7 @@ impl PlannedBatch {
         tracing::info!(partition = %self.partition, %range, token, "{refusal}; it may have landed before, and is \
             looked up");
         let table = &known.table;
-        // Another server tells nothing of what the one that they are bound to has.
+        // Only the server that the rows are bound to can tell.
         let is_elsewhere = match range.planned.home {
             _ if matches!(refusal, Refusal::Elsewhere(_)) => true,
             Some(home) => sink.stand_on(table, home.server).await.is_none(),
@@ -52,7 +52,7 @@ impl PlannedBatch {
         if is_elsewhere {
             return FoundRows::Elsewhere(self.question(&range, &sink.elsewhere(table)));
         }
-        // What is there is there, whatever may be under way.
+        // Rows that are found have landed, whatever may be under way.
         if self.look(sink, known, rows, piece, &range, refusal).await == Evidence::Rows {
             return FoundRows::Landed;
         }
@@ -66,7 +66,7 @@ impl PlannedBatch {
             Evidence::NoRows => return FoundRows::NotLanded,
             Evidence::Unknown => {}
         }
-        // It may have gone meanwhile, and may come back.
+        // The server may have gone meanwhile, and may come back.
         if let Some(home) = range.planned.home
             && sink.stand_on(table, home.server).await.is_none()
         {
@@ -75,7 +75,7 @@ impl PlannedBatch {
         tables.hold(Hold::Paused(self.question(&range, refusal))).await
     }
 
-    /// What an operator is asked.
+    /// The question for the operator.
     fn question(&self, range: &Range, refusal: &Refusal) -> String {
         let token = range.token(&self.ours.group, &self.partition);
         format!(
@@ -101,7 +101,7 @@ impl PlannedBatch {
         let promised = promised(range, named);
         let carried = promised.carried;
         let server = promised.home.map(|home| home.server);
-        // The blocks of another table are counted otherwise.
+        // Another table has its own block numbers.
         let is_theirs = match promised.home {
             Some(home) => {
                 let stand = sink.stand_on(table, home.server).await;
@@ -129,9 +129,10 @@ impl PlannedBatch {
         let facts = &table.facts;
         let before = if is_theirs { promised.before() } else { 0 };
         match landed {
-            // Of several partitions a server that died may have taken some; and a merge may have taken rows.
+            // A server that died may have taken only some partitions, and a merge may have removed rows.
             1.. if landed == piece.len() as u64 => Evidence::Rows,
-            // The plan says that they carry it, no merge takes rows, no token goes away, and no row is hidden.
+            // The plan says that the rows carry the token, no merge removes rows, no token is lost, no row is
+            // hidden.
             0 if carried.is_known()
                 && facts.engine == "MergeTree"
                 && sink.keeps_tokens(table, column, before, server).await

@@ -1,5 +1,5 @@
-//! The INSERTs of one batch where each record lands exactly once: range by range, none of them sent
-//! before a committed plan names it. docs/exactly-once.md tells the protocol.
+//! The INSERTs of one batch under exactly once: range by range, each sent only after a committed plan names
+//! it. docs/exactly-once.md describes the protocol.
 
 mod found;
 
@@ -21,7 +21,7 @@ use crate::sink::{
 };
 use found::FoundRows;
 
-/// The rows of a batch, each with its record.
+/// The rows of a batch, with the record of each.
 #[derive(Debug, Clone, Copy)]
 pub struct PlannedRows<'a> {
     /// The records.
@@ -32,27 +32,27 @@ pub struct PlannedRows<'a> {
     pub origins: &'a [Origin],
 }
 
-/// What the batches of a host have in common.
+/// What all batches of a host share.
 #[derive(Debug)]
 pub struct Ours {
-    /// The way to have ranges planned.
+    /// Requests plans.
     pub plans: Plans,
     /// The consumer group, which is part of each token.
     pub group: String,
-    /// What an operator answered.
+    /// The operator's answers (DELIVERY_ANSWERS).
     pub answers: Answers,
 }
 
-/// What is open of one batch.
+/// One batch and its unsettled ranges.
 #[derive(Debug)]
 pub struct PlannedBatch {
     ours: Arc<Ours>,
     partition: TopicPartition,
     epoch: u64,
     range: (i64, i64),
-    /// The ranges that are not settled, in order; at first the whole batch is one.
+    /// The unsettled ranges, in order; at first one for the whole batch.
     open: VecDeque<OpenRange>,
-    /// The first of them was refused, and is settled once it is dead-lettered.
+    /// The first range was refused, and is settled once it is dead-lettered.
     is_refused: bool,
 }
 
@@ -65,7 +65,7 @@ struct OpenRange {
     planned: Option<Range>,
     /// Whether rows may have landed under its token, or may still.
     is_sent: bool,
-    /// Whether an INSERT of this member under its token had no clear answer.
+    /// Whether this member sent an INSERT under its token that got no clear answer.
     is_unclear: bool,
 }
 
@@ -84,27 +84,26 @@ impl PlannedBatch {
         Self { ours, partition, epoch, range: (first, end), open, is_refused: false }
     }
 
-    /// The record that was refused last is not dead-lettered: its rows are sent again.
+    /// Keeps the refused record open, since it is not dead-lettered: its rows are sent again.
     pub fn keep_refused(&mut self) {
         self.is_refused = false;
     }
 
-    /// Where the batch's range begins, inclusive, and ends, exclusive.
+    /// The batch's range: start, inclusive, and end, exclusive.
     pub fn range(&self) -> (i64, i64) {
         self.range
     }
 
-    /// Whether rows wait to be inserted once what was refused is dead-lettered.
+    /// Whether rows remain to be inserted once the refused record is dead-lettered.
     pub fn has_more(&self) -> bool {
         self.open.len() > usize::from(self.is_refused)
     }
 
-    /// Inserts the rows of what is open, until all of it is settled, a record is refused alone, or
-    /// rows are left for a reason. Called again, it goes on behind the record that was refused.
+    /// Inserts the open ranges until all are settled, a record is refused alone, or rows are left for a
+    /// reason. The next call continues after the refused record.
     ///
     /// # Cancel safety
-    /// Dropped, what is planned may have landed, and goes to the next owner of the partition with the
-    /// plan.
+    /// If dropped, planned rows may have landed; the partition's next owner gets the plan.
     pub async fn insert(
         &mut self,
         sink: &Sink,
@@ -211,21 +210,21 @@ impl PlannedBatch {
         inserted
     }
 
-    /// The first range is over.
+    /// Settles the first range.
     fn settle(&mut self) {
         if let Some(settled) = self.open.pop_front() {
             self.ours.plans.settled(&self.partition, self.epoch, settled.end);
         }
     }
 
-    /// Nothing landed under the token of the first range: it is to have another.
+    /// Drops the plan of the first range, of which nothing landed, so that it gets another token.
     fn forget_plan(&mut self) {
         if let Some(open) = self.open.front_mut() {
             (open.planned, open.is_sent, open.is_unclear) = (None, false, false);
         }
     }
 
-    /// Sends the first range, planned before with what is sent.
+    /// Sends the first range, and plans it first unless its plan already matches.
     async fn send(
         &mut self,
         sink: &Sink,
@@ -240,7 +239,7 @@ impl PlannedBatch {
         let refused = |refusal| RefusedInsert { refusal, may_have_landed: is_sent, view: None };
         let schema = |text| refused(Refusal::Schema(text));
         let altered = |text: &str| refused(Refusal::Altered(text.to_owned()));
-        // What was sent once is sent as it is: the average row of another batch decided then.
+        // Rows that may have been sent are not cut again: the average row of another batch set their bounds.
         let is_bounded = is_sent || piece.len() <= max_rows(rows.rows);
         if !is_bounded && piece.split_by_records(rows.origins).is_some() {
             let text = "more rows than one INSERT takes".to_owned();
@@ -249,7 +248,7 @@ impl PlannedBatch {
         let slice = rows.rows.slice(piece.start, piece.len());
         let table = &known.table;
         let Some(slice) = sink.as_one(table, &slice).await.map_err(schema)? else {
-            // One INSERT took what the plan names, so that was another.
+            // The planned rows fitted one INSERT, so these differ from them.
             return Err(if is_sent { altered(APART) } else { refused(Refusal::Apart) });
         };
         let fingerprint = sink.fingerprint(table, &slice).await.map_err(schema)?;
@@ -263,7 +262,7 @@ impl PlannedBatch {
                          name it again, at least until they are told",
                     ));
                 }
-                // Tokens are remembered for each partition of the table.
+                // Tokens are remembered per table partition.
                 if range.planned.fingerprint != fingerprint
                     && !table.facts.partition_columns.is_empty()
                 {
@@ -279,7 +278,7 @@ impl PlannedBatch {
             {
                 range
             }
-            // What was never sent may be planned anew, so that the plan tells what is sent.
+            // A range that was never sent may be planned again, so that the plan matches what is sent.
             _ => {
                 let stand = sink.stand(table).await;
                 let (window_position, home) = (stand.window_position(), stand.home);
@@ -313,9 +312,9 @@ impl PlannedBatch {
         sent
     }
 
-    /// Whether rows of a range that a predecessor may have sent are in the table, as far as its newest parts tell by their
-    /// token: a table forgets the tokens of a partition that is detached, and not its rows. Views may lack what the table
-    /// has, and get it by the same token.
+    /// Whether the newest parts already hold the rows of a range that a predecessor may have sent, found by
+    /// their token: a detached partition takes its tokens out of the table's memory, but not its rows. Not
+    /// asked if there are views: they may lack the rows, and get them by the same token.
     async fn is_there(
         &self,
         sink: &Sink,
@@ -336,7 +335,7 @@ impl PlannedBatch {
         is_theirs && sink.evidence(&known.table, &sought, &promised).await == Evidence::Rows
     }
 
-    /// What an operator says of the first range, if rows of it may be in the table.
+    /// The operator's answer for the first range, if its rows may be in the table.
     fn answered(&self) -> Option<bool> {
         let Some(OpenRange { planned: Some(range), is_sent: true, .. }) = self.open.front() else {
             return None;
@@ -347,7 +346,7 @@ impl PlannedBatch {
         Some(has_landed)
     }
 
-    /// Puts two halves in the place of the first range.
+    /// Replaces the first range by two halves.
     async fn split(
         &mut self,
         sink: &Sink,
@@ -365,7 +364,7 @@ impl PlannedBatch {
         let mut drafts = Vec::new();
         for (piece, end) in halves.into_iter().zip([middle, end]) {
             let slice = rows.rows.slice(piece.start, piece.len());
-            // Rows that do not go as they are, are planned anew when they are sent.
+            // Rows that cannot go as they are get a new plan when they are sent.
             let fingerprint = match sink.as_one(&known.table, &slice).await {
                 Ok(Some(slice)) => sink.fingerprint(&known.table, &slice).await.unwrap_or(0),
                 Ok(None) | Err(_) => 0,
@@ -392,7 +391,7 @@ fn named(known: &TableAndPlan) -> Option<&str> {
     token_column(&known.plan).map(|(_, name)| name)
 }
 
-/// What a plan says of a range that may have been sent.
+/// The planned facts of a range that may have been sent.
 fn promised<'a>(range: &Range, named: Option<&'a str>) -> Promised<'a> {
     let Planned { window_position, home, .. } = range.planned;
     let carried = Carried::of(&range.planned, named);
