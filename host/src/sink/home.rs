@@ -1,9 +1,9 @@
-//! Where planned rows go. A table that is not replicated remembers tokens by itself, so every try of an
-//! INSERT under one has to reach the same table of the same server. An HTTP session sees to that: it is
-//! opened by a query that tells who answers, and an INSERT that reaches another server is refused there
-//! before it begins, as one of a session that server does not know. Each has a name of its own, since one
-//! that was opened on another server in vain is known there. The id of the INSERT's query is its token: a
-//! server runs one of an id at a time, and refuses a try while an earlier one is still under way.
+//! The server and table that planned rows go to. A table that is not replicated remembers tokens by itself,
+//! so every try of an INSERT under one token has to reach the same table of the same server. An HTTP session
+//! ensures that: a query that names the server opens it, and any other server refuses an INSERT of that
+//! session before it begins, since it does not know the session. Each query gets a new session name, since a
+//! name that was opened on another server in vain is known there. The INSERT's query id is its token: a
+//! server runs one query of an id at a time, so it refuses a try while an earlier one is still under way.
 
 use twox_hash::XxHash3_64;
 
@@ -21,68 +21,68 @@ use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Waiter;
 use crate::schema::quoted::literal;
 
-/// How often a session is opened before the server that is sought counts as not reached: behind an address
-/// of several, each try may reach another.
+/// How often a session is opened before the planned server counts as unreachable: behind a shared address,
+/// each try may reach another server.
 const MAX_OPENED: u32 = 8;
 
-/// The UUID of a table in a database that gives none, and is told by its paths then.
+/// The UUID of tables in a database without UUIDs; their paths identify them.
 const NONE: &str = "00000000-0000-0000-0000-000000000000";
 
-/// What a server says of itself and of the table.
+/// What a server says about itself and the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableStand {
-    /// Which table of which server answers.
+    /// The answering server and its table.
     pub home: Home,
-    /// The highest number of a block among the table's parts; 0 where it has none.
+    /// The highest block number among the table's parts; 0 if it has none.
     pub block: u64,
     /// How many tokens the table remembers.
     pub window: u64,
 }
 
 impl TableStand {
-    /// How far the deduplication window has moved: the highest number of a block. Each part that is inserted
-    /// takes one at least, and the window counts parts (measured on 26.7). A table without parts is at its
+    /// How far the deduplication window has moved: the highest block number. Each inserted part takes at
+    /// least one number, and the window counts parts (measured on 26.7). A table without parts is at its
     /// first block, which is 1.
     pub fn window_position(&self) -> u64 {
         self.block.max(1)
     }
 }
 
-/// What a server says when it is asked how the table stands.
+/// A server's answer about the table.
 struct StandAnswer {
     stand: TableStand,
     /// The table's CREATE statement.
     statement: String,
-    /// The name of the session that it was asked in.
+    /// The name of the session it was asked in.
     session: String,
 }
 
 /// Rows that a plan names.
 #[derive(Debug, Clone, Copy)]
 pub struct Promised<'a> {
-    /// How far the deduplication window had moved when they were planned.
+    /// The position of the deduplication window when they were planned.
     pub window_position: u64,
-    /// Where they were to go, as far as that is known.
+    /// The server and table they were planned for, if known.
     pub home: Option<Home>,
-    /// Whether they may have landed by an earlier INSERT under the same token.
+    /// Whether an earlier INSERT under the same token may have landed them.
     pub is_sent: bool,
-    /// Whether such an INSERT was this member's, and its answer unclear.
+    /// Whether this member sent that INSERT and got no clear answer.
     pub is_unclear: bool,
-    /// Where they carry their token. Where the table cannot be asked for it, a server that has run since they
-    /// were planned is believed: one that dies may leave a token without its rows, and one that runs says
-    /// so in its answer, which whoever asked heard or did not live to hear.
+    /// Where they carry their token. If the table cannot be searched for it, a server that has run since they
+    /// were planned is believed: one that dies may leave a token without its rows, but one that runs reports
+    /// that in its answer, which the sender heard or did not live to hear.
     pub carried: Carried<'a>,
 }
 
 impl Promised<'_> {
-    /// Whether a success under their token is taken for proof that they are in the table.
+    /// Whether a success under their token proves that they are in the table.
     pub fn is_believed(&self, stand: &TableStand) -> bool {
         self.carried.searched().is_none()
             && !self.is_unclear
             && self.home.is_none_or(|home| home.has_run_until(&stand.home))
     }
 
-    /// The block behind which parts of theirs are.
+    /// Their parts have block numbers above this one.
     pub fn before(&self) -> u64 {
         // A table without parts has the same window position as one with a first part.
         if self.window_position <= 1 { 0 } else { self.window_position }
@@ -90,7 +90,7 @@ impl Promised<'_> {
 }
 
 impl Sink {
-    /// Where the table is and stands, as it was when it was last looked at.
+    /// The table's state as it was last read.
     pub async fn stand(&self, table: &Table) -> TableStand {
         let last = *self.last_stand();
         match last {
@@ -99,13 +99,13 @@ impl Sink {
         }
     }
 
-    /// Where the table is and stands now.
+    /// The table's state now.
     async fn stand_now(&self, table: &Table) -> TableStand {
         self.look_at_home(table, false, &self.status.waiter("clickhouse")).await.stand
     }
 
-    /// How the table stands now on this server, if that one answers: behind an address of several, each try may
-    /// reach another.
+    /// The table's state now on this server; `None` if it is not reached: behind a shared address, each try
+    /// may reach another server.
     pub async fn stand_on(&self, table: &Table, server: u32) -> Option<TableStand> {
         let mut backoff = Backoff::default();
         loop {
@@ -120,7 +120,7 @@ impl Sink {
         }
     }
 
-    /// The refusal of a planned INSERT while another server than the plan's answers.
+    /// The refusal of a planned INSERT while another server answers.
     pub fn elsewhere(&self, table: &Table) -> Refusal {
         let (url, place) = (self.server.url(), table.place());
         Refusal::Elsewhere(format!(
@@ -130,11 +130,11 @@ impl Sink {
         ))
     }
 
-    /// Opens a session on the server that the rows were planned for, and looks whether it still knows their
-    /// token if it ever did. Returns how the table stands, and the session's name.
+    /// Opens a session on the server that the rows were planned for, and checks that the table cannot have
+    /// forgotten their token. Returns the table's state and the session's name.
     ///
     /// # Errors
-    /// Why they may not be sent under it.
+    /// Why they may not be sent under their token.
     pub(super) async fn open(
         &self,
         table: &Table,
@@ -167,7 +167,7 @@ impl Sink {
             if let Some(text) = aged(&place, promised.window_position, &stand) {
                 return Err(Refusal::Aged(text));
             }
-            // Of several servers an ALTER may have reached this one last.
+            // Of several servers, this one may have got an ALTER last.
             if !table.facts.is_of(&statement) {
                 let text =
                     format!("`{place}` is defined otherwise on the server that is to get the rows");
@@ -177,11 +177,11 @@ impl Sink {
         }
     }
 
-    /// Asks until a server says who it is and how the table stands; `opens` a session with that. Each query
-    /// has a session of its own, since one whose answer was lost may have reached another server.
+    /// Asks until a server names itself and describes the table; if `opens`, each query opens a new session,
+    /// since one whose answer was lost may have reached another server.
     async fn look_at_home(&self, table: &Table, opens: bool, waiter: &Waiter) -> StandAnswer {
         let (database, name) = (literal(&table.schema.database), literal(&table.schema.table));
-        // A user who may not ask for it inserts into tables that have a window of their own.
+        // Only tables without a window of their own need this, so other users need no right to read it.
         let of_server = match table.facts.is_window_of_server {
             true => {
                 format!(
@@ -220,18 +220,18 @@ impl Sink {
         }
     }
 
-    /// What a failed query means, by which no rows are at stake.
+    /// What a failed query means if it sent no rows.
     pub(super) fn hold_of_failed(&self, failed: &Failed, table: &Table) -> Hold {
         let judged = errors::judge_failure(failed, self.server.url(), &table.place());
         match judged.error {
-            // Neither came to anything.
+            // A query without rows has no outcome to lose.
             InsertError::Unknown(text) | InsertError::Unproved(text) => Hold::Transient(text),
             error => errors::hold_of_query(error, ToString::to_string),
         }
     }
 }
 
-/// Waits before a query is asked again that failed for this.
+/// Waits before a query that failed for this reason is asked again.
 pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff) {
     let pause = match hold {
         Hold::Paused(_) => PAUSE,
@@ -242,8 +242,8 @@ pub(super) async fn wait_out(hold: Hold, waiter: &Waiter, backoff: &mut Backoff)
     waiter.pause(pause).await;
 }
 
-/// Why a table may have forgotten a token from when its window stood at this position, if it may. Half of the window is
-/// for what is under way when it is looked at.
+/// The reason if a table may have forgotten a token that was planned at this window position. Half of the
+/// window is reserved for INSERTs under way at the time of the check.
 fn aged(
     place: &crate::clickhouse::TableName,
     window_position: u64,
@@ -259,13 +259,13 @@ fn aged(
     })
 }
 
-/// Whether a table of this window surely knows a token from when the window stood at that position, now that it
-/// stands at `now`.
+/// Whether a table surely remembers a token that was planned at `window_position`, now that its window stands
+/// at `now`.
 pub(super) fn is_remembered(window_position: u64, now: u64, window: u64) -> bool {
     now.checked_sub(window_position).is_some_and(|passed| passed <= window / 2)
 }
 
-/// Whether a server of this UUID is the one with this fingerprint.
+/// Whether this fingerprint is that of the server with this UUID.
 pub(super) fn is_server(server: u32, uuid: &str) -> bool {
     server == fingerprint(uuid)
 }
@@ -274,7 +274,7 @@ fn fingerprint(text: &str) -> u32 {
     short_fingerprint(XxHash3_64::oneshot(text.as_bytes()))
 }
 
-/// What an answer says of how the table stands, and its CREATE statement.
+/// Parses an answer into the table's state and its CREATE statement.
 fn stand(text: &str) -> Option<(TableStand, String)> {
     let [server, started, uuid, engine_full, of_server, block, statement]: [String; 7] =
         serde_json::from_str(text).ok()?;

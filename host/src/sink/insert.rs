@@ -1,4 +1,4 @@
-//! The INSERTs of one batch: its rows whole, or in pieces where the whole is refused.
+//! The INSERTs of one batch: all rows at once, or in pieces if that is refused.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -18,8 +18,8 @@ use crate::flow::record::Origin;
 use crate::json_order::RowOrder;
 use crate::observe::count::{self, RetryClass, RetryStep};
 
-/// So many INSERTs of one batch are told as a wait, once they take longer than [`TOLD_AFTER`]: rows land, but far
-/// fewer each second than in INSERTs of many.
+/// A batch of this many INSERTs is reported as a wait once it takes longer than [`TOLD_AFTER`]: rows land,
+/// but far fewer each second than in large INSERTs.
 const TOLD_LISTS: usize = 100;
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 
@@ -28,7 +28,7 @@ impl Sink {
     /// `allowance` records are refused alone, the rest is left.
     ///
     /// # Cancel safety
-    /// Dropped, pieces that were sent may or may not have landed; nothing was committed.
+    /// If dropped, pieces that were sent may or may not have landed; nothing was committed.
     pub async fn insert(
         &self,
         table: &Table,
@@ -49,8 +49,8 @@ impl Sink {
         }
     }
 
-    /// The same, of rows that go in an INSERT for each of these lists at least. The largest goes first: rows that go
-    /// together do not wait for those that each need an INSERT of their own.
+    /// Inserts rows with at least one INSERT for each list. The largest list goes first, so that most rows do
+    /// not wait for those that need an INSERT of their own.
     async fn insert_lists(
         &self,
         table: &Table,
@@ -90,7 +90,7 @@ impl Sink {
         inserted
     }
 
-    /// The same, of one record, whose rows go in several INSERTs.
+    /// Inserts one record whose rows need several INSERTs.
     async fn insert_apart(
         &self,
         table: &Table,
@@ -104,7 +104,7 @@ impl Sink {
         self.insert_lists(table, rows, origins, allowance, lists).await
     }
 
-    /// Sends rows as one INSERT. `is_ordered`: they are put in an order that keeps their JSON values.
+    /// Sends rows as one INSERT. `is_ordered`: reorders them to keep their JSON values.
     async fn send_rows(
         &self,
         table: &Table,
@@ -121,9 +121,9 @@ impl Sink {
         self.send(table, &body, sending).await.map_err(|refused| refused.refusal)
     }
 
-    /// The same, of rows that one INSERT may hold: as they were read; or those that one INSERT did not take
-    /// for their partitions, ordered [`by_partition`]. `is_ordered`: each INSERT's rows are put in an order
-    /// that keeps their JSON values.
+    /// Inserts rows that one INSERT may hold: in the order read, or, if they had too many partitions for one
+    /// INSERT, ordered [`by_partition`]. `is_ordered`: reorders the rows of each INSERT to keep their JSON
+    /// values.
     async fn insert_pieces(
         &self,
         table: &Table,
@@ -136,16 +136,16 @@ impl Sink {
         let mut inserted = Inserted::default();
         let max_rows = if is_by_partition { rows.num_rows().div_ceil(2) } else { max_rows(rows) };
         let mut open = Piece::bounded(origins, max_rows);
-        // A flush of async inserts fails as a whole, for its neighbours' sake too: once refused,
-        // rows go synchronously, so that a refusal speaks of them alone.
-        // Where the table deduplicates, every retry rests on the token. Servers before the setting
-        // `deduplicate_insert` ignore that of an async INSERT unless `async_insert_deduplicate` is
-        // set, which is for replicated tables alone, and not for their views, whose blocks are cut
-        // anew by each flush (ClickHouse docs: "Deduplicating inserts on retries", and the settings
-        // `deduplicate_insert`, `async_insert_deduplicate`).
+        // A flush of async inserts fails as a whole, also because of other clients' rows. After a refusal,
+        // rows go synchronously, so that the next refusal is about them alone.
+        // If the table deduplicates, every retry relies on the token. Servers before the setting
+        // `deduplicate_insert` ignore the token of an async INSERT unless `async_insert_deduplicate` is set,
+        // which works for replicated tables only, and not for their views, since each flush cuts new blocks
+        // (ClickHouse docs: "Deduplicating inserts on retries", and the settings `deduplicate_insert`,
+        // `async_insert_deduplicate`).
         let mut may_be_async =
             self.server.is_async() && !table.facts.is_deduplicating && !is_by_partition;
-        // Records whose rows alone found no memory, and how many INSERTs had landed then.
+        // Single records that found no memory, and how many INSERTs had landed then.
         let mut last: VecDeque<(Piece, Option<u64>)> = VecDeque::new();
         while let Some((piece, landed_before)) =
             open.pop().map(|piece| (piece, None)).or_else(|| last.pop_front())
@@ -154,11 +154,11 @@ impl Sink {
                 continue;
             }
             let halves = piece.split(origins);
-            // The others first: if they land, it is not the server that lacks memory.
+            // Others go first: if they land, the server does not lack memory.
             let goes_last = halves.is_none() && landed_before.is_none() && !open.is_empty();
             let slice = rows.slice(piece.start, piece.len());
-            // Made once for these bytes and kept for every retry of them. Random: one derived
-            // from content or offsets would let the server drop new data after a replay.
+            // Made once for these bytes and kept for every retry. Random: a token made from content or
+            // offsets would let the server drop new data after a replay.
             let token = uuid::Uuid::new_v4().to_string();
             let sending = Sending {
                 token: &token,
@@ -185,7 +185,7 @@ impl Sink {
                     open.extend([second, first]);
                 }
                 (Err(Refusal::Apart), Some((first, second))) => open.extend([second, first]),
-                // The rows of one record, which land with the last INSERT of them.
+                // The rows of one record, which lands with its last INSERT.
                 (Err(Refusal::Apart), None) => {
                     let rest = self.insert_apart(table, &slice, piece.of(origins), allowance);
                     inserted.add(Box::pin(rest).await);
@@ -234,7 +234,7 @@ impl Sink {
                         break;
                     }
                 }
-                // Nothing is split for want of memory that cannot be.
+                // A refusal for want of memory comes back only if the rows can be split, so not here.
                 (Err(refusal), None) => {
                     inserted.left = Some(RowsLeft::too_large(&refusal));
                     break;
@@ -245,7 +245,7 @@ impl Sink {
     }
 }
 
-/// What is said of so many INSERTs of one batch.
+/// The text for a batch of so many INSERTs.
 fn told_apart(table: &Table, open: usize, of: usize) -> String {
     format!(
         "`{}`: rows of one batch land in {of} INSERTs, {open} are left: in one their JSON values would change each \
@@ -254,7 +254,7 @@ fn told_apart(table: &Table, open: usize, of: usize) -> String {
     )
 }
 
-/// In how many lists of rows each record has some.
+/// How many lists hold rows of each record.
 fn lists_left(lists: &[Vec<usize>], origins: &[Origin]) -> HashMap<Origin, usize> {
     let mut left = HashMap::new();
     for list in lists {
@@ -269,7 +269,7 @@ fn lists_left(lists: &[Vec<usize>], origins: &[Origin]) -> HashMap<Origin, usize
     left
 }
 
-/// Whether the rows of a record that landed with this list were its last ones.
+/// Counts a list as landed for this record; returns whether it was the record's last.
 fn is_last(left: &mut HashMap<Origin, usize>, origin: Origin) -> bool {
     left.get_mut(&origin).is_none_or(|left| {
         *left = left.saturating_sub(1);

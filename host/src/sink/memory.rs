@@ -1,44 +1,46 @@
-//! Rows that the server has no memory for, or no files: when they are split, and when one record is at fault.
+//! Rows that exceed the server's memory or file limits: when to split them, when a record is at fault.
 
 use super::sending::Sending;
 use crate::flow::hold::Hold;
 
 /// How many tries rows get before they are split.
 const TRIES: u32 = 3;
-/// How many tries the rows of one record get, and how many of them have to be such that nothing but the record
-/// explains them, before it is the record's fault.
+/// How many tries the rows of one record get, and how many of these must be proofs, which only the record
+/// explains, before it is at fault.
 const LONE_TRIES: u32 = 8;
 const LONE_PROOFS: u32 = 3;
 
-/// What is known of rows that found no memory.
+/// The tries of rows that found no memory.
 #[derive(Debug, Default)]
 pub struct Want {
     tries: u32,
-    /// How many of them speak of these rows alone: others landed since the one before, or one query is limited.
+    /// How many of them prove that these rows are at fault: other INSERTs landed since the try before, or a
+    /// single query is limited.
     proofs: u32,
-    /// How many INSERTs had landed at the last of them.
+    /// How many INSERTs had landed at the last try.
     landed: Option<u64>,
 }
 
-/// What such rows call for.
+/// What to do with such rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Another try.
+    /// Try again.
     Again,
-    /// They are to be split.
+    /// Split them.
     Split,
-    /// They are those of one record, which is at fault.
+    /// Reject the record, which is at fault.
     Reject,
 }
 
 impl Want {
-    /// Of rows that found none when so many INSERTs had landed, and went behind the others.
+    /// For rows that found no memory when `landed` INSERTs had landed, and then let others go first.
     pub fn since(landed: Option<u64>) -> Self {
         Self { landed, ..Self::default() }
     }
 
-    /// Notes a try that found none, by what the server said, now that so many INSERTs have landed. Rows that cannot
-    /// be split are at fault only if what else the server does does not explain it. Where a plan names them, they wait.
+    /// Notes a try that found no memory, with the server's text and the number of INSERTs landed so far. Rows
+    /// that cannot be split are at fault only if the server's other load does not explain it. Planned rows
+    /// wait.
     pub fn note(&mut self, sending: &Sending<'_>, text: &str, landed: u64) -> Remedy {
         let before = self.landed.replace(landed);
         let is_proof = before.is_some_and(|before| before < landed) || is_of_one_query(text);
@@ -55,7 +57,7 @@ impl Want {
         }
     }
 
-    /// What is waited for.
+    /// The hold while rows wait for memory.
     pub fn hold(&self, text: String) -> Hold {
         match self.tries > TRIES {
             true => Hold::Paused(format!(
@@ -66,7 +68,7 @@ impl Want {
     }
 }
 
-/// Whether it is one query that may not take more, whatever else the server does: the words of 26.7, and those
+/// Whether the limit is that of a single query, independent of other load: the words of 26.7, and those
 /// before 25.2.
 fn is_of_one_query(text: &str) -> bool {
     text.contains("Query memory limit exceeded")

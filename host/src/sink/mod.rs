@@ -1,8 +1,7 @@
 //! The sink: one INSERT for a batch's rows, split between records only when the data is refused.
 //!
-//! What goes on here is either over (landed, refused) or waited out: a transient error and a
-//! pause never come back to the caller. An error of the schema does, since the rows must then be
-//! decoded again.
+//! A call returns only rows that landed or were refused: transient errors and pauses are waited out here. A
+//! schema error does return, since the rows must then be decoded again.
 
 mod evidence;
 pub mod exactly_once;
@@ -38,7 +37,7 @@ use crate::flow::rejection::Rejection;
 use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::{Status, Waiter};
 
-/// How often something that an operator must mend is tried again.
+/// How often to retry while an operator has to act.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What became of the rows.
@@ -46,12 +45,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct Inserted {
     /// The records whose rows are in the table.
     pub landed: Vec<Origin>,
-    /// Those of them whose rows a materialized view does not have, with the view's name.
+    /// Those of them that a materialized view lacks, with the view's name.
     pub without_view: Vec<(Vec<Origin>, String)>,
-    /// The records that ClickHouse refused alone; one more than was allowed where that is why others
-    /// were left.
+    /// The records that ClickHouse refused alone; one more than allowed if that is why others were left.
     pub refused: Vec<Rejection>,
-    /// Why the others were left; `None` when none is.
+    /// Why other rows were left; `None` if none were.
     pub left: Option<RowsLeft>,
 }
 
@@ -67,11 +65,11 @@ impl Inserted {
 /// Why rows were left.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RowsLeft {
-    /// ClickHouse says the table is another: read it again and decode again.
+    /// The table has changed: read it and decode the rows again.
     SchemaChanged(String),
-    /// More records were refused than the caller allowed.
+    /// More records were refused than the caller allows.
     TooManyRefused,
-    /// They wait until somebody acts: no value of them is at fault.
+    /// They wait for an operator: none of their values is at fault.
     Held(Hold),
 }
 
@@ -97,13 +95,13 @@ pub struct Sink {
     server: Server,
     status: Arc<Status>,
     look: Arc<dyn TableLook>,
-    /// Where the table was and stood when it was last looked at for rows that are planned.
+    /// The table's state when it was last read for planned rows.
     last_stand: Mutex<Option<TableStand>>,
-    /// A search for a token reads the whole column: one at a time.
+    /// One token search at a time, since each reads the whole column.
     search: tokio::sync::Mutex<()>,
     /// How many INSERTs have landed.
     landed: AtomicU64,
-    /// When a table of which definition last took an INSERT without rows.
+    /// The table definition that last took an INSERT without rows, and when.
     took_none: Mutex<Option<(String, Instant)>>,
 }
 
@@ -120,8 +118,8 @@ impl Sink {
         self.last_stand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a body takes in memory at most while it is written, of columns that take so many bytes: their
-    /// bytes again; and where they are compressed, each buffer until the last one is.
+    /// Upper bound on the memory needed to encode `columns` bytes: the same again, or twice that with LZ4,
+    /// which keeps every compressed buffer until the end.
     pub fn body_bytes(&self, columns: usize) -> usize {
         match self.server.compression() {
             Compression::None => columns,

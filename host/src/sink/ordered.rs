@@ -1,5 +1,5 @@
-//! What of some rows goes in one INSERT: rows in an order in which no value of a JSON column changes another
-//! (see `kinds`), and no column that none of them has a value for where the server takes no null.
+//! Makes rows fit for one INSERT: in an order in which no JSON value changes another (see `kinds`), and
+//! without columns that have no value in any row and for which the server takes no null.
 
 use std::collections::HashMap;
 
@@ -19,14 +19,14 @@ use crate::schema::table::Column;
 use crate::schema::types::Kind;
 
 impl Sink {
-    /// The rows as one INSERT takes them: in an order that keeps their JSON values, and without the columns that
-    /// all of them leave to the server. `None` where no INSERT takes them together.
+    /// The rows as one INSERT takes them: ordered to keep their JSON values, without the columns that all
+    /// rows leave to the server. `None` if no single INSERT can take them.
     ///
     /// # Errors
     /// Arrow cannot reorder them.
     ///
     /// # Cancel safety
-    /// Dropped, the rows are held until they are in order.
+    /// If dropped, the rows are held until they are in order.
     pub async fn as_one(
         &self,
         table: &Table,
@@ -45,13 +45,13 @@ impl Sink {
         .await
     }
 
-    /// The body of an INSERT of these rows, as they stand. `carried`: where they carry their token.
+    /// The body of an INSERT of these rows, as they are. `carried`: where they carry their token.
     ///
     /// # Errors
     /// Arrow cannot write them.
     ///
     /// # Cancel safety
-    /// Dropped, the rows are held until the body is written, and nothing is sent.
+    /// If dropped, the rows are held until the body is written, and nothing is sent.
     pub async fn body(
         &self,
         table: &Table,
@@ -65,8 +65,8 @@ impl Sink {
     }
 }
 
-/// How the rows go: apart where they lack different columns, and in an order that keeps their JSON values; by
-/// their records or row by row.
+/// Splits the rows into lists that lack the same columns, ordered to keep their JSON values, by record or row
+/// by row.
 pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> RowOrder {
     if !table.schema.holds(Kind::is_json) && lacking(table, rows).is_empty() {
         return RowOrder::AsTheyStand;
@@ -75,9 +75,9 @@ pub async fn order_of(table: &Table, rows: &RecordBatch, origins: Option<&[Origi
     run_blocking(move || ordered(&table, &rows, origins.as_deref())).await
 }
 
-/// The columns that some of the rows leave to the server, by their place: a null there would be refused, or
-/// stored as a zero, or as an array without the elements that its siblings have. `check` leaves it only where
-/// the record had no such field.
+/// Indexes of the columns that some rows leave to the server. A null there would be refused or stored as a
+/// zero, or as an array shorter than its siblings. `check` leaves a null there only if the record had no such
+/// field.
 fn lacking(table: &Table, rows: &RecordBatch) -> Vec<usize> {
     let fields = rows.schema();
     let columns = fields.fields().iter().zip(rows.columns()).enumerate();
@@ -91,7 +91,7 @@ fn lacking(table: &Table, rows: &RecordBatch) -> Vec<usize> {
     columns.filter(is_lacking).map(|(at, _)| at).collect()
 }
 
-/// The table's column of this name; mostly the one at this place.
+/// The table's column of this name, mostly at this index.
 fn column_of<'a>(table: &'a Table, at: usize, name: &str) -> Option<&'a Column> {
     let columns = &table.schema.columns;
     let is_it = |column: &&Column| *column.name == *name;
@@ -145,7 +145,7 @@ fn by_json(table: &Table, rows: &RecordBatch, origins: Option<&[Origin]>) -> Row
         .map_or(RowOrder::AsTheyStand, |objects| order(&objects, rows.num_rows(), origins))
 }
 
-/// The rows without the columns that all of them leave to the server; without any where these are all.
+/// The rows without the columns that all of them leave to the server, which may be every column.
 ///
 /// # Errors
 /// Arrow cannot project them.
@@ -165,7 +165,7 @@ pub fn projected(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, Strin
 /// These rows, in this order.
 ///
 /// # Errors
-/// There are more of them than an index holds.
+/// More rows than an index can address.
 pub fn taken(
     rows: &RecordBatch,
     order: impl Iterator<Item = usize>,

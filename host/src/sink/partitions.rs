@@ -1,5 +1,4 @@
-//! Records put in an order in which those of one partition of the table stand together, so that
-//! halves of them go into fewer partitions than the whole.
+//! Orders records by table partition, so that each half of them goes into fewer partitions than the whole.
 
 use std::cmp::Ordering;
 
@@ -10,9 +9,8 @@ use arrow_schema::{ArrowError, SortOptions};
 use super::ordered::taken;
 use crate::flow::record::Origin;
 
-/// The rows of each record, and the records by what their first row has in the columns that the
-/// partition key reads. Most keys keep that order, such as `toYYYYMM(at)`. `origins` names each
-/// row's record; the rows of one stand together.
+/// Sorts records by the partition-key columns of their first row; rows of a record stay together. Most keys
+/// keep that order, such as `toYYYYMM(at)`. `origins` names each row's record.
 ///
 /// # Errors
 /// Arrow cannot compare values of such a column.
@@ -62,7 +60,7 @@ mod tests {
         let zone: ArrayRef = Arc::new(StringArray::from(vec!["b", "b", "b", "a", "a", "b"]));
         let rows = RecordBatch::try_from_iter([("day", day), ("zone", zone)]).unwrap();
         let key = ["zone".to_owned(), "day".to_owned()];
-        // The first record has two rows, of which the first counts.
+        // The first record has two rows; its first row decides.
         let (sorted, origins) = by_partition(&rows, &[4, 4, 5, 6, 7, 8], &key).unwrap();
         assert_eq!(origins, [7, 6, 5, 8, 4, 4]);
         assert_eq!(sorted.column(0).as_primitive::<Int64Type>().values(), &[1, 2, 1, 1, 2, 9]);

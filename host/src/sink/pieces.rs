@@ -17,8 +17,7 @@ impl Piece {
         Self { start: 0, end: rows }
     }
 
-    /// All rows in pieces of at most `max_rows`, the last one first; a record with more is one
-    /// piece.
+    /// All rows in pieces of at most `max_rows`, the last one first; a larger record is a piece by itself.
     pub fn bounded(origins: &[Origin], max_rows: usize) -> Vec<Self> {
         let (mut open, mut pieces) = (vec![Self::whole(origins.len())], Vec::new());
         while let Some(piece) = open.pop() {
@@ -52,8 +51,8 @@ impl Piece {
         of
     }
 
-    /// Two halves of its records, whatever rows they have, so that as many halvings as the binary logarithm of
-    /// the records lead to one; `None` for one record.
+    /// Two halves with equal numbers of records, whatever their rows, so that log2(records) halvings lead to
+    /// one record; `None` for one record.
     pub fn split_by_records(&self, origins: &[Origin]) -> Option<(Self, Self)> {
         let of = self.of(origins);
         let is_border = |row: &usize| of.get(*row) != of.get(row.wrapping_sub(1));
@@ -62,7 +61,7 @@ impl Piece {
         Some((Self { start: self.start, end: border }, Self { start: border, end: self.end }))
     }
 
-    /// Two halves, cut between records as near to the middle as may be; `None` for one record.
+    /// Two halves by rows, cut at the record boundary nearest the middle; `None` for one record.
     pub fn split(&self, origins: &[Origin]) -> Option<(Self, Self)> {
         let middle = self.start + self.len() / 2;
         let is_border = |row: &usize| origins.get(*row) != origins.get(row.wrapping_sub(1));

@@ -1,4 +1,4 @@
-//! Rows that are sent under a token that a plan names, and what the table says of those that were.
+//! Sends rows under a planned token, and looks up rows that were sent under one.
 
 use std::time::{Duration, Instant};
 
@@ -23,27 +23,27 @@ use crate::flow::hold::Hold;
 use crate::observe::status::Waiter;
 use crate::schema::quoted::{identifier, literal};
 
-/// How long the server may search for a token: it reads a whole column where no index spares it that.
+/// Longest search for a token, which reads a whole column unless there is an index.
 const SEARCH_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// How often another server than the one that is sought may answer a search, before nothing is known.
+/// How often a wrong server may answer before a search gives up.
 const MAX_ASTRAY: u32 = 10;
 
-/// How often a search may be refused for what an operator has to mend, before nothing is known.
+/// How often a search may be refused for what an operator has to mend before it gives up.
 const MAX_REFUSED: u32 = 10;
 
-/// How often it is looked whether a search sees every row, before it counts as not seeing all.
+/// How often to check that a search sees every row before the answer is no.
 const MAX_LOOKS: u32 = 8;
 
 impl Sink {
-    /// Sends one body under this token until it is in, or refused. Before each try the table is looked at:
-    /// a token that it may have forgotten, or never knew, is not sent.
+    /// Sends one body under this token until it lands or is refused. The table is checked before each try: a
+    /// token that it may have forgotten, or never knew, is not sent.
     ///
     /// # Errors
     /// What the caller must act on.
     ///
     /// # Cancel safety
-    /// Dropped, the rows may have landed or may still land.
+    /// If dropped, the rows may have landed or may still land.
     pub async fn send_planned(
         &self,
         table: &Table,
@@ -51,8 +51,8 @@ impl Sink {
         token: &str,
         promised: Promised<'_>,
     ) -> Result<Landed, RefusedInsert> {
-        // An INSERT into one partition is all or nothing; one into several that was refused for want
-        // of memory may have landed in some of them.
+        // An INSERT into one partition is all or nothing; one into several may land in some of them and then
+        // fail for want of memory.
         let may_split_for_memory = table.facts.partition_columns.is_empty();
         let sending = Sending {
             token,
@@ -64,20 +64,20 @@ impl Sink {
         self.send(table, body, &sending).await
     }
 
-    /// A fingerprint of what decides whether the server takes an INSERT of the rows, as they are sent.
+    /// Fingerprint of everything that decides whether the server takes an INSERT of these rows.
     ///
     /// # Errors
     /// Arrow cannot write them.
     ///
     /// # Cancel safety
-    /// Dropped, the rows are held until the fingerprint is taken.
+    /// If dropped, the rows are held until the fingerprint is taken.
     pub async fn fingerprint(&self, table: &Table, rows: &RecordBatch) -> Result<u32, String> {
         let (table, rows) = (table.clone(), rows.clone());
         let settings = self.server.settings().to_owned();
         run_blocking(move || fingerprint(&table, &rows, &settings)).await.map(short_fingerprint)
     }
 
-    /// Whether parts that came since the rows were planned hold them.
+    /// Whether parts that appeared since the rows were planned hold them.
     pub async fn evidence(
         &self,
         table: &Table,
@@ -89,8 +89,8 @@ impl Sink {
         self.look_for(table, sought, Some(promised.before()), server, &waiter).await
     }
 
-    /// How many rows of the table have this token in this column; `None` where the server of the plan is
-    /// not reached. One search at a time, and none while an earlier one may still run.
+    /// How many rows of the table have this token in this column; `None` if the plan's server is not reached.
+    /// Searches run one at a time, and only once earlier ones have ended.
     pub async fn count_of_token(
         &self,
         table: &Table,
@@ -109,13 +109,13 @@ impl Sink {
         self.ask_count(table, column, &sql, server).await
     }
 
-    /// Whether a search sees every row of the table: a count of 0 proves nothing otherwise.
+    /// Whether a search sees every row of the table; otherwise a count of 0 proves nothing.
     pub async fn sees_all(&self, table: &Table, column: &str, server: Option<u32>) -> bool {
         let (sql, mut backoff) = (hidden_sql(table), Backoff::default());
         loop {
             match self.ask_count(table, column, &sql, server).await {
                 Some(0) => return true,
-                // Parts come and go between the look at them and at their rows.
+                // Parts may change between the two reads.
                 Some(_) if backoff.attempts() < MAX_LOOKS => backoff.wait().await,
                 Some(parts) => {
                     tracing::warn!(
@@ -131,8 +131,8 @@ impl Sink {
         }
     }
 
-    /// Whether rows that carried their token when they landed carry it still, as far as the table tells: those of the
-    /// blocks behind this one.
+    /// Whether rows in blocks after `before` still carry the token they landed with, as far as the table
+    /// tells.
     pub async fn keeps_tokens(
         &self,
         table: &Table,
@@ -157,8 +157,8 @@ impl Sink {
         found == Some(0)
     }
 
-    /// The count that this query tells, asked for as long as the server takes; `None` also where it is refused for
-    /// what no waiting mends.
+    /// Runs a counting query for as long as it takes; `None` if another server keeps answering, or if it is
+    /// refused for what waiting does not mend.
     async fn ask_count(
         &self,
         table: &Table,
@@ -225,7 +225,7 @@ impl Sink {
         ))
     }
 
-    /// Waits until this server runs no INSERT under this token, as far as it tells: its query goes by that id.
+    /// Waits until this server runs no INSERT under this token, which is its query id, as far as it tells.
     pub async fn until_no_insert_runs(&self, token: &str, server: Option<u32>) {
         let waiter = self.status.waiter("clickhouse");
         let sql = running(token);
@@ -234,7 +234,7 @@ impl Sink {
             let hold = match self.server.ask(&sql, None).await {
                 Ok(text) => match counted(&text) {
                     Some((_, by)) if server.is_some_and(|server| !is_server(server, &by)) => {
-                        // The searches that follow do not reach it either.
+                        // Later searches do not reach it either.
                         if astray >= MAX_ASTRAY {
                             return;
                         }
@@ -258,7 +258,7 @@ impl Sink {
         }
     }
 
-    /// Waits until a search of which no end was heard is over, at the latest when the server gives it up.
+    /// Waits until a search without an answer has ended, at most until the server's own timeout.
     async fn until_over(&self, failed: &Failed, query_id: &str, started: Instant, waiter: &Waiter) {
         if matches!(failed, Failed::Refused(_) | Failed::Unreached(_)) {
             return;
@@ -275,11 +275,11 @@ impl Sink {
     }
 }
 
-/// How much the refusal of a search counts: for as many as are allowed where the column is none that it can read.
+/// How much a refusal counts towards [`MAX_REFUSED`]; all of it if the column is not readable.
 fn refusals(failed: &Failed, hold: &Hold) -> u32 {
     let (Failed::Refused(text), Hold::Paused(_)) = (failed, hold) else { return 0 };
     match code_of(text) {
-        // It is missing, or known by its name alone.
+        // The column is missing, or exists by name only.
         Some(10 | 16 | 47) => MAX_REFUSED,
         // It took too long, which an index mends.
         Some(159 | 160) => 0,
@@ -287,7 +287,7 @@ fn refusals(failed: &Failed, hold: &Hold) -> u32 {
     }
 }
 
-/// How many mutations behind this block name the column, and the server that says so.
+/// Counts mutations after this block that name the column, and names the server.
 fn lost_sql(of: &TableName, column: &str, before: u64) -> String {
     format!(
         "SELECT toString(count()), toString(serverUUID()) FROM system.mutations WHERE database = {} AND \
@@ -299,12 +299,12 @@ fn lost_sql(of: &TableName, column: &str, before: u64) -> String {
     )
 }
 
-/// Whether a refusal says that the user may not see what a server runs: no later try tells it then.
+/// Whether the user may not see what a server runs, which no retry changes.
 fn keeps_to_itself(text: &str) -> bool {
     code_of(text) == Some(497)
 }
 
-/// How many queries of this id a server runs.
+/// Counts the queries of this id that a server runs.
 fn running(query_id: &str) -> String {
     format!(
         "SELECT toString(count()), toString(serverUUID()) FROM system.processes WHERE query_id = {} \

@@ -1,4 +1,4 @@
-//! What the server refuses, and what becomes of it.
+//! Refusals of the server, and what follows from each.
 
 use std::fmt;
 
@@ -9,48 +9,48 @@ use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 /// A refusal that the caller must act on.
 #[derive(Debug)]
 pub enum Refusal {
-    /// A row does not fit.
+    /// A row's data does not fit.
     Data(Said),
-    /// The rows go into more partitions of the table than one INSERT may.
+    /// The rows have more table partitions than one INSERT may.
     TooManyPartitions(String),
-    /// No INSERT takes the rows together: JSON values of some would change those of others, or they lack
-    /// different columns.
+    /// The rows cannot share an INSERT: their JSON values would change each other, or they lack different
+    /// columns.
     Apart,
-    /// Something on the way takes no body of that size.
+    /// The body is too large for something on the way.
     TooLarge(String),
-    /// The server has no memory for as many rows.
+    /// The server lacks memory for so many rows.
     Memory(String),
-    /// The table is another than the rows were made for.
+    /// The table has changed since the rows were made.
     Schema(String),
-    /// The server may not know the token any more that the rows were to be sent under.
+    /// The table may have forgotten the rows' token.
     Aged(String),
-    /// Another server answers than the one that the rows were planned for.
+    /// Another server answers than the rows were planned for.
     Elsewhere(String),
-    /// The table is another than the one that the rows were planned for.
+    /// The table is not the one the rows were planned for.
     Replaced(String),
-    /// Under the token of the rows others were sent, which may have gone into other partitions of the table.
+    /// Other rows were sent under this token, which may have gone into other table partitions.
     Altered(String),
-    /// Under the token of the rows an earlier INSERT may have been written, and the table did not take them.
+    /// An earlier INSERT may have stored the token without its rows.
     Unproved(String),
 }
 
-/// Why rows do not go in one INSERT.
+/// Why rows cannot share an INSERT.
 pub const APART: &str = "JSON values of some rows would change those of others in one INSERT, or some rows lack \
     columns that others have";
 
-/// A refusal, and how it came.
+/// A refusal and what preceded it.
 #[derive(Debug)]
 pub struct RefusedInsert {
     /// Why.
     pub refusal: Refusal,
-    /// Whether an earlier try of the same may have landed. The refused one itself left nothing.
+    /// Whether an earlier try may have landed. The refused try left nothing.
     pub may_have_landed: bool,
-    /// A materialized view that threw meanwhile, and may lack the rows if the table has them.
+    /// A materialized view that threw meanwhile, and may lack the rows even if the table has them.
     pub view: Option<String>,
 }
 
 impl Refusal {
-    /// Whether it is about the token, and says nothing of the rows.
+    /// Whether it concerns the token and not the rows.
     pub fn is_of_token(&self) -> bool {
         matches!(
             self,
@@ -81,7 +81,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The rejection of a record whose rows are refused alone, for this.
+/// The rejection of a record whose rows were refused alone.
 pub fn rejection(origin: Origin, why: &str) -> Rejection {
     let expected = if why == APART {
         "a record whose rows go in one INSERT, as DELIVERY=exactly_once has to send them".to_owned()

@@ -1,4 +1,4 @@
-//! One body, sent until it is in the table or refused.
+//! Sends one body until it is in the table or refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -26,11 +26,11 @@ use crate::flow::hold::Hold;
 use crate::observe::count::{self, RetryClass};
 use crate::observe::status::Waiter;
 
-/// How many tries that may each have left rows go as others do, before they get longer pauses and an alarm.
+/// How many tries without a clear answer are normal; later ones get longer pauses and an alarm.
 const UNCLEAR_TRIES: u32 = 3;
 /// How many tries an error of unknown code gets before an operator is called.
 const UNKNOWN_TRIES: u32 = 8;
-/// How long it is known that a table took an INSERT without rows: a batch is split into many pieces.
+/// How long an INSERT without rows counts as taken, since a batch may be split into many pieces.
 const TOOK_NONE: Duration = Duration::from_secs(10);
 /// Longest pause between two tries that may each double the rows.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
@@ -38,39 +38,39 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// A body that is in the table.
 #[derive(Debug, Default)]
 pub struct Landed {
-    /// Whether the answer proves it. It does not where an earlier try may have left its token without its
-    /// rows, and a repeated token is answered as if they were there.
+    /// Whether the answer proves it. It does not if an earlier try may have left the token without its rows,
+    /// since the server answers a repeated token with success.
     pub is_proved: bool,
-    /// The materialized view that does not have the rows.
+    /// A materialized view that lacks the rows.
     pub without_view: Option<String>,
 }
 
-/// What follows from a failed try.
+/// What to do after a failed try.
 #[derive(Debug)]
 enum NextStep {
-    /// Another, now that what was to be waited for is over.
+    /// Try again; the wait is over.
     Again,
-    /// None: an earlier one has left the rows in the table.
+    /// Stop: an earlier try left the rows in the table.
     Landed,
     /// The caller must act.
     Refused(Refusal),
 }
 
-/// What is known of a body that was tried.
+/// The state of a body across its tries.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     pub backoff: Backoff,
-    /// Where the table's parts stood before the first try.
+    /// The table's highest block number before the first try.
     pub before: Option<u64>,
-    /// The server that the rows are bound to, if they are to one.
+    /// The server that the rows are bound to, if any.
     pub server: Option<u32>,
-    /// Whether the server's word is taken for what was sent before the first try.
+    /// Whether the server's answer is believed about what was sent before the first try.
     pub is_believed: bool,
-    /// Whether an earlier try may have left rows, or its token without rows.
+    /// Whether an earlier try may have left rows, or the token without rows.
     pub is_unclear: bool,
     /// Whether the rows were found in the table.
     pub has_rows: bool,
-    /// How many tries may each have left rows.
+    /// How many tries may each have left the rows.
     pub unclear_tries: u32,
     /// The view that threw last.
     pub view: Option<String>,
@@ -80,7 +80,7 @@ pub(super) struct Attempt {
 }
 
 impl Sink {
-    /// What is known before the first try.
+    /// The state before the first try.
     async fn first_attempt(
         &self,
         table: &Table,
@@ -89,7 +89,7 @@ impl Sink {
     ) -> Attempt {
         let memory = Want::since(sending.landed_before);
         match sending.planned {
-            // Where the table stands is looked at before each try.
+            // The table's state is read before each try.
             Some(planned) => Attempt {
                 before: planned.is_sent.then(|| planned.before()),
                 is_unclear: planned.is_sent,
@@ -103,11 +103,11 @@ impl Sink {
         }
     }
 
-    /// Sends one body until it is in, or refused for its data or its schema. From the second try on the table
-    /// is looked at first: rows that were made for another are not sent.
+    /// Sends one body until it lands, or is refused for its data or schema. From the second try on the table
+    /// is checked first: rows made for another table are not sent.
     ///
     /// # Cancel safety
-    /// Dropped, the rows may have landed or may still land.
+    /// If dropped, the rows may have landed or may still land.
     pub(super) async fn send(
         &self,
         table: &Table,
@@ -157,7 +157,7 @@ impl Sink {
                      under another, and may be doubled"
                 );
                 token = Cow::Owned(uuid::Uuid::new_v4().to_string());
-                // The first goes at once: mostly there was one answer that did not come.
+                // The first new token goes at once: mostly a single answer was lost.
                 if attempt.tokens > 0 {
                     sleep(doubled(attempt.tokens)).await;
                 }
@@ -179,14 +179,14 @@ impl Sink {
                             break Ok(Landed { is_proved: true, without_view: Some(view) });
                         }
                         Next::Cause(cause) => {
-                            // Other views may have their rows.
+                            // Other views may have the rows.
                             attempt.unclear_tries += 1;
                             cause
                         }
                     }
                 }
                 error => {
-                    // Where rows may be split for it, want of memory is known to leave none.
+                    // If rows may be split for it, a lack of memory leaves none.
                     let is_memory = matches!(error, InsertError::Memory(_));
                     let leaves_none =
                         is_memory && sending.planned.is_some() && sending.may_split_for_memory;
@@ -208,8 +208,8 @@ impl Sink {
         outcome.map_err(|refusal| RefusedInsert { refusal, may_have_landed, view })
     }
 
-    /// Whether a view of a table that keeps no rows was away since the table had these views: it has not got what
-    /// nothing else keeps, and the rows are to be sent again.
+    /// Whether a view of a table that keeps no rows was missing at some time since `before` was read. That
+    /// view lacks the rows and nothing else keeps them, so they must be sent again.
     async fn lacked_views(
         &self,
         table: &Table,
@@ -251,7 +251,7 @@ impl Sink {
             == Evidence::Rows
     }
 
-    /// Waits as the error asks; or says what the caller must act on.
+    /// Waits as the error requires, or returns what the caller must act on.
     async fn act(
         &self,
         error: InsertError,
@@ -263,7 +263,7 @@ impl Sink {
     ) -> NextStep {
         let may_double = !table.facts.is_deduplicating && attempt.unclear_tries >= UNCLEAR_TRIES;
         let error = match error {
-            // The cause of a view's error is none itself.
+            // The cause of a view's error is not itself a view's error.
             InsertError::View { said, .. } => InsertError::Unproved(said.to_string()),
             InsertError::Hold(Hold::Transient(text)) | InsertError::Unknown(text) if may_double => {
                 let tries = attempt.unclear_tries;
@@ -314,7 +314,7 @@ impl Sink {
                             return NextStep::Refused(Refusal::Memory(loggable(said.whole())));
                         }
                         (true, false) => return NextStep::Landed,
-                        // The views may lack what the table has: only the same token brings it.
+                        // Views may lack rows that the table has: only the same token brings them.
                         (true, true) => attempt.has_rows = true,
                     }
                 }
@@ -349,8 +349,8 @@ impl Sink {
         NextStep::Again
     }
 
-    /// Whether the table takes an INSERT without rows: then what it refuses is a row's fault, and not that of
-    /// an expression, a dictionary or a setting which no row can satisfy.
+    /// Whether the table takes an INSERT without rows. Then a refusal is a row's fault, not that of an
+    /// expression, a dictionary or a setting that no row can satisfy.
     async fn takes_none(&self, table: &Table, body: &Body) -> Result<(), String> {
         let took_none = || self.took_none.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = took_none().as_ref().is_some_and(|(definition, at)| {
@@ -372,11 +372,10 @@ impl Sink {
         })
     }
 
-    /// Believes a view only if the server knows it as one that reads from this table. That is
-    /// asked now, so that a view created after the table was read counts too. The others on the
-    /// way need no look: they are only reached through the last one. Where there is no such view,
-    /// be it dropped meanwhile, one of a shard's table or made up by a row's value, nobody can tell whether
-    /// the rows are in the table.
+    /// Believes a view only if the server now knows it as reading from this table, so that a view created
+    /// after the table was read counts too. The other views on the way need no check: they are only reached
+    /// through the last one. If there is no such view (dropped meanwhile, one of a shard's table, or made up
+    /// by a row's value), nobody can tell whether the rows are in the table.
     async fn confirm(&self, error: InsertError, table: &Table, waiter: &Waiter) -> InsertError {
         let InsertError::View { views, said, .. } = &error else { return error };
         let (into, Some(view)) = (table.place(), views.last()) else { return error };
@@ -390,7 +389,7 @@ impl Sink {
     }
 }
 
-/// The pause before a try that may double the rows, after so many of them.
+/// The pause before another try that may double the rows, after `tries` of them.
 fn doubled(tries: u32) -> Duration {
     PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE)
 }

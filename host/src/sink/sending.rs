@@ -1,4 +1,4 @@
-//! How the rows of a body are sent, whatever is tried for them.
+//! How the rows of a body are sent, the same for every try.
 
 use super::home::Promised;
 use crate::clickhouse::client::Sent;
@@ -6,15 +6,15 @@ use crate::clickhouse::client::Sent;
 /// How rows are sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sending<'a> {
-    /// Makes a server that deduplicates take the same body once.
+    /// The deduplication token: a server that deduplicates takes the same body once.
     pub token: &'a str,
     /// Whether they may go through the server's queue of async inserts.
     pub may_be_async: bool,
-    /// Whether want of memory comes back after some tries, since they can be split.
+    /// Whether a lack of memory is returned after some tries, since the rows can be split.
     pub may_split_for_memory: bool,
-    /// How many INSERTs had landed when rows of one record last found no memory, and went behind the others.
+    /// How many INSERTs had landed when one record's rows last found no memory and let others go first.
     pub landed_before: Option<u64>,
-    /// What the plan says that names the token; `None` where none does, and nobody else sends under it.
+    /// The plan of the token; `None` if it is not planned, so that nobody else sends under it.
     pub planned: Option<Promised<'a>>,
 }
 

@@ -1,5 +1,5 @@
-//! What rows amount to, told alike by the host and by ClickHouse: the sum of a hash of each row. Two sets of
-//! rows with the same sum are taken for the same.
+//! A checksum of rows that the host and ClickHouse compute alike: the sum of a hash of each row. Two sets of
+//! rows with the same sum count as equal.
 
 use std::collections::HashSet;
 
@@ -25,15 +25,15 @@ pub struct Sum {
     pub columns: Vec<String>,
     /// ClickHouse's expression for the hash of a row, with a `?` for each column.
     pub expression: String,
-    /// What the host has.
+    /// The sum as the host computes it.
     pub sum: i128,
 }
 
-/// The sum by which rows are told from others; `None` where too few of their values differ. `token_column` has
-/// the token of their INSERT, if they carry it.
+/// The checksum that identifies rows; `None` if too few of their values differ. `token_column` holds the
+/// token of their INSERT, if they carry it.
 pub fn sum_rows(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -> Option<Sum> {
     let is_token = |name: &str| token_column == Some(name);
-    // Tables may have more columns than are hashed, and a token alone tells rows from others.
+    // The token column comes first: only the first columns are hashed, and the token alone identifies rows.
     let mut columns: Vec<_> = table.schema.columns.iter().collect();
     columns.sort_by_key(|column| !is_token(&column.name));
     let (mut of, mut expressions, mut is_distinct) = (Vec::new(), Vec::new(), false);
@@ -53,7 +53,7 @@ pub fn sum_rows(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -
             break;
         }
     }
-    // A row alone has nothing to differ from.
+    // A single row has no other to differ from.
     is_distinct |= rows.num_rows() == 1 && of.len() > 1;
     let sum = texts.iter().map(|text| i128::from(XxHash64::oneshot(0, text.as_bytes()))).sum();
     let expression = format!("toInt128(xxHash64(concat({})))", expressions.join(", "));
@@ -63,14 +63,14 @@ pub fn sum_rows(table: &Table, rows: &RecordBatch, token_column: Option<&str>) -
 /// The values of a column as texts.
 #[derive(Debug, PartialEq, Eq)]
 struct HashedColumn {
-    /// ClickHouse's expression for one of them, with a `?` for the column.
+    /// ClickHouse's expression for a value, with a `?` for the column.
     expression: &'static str,
-    /// What the host has.
+    /// The values as the host writes them.
     values: Vec<String>,
 }
 
-/// The values of a column as both systems write them; `None` for a type that they write otherwise, and
-/// where a null may have become a default.
+/// The values of a column as text that both systems write alike; `None` if its type is written differently,
+/// or if a null may have become a default.
 fn hashed(ty: &str, column: &dyn Array) -> Option<HashedColumn> {
     const NUMBER: &str = "assumeNotNull(toString(toInt128(?)))";
     let inner = |ty: &str, wrapper: &str| {

@@ -1,5 +1,5 @@
-//! Materialized views that throw. The table may have the rows of the INSERT, or not: that is looked up,
-//! and decides whether they are sent again, refused, or counted as landed without the view.
+//! Materialized views that throw. Whether the table has the rows of the INSERT is looked up, and decides
+//! whether they are sent again, refused, or counted as landed without the view.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use crate::flow::hold::Hold;
 use crate::observe::count::{self, RetryClass, RetryStep};
 use crate::observe::status::Waiter;
 
-/// How long a view that threw is left alone, unless somebody touches it: what it reads may have been mended,
-/// and only the rows can tell.
+/// How long a view that threw waits for a change before the next try: what it reads may have been mended,
+/// which only a try can show.
 const UNTOUCHED: Duration = Duration::from_mins(1);
 
-/// How many tries a view gets in quick succession whose error time heals.
+/// How many quick tries a view gets for a transient error.
 const VIEW_TRIES: u32 = 10;
 
-/// What to do about rows that a view threw on.
+/// What to do with rows on which a view threw.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Send them again.
     Again,
-    /// They are in the table, and not in the view that is named.
+    /// They are in the table, but not in the named view.
     WithoutView(String),
-    /// The error is one of the rows or of the server: act on it as if there were no view.
+    /// The rows or the server are at fault: handle the error as if there were no view.
     Cause(InsertError),
 }
 
@@ -45,13 +45,13 @@ pub(super) struct Thrown {
     pub views: Vec<TableName>,
     /// What ClickHouse said.
     pub said: Said,
-    /// What the code means apart from the view.
+    /// The error's meaning without the view.
     pub cause: InsertError,
 }
 
 impl Sink {
-    /// The views that rows of the table go through to where they are kept; none where it, or the table that it stands
-    /// for, keeps them. Waits until they are kept somewhere.
+    /// The views that pass the table's rows on to where they are kept; none if the table, or the one it
+    /// stands for, keeps them. Waits until they are kept somewhere.
     ///
     /// # Cancel safety
     /// Nothing is held.
@@ -68,7 +68,7 @@ impl Sink {
         }
     }
 
-    /// Decides, once the waiting is over that the decision asks for.
+    /// Waits as the case requires, then decides.
     pub(super) async fn after_view(
         &self,
         table: &Table,
@@ -92,24 +92,24 @@ impl Sink {
         attempt.is_unclear |= evidence == Evidence::Unknown;
         let mut is_touched = false;
         if table.facts.is_deduplicating {
-            // The same token lands once in the table, and the views get what they lack.
+            // The same token lands once in the table, and views get the rows they lack.
             let text = format!(
                 "{view} threw, and is sent the rows again until it takes them; mend or drop it: {said}"
             );
-            // Other views without a window get the rows with each try.
+            // Other views without a window get the rows again with each try.
             let is_new = is_transient && attempt.backoff.attempts() < VIEW_TRIES;
             let at_most = if is_new { attempt.backoff.next_delay() } else { UNTOUCHED };
             if !self.may_be_forgotten(table, attempt, waiter).await {
                 let hold = hold(is_transient, text);
                 is_touched = self.wait(&table.place(), &views, hold, Some(at_most), waiter).await;
             }
-            // It may have come to that while it was waited.
+            // The token may have been forgotten during the wait.
             if !self.may_be_forgotten(table, attempt, waiter).await {
                 return Next::Again;
             }
         }
         match evidence {
-            // Nothing is stored in front of the view: the record is at fault, or time or an operator heals it.
+            // Nothing is stored before the view: the record is at fault, or time or an operator mends it.
             Evidence::NoRows => match cause {
                 InsertError::Schema(_)
                 | InsertError::Unknown(_)
@@ -161,8 +161,9 @@ impl Sink {
         }
     }
 
-    /// Whether the table may have forgotten the token of the first try, so that another would double the rows.
-    /// Rows of a plan are not sent again then, and replicated tables do not tell.
+    /// Whether the table may have forgotten the token of the first try, so that another try would double the
+    /// rows. False for planned rows, which are not sent again then, and for replicated tables, which do not
+    /// tell.
     async fn may_be_forgotten(&self, table: &Table, attempt: &Attempt, waiter: &Waiter) -> bool {
         let (Some(window), Some(before), None) =
             (table.facts.window, attempt.before, attempt.server)
@@ -175,7 +176,7 @@ impl Sink {
         }
     }
 
-    /// Waits until somebody touches a view or the table that it fills, for `at_most` so long; whether somebody did.
+    /// Waits until a view or its target table changes, at most for `at_most`. Returns whether one did.
     async fn wait(
         &self,
         table: &TableName,
@@ -186,10 +187,10 @@ impl Sink {
     ) -> bool {
         let until = at_most.map(|at_most| Instant::now() + at_most);
         let look = || self.definitions(views);
-        // Before it is told: somebody may act at once.
+        // Read before the operator is told, who may act at once.
         let before = until_read(waiter, look).await;
         waiter.hold(hold);
-        // One that is gone already was touched since it threw.
+        // A view that is already gone was changed since it threw.
         let mut is_touched = before.contains(&None);
         while !is_touched {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -203,9 +204,8 @@ impl Sink {
         true
     }
 
-    /// What the views and the tables that they fill are made of, to see whether somebody touched one; nothing
-    /// of a view that is dropped. One that the user may not see is there as long as a table lists it among its
-    /// dependencies.
+    /// The definitions of the views and their target tables, to detect changes; `None` for a dropped view. A
+    /// view that the user may not see exists while a table lists it among its dependencies.
     async fn definitions(&self, views: &[TableName]) -> Result<Vec<Option<String>>, Hold> {
         let mut definitions = Vec::with_capacity(views.len());
         for view in views {
@@ -221,7 +221,7 @@ impl Sink {
         Ok(definitions)
     }
 
-    /// The statement that makes a table, with its id; `None` where there is none that the user may see.
+    /// A table's CREATE statement and UUID; `None` if the user sees no such table.
     async fn definition(&self, of: &TableName) -> Result<Option<String>, Hold> {
         let query = self
             .server
@@ -248,7 +248,7 @@ fn is_transient(cause: &InsertError) -> bool {
     )
 }
 
-/// The view that threw, and those that it was reached through.
+/// The view that threw, and the views through which it was reached.
 fn told(views: &[TableName]) -> String {
     let names: Vec<String> = views.iter().map(|view| format!("`{view}`")).collect();
     format!("materialized view {}", names.join(", reached through "))
