@@ -1,5 +1,4 @@
-//! Where newly assigned partitions begin: what the group committed for them, and what is configured
-//! where it committed nothing.
+//! Where newly assigned partitions begin: at the group's committed offset, or else as configured.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,53 +22,53 @@ use crate::observe::status::{Status, Waiter};
 
 /// Longest wait for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the committed offsets are asked for where nothing may be read without them. Below
-/// `max.poll.interval.ms`, since the consumer is not served meanwhile.
+/// How long to ask for committed offsets if nothing may be read without them. Below `max.poll.interval.ms`,
+/// since the consumer is not served meanwhile.
 const PLANS_TIMEOUT: Duration = Duration::from_mins(1);
 /// The pause between two tries.
 const RETRY: Duration = Duration::from_secs(1);
-/// Longest wait for the cluster's id, which is known once a broker has answered.
+/// Longest wait for the cluster's id, which is known after a broker's first answer.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where one partition begins.
 #[derive(Debug, Default, Clone)]
 pub struct Begin {
-    /// The first offset that is read, where it is known.
+    /// The first offset to read, if known.
     pub next: Option<i64>,
-    /// That offset is to be committed at once, since nothing that is committed says it.
+    /// That offset is to be committed at once, since no commit names it.
     pub is_new: bool,
-    /// Kafka's id of the topic and what is planned, where each record is to land exactly once.
+    /// Kafka's id of the topic and the committed plan; only under exactly once.
     pub planned: Option<(u128, Beginning)>,
-    /// Nothing may be read before an operator has mended something.
+    /// Nothing is read until an operator acts.
     pub is_held: bool,
 }
 
-/// Where partitions begin, and of which topics they are.
+/// Where partitions begin, and the ids of their topics.
 #[derive(Debug, Default)]
 pub struct Begins {
     /// Each partition that is known.
     pub of: HashMap<TopicPartition, Begin>,
-    /// Kafka's ids of the topics, or those that the committed offsets are of.
+    /// Kafka's ids of the topics, or else the ids in their committed offsets' marks.
     pub ids: HashMap<String, u128>,
 }
 
 /// Why it is not known where partitions begin.
 #[derive(Debug)]
 pub enum UnknownBeginning {
-    /// The host may not go on.
+    /// The host must end.
     Fatal(Fatal),
-    /// It is to be asked again, and nothing to be read before.
+    /// Ask again, and read nothing before.
     NotYet(String),
 }
 
-/// Asks for it.
+/// Finds out where partitions begin.
 pub struct Beginnings {
     reset: AutoOffsetReset,
     is_exactly_once: bool,
     fresh: Fresh,
     /// Kafka's id of the cluster, once it is known.
     cluster: Option<String>,
-    /// Holds for as long as a partition is ours that may not be read.
+    /// Holds while an owned partition may not be read.
     waiter: Waiter,
     held: Vec<TopicPartition>,
 }
@@ -92,22 +91,21 @@ impl Beginnings {
         }
     }
 
-    /// The topics on which the group starts afresh.
+    /// Sets the topics on which the group starts afresh.
     pub fn set_fresh(&mut self, fresh: Fresh) {
         self.fresh = fresh;
     }
 
-    /// A topic was made again: it is fresh no more.
+    /// Notes that a topic was recreated, so it is no longer fresh.
     pub fn remade(&mut self, topic: &str) {
         self.fresh.forget(topic);
     }
 
-    /// Where the partitions of a list begin. Puts their start into the list, so that an offset that
-    /// librdkafka then finds out of range is known to be lost data; and takes out those that may not be
-    /// read.
+    /// Where the listed partitions begin. Puts each start into the list, so that a later out-of-range error
+    /// means lost data, and moves partitions that may not be read to their end.
     ///
     /// # Errors
-    /// A partition without an offset where none is configured; what has to be known and cannot be read.
+    /// A partition without an offset and a configured start; a required answer that cannot be read.
     pub fn read(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
@@ -117,7 +115,7 @@ impl Beginnings {
             return Ok(Begins::default());
         }
         let until = Instant::now() + PLANS_TIMEOUT;
-        // Where `earliest` holds, librdkafka may find the start by itself.
+        // With `earliest`, librdkafka may find the start by itself.
         let is_needed = self.is_exactly_once || self.reset == AutoOffsetReset::Latest;
         loop {
             match self.attempt(consumer, list) {
@@ -136,7 +134,7 @@ impl Beginnings {
         }
     }
 
-    /// One try. The outer error is worth another.
+    /// One try. The outer error may be retried.
     fn attempt(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
@@ -166,7 +164,7 @@ impl Beginnings {
         Ok(Ok(begins))
     }
 
-    /// What is committed for each partition that is known.
+    /// What is committed for each partition whose commit could be read.
     fn committed(
         &self,
         consumer: &BaseConsumer<SourceContext>,
@@ -179,7 +177,7 @@ impl Beginnings {
         let told = committed.elements().into_iter().zip(metadata(&committed));
         for ((element, metadata), partition) in told.zip(partitions(&committed)) {
             if let Err(error) = element.error() {
-                // Not known is not "none".
+                // Unknown does not mean "none".
                 let text = format!("committed offset of {partition} not read: {error}");
                 if self.is_exactly_once || self.reset == AutoOffsetReset::Latest {
                     return Err(text);
@@ -193,7 +191,7 @@ impl Beginnings {
         Ok(found)
     }
 
-    /// Kafka's ids of the topics; without plans, of those that are told.
+    /// Kafka's ids of the topics; at least once does without those that are not answered.
     fn ids(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
@@ -220,7 +218,7 @@ impl Beginnings {
         Ok(told.into_iter().filter_map(id).collect())
     }
 
-    /// With `latest`, where each partition without a committed offset begins now.
+    /// With `latest`: the current start of each partition without a committed offset.
     fn starts(
         &self,
         consumer: &BaseConsumer<SourceContext>,
@@ -229,7 +227,7 @@ impl Beginnings {
         let mut list = TopicPartitionList::new();
         for (partition, _) in committed.iter().filter(|(_, committed)| committed.offset.is_none()) {
             let TopicPartition { topic, partition: number } = partition;
-            // For a time librdkafka takes these two as well.
+            // librdkafka also takes these two in the place of a timestamp.
             let at = match self.fresh.begins_at_its_end(topic, *number) {
                 true => Offset::End,
                 false => Offset::Beginning,
@@ -267,7 +265,7 @@ impl Beginnings {
         }
         set_start(list, partition, start.map_or(Offset::Beginning, Offset::Offset))?;
         let planned = id.filter(|_| self.is_exactly_once).map(|id| {
-            // What is known need not wait for the first record to be committed.
+            // A known start need not wait for the first commit.
             (id, start.map_or(Beginning::Anew, Beginning::Unplanned))
         });
         Ok(Ok(Begin { next: start, is_new: start.is_some(), planned, is_held: false }))
@@ -286,7 +284,7 @@ impl Beginnings {
         let mark = TopicMark::parse(metadata);
         let cluster = self.cluster.as_deref().unwrap_or_default();
         let is_of_another = match (&mark, id) {
-            // A plan's host does not ask for the cluster.
+            // Under exactly once the host does not ask for the cluster's id.
             (Some(mark), Some(id)) if self.is_exactly_once => {
                 mark.judge(offset, id, &mark.cluster) == Worth::OfAnotherTopic
             }
@@ -301,7 +299,7 @@ impl Beginnings {
                 None => plans::decide_beginning(Some((offset, metadata)), id),
             };
             let metadata = if mark.is_some() { "" } else { metadata };
-            // librdkafka would ask for it once more, and might be told another.
+            // Otherwise librdkafka would ask again, and might get another offset.
             set_start(list, partition, Offset::Offset(offset))?;
             let is_held = self.tell(partition, &begin, metadata, list)?;
             return Ok(Begin {
@@ -316,15 +314,15 @@ impl Beginnings {
             return begin_with_the_new(partition, offset, list);
         }
         if let (Some(mark), None) = (mark, id) {
-            // It is compared once the ids are told.
+            // Compared once the brokers answer with the topic's id.
             ids.entry(partition.topic.to_string()).or_insert(mark.topic);
         }
         set_start(list, partition, Offset::Offset(offset))?;
         Ok(Begin { next: Some(offset), ..Begin::default() })
     }
 
-    /// Says what is found, and has a partition that may not be read begin behind everything. Returns
-    /// whether it may not.
+    /// Logs what was found, and starts a partition that may not be read at its end. Returns whether that is
+    /// so.
     fn tell(
         &mut self,
         partition: &TopicPartition,
@@ -360,7 +358,7 @@ impl Beginnings {
         Ok(true)
     }
 
-    /// A partition may not be read before an operator has mended something.
+    /// Holds a partition unread until an operator acts.
     pub fn hold(&mut self, partition: &TopicPartition, text: String) {
         self.waiter.hold(Hold::Paused(text));
         self.held.push(partition.clone());
@@ -371,7 +369,7 @@ impl Beginnings {
         TopicMark { topic, offset, cluster: self.cluster.clone().unwrap_or_default() }
     }
 
-    /// Partitions that are no longer ours hold nothing up.
+    /// Releases the holds of partitions that are no longer ours.
     pub fn forget(&mut self, revoked: &[TopicPartition]) {
         let before = self.held.len();
         self.held.retain(|partition| !revoked.contains(partition));
@@ -381,8 +379,7 @@ impl Beginnings {
     }
 }
 
-/// The committed offset is of a topic that was deleted: the one that is there is read from its
-/// beginning.
+/// Begins a recreated topic at offset 0, since the committed offset is of the deleted one.
 fn begin_with_the_new(
     partition: &TopicPartition,
     offset: i64,
@@ -407,7 +404,7 @@ fn set_start(
         .map_err(|error| format!("start offset of {partition} not set: {error}"))
 }
 
-/// A host that keeps to no plan ends one with its next commit.
+/// Warns of an open plan, which an at-least-once host overwrites with its next commit.
 fn warn_of_plan(partition: &TopicPartition, metadata: &str) {
     if Plan::parse(metadata).is_some_and(|plan| !plan.planned.is_empty()) {
         tracing::warn!(%partition, "a plan of DELIVERY=exactly_once is open: what it names may have landed, \

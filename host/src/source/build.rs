@@ -1,4 +1,4 @@
-//! The batches being built, and when they are due.
+//! The batches being built, and when they are handed over.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,46 +15,46 @@ use crate::limits::budget::Budget;
 /// The bounds of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchBounds {
-    /// Most records while the topic is kept up with.
+    /// Most records while there is no backlog.
     pub max_records: usize,
     /// Most records while there is a backlog: large INSERTs cost ClickHouse fewer merges.
     pub max_records_with_lag: usize,
-    /// Bytes that records take in memory after which a batch is closed.
+    /// Memory size of the records at which a batch is closed.
     pub max_bytes: usize,
-    /// Bytes that each row takes in its columns whatever is in it: of twice as many as `max_bytes` a batch is
-    /// closed too.
+    /// Fixed bytes of each row in its columns. A batch is also closed once its rows need twice `max_bytes` in
+    /// columns.
     pub row_bytes: usize,
-    /// Most bytes of an element of an array or a map in the table, where batches are not cut for what they take in
-    /// columns; 0 where they are. They count like `row_bytes`.
+    /// Most bytes of an array or map element of the table; counts like `row_bytes`. 0 if batches are cut by
+    /// their column size anyway.
     pub element_bytes: usize,
     /// Most bytes that one record takes in columns.
     pub record_bytes: usize,
-    /// How a payload holds records, each of which becomes a row.
+    /// How a payload is split into records, each of which becomes a row.
     pub split: Split,
     /// How long the first record may wait for others.
     pub linger: Duration,
 }
 
-/// Gathers records; knows which partitions are assigned and under which epoch.
+/// Builds batches; knows the assigned partitions and their epochs.
 #[derive(Debug)]
 pub struct BatchBuilder {
     bounds: BatchBounds,
     arenas: Arenas,
-    /// Whether each partition has a batch of its own, or all share one.
+    /// Whether each partition has batches of its own; else all share one.
     is_by_partition: bool,
-    /// The batches that are being built: the first is of all partitions, or each of the partition in
-    /// [`Assigned::place`].
+    /// The batches being built: the first is shared by all partitions, or each is that of the partition with
+    /// this [`Assigned::place`].
     open: Vec<OpenBatch>,
-    /// Batches that are full and wait to be handed over.
+    /// Full batches that wait to be handed over.
     full: VecDeque<Batch>,
-    /// Bytes that all of them take in memory.
+    /// Memory size of all these batches.
     held_bytes: usize,
     assigned: HashMap<TopicPartition, Assigned>,
-    /// The same by librdkafka's handle of the topic: no name is compared for a message.
+    /// `assigned` by librdkafka's topic handle, so that messages need no name comparison.
     by_handle: HashMap<(usize, i32), (TopicPartition, Assigned), foldhash::fast::RandomState>,
-    /// How far each assigned partition is read, in [`Assigned::seat`].
+    /// How far each assigned partition is read; indexed by [`Assigned::seat`].
     stands: Vec<PartitionStand>,
-    /// What came again below where its partition stands, since it was last asked for.
+    /// Records that came again since this was last taken.
     repeated: HashMap<TopicPartition, Repeated>,
 }
 
@@ -65,25 +65,24 @@ struct Assigned {
     seat: usize,
 }
 
-/// A batch that is being built.
+/// A batch being built.
 #[derive(Debug)]
 struct OpenBatch {
-    /// Most records, between the two bounds.
+    /// Current record limit, between the two bounds.
     max_records: usize,
     batch: Batch,
     arenas: Arenas,
     since: Option<Instant>,
-    /// Where the batch has to end, and those after it: what a predecessor planned. Such a batch keeps
-    /// to no bound but this.
+    /// Where this batch and the next ones must end, as a predecessor planned. Such a batch has no other
+    /// bound.
     ends: VecDeque<i64>,
-    /// Upper estimate of the bytes that elements of arrays and maps take in columns.
+    /// Upper estimate of the column bytes of array and map elements.
     element_bytes: usize,
-    /// Most rows beside the first of each record.
+    /// Upper bound on the rows beyond one for each record.
     further_rows: usize,
 }
 
-/// Upper estimate of the bytes that the elements of a record take in columns: each stands behind a comma or an opening
-/// bracket.
+/// Upper estimate of the column bytes of a record's elements: each follows a comma or an opening bracket.
 fn bytes_of_elements(payload: Option<&[u8]>, bounds: &BatchBounds) -> usize {
     if bounds.element_bytes == 0 {
         return 0;
@@ -109,8 +108,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Takes the records of a partition from now on, those from `next` on where that is known; where
-    /// each partition has batches of its own, the first of them end at `ends`, exclusive.
+    /// Starts taking a partition's records, from `next` on if known. If each partition has batches of its
+    /// own, the first ones end at `ends`, exclusive.
     pub fn assign(
         &mut self,
         partition: &TopicPartition,
@@ -149,41 +148,40 @@ impl BatchBuilder {
         self.stands.get_mut(self.assigned.get(partition)?.seat)
     }
 
-    /// Takes the records of an assigned partition from `next` on, or from any offset on.
+    /// Takes an assigned partition's records from `next` on, or from any offset if `None`.
     pub fn move_to(&mut self, partition: &TopicPartition, next: Option<i64>) {
         if let Some(stand) = self.stand(partition) {
             *stand = PartitionStand::at(next);
         }
     }
 
-    /// Takes nothing of a partition before [`BatchBuilder::move_to`]. Returns whether anything was taken of it
-    /// until now.
+    /// Takes nothing of a partition until [`BatchBuilder::move_to`]. Returns whether it was open until now.
     pub fn shut(&mut self, partition: &TopicPartition) -> bool {
         self.stand(partition).is_some_and(PartitionStand::shut)
     }
 
-    /// Whether nothing of an assigned partition is taken.
+    /// Whether an assigned partition is shut.
     pub fn is_shut(&mut self, partition: &TopicPartition) -> bool {
         self.stand(partition).is_some_and(|stand| stand.is_shut())
     }
 
-    /// The lowest offset that may come next of an assigned partition, where that is known.
+    /// The lowest offset that may come next of an assigned partition, if known.
     pub fn next(&self, partition: &TopicPartition) -> Option<i64> {
         self.stands.get(self.assigned.get(partition)?.seat)?.next()
     }
 
-    /// The partitions whose records are taken.
+    /// The assigned partitions.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
         self.assigned.keys()
     }
 
-    /// What came again since this was last asked, by partition.
+    /// Takes the records that came again since the last call, by partition.
     pub fn take_repeated(&mut self) -> HashMap<TopicPartition, Repeated> {
         std::mem::take(&mut self.repeated)
     }
 
-    /// Takes no more records of a partition. A batch of its own that was not handed over is dropped:
-    /// whoever owns the partition next reads its records.
+    /// Stops taking a partition's records. Its own batches that were not handed over are dropped: the next
+    /// owner reads their records.
     pub fn revoke(&mut self, partition: &TopicPartition) {
         self.by_handle.clear();
         let revoked = self.assigned.remove(partition);
@@ -209,14 +207,14 @@ impl BatchBuilder {
         self.assigned.is_empty()
     }
 
-    /// Whether the partition's records are taken.
+    /// Whether the partition is assigned.
     pub fn owns(&self, partition: &TopicPartition) -> bool {
         self.assigned.contains_key(partition)
     }
 
-    /// Copies a message into its batch, and says whether it is the first since its partition was assigned
-    /// or moved. One of a partition that is not assigned is left alone: whoever owns the partition reads
-    /// it. One below where the partition stands was taken before: it is dropped.
+    /// Copies a message into its batch; returns whether it is the first since its partition was assigned or
+    /// moved. Ignores messages of partitions that are not assigned, which their owner reads, and drops
+    /// messages below the partition's next offset, which were taken before.
     pub fn take(&mut self, message: &Message<'_>) -> bool {
         let at = (message.topic_handle(), message.partition());
         let (partition, Assigned { epoch, place, seat }) = match self.by_handle.entry(at) {
@@ -246,7 +244,7 @@ impl BatchBuilder {
             key: message.key(),
             payload: message.payload(),
         };
-        // Of a planned range without a record that is left, nothing is handed over.
+        // A planned range whose records are all gone yields no batch.
         while open.ends.front().is_some_and(|end| record.offset >= *end) {
             open.ends.pop_front();
             self.full.extend(open.cut(&self.bounds));
@@ -265,7 +263,7 @@ impl BatchBuilder {
         admission == OffsetAdmission::First
     }
 
-    /// Notes how many bytes each row takes in its columns, and each element of an array or a map.
+    /// Sets the column bytes of a row, and of an element of an array or a map.
     pub fn set_row_bytes(&mut self, row_bytes: usize, element_bytes: usize) {
         self.bounds.row_bytes = row_bytes;
         self.bounds.element_bytes = element_bytes;
@@ -276,14 +274,13 @@ impl BatchBuilder {
         self.held_bytes = open.chain(&self.full).map(Batch::held_bytes).sum();
     }
 
-    /// Whether another record may be taken: no batch is full, and what was gathered may grow. To be asked
-    /// after each record, since one of a megabyte may fill a batch.
+    /// Whether another record may be taken: no batch is full, and the budget allows more bytes. Ask after
+    /// each record, since one large record may fill a batch.
     pub fn has_room(&self, budget: &Budget) -> bool {
         self.full.is_empty() && budget.has_bytes(self.held_bytes)
     }
 
-    /// How many messages may be read at a time, at most `max`: no more than the batch that all partitions
-    /// share has room for.
+    /// How many messages to read at a time, at most `max`: no more than the shared batch has room for.
     pub fn room(&self, max: usize) -> usize {
         match self.open.first() {
             Some(open) if !self.is_by_partition => {
@@ -293,12 +290,11 @@ impl BatchBuilder {
         }
     }
 
-    /// The next batch that is to be handed over: one that is full, or whose first record waited long
-    /// enough.
+    /// Takes the next batch to hand over: a full one, or one whose linger has passed.
     pub fn due(&mut self) -> Option<Batch> {
         let bounds = &self.bounds;
         let due = self.full.pop_front().or_else(|| {
-            // The one that has waited longest, so that no partition starves behind another.
+            // The oldest, so that no partition starves.
             let due = self.open.iter_mut().filter(|open| open.is_due(bounds));
             due.min_by_key(|open| open.since)?.cut(bounds)
         });
@@ -306,17 +302,17 @@ impl BatchBuilder {
         due
     }
 
-    /// How long until a batch is due by its linger; `None` while there is none.
+    /// How long until a batch is due by its linger; `None` if there is none.
     pub fn due_in(&self) -> Option<Duration> {
         let open = self.open.iter().filter(|open| open.ends.is_empty());
         let since = open.filter_map(|open| open.since);
         since.map(|since| self.bounds.linger.saturating_sub(since.elapsed())).min()
     }
 
-    /// What is left, full or not, at a stop. What belongs to a planned range that was not read whole is
-    /// dropped: it may only go as planned. Where each partition has batches of its own, many may be full
-    /// and wait for their turn: they are dropped too, and with them what was read behind them, since a gap
-    /// would count as settled. Whoever comes next reads it all.
+    /// Takes the remaining batches at a stop, full or not. A partly read planned range is dropped, since it
+    /// may only go as planned. If each partition has batches of its own, many full ones may wait: they are
+    /// dropped with all records after them, since a gap would count as settled. The next owner reads them
+    /// again.
     pub fn rest(&mut self) -> Vec<Batch> {
         let mut rest: Vec<Batch> = self.full.drain(..).collect();
         let mut dropped = Vec::new();
@@ -343,7 +339,7 @@ impl OpenBatch {
         Self { max_records, batch, arenas, since: None, ends, element_bytes: 0, further_rows: 0 }
     }
 
-    /// Copies a record into the batch, and counts what will be made of it.
+    /// Copies a record into the batch, and estimates its rows and columns.
     fn push(
         &mut self,
         partition: &TopicPartition,
@@ -368,7 +364,7 @@ impl OpenBatch {
                 || self.column_bytes(bounds) / 2 >= bounds.max_bytes)
     }
 
-    /// Upper estimate of the bytes in columns.
+    /// Upper estimate of the batch's column bytes.
     fn column_bytes(&self, bounds: &BatchBounds) -> usize {
         let rows = self.batch.len() as usize + self.further_rows;
         let of_rows = rows.saturating_mul(bounds.row_bytes);
@@ -379,8 +375,8 @@ impl OpenBatch {
         self.ends.is_empty() && self.since.is_some_and(|since| since.elapsed() >= bounds.linger)
     }
 
-    /// The batch as it is, if it holds a record; the next one begins, and may hold twice as many records
-    /// when this one is full.
+    /// Ends the batch and begins the next; returns it if it holds a record. After a full batch the record
+    /// limit doubles, up to its bound.
     fn cut(&mut self, bounds: &BatchBounds) -> Option<Batch> {
         self.since = None;
         self.max_records = if self.is_full(bounds) {
@@ -421,7 +417,7 @@ mod tests {
         linger: Duration::from_secs(1),
     };
 
-    /// Fills the batch with records of so many bytes, and says how many there was room for.
+    /// Fills the batch with records of this size; returns how many fitted.
     fn filled(open: &mut OpenBatch, bytes: usize) -> u32 {
         let partition = TopicPartition { topic: "t".into(), partition: 0 };
         let payload = vec![b' '; bytes];
@@ -509,7 +505,7 @@ mod tests {
         TopicPartition { topic: "t".into(), partition }
     }
 
-    /// A queue of a topic whose records are little else than empty headers, and its cluster.
+    /// A queue of records with little but empty headers, and its cluster.
     fn dense() -> (MockCluster<'static, DefaultProducerContext>, DataQueue<DefaultConsumerContext>)
     {
         let cluster = MockCluster::new(1).unwrap();
@@ -548,7 +544,7 @@ mod tests {
         builder
     }
 
-    /// Takes records until there is no room for more. Returns how many were taken.
+    /// Takes records until there is no room; returns how many.
     fn take(
         queue: &mut DataQueue<DefaultConsumerContext>,
         builder: &mut BatchBuilder,
@@ -575,7 +571,7 @@ mod tests {
 
     #[test]
     fn a_read_of_many_headers_ends_at_the_bounds_and_goes_on_later_without_loss() {
-        /// What a record takes at most: its headers, and what is kept beside it.
+        /// Most memory of a record: its headers and fixed overhead.
         const RECORD: usize = 2 * HEADERS + 200;
         let wide = BatchBounds {
             max_records: 1_000,
@@ -587,7 +583,7 @@ mod tests {
         for (bounds, most) in [(wide, 5 * RECORD), (by_bytes, 4 * RECORD)] {
             let (_cluster, mut queue) = dense();
             let mut builder = assigned(bounds);
-            // 100 bytes of records are taken for 200 of the budget.
+            // 100 bytes of records take 200 of the budget.
             let budget = Budget::new(
                 2,
                 if bounds.max_bytes == wide.max_bytes { 2 * most } else { usize::MAX },

@@ -1,4 +1,4 @@
-//! What librdkafka calls back: it only notes, and the poll thread acts.
+//! librdkafka's callbacks: they only take notes, and the poll thread acts on them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use crate::kafka::topics::{is_http, mismatch_of};
 use crate::observe::progress::PartitionEnd;
 use crate::observe::status::Waiter;
 
-/// A change of the assignment that librdkafka waits for us to carry out.
+/// An assignment change that librdkafka waits for us to apply.
 #[derive(Debug)]
 pub enum Rebalance {
     /// Take these partitions, at these offsets.
@@ -34,35 +34,35 @@ pub enum Rebalance {
     Revoke(TopicPartitionList),
 }
 
-/// How long an answer that was too large explains why partitions stand still.
+/// How long an oversized answer explains why partitions stand still.
 const OVERSIZED_COUNTS_FOR: Duration = Duration::from_mins(1);
-/// What librdkafka tells to raise where an answer is too large, after which it drops the connection.
+/// The setting that librdkafka names when an answer is too large and it drops the connection.
 const LARGEST_ANSWER: &str = "receive.message.max.bytes";
 
 /// The consumer's context.
 pub struct SourceContext {
     events: UnboundedSender<SourceEvent>,
     waiter: Arc<Waiter>,
-    /// The commits that fail.
+    /// The failing commits.
     refusals: Mutex<Refusals>,
     rebalances: Mutex<Vec<Rebalance>>,
     denial: Mutex<Option<Hold>>,
     seen: Mutex<BrokerStatistics>,
-    /// Marks stand beside the offsets that are committed.
+    /// Whether commits carry a topic mark in their metadata.
     has_marks: AtomicBool,
     is_closing: AtomicBool,
 }
 
-/// What librdkafka's statistics and errors tell of brokers and partitions.
+/// What librdkafka's statistics and errors say about brokers and partitions.
 #[derive(Debug, Default)]
 struct BrokerStatistics {
     looks: Option<Vec<PartitionLook>>,
     tails: Option<HashMap<TopicPartition, PartitionTail>>,
-    /// The brokers that are connected.
+    /// The connected brokers.
     up: Vec<i32>,
-    /// One was at some time.
+    /// Whether any broker was ever connected.
     has_connected: bool,
-    /// When an answer was last too large, in librdkafka's words.
+    /// When an answer was last too large, and librdkafka's text.
     oversized: Option<(Instant, String)>,
 }
 
@@ -85,29 +85,29 @@ impl SourceContext {
         }
     }
 
-    /// The partitions as the last statistics had them, if there were any since this was last asked.
+    /// Takes the partitions of the last statistics; `None` without new ones since the last call.
     pub fn take_looks(&self) -> Option<Vec<PartitionLook>> {
         self.seen().looks.take()
     }
 
-    /// Where partitions end as the last statistics had it, if there were any since this was last asked.
+    /// Takes the partition ends of the last statistics; `None` without new ones since the last call.
     pub fn take_tails(&self) -> Option<HashMap<TopicPartition, PartitionTail>> {
         self.seen().tails.take()
     }
 
-    /// The brokers that are connected.
+    /// The connected brokers.
     pub fn up(&self) -> Vec<i32> {
         self.seen().up.clone()
     }
 
-    /// Why answers of brokers do not come through, if that is known.
+    /// The text of a recent oversized answer, which explains why answers do not arrive.
     pub fn oversized(&self) -> Option<String> {
         let seen = self.seen();
         let (at, text) = seen.oversized.as_ref()?;
         (at.elapsed() < OVERSIZED_COUNTS_FOR).then(|| text.clone())
     }
 
-    /// Whether marks stand beside the offsets that are committed.
+    /// Whether commits carry a topic mark in their metadata.
     pub fn has_marks(&self) -> bool {
         self.has_marks.load(Ordering::Relaxed)
     }
@@ -121,8 +121,8 @@ impl SourceContext {
         std::mem::take(&mut *self.rebalances.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What to tell of a broker that does not answer: that it turned this client down, where it
-    /// did, and was not reached since.
+    /// The hold to report for a broker that does not answer: its denial, if it denied this client access and
+    /// was not reached since.
     pub fn tell(&self, hold: Hold) -> Hold {
         match hold {
             Hold::Transient(_) => self.denial().clone().unwrap_or(hold),
@@ -130,7 +130,7 @@ impl SourceContext {
         }
     }
 
-    /// Notes what came of a commit, for the operator.
+    /// Notes a commit's outcome, for the operator.
     pub fn note_answer(&self, event: &SourceEvent) {
         match event {
             SourceEvent::CommitFailed { of, why, text, .. } => {
@@ -143,7 +143,7 @@ impl SourceContext {
         }
     }
 
-    /// Forgets the failed commits of partitions that are not ours any more.
+    /// Forgets the failed commits of partitions that are no longer ours.
     pub fn forget(&self, partitions: &[TopicPartition]) {
         self.refusals().forget(partitions);
     }
@@ -156,7 +156,7 @@ impl SourceContext {
         self.denial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on a revocation is carried out at once: nobody waits for it any more.
+    /// From now on revocations are applied at once, since nobody waits for them.
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
     }
@@ -218,7 +218,7 @@ impl ConsumerContext for SourceContext {
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         let events = match result {
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => return,
-            // A broker may take no metadata; without plans it can be done without.
+            // A broker may refuse metadata, which is optional without plans.
             Err(error)
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge)
                     && self.has_marks.swap(false, Ordering::Relaxed) =>
@@ -241,21 +241,22 @@ impl ConsumerContext for SourceContext {
     }
 }
 
-/// Where a partition ends, as far as the broker has told.
+/// Where a partition ends, according to the broker's answers so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionTail {
     end: PartitionEnd,
-    /// All that the broker has told of is fetched, and handed out.
+    /// Whether everything up to there was fetched and handed out.
     is_read: bool,
 }
 
 impl PartitionTail {
-    /// Where the records end. `next`: the offset behind the last record that was taken, where one was.
-    /// `some_wait`: others were handed out, and are not taken yet.
+    /// Where the records end. `next`: the offset after the last record taken, if any. `some_wait`: records
+    /// were handed out that are not taken yet.
     pub fn end(self, next: Option<i64>, some_wait: bool) -> PartitionEnd {
         let Self { end, is_read } = self;
-        // The end may be markers of transactions, or places that compaction left: offsets without a
-        // record, which librdkafka counts as handed out. Once all is, the records end behind the last one.
+        // The end may consist of transaction markers or compaction gaps: offsets without a record, which
+        // librdkafka counts as handed out. Once everything was handed out, the records end after the last one
+        // taken.
         let last = next.or(end.start).filter(|_| is_read && !some_wait);
         PartitionEnd { offset: last.map_or(end.offset, |last| last.min(end.offset)), ..end }
     }
@@ -281,7 +282,7 @@ fn tail(partition: &Partition) -> Option<PartitionTail> {
     let high = known(partition.hi_offset);
     let stable = known(partition.ls_offset).or(high)?;
     let start = known(partition.committed_offset).or(known(partition.next_offset));
-    // Behind the last stable offset stand records that wait for a transaction to be over.
+    // Records after the last stable offset wait for their transaction to end.
     if let Some(high) = high.filter(|high| *high > stable) {
         return Some(PartitionTail { end: PartitionEnd { offset: high, start }, is_read: false });
     }
@@ -289,7 +290,7 @@ fn tail(partition: &Partition) -> Option<PartitionTail> {
     Some(PartitionTail { end: PartitionEnd { offset: stable, start }, is_read })
 }
 
-/// What Kafka says of each partition of a commit.
+/// Kafka's answer for each partition of a commit.
 fn answers(list: &TopicPartitionList) -> Vec<SourceEvent> {
     let (mut taken, mut events) = (Vec::new(), Vec::new());
     let told = list.elements().into_iter().zip(partitions(list)).zip(metadata(list));
@@ -304,9 +305,9 @@ fn answers(list: &TopicPartitionList) -> Vec<SourceEvent> {
     events
 }
 
-/// What a broker answers to a commit that it does not take. While a group changes its assignment it takes
-/// none; that of a generation that is over it never takes again, and if it took an earlier try of
-/// librdkafka's own, the next plan names the same ranges.
+/// Errors by which a broker refuses a commit and stores nothing. It takes none while the group changes its
+/// assignment, and never again one of an old generation; if it took an earlier try of librdkafka's own, the
+/// next plan names the same ranges.
 const REFUSED: [RDKafkaErrorCode; 4] = [
     RDKafkaErrorCode::RebalanceInProgress,
     RDKafkaErrorCode::IllegalGeneration,
@@ -314,7 +315,7 @@ const REFUSED: [RDKafkaErrorCode; 4] = [
     RDKafkaErrorCode::OffsetMetadataTooLarge,
 ];
 
-/// What a broker answers to a commit while the group changes.
+/// A broker's commit errors while the group changes.
 const CHANGES: [RDKafkaErrorCode; 4] = [
     RDKafkaErrorCode::RebalanceInProgress,
     RDKafkaErrorCode::IllegalGeneration,
@@ -322,8 +323,8 @@ const CHANGES: [RDKafkaErrorCode; 4] = [
     RDKafkaErrorCode::UnknownMemberId,
 ];
 
-/// Of any other failure than [`REFUSED`] librdkafka does not tell whether an earlier try of its own was
-/// taken.
+/// The event of a failed commit. After any other error than [`REFUSED`], librdkafka does not tell whether an
+/// earlier try of its own was stored.
 pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     let code = error.rdkafka_error_code();
     let is_one_of = |codes: &[RDKafkaErrorCode]| code.is_some_and(|code| codes.contains(&code));
@@ -352,7 +353,7 @@ pub fn failed(error: &KafkaError, of: Vec<TopicPartition>) -> SourceEvent {
     SourceEvent::CommitFailed { of, is_refused, why, text: format!("{error}{hint}") }
 }
 
-/// Gives partitions back in the way the group's protocol asks for.
+/// Gives partitions back by the group's rebalance protocol.
 pub fn unassign(
     consumer: &BaseConsumer<SourceContext>,
     list: &TopicPartitionList,
@@ -363,7 +364,7 @@ pub fn unassign(
     }
 }
 
-/// Takes partitions in the way the group's protocol asks for.
+/// Takes partitions by the group's rebalance protocol.
 pub fn assign(
     consumer: &BaseConsumer<SourceContext>,
     list: &TopicPartitionList,
@@ -378,7 +379,7 @@ pub fn assign(
 mod tests {
     use super::*;
 
-    /// A partition with 100 records, of which 40 are committed and 60 fetched.
+    /// A partition of 100 records: 40 committed, 60 fetched.
     fn partition() -> Partition {
         Partition {
             ls_offset: 100,
@@ -391,7 +392,7 @@ mod tests {
         }
     }
 
-    /// Where it ends for a host that was handed out what is below `next`.
+    /// Its end for a host that got everything below `next`.
     fn end(partition: &Partition, next: impl Into<Option<i64>>) -> Option<PartitionEnd> {
         tail(partition).map(|tail| tail.end(next.into(), false))
     }

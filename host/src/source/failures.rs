@@ -1,4 +1,4 @@
-//! What a partition that cannot be read is told of: which it is, where, why, and what to do.
+//! Texts for partitions that cannot be read: which one, where, why, and what to do.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -6,27 +6,27 @@ use super::stall::{StallReason, Still};
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
-/// What librdkafka reports in the place of a record.
+/// An error that librdkafka reports instead of a record.
 #[derive(Debug, Clone)]
 pub struct ReadFailure {
     /// The partition.
     pub partition: TopicPartition,
-    /// What it is.
+    /// Its code.
     pub code: Code,
-    /// The same in librdkafka's words.
+    /// librdkafka's text.
     pub text: String,
-    /// The offset that it names, which may be none.
+    /// The offset it names; negative for none.
     pub offset: i64,
 }
 
-/// What helps where a batch cannot be read and never will be.
+/// What to do about a batch that can never be read.
 const PAST_IT: &str = "to go past it, stop every host of the group and set its offset";
 
 impl ReadFailure {
-    /// What to tell of it; `next` is where the partition stands.
+    /// The hold to report; `next` is the partition's next offset.
     pub fn hold(&self, next: Option<i64>) -> Hold {
         let Self { partition, code, text, offset } = self;
-        // The batch may begin before the record that comes next.
+        // The batch may begin before the next record.
         let at = next.map_or(*offset, |next| next.max(*offset));
         let place = place(partition, at);
         let what = match code {
@@ -59,7 +59,7 @@ impl ReadFailure {
 }
 
 impl Still {
-    /// What to tell of a partition that is fetched and stands still; `reason` is what is known of why.
+    /// The hold for a partition that is fetched but stands still; `reason` is the known cause, if any.
     pub fn hold(&self, next: Option<i64>, reason: Option<&str>) -> Hold {
         let (at, end) = (next.unwrap_or(self.look.next), self.look.end);
         let place = place(&self.look.partition, at);
@@ -74,7 +74,7 @@ impl Still {
     }
 }
 
-/// What to tell of partitions whose brokers do not answer.
+/// The hold for partitions whose brokers do not answer.
 pub fn unreachable(still: &[Still]) -> Option<Hold> {
     let mut away = still.iter().filter(|still| still.why == StallReason::Unreachable);
     let first = away.next()?;

@@ -1,20 +1,20 @@
-//! Where `latest` holds: it is a rule for a fresh start alone. A partition that was there when the host
-//! began, of a topic that the group had read nothing of, begins at its end; any other, such as one that
-//! is added later, begins at its beginning, so that nothing that comes after the start is passed over.
-//! Pure: no clock, no I/O.
+//! Where partitions begin with `latest`, which applies to a fresh start only. A partition that existed when
+//! the host started, of a topic that the group had never read, begins at its end. Any other, such as one
+//! added later, begins at its start, so that no record after the host's start is skipped. Pure: no clock, no
+//! I/O.
 
 use std::collections::HashMap;
 
 use crate::config::SourceTopic;
 
-/// A topic as it was when the host began.
+/// A topic as it was when the host started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicAtStart {
     /// Its name.
     pub topic: String,
     /// Its partitions.
     pub partitions: Vec<i32>,
-    /// The group had committed an offset for one of them at least.
+    /// Whether the group had committed an offset for any of them.
     pub is_read: bool,
 }
 
@@ -25,8 +25,8 @@ pub struct Fresh {
 }
 
 impl Fresh {
-    /// Finds them among all that was there. A topic that a pattern matches is not fresh if the group
-    /// reads another one by this pattern: it came while nobody looked.
+    /// Picks the fresh topics of those that existed. A topic that only a pattern matches is not fresh if the
+    /// group has read another topic of this pattern: it was created while no host ran.
     pub fn among(seen: &[TopicAtStart], source: &[SourceTopic]) -> Self {
         let is_read_by = |pattern: &SourceTopic| {
             seen.iter().any(|topic| topic.is_read && pattern.matches(&topic.topic))
@@ -48,7 +48,7 @@ impl Fresh {
         self.of.get(topic).is_some_and(|partitions| partitions.contains(&partition))
     }
 
-    /// A topic is gone, or made again: what comes under its name is new.
+    /// Notes that a topic was deleted or recreated: what follows under its name is new.
     pub fn forget(&mut self, topic: &str) {
         self.of.remove(topic);
     }

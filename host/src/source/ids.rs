@@ -1,5 +1,5 @@
-//! Kafka's ids of the topics that are read: a topic that is deleted and made again keeps its name and has
-//! another id. Pure: no clock, no I/O.
+//! Kafka's ids of the topics that are read: a recreated topic keeps its name but has another id. Pure: no
+//! clock, no I/O.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,18 +7,18 @@ use std::collections::{HashMap, HashSet};
 #[derive(Debug, Default)]
 pub struct Ids {
     of: HashMap<String, u128>,
-    /// Ids that topics had before. None of them comes back, so a broker that tells one is behind.
+    /// Earlier ids of topics. None comes back, so a broker that answers with one is behind.
     former: HashSet<u128>,
 }
 
-/// What an id that a broker tells means.
+/// What a topic id from a broker means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// The topic is the one that is read, or none is known.
+    /// The topic is the one being read, or none is known.
     Same,
-    /// The topic was deleted and made again.
+    /// The topic was deleted and recreated.
     Remade,
-    /// The broker has not heard of a change yet.
+    /// The broker does not know of the change yet.
     Behind,
 }
 
@@ -28,7 +28,7 @@ impl Ids {
         self.of.get(topic).copied()
     }
 
-    /// What it means that a broker tells this id of a topic.
+    /// Judges a broker's id of a topic.
     pub fn judge(&self, topic: &str, told: u128) -> Meaning {
         match self.of.get(topic) {
             Some(known) if *known != told && self.former.contains(&told) => Meaning::Behind,
@@ -37,7 +37,7 @@ impl Ids {
         }
     }
 
-    /// The topic is read under this id from now on.
+    /// Reads the topic under this id from now on.
     pub fn learn(&mut self, topic: &str, id: u128) {
         if let Some(before) = self.of.insert(topic.to_owned(), id)
             && before != id

@@ -1,37 +1,35 @@
-//! What stands beside an offset that is committed without a plan: of which topic it is. A topic that is
-//! deleted and made again keeps its name, and an offset of the old one means nothing in the new one.
-//! Pure: no clock, no I/O.
+//! The commit metadata of an offset without a plan: the topic that it belongs to. A recreated topic keeps its
+//! name, but offsets of the old one mean nothing in it. Pure: no clock, no I/O.
 
 use std::fmt;
 
-/// What every mark begins with. It differs from what a plan begins with, so that neither is taken for
-/// the other, by any version.
+/// Prefix of every mark. Plans have another, so that no version takes one for the other.
 const BEGIN: &str = "topic=";
 
-/// Says of which topic a committed offset is.
+/// The topic that a committed offset belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicMark {
     /// Kafka's id of the topic.
     pub topic: u128,
-    /// The offset that it was committed with. Tools that copy commits translate the offset beside it and
-    /// not this one.
+    /// The offset it was committed with. Tools that copy commits translate the committed offset, but not this
+    /// one.
     pub offset: i64,
-    /// Kafka's id of the cluster; empty where it tells none. A copy of the topic elsewhere has another
-    /// id and the same offsets.
+    /// Kafka's id of the cluster; empty if it has none. A copy of the topic elsewhere has another cluster id
+    /// and the same offsets.
     pub cluster: String,
 }
 
-/// What a committed offset is worth, by the mark beside it.
+/// Whether a committed offset is valid, by its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worth {
-    /// It is of the topic that is there now, as far as can be told.
+    /// It is of the current topic, as far as can be told.
     OfThisTopic,
-    /// It is of another topic of this name, which was deleted.
+    /// It is of a deleted topic of this name.
     OfAnotherTopic,
 }
 
 impl TopicMark {
-    /// Reads what [`TopicMark`] writes; `None` for anything else.
+    /// Parses a mark that [`TopicMark`] wrote; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.strip_prefix(BEGIN)?.split(';');
         let topic = u128::from_str_radix(fields.next()?, 16).ok()?;
@@ -40,7 +38,7 @@ impl TopicMark {
         fields.next().is_none().then_some(Self { topic, offset, cluster })
     }
 
-    /// Judges the offset that this mark stands beside, by the ids that are told now.
+    /// Judges the committed offset with this mark, by the current ids of topic and cluster.
     pub fn judge(&self, offset: i64, topic: u128, cluster: &str) -> Worth {
         let is_copy = offset != self.offset || cluster != self.cluster;
         match self.topic == topic || is_copy {

@@ -1,8 +1,8 @@
-//! The source: a thread that owns the consumer, reads batches, and tells of rebalances.
+//! The source: a thread that owns the consumer, reads batches, and reports rebalances.
 //!
-//! Nobody else touches the consumer. The thread speaks by [`SourceEvent`]s, in order: a partition
-//! is assigned before its first batch, and its last batch comes before it is revoked. The
-//! pipeline answers by [`SourceCommand`]s, and to a revocation by its reply.
+//! Only this thread uses the consumer. It sends [`SourceEvent`]s in order: a partition is assigned before its
+//! first batch, and its last batch comes before it is revoked. The pipeline sends [`SourceCommand`]s, and
+//! answers a revocation by its reply.
 
 mod beginnings;
 mod build;
@@ -33,49 +33,48 @@ use crate::flow::record::{Batch, TopicPartition};
 use crate::limits::budget::Lease;
 use crate::observe::Observed;
 
-/// How long a revoked partition may take to settle what is in flight before it is let go.
+/// How long a revoked partition may take to settle what is in flight.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A partition that is ours.
+/// An assigned partition.
 #[derive(Debug)]
 pub struct Assignment {
     /// Which.
     pub partition: TopicPartition,
-    /// The epoch that its records carry.
+    /// The epoch of its records.
     pub epoch: u64,
-    /// Where it begins, if that is to be committed at once.
+    /// Its start, if that is to be committed at once.
     pub start: Option<i64>,
-    /// Kafka's id of the topic, and what is committed, where each record is to land exactly once.
+    /// Kafka's id of the topic and the committed plan; only under exactly once.
     pub planned: Option<(u128, Beginning)>,
 }
 
 /// Why a commit failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CommitRefusal {
-    /// The group is changing its assignment, which passes.
+    /// The group is changing its assignment; this passes by itself.
     GroupChanges,
-    /// It will not be stored before an operator has mended something.
+    /// Commits fail until an operator acts.
     NeedsOperator,
     /// Anything else.
     Other,
 }
 
-/// What the source tells the pipeline.
+/// Events from the source to the pipeline.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// Partitions that are ours from now on.
+    /// These partitions were assigned.
     Assigned(Vec<Assignment>),
-    /// Partitions of ours whose topic was made again, or has lost its end: what was read of them before
-    /// counts no more.
+    /// Assigned partitions whose topic was recreated or truncated: earlier records of theirs no longer count.
     Restarted(Vec<Assignment>),
     /// Records taken together. The lease is their share of the budget.
     Batch(Batch, Lease),
-    /// Partitions to let go: settle what is in flight and reply with what may be committed, at
-    /// the latest after [`DRAIN_TIMEOUT`]. The consumer waits for the reply.
+    /// Partitions to give back: settle what is in flight and reply with the offsets to commit, within
+    /// [`DRAIN_TIMEOUT`]. The consumer waits for the reply.
     Revoked {
         /// Which.
         partitions: Vec<TopicPartition>,
-        /// The membership is gone already: nothing can be committed any more.
+        /// The membership is already lost: nothing can be committed.
         is_lost: bool,
         /// Takes the offsets to commit before the partitions are given back.
         reply: std_mpsc::SyncSender<Vec<Commit>>,
@@ -84,30 +83,30 @@ pub enum SourceEvent {
     Committed(Vec<Commit>),
     /// A commit failed.
     CommitFailed {
-        /// The partitions whose offsets were not stored, as far as is known.
+        /// The partitions whose offsets may not be stored.
         of: Vec<TopicPartition>,
-        /// It is certain that nothing was stored.
+        /// Whether certainly nothing was stored.
         is_refused: bool,
-        /// Why, as far as that matters.
+        /// The kind of failure.
         why: CommitRefusal,
-        /// What Kafka says.
+        /// Kafka's text.
         text: String,
     },
-    /// Told to stop, and the last batch was handed over before this.
+    /// The source has stopped, and has handed over the last batch.
     Stopped,
     /// The consumer cannot go on.
     Failed(Fatal),
 }
 
-/// What the pipeline tells the source.
+/// Commands from the pipeline to the source.
 #[derive(Debug)]
 pub enum SourceCommand {
-    /// Commit these offsets, without waiting; [`SourceEvent::Committed`] answers.
+    /// Commit these offsets without waiting; [`SourceEvent::Committed`] answers.
     Commit(Vec<Commit>),
-    /// Leave the group and join it again: what was committed without an answer is void then. The
-    /// partitions are revoked as lost.
+    /// Leave the group and join it again, which voids commits without an answer. The partitions are revoked
+    /// as lost.
     Rejoin,
-    /// Read no more; what was read comes as a last batch.
+    /// Stop reading; records already read come as a last batch.
     Stop,
     /// Commit these offsets, leave the group, end the thread; then answer.
     Close(Vec<Commit>, oneshot::Sender<()>),
@@ -125,7 +124,7 @@ impl Source {
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn start(config: &Config, observed: &Observed) -> anyhow::Result<Self> {
-        // Unbounded, since what goes through is bounded by the budget.
+        // Unbounded, since the budget bounds what goes through.
         let (events, received) = mpsc::unbounded_channel();
         let (commands, orders) = std_mpsc::channel();
         let poller = poll::Poller::new(config, observed, events, orders)?;
@@ -138,8 +137,7 @@ impl Source {
         self.events.recv().await
     }
 
-    /// Gives a command. One that comes after the thread's end is dropped: there is nothing left
-    /// to command.
+    /// Sends a command. It is dropped if the thread has ended, since nothing is left to command.
     pub fn command(&self, command: SourceCommand) {
         let _ended = self.commands.send(command);
     }

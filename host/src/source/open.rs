@@ -1,5 +1,5 @@
-//! Partitions whose records wait behind a transaction that stays open: Kafka hands out nothing behind its
-//! first record until it is over. Pure: no I/O, and the clock is given.
+//! Partitions whose records wait for an open transaction: Kafka hands out nothing after its first record
+//! until it ends. Pure: no I/O, and the clock is given.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -8,18 +8,19 @@ use super::stall::PartitionLook;
 use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 
-/// How long a transaction has to stay open: most are over within a moment.
+/// How long a transaction must stay open before it is reported: most end within moments.
 const LONG: Duration = Duration::from_secs(30);
 
 /// Compares each look with those before it.
 #[derive(Debug, Default)]
 pub struct OpenTransactions {
-    /// Where what can be read ends, and since when it ends there with records behind it.
+    /// The readable end of each partition, and since when records wait behind it.
     since: HashMap<TopicPartition, (i64, Instant)>,
 }
 
 impl OpenTransactions {
-    /// Looks at the partitions that are ours. What to tell of those whose records wait for long.
+    /// Compares the owned partitions with earlier looks; returns a hold for those whose records wait too
+    /// long.
     pub fn look(&mut self, looks: &[PartitionLook], now: Instant) -> Option<Hold> {
         let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.partition).collect();
         self.since.retain(|partition, _| ours.contains(partition));
@@ -41,7 +42,7 @@ impl OpenTransactions {
     }
 
     fn waits(&mut self, look: &PartitionLook, now: Instant) -> bool {
-        // A partition that is not read up to there waits for nothing yet.
+        // A partition not read up to its readable end waits for nothing yet.
         if look.high <= look.end || look.next < look.end || look.next >= look.high {
             self.since.remove(&look.partition);
             return false;
@@ -72,7 +73,7 @@ mod tests {
         }
     }
 
-    /// What is told after each look, one every five seconds.
+    /// The holds after each look, one every five seconds.
     fn told(looks: impl IntoIterator<Item = PartitionLook>) -> Vec<Option<Hold>> {
         let (mut open, start) = (OpenTransactions::default(), Instant::now());
         let at = |step: u32| start + Duration::from_secs(5) * step;
