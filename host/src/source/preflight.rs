@@ -1,5 +1,5 @@
-//! Before the subscription: are the topics there? Asked until one of them and the dead letter topic are,
-//! with texts that name the variable to look at. Those that are missing are watched for afterwards.
+//! Before the subscription: waits until at least one source topic and the dead letter topic exist, with texts
+//! that name the variable to look at. The watch looks for missing topics afterwards.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ use crate::flow::hold::Hold;
 use crate::kafka::topics::{Topics, hold_of};
 use crate::observe::status::Waiter;
 
-/// How often the topics are asked for until they exist.
+/// How often to look for the topics until they exist.
 const RETRY: Duration = Duration::from_secs(2);
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The subscription that is made once a topic exists.
+/// Subscribes once a topic exists.
 #[derive(Debug)]
 pub struct Preflight {
     brokers: String,
     source: Vec<SourceTopic>,
     dead_letter_topic: String,
-    /// Where the group starts afresh is to be found out.
+    /// Whether the fresh topics are still to be found.
     is_latest: bool,
     fresh: Option<Fresh>,
     next: Instant,
@@ -51,12 +51,12 @@ impl Preflight {
         self.is_done
     }
 
-    /// Has the subscription made anew.
+    /// Requests a new subscription.
     pub fn again(&mut self) {
         self.is_done = false;
     }
 
-    /// The topics on which the group starts afresh, as they were found the first time.
+    /// Takes the topics on which the group starts afresh, as first found.
     pub fn take_fresh(&mut self) -> Option<Fresh> {
         self.fresh.take()
     }
@@ -66,7 +66,7 @@ impl Preflight {
         self.source.iter().map(SourceTopic::as_str).collect::<Vec<_>>().join(",")
     }
 
-    /// Asks for the topics when it is time, and subscribes to those that are there.
+    /// Looks for the topics when it is time, and subscribes to those that exist.
     pub fn attempt(
         &mut self,
         consumer: &BaseConsumer<SourceContext>,
@@ -74,8 +74,8 @@ impl Preflight {
         waiter: &Waiter,
         wait: Duration,
     ) {
-        // Before a subscription there are no messages, only client errors; the metadata calls
-        // below report the same in words that name a variable.
+        // Without a subscription, polls yield only client errors; the metadata calls below report the same
+        // and name a variable.
         let _served = consumer.poll(wait);
         if Instant::now() < self.next {
             return;
@@ -85,7 +85,7 @@ impl Preflight {
             waiter.hold(consumer.context().tell(hold));
             return;
         }
-        // What is said of each topic that is missing, the watch says.
+        // The watch reports each missing topic.
         waiter.release();
         let subscription = watch.subscription();
         if subscription.is_empty() {
@@ -140,13 +140,13 @@ impl Preflight {
         Ok(())
     }
 
-    /// Finds out on which of the topics that are there the group starts afresh.
+    /// Finds the existing topics on which the group starts afresh.
     fn find_fresh(
         &self,
         consumer: &BaseConsumer<SourceContext>,
         mut found: Vec<(String, Vec<i32>)>,
     ) -> Result<Fresh, Hold> {
-        // A topic may be named and matched as well.
+        // A topic may be both named and matched.
         found.sort();
         found.dedup();
         let mut list = TopicPartitionList::new();

@@ -1,4 +1,4 @@
-//! Commits that fail and go on failing: what an operator is told of them. No I/O, and the clock is given.
+//! Commits that keep failing, and what the operator is told. No I/O, and the clock is given.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,16 +8,15 @@ use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::observe::status::Waiter;
 
-/// How long commits of a partition may fail before that is told of: a coordinator moves within seconds.
+/// How long a partition's commits may fail before it is reported: a coordinator moves within seconds.
 const LONG: Duration = Duration::from_secs(10);
-/// The same where a group that changes takes none: it waits for its slowest member.
+/// The same while the group changes, which waits for its slowest member.
 const LONG_CHANGE: Duration = Duration::from_secs(30);
-/// After this long without a failure there was nothing to commit: a commit is tried again within a
-/// second, and one that is not answered fails within a minute.
+/// Without a failure for this long there was nothing to commit: a commit is retried within a second, and an
+/// unanswered one fails within a minute.
 const QUIET: Duration = Duration::from_mins(3);
 
-/// The partitions whose commits fail. It waits, by name, from when that has lasted until a commit of each is
-/// taken.
+/// The partitions whose commits fail. Reported once that has lasted, until a commit of each is stored.
 #[derive(Debug)]
 pub struct Refusals {
     waiter: Waiter,
@@ -35,7 +34,7 @@ impl Refusals {
         Self { waiter, of: HashMap::new() }
     }
 
-    /// A commit of these partitions failed.
+    /// Notes a failed commit of these partitions.
     pub fn failed(&mut self, of: &[TopicPartition], why: CommitRefusal, text: &str, now: Instant) {
         for partition in of {
             let new = Failing { since: now, last: now };
@@ -55,7 +54,7 @@ impl Refusals {
         }
     }
 
-    /// Commits of these partitions were taken.
+    /// Notes a stored commit of these partitions.
     pub fn taken<'a>(&mut self, of: impl IntoIterator<Item = &'a TopicPartition>) {
         let was_failing = !self.of.is_empty();
         for partition in of {
@@ -66,12 +65,12 @@ impl Refusals {
         }
     }
 
-    /// Forgets partitions that went away.
+    /// Forgets revoked partitions.
     pub fn forget(&mut self, partitions: &[TopicPartition]) {
         self.keep(|partition, _| !partitions.contains(partition));
     }
 
-    /// Forgets partitions of which there is nothing to commit any more: they are another member's.
+    /// Forgets partitions that are no longer committed: another member has them.
     pub fn rest(&mut self, now: Instant) {
         self.keep(|_, failing| now.saturating_duration_since(failing.last) < QUIET);
     }

@@ -1,5 +1,5 @@
-//! Partitions that stand still: what librdkafka cannot read it does not always report, so its
-//! statistics are looked at as well. Pure: no I/O, and the clock is given.
+//! Partitions that stand still. librdkafka does not always report what it cannot read, so its statistics are
+//! checked as well. Pure: no I/O, and the clock is given.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -8,44 +8,44 @@ use rdkafka::statistics::Statistics;
 
 use crate::flow::record::TopicPartition;
 
-/// How long a partition has to stand still.
+/// How long a partition must stand still to be reported.
 const LONG: Duration = Duration::from_secs(30);
-/// How many fetches its broker has to have answered meanwhile, beside two for each partition that it
-/// leads: a fetch may be full with the records of others.
+/// How many fetches its broker must have answered meanwhile, plus two for each partition that it leads: a
+/// fetch may be filled by other partitions.
 const FETCHES: i64 = 10;
-/// The same where a reason is known by which no answer comes through.
+/// The same if the reason why no answer arrives is known.
 const FETCHES_WITH_A_REASON: i64 = 3;
 
-/// A partition as the statistics have it.
+/// A partition's state in the statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionLook {
     /// The partition.
     pub partition: TopicPartition,
     /// The next offset to fetch.
     pub next: i64,
-    /// Where what can be read ends, exclusive.
+    /// The end of the readable records, exclusive.
     pub end: i64,
-    /// Where its records end, those included that wait for a transaction to be over.
+    /// The end of all records, those that wait for a transaction included.
     pub high: i64,
-    /// The broker that it is fetched from; negative while there is none.
+    /// The broker it is fetched from; negative for none.
     pub broker: i32,
-    /// That broker is connected.
+    /// Whether that broker is connected.
     pub is_connected: bool,
     /// How many fetches were sent to that broker.
     pub fetches: i64,
-    /// How many of its requests got no answer in time.
+    /// How many requests to that broker timed out.
     pub timeouts: u64,
 }
 
-/// How many requests in a row have to get no answer before their broker counts as one that answers none.
+/// How many requests must time out, without progress, before a broker counts as silent.
 const TIMEOUTS: u64 = 2;
-/// How long a request without an answer counts: librdkafka gives each a minute by default.
+/// How long a timed-out request counts: librdkafka's own timeout is a minute by default.
 const TIMEOUT_COUNTS_FOR: Duration = Duration::from_mins(3);
 
 /// Why a partition stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StallReason {
-    /// Fetches are answered, and nothing of the answers can be read.
+    /// Fetches are answered, but no record can be read from them.
     Unreadable,
     /// Its broker does not answer, or it has none.
     Unreachable,
@@ -54,7 +54,7 @@ pub enum StallReason {
 /// A partition that stands still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Still {
-    /// As it was looked at last.
+    /// Its last state.
     pub look: PartitionLook,
     /// Why.
     pub why: StallReason,
@@ -62,12 +62,12 @@ pub struct Still {
     pub since: Duration,
 }
 
-/// What the looks came to.
+/// The result of a look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Stalled {
     /// The partitions that stand still.
     pub still: Vec<Still>,
-    /// Those that did, and go on.
+    /// Those that stood still and now go on.
     pub over: Vec<TopicPartition>,
 }
 
@@ -78,21 +78,21 @@ struct FetchHistory {
     fetches: i64,
     broker: i32,
     lost_at: Option<Instant>,
-    /// When the first and the last request got no answer since the partition moved, and how many did.
+    /// The first and last request that timed out since the partition moved, and how many did.
     silent: Option<(Instant, Instant, u64)>,
     timeouts: u64,
     is_told: bool,
 }
 
-/// Compares each look with those before it.
+/// Compares each look with earlier ones.
 #[derive(Debug, Default)]
 pub struct Stalls {
     seen: HashMap<TopicPartition, FetchHistory>,
 }
 
 impl Stalls {
-    /// Looks at the partitions that are ours. `has_reason`: a reason is known by which answers of
-    /// brokers do not come through.
+    /// Compares the owned partitions with earlier looks. `has_reason`: the reason why answers do not arrive
+    /// is known.
     pub fn look(&mut self, looks: Vec<PartitionLook>, has_reason: bool, now: Instant) -> Stalled {
         let ours: HashSet<&TopicPartition> = looks.iter().map(|look| &look.partition).collect();
         self.seen.retain(|partition, _| ours.contains(partition));
@@ -144,7 +144,7 @@ impl FetchHistory {
         self.note_silence(look, now);
         let has_moved = look.next > self.next || look.end <= look.next;
         if has_moved || look.broker != self.broker || look.fetches < self.fetches {
-            // A counter that goes back is that of a new connection object.
+            // A counter that goes back belongs to a new connection.
             (self.at, self.fetches, self.broker) = (now, look.fetches, look.broker);
         }
         self.next = self.next.max(look.next);
@@ -163,8 +163,8 @@ impl FetchHistory {
         (has_waited && !has_moved).then_some((StallReason::Unreadable, since))
     }
 
-    /// A broker that takes connections and answers nothing else, as with a disk that hangs, tells no end either:
-    /// whether records wait is not known then.
+    /// Counts timeouts. A broker that takes connections and answers nothing, as with a disk that hangs,
+    /// reports no end, so whether records wait is not known.
     fn note_silence(&mut self, look: &PartitionLook, now: Instant) {
         let is_old = |(_, last, _): &mut (Instant, Instant, u64)| {
             now.saturating_duration_since(*last) > TIMEOUT_COUNTS_FOR
@@ -181,7 +181,7 @@ impl FetchHistory {
     }
 }
 
-/// Every partition of the statistics.
+/// The state of every partition in the statistics.
 pub fn looks(statistics: &Statistics) -> Vec<PartitionLook> {
     let brokers: HashMap<i32, (bool, i64, u64)> = statistics
         .brokers
@@ -199,7 +199,7 @@ pub fn looks(statistics: &Statistics) -> Vec<PartitionLook> {
             let known = |offset: i64| (offset >= 0).then_some(offset);
             let high = known(partition.hi_offset);
             let end = known(partition.ls_offset).or(high);
-            // Unknown before the first answer: nothing is known to wait there.
+            // Unknown before the first answer, so no record is known to wait.
             let end = end.unwrap_or(partition.next_offset);
             let (is_connected, fetches, timeouts) =
                 brokers.get(&partition.broker).copied().unwrap_or_default();
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// What is said of one partition after each look, one every five seconds.
+    /// What is reported of one partition after each look, one every five seconds.
     fn said(
         looks: impl IntoIterator<Item = PartitionLook>,
         has_reason: bool,
@@ -300,7 +300,7 @@ mod tests {
     fn a_broker_that_takes_connections_and_answers_nothing_is_told() {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         let mut at = |seconds, timeouts, next| {
-            // It tells no end, so that nothing is known to wait.
+            // It reports no end, so no record is known to wait.
             let look = PartitionLook { end: 100, timeouts, ..look(next, 5) };
             stalls.look(vec![look], false, start + Duration::from_secs(seconds))
         };

@@ -1,42 +1,41 @@
-//! How far a partition is read, so that no record is taken twice and none behind one that cannot be
-//! read. Pure: no clock, no I/O.
+//! How far a partition is read, so that no record is taken twice, and none after one that cannot be read.
+//! Pure: no clock, no I/O.
 
 /// How far one assigned partition is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PartitionStand {
-    /// The lowest offset that may come next; `None` while any may.
+    /// The lowest offset that may come next; `None` if any may.
     next: Option<i64>,
     is_shut: bool,
-    /// Nothing was taken since it was assigned or moved.
+    /// Whether nothing was taken since it was assigned or moved.
     is_moved: bool,
 }
 
-/// What becomes of a record by its offset.
+/// What happens to a record, by its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetAdmission {
-    /// It comes next, and is the first since the partition was assigned or moved.
+    /// Taken, as the first since the partition was assigned or moved.
     First,
-    /// It comes next.
+    /// Taken.
     Taken,
-    /// It was taken before.
+    /// Dropped, since it was taken before.
     Repeated,
-    /// It stands behind what could not be read.
+    /// Dropped, since it lies after a record that could not be read.
     Shut,
 }
 
 impl PartitionStand {
-    /// A partition whose records are taken from `next` on, or from any offset on.
+    /// Takes a partition's records from `next` on, or from any offset if `None`.
     pub fn at(next: Option<i64>) -> Self {
         Self { next, is_shut: false, is_moved: true }
     }
 
-    /// The lowest offset that may come next, where that is known.
+    /// The lowest offset that may come next, if known.
     pub fn next(&self) -> Option<i64> {
         self.next
     }
 
-    /// Nothing more is taken before the partition was moved back to where it stands. Returns whether
-    /// anything was until now.
+    /// Takes nothing more until the partition is moved back. Returns whether it was open until now.
     pub fn shut(&mut self) -> bool {
         !std::mem::replace(&mut self.is_shut, true)
     }
@@ -46,7 +45,7 @@ impl PartitionStand {
         self.is_shut
     }
 
-    /// Judges a record, and moves behind it if it is taken.
+    /// Judges a record, and moves past it if it is taken.
     pub fn admit(&mut self, offset: i64) -> OffsetAdmission {
         if self.is_shut {
             return OffsetAdmission::Shut;
@@ -62,19 +61,19 @@ impl PartitionStand {
     }
 }
 
-/// Records that librdkafka handed out once more.
+/// Records that librdkafka handed out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeated {
     /// The lowest of their offsets.
     pub first: i64,
     /// The highest of their offsets.
     pub last: i64,
-    /// How many they are.
+    /// How many there are.
     pub records: u64,
 }
 
 impl Repeated {
-    /// Adds a record to those before it.
+    /// Adds a record to the earlier ones.
     pub fn add(before: Option<Self>, offset: i64) -> Self {
         let Self { first, last, records } =
             before.unwrap_or(Self { first: offset, last: offset, records: 0 });

@@ -1,5 +1,5 @@
-//! Partitions whose reading fails. Each is moved back to where it stands and read again, ever more
-//! rarely; one that fails again is told of by name until it goes on.
+//! Partitions whose reads fail. Each is moved back to where it stands and read again, ever more rarely; one
+//! that fails again is reported by name until it recovers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use crate::flow::hold::Hold;
 use crate::flow::record::TopicPartition;
 use crate::observe::status::{Status, Waiter};
 
-/// The pause before the first reading anew; each further one is twice as long.
+/// The pause before the first new read; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause: how late a partition may be found mended.
+/// The longest pause, and so the longest delay after a partition recovers.
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
-/// A partition that was moved back and fails no more for so long is read again, though no record came:
-/// a fetch that fails does so within a second.
+/// After this long without a failure a moved partition counts as recovered, even without a record: a failing
+/// fetch fails within a second.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// How a trouble is known to be over when no record comes.
+/// How a trouble ends if no record comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// Each failure is reported, so silence means that there is none.
+    /// By silence: each failure is reported, so none means recovery.
     BySilence,
-    /// Nothing is reported, so somebody has to see that it is over.
+    /// By a call of [`Troubles::over`]: failures are not reported, so somebody has to see the end.
     ByWord,
 }
 
-/// The partitions that are in trouble.
+/// The partitions whose reads fail.
 #[derive(Debug)]
 pub struct Troubles {
     status: Arc<Status>,
@@ -44,9 +44,9 @@ struct Trouble {
 
 #[derive(Debug, Clone, Copy)]
 enum TroubleState {
-    /// The partition is to be moved back at this instant.
+    /// To be moved back at this instant.
     Due(Instant),
-    /// It was moved back then, and has not failed since.
+    /// Moved back at this instant, without a failure since.
     Moved(Instant),
 }
 
@@ -55,13 +55,13 @@ impl Troubles {
         Self { status: Arc::clone(status), of: HashMap::new() }
     }
 
-    /// Whether nothing is in trouble, which is nearly always.
+    /// Whether no partition fails, as is nearly always so.
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
-    /// Notes that reading a partition failed. It is told of once it fails again after a move, or at once
-    /// where it is known to last.
+    /// Notes a failed read of a partition. Reported once it fails again after a move, or at once if it is
+    /// known to last.
     pub fn met(&mut self, partition: &TopicPartition, hold: Hold, ends: Ends, now: Instant) {
         let trouble = self.of.entry(partition.clone()).or_insert_with(|| Trouble {
             waiter: self.status.waiter("kafka"),
@@ -81,7 +81,7 @@ impl Troubles {
         }
     }
 
-    /// The partitions that are to be moved back to where they stand now.
+    /// Takes the partitions that are now to be moved back.
     pub fn due(&mut self, now: Instant) -> Vec<TopicPartition> {
         let mut due = Vec::new();
         for (partition, trouble) in &mut self.of {
@@ -94,7 +94,7 @@ impl Troubles {
         due
     }
 
-    /// Forgets those that have been quiet for long enough.
+    /// Forgets partitions that were quiet long enough.
     pub fn rest(&mut self, now: Instant) {
         self.of.retain(|_, trouble| match trouble.state {
             TroubleState::Moved(at) if trouble.ends == Ends::BySilence => {
@@ -104,12 +104,12 @@ impl Troubles {
         });
     }
 
-    /// A partition goes on, since a record came or it was moved. Returns whether it was in trouble.
+    /// Ends a partition's trouble, since a record came or it was moved. Returns whether it had one.
     pub fn over(&mut self, partition: &TopicPartition) -> bool {
         self.of.remove(partition).is_some()
     }
 
-    /// A partition is ours no more, or waits for something else.
+    /// Drops a partition that is no longer ours, or waits for something else.
     pub fn give_up(&mut self, partition: &TopicPartition) {
         if let Some(trouble) = self.of.remove(partition) {
             trouble.waiter.give_up();

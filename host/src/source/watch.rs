@@ -1,5 +1,5 @@
-//! The topics while they are read: whether each one that KAFKA_SOURCE_TOPIC names is there, and whether
-//! it is still the one that was read. Asked every few seconds, without waiting for the answer.
+//! Watches the topics while they are read: whether each one in KAFKA_SOURCE_TOPIC exists, and was not
+//! recreated. Asks every few seconds, without waiting for the answer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,31 +14,31 @@ use crate::kafka::describe::{TopicAnswer, TopicQuestion};
 use crate::kafka::topics::{denied, missing};
 use crate::observe::status::{Status, Waiter};
 
-/// How often the topics are asked for: how late one that was made again is noticed.
+/// How often to ask, and so the longest delay in noticing a recreated topic.
 const PERIOD: Duration = Duration::from_secs(5);
-/// The same while one is missing.
+/// The same while a topic is missing.
 const PERIOD_OF_ABSENCE: Duration = Duration::from_secs(2);
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Most topics that are asked for at once; where a pattern matches more, they take turns.
+/// Most topics in one question; if a pattern matches more, they take turns.
 const MAX_ASKED: usize = 200;
-/// A topic that was there counts as missing once it was missed so often: a broker may be behind.
+/// How often a known topic must be missed before it counts as missing: a broker may be behind.
 const MISSES: u32 = 2;
 
-/// What the looks came to.
+/// What a look found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The topics to subscribe to are others.
+    /// The topics to subscribe to have changed.
     Subscription,
-    /// A topic was deleted and made again, and has this id now.
+    /// A topic was deleted and recreated, now with this id.
     Remade(String, u128),
-    /// These topics are still the ones that are read.
+    /// These topics are still those being read.
     Unchanged(Vec<String>),
 }
 
-/// Watches over the topics.
+/// Watches the topics.
 pub struct Watch {
-    /// Before the consumer goes, which the question is put by.
+    /// Dropped before the consumer, whose client it uses.
     question: Option<(TopicQuestion, Instant)>,
     brokers: String,
     literals: BTreeMap<String, NamedTopic>,
@@ -46,9 +46,9 @@ pub struct Watch {
     status: Arc<Status>,
     ids: Ids,
     next: Instant,
-    /// The first topic of those that take turns.
+    /// Where the next turn begins.
     turn: usize,
-    /// How often the question was not answered.
+    /// How many questions failed.
     failures: usize,
     is_told_of_no_ids: bool,
 }
@@ -87,25 +87,25 @@ impl Watch {
         }
     }
 
-    /// The ids under which the topics are read.
+    /// The ids under which topics are read.
     pub fn ids(&mut self) -> &mut Ids {
         &mut self.ids
     }
 
-    /// What to subscribe to: the topics that are there, and every pattern.
+    /// The subscription: existing topics, and every pattern.
     pub fn subscription(&self) -> Vec<&str> {
         let there = self.literals.iter().filter(|(_, literal)| literal.is_there);
         there.map(|(name, _)| &**name).chain(self.patterns.iter().map(String::as_str)).collect()
     }
 
-    /// Notes that a topic is there.
+    /// Notes that a topic exists.
     pub fn is_there(&mut self, topic: &str) {
         if let Some(literal) = self.literals.get_mut(topic) {
             *literal = NamedTopic { is_there: true, misses: 0, waiter: None };
         }
     }
 
-    /// Notes that a topic cannot be read, and says so.
+    /// Notes that a topic cannot be read, and reports it.
     pub fn is_absent(&mut self, topic: &str, hold: Hold) {
         if let Some(literal) = self.literals.get_mut(topic) {
             literal.is_there = false;
@@ -113,13 +113,13 @@ impl Watch {
         }
     }
 
-    /// Has the topics asked for at once: something looks wrong with one of them.
+    /// Asks at the next turn, since a topic looks wrong.
     pub fn soon(&mut self, now: Instant) {
         self.next = self.next.min(now);
     }
 
-    /// Takes an answer in, or asks when it is time; `up` are brokers that are connected, `read` the
-    /// topics of the partitions that are ours.
+    /// Handles an answer, or asks when it is time; `up` are the connected brokers, `read` the topics of owned
+    /// partitions.
     pub fn turn<C: ConsumerContext>(
         &mut self,
         consumer: &BaseConsumer<C>,
@@ -195,7 +195,7 @@ impl Watch {
             }
         }
         let after = self.subscription();
-        // Without any topic the group would be left; what is subscribed to may come again.
+        // An empty subscription would leave the group, and the topics may come back.
         if after != before && !after.is_empty() {
             changes.push(Change::Subscription);
         }

@@ -1,4 +1,4 @@
-//! Offsets that are committed, each with the mark of its topic.
+//! Commits offsets, each with the mark of its topic.
 
 use rdkafka::consumer::{CommitMode, Consumer};
 
@@ -9,8 +9,8 @@ use crate::source::SourceEvent;
 use crate::source::context::failed;
 
 impl Poller {
-    /// Commits what is still ours: a command may come after the revocation whose offsets, newer
-    /// than its own, are stored already.
+    /// Commits the offsets of partitions that are still ours: a command may come after a revocation, which
+    /// has already committed newer ones.
     pub(super) fn commit(&mut self, mut commits: Vec<Commit>, mode: CommitMode) {
         commits.retain(|commit| self.builder.owns(&commit.partition) && !self.is_rejoining);
         if commits.is_empty() {
@@ -44,7 +44,7 @@ impl Poller {
         self.tell(answer);
     }
 
-    /// Says beside an offset of which topic it is, where that is known.
+    /// Writes the topic's mark into the commit metadata, if its id is known.
     fn mark(&mut self, commit: &mut Commit) {
         if let Some(id) = self.watch.ids().get(&commit.partition.topic) {
             commit.metadata = self.beginnings.mark(id, commit.offset).to_string();

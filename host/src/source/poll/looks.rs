@@ -1,4 +1,4 @@
-//! What is looked at from time to time: the topics, and how far librdkafka has come with each partition.
+//! Periodic checks: the topics, and how far librdkafka has come with each partition.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Poller {
         }
     }
 
-    /// A group gives out its partitions anew once each member has come along, or has gone.
+    /// A group reassigns partitions only once each member has joined again or has left.
     fn look_at_group(&mut self, now: Instant) {
         if self.status.is_member() || self.is_stopped {
             self.outside = None;
@@ -86,7 +86,7 @@ impl Poller {
             looks.into_iter().filter(|look| self.builder.owns(&look.partition)).collect();
         self.latest_ends = ours.iter().map(|look| (look.partition.clone(), look.end)).collect();
         match self.transactions.look(&ours, now) {
-            // Up to which offset records wait changes as they come.
+            // The text would change with each record: its last offset moves.
             Some(hold) => self.open.hold_as("transaction", hold),
             None => self.open.release(),
         }

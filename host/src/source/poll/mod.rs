@@ -1,4 +1,4 @@
-//! The poll thread: serves the consumer, reads while the budget allows, hands batches over.
+//! The poll thread: serves the consumer, reads within the budget, hands batches over.
 
 mod commits;
 mod looks;
@@ -39,19 +39,19 @@ use crate::observe::progress::Progress;
 use crate::observe::status::{Status, Waiter};
 use crate::observe::throttle::Throttle;
 
-/// Most messages read in one call: large enough to spread the call's cost, small enough that what the call
-/// touched of each is still in the cache when it is copied.
+/// Most messages read in one call: enough to spread the call's cost, few enough that what the call touched of
+/// each is still in the cache when it is copied.
 const MAX_MESSAGES: usize = 500;
-/// Longest wait for messages: how late a command or a rebalance may be noticed.
+/// Longest wait for messages, and so the longest delay of a command or a rebalance.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// A partition that was moved has stopped and begun anew long before.
+/// A moved partition has stopped and restarted long before this.
 const MOVES_WITHIN: Duration = Duration::from_mins(1);
-/// How often records that came again are told of.
+/// How often repeated records are reported.
 const REPEATED_PER: Duration = Duration::from_secs(30);
 
 /// The thread's state. Dropping it leaves the group.
 pub struct Poller {
-    /// These two first, so that they go before the consumer.
+    /// These two come first, so that they are dropped before the consumer.
     queue: DataQueue<SourceContext>,
     watch: Watch,
     consumer: Arc<BaseConsumer<SourceContext>>,
@@ -60,38 +60,38 @@ pub struct Poller {
     budget: Arc<Budget>,
     status: Arc<Status>,
     waiter: Arc<Waiter>,
-    /// Holds while brokers of partitions do not answer.
+    /// Holds while brokers of assigned partitions do not answer.
     unreachable: Waiter,
-    /// Holds while the group gives no share.
+    /// Holds while the group has given this member no share.
     group: Waiter,
     group_id: String,
-    /// Since when it gives none.
+    /// Since when it has none.
     outside: Option<Instant>,
     events: UnboundedSender<SourceEvent>,
     commands: Receiver<SourceCommand>,
     beginnings: Beginnings,
     reset: AutoOffsetReset,
     next_epoch: u64,
-    /// Partitions whose reading fails.
+    /// Partitions whose reads fail.
     troubles: Troubles,
     stalls: Stalls,
     transactions: OpenTransactions,
     progress: Arc<Progress>,
-    /// Holds while records wait behind a transaction that stays open.
+    /// Holds while records wait for an open transaction.
     open: Waiter,
     is_exactly_once: bool,
-    /// Where each partition ends, as of when its topic was last known to be the one that is read.
+    /// The end of each partition when its topic was last known not to be recreated.
     ends: HashMap<TopicPartition, i64>,
-    /// The same as of the last statistics.
+    /// The end of each partition in the last statistics.
     latest_ends: HashMap<TopicPartition, i64>,
-    /// Partitions that were moved to another offset, and have given nothing since: when that was.
+    /// When a partition was moved to another offset, if it has given no record since.
     moved: HashMap<TopicPartition, Instant>,
-    /// Partitions that are not fetched, since nothing of them would be taken. librdkafka remembers it
+    /// Partitions that are not fetched, since their records would not be taken. librdkafka keeps them paused
     /// beyond their assignment.
     paused: HashSet<TopicPartition>,
     repeated: Throttle<()>,
     is_stopped: bool,
-    /// The group was left, to join it again once nothing is assigned.
+    /// The group was left, and is joined again once nothing is assigned.
     is_rejoining: bool,
     laps: Laps,
 }
@@ -203,8 +203,8 @@ impl Poller {
         }
         self.serve();
         self.look();
-        // Moving a partition stops it, which ends its forwarding at some later moment: librdkafka
-        // does it on a thread of its own (`rd_kafka_toppar_fetch_stop`). What comes meanwhile waits.
+        // Moving a partition stops it, which ends its forwarding some time later: librdkafka does that on a
+        // thread of its own (`rd_kafka_toppar_fetch_stop`). So it is forwarded again each turn.
         self.moved.retain(|_, at| at.elapsed() < MOVES_WITHIN);
         self.moved.keys().for_each(|partition| self.queue.forward(partition));
         while self.budget.has_slot()
@@ -215,14 +215,14 @@ impl Poller {
         let row_bytes = self.budget.row_bytes();
         let element_bytes = if self.is_exactly_once { self.budget.element_bytes() } else { 0 };
         self.builder.set_row_bytes(row_bytes.unwrap_or_default(), element_bytes);
-        // A batch that a plan names is not cut for the width of its rows, which has to be known before.
+        // A planned batch is not cut by the width of its rows, so that has to be known first.
         let is_too_early = self.is_exactly_once && row_bytes.is_none();
         if self.is_stopped || !self.builder.has_room(&self.budget) || is_too_early {
-            // Backpressure: the data queue is left alone, the consumer is served all the same.
+            // Backpressure: the data queue is not drained, but the consumer is still served.
             std::thread::sleep(POLL_INTERVAL);
             return;
         }
-        // What is due goes when there is a slot, for which nobody waits here.
+        // A due batch goes once there is a slot; reading does not wait for one.
         let due_in = self.builder.due_in().filter(|due_in| !due_in.is_zero());
         let wait = due_in.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
         self.read(wait);
@@ -230,10 +230,9 @@ impl Poller {
 
     /// Serves the consumer's own queue: rebalances, commits, errors.
     fn serve(&mut self) {
-        // A rebalance or a commit ends a poll with `None` too, so nothing follows from it.
+        // A rebalance or a commit also ends a poll with `None`, so that tells nothing.
         let came = match self.consumer.poll(Duration::ZERO) {
-            // Forwarding before assigning leaves nothing here; were it otherwise, the record
-            // would have to be read again.
+            // Forwarding before assigning leaves no record here; one that came would have to be read again.
             Some(Ok(message)) => {
                 use rdkafka::Message as _;
                 let at = (message.topic(), message.partition(), message.offset());
@@ -267,8 +266,7 @@ impl Poller {
         self.consumer.assignment().is_ok_and(|list| list.count() == 0)
     }
 
-    /// Takes records until there is no room for more. What librdkafka handed out beyond that waits unread in
-    /// `queue`.
+    /// Takes records until there is no room. Further records that librdkafka handed out wait in `queue`.
     fn read(&mut self, wait: Duration) {
         let Self { queue, builder, budget, moved, troubles, .. } = self;
         let mut failures: Vec<ReadFailure> = Vec::new();
@@ -285,8 +283,8 @@ impl Poller {
                 return builder.has_room(budget);
             };
             let (partition, offset) = (message.topic_partition(), message.offset());
-            // librdkafka goes on behind what it cannot read, anywhere: what it meets there is no
-            // failure of its own.
+            // librdkafka goes on after what it cannot read, at any offset: what it meets there is no failure
+            // of its own.
             let is_own = match code {
                 RDKafkaErrorCode::AutoOffsetReset => !builder.is_shut(&partition),
                 _ => builder.shut(&partition),
@@ -305,11 +303,11 @@ impl Poller {
         self.tell_of_repeated();
     }
 
-    /// Reading a partition failed.
+    /// Handles a failed read of a partition.
     fn failed(&mut self, failure: &ReadFailure) {
         let ReadFailure { partition, code, text, offset } = failure;
         if !self.builder.owns(partition) {
-            // librdkafka does not take back what it reported of a partition that went away.
+            // librdkafka does not withdraw reports about a revoked partition.
             tracing::debug!(%partition, offset, "failure of a partition that is not ours: {text}");
             return;
         }
@@ -322,7 +320,7 @@ impl Poller {
             self.watch.soon(now);
         }
         self.troubles.met(partition, failure.hold(next), Ends::BySilence, now);
-        // Else what stands behind the failure would be fetched in vain, all of it.
+        // Otherwise everything after the failure would be fetched in vain.
         self.stop_fetching(partition);
     }
 
@@ -349,12 +347,12 @@ impl Poller {
         self.tell(SourceEvent::Batch(batch, lease));
     }
 
-    /// Tells the pipeline, which may be gone.
+    /// Sends an event to the pipeline, which may be gone.
     fn tell(&self, event: SourceEvent) {
         let _gone = self.events.send(event);
     }
 
-    /// What a client error means for the operator.
+    /// Reports a client error to the operator.
     fn judge(&mut self, error: &KafkaError) {
         use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownTopic, UnknownTopicOrPartition};
         if let KafkaError::MessageConsumptionFatal(code) = error {
@@ -365,7 +363,7 @@ impl Poller {
         if let Some(TopicAuthorizationFailed | UnknownTopic | UnknownTopicOrPartition) =
             error.rdkafka_error_code()
         {
-            // It is not told which topic it is; the watch finds out.
+            // The error does not name the topic; the watch finds it.
             tracing::debug!(%error, "kafka consumer");
             self.watch.soon(Instant::now());
             return;

@@ -1,6 +1,5 @@
-//! Partitions that are moved to another offset: back to where they stand after a failure, to what is
-//! left where the broker no longer has the next record, and to the beginning of a topic that was made
-//! again.
+//! Moves partitions to another offset: back to where they stand after a failure, to the first offset left if
+//! the next record is gone, and to the start of a recreated topic.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,8 +23,8 @@ use crate::source::{Assignment, SourceEvent};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Poller {
-    /// librdkafka asks where a partition is to go on. It names the offset that the broker does not have,
-    /// which may be one from before the partition was moved, or from before it went away and came back.
+    /// Handles an offset that the broker does not have. librdkafka may report an old one, from before the
+    /// partition was moved or reassigned.
     pub(super) fn reset(&mut self, partition: &TopicPartition, offset: i64, text: &str) {
         match self.builder.next(partition) {
             Some(next) if next == offset => self.out_of_range(partition, next, text),
@@ -40,13 +39,13 @@ impl Poller {
         }
     }
 
-    /// Has a partition read again from where it stands, in a while.
+    /// Schedules a partition to be read again from where it stands.
     fn read_again(&mut self, partition: &TopicPartition, why: &str) {
         let hold = Hold::Transient(format!("{partition}: {why}"));
         self.troubles.met(partition, hold, Ends::BySilence, Instant::now());
     }
 
-    /// The broker does not have the next record of a partition: finds out why, and goes on.
+    /// Finds out why the broker lacks the next record of a partition, and goes on.
     fn out_of_range(&mut self, partition: &TopicPartition, next: i64, text: &str) {
         let topic = partition.topic.to_string();
         let told = describe_topics(&self.consumer, std::slice::from_ref(&topic), ANSWER_TIMEOUT);
@@ -85,7 +84,7 @@ impl Poller {
         }
     }
 
-    /// The partition ends before its next record.
+    /// Handles a partition that ends before its next record.
     fn lost_its_end(&mut self, partition: &TopicPartition, next: i64, low: i64, high: i64) {
         let text = format!(
             "{partition}: the partition ends at offset {high}, before {next}, where the host stands: a broker \
@@ -103,7 +102,7 @@ impl Poller {
         self.begin_again(vec![(partition.clone(), low)]);
     }
 
-    /// A topic was deleted and made again, and has this id now.
+    /// Handles a topic that was deleted and recreated under this id.
     pub(super) fn remade(&mut self, topic: &str, id: u128) {
         self.watch.ids().learn(topic, id);
         self.beginnings.remade(topic);
@@ -147,14 +146,14 @@ impl Poller {
         self.begin_again(ours.into_iter().map(|partition| (partition, 0)).collect());
     }
 
-    /// Reads nothing more of a partition before an operator has mended something.
+    /// Stops reading a partition until an operator acts.
     fn pause(&mut self, partition: &TopicPartition, text: String) {
-        // What is in flight would wait for plans that are committed no more, and keep others waiting.
+        // Batches in flight would wait for plans that are no longer committed, and block others.
         self.leave(partition);
         self.beginnings.hold(partition, text);
     }
 
-    /// Has what is in flight of a partition given up, and takes and fetches nothing more of it.
+    /// Gives up a partition's batches in flight, and takes and fetches nothing more of it.
     fn leave(&mut self, partition: &TopicPartition) {
         self.give_up(partition);
         self.builder.revoke(partition);
@@ -164,7 +163,7 @@ impl Poller {
         self.stop_fetching(partition);
     }
 
-    /// The partitions that a topic has, as far as its brokers tell, and those that it has no more.
+    /// Splits partitions into those that the topic still has, as far as its brokers tell, and the others.
     fn that_are_left(
         &self,
         topic: &str,
@@ -193,14 +192,14 @@ impl Poller {
         }
     }
 
-    /// Begins with partitions as if they had just been assigned: what was read of them before counts no
-    /// more, and where they begin is committed at once.
+    /// Restarts partitions as if newly assigned: their earlier records no longer count, and their start is
+    /// committed at once.
     fn begin_again(&mut self, starts: Vec<(TopicPartition, i64)>) {
         let mut assignments = Vec::new();
         for (partition, start) in &starts {
             let (partition, epoch) = (partition.clone(), self.epoch());
             self.builder.assign(&partition, epoch, Some(*start), [].into());
-            // What librdkafka fetched before the move is of the old topic, or stands behind its start.
+            // Messages fetched before the move are of the old topic, or lie after the new start.
             self.builder.shut(&partition);
             self.troubles.over(&partition);
             self.ends.remove(&partition);
@@ -212,7 +211,7 @@ impl Poller {
         );
     }
 
-    /// Moves a partition to an offset behind where it stands.
+    /// Moves a partition to a later offset.
     fn move_on(&mut self, partition: &TopicPartition, to: i64) {
         self.move_all([(partition.clone(), Some(to))].into());
     }
@@ -225,19 +224,19 @@ impl Poller {
         }
     }
 
-    /// Moves partitions; `None` is the beginning. One that cannot be moved is tried again.
+    /// Moves partitions; `None` is the start. One that cannot be moved is tried again.
     fn move_all(&mut self, to: HashMap<TopicPartition, Option<i64>>) {
         for partition in to.keys() {
             self.fetch_again(partition);
         }
         let outcome = self.try_move(&to);
-        // What waits of them was fetched before, too.
+        // Their waiting messages were fetched before the move, too.
         for partition in to.keys() {
             self.queue.forget(partition);
         }
         for (partition, next) in to {
             match &outcome {
-                // What was fetched before is outdated by now, and librdkafka drops it.
+                // librdkafka drops messages fetched before the move as outdated.
                 Ok(()) => self.builder.move_to(&partition, next),
                 Err(error) => {
                     self.builder.move_to(&partition, next);
@@ -255,7 +254,7 @@ impl Poller {
         let offset = |next: Option<i64>| next.map_or(Offset::Beginning, Offset::Offset);
         let mut list = TopicPartitionList::new();
         if is_eager {
-            // Such a group takes the assignment as a whole only: the others go on where they stand.
+            // Such a group assigns only as a whole: the other partitions continue where they stand.
             let partitions: Vec<TopicPartition> = self.builder.partitions().cloned().collect();
             for partition in partitions {
                 let next =
@@ -264,7 +263,7 @@ impl Poller {
                 self.moved.insert(partition, now);
             }
             self.consumer.assign(&list)?;
-            // The others are fetched again from where they stand, with what waits of them.
+            // The others are fetched again from where they stand, waiting messages included.
             self.builder.partitions().for_each(|partition| self.queue.forget(partition));
             return Ok(());
         }
@@ -274,12 +273,12 @@ impl Poller {
             list.add_partition_offset(&partition.topic, partition.partition, offset(*next))?;
             self.moved.insert(partition.clone(), now);
         }
-        // One that was taken out by an earlier try, and not put in again, cannot be taken out.
+        // Fails for a partition that an earlier try removed but did not add again.
         let taken_out = self.consumer.incremental_unassign(&without_offsets);
         self.consumer.incremental_assign(&list).map_err(|error| taken_out.err().unwrap_or(error))
     }
 
-    /// The host may not go on.
+    /// Ends the host with this reason.
     fn end(&self, text: String) {
         self.tell(SourceEvent::Failed(Fatal(text)));
     }

@@ -1,4 +1,4 @@
-//! Partitions that come and go with the group.
+//! Assigns and revokes partitions.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
@@ -34,7 +34,7 @@ impl Poller {
         let mut assigned = Vec::new();
         for partition in partitions(&list) {
             self.queue.forward(&partition);
-            // What was read before it went away would leave a gap before it.
+            // Messages from an earlier assignment would leave a gap before them.
             self.queue.forget(&partition);
             let begin = begins.of.get(&partition).cloned().unwrap_or_default();
             if begin.is_held || !is_known {
@@ -52,7 +52,7 @@ impl Poller {
             return Ok(());
         }
         tracing::info!(partitions = assigned.len(), of = %topics(&list), "partitions assigned");
-        // A share of nothing is a share: there are more members than partitions.
+        // An empty share counts too: there may be more members than partitions.
         self.status.set_member(true);
         self.waiter.release();
         if !assigned.is_empty() {
@@ -61,8 +61,8 @@ impl Poller {
         Ok(())
     }
 
-    /// Takes the ids of topics in, but of one of which partitions are ours that were read under another:
-    /// that is a topic that was made again, which the watch sees too.
+    /// Learns the topics' ids, except of a topic that we already read under another id: that one was
+    /// recreated, which the watch handles.
     fn learn_ids(&mut self, begins: &Begins) {
         for (topic, id) in &begins.ids {
             let is_read = self.builder.partitions().any(|partition| *partition.topic == **topic);
@@ -107,14 +107,14 @@ impl Poller {
             self.queue.release(partition);
         }
         self.beginnings.forget(&revoked);
-        // A host that joins the group anew since its commits fail goes on with them.
+        // A host that rejoins because its commits fail keeps reporting them.
         if !self.is_rejoining {
             self.consumer.context().forget(&revoked);
         }
         Ok(unassign(&self.consumer, list)?)
     }
 
-    /// Has what is in flight of a partition given up.
+    /// Gives up a partition's batches in flight.
     pub(super) fn give_up(&self, partition: &TopicPartition) {
         let (reply, replied) = sync_channel(1);
         self.await_drained(std::slice::from_ref(partition), true, reply, &replied);
@@ -131,11 +131,11 @@ impl Poller {
         if self.events.send(event).is_err() {
             return Vec::new();
         }
-        // The pipeline keeps the deadline; twice of it is for a pipeline that died meanwhile.
+        // The pipeline keeps the deadline; twice of it is for one that died meanwhile.
         replied.recv_timeout(DRAIN_TIMEOUT * 2).unwrap_or_default()
     }
 
-    /// Leaves the group, and joins it again once the partitions are given back.
+    /// Leaves the group, and joins it again once all partitions are given back.
     pub(super) fn rejoin(&mut self) {
         if !self.is_stopped && !std::mem::replace(&mut self.is_rejoining, true) {
             tracing::warn!("leaving the group to join it again");
