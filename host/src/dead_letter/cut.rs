@@ -1,22 +1,22 @@
-//! What is left of a record whose dead letter is too large: payload first, then headers, then key.
+//! Cuts a record whose dead letter is too large: payload first, then headers, then key.
 
 use sha2::{Digest as _, Sha256};
 
 use super::earlier::Earlier;
 use crate::flow::record::Record;
 
-/// How much is kept of a record, in bytes.
+/// How many bytes of a record are kept.
 #[derive(Debug, Clone, Copy)]
 struct KeptBytes {
     payload: usize,
-    /// Names and values together, and [`HEADER_OVERHEAD`] each; of each value at most [`HEADER_BYTES`].
+    /// Names and values together, plus [`HEADER_OVERHEAD`] each; of each value at most [`HEADER_BYTES`].
     headers: usize,
     key: usize,
 }
 
 const ALL: usize = usize::MAX;
 
-/// The whole, and what is tried one after the other where the topic refuses it. The last leaves at most
+/// The steps, tried in order while the topic refuses the letter; the first keeps all. The last leaves at most
 /// 16 kB with the facts, in an envelope too, whatever the record holds.
 const STEPS: [KeptBytes; 6] = [
     KeptBytes { payload: ALL, headers: ALL, key: ALL },
@@ -26,9 +26,9 @@ const STEPS: [KeptBytes; 6] = [
     KeptBytes { payload: 4_000, headers: 4_000, key: 1_000 },
     KeptBytes { payload: 500, headers: 0, key: 100 },
 ];
-/// How much is kept of a name and of a value where headers are cut.
+/// Most bytes kept of each header name and value once headers are cut.
 const HEADER_BYTES: usize = 1_000;
-/// What a header takes beside its name and value, in bytes at most.
+/// Most bytes of a header besides its name and value.
 pub(super) const HEADER_OVERHEAD: usize = 10;
 
 /// How far a letter is cut.
@@ -39,7 +39,7 @@ impl CutStep {
     /// Nothing is cut.
     pub const WHOLE: Self = Self(0);
 
-    /// The next one that leaves less of this record than this one, if any does.
+    /// The next step that keeps less of this record, if any.
     pub fn next(self, record: &Record<'_>) -> Option<Self> {
         let kept = Kept::whole(record);
         let of = |step: usize| STEPS.get(step).map(|bounds| kept.size(bounds));
@@ -51,7 +51,7 @@ impl CutStep {
         STEPS.get(self.0).unwrap_or(&STEPS[0])
     }
 
-    /// What is kept of the record's payload and key.
+    /// The kept payload and key.
     pub fn payload_and_key<'a>(self, record: &Record<'a>) -> [Option<&'a [u8]>; 2] {
         let bounds = self.bounds();
         [(record.payload(), bounds.payload), (record.key(), bounds.key)].map(|(of, most)| {
@@ -59,8 +59,8 @@ impl CutStep {
         })
     }
 
-    /// What the record's headers that are kept take at most, where each takes what `bytes` says: no more
-    /// than `per_byte` for each byte that it counts here.
+    /// Upper bound on the sum of `bytes` over the kept headers, if that is at most `per_byte` for each byte
+    /// that a header counts here.
     pub fn headers(
         self,
         record: &Record<'_>,
@@ -84,7 +84,7 @@ impl CutStep {
     }
 }
 
-/// What can be cut.
+/// A part that can be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LetterPart {
     /// The record's payload.
@@ -96,7 +96,7 @@ pub enum LetterPart {
 }
 
 impl LetterPart {
-    /// Every part, in the order in which they are cut.
+    /// Every part, in the order of cutting.
     pub const ALL: [Self; 3] = [Self::Payload, Self::Headers, Self::Key];
 
     /// The name in logs and metrics.
@@ -108,7 +108,7 @@ impl LetterPart {
         }
     }
 
-    /// The headers that tell how many bytes it had, and their digest.
+    /// The headers for its original number of bytes and its digest.
     pub fn headers(self) -> [&'static str; 2] {
         match self {
             Self::Payload => ["sluicegate.truncated-from", "sluicegate.sha256"],
@@ -118,16 +118,16 @@ impl LetterPart {
     }
 }
 
-/// What was cut off a part.
+/// What was cut off one part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
-    /// Which.
+    /// The part.
     pub part: LetterPart,
-    /// How many bytes it had: of headers, those of names and values.
+    /// Its original bytes; for headers, those of names and values.
     pub from: u64,
-    /// How many are left; `None` if it was cut before this record came.
+    /// The bytes kept; `None` if an earlier letter cut it.
     pub left: Option<usize>,
-    /// The SHA-256 of what it was, in hexadecimal; of headers, see [`digest_of_headers`].
+    /// The SHA-256 of the original, in hexadecimal; for headers, see [`digest_of_headers`].
     pub sha256: String,
 }
 
@@ -139,7 +139,7 @@ pub type KeptHeader<'a> = (&'a [u8], Option<&'a [u8]>);
 pub struct Kept<'a> {
     /// The payload; `None` for a tombstone.
     pub payload: Option<&'a [u8]>,
-    /// The record's headers without those of an earlier letter.
+    /// The record's headers, without those of an earlier letter.
     pub headers: Vec<KeptHeader<'a>>,
     /// How many headers are missing.
     pub left_out: u64,
@@ -147,19 +147,19 @@ pub struct Kept<'a> {
     pub attempts: u32,
     /// The key, if any.
     pub key: Option<&'a [u8]>,
-    /// What is missing, at most one of each part.
+    /// What was cut, at most once for each part.
     pub cuts: Vec<Cut>,
 }
 
 impl<'a> Kept<'a> {
-    /// A record that was cut for an earlier letter goes on saying so.
+    /// The uncut record, with the cuts of an earlier letter.
     fn whole(record: &Record<'a>) -> Self {
         let Earlier { own, attempts, cuts, left_out } = Earlier::of(record);
         let (payload, key) = (record.payload(), record.key());
         Self { payload, headers: own, key, cuts, left_out, attempts }
     }
 
-    /// How many bytes within these bounds are kept, at most.
+    /// Upper bound on the bytes kept within these bounds.
     fn size(&self, bounds: &KeptBytes) -> usize {
         size(self.payload, self.headers.iter().copied(), self.key, bounds)
     }
@@ -194,7 +194,7 @@ impl<'a> Kept<'a> {
         self
     }
 
-    /// An earlier cut of the part stays: it tells of what was there first.
+    /// Notes a cut. An earlier one of the part keeps its size and digest: they are of the original.
     fn note(
         &mut self,
         part: LetterPart,
@@ -212,7 +212,7 @@ impl<'a> Kept<'a> {
     }
 }
 
-/// How many bytes of a record within these bounds are kept, at most.
+/// Upper bound on the bytes of a record kept within these bounds.
 fn size<'a>(
     payload: Option<&[u8]>,
     headers: impl Iterator<Item = KeptHeader<'a>>,
@@ -238,7 +238,7 @@ fn bytes_of_headers(headers: &[KeptHeader<'_>]) -> usize {
     headers.iter().map(|header| room_of(*header) - HEADER_OVERHEAD).sum()
 }
 
-/// At most so many bytes from the start; of a text, whole characters.
+/// At most `most` bytes from the start; of UTF-8 text, whole characters.
 fn start(bytes: &[u8], most: usize) -> &[u8] {
     let end = match std::str::from_utf8(bytes) {
         Ok(text) => text.floor_char_boundary(most),
@@ -251,8 +251,8 @@ fn digest(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// The digest over each name and value, in order, each behind its length as four bytes, the highest first;
-/// the length of a null value is 4294967295.
+/// The digest over each name and value in order, each prefixed by its length as four bytes, big-endian; the
+/// length of a null value is 4294967295.
 fn digest_of_headers(headers: &[KeptHeader<'_>]) -> String {
     let mut hash = Sha256::new();
     let mut add = |bytes: Option<&[u8]>| {
@@ -284,7 +284,7 @@ mod tests {
         batch
     }
 
-    /// How far a record can be cut, as (payload, headers, key) that is left.
+    /// The steps of cutting a record, as (payload, headers, key) kept.
     fn steps(batch: &Batch) -> Vec<(usize, usize, usize)> {
         let record = batch.record(0).unwrap();
         let mut step = CutStep::WHOLE;

@@ -1,11 +1,11 @@
-//! What a record carries of an earlier letter, where it is one that was produced to the source topic again.
-//! Its headers may have been sorted on the way, and names may stand twice: the record may have one of
-//! ours of its own, which stands before that of the letter.
+//! The headers of an earlier letter on a record that was produced to the source topic again. They may have
+//! been sorted on the way, and names may be repeated: the record may have had a header with one of our names,
+//! which comes before the letter's.
 
 use super::cut::{Cut, KeptHeader, LetterPart};
 use crate::flow::record::Record;
 
-/// The headers that every letter has, beside those of its record.
+/// The headers of every letter, besides those of its record.
 pub(super) const ALWAYS: [&str; 13] = [
     "failure_reason",
     "__connect.errors.topic",
@@ -21,19 +21,19 @@ pub(super) const ALWAYS: [&str; 13] = [
     "sluicegate.failed-at-ms",
     "sluicegate.version",
 ];
-/// Those that some letters have, without those of what is cut.
+/// The headers of some letters, without those about cuts.
 pub(super) const SOMETIMES: [&str; 3] =
     ["sluicegate.plugin", "sluicegate.column", "sluicegate.timestamp-ms"];
 const ATTEMPT: &str = "sluicegate.attempt";
-/// Of a letter without some of its record's headers: how many.
+/// How many of the record's headers a letter lacks.
 pub(super) const LEFT_OUT: &str = "sluicegate.headers-left-out";
-/// How many characters a SHA-256 has.
+/// Characters of a SHA-256.
 const DIGEST_CHARS: usize = 64;
 
-/// A record's own headers, and what an earlier letter says of it.
+/// A record's own headers, and the facts of an earlier letter.
 #[derive(Debug, Default)]
 pub(super) struct Earlier<'a> {
-    /// All headers but those of the letter.
+    /// All headers but the letter's.
     pub own: Vec<KeptHeader<'a>>,
     /// How often the record failed.
     pub attempts: u32,
@@ -44,7 +44,7 @@ pub(super) struct Earlier<'a> {
 }
 
 impl<'a> Earlier<'a> {
-    /// What this record carries. It counts as a letter if it has every header that each letter has;
+    /// Reads the record's headers. It counts as a letter if it has every header that all letters have;
     /// otherwise all headers are its own, whatever their names.
     pub fn of(record: &Record<'a>) -> Self {
         let all = || record.headers().enumerate();
@@ -54,17 +54,17 @@ impl<'a> Earlier<'a> {
             Some((at, std::str::from_utf8(value?).ok()?))
         };
         let mut earlier = Self::default();
-        // Most records have no header of ours, and are not searched for each.
+        // Most records have none of our headers; this avoids a search for each.
         let attempts = text(ATTEMPT).and_then(|(_, attempts)| attempts.parse().ok());
         let always = || ALWAYS.iter().map(|name| Some(last(name)?.0)).collect::<Option<Vec<_>>>();
         let Some((attempts, mut of_letter)) = attempts.and_then(|of| Some((of, always()?))) else {
-            // Grown from nothing it would take twice as much.
+            // Growing step by step would take twice the memory.
             earlier.own.reserve_exact(record.headers().count());
             earlier.own.extend(record.headers());
             return earlier;
         };
         earlier.attempts = attempts;
-        // What stands before the letter's own headers is the record's, as long as nobody sorted them.
+        // Headers before the letter's own are the record's, unless somebody sorted them.
         let begin = of_letter.first().filter(|_| of_letter.is_sorted()).copied().unwrap_or(0);
         let text = |name: &str| text(name).filter(|(at, _)| *at >= begin);
         of_letter.extend(SOMETIMES.into_iter().filter_map(|name| Some(text(name)?.0)));
@@ -73,7 +73,7 @@ impl<'a> Earlier<'a> {
             let Some(((of_from, from), (of_sha256, sha256))) = from.zip(sha256) else { continue };
             let is_digest =
                 sha256.len() == DIGEST_CHARS && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-            // What no letter says is the record's own.
+            // Values that no letter has are the record's own.
             if let Some(from) = from.parse().ok().filter(|_| is_digest) {
                 of_letter.extend([of_from, of_sha256]);
                 earlier.cuts.push(Cut { part, from, left: None, sha256: sha256.to_owned() });

@@ -1,5 +1,5 @@
-//! The envelope of a dead letter: one JSON object with the record and the facts. It is written straight as
-//! text, since a tree of values would take hundreds of bytes for a header.
+//! The envelope of a dead letter: one JSON object with the record and the facts. It is written directly as
+//! text, since a value tree would take hundreds of bytes for each header.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::cut::KeptHeader;
 
-/// An object with a key for each field, in the order of their names.
+/// An object with its keys in alphabetical order.
 #[derive(Debug, Serialize)]
 pub struct Envelope<'a> {
     pub attempt: u32,
@@ -48,7 +48,7 @@ pub struct Envelope<'a> {
     pub version: &'static str,
 }
 
-/// Names of fields, numbers, digests, reason, stage and version take less together.
+/// Upper bound on field names, numbers, digests, reason, stage and version together.
 const FIXED_BYTES: usize = 1_500;
 
 impl Envelope<'_> {
@@ -58,7 +58,7 @@ impl Envelope<'_> {
         let texts = [self.group, self.message, self.table, self.topic].into_iter();
         let names = [self.plugin.as_deref(), self.column.as_deref()].into_iter().flatten();
         let facts = facts_bytes(texts.chain(names));
-        // Grown from nothing it would take twice as much.
+        // Growing step by step would take twice the memory.
         let mut bytes =
             Vec::with_capacity(self.key.bytes() + self.record.bytes() + headers + facts);
         if let Err(error) = serde_json::to_writer(&mut bytes, self) {
@@ -68,19 +68,19 @@ impl Envelope<'_> {
     }
 }
 
-/// Bytes of the facts in an envelope, at most.
+/// Most bytes of the facts in an envelope.
 pub fn facts_bytes<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     FIXED_BYTES + texts.map(string_bytes).sum::<usize>()
 }
 
-/// Bytes of a header in an envelope, at most.
+/// Most bytes of a header in an envelope.
 pub fn header_bytes((name, value): KeptHeader<'_>) -> usize {
     const FRAME: usize =
         r#"{"encoding":"base64","name":,"name_encoding":"base64","value":},"#.len();
     FRAME + EnvelopeText::of(Some(name)).bytes() + EnvelopeText::of(value).bytes()
 }
 
-/// Bytes of a record or header in an envelope: text where they are UTF-8, base64 where they are not.
+/// Bytes of a record or header in an envelope: text if they are UTF-8, otherwise base64.
 #[derive(Debug, Clone, Copy)]
 pub enum EnvelopeText<'a> {
     Null,
@@ -97,7 +97,7 @@ impl<'a> EnvelopeText<'a> {
         }
     }
 
-    /// What the field beside it says.
+    /// The value of the encoding field beside it.
     pub fn encoding(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -106,7 +106,7 @@ impl<'a> EnvelopeText<'a> {
         }
     }
 
-    /// Bytes that it is written as.
+    /// Its written size in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::Null => "null".len(),
@@ -126,7 +126,7 @@ impl Serialize for EnvelopeText<'_> {
     }
 }
 
-/// Bytes of a JSON string with its quotes.
+/// Bytes of a JSON string, quotes included.
 fn string_bytes(text: &str) -> usize {
     let escaped = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,

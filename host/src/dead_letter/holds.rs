@@ -1,5 +1,5 @@
-//! What is told of letters that wait: of the first one that an operator must see to, or else of the
-//! first. A thousand letters may wait at once, each for what another one waits for too.
+//! What is reported of waiting letters: the first that needs an operator, or else the first. A thousand
+//! letters may wait at once, mostly for the same thing.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,19 +15,19 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// None waits yet; dropped, none waits any more.
+    /// No letter waits yet; dropping it ends all waits.
     pub fn new(waiter: Waiter) -> Self {
         Self { waiter, held: Mutex::default() }
     }
 
-    /// The letter of this record waits.
+    /// Notes that this record's letter waits.
     pub fn hold(&self, origin: Origin, hold: Hold) {
         self.change(|held| {
             held.insert(origin, hold);
         });
     }
 
-    /// The letter of this record is written.
+    /// Notes that this record's letter is written.
     pub fn release(&self, origin: Origin) {
         self.change(|held| {
             held.remove(&origin);
@@ -47,7 +47,7 @@ impl Holds {
     }
 }
 
-/// Which one is told.
+/// The hold to report.
 fn told(held: &BTreeMap<Origin, Hold>) -> Option<&Hold> {
     let is_paused = |hold: &&Hold| matches!(hold, Hold::Paused(_));
     held.values().find(is_paused).or_else(|| held.values().next())

@@ -1,5 +1,5 @@
-//! What a dead letter looks like: the record as it was, and the facts as headers or an envelope.
-//! docs/dead-letters.md tells it to those who read letters.
+//! The form of a dead letter: the record as it was, and the facts as headers or an envelope.
+//! docs/dead-letters.md describes it for readers.
 
 use std::borrow::Cow;
 
@@ -13,24 +13,25 @@ use crate::words::plain::Plain;
 
 /// Most characters of the message header, so that headers stay small beside the payload.
 const MESSAGE_CHARS: usize = 1_000;
-/// Most bytes of the name of a column or a plugin: it may be a text of the record or of a plugin.
+/// Most bytes of a column or plugin name, which may come from the record or from a plugin.
 const NAME_BYTES: usize = 256;
-/// How many headers a letter has of its own, at most: those of ALWAYS and SOMETIMES, two for each cut, and
-/// how many are left out.
+/// Most headers of a letter's own: those of ALWAYS and SOMETIMES, two for each cut, and one for how many are
+/// left out.
 const OWN_HEADERS: usize = 24;
-/// What the names of a letter's own headers take, with numbers, digests, reason, stage and version.
+/// Upper bound on the names of a letter's own headers, numbers, digests, reason, stage and version.
 const OWN_BYTES: usize = 1_500;
-/// What librdkafka keeps of a header beside name and value: an allocation of 48 bytes at least, which is
-/// rounded up, and its place in a list.
+/// librdkafka's memory for a header besides name and value: an allocation of at least 48 bytes, rounded up,
+/// and its place in a list.
 const IN_LIBRDKAFKA: usize = 72;
-/// A header whose name and value are written out again: for librdkafka, in its request, and there compressed.
+/// Copies of each header's name and value: for librdkafka, in its request, and compressed there.
 const COPIES: usize = 3;
-/// No header takes more for each byte that it counts when it is cut: it counts 10 beside name and value.
+/// Upper bound on a header's memory for each byte it counts when cut, which includes 10 besides name and
+/// value.
 const MOST_PER_BYTE: usize = 32;
-/// What Kafka keeps of a message beside key, payload and headers, in bytes at most.
+/// Most bytes of a Kafka message besides key, payload and headers.
 const MESSAGE_OVERHEAD: usize = 100;
 
-/// What every dead letter of this host says of where it comes from.
+/// What every dead letter of this host says about its origin.
 #[derive(Debug, Clone)]
 pub struct Provenance {
     /// The consumer group.
@@ -50,7 +51,7 @@ pub struct Letter<'a> {
     pub payload: Option<Cow<'a, [u8]>>,
     /// The record's headers, then ours.
     pub headers: Vec<LetterHeader<'a>>,
-    /// What of the record is missing.
+    /// What was cut off the record.
     pub cuts: Vec<Cut>,
 }
 
@@ -58,7 +59,7 @@ pub struct Letter<'a> {
 pub type LetterHeader<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 impl<'a> Letter<'a> {
-    /// The letter of a record, cut as far as `step` says.
+    /// The letter of a record, cut by `step`.
     pub fn new(
         record: &Record<'a>,
         rejection: &'a Rejection,
@@ -73,7 +74,7 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// What it takes in memory at most while it is under way: itself, librdkafka's copy, and that compressed.
+    /// Upper bound on its memory while it is sent: itself, librdkafka's copy, and the compressed copy.
     pub fn room_bytes(
         record: &Record<'_>,
         rejection: &Rejection,
@@ -87,7 +88,7 @@ impl<'a> Letter<'a> {
         let names = names.map(|of| of.map_or(Cow::Borrowed(""), name));
         let texts = [&*message, &*record.partition.topic, &*from.group, &*from.table];
         let texts = texts.into_iter().chain(names.iter().map(|name| &**name));
-        // The list of what is kept is of all headers before some are cut.
+        // The list of kept headers is made of all headers before some are cut.
         let kept = record.headers().count() * size_of::<KeptHeader<'_>>();
         let header = |bytes: usize| size_of::<LetterHeader<'_>>() + IN_LIBRDKAFKA + COPIES * bytes;
         let own = OWN_HEADERS * header(HEADER_OVERHEAD) + COPIES * OWN_BYTES;
@@ -110,7 +111,7 @@ impl<'a> Letter<'a> {
         kept + own + of_format + 2 * length(key)
     }
 
-    /// What it takes in the topic at most, in bytes: Kafka counts what it is compressed to.
+    /// Upper bound on its bytes in the topic: Kafka counts compressed bytes.
     pub fn size_bytes(&self) -> usize {
         let value = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
         let headers = self.headers.iter();
@@ -220,7 +221,7 @@ fn owned<'a>(value: &impl ToString) -> Cow<'a, str> {
     Cow::Owned(value.to_string())
 }
 
-/// The headers that tell what is missing.
+/// The headers that describe the cuts.
 fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = LetterHeader<'a>> {
     let left_out = (kept.left_out > 0).then(|| header(LEFT_OUT, owned(&kept.left_out)));
     let cuts = kept.cuts.iter().flat_map(|cut| {
@@ -230,7 +231,7 @@ fn of_cuts<'a>(kept: &Kept<'_>) -> impl Iterator<Item = LetterHeader<'a>> {
     cuts.chain(left_out)
 }
 
-/// The name of a column or a plugin.
+/// A column or plugin name, bounded.
 fn name(text: &str) -> Cow<'_, str> {
     cut_to(text, NAME_BYTES)
 }
@@ -276,7 +277,7 @@ mod tests {
         Provenance { group: "g".into(), table: "d.t".into(), format }
     }
 
-    /// What a letter says of the only record of a batch, as headers and as payload.
+    /// The headers and payload of the letter of a batch's only record.
     fn told(
         (batch, rejection): &(Batch, Rejection),
         format: DlqFormat,
@@ -291,7 +292,7 @@ mod tests {
         (headers.collect(), letter.payload.unwrap().into_owned())
     }
 
-    /// A record with the headers of this letter, as if it was produced again.
+    /// A record with this letter's headers, as if produced again.
     fn replayed(headers: &[(String, String)]) -> (Batch, Rejection) {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         rejected(b"{}", &headers)
@@ -516,7 +517,7 @@ mod tests {
                 for step in std::iter::successors(Some(CutStep::WHOLE), |step| step.next(&record)) {
                     let room = Letter::room_bytes(&record, &rejection, &from, step);
                     let letter = Letter::new(&record, &rejection, &from, 99, step);
-                    // librdkafka has a copy of its own, and one that is compressed.
+                    // librdkafka has its own copy, and a compressed one.
                     let copies = 2 * (letter.size_bytes() - MESSAGE_OVERHEAD);
                     let own = match &letter.payload {
                         Some(Cow::Owned(text)) => text.capacity(),
@@ -564,7 +565,7 @@ mod tests {
         names
     }
 
-    /// A record that has everything that a letter can tell of.
+    /// A record with everything that a letter can describe.
     fn everything() -> (Batch, Rejection) {
         let large = "x".repeat(70_000);
         let (_, mut rejection) = rejected(b"", &[]);

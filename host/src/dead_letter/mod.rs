@@ -1,5 +1,5 @@
-//! Dead letters: written, and reported as written, before anything is committed.
-//! docs/dead-letters.md is for those who read them.
+//! Dead letters: the broker has acknowledged them before anything is committed. docs/dead-letters.md is for
+//! their readers.
 
 mod cut;
 mod earlier;
@@ -37,10 +37,10 @@ use refusals::RefusalClass;
 use room::LetterRoom;
 pub use topic::{Finding, Topic};
 
-/// How many letters of a batch are seen to at a time: enough to fill a produce request. What those take that
-/// are under way is bounded by their [`LetterRoom`].
+/// How many letters of a batch are handled at a time: enough to fill a produce request. [`LetterRoom`] bounds
+/// the memory of those under way.
 const IN_FLIGHT: usize = 1_000;
-/// How often a cut is logged, of each part.
+/// How often cuts of each part are logged.
 const CUTS_PER: Duration = Duration::from_secs(10);
 
 /// Writes dead letters to one topic.
@@ -77,7 +77,7 @@ impl DeadLetters {
         })
     }
 
-    /// The topic, to be looked at before there is a letter.
+    /// The topic, to be checked before there is a letter.
     pub fn topic(&self) -> Topic {
         Topic {
             name: self.topic.clone(),
@@ -89,11 +89,11 @@ impl DeadLetters {
         }
     }
 
-    /// Writes a letter for each rejection and waits until the broker has reported every one of
-    /// them as written. Tries for ever; at least once, so a letter may stand in the topic twice.
+    /// Writes a letter for each rejection and waits until the broker has acknowledged every one. Retries for
+    /// ever; at least once, so the topic may hold a letter twice.
     ///
     /// # Cancel safety
-    /// Dropped, some letters may be written; none of their records was committed.
+    /// If dropped, some letters may be written; none of their records was committed.
     pub async fn send(&self, batch: &Batch, rejections: &[Rejection]) {
         let failed_at_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
@@ -127,14 +127,14 @@ impl DeadLetters {
                     holds.release(rejection.origin);
                     return;
                 }
-                // No proof: see `producer::settings`.
+                // Without an offset nothing is proved: see `producer::settings`.
                 Ok(_) => None,
                 Err(error) => Some(error),
             };
             let class = class_of(error.as_ref());
             let is_its_own = matches!(class, RefusalClass::TooLarge | RefusalClass::OfTheLetter(_));
             if is_its_own && company == Company::Any {
-                // The broker refuses whole batches: it is asked of this letter alone.
+                // The broker refuses whole batches: ask about this letter alone.
                 company = Company::None;
                 continue;
             }
@@ -160,7 +160,7 @@ impl DeadLetters {
         }
     }
 
-    /// What a letter that is not written waits for.
+    /// What an unwritten letter waits for.
     fn hold(
         &self,
         class: RefusalClass,
@@ -233,7 +233,7 @@ impl DeadLetters {
         )
     }
 
-    /// Counts what was cut of a letter that is written, and logs it once in a while.
+    /// Counts the cuts of a written letter, and logs them once in a while.
     fn tell_of_cuts(&self, record: &Record<'_>, letter: &Letter<'_>) {
         for cut in &letter.cuts {
             let Some(left_bytes) = cut.left else { continue };
@@ -253,7 +253,7 @@ impl DeadLetters {
     }
 }
 
-/// What the report, or its want of proof, means.
+/// The class of a report's error, or of a report without proof.
 fn class_of(error: Option<&KafkaError>) -> RefusalClass {
     let code = error.and_then(KafkaError::rdkafka_error_code);
     code.map_or(RefusalClass::Transient(""), refusals::class_of)

@@ -1,17 +1,18 @@
-//! How long one letter has been refused for what, so that what is told of it does not change with each try.
+//! Tracks what one letter was refused for, and since when, so that the reported text does not change with
+//! each try.
 
 use std::time::{Duration, Instant};
 
 use crate::flow::hold::Hold;
 
-/// How long what may pass soon is waited for before an operator is called.
+/// How long a lasting refusal may last before an operator is called.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long another answer may come between two of the same, and they count as one wait: a broker that fails may
+/// How long other answers may come between two equal ones that still count as one wait: a failing broker may
 /// be away, or silent, in between.
 const LAPSE: Duration = Duration::from_mins(1);
 
-/// What a letter was refused for so far; `mend` is what would mend it, by which refusals are alike.
+/// A letter's refusals so far; those with the same `mend` are alike.
 #[derive(Debug, Default)]
 pub struct Patience {
     refused: Option<RefusedSince>,
@@ -26,7 +27,7 @@ struct RefusedSince {
 }
 
 impl Patience {
-    /// Whether what may pass soon has not, and is an operator's from now on.
+    /// Whether a refusal has lasted too long and needs an operator from now on.
     pub fn is_over(&mut self, mend: &'static str) -> bool {
         self.is_over_at(mend, Instant::now())
     }
@@ -47,12 +48,12 @@ impl Patience {
         }
     }
 
-    /// What an operator was called for, which silence does not take back.
+    /// The hold that an operator was called for, which silence does not end.
     pub fn paused(&self) -> Option<&Hold> {
         self.paused.as_ref().map(|(_, hold)| hold)
     }
 
-    /// Notes what is told now.
+    /// Notes the hold that is reported now.
     pub fn note(&mut self, mend: &'static str, hold: &Hold) {
         self.paused = matches!(hold, Hold::Paused(_)).then(|| (mend, hold.clone()));
     }

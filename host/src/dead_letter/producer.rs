@@ -1,4 +1,4 @@
-//! The producer of dead letters, and a second one for those that are to be judged alone.
+//! The producer of dead letters, and a second one for those that are judged alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,37 +18,36 @@ use crate::flow::hold::Hold;
 use crate::kafka::client::{Role, denial_of};
 use crate::kafka::headers;
 
-/// After this the broker's silence is said, and the letter is sent again.
+/// After this the broker counts as silent, and the letter is sent again.
 const DELIVERY_TIMEOUT_MS: &str = "30000";
-/// The largest message that the producer hands to the broker, which has a limit of its own; KAFKA_PROPERTIES may
-/// set another.
+/// The largest message that the producer sends; the broker has its own limit. KAFKA_PROPERTIES may change it.
 const MAX_MESSAGE_BYTES: &str = "100000000";
-/// How often librdkafka itself tries again what a broker refuses, in some 4 seconds. With its default, which
-/// is without end, NOT_ENOUGH_REPLICAS or a storage error would be told as a broker's silence.
+/// librdkafka's own retries of a refused letter, in some 4 seconds. With its endless default,
+/// NOT_ENOUGH_REPLICAS or a storage error would look like a silent broker.
 const RETRIES: &str = "6";
-/// How long librdkafka asks for a topic that the brokers do not know before it says so: sooner than the
-/// letter is given up, which would say nothing of the topic.
+/// How long librdkafka looks for an unknown topic before it reports that: less than the delivery timeout,
+/// which would not mention the topic.
 const UNKNOWN_AFTER_MS: &str = "10000";
 /// Longest wait for room in librdkafka's queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long what a broker said of this client explains that letters fail. While it goes on, librdkafka hears it
+/// How long a broker's denial of this client explains failing letters. While it lasts, librdkafka meets it
 /// with each new connection, some seconds apart.
 const DENIAL_LASTS: Duration = Duration::from_mins(1);
 
-/// In whose company a letter is sent.
+/// Whether a letter shares its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Company {
-    /// In one batch with other letters, which the broker takes or refuses as a whole.
+    /// In a batch with other letters, which the broker takes or refuses as a whole.
     Any,
-    /// In a batch of its own: what the broker says is of this letter.
+    /// In a batch of its own: the broker's answer is about this letter.
     None,
 }
 
-/// What librdkafka has to say of the connection, beside the reports.
+/// librdkafka's messages about the connection, besides delivery reports.
 #[derive(Debug, Clone, Default)]
 pub struct Denials {
-    /// Why no broker takes this client, and when that was said last.
+    /// Why brokers deny this client, and when one last did.
     denial: Arc<Mutex<Option<(Hold, Instant)>>>,
 }
 
@@ -75,14 +74,14 @@ impl ClientContext for Denials {
 
 type Client = FutureProducer<Denials>;
 
-/// Produces letters, each in its own time.
+/// Produces letters, each independently.
 pub struct Producer {
     settings: ClientConfig,
     denials: Denials,
     clients: Mutex<Clients>,
 }
 
-/// One for each [`Company`]; the second is made when it is first needed.
+/// One client for each [`Company`]; the second is created when first needed.
 #[derive(Default)]
 struct Clients {
     of: [Option<Client>; 2],
@@ -104,7 +103,7 @@ impl Producer {
         Ok(Self { settings, denials, clients })
     }
 
-    /// The settings, for whoever looks at the topic with this user's rights.
+    /// Its settings, for checking the topic with this user's rights.
     pub fn settings(&self) -> &ClientConfig {
         &self.settings
     }
@@ -114,11 +113,11 @@ impl Producer {
         self.settings.get("message.max.bytes")?.parse().ok()
     }
 
-    /// Sends a letter and waits for its report, which says where it stands. A client that can write no more
-    /// is replaced, for the next try.
+    /// Sends a letter and waits for its delivery report, which names its position. Replaces a client that can
+    /// write no more, for the next try.
     ///
     /// # Errors
-    /// Why it is not known to be written.
+    /// Why it may not be written.
     pub async fn produce(
         &self,
         topic: &str,
@@ -134,8 +133,8 @@ impl Producer {
         if let Some(payload) = &letter.payload {
             record = record.payload(payload);
         }
-        // Its timestamp is now: with the record's own, the topic's retention would count from when the
-        // record was produced, and delete the letters of an old backlog as soon as they are written.
+        // The timestamp is now: with the record's own, the topic's retention would count from when the record
+        // was produced, and delete the letters of an old backlog as soon as they are written.
         let (client, renewed) = self.client(company)?;
         let written = client.send(record, Timeout::After(QUEUE_TIMEOUT)).await;
         let error = match written {
@@ -151,13 +150,13 @@ impl Producer {
         Err(error)
     }
 
-    /// Why no broker takes this client, if one has said so of late and none has taken a letter since.
+    /// Why brokers deny this client, if one did recently and none has taken a letter since.
     pub fn denial(&self) -> Option<Hold> {
         self.denials.denial_at(Instant::now())
     }
 
-    /// Puts new clients in the place of those that can write no more, unless another letter has done so:
-    /// all that such a client has are refused together.
+    /// Replaces clients that can write no more, unless another letter has done so: all letters of such a
+    /// client are refused together.
     fn renew(&self, renewed: u64) {
         let mut clients = self.clients();
         if clients.renewed != renewed {
@@ -165,12 +164,12 @@ impl Producer {
         }
         let old =
             std::mem::replace(&mut *clients, Clients { renewed: renewed + 1, of: [None, None] });
-        // They take a while to end.
+        // Closing them takes a while.
         drop(clients);
         drop(old);
     }
 
-    /// The client, and how often clients were renewed before.
+    /// The client, and how often clients were replaced before.
     fn client(&self, company: Company) -> Result<(Client, u64), KafkaError> {
         let mut clients = self.clients();
         let renewed = clients.renewed;
@@ -195,8 +194,8 @@ impl Producer {
     }
 }
 
-/// An idempotent producer may not be used: where the topic is deleted and made again, librdkafka 2.12 reports
-/// letters as written, without an offset, that are in neither. A letter that stands twice is allowed.
+/// Not an idempotent producer: if the topic is deleted and recreated, librdkafka 2.12 reports letters as
+/// written, without an offset, that are in neither. A duplicate letter is allowed.
 fn settings(config: &Config) -> ClientConfig {
     let mut settings = crate::kafka::client::client(&config.kafka);
     settings
@@ -231,7 +230,7 @@ mod tests {
         Config::from_env(&environment).unwrap().0
     }
 
-    /// A broker test would see it once in some fifty deletions of a topic.
+    /// A broker test would see it only in one of some fifty deletions of a topic.
     #[test]
     fn a_report_counts_only_from_a_producer_that_gives_the_offset_of_what_is_written() {
         let settings = settings(&config(""));

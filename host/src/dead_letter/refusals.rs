@@ -1,46 +1,44 @@
-//! What it means that a letter is not written: one table of the codes by which a broker or librdkafka
-//! refuses a message. Waiting and paused are told apart by whether time alone heals.
+//! What the refusal of a letter means: one table of the codes by which a broker or librdkafka refuses a
+//! message. Time alone heals a transient refusal, but not a pause.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-/// What a refusal asks for.
+/// The class of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalClass {
     /// Time alone heals it; the text, if any, says what to look at meanwhile.
     Transient(&'static str),
-    /// Nothing was said in time, which takes nothing back that was said before; the text says what to
-    /// look at.
+    /// No answer in time, which revokes no earlier answer; the text says what to look at.
     Silence(&'static str),
-    /// Time heals it if it passes soon; otherwise an operator must mend what the text says.
+    /// Transient if it passes soon; otherwise an operator must mend what the text says.
     Lasting(&'static str),
     /// An operator must mend what the text says.
     Operator(&'static str),
-    /// The message, or the batch that it was sent in, is larger than the topic takes.
+    /// The message or its batch is larger than the topic takes.
     TooLarge,
-    /// Something in the message or in another one of its batch is refused; the text says what an
-    /// operator may mend.
+    /// This message or another one of its batch is refused; the text says what an operator may mend.
     OfTheLetter(Cause),
     /// Another message of its batch is refused.
     OfANeighbour,
-    /// This producer can write no more; another one can.
+    /// This producer can write no more; a new one can.
     Producer,
 }
 
-/// What the topic does not take of a letter.
+/// What the topic refuses about a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Its timestamp, which is now.
     Timestamp,
-    /// The record as such: without a key in a compacted topic, or against a schema of the topic.
+    /// The record itself: it has no key in a compacted topic, or violates the topic's schema.
     Record,
-    /// Something that a policy of the cluster forbids.
+    /// Something forbidden by a policy of the cluster.
     Policy,
-    /// Its headers, in a topic of an old message format.
+    /// Its headers, since the topic has an old message format.
     Headers,
 }
 
 impl Cause {
-    /// What to mend for a letter with or without a key.
+    /// What to mend, for a letter with or without a key.
     pub fn text(self, has_key: bool) -> &'static str {
         match self {
             Self::Timestamp => {
@@ -85,13 +83,13 @@ const REPLICAS: &str = "bring back the brokers that hold the topic's replicas, o
                         min.insync.replicas";
 const SILENCE: &str = "look at the brokers that lead the topic, at whether as many replicas are in sync as its \
                        min.insync.replicas asks for, and at the network";
-/// For what nothing is known of.
+/// For unknown codes.
 const UNKNOWN: &str = "look at the broker's log, which says why it refused the letter";
 
-/// The codes by which a letter may be refused, each with its class. Those that librdkafka tries again by
-/// itself come once it gives up.
+/// The codes by which a letter may be refused, with their classes. Codes that librdkafka retries itself
+/// arrive once it gives up.
 pub const REFUSALS: &[(Code, RefusalClass)] = &[
-    // Time heals.
+    // Time heals these.
     (Code::BrokerTransportFailure, RefusalClass::Transient("")),
     (Code::AllBrokersDown, RefusalClass::Transient("")),
     (Code::Resolve, RefusalClass::Transient("")),
@@ -126,12 +124,12 @@ pub const REFUSALS: &[(Code, RefusalClass)] = &[
     (Code::MessageTimedOut, RefusalClass::Silence(SILENCE)),
     (Code::NotEnoughReplicas, RefusalClass::Transient(REPLICAS)),
     (Code::ISRInsufficient, RefusalClass::Transient(REPLICAS)),
-    // Time heals, if it does so soon.
+    // Time heals these, if it does so soon.
     (Code::KafkaStorageError, RefusalClass::Lasting(STORAGE)),
     (Code::LogDirNotFound, RefusalClass::Lasting(STORAGE)),
     (Code::UnknownTopicOrPartition, RefusalClass::Lasting(UNKNOWN_TOPIC)),
     (Code::UnknownTopicId, RefusalClass::Lasting(UNKNOWN_TOPIC)),
-    // An operator must mend it. librdkafka has asked for the topic for a while before it says so: see
+    // An operator must mend these. librdkafka has looked for the topic for a while first: see
     // `producer::UNKNOWN_AFTER_MS`.
     (Code::UnknownTopic, RefusalClass::Operator(UNKNOWN_TOPIC)),
     (Code::InvalidTopic, RefusalClass::Operator("look at the name in KAFKA_DLQ_TOPIC")),
@@ -153,7 +151,7 @@ pub const REFUSALS: &[(Code, RefusalClass)] = &[
     (Code::PrincipalDeserializationFailure, RefusalClass::Operator(LOGIN)),
     (Code::ReadOnly, RefusalClass::Operator(VERSION)),
     (Code::InvalidArgument, RefusalClass::Operator("look at KAFKA_PROPERTIES")),
-    // Of what the letter is.
+    // About the letter itself.
     (Code::MessageSizeTooLarge, RefusalClass::TooLarge),
     (Code::InvalidMessageSize, RefusalClass::TooLarge),
     (Code::MessageBatchTooLarge, RefusalClass::TooLarge),
@@ -162,7 +160,7 @@ pub const REFUSALS: &[(Code, RefusalClass)] = &[
     (Code::PolicyViolation, RefusalClass::OfTheLetter(Cause::Policy)),
     (Code::UnsupportedForMessageFormat, RefusalClass::OfTheLetter(Cause::Headers)),
     (Code::InvalidDifferentRecord, RefusalClass::OfANeighbour),
-    // Of sequence numbers and epochs, which this producer does not use, and of what it is after a fatal error.
+    // About sequence numbers and epochs, which this producer does not use, and its state after a fatal error.
     (Code::Fatal, RefusalClass::Producer),
     (Code::State, RefusalClass::Producer),
     (Code::Fenced, RefusalClass::Producer),
@@ -179,7 +177,7 @@ pub const REFUSALS: &[(Code, RefusalClass)] = &[
 ];
 
 impl RefusalClass {
-    /// What an operator would mend, by which refusals are alike; empty where nobody need.
+    /// What an operator has to mend, which makes refusals alike; empty if nothing.
     pub fn mend(self) -> &'static str {
         match self {
             Self::Lasting(mend) | Self::Operator(mend) => mend,
@@ -188,7 +186,7 @@ impl RefusalClass {
     }
 }
 
-/// The class of a code; of one that no letter is known to be refused by, that it may pass.
+/// The class of a code; codes not known to refuse letters may pass by themselves.
 pub fn class_of(code: Code) -> RefusalClass {
     let found = REFUSALS.iter().find(|(of, _)| *of == code);
     found.map_or(RefusalClass::Lasting(UNKNOWN), |(_, class)| *class)
@@ -205,7 +203,7 @@ mod tests {
         }
     }
 
-    /// What Kafka's `ProduceResponse` may hold, by the broker's own code.
+    /// The errors in Kafka's `ProduceResponse`, by the broker's own code.
     #[test]
     fn every_code_of_an_answer_to_a_produce_request_is_in_the_table() {
         let answers = [

@@ -1,5 +1,5 @@
-//! The memory of letters that are under way, whichever batches they are of: a letter is made when there is
-//! room for it, and one that waits for another try takes none.
+//! Memory for the letters under way in all batches: a letter is made once there is room for it, and one that
+//! waits for another try takes none.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::limits::budget::{Budget, HeldBytes};
 /// Most bytes of letters at a time.
 const BYTES: u32 = 16 * 1024 * 1024;
 
-/// Room for letters, which counts in the budget as far as it is taken.
+/// Room for letters; the part in use counts in the budget.
 #[derive(Debug)]
 pub struct LetterRoom {
     free: Semaphore,
@@ -30,8 +30,8 @@ impl LetterRoom {
         Self { free: Semaphore::new(BYTES as usize), budget }
     }
 
-    /// Waits until there is room for so many bytes, in the order of those who ask. A letter that is larger
-    /// than all of the room is under way alone. Cancel safe.
+    /// Waits until there is room for this many bytes, first come, first served. A letter larger than the
+    /// whole room is sent alone. Cancel safe.
     pub async fn take(&self, bytes: usize) -> TakenRoom<'_> {
         let most = u32::try_from(bytes).unwrap_or(BYTES).min(BYTES);
         // Nobody closes it.

@@ -1,5 +1,5 @@
-//! What the consumer and the dead-letter producer have in common: where the cluster is, how to speak
-//! to it, and what its answers mean.
+//! What the consumer and the dead letter producer share: the brokers' addresses and protocol settings, and
+//! what their errors mean.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -13,7 +13,7 @@ use crate::flow::hold::Hold;
 pub fn client(kafka: &Kafka) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings.set("bootstrap.servers", &kafka.brokers).set("socket.keepalive.enable", "true");
-    // librdkafka is built with its own OpenSSL, which knows no system path of certificates.
+    // librdkafka bundles its own OpenSSL, which knows no system certificates.
     let ca = kafka.security.ssl_ca_location.as_deref();
     settings.set("ssl.ca.location", ca.unwrap_or("probe"));
     settings.set("security.protocol", kafka.security.protocol.as_str());
@@ -29,9 +29,9 @@ pub fn client(kafka: &Kafka) -> ClientConfig {
     settings
 }
 
-/// Adds the user's KAFKA_PROPERTIES: a key with the prefix `consumer.` or `producer.` goes to
-/// that client alone; another goes to both where librdkafka takes it for both. A property takes the
-/// place of the host's own value, whatever name of it either uses.
+/// Adds the user's KAFKA_PROPERTIES. A key with the prefix `consumer.` or `producer.` goes to that client
+/// alone; others go to both if librdkafka takes them for both. A property replaces the host's own value,
+/// whichever of its names either uses.
 pub fn apply(settings: &mut ClientConfig, kafka: &Kafka, role: Role) {
     for (key, value) in &*kafka.properties {
         let (only, name) = split_property(key);
@@ -44,13 +44,13 @@ pub fn apply(settings: &mut ClientConfig, kafka: &Kafka, role: Role) {
     }
     let is_kip_848 = settings.get("group.protocol") == Some("consumer");
     if role == Role::Consumer && is_kip_848 {
-        // With the new protocol the group's settings live on the broker.
+        // With the new protocol the broker holds the group's settings.
         settings.remove("partition.assignment.strategy");
     }
 }
 
-/// What an error means by which a broker and this client turn each other down, which afterwards
-/// looks as if no broker answered. `reason` is librdkafka's text, which tells which it was.
+/// The hold for an error by which a broker or this client rejects the other, which afterwards looks as if no
+/// broker answered. `reason` is librdkafka's text, which tells the cause.
 pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
     let variables = match error.rdkafka_error_code()? {
         Code::Authentication | Code::SaslAuthenticationFailed => {
@@ -59,7 +59,7 @@ pub fn denial_of(error: &KafkaError, reason: &str) -> Option<Hold> {
         Code::SSL => "KAFKA_SECURITY_PROTOCOL and KAFKA_SSL_CA_LOCATION",
         _ => return None,
     };
-    // What follows is how long it took, which would make each time another text.
+    // The rest is how long it took, which would make each text differ.
     let reason = reason.split(" (after ").next().unwrap_or(reason);
     Some(Hold::Paused(format!("{reason}: look at {variables}")))
 }

@@ -1,38 +1,37 @@
-//! librdkafka's settings for the consumer. What a user gives in KAFKA_PROPERTIES wins over the
-//! defaults here; what the guarantees rest on is refused there.
+//! librdkafka's settings for the consumer. KAFKA_PROPERTIES win over the defaults here; those that the
+//! guarantees depend on are refused there.
 
 use rdkafka::ClientConfig;
 
 use crate::config::Kafka;
 
-/// The share of the memory budget that librdkafka may fill with fetched messages: an eighth. What it
-/// keeps beside each, which it does not count, takes as much again where they are of 250 bytes.
+/// The share of the memory budget that librdkafka may fill with fetched messages: an eighth. Its own
+/// overhead, which it does not count, is as much again for messages of 250 bytes.
 const QUEUE_SHARE: usize = 8;
-/// Messages in librdkafka's queue at which it fetches no more: the bound for small ones, whose bytes do not fill
-/// its share. It is of all partitions, since they share the queue. With records of 190 bytes half of librdkafka's
-/// own default takes 25 MB off the peak of memory; the throughput stays within the noise of runs.
+/// Messages in librdkafka's queue at which it stops fetching: the bound for small ones, whose bytes do not
+/// fill its share. All partitions share the queue. With records of 190 bytes, half of librdkafka's default
+/// takes 25 MB off the peak of memory; throughput changes within the noise of runs.
 const MAX_QUEUED_MESSAGES: &str = "50000";
-/// The share that one fetch may ask for, of all partitions together and of one. What is fetched
-/// may be compressed, and then takes some times as much.
+/// The share of one fetch, for all partitions together and for each. Fetched data may be compressed, and then
+/// grows several times.
 const FETCH_SHARE: usize = 16;
 const PARTITION_FETCH_SHARE: usize = 128;
 /// librdkafka's own defaults; a larger budget gains nothing from larger fetches.
 const MAX_PARTITION_FETCH_BYTES: usize = 1024 * 1024;
 const MAX_FETCH_BYTES: usize = 50 * 1024 * 1024;
-/// librdkafka's own default for one answer of a broker, and for what one batch of records may unpack to (by any codec
-/// but gzip); less where the whole budget is.
+/// librdkafka's default for one answer of a broker, and for an unpacked batch of records (by any codec but
+/// gzip); less if the whole budget is.
 const MAX_RECEIVE_BYTES: usize = 100_000_000;
-/// Its least: a record that a small budget has no room for is to be refused, and not to stop its partition.
+/// Its minimum: a record too large for a small budget must be refused, not stop its partition.
 const MIN_RECEIVE_BYTES: usize = 16 * 1024 * 1024;
-/// What an answer holds beside the records that were asked for.
+/// Bytes of an answer besides the requested records.
 const ANSWER_OVERHEAD_BYTES: usize = 1024 * 1024;
-/// The most that librdkafka takes for `queued.max.messages.kbytes`.
+/// librdkafka's maximum for `queued.max.messages.kbytes`.
 const MAX_QUEUE_KBYTES: usize = 2_097_151;
-/// How long the group waits in a rebalance for a member that does not come along, milliseconds: nobody reads what
-/// was taken from it meanwhile. Longer than the consumer goes unserved, for which librdkafka's own default of five
-/// minutes is too long.
+/// How long a rebalance waits for a member that does not rejoin, in milliseconds: nobody reads its partitions
+/// meanwhile. Longer than the consumer goes unserved; librdkafka's default of five minutes is too long.
 const MAX_POLL_INTERVAL_MS: u32 = 120_000;
-/// Below this a small budget would fetch message by message.
+/// With less, a small budget would fetch message by message.
 const MIN_PARTITION_FETCH_BYTES: usize = 64 * 1024;
 
 /// The consumer's settings; librdkafka may fill a part of `budget` bytes.
@@ -46,7 +45,7 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
     let mut settings = crate::kafka::client::client(kafka);
     for (key, value) in [
         ("group.id", kafka.group_id.as_str()),
-        // Offsets are committed when their records are settled, by us alone.
+        // The host alone commits offsets, once their records are settled.
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
         // An offset out of range is reported, not skipped: see `Poller::reset`.
@@ -54,8 +53,8 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("allow.auto.create.topics", "false"),
         ("isolation.level", "read_committed"),
-        // A byte that flips on a disk of the broker or on the wire would land as another value: Kafka's Java
-        // client checks too, and the cost is lost in the noise of runs (docs/performance.md).
+        // A bit that flips on a broker's disk or on the wire would land as another value. Kafka's Java client
+        // checks too, and the cost is lost in the noise of runs (docs/performance.md).
         ("check.crcs", "true"),
         ("queued.min.messages", MAX_QUEUED_MESSAGES),
         ("queued.max.messages.kbytes", &queue_kbytes.to_string()),
@@ -77,7 +76,7 @@ pub fn consumer(kafka: &Kafka, budget: usize) -> ClientConfig {
     settings
 }
 
-/// librdkafka takes none below the session's timeout.
+/// At least the session timeout, as librdkafka requires.
 fn max_poll_interval_ms(settings: &ClientConfig) -> u32 {
     let session =
         settings.get("session.timeout.ms").and_then(|timeout| timeout.parse::<u32>().ok());

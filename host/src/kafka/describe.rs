@@ -1,5 +1,5 @@
-//! What the brokers tell of topics, their ids above all, and what a user may do with them: the call of
-//! librdkafka that `rdkafka` does not wrap. It is asked without waiting, since the consumer has to be served meanwhile.
+//! What brokers answer about topics, mainly their ids, and about a user's rights: a call of librdkafka that
+//! `rdkafka` does not wrap. It does not wait, since the consumer has to be served meanwhile.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -14,30 +14,30 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::metadata::{Metadata, MetadataBroker};
 use rdkafka_sys as sys;
 
-/// A topic as a broker tells of it.
+/// A broker's answer about a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicAnswer {
-    /// It is there.
+    /// It exists.
     There {
         /// Its id, which it keeps until it is deleted; `None` from brokers before Kafka 2.8.
         id: Option<u128>,
     },
-    /// There is no topic of this name.
+    /// It does not exist.
     Missing,
     /// This user may not know of it.
     Denied,
-    /// Nothing is known, for this reason, which may pass.
+    /// Unknown for this reason, which may pass.
     NotKnown(String),
 }
 
-/// A question that was put to a broker.
+/// A question sent to a broker.
 pub struct TopicQuestion {
     queue: OwnedHandle<sys::rd_kafka_queue_t>,
 }
 
 impl TopicQuestion {
-    /// Asks a broker for these topics, none of them twice. Any broker can tell; librdkafka would wait for
-    /// the controller, which a mock cluster lacks.
+    /// Asks a broker about these topics, without duplicates. Any broker can answer; librdkafka itself would
+    /// wait for the controller, which a mock cluster lacks.
     ///
     /// # Errors
     /// A name that no topic can have.
@@ -50,7 +50,7 @@ impl TopicQuestion {
         Self::ask_with(client, topics, broker, timeout, false)
     }
 
-    /// The same, with or without what this user may do with each topic.
+    /// The same, optionally with this user's rights on each topic.
     fn ask_with<C: ClientContext>(
         client: &Client<C>,
         topics: &[String],
@@ -95,16 +95,16 @@ impl TopicQuestion {
         }
     }
 
-    /// The answer, if it comes within this time.
+    /// The answer, if it comes in time.
     ///
     /// # Errors
-    /// What librdkafka or the broker says against the question as a whole.
+    /// An error of librdkafka or the broker about the whole question.
     pub fn answer(&self, wait: Duration) -> Result<Option<HashMap<String, TopicAnswer>>, String> {
         // SAFETY: `told_of` is given live descriptions alone.
         self.read(wait, |topic| unsafe { told_of(topic) })
     }
 
-    /// What `read` makes of each topic's description, if the answer comes within this time.
+    /// Applies `read` to each topic's description, if the answer comes in time.
     fn read<T>(
         &self,
         wait: Duration,
@@ -137,10 +137,10 @@ impl TopicQuestion {
     }
 }
 
-/// Whether this client's user may write to a topic; `None` where the broker does not tell. Blocks.
+/// Whether this client's user may write to a topic; `None` if the broker does not tell. Blocks.
 ///
 /// # Errors
-/// What librdkafka or the broker says against the question.
+/// An error of librdkafka or the broker.
 pub fn may_write<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -171,20 +171,20 @@ unsafe fn writes(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<bool>
         std::slice::from_raw_parts(start.cast::<u32>(), count)
     };
     let allows = |operation: &u32| [ALL as u32, WRITE as u32].contains(operation);
-    // A user who may do nothing at all could not have described the topic.
+    // A user without any right could not have described the topic.
     (count > 0).then(|| operations.iter().any(allows))
 }
 
-/// A broker to put questions to: the one that gave this answer, or any where its id was not known yet.
+/// The broker to ask: the one that sent this metadata, or any if its id is not known yet.
 pub fn broker_of(metadata: &Metadata) -> i32 {
     let any = metadata.brokers().first().map_or(0, MetadataBroker::id);
     Some(metadata.orig_broker_id()).filter(|id| *id >= 0).unwrap_or(any)
 }
 
-/// Asks for these topics and waits for the answer; none of them may be named twice.
+/// Asks about these topics, without duplicates, and waits for the answer.
 ///
 /// # Errors
-/// What librdkafka or the broker says against the question as a whole.
+/// An error of librdkafka or the broker about the whole question.
 pub fn describe_topics<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
@@ -199,7 +199,7 @@ pub fn describe_topics<C: ConsumerContext>(
 /// The id of each topic.
 ///
 /// # Errors
-/// What is said of one of them, or against the question.
+/// An error about one of them, or about the question.
 pub fn topic_ids<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
@@ -246,7 +246,7 @@ fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// A thing of librdkafka's that is destroyed when it goes.
+/// An object of librdkafka that is destroyed on drop.
 struct OwnedHandle<T> {
     thing: NonNull<T>,
     destroy: unsafe extern "C" fn(*mut T),

@@ -1,5 +1,5 @@
-//! Headers whose names are any bytes: `rdkafka` takes names for texts, and librdkafka hands out where
-//! a name begins but not its length, so one that holds a NUL would be cut there.
+//! Headers with any bytes as names: `rdkafka` takes names as text, and librdkafka hands out a name without
+//! its length, so that one with a NUL would be cut there.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_void};
@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_void};
 use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
 use rdkafka_sys as sys;
 
-/// Hands each header's name and value to `take`, in order.
+/// Passes each header's name and value to `take`, in order.
 pub fn each(headers: &BorrowedHeaders, take: impl FnMut(&[u8], Option<&[u8]>)) {
     // SAFETY: a `BorrowedHeaders` stands where librdkafka's own list does, which lives as long as it.
     unsafe { each_of(std::ptr::from_ref(headers).cast(), take) }
@@ -45,12 +45,11 @@ pub unsafe fn each_of(
     }
 }
 
-/// The length of a name that librdkafka has handed out with its value.
+/// The length of a header name that librdkafka has handed out with its value.
 ///
-/// It stands two words before the name, between the value's length and its address, in the one
-/// allocation of a header (`rd_kafka_header_s` of `rdkafka_header.h`). If those two are not what was
-/// handed out, librdkafka lays headers out otherwise, and the name is taken up to its first NUL. A
-/// test below fails then.
+/// It is stored two words before the name, between the value's length and its address, in the header's single
+/// allocation (`rd_kafka_header_s` of `rdkafka_header.h`). If those two differ from what was handed out,
+/// librdkafka's layout has changed: the name then ends at its first NUL, and a test below fails.
 ///
 /// # Safety
 /// `name` points to the name of a live header of librdkafka.
@@ -81,7 +80,7 @@ pub fn owned<'a>(
     list
 }
 
-/// Adds a header whose name is no text.
+/// Adds a header whose name is not UTF-8.
 fn add(list: &OwnedHeaders, name: &[u8], value: Option<&[u8]>) {
     let native: *const BorrowedHeaders = list.as_borrowed();
     let (start, length) =

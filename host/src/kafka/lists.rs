@@ -1,4 +1,4 @@
-//! Between librdkafka's lists of partitions and ours.
+//! Conversions between librdkafka's partition lists and ours.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Kafka as a neighbour: what its clients have in common, what its brokers tell, and what its errors mean.
+//! Kafka as a neighbour: what its clients share, what its brokers answer, and what its errors mean.
 
 pub mod client;
 pub mod consumer;

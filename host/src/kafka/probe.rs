@@ -1,5 +1,5 @@
-//! A look at the cluster with the consumer's own settings, for `sluicegate check` and for a sample of
-//! a topic: it becomes no member of the group, and commits nothing.
+//! Asks the cluster with the consumer's own settings, for `sluicegate check` and for a sample of a topic. It
+//! does not join the group, and commits nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,16 +16,16 @@ use crate::config::{Kafka, SourceTopic};
 use crate::flow::hold::Hold;
 use crate::kafka::client::denial_of;
 
-/// Shortest time given to an answer once the time of the whole look is over.
+/// Shortest time for an answer once the whole time is used up.
 const LAST_WAIT: Duration = Duration::from_millis(200);
-/// Longest wait for brokers before what librdkafka has to say is listened to.
+/// Longest wait for brokers before librdkafka's own events are served.
 const STEP: Duration = Duration::from_secs(1);
-/// How long a client that was turned down is tried further.
+/// How long to keep trying after a broker denied this client.
 const DENIED_AFTER: Duration = Duration::from_secs(3);
-/// How often a wait for records looks at the clock.
+/// How often a wait for records checks the clock.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A consumer that only asks. Its calls block.
+/// A consumer that only asks questions. Its calls block.
 pub struct Probe {
     pub(super) consumer: BaseConsumer<LastError>,
     brokers: String,
@@ -35,14 +35,14 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Makes the consumer; it connects by itself, and may fill a part of `budget` bytes with records.
-    /// All of its answers together may take `timeout`.
+    /// Creates the consumer; it connects by itself, and may fill a part of `budget` bytes with records. All
+    /// its answers together may take `timeout`.
     ///
     /// # Errors
     /// Settings that librdkafka refuses, in its own words.
     pub fn new(kafka: &Kafka, budget: usize, timeout: Duration) -> anyhow::Result<Self> {
         let mut settings = consumer::consumer(kafka, budget);
-        // The end of a partition answers a read where there is no record.
+        // The end of a partition then answers a read instead of a record.
         settings.set("enable.partition.eof", "true");
         let consumer = settings
             .create_with_context(LastError::default())
@@ -66,7 +66,7 @@ impl Probe {
             };
             self.listen();
             match self.consumer.context().heard() {
-                // Another broker of the list may still take this client.
+                // Another broker of the list may still accept this client.
                 (Some(denial), _) if began.elapsed() >= DENIED_AFTER => return Err(denial),
                 (Some(denial), _) if self.is_late() => return Err(denial),
                 (None, Some(reason)) if self.is_late() => {
@@ -78,26 +78,26 @@ impl Probe {
         }
     }
 
-    /// Serves what librdkafka has to say, of which statistics and errors come in any order.
+    /// Serves librdkafka's events; statistics and errors come in any order.
     fn listen(&self) {
         let until = Instant::now() + POLL_INTERVAL;
         while Instant::now() < until {
-            // What else it says is kept by [`LastError`].
+            // Other events are kept by [`LastError`].
             if let Some(Err(error)) = self.consumer.poll(POLL_INTERVAL / 10) {
                 self.is_of_group(&error);
             }
         }
     }
 
-    /// The partitions of a topic that `variable` names.
+    /// The partitions of the topic in `variable`.
     ///
     /// # Errors
-    /// What an operator must mend.
+    /// What an operator has to mend.
     pub fn partitions(&self, variable: &str, topic: &str) -> Result<Vec<i32>, Hold> {
         self.topics().partitions(variable, topic)
     }
 
-    /// The topics that a pattern matches as of now, with their partitions.
+    /// The topics that a pattern matches now, with their partitions.
     ///
     /// # Errors
     /// No broker answers.
@@ -105,7 +105,7 @@ impl Probe {
         self.topics().matching(pattern)
     }
 
-    /// Reads from the end of a partition until a record or the end answers. Nothing is kept.
+    /// Reads at the end of a partition until a record or the end answers. Keeps nothing.
     ///
     /// # Errors
     /// The topic may not be read, or does not answer in time.
@@ -122,7 +122,7 @@ impl Probe {
         let outcome = loop {
             match self.consumer.poll(POLL_INTERVAL) {
                 Some(Ok(_)) => break Ok(()),
-                // The same answer may hold an error, which comes behind it.
+                // An error may follow in the same answer.
                 Some(Err(KafkaError::PartitionEOF(_))) => has_ended = true,
                 None if has_ended => break Ok(()),
                 Some(Err(error)) if self.is_of_group(&error) => {}
@@ -144,7 +144,7 @@ impl Probe {
         outcome
     }
 
-    /// For how many of these partitions the group has committed an offset.
+    /// How many of these partitions have a committed offset of the group.
     ///
     /// # Errors
     /// The group may not be read, or its coordinator does not answer in time.
@@ -161,7 +161,7 @@ impl Probe {
             return Err(denied);
         }
         let found = self.consumer.committed_offsets(list, self.left()).map_err(|error| {
-            // That the group is denied is no answer to this, but an error of the consumer.
+            // A denial of the group comes as an error of the consumer, not as the answer.
             self.listen();
             if let Some(denied) = denied() {
                 return denied;
@@ -179,7 +179,7 @@ impl Probe {
         Ok(found.elements().iter().filter(|element| is_set(element.offset())).count())
     }
 
-    /// Whether the error is that the group is denied, which is kept for [`Probe::committed`].
+    /// Whether the group is denied, an error kept for [`Probe::committed`].
     fn is_of_group(&self, error: &KafkaError) -> bool {
         let is_denied =
             error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed);
@@ -193,19 +193,19 @@ impl Probe {
         Topics::new(&self.consumer, &self.brokers, self.left())
     }
 
-    /// Whether the time is over.
+    /// Whether the time is used up.
     pub(super) fn is_late(&self) -> bool {
         self.since.elapsed() >= self.timeout
     }
 
-    /// What is left of the time, for one more answer.
+    /// The time left, for one more answer.
     pub(super) fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed()).max(LAST_WAIT)
     }
 }
 
-/// Keeps what librdkafka said of errors: its codes alone do not tell a refused connection from a
-/// certificate that is not trusted.
+/// Keeps librdkafka's error texts: its codes alone do not tell a refused connection from an untrusted
+/// certificate.
 #[derive(Default)]
 pub(super) struct LastError {
     heard: Mutex<Heard>,
@@ -213,16 +213,16 @@ pub(super) struct LastError {
 
 #[derive(Default)]
 struct Heard {
-    /// A broker turned this client down.
+    /// Set if a broker denied this client.
     denial: Option<Hold>,
-    /// The group is denied.
+    /// Set if the group is denied.
     of_group: Option<Hold>,
-    /// What was said last of a broker.
+    /// The last text about a broker.
     reason: Option<String>,
 }
 
 impl LastError {
-    /// What turned this client down, and what was said last of a broker.
+    /// The denial, and the last text about a broker.
     fn heard(&self) -> (Option<Hold>, Option<String>) {
         let heard = self.lock();
         (heard.denial.clone(), heard.reason.clone())
@@ -237,7 +237,7 @@ impl ClientContext for LastError {
     fn log(&self, level: RDKafkaLogLevel, _facility: &str, message: &str) {
         use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
         if matches!(level, Emerg | Alert | Critical | Error) {
-            // Before the text stands the thread: `[thrd:...]: `.
+            // The thread's name precedes the text: `[thrd:...]: `.
             let text = message.split_once("]: ").map_or(message, |(_, text)| text);
             self.lock().reason = Some(text.to_owned());
         }

@@ -1,8 +1,8 @@
-//! Reading many messages at a time: the calls of librdkafka that `rdkafka` does not wrap.
+//! Reads many messages at a time, by calls of librdkafka that `rdkafka` does not wrap.
 //!
-//! One queue gathers the messages of every assigned partition. It is read by
-//! `rd_kafka_consume_batch_queue`, which costs about two thirds of polling message by message,
-//! and it can be left alone while the consumer itself is polled: that is the backpressure.
+//! One queue gathers the messages of every assigned partition. It is read by `rd_kafka_consume_batch_queue`,
+//! at about two thirds of the cost of polling message by message. For backpressure it is not read, while the
+//! consumer itself is still polled.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -23,9 +23,9 @@ use crate::flow::record::TopicPartition;
 pub struct DataQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     messages: Vec<*mut sys::rd_kafka_message_t>,
-    /// What was read and not yet taken, in order. librdkafka counts it as handed out.
+    /// Messages that were read but not taken yet, in order. librdkafka counts them as handed out.
     waiting: VecDeque<OwnedMessage>,
-    /// Keeps the client alive for as long as its queue is.
+    /// Keeps the client alive as long as its queue.
     consumer: Arc<BaseConsumer<C>>,
 }
 
@@ -34,7 +34,7 @@ pub struct DataQueue<C: ConsumerContext + 'static> {
 unsafe impl<C: ConsumerContext + 'static> Send for DataQueue<C> {}
 
 impl<C: ConsumerContext + 'static> DataQueue<C> {
-    /// A new queue of this consumer that hands out at most `max_messages` at a time.
+    /// A new queue of this consumer that reads at most `max_messages` at a time.
     pub fn new(consumer: &Arc<BaseConsumer<C>>, max_messages: usize) -> Option<Self> {
         // SAFETY: the client pointer is valid while `consumer` lives, and this struct keeps it.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
@@ -46,7 +46,7 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         })
     }
 
-    /// Sends the messages of a partition here, from before its assignment takes effect.
+    /// Forwards a partition's messages to this queue, before its assignment takes effect.
     pub fn forward(&self, partition: &TopicPartition) {
         self.redirect(partition, self.queue.as_ptr());
     }
@@ -74,12 +74,12 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         }
     }
 
-    /// Commits offsets without waiting. The answer is an event of the consumer's own queue, so
-    /// that polling the consumer calls `commit_callback`: an asynchronous `BaseConsumer::commit`
-    /// asks librdkafka for no answer at all.
+    /// Commits offsets without waiting. The answer comes through the consumer's own queue, so that polling
+    /// the consumer calls `commit_callback`; an asynchronous `BaseConsumer::commit` asks librdkafka for no
+    /// answer.
     ///
     /// # Errors
-    /// What librdkafka refuses at once, such as a client that is closing.
+    /// What librdkafka refuses at once, for example while the client closes.
     pub fn commit(&self, list: &TopicPartitionList) -> KafkaResult<()> {
         let client = self.consumer.client().native_ptr();
         // SAFETY: the client is alive (see `consumer`); the call copies the list, which is borrowed
@@ -100,9 +100,9 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         }
     }
 
-    /// Hands each message to `take`, which says whether it takes another now. What it does not take waits,
-    /// and comes first the next time. While nothing waits, reads what is there, at most `max` messages,
-    /// waiting at most `timeout` for them. Returns how many were taken.
+    /// Passes each message to `take`, which returns whether it takes another now. The others wait and come
+    /// first the next time. If none waits, reads at most `max` messages, and waits at most `timeout` for
+    /// them. Returns how many were taken.
     pub fn consume(
         &mut self,
         timeout: Duration,
@@ -138,7 +138,7 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         self.waiting.extend(read.filter_map(|message| NonNull::new(*message).map(OwnedMessage)));
     }
 
-    /// Reads until so many messages wait.
+    /// Reads until this many messages wait.
     #[cfg(test)]
     pub fn fill_up_to(&mut self, messages: usize) {
         while self.waiting.len() < messages {
@@ -151,8 +151,8 @@ impl<C: ConsumerContext + 'static> DataQueue<C> {
         self.waiting.iter().any(|message| message.get().is_of(partition))
     }
 
-    /// Drops what waits of a partition, as librdkafka does with what is in its queue when the partition
-    /// goes away or is moved. Whoever goes on with the partition has to read it again.
+    /// Drops a partition's waiting messages, as librdkafka drops those in its queue when the partition is
+    /// revoked or moved. They have to be read again.
     pub fn forget(&mut self, partition: &TopicPartition) {
         self.waiting.retain(|message| !message.get().is_of(partition));
     }
@@ -182,7 +182,7 @@ impl Drop for OwnedMessage {
     }
 }
 
-/// A message, valid only while it is looked at.
+/// A message, valid only inside the callback.
 pub struct Message<'a> {
     raw: NonNull<sys::rd_kafka_message_t>,
     life: PhantomData<&'a ()>,
@@ -194,7 +194,7 @@ impl Message<'_> {
         unsafe { self.raw.as_ref() }
     }
 
-    /// What librdkafka says instead of a message, e.g. that the offset is out of range.
+    /// librdkafka's error in the place of a message, e.g. an offset out of range.
     pub fn error(&self) -> Option<(RDKafkaErrorCode, String)> {
         let err = self.get().err;
         if err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -228,7 +228,7 @@ impl Message<'_> {
         self.get().partition
     }
 
-    /// Where it came from.
+    /// The topic and partition.
     pub fn topic_partition(&self) -> TopicPartition {
         TopicPartition { topic: self.topic().into(), partition: self.partition() }
     }
@@ -254,7 +254,7 @@ impl Message<'_> {
         unsafe { bytes(self.get().key, self.get().key_len) }
     }
 
-    /// Milliseconds since 1970, where the broker kept a timestamp.
+    /// Milliseconds since 1970, if the broker stored a timestamp.
     pub fn timestamp_ms(&self) -> Option<i64> {
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is live and `kind` is a valid place to write to.
@@ -264,8 +264,8 @@ impl Message<'_> {
             .then_some(timestamp)
     }
 
-    /// Hands each header's name and value to `take`, in order. Returns whether all were read: librdkafka
-    /// reads none of more than 100,000.
+    /// Passes each header's name and value to `take`, in order. Returns whether all were read: librdkafka
+    /// reads none if there are more than 100,000.
     #[must_use]
     pub fn headers(&self, take: impl FnMut(&[u8], Option<&[u8]>)) -> bool {
         let mut headers = std::ptr::null_mut();
@@ -280,8 +280,8 @@ impl Message<'_> {
     }
 }
 
-/// The metadata of each element of a list, in its order; what is no UTF-8 is replaced. `rdkafka`
-/// panics at such metadata, and anybody who may commit for the group can write some.
+/// The metadata of each element of a list, in order, with invalid UTF-8 replaced. `rdkafka` panics at it, and
+/// anybody who may commit for the group can write it.
 pub fn metadata(list: &TopicPartitionList) -> Vec<String> {
     // SAFETY: `elems` are `cnt` live elements for as long as the list is borrowed; each one's metadata
     // is null or the start of `metadata_size` bytes that live as long.

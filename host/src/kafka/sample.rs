@@ -1,5 +1,5 @@
-//! The newest records of a topic, read once, as a batch. The partitions are assigned, not subscribed
-//! to, so nobody in the group notices.
+//! Reads the newest records of a topic once, as a batch. The partitions are assigned, not subscribed, so the
+//! group does not notice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,42 +15,42 @@ use crate::flow::hold::Hold;
 use crate::flow::record::{Batch, RawRecord, TopicPartition};
 use crate::kafka::headers;
 
-/// How often a wait for records looks at the clock.
+/// How often a wait for records checks the clock.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a sample holds less than it might.
+/// Why a sample holds fewer records than asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleCut {
-    /// It would have passed its bound of bytes.
+    /// More would exceed its bytes.
     Bytes,
-    /// Its time was over.
+    /// Its time was used up.
     Time,
 }
 
 /// Records of a topic.
 #[derive(Debug)]
 pub struct TopicSample {
-    /// The records, each partition's in their order.
+    /// The records, ordered within each partition.
     pub batch: Batch,
     /// How many partitions the topic has.
     pub partitions: usize,
-    /// Why it holds less than it might.
+    /// Why it holds fewer records than asked for.
     pub cut: Option<SampleCut>,
 }
 
 /// A partition that is being read.
 struct Reading {
-    /// Where its end was when the reading began; what comes later is left.
+    /// Its end when reading began; later records are ignored.
     end: i64,
     is_done: bool,
 }
 
 impl Probe {
-    /// Reads the newest `most` records of a topic, spread over its partitions, or as many of them as go
-    /// into `max_bytes`, the oldest first. `variable` is what names the topic. Blocks.
+    /// Reads the newest `most` records of a topic, spread over its partitions, the oldest first, as far as
+    /// they fit into `max_bytes`. `variable` names the topic. Blocks.
     ///
     /// # Errors
-    /// No broker answers; the topic is not there, may not be read, or does not answer in time.
+    /// No broker answers; the topic does not exist, may not be read, or does not answer in time.
     pub fn newest(
         &self,
         variable: &str,
@@ -105,7 +105,7 @@ impl Probe {
                         return Ok(());
                     }
                 }
-                // The last offsets may be no records: marks of transactions, or compacted away.
+                // The last offsets may hold no records: transaction markers, or compacted away.
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     if let Some(reading) = reading.get_mut(&partition) {
                         reading.is_done = true;
@@ -147,7 +147,7 @@ fn push(batch: &mut Batch, message: &BorrowedMessage<'_>) {
     }
 }
 
-/// How much to take of each partition: alike of all, and what some do not hold of the others.
+/// How much to take of each partition: equal shares, and what some lack from the others.
 fn shares(held: &[i64], most: i64) -> Vec<i64> {
     let mut order: Vec<usize> = (0..held.len()).collect();
     let of = |at: usize| held.get(at).copied().unwrap_or(0);

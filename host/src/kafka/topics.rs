@@ -1,4 +1,4 @@
-//! What the brokers say of topics, and what their errors mean for an operator: asked before the
+//! What brokers answer about topics, and what their errors mean for an operator: asked before the
 //! subscription, and by `sluicegate check`.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::SourceTopic;
 use crate::flow::hold::Hold;
 use crate::kafka::client::denial_of;
 
-/// Asks the brokers by one consumer, which need be no member of its group.
+/// Asks the brokers through a consumer, which need not be a member of its group.
 pub struct Topics<'a, C: ConsumerContext> {
     consumer: &'a BaseConsumer<C>,
     brokers: &'a str,
@@ -20,7 +20,7 @@ pub struct Topics<'a, C: ConsumerContext> {
 }
 
 impl<'a, C: ConsumerContext> Topics<'a, C> {
-    /// Asks by this client, of these brokers, for so long.
+    /// Asks these brokers through this consumer, for at most `timeout` each time.
     pub fn new(consumer: &'a BaseConsumer<C>, brokers: &'a str, timeout: Duration) -> Self {
         Self { consumer, brokers, timeout }
     }
@@ -43,8 +43,8 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
         }
     }
 
-    /// The topics that a pattern matches as of now, with their partitions, by name. None is no
-    /// error: topics may come.
+    /// The topics that a pattern matches now, with their partitions, by name. None is no error: topics may be
+    /// created later.
     ///
     /// # Errors
     /// What to wait for.
@@ -84,20 +84,20 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
     }
 }
 
-/// What to tell of a topic that is not there; `variable` names it.
+/// The hold for a topic that does not exist; `variable` names it.
 pub fn missing(topic: &str, brokers: &str, variable: &str) -> Hold {
     Hold::Paused(format!(
         "topic `{topic}` does not exist at {brokers}: create it, or look at {variable}"
     ))
 }
 
-/// What to tell of a topic that this user may not know of; `variable` names it.
+/// The hold for a topic that this user may not see; `variable` names it.
 pub fn denied(topic: &str, variable: &str) -> Hold {
     Hold::Paused(format!("topic `{topic}` ({variable}) may not be described: grant DESCRIBE on it"))
 }
 
-/// What an error of the consumer means for the operator; `None` for one that librdkafka gets over
-/// by itself. `source` are the topics as configured.
+/// The hold for a consumer error; `None` if librdkafka recovers by itself. `source` are the topics as
+/// configured.
 pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
     let hold = match error.rdkafka_error_code()? {
         Code::UnknownTopicOrPartition | Code::UnknownTopic => {
@@ -120,14 +120,14 @@ pub fn hold_of(error: &KafkaError, source: &str) -> Option<Hold> {
     Some(hold)
 }
 
-/// Whether librdkafka read the beginning of an answer of HTTP as the length of one of Kafka's. It advises to raise
-/// `receive.message.max.bytes` then.
+/// Whether librdkafka read the start of an HTTP answer as the length of a Kafka one, and therefore advises to
+/// raise `receive.message.max.bytes`.
 pub fn is_http(reason: &str) -> bool {
     reason.contains("Invalid response size 1213486160")
 }
 
-/// What librdkafka supposes where a broker ends a connection without a word: that the two speak different
-/// protocols. A broker that is stopping does the same, so it counts only before one was ever reached.
+/// The hold for librdkafka's guess, when a broker closes a connection without an answer, that the protocols
+/// do not match. A stopping broker does the same, so it counts only before one was ever reached.
 pub fn mismatch_of(reason: &str) -> Option<Hold> {
     let text = reason.split(" (after ").next().unwrap_or(reason);
     if is_http(reason) {

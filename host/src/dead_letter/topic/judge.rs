@@ -3,23 +3,23 @@
 use super::{TopicFacts, TopicSettings, settings_number};
 use crate::config::{DlqFormat, OnTooLarge, Words as _};
 
-/// Kafka's own default. Letters that are kept for a shorter time are gone before somebody has looked.
+/// Kafka's default. With less, letters may be gone before anybody looks.
 const RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
-/// How far the clocks of host and broker may well be apart.
+/// Tolerated difference between the clocks of host and broker.
 const CLOCKS_MS: i64 = 60_000;
-/// What the facts of a letter take beside its record, in bytes at most.
+/// Most bytes of a letter's facts, besides its record.
 const FACTS_BYTES: u64 = 16 * 1024;
-/// How much larger a record may be as a text in JSON, where it is no hostile one.
+/// How much larger a record may become as JSON text, unless it is hostile.
 const ENVELOPE: u64 = 2;
 
-/// What was found out.
+/// A result of the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// As it should be.
     Fine(String),
-    /// It could not be looked at.
+    /// It could not be checked.
     NotKnown(String),
-    /// It works, and letters may be lost or have to wait.
+    /// It works, but letters may be lost or have to wait.
     Warning(String),
     /// Some letters will be refused or lost.
     Problem(String),
@@ -28,7 +28,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// What was found, and what to do.
+    /// The text: what was found, and what to do.
     #[cfg(test)]
     fn text(&self) -> &str {
         match self {
@@ -41,7 +41,7 @@ impl Finding {
     }
 }
 
-/// Everything that can be said of the topic `name`.
+/// All findings about the topic `name`.
 pub(super) fn judge_topic(
     name: &str,
     facts: &TopicFacts,
@@ -81,7 +81,7 @@ fn rights(name: &str, may_write: &Result<Option<bool>, String>) -> Finding {
     }
 }
 
-/// Which letters are deleted, and when.
+/// Which letters the topic deletes, and when.
 fn cleanup(name: &str, settings: &TopicSettings) -> Vec<Finding> {
     let policy = settings.get("cleanup.policy").map_or("delete", String::as_str);
     let mut found = Vec::new();
@@ -129,7 +129,7 @@ fn replicas(name: &str, settings: &TopicSettings, replicas: usize) -> Option<Fin
     )))
 }
 
-/// Letters carry the time of this host.
+/// Whether the topic takes timestamps of this host's clock.
 fn clocks(name: &str, settings: &TopicSettings) -> Vec<Finding> {
     if settings.get("message.timestamp.type").is_some_and(|of| of == "LogAppendTime") {
         return Vec::new();
@@ -183,7 +183,7 @@ fn size(
     )))
 }
 
-/// A time in the largest unit that it is a whole number of.
+/// A time in the largest unit that divides it.
 fn time(ms: i64) -> String {
     let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
     let whole = units.into_iter().find(|(unit, _)| ms >= *unit && ms % unit == 0);
@@ -221,7 +221,7 @@ mod tests {
         judge_topic("dead", facts, DlqFormat::Headers, OnTooLarge::Pause)
     }
 
-    /// What is found beside that which is fine.
+    /// The findings other than fine.
     fn wrong(facts: &TopicFacts) -> Vec<Finding> {
         let mut found = found(facts);
         found.retain(|finding| !matches!(finding, Finding::Fine(_)));

@@ -1,5 +1,5 @@
-//! The dead letter topic before there is a letter: whether it takes and keeps what will be written.
-//! Looked at by `sluicegate check`, and at the start; nothing is written.
+//! Checks the dead letter topic before there is a letter: whether it takes and keeps letters. Runs in
+//! `sluicegate check` and at the start; writes nothing.
 
 mod judge;
 
@@ -23,7 +23,7 @@ pub use judge::Finding;
 const MAX_SOURCES: usize = 100;
 /// Longest wait for the answers at the start.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often it is looked at until a broker has answered, and while no letter can be written.
+/// How often to check until a broker has answered, and while no letter can be written.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// The dead letter topic, and what decides whether letters fit in.
@@ -36,26 +36,26 @@ pub struct Topic {
     pub(super) status: Arc<Status>,
 }
 
-/// Why nothing is told.
+/// Why nothing is known of it.
 const DENIED: &str = "not authorized; grant DESCRIBE_CONFIGS on it to have them looked at";
 
 /// Settings of a topic, by name.
 type TopicSettings = BTreeMap<String, String>;
 
-/// What the brokers tell.
+/// The brokers' answers.
 #[derive(Debug, Clone)]
 struct TopicFacts {
-    /// The least of its partitions.
+    /// The smallest of its partitions' replica counts.
     replicas: usize,
-    /// Or why they could not be looked at.
+    /// Or why they could not be read.
     settings: Result<TopicSettings, String>,
-    /// The largest batch that a source topic takes, in bytes, as far as that is known, and which.
+    /// The largest batch of any source topic, in bytes, and that topic, if known.
     largest_source: Option<(String, u64)>,
-    /// `None` where the broker does not say.
+    /// `None` if the broker does not say.
     may_write: Result<Option<bool>, String>,
 }
 
-/// The client that looks says nothing of brokers that do not answer: the source does.
+/// This client does not report brokers that do not answer: the source does.
 struct Quiet;
 
 impl ClientContext for Quiet {
@@ -68,7 +68,7 @@ impl ClientContext for Quiet {
     }
 }
 
-/// What the metadata says.
+/// The topic's metadata.
 struct TopicMetadata {
     broker: i32,
     replicas: usize,
@@ -76,7 +76,7 @@ struct TopicMetadata {
 }
 
 impl Topic {
-    /// Looks at it, once. Nothing is found of a topic that is not there.
+    /// Checks it once. A topic that does not exist yields no finding.
     ///
     /// # Errors
     /// No broker answers.
@@ -88,8 +88,8 @@ impl Topic {
         let admin = Arc::new(admin);
         let (asked, name, sources) = (Arc::clone(&admin), self.name.clone(), self.sources.clone());
         let looked = crate::base::blocking::run_blocking(move || {
-            // Of all topics: a question about one by a client that may produce would create it, where the
-            // brokers are set so.
+            // For all topics: to ask about one, as a client that may produce, would create it on some
+            // brokers.
             let metadata = asked.inner().fetch_metadata(None, timeout);
             let metadata = metadata.map_err(|error| error.to_string())?;
             let Some(seen) = seen(&metadata, &name, &sources) else { return Ok(None) };
@@ -103,7 +103,7 @@ impl Topic {
                 judge::judge_topic(&self.name, &facts, self.format, self.on_too_large)
             }
         };
-        // Its end waits for its thread.
+        // Dropping it waits for its thread.
         crate::base::blocking::run_blocking(move || drop(admin)).await;
         Ok(found)
     }
@@ -133,7 +133,7 @@ impl Topic {
             }
         };
         let settings = match told.next() {
-            // Of a topic that this user may not ask about `rdkafka` tells no error, but no setting either.
+            // For a topic that this user may not describe, `rdkafka` reports no error, but no setting either.
             Some(Ok(topic)) if topic.entries.is_empty() => Err(DENIED.to_owned()),
             Some(Ok(topic)) => Ok(settings(topic)),
             Some(Err(code)) => Err(code.to_string()),
@@ -148,8 +148,8 @@ impl Topic {
         TopicFacts { replicas: seen.replicas, settings, largest_source, may_write }
     }
 
-    /// Looks at it until a broker has answered, and logs what may become of letters. Where none can be
-    /// written the host is told as paused, and it is looked at again until they can.
+    /// Checks it until a broker has answered, and logs the findings. If no letter can be written, reports the
+    /// host as paused and checks again until they can.
     pub async fn watch(self) {
         let waiter = self.status.waiter("dead letters");
         let mut said = BTreeSet::new();
@@ -160,7 +160,7 @@ impl Topic {
                         return;
                     }
                 }
-                // The source tells of brokers that do not answer.
+                // The source reports brokers that do not answer.
                 Err(text) => tracing::debug!("dead letter topic not looked at: {text}"),
             }
             tokio::time::sleep(PERIOD).await;
@@ -168,7 +168,7 @@ impl Topic {
     }
 }
 
-/// Logs what was found and not said before; whether no letter can be written.
+/// Logs new findings; returns whether no letter can be written.
 fn tell(waiter: &Waiter, found: &[Finding], said: &mut BTreeSet<String>) -> bool {
     let mut refused = None;
     for finding in found {
