@@ -1,29 +1,30 @@
-//! The rows of an answer to a query of the host's own, read from bytes that may come from anybody.
+//! Reads the rows of an answer to the host's own query, whose bytes may come from anybody.
 //!
-//! The `clickhouse` crate reads rows by a header of names and types whose counts and nesting it believes: a few bytes
-//! of it reserve any memory, or end the process with its stack. Here nothing is reserved but for bytes that are there,
-//! and nothing nests.
+//! The `clickhouse` crate trusts the header of names and types: with a few bytes its counts and nesting
+//! reserve any amount of memory, or overflow the stack. Here memory is reserved only for bytes that have
+//! arrived, and nothing nests.
 
 use std::borrow::Cow;
 
 use clickhouse::error::{Error, Result};
 use clickhouse::query::Query;
 
-/// Strings stand in quotes with the bytes that they have, so an error in the middle of an answer does not look like a
-/// row, and no setting changes a byte. The names tell an answer without rows from an empty one, as a proxy gives.
+/// Strings are quoted with their bytes unchanged, so an error in the middle of an answer does not look like a
+/// row, and no setting changes a byte. The names tell an answer without rows from an empty one, as from a
+/// proxy.
 const FORMAT: &str = "CSVWithNames";
-/// What else separates fields may be said by a user's profile.
+/// A user's profile may set another delimiter.
 const DELIMITER: (&str, &str) = ("format_csv_delimiter", ",");
-/// Most rows: none of the queries finds as many, and each takes more memory than its bytes.
+/// Most rows: no query finds as many, and each takes more memory than its bytes.
 const MAX_ROWS: usize = 50_000;
-/// Most bytes of an error in the middle of an answer that are kept.
+/// Most bytes kept of an error in the middle of an answer.
 const MAX_EXCEPTION_BYTES: usize = 16 * 1024;
 
 /// Reads every row.
 ///
 /// # Errors
-/// The query's own; `InvalidColumnsHeader` if the answer is no result of such a query, `NotEnoughData` if it ends within
-/// a row, `SchemaMismatch` if a value is of another type.
+/// The query's own; `InvalidColumnsHeader` if the answer is not a result of this query, `NotEnoughData` if it
+/// ends within a row, `SchemaMismatch` if a value has another type.
 pub async fn all<T: AnswerRow>(query: Query) -> Result<Vec<T>> {
     let body = body(query).await?;
     let found = rows(&body, MAX_ROWS + 1)?;
@@ -33,7 +34,7 @@ pub async fn all<T: AnswerRow>(query: Query) -> Result<Vec<T>> {
     Ok(found)
 }
 
-/// Reads up to so many rows, and ignores any others.
+/// Reads up to `most` rows, and ignores any others.
 ///
 /// # Errors
 /// As [`all`].
@@ -57,7 +58,7 @@ pub async fn one<T: AnswerRow>(query: Query) -> Result<T> {
     optional(query).await?.ok_or(Error::RowNotFound)
 }
 
-/// The answer's bytes, as many as the connection lets through.
+/// The answer's bytes, within the connection's bound.
 async fn body(query: Query) -> Result<Vec<u8>> {
     let mut answer = query.with_setting(DELIMITER.0, DELIMITER.1).fetch_bytes(FORMAT)?;
     let mut body = Vec::new();
@@ -79,7 +80,7 @@ fn rows<T: AnswerRow>(body: &[u8], most: usize) -> Result<Vec<T>> {
     Ok(rows)
 }
 
-/// What a row is read as.
+/// A type that a row can be read into.
 pub trait AnswerRow: Sized {
     /// How many columns it has.
     const COLUMNS: usize;
@@ -87,19 +88,19 @@ pub trait AnswerRow: Sized {
     /// Reads one row.
     ///
     /// # Errors
-    /// It is not of this form.
+    /// The row has another form.
     fn read(fields: &mut AnswerFields<'_>) -> Result<Self>;
 }
 
-/// What a field is read as.
+/// A type that a field can be read into.
 pub trait AnswerValue: Sized {
-    /// What stands in a field of it.
+    /// The form of its fields, for error texts.
     const FORM: &str;
 
-    /// Reads it; `None` if it is of another form.
+    /// Reads it; `None` if the field has another form.
     ///
     /// # Errors
-    /// Bytes that are no text.
+    /// Bytes that are not UTF-8.
     fn of(field: AnswerField<'_>) -> Result<Option<Self>>;
 }
 
@@ -122,7 +123,7 @@ impl AnswerValue for u64 {
     }
 }
 
-/// A condition, which is a `UInt8`: how a `Bool` is written, a profile decides.
+/// A condition, which is a `UInt8`: the text of a `Bool` depends on the profile.
 impl AnswerValue for bool {
     const FORM: &str = "0 or 1";
 
@@ -161,34 +162,34 @@ rows_of!(4: A, B, C; D);
 rows_of!(5: A, B, C, D; E);
 rows_of!(6: A, B, C, D, E; F);
 
-/// A field as it stands there.
+/// A field of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AnswerField<'a> {
-    /// In quotes, which are taken off.
+    /// A quoted field, without its quotes.
     Quoted(Cow<'a, [u8]>),
-    /// Without quotes.
+    /// An unquoted field.
     Bare(&'a [u8]),
 }
 
-/// What comes behind a field.
+/// What follows a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldEnd {
     Field,
     Line,
 }
 
-/// The fields that are still to be read.
+/// The fields not read yet.
 #[derive(Debug)]
 pub struct AnswerFields<'a> {
     rest: &'a [u8],
-    /// The column that was read last, from 1.
+    /// The last column read, from 1.
     column: usize,
     /// The row, from 1; 0 is the names.
     row: usize,
 }
 
 impl<'a> AnswerFields<'a> {
-    /// Passes over the names of so many columns.
+    /// Skips the header, which must name this many columns.
     fn names(&mut self, columns: usize) -> Result<()> {
         self.no_exception()?;
         let mut ends = (1..=columns).map(|column| {
@@ -204,7 +205,8 @@ impl<'a> AnswerFields<'a> {
         }
     }
 
-    /// Refuses what ClickHouse says where a row should begin. The client finds this only if it comes in one piece.
+    /// Fails if ClickHouse's error stands where a row should begin. The client finds it only if it comes in
+    /// one piece.
     fn no_exception(&self) -> Result<()> {
         let text = self.rest.trim_ascii_start();
         let text = text.get(..text.len().min(MAX_EXCEPTION_BYTES)).unwrap_or_default();
@@ -216,7 +218,7 @@ impl<'a> AnswerFields<'a> {
         Err(Error::BadResponse(text.trim().to_owned()))
     }
 
-    /// Reads a field that others follow.
+    /// Reads a field that is not the last of its row.
     fn next<T: AnswerValue>(&mut self) -> Result<T> {
         self.value(FieldEnd::Field)
     }
@@ -238,7 +240,7 @@ impl<'a> AnswerFields<'a> {
         Error::SchemaMismatch(format!("row {row} of the answer, column {column}: expected {form}"))
     }
 
-    /// Reads a field and what ends it.
+    /// Reads a field and its end.
     fn field(&mut self) -> Result<(AnswerField<'a>, FieldEnd)> {
         let field = match self.rest.strip_prefix(b"\"") {
             Some(behind) => {
@@ -267,7 +269,7 @@ impl<'a> AnswerFields<'a> {
         }
     }
 
-    /// The text up to the closing quote; two of them stand for one.
+    /// The text up to the closing quote; a doubled quote stands for one.
     fn quoted(&mut self) -> Result<Cow<'a, [u8]>> {
         let mut text: Cow<'a, [u8]> = Cow::Borrowed(&[]);
         loop {

@@ -1,4 +1,4 @@
-//! Rows as the body of one INSERT.
+//! The body of one INSERT.
 
 use std::hash::Hasher as _;
 use std::io::Write;
@@ -16,8 +16,8 @@ use crate::config::Compression;
 use crate::observe::cpu::CpuOf;
 use crate::schema::quoted::identifier;
 
-/// How many rows of a batch one INSERT takes, so that it is one block, and so atomic: below
-/// `min_insert_block_size_rows` (1,048,449) and `min_insert_block_size_bytes` (256 MiB).
+/// Most rows of one INSERT, so that it is one block and therefore atomic: below `min_insert_block_size_rows`
+/// (1,048,449) and `min_insert_block_size_bytes` (256 MiB).
 pub fn max_rows(rows: &RecordBatch) -> usize {
     const MAX_ROWS: usize = 1_000_000;
     const MAX_BYTES: usize = 200 * 1024 * 1024;
@@ -25,22 +25,22 @@ pub fn max_rows(rows: &RecordBatch) -> usize {
     MAX_ROWS.min(MAX_BYTES / row_bytes).max(1)
 }
 
-/// One INSERT as it goes over the wire.
+/// One INSERT as it is sent.
 #[derive(Debug)]
 pub struct Body {
     /// The statement.
     pub sql: String,
-    /// One record batch as an Arrow IPC stream; an empty JSON object for each row where the server puts all of
-    /// them.
+    /// One record batch as an Arrow IPC stream, or an empty JSON object for each row if the server fills
+    /// every column.
     pub bytes: Bytes,
     /// How many rows.
     pub rows: usize,
-    /// The rows themselves: what an unclear answer is held against.
+    /// The rows themselves, to look for after an unclear answer.
     pub sought: Sought,
 }
 
 impl Body {
-    /// The rows as an INSERT into the table.
+    /// Encodes rows as an INSERT into the table.
     ///
     /// # Errors
     /// Arrow cannot write them.
@@ -57,9 +57,8 @@ impl Body {
     }
 }
 
-/// A fingerprint of what decides whether the server takes an INSERT of the rows: their bytes, the
-/// table's definition, and the settings. The same in every version of the host, and however the body is
-/// compressed.
+/// Fingerprint of everything that decides whether the server takes an INSERT of the rows: their bytes, the
+/// table's definition, and the settings. It depends neither on the host's version nor on compression.
 ///
 /// # Errors
 /// Arrow cannot write the rows.
@@ -74,7 +73,7 @@ pub fn fingerprint(table: &Table, rows: &RecordBatch, settings: &str) -> Result<
     Ok(hashed.0.finish())
 }
 
-/// Takes the fingerprint of what is written.
+/// Fingerprints what is written to it.
 struct FingerprintWriter(XxHash3_64);
 
 impl Write for FingerprintWriter {
@@ -103,8 +102,8 @@ fn write(to: impl Write, rows: &RecordBatch, compression: Compression) -> Result
     written().map_err(|error: ArrowError| format!("arrow ipc: {error}"))
 }
 
-/// An INSERT of rows that have no value of their own. Arrow has no rows without columns, and a JSON object may
-/// omit every field, of which the server then puts the DEFAULT.
+/// The INSERT of rows without values. Arrow has no rows without columns, but a JSON object may omit every
+/// field, and the server then uses the DEFAULT of each.
 fn insert_of_defaults(table: &Table) -> Result<String, String> {
     let column = table.schema.columns.first().ok_or("the table has no column to fill")?;
     let (database, name) = (identifier(&table.schema.database), identifier(&table.schema.table));

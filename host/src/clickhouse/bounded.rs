@@ -1,5 +1,5 @@
-//! Connections that end when an answer passes its bound. The `clickhouse` crate collects the text of an error
-//! whole, and the server decides how long that is. Heads of answers that announce another (`100 Continue`) count too.
+//! Connections that break when an answer exceeds its bound. The `clickhouse` crate collects an error's whole
+//! text, and the server decides how long that is. Interim heads (`100 Continue`) count too.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,19 +12,19 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower_service::Service;
 
-/// Most bytes of an error that a client collects whole.
+/// Most bytes of an error, which a client collects whole.
 pub const MAX_ERROR_BYTES: usize = 1024 * 1024;
-/// The beginning of an answer that is no error, unless its head names an exception.
+/// How a success begins, unless its head names an exception.
 const SUCCESS: &[u8] = b"HTTP/1.1 200";
-/// The beginning of a head that only announces an answer.
+/// How an interim head begins, before the final answer.
 const ANNOUNCED: &[u8] = b"HTTP/1.1 1";
-/// The header of an error, in lower case. The client of the `clickhouse` crate collects the body behind it whole,
+/// The header of an error, in lower case. The `clickhouse` crate's client collects the body after it whole,
 /// whatever the status.
 const EXCEPTION: &[u8] = b"\nx-clickhouse-exception-code:";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-/// Most bytes of a head that are looked at. An answer with a longer one is taken for an error.
+/// Most bytes of a head that are parsed. An answer with a longer one counts as an error.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The beginnings of a request.
+/// How a request begins.
 const REQUESTS: [&[u8]; 2] = [b"POST /", b"GET /"];
 /// Most bytes read at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -38,8 +38,8 @@ pub struct Bounded<C> {
 }
 
 impl<C> Bounded<C> {
-    /// Bounds the connections of `connector`: an answer has at most `max_bytes` bytes with its head, and an error
-    /// at most `max_error_bytes`.
+    /// Bounds the connections of `connector`: an answer, with its head, has at most `max_bytes` bytes, and an
+    /// error at most `max_error_bytes`.
     pub fn new(connector: C, max_bytes: usize, max_error_bytes: usize) -> Self {
         Self { connector, max_bytes, max_error_bytes }
     }
@@ -78,17 +78,17 @@ pub struct Stream<S> {
     answer: AnswerProgress,
 }
 
-/// What is known of the answer that is being read.
+/// The state of the answer being read.
 #[derive(Debug, Default)]
 struct AnswerProgress {
     head: AnswerHead,
-    /// Bytes read of it, with its head.
+    /// Bytes read so far, head included.
     bytes: usize,
 }
 
 #[derive(Debug)]
 enum AnswerHead {
-    /// What was read of it; it has not ended.
+    /// The bytes so far of a head that has not ended.
     Open(Vec<u8>),
     Success,
     Error,
@@ -101,11 +101,11 @@ impl Default for AnswerHead {
 }
 
 impl AnswerProgress {
-    /// Counts further bytes, and looks at them for as long as the head lasts.
+    /// Counts further bytes, and parses them until the head ends.
     fn add(&mut self, bytes: &[u8]) {
         self.bytes = self.bytes.saturating_add(bytes.len());
         let AnswerHead::Open(head) = &mut self.head else { return };
-        // The end may begin in what came before.
+        // The end mark may have begun in earlier bytes.
         let mut from = head.len().saturating_sub(END_OF_HEAD.len());
         head.extend(bytes.iter().take(MAX_HEAD_BYTES - head.len()));
         while let Some(end) = place(head.get(from..).unwrap_or_default(), END_OF_HEAD) {
@@ -130,8 +130,8 @@ fn place(bytes: &[u8], of: &[u8]) -> Option<usize> {
 }
 
 impl<S> Stream<S> {
-    /// A request begins the next answer; more of its body does not, for a server may answer before it has read
-    /// all of it.
+    /// A new request starts a new answer; more of its body does not, since a server may answer before it has
+    /// read everything.
     fn wrote(&mut self, bytes: &[u8]) {
         if REQUESTS.iter().any(|request| bytes.starts_with(request)) {
             self.answer = AnswerProgress::default();
@@ -141,7 +141,7 @@ impl<S> Stream<S> {
     /// Counts bytes of an answer.
     ///
     /// # Errors
-    /// It is longer than it may be.
+    /// The answer exceeds its bound.
     fn count(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.answer.add(bytes);
         let is_success = matches!(self.answer.head, AnswerHead::Success);
@@ -223,7 +223,7 @@ mod tests {
     /// Most bytes of a success.
     const MAX_BYTES: usize = 3 * MAX_ERROR_BYTES;
 
-    /// What speaks over a bounded connection, and the server's end of it.
+    /// A client over a bounded connection, and the server's end.
     fn bounded() -> (TokioIo<Stream<TokioIo<DuplexStream>>>, DuplexStream) {
         let (client, server) = duplex(8 * MAX_ERROR_BYTES);
         let inner = TokioIo::new(client);
@@ -236,7 +236,7 @@ mod tests {
         (TokioIo::new(stream), server)
     }
 
-    /// An answer of this length with its head, sent by so many bytes at first.
+    /// Sends an answer of this length, head included, with `first` bytes at first.
     async fn answer(server: &mut DuplexStream, head: &str, bytes: usize, first: usize) {
         let mut answer = head.as_bytes().to_vec();
         answer.resize(bytes, b'x');
@@ -246,7 +246,7 @@ mod tests {
         server.write_all(rest).await.unwrap();
     }
 
-    /// Asks once, and reads so many bytes of the answer.
+    /// Asks once, and reads an answer of this length.
     async fn ask(head: &str, bytes: usize, first: usize) -> io::Result<()> {
         let (mut client, mut server) = bounded();
         client.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;

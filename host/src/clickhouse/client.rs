@@ -19,17 +19,17 @@ use super::settings::{ALWAYS, PLANNED, Settings};
 use crate::config::{ClickHouse, Compression};
 use crate::flow::hold::Hold;
 
-/// Longest wait for the answer to a query: it reads a few rows of the system's tables.
+/// Longest wait for a query's answer: it reads a few rows of system tables.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many seconds a server keeps a session that is not used: one is opened right before its INSERT.
+/// How many seconds a server keeps an idle session: each is opened right before its INSERT.
 const SESSION_TIMEOUT: (&str, &str) = ("session_timeout", "30");
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most bytes of the answer to a query of the host's own: the columns of a table, or a thousand parts of it.
+/// Most bytes of an answer to the host's own query: a table's columns, or a thousand of its parts.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// Of each query: with another value, which a user's profile may hold, a part of an answer looks like the whole.
+/// For each query: with other values, which a user's profile may set, a partial answer looks complete.
 const WHOLE: &[(&str, &str)] = &[
     ("limit", "0"),
     ("offset", "0"),
@@ -44,20 +44,19 @@ const WHOLE: &[(&str, &str)] = &[
     ("distinct_overflow_mode", "throw"),
 ];
 
-/// Of each query that the host wrote itself: with other values an alias may mean a column, and an answer has
-/// rows more.
+/// For the host's own queries: with other values an alias may mean a column, and an answer has extra rows.
 const OWN: [(&str, &str); 2] = [("prefer_column_name_to_alias", "0"), ("extremes", "0")];
 
-/// Of each query, where the server has it: an answer of before says nothing of now, and with the cache on a
-/// server refuses to read what tells of itself.
+/// For each query, if the server has it: an old answer tells nothing about now, and with the cache on a
+/// server refuses to read some of its system tables.
 const CACHE: (&str, &str) = ("use_query_cache", "0");
 
 /// How one INSERT is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent<'a> {
-    /// Makes a server that deduplicates take the same body once.
+    /// The deduplication token: a server that deduplicates takes the same body once.
     pub token: &'a str,
-    /// The session on the server that it is bound to, if it is to one.
+    /// The session on the server it is bound to, if any.
     pub session: Option<&'a str>,
     /// Whether it may go through the server's queue of async inserts.
     pub may_be_async: bool,
@@ -69,7 +68,7 @@ pub struct Sent<'a> {
 #[derive(Clone)]
 pub struct Server {
     client: clickhouse::Client,
-    /// Of queries whose answers are bounded by whoever reads them.
+    /// For queries whose reader bounds the answer.
     reader: clickhouse::Client,
     poster: Poster,
     url: String,
@@ -77,9 +76,9 @@ pub struct Server {
     is_async: bool,
     compression: Compression,
     answer_timeout: Duration,
-    /// Whether ClickHouse itself answered since something else did.
+    /// Whether ClickHouse itself has answered since the last foreign answer.
     is_proved: Arc<AtomicBool>,
-    /// Whether it is known to have no query cache, as servers before 23.1.
+    /// Whether the server has no query cache, as before 23.1.
     lacks_cache: Arc<AtomicBool>,
 }
 
@@ -136,7 +135,7 @@ impl Server {
         })
     }
 
-    /// Where it is, as `http(s)://host:port`.
+    /// Its address, as `http(s)://host:port`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -146,12 +145,12 @@ impl Server {
         &self.settings
     }
 
-    /// Whether INSERTs go through the server's queue of async inserts unless told otherwise.
+    /// Whether INSERTs go through the server's async queue by default.
     pub fn is_async(&self) -> bool {
         self.is_async
     }
 
-    /// How the bodies of INSERTs go over the wire.
+    /// The compression of INSERT bodies.
     pub fn compression(&self) -> Compression {
         self.compression
     }
@@ -161,23 +160,23 @@ impl Server {
         self.is_proved.load(Ordering::Relaxed)
     }
 
-    /// Notes whether they do.
+    /// Sets whether they do.
     pub fn set_proved(&self, is_proved: bool) {
         self.is_proved.store(is_proved, Ordering::Relaxed);
     }
 
-    /// Whether queries keep the ids that requests give them, as far as is known.
+    /// Whether queries keep their request's ids, as far as is known.
     pub fn keeps_ids(&self) -> bool {
         self.poster.keeps_ids()
     }
 
-    /// What a query needs whose answer is to be whole and of now.
+    /// The settings for a complete and current answer.
     fn whole<'a>(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let cache = (!self.lacks_cache.load(Ordering::Relaxed)).then_some(CACHE);
         WHOLE.iter().copied().chain(cache)
     }
 
-    /// Notes that the server has no query cache, if this is what it says.
+    /// Notes that the server has no query cache, if the error says so.
     pub fn note_cache(&self, error: &clickhouse::error::Error) {
         if let clickhouse::error::Error::BadResponse(text) = error
             && code_of(text) == Some(115)
@@ -187,7 +186,7 @@ impl Server {
         }
     }
 
-    /// Asks the first query of a server; once more where it was refused for the lack of a query cache.
+    /// Asks a server's first query; again if it was refused for lack of a query cache.
     ///
     /// # Errors
     /// The query's own.
@@ -203,7 +202,7 @@ impl Server {
         }
     }
 
-    /// A query whose answer is read, whole or not at all.
+    /// A query whose answer is read completely or not at all.
     pub fn query(&self, sql: &str) -> clickhouse::query::Query {
         let query = self.client.query(sql);
         self.whole().chain(OWN).fold(query, |query, (name, value)| query.with_setting(name, value))
@@ -217,14 +216,13 @@ impl Server {
         settings.iter().fold(self.query(sql), set)
     }
 
-    /// A query that somebody else wrote: a `?` in it is no place for a value. Its answer may be of any length.
+    /// A query written by the user: a `?` in it is not a placeholder. Its answer may have any length.
     pub fn query_as_written(&self, sql: &str) -> clickhouse::query::Query {
         let query = self.reader.query_raw(sql);
         self.whole().fold(query, |query, (name, value)| query.with_setting(name, value))
     }
 
-    /// Waits for the answer to a query, but not for ever: a server may take a connection and then
-    /// say nothing.
+    /// Waits for a query's answer, with a timeout: a server may accept a connection and then say nothing.
     ///
     /// # Errors
     /// The query's own, or `TimedOut`.
@@ -236,10 +234,10 @@ impl Server {
         answer.unwrap_or(Err(clickhouse::error::Error::TimedOut))
     }
 
-    /// Asks a query by the way that INSERTs go; in the session of this name, which is opened if there is none.
+    /// Asks a query the way INSERTs go, in the session of this name, which is created if needed.
     ///
     /// # Errors
-    /// Whatever is no answer of ClickHouse's in time.
+    /// Anything but an answer of ClickHouse in time.
     pub async fn ask(&self, sql: &str, session: Option<&str>) -> Result<String, Failed> {
         let session = session.map(|name| [("session_id", name), SESSION_TIMEOUT]);
         let settings = self.whole().chain(OWN).chain(session.into_iter().flatten());
@@ -248,10 +246,10 @@ impl Server {
         tokio::time::timeout(self.answer_timeout, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
 
-    /// Asks a query that may take as long as this. The server gives it up then, or when nobody waits for it.
+    /// Asks a query that may take `at_most` long. The server cancels it then, or when nobody waits for it.
     ///
     /// # Errors
-    /// Whatever is no answer of ClickHouse's in time.
+    /// Anything but an answer of ClickHouse in time.
     pub async fn ask_at_length(
         &self,
         sql: &str,
@@ -262,7 +260,7 @@ impl Server {
         let seconds = at_most.as_secs().to_string();
         let own = [
             ("max_execution_time", seconds.as_str()),
-            // No guess of how long it is going to take ends it.
+            // Its estimated run time does not cancel it.
             ("timeout_before_checking_execution_speed", "0"),
             ("cancel_http_readonly_queries_on_client_close", "1"),
         ];
@@ -272,13 +270,13 @@ impl Server {
         tokio::time::timeout(at_most, asked).await.unwrap_or(Err(Failed::TimedOut))
     }
 
-    /// Sends one body of so many rows as one INSERT and waits for its answer.
+    /// Sends one body as one INSERT and waits for its answer.
     ///
     /// # Errors
-    /// Whatever is no proof that every row landed.
+    /// Anything but proof that every row landed.
     ///
     /// # Cancel safety
-    /// Dropped, the request is cut off; whether its rows landed is then unknown.
+    /// If dropped, the request is cut off; whether its rows landed is then unknown.
     pub async fn insert(
         &self,
         body: &Body,
@@ -290,14 +288,14 @@ impl Server {
             ("insert_deduplication_token", sent.token),
             ("async_insert", if is_async { "1" } else { "0" }),
         ];
-        // A table may have the queue on by a setting of its own.
+        // A table's own setting may turn the queue on.
         let waited = [("wait_for_async_insert", "1")];
         let planned = if sent.is_planned { PLANNED } else { &[] };
-        // The server that the session was opened on, or none.
+        // The INSERT fails unless this server knows the session.
         let session = sent
             .session
             .map(|session| [("session_id", session), ("session_check", "1"), SESSION_TIMEOUT]);
-        // Of those under one token, one at a time.
+        // A planned token is the query id, so the server runs one at a time.
         let own_id = uuid::Uuid::new_v4().to_string();
         let id = if session.is_some() { sent.token } else { &own_id };
         let settings = ALWAYS.iter().chain(planned).chain(settings).copied();
@@ -312,11 +310,11 @@ impl Server {
     }
 }
 
-/// Sees to it that ClickHouse answers, with the headers that prove an INSERT, and that it gets the settings of
-/// the request: a proxy may answer in its stead, or drop either.
+/// Checks that ClickHouse itself answers, with the headers that prove an INSERT, and gets the request's
+/// settings: a proxy may answer instead, or drop either.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn prove(server: &Server) -> Result<(), Hold> {
     const SETTING: &str = "insert_deduplication_token";
     let token = uuid::Uuid::new_v4().to_string();
@@ -324,7 +322,7 @@ pub async fn prove(server: &Server) -> Result<(), Hold> {
     let fetch = async |query: clickhouse::query::Query| {
         let mut answer = query.fetch_bytes("TSV")?;
         let told = answer.collect().await?;
-        // Some servers of 2025 leave counts of 0 out; that of the rows read is 1.
+        // Some servers of 2025 omit counts of 0; the count of rows read is 1.
         let has_counts = answer.summary().and_then(clickhouse::QuerySummary::read_rows) > Some(0);
         Ok((has_counts, told))
     };
@@ -386,7 +384,7 @@ mod tests {
     use super::*;
     use crate::config::{KeyValues, Secret};
 
-    /// A client of what listens there, with little patience.
+    /// A client of this listener, with short timeouts.
     fn server(listener: &TcpListener) -> Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let mut server = Server::new(&config(url)).unwrap();
@@ -394,7 +392,7 @@ mod tests {
         server
     }
 
-    /// What is told of a server that answers each connection so, asked at a URL of this scheme.
+    /// The hold for a server that answers each connection with these bytes, at a URL of this scheme.
     async fn told(scheme: &str, answer: &'static [u8]) -> Hold {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = config(format!("{scheme}://{}", listener.local_addr().unwrap()));
@@ -428,7 +426,7 @@ mod tests {
         assert!(hold.text().contains("CLICKHOUSE_HOST"), "{hold:?}");
     }
 
-    /// What is told of a server that proved to be ClickHouse and then answers each query with these bytes.
+    /// The hold for a server that has proved to be ClickHouse and then answers each query with these bytes.
     async fn told_of_rows(body: Vec<u8>) -> Hold {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server =
@@ -444,7 +442,7 @@ mod tests {
                 );
                 let _sent = connection.write_all(head.as_bytes()).await;
                 let _sent = connection.write_all(&body).await;
-                // Closed before all of the request is read, it would be reset.
+                // A connection closed before the whole request is read would be reset.
                 let _rest = connection.read_to_end(&mut Vec::new()).await;
             }
         });
@@ -504,12 +502,12 @@ mod tests {
         assert!(matches!(&hold, Hold::Transient(text) if text.contains("Code: 241")), "{hold:?}");
     }
 
-    /// How many of 64 MiB a server can send as its answer to a query, after this head.
+    /// How many of 64 MiB a server can send in answer to a query, after this head.
     async fn sent_of_a_long_answer(head: &'static str, ask: impl AsyncFnOnce(Server)) -> usize {
         sent_of_many(head, "x", ask).await
     }
 
-    /// The same, of a `word` over and over.
+    /// The same with a repeated `word`.
     async fn sent_of_many(
         head: &'static str,
         word: &'static str,
@@ -541,7 +539,7 @@ mod tests {
             let answer = server.query_as_written("SELECT 1").fetch_bytes("TSV");
             answer.unwrap().collect().await.unwrap_err();
         };
-        // What the sockets hold comes on top.
+        // Plus what the sockets hold.
         let head = "HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\n\r\n";
         assert!(sent_of_a_long_answer(head, table).await < 16 << 20);
         assert!(sent_of_a_long_answer(head, lookup).await < 16 << 20);
@@ -562,7 +560,7 @@ mod tests {
             assert!(matches!(sent, Err(Failed::Broken(_))), "{sent:?}");
         };
         let announced = "HTTP/1.1 100 Continue\r\n\r\n";
-        // What the sockets hold comes on top.
+        // Plus what the sockets hold.
         assert!(sent_of_many("", announced, insert).await < 16 << 20);
     }
 

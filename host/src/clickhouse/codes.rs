@@ -17,8 +17,8 @@
 //! it comes from. [`Leaves`] is about the table itself, not about its views, and about one block
 //! that goes into one partition: rows of other partitions may stay, whatever the code.
 //!
-//! The file is over 400 lines because it is a table. A comment on a line tells a code of two
-//! meanings, which `errors.rs` tells apart by the text.
+//! The file is over 400 lines because it is a table. A comment on a line marks a code with two meanings,
+//! which `errors.rs` tells apart by the text.
 
 /// What a code means for the rows of an INSERT, before its text is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum CodeClass {
     Transient,
     /// An operator must mend something; time alone does not.
     Operator,
-    /// The code says nothing of rows or tables here: it belongs to another protocol, statement or
+    /// The code says nothing about rows or tables here: it belongs to another protocol, statement or
     /// subsystem, or is a bug of the server.
     Foreign,
 }
@@ -50,7 +50,7 @@ pub enum CodeClass {
 pub enum Leaves {
     /// It left none: the code is thrown before anything is written.
     Nothing,
-    /// It is not known: the code may be thrown while a part is committed, or after.
+    /// Unknown: the code may be thrown while a part is committed, or after.
     Unclear,
 }
 
@@ -74,13 +74,13 @@ pub struct Code {
     pub name: &'static str,
     /// What it means for the rows.
     pub class: CodeClass,
-    /// Whether rows may be in the table all the same.
+    /// Whether rows may be in the table anyway.
     pub leaves: Leaves,
-    /// How that is known.
+    /// How the class is known.
     pub ground: Ground,
 }
 
-/// The entry of a code, or `None` for one that only another version of the server has.
+/// The entry of a code; `None` if only another version of the server has it.
 pub fn find_code(number: u32) -> Option<&'static Code> {
     let at = CODES.binary_search_by_key(&number, |code| code.number).ok()?;
     CODES.get(at)

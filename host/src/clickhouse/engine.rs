@@ -1,5 +1,5 @@
-//! What an engine does with the rows of an INSERT that it acknowledges: that decides what an answer is
-//! worth, and what an error of a view means.
+//! Where an engine keeps the rows of an acknowledged INSERT, which decides what an answer is worth and what
+//! an error of a view means.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,26 +12,26 @@ use super::view_head::{inner_engine_of, target_of};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
-/// Most tables behind a table without rows of its own that are looked at.
+/// Most tables followed behind a table without rows of its own.
 const MAX_TARGETS: usize = 100;
 
-/// Where the rows are once an INSERT is acknowledged.
+/// Where the rows are after an INSERT is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeping {
     /// In the table, on the server's disks or its shards'.
     Stored,
-    /// In the server's memory alone.
+    /// Only in the server's memory.
     InMemory,
-    /// Nowhere: the table's views get them, and it keeps none.
+    /// Nowhere: the table passes them to its views and keeps none.
     Nowhere,
-    /// In a buffer that stores them later; what its destination refuses is lost.
+    /// In a buffer that stores them later; rows that its destination refuses are lost.
     Buffered,
-    /// In another system, or in no place that is known.
+    /// In another system, or in an unknown place.
     Elsewhere,
 }
 
 impl Keeping {
-    /// Of the engine of this name. A Distributed table stores where INSERTs carry
+    /// For the engine of this name. A Distributed table stores rows if INSERTs carry
     /// `distributed_foreground_insert`, as the host's do.
     pub fn of(engine: &str) -> Self {
         match engine {
@@ -46,30 +46,30 @@ impl Keeping {
     }
 }
 
-/// What an operator has to know of how a table keeps its rows.
+/// How safely a table keeps its rows, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineVerdict {
-    /// Rows that it acknowledges are stored.
+    /// Acknowledged rows are stored.
     Sound,
-    /// They may be lost, by the engine's own nature.
+    /// Acknowledged rows may be lost, by the engine's nature.
     Risky(String),
-    /// They would be lost: nothing may be sent.
+    /// Rows would be lost: nothing may be sent.
     Unfit(String),
 }
 
-/// What a table stores its rows in where it keeps none itself.
+/// Where the rows of a table that keeps none itself are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     /// Whether the rows are kept.
     pub verdict: EngineVerdict,
-    /// The views that they go through, each with its id: one that is made again has another.
+    /// The views on the way, each with its id: a recreated view has another.
     pub views: BTreeSet<String>,
 }
 
-/// Judges the engine of a table, and of what is behind it where it keeps nothing itself.
+/// Judges a table's engine, and those behind it if it keeps no rows itself.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn judge_engine(
     server: &Server,
     place: &TableName,
@@ -87,25 +87,25 @@ pub async fn judge_engine(
     Ok(behind(server, place, &facts.engine).await?.verdict)
 }
 
-/// A table that rows come to.
+/// A table that rows reach.
 struct Reached {
     place: TableName,
     engine: String,
-    /// By which way.
+    /// How they reach it, as text.
     by: String,
-    /// Whether the rows certainly come to it.
+    /// Whether the rows certainly reach it.
     is_certain: bool,
 }
 
-/// Looks behind a table of this engine, for as long as it keeps nothing itself.
+/// Follows the rows from a table of this engine to the tables that keep them.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn behind(server: &Server, place: &TableName, engine: &str) -> Result<Behind, Hold> {
     let (engine, by) = (engine.to_owned(), String::new());
     let mut open = VecDeque::from([Reached { place: place.clone(), engine, by, is_certain: true }]);
     let (mut seen, mut views, mut found) = (vec![place.clone()], BTreeSet::new(), None);
-    // The first that keeps nothing, and whether views of such a table are kept from the user.
+    // The first that keeps nothing, and whether the user may not see some views of such tables.
     let (mut keeps_nothing, mut is_hidden) = (None, false);
     while let Some(reached) = open.pop_front() {
         let next = if Keeping::of(&reached.engine) == Keeping::Nowhere {
@@ -145,10 +145,10 @@ pub async fn behind(server: &Server, place: &TableName, engine: &str) -> Result<
     Ok(Behind { verdict, views })
 }
 
-/// Nothing that keeps rows is found behind this one, which does not.
+/// The verdict if no table that keeps rows is found behind this one.
 fn no_view(of: &Reached, is_hidden: bool) -> EngineVerdict {
     let Reached { place, by, is_certain, .. } = of;
-    // Views that the user may not see are listed as dependencies all the same.
+    // Views that the user may not see are still listed as dependencies.
     let text = match is_hidden {
         true => format!(
             "table `{place}` is of the engine Null, and CLICKHOUSE_USER may not see the tables that its \
@@ -162,7 +162,7 @@ fn no_view(of: &Reached, is_hidden: bool) -> EngineVerdict {
     if *is_certain && !is_hidden { EngineVerdict::Unfit(text) } else { EngineVerdict::Risky(text) }
 }
 
-/// The views that read from a table, each with its id, and what they fill.
+/// The views that read from a table, each with its id, and their target tables.
 async fn behind_views(server: &Server, of: &Reached) -> Result<(Vec<String>, Vec<Reached>), Hold> {
     let (mut ids, mut next) = (Vec::new(), Vec::new());
     for View { place: view, id, target } in views(server, &of.place).await? {
@@ -180,7 +180,7 @@ async fn behind_views(server: &Server, of: &Reached) -> Result<(Vec<String>, Vec
     Ok((ids, next))
 }
 
-/// The table that gets what is sent to this one; `None` where it is stored here, or where it goes is not told.
+/// The table that gets this one's rows; `None` if they are stored here, or if their target is unknown.
 async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, Hold> {
     let Reached { place, engine, is_certain, .. } = from;
     let Some((_, engine_full)) = (match passes_on(engine) || engine == "Distributed" {
@@ -200,7 +200,7 @@ async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, H
             _ => return Ok(None),
         },
         engine => match destination(engine, &engine_full, &place.database) {
-            // Its shards need not be this server.
+            // Its shards may be other servers.
             Some(to) => (to, *is_certain && engine != "Distributed"),
             None => return Ok(None),
         },
@@ -210,12 +210,12 @@ async fn passed_on(server: &Server, from: &Reached) -> Result<Option<Reached>, H
     Ok(Some(Reached { place: to, engine, by, is_certain }))
 }
 
-/// Whether a table of this engine keeps rows elsewhere than in itself, on the same server.
+/// Whether a table of this engine keeps its rows elsewhere on the same server.
 pub fn passes_on(engine: &str) -> bool {
     matches!(engine, "Null" | "MaterializedView" | "Alias")
 }
 
-/// The table that an Alias stands for, or that a Distributed table has on its shards.
+/// The target of an Alias, or the shard table of a Distributed table.
 fn destination(engine: &str, engine_full: &str, database: &str) -> Option<TableName> {
     let tokens = tokens(engine_full);
     let mut names =
@@ -249,23 +249,23 @@ fn own(of: &TableName, engine: &str) -> EngineVerdict {
     }
 }
 
-/// Where a materialized view stores.
+/// Where a materialized view stores rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ViewTarget {
-    /// In a table of its own, of this engine.
+    /// In its own inner table, of this engine.
     Inner(String),
-    /// In the table that it names.
+    /// In this named table.
     Named(TableName),
 }
 
-/// A view, as far as the user may see it.
+/// A view, as far as the user sees it.
 struct View {
     place: TableName,
     id: String,
     target: ViewTarget,
 }
 
-/// The views that read from a table, as far as the user may see them, with where they store.
+/// The visible views that read from a table, and where they store rows.
 async fn views(server: &Server, of: &TableName) -> Result<Vec<View>, Hold> {
     let query = server
         .query(
@@ -285,7 +285,7 @@ async fn views(server: &Server, of: &TableName) -> Result<Vec<View>, Hold> {
     Ok(views.into_iter().map(view).collect())
 }
 
-/// Where a view stores, by the statement that made it.
+/// Where a view stores rows, from its CREATE statement.
 fn stored_in(statement: &str) -> ViewTarget {
     let inner = || ViewTarget::Inner(inner_engine_of(statement).unwrap_or_default());
     target_of(statement).map_or_else(inner, ViewTarget::Named)
@@ -300,7 +300,7 @@ async fn view_target(server: &Server, of: &TableName) -> Result<Option<ViewTarge
     Ok(statement.as_deref().map(stored_in))
 }
 
-/// The engine of a table, and how it is printed; `None` where there is none, or the user may not see it.
+/// A table's engine, and its printed form; `None` if the user sees no such table.
 async fn engine_of(server: &Server, of: &TableName) -> Result<Option<(String, String)>, Hold> {
     let query = server
         .query("SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?")

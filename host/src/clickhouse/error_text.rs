@@ -1,7 +1,7 @@
-//! The text of an error of ClickHouse, and the names that are told from it.
+//! The text of a ClickHouse error, and the names in it.
 //!
-//! It quotes values of rows, with quotes and without, so a name is looked for only where the
-//! server puts it. Measured on 26.7:
+//! It quotes values of rows, with and without quotes, so a name is looked for only where the server puts it.
+//! Measured on 26.7:
 //!
 //! ```text
 //! Code: 469. DB::Exception: Constraint `c` for table d.t (uuid) is violated at row 1. Expression:
@@ -33,7 +33,7 @@ impl fmt::Display for TableName {
 }
 
 impl TableName {
-    /// The place that `text` begins with, each part back-quoted where need be, and the rest.
+    /// The table name at the start of `text`, each part back-quoted if needed, and the rest.
     fn leading(text: &str) -> Option<(Self, &str)> {
         let (database, rest) = leading_identifier(text)?;
         let (name, rest) = leading_identifier(rest.strip_prefix('.')?)?;
@@ -47,7 +47,7 @@ pub fn code_of(text: &str) -> Option<u32> {
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// What comes after "Code: N. DB::Exception: ", however often that is repeated.
+/// The text after "Code: N. DB::Exception: ", however often that is repeated.
 pub fn message_of(text: &str) -> &str {
     let mut rest = text.trim();
     while rest.starts_with("Code: ")
@@ -58,24 +58,24 @@ pub fn message_of(text: &str) -> &str {
     rest
 }
 
-/// The constraint that a row violates, and its table, where the text is about one.
+/// The constraint that a row violates, and its table, if the text is about one.
 pub fn violated(text: &str) -> Option<(String, TableName)> {
     let (constraint, rest) = leading_identifier(message_of(text).strip_prefix("Constraint ")?)?;
     Some((constraint, TableName::leading(rest.strip_prefix(" for table ")?)?.0))
 }
 
-/// What ClickHouse said of rows. It is shown without what may be a value of a row: the code, its
-/// name, and a constraint's.
+/// An error text about rows. It is displayed without possible row values: the code, its name, and a
+/// constraint's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said(String);
 
 impl Said {
-    /// The text of an error.
+    /// Wraps an error text.
     pub fn new(text: &str) -> Self {
         Self(without_version(text).to_owned())
     }
 
-    /// All of it, values of rows included: for the dead letter.
+    /// The whole text, row values included: for the dead letter.
     pub fn whole(&self) -> &str {
         &self.0
     }
@@ -87,7 +87,7 @@ impl fmt::Display for Said {
     }
 }
 
-/// What may be shown of what ClickHouse said of rows: the code, its name, and a constraint's.
+/// The displayable part of an error text about rows: the code, its name, and a constraint's.
 pub fn shown_text(text: &str) -> String {
     let mut told = match code_of(text) {
         Some(code) => format!("Code: {code}"),
@@ -102,26 +102,26 @@ pub fn shown_text(text: &str) -> String {
     told
 }
 
-/// Whether an expression was computed over rows when the error was thrown. An expression that is tried at
-/// analysis reads `while executing function f on arguments`, and is none of a row's.
+/// Whether the error was thrown while an expression was computed over rows. An expression tried during
+/// analysis reads `while executing function f on arguments`, and concerns no row.
 pub fn is_computed(text: &str) -> bool {
     text.contains(": while executing 'FUNCTION")
 }
 
-/// The same, or rows were read, converted or written at least.
+/// Whether it was thrown while rows were computed, read, converted or written.
 pub fn is_over_rows(text: &str) -> bool {
     is_computed(text) || text.contains(": While executing ") || text.contains(": while converting")
 }
 
-/// Whether the expression looked something up elsewhere: what a dictionary throws is about its source. The
-/// server puts the function last, behind what may be values.
+/// Whether the expression was a look-up: an error of a dictionary concerns its source. The server names the
+/// function last, after possible values.
 pub fn is_lookup(text: &str) -> bool {
     let executed = text.rsplit_once(": while executing 'FUNCTION ").map_or("", |(_, rest)| rest);
     ["dict", "joinGet"].iter().any(|name| executed.starts_with(name))
 }
 
-/// The text of an error that is not about rows, at most 500 characters of it. Where an expression
-/// was computed or a value converted it may quote one all the same, and is told as [`Said`] is.
+/// The text of an error that is not about rows, at most 500 characters. If an expression was computed or a
+/// value converted it may still quote a row, and is shortened as by [`Said`].
 pub fn loggable(text: &str) -> String {
     let quotes = [": while executing", ": while converting", "Column values: "];
     if quotes.iter().any(|words| text.contains(words)) {
@@ -130,11 +130,10 @@ pub fn loggable(text: &str) -> String {
     without_version(text).chars().take(500).collect()
 }
 
-/// The text of an error of a statement, without the part of the statement that it quotes, and without the literals of it
-/// that it names elsewhere.
+/// A statement's error text, without the quoted part of the statement, and without its literals elsewhere.
 pub fn without_literals(text: &str, sql: &str) -> String {
     const QUOTES: [&str; 4] = [" in scope ", " In scope ", ": while ", ": While "];
-    /// What is shorter is hidden where it stands in quotes alone.
+    /// Shorter parts are hidden only where they are quoted.
     const LEAST: usize = 4;
     let name = name_of(text).map(|name| format!(" ({name})")).unwrap_or_default();
     let end = QUOTES.iter().filter_map(|words| text.find(words)).min();
@@ -144,7 +143,7 @@ pub fn without_literals(text: &str, sql: &str) -> String {
     };
     for literal in literals(sql) {
         told = told.replace(&format!("'{literal}'"), "'...'");
-        // It may be written with other escapes.
+        // The text may escape it differently.
         for part in literal.split(['\\', '\'']).filter(|part| part.len() >= LEAST) {
             told = told.replace(part, "...");
         }
@@ -152,7 +151,7 @@ pub fn without_literals(text: &str, sql: &str) -> String {
     told
 }
 
-/// The texts in single quotes, as they stand in a statement; longer ones first.
+/// The single-quoted literals of a statement, as written; longest first.
 fn literals(sql: &str) -> Vec<&str> {
     let (mut literals, mut open, mut is_escaped) = (Vec::new(), None, false);
     for (at, c) in sql.char_indices() {
@@ -167,7 +166,7 @@ fn literals(sql: &str) -> Vec<&str> {
             _ => {}
         }
     }
-    // One that does not end is one all the same.
+    // An unterminated literal counts too.
     literals.extend(open.and_then(|start| sql.get(start..)));
     literals.sort_by_key(|text| std::cmp::Reverse(text.len()));
     literals
@@ -177,7 +176,7 @@ fn without_version(text: &str) -> &str {
     text.rsplit_once(" (version ").map_or(text, |(text, _)| text).trim()
 }
 
-/// The name of the code, which the text ends with.
+/// The code's name, at the end of the text.
 fn name_of(text: &str) -> Option<&str> {
     let name = text.strip_suffix(')')?.rsplit_once('(')?.1;
     let is_name =
@@ -185,13 +184,13 @@ fn name_of(text: &str) -> Option<&str> {
     (!name.is_empty() && is_name(name)).then_some(name)
 }
 
-/// The views that the text says were pushed to, innermost first, so that the last one reads from
-/// the table of the INSERT; empty where it names none. Whether there is such a view is not known.
+/// The views on the way, by the text, innermost first, so that the last one reads from the INSERT's table;
+/// empty if it names none. Whether they exist is not known.
 pub fn views_of(text: &str) -> Vec<TableName> {
     let (mut views, mut rest) = (Vec::new(), text);
     while let Some((before, after)) = rest.rsplit_once(PUSHING) {
         let Some((view, tail)) = TableName::leading(after) else { break };
-        // A value is followed by its closing quote, or by what the server did with it.
+        // A row's value is followed by its closing quote, or by what the server did with it.
         if tail.contains('\'') || tail.contains(": while ") {
             break;
         }

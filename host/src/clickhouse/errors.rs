@@ -1,7 +1,7 @@
-//! What an error of ClickHouse means for the rows: the class of its code, read by text only where a
-//! code has two meanings, and then only by its beginning: further on it may quote rows.
+//! What a ClickHouse error means for the rows: the class of its code. The text matters only for codes with
+//! two meanings, and mostly only its start: the rest may quote rows.
 //!
-//! The class never follows from the HTTP status, which is 500 for most codes, unless something else than
+//! The class never follows from the HTTP status, which is 500 for most codes, unless something other than
 //! ClickHouse answered.
 
 use std::error::Error as StdError;
@@ -19,36 +19,34 @@ use crate::flow::hold::Hold;
 /// The class of a refused or failed INSERT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertError {
-    /// A value of a row violates a constraint of the table: split between records down to the one.
+    /// A row's value violates a constraint of the table: split down to that record.
     Violation(Said),
-    /// A value of a row is at fault, or the table refuses every row: the same, once an INSERT without rows
-    /// has landed.
+    /// A row's value is at fault, or the table refuses every row: split likewise, but only once an INSERT
+    /// without rows has landed.
     Data(Said),
-    /// The rows go into more partitions than an INSERT may: split by partition, never
-    /// dead-letter.
+    /// The rows have more table partitions than an INSERT may: split by partition, never dead-letter.
     TooManyPartitions(String),
-    /// Something on the way takes no body of this size: split, never dead-letter.
+    /// The body is too large for something on the way: split, never dead-letter.
     TooLarge(String),
-    /// The server has no memory, or no files, for the rows as they are: try again, then split, and dead-letter
-    /// one record alone that is shown to be at fault.
+    /// The server lacks memory, or files, for the rows as they are: try again, then split; dead-letter only a
+    /// single record that is proved to be at fault.
     Memory(Said),
-    /// A materialized view threw, it seems.
+    /// A materialized view threw, by the text.
     View {
         /// The views on the way, innermost first: the last one reads from the table itself.
         views: Vec<TableName>,
         /// What ClickHouse said.
         said: Said,
-        /// What the code means apart from the view.
+        /// The code's meaning without the view.
         cause: Box<InsertError>,
     },
     /// The table is not what the plan says: read it again, decode again.
     Schema(String),
-    /// Nothing is wrong with the rows: try again, or let an operator mend.
+    /// The rows are not at fault: try again, or let an operator mend it.
     Hold(Hold),
-    /// The answer proves nothing: whether the rows landed is unknown, and trying again often may double them
-    /// often.
+    /// The answer proves nothing: whether the rows landed is unknown, and each further try may double them.
     Unproved(String),
-    /// A code that is not in the table: tried again like a transient one, alarmed after a while.
+    /// A code that is not in the table: retried like a transient one, reported after a while.
     Unknown(String),
 }
 
@@ -57,11 +55,11 @@ pub enum InsertError {
 pub struct JudgedError {
     /// Its class.
     pub error: InsertError,
-    /// Whether rows of it may be in the table.
+    /// Whether it may have left rows in the table.
     pub leaves: Leaves,
 }
 
-/// Classes a failed INSERT into a table. `url` is the server that it was to reach.
+/// Classifies a failed INSERT into a table. `url` is its server.
 pub fn judge_failure(failed: &Failed, url: &str, into: &TableName) -> JudgedError {
     let (error, leaves) = match failed {
         Failed::Refused(text) => return judge_refused(text, into),
@@ -93,13 +91,13 @@ fn judge_refused(text: &str, into: &TableName) -> JudgedError {
     JudgedError { error, leaves }
 }
 
-/// Classes an error of a query, by which no rows are at stake.
+/// Classifies an error of a query that sent no rows.
 pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     use clickhouse::error::Error;
     match error {
         Error::BadResponse(text) => match code_of(text) {
             Some(code) => classify_code(code, text, None),
-            // A proxy's page or a cut response.
+            // A proxy's page, or a truncated response.
             None => {
                 let text = format!("CLICKHOUSE_HOST {url} answered: {}", loggable(text));
                 InsertError::Hold(Hold::Transient(text))
@@ -119,7 +117,7 @@ pub fn classify(error: &clickhouse::error::Error, url: &str) -> InsertError {
     }
 }
 
-/// An answer that is none of ClickHouse's.
+/// The error for an answer that is not ClickHouse's.
 fn stranger(url: &str) -> InsertError {
     InsertError::Hold(Hold::Paused(format!(
         "something else than ClickHouse answers at CLICKHOUSE_HOST {url}: look at its host and its port, by \
@@ -127,7 +125,7 @@ fn stranger(url: &str) -> InsertError {
     )))
 }
 
-/// A server that no answer came from: an operator's where certificates or protocols do not fit.
+/// The hold for a server that did not answer: paused if certificates or protocols do not match.
 fn unreached(error: &(dyn StdError + 'static), url: &str) -> Hold {
     let text = format!("CLICKHOUSE_HOST {url}: {}", chain(error));
     match tls(error) {
@@ -147,12 +145,12 @@ fn unreached(error: &(dyn StdError + 'static), url: &str) -> Hold {
     }
 }
 
-/// The error of TLS that a connection was given up for.
+/// The TLS error that broke a connection.
 fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls);
     }
-    // An `io::Error` hides what it wraps from `source`.
+    // An `io::Error` does not return the error it wraps from `source`.
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(wrapped) => tls(wrapped),
         None => error.source().and_then(tls),
@@ -164,15 +162,15 @@ fn is_reset(error: &(dyn StdError + 'static)) -> bool {
     kind == Some(std::io::ErrorKind::ConnectionReset) || error.source().is_some_and(is_reset)
 }
 
-/// Whether the server answered with bytes that are no HTTP, as a TLS alert is.
+/// Whether the server's answer is not HTTP, such as a TLS alert.
 fn is_no_http(text: &str) -> bool {
     text.contains("invalid HTTP")
 }
 
-/// What a code means for rows that were to go into a table; without one, for a query.
+/// A code's meaning for rows of an INSERT into `into`; for a query if that is `None`.
 fn classify_code(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
-    // Before any view is looked for: the table's constraints are checked before its views are
-    // pushed to, and the text quotes the row.
+    // Checked before any view is looked for: constraints of the table come before its views, and the text
+    // quotes the row.
     if code == 469
         && let Some((_, table)) = violated(text)
         && into == Some(&table)
@@ -191,19 +189,19 @@ fn cause_of(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
     let (short, said) = (loggable(text), || Said::new(text));
     let message = message_of(text);
     let head = message.split(':').next().unwrap_or_default();
-    // Whether it quotes rows is not known, unless there are none.
+    // It may quote rows, unless there are none.
     let unknown = || InsertError::Unknown(into.map_or(short.clone(), |_| said().to_string()));
     match code {
-        // Of the states of sumMap, which are merged as they are inserted.
+        // From sumMap states, which are merged at the INSERT.
         36 if message.starts_with("Sizes of keys and values arrays do not match") => {
             return InsertError::Data(said());
         }
         // The database of the request itself.
         81 if into.is_none() => return operator(code, &short),
         70 if message.starts_with("Unexpected inf or nan") => return InsertError::Data(said()),
-        // A part with a file for each path of a JSON column.
+        // Too many open files: a part has one for each path of a JSON column.
         76 if message.contains("errno: 24,") => return InsertError::Memory(said()),
-        // A call of the disk that failed: what it says behind the type is no value of a row.
+        // A failed disk operation: the text after the type is not a row's value.
         1001 if message
             .split(", e.what()")
             .next()
@@ -228,11 +226,11 @@ fn cause_of(code: u32, text: &str, into: Option<&TableName>) -> InsertError {
         false => otherwise,
     };
     let is_computed = is_computed(text);
-    // A broken body reads like one whose offsets are out of bounds.
+    // A broken body gives the same error as offsets out of bounds.
     let is_over_rows = if code == 69 { is_computed } else { is_over_rows(text) };
     match class {
         Some(CodeClass::Data) => InsertError::Data(said()),
-        // What a conversion refuses by type it refuses for all rows.
+        // A conversion that refuses a type refuses it for all rows.
         Some(CodeClass::Schema | CodeClass::DataOrSchema) => {
             perhaps(is_computed, InsertError::Schema(short))
         }
@@ -258,7 +256,7 @@ fn operator(code: u32, text: &str) -> InsertError {
     InsertError::Hold(Hold::Paused(format!("{text}; {look}")))
 }
 
-/// What an operator can do where time alone heals, and takes long.
+/// What an operator can do about a slow transient error.
 fn hint(code: u32) -> Option<&'static str> {
     Some(match code {
         202 => "raise max_concurrent_queries, or lower IN_FLIGHT_BATCHES",
@@ -274,7 +272,7 @@ fn hint(code: u32) -> Option<&'static str> {
     })
 }
 
-/// What to look at where the code is not about the statement, but about who sends it and how.
+/// What to look at for a code about the sender, not the statement.
 fn login(code: u32) -> Option<&'static str> {
     Some(match code {
         192..=194 | 516 => "look at CLICKHOUSE_USER and CLICKHOUSE_PASSWORD",
@@ -288,12 +286,12 @@ fn login(code: u32) -> Option<&'static str> {
     })
 }
 
-/// What an error of a SELECT of the operator's means: whatever heals by itself is transient, all
-/// else is the operator's to mend, unknown codes too. It runs with `readonly=1`.
-/// No literal of the SELECT `sql` is told: one may be a secret.
+/// The hold for an error of the operator's SELECT `sql`, which runs with `readonly=1`: transient if it heals
+/// by itself, otherwise, also for unknown codes, the operator's to mend. Its literals are left out, since one
+/// may be a secret.
 pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server, sql: &str) -> Hold {
     server.note_cache(error);
-    // Not the SELECT itself: here it would run without its bounds.
+    // Not the SELECT itself, which would run without its bounds here.
     if let Some(hold) = by_another(server, "SELECT 1", error).await {
         return hold;
     }
@@ -301,7 +299,7 @@ pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server, s
         && let Some(code) = code_of(text)
     {
         let text = match code {
-            // What follows quotes the SELECT.
+            // The rest quotes the SELECT.
             62 => text.split(" (").next().unwrap_or_default().to_owned(),
             _ => without_literals(&loggable(text), sql),
         };
@@ -317,8 +315,8 @@ pub async fn hold_of_select(error: &clickhouse::error::Error, server: &Server, s
     hold_of_query(classify(error, server.url()), ToString::to_string)
 }
 
-/// What an error of a query means: no rows are at stake, so it is transient or an operator's. `tell` says
-/// what ClickHouse said of values.
+/// The hold for an error of a query without rows: transient, or an operator's to mend. `tell` displays texts
+/// about values.
 pub fn hold_of_query(error: InsertError, tell: impl Fn(&Said) -> String) -> Hold {
     match error {
         InsertError::Hold(hold) => hold,
@@ -396,7 +394,7 @@ mod tests {
         let of_rights = "Code: 76. DB::Exception: Cannot open file /d/j.a.bin: , errno: 13, strerror: Permission \
                          denied. (CANNOT_OPEN_FILE)";
         assert!(matches!(class(of_rights), InsertError::Hold(Hold::Transient(_))));
-        // Whose memory it is stands before what may quote a row.
+        // Whose limit it is comes before what may quote a row.
         let of_query = "Code: 241. DB::Exception: Query memory limit exceeded: would use 1 GiB: while executing \
                         'FUNCTION range(n)': ";
         let InsertError::Memory(said) = class(of_query) else { panic!("{of_query}") };

@@ -1,5 +1,5 @@
-//! Whether a table can take each record exactly once: it remembers tokens for long enough, and so does
-//! every table that its views fill.
+//! Whether a table supports exactly once: it remembers tokens for long enough, and so does every table that
+//! its views fill.
 
 use std::collections::VecDeque;
 
@@ -14,18 +14,18 @@ use super::tokens::{index_statements, losing_ttl};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
-/// The smallest window: ten times what a host may have planned, 16 batches of a partition of the topic
-/// and the halves of one, for a handful of partitions and hosts.
+/// The smallest window: ten times the planned INSERTs of a host (16 batches of a topic partition and the
+/// halves of one), for a handful of partitions and hosts.
 const MIN_WINDOW: u64 = 1_000;
-/// The same where an INSERT goes into several partitions of the table: it takes a place for each.
+/// The same if an INSERT goes into several table partitions: each takes one token.
 const MIN_WINDOW_PARTITIONED: u64 = 10_000;
-/// Most tables behind a table that are looked at.
+/// Most tables followed behind a table.
 const MAX_TARGETS: usize = 100;
 
-/// Why the table cannot take each record exactly once, with what to do about it; `None` if it can.
+/// Why the table does not support exactly once, and what to do; `None` if it does.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn why_not_exactly_once(
     server: &Server,
     place: &TableName,
@@ -42,7 +42,7 @@ pub async fn why_not_exactly_once(
     if let Some(text) = why_not(place, facts, &own) {
         return Ok(Some(text));
     }
-    // A table is looked at once for each set of columns of it that change.
+    // A table is visited once for each set of its changing columns.
     let mut seen = vec![(place.clone(), own.clone())];
     let mut open = VecDeque::from([(place.clone(), facts.clone(), own)]);
     while let Some((from, facts, changing)) = open.pop_front() {
@@ -60,7 +60,7 @@ pub async fn why_not_exactly_once(
             if seen.contains(&(place.clone(), behind.clone())) {
                 continue;
             }
-            // What keeps no row needs no window; what its views fill does.
+            // A table without rows needs no window; the targets of its views do.
             let keeps_rows = Keeping::of(&facts.engine) != Keeping::Nowhere;
             if keeps_rows && let Some(text) = why_not(&place, &facts, &behind) {
                 return Ok(Some(format!("{text}; it is filled by the view `{view}`")));
@@ -75,10 +75,9 @@ pub async fn why_not_exactly_once(
     Ok(None)
 }
 
-/// What would spare an operator questions, or the server a long search, once it has to be found out what
-/// landed: rights to see every row, a column for tokens, of which this is the name, and an index on it.
-/// `None` if there is nothing. Advice is all that it is: where the server does not tell, that is said, and
-/// nothing waits for it.
+/// Advice that saves an operator questions, or the server a long search, when a host must find out what
+/// landed: rights to see every row, a token column, named by `token_column`, and an index on it. `None` if
+/// there is none. What the server does not tell is mentioned, and never waited for.
 pub async fn advice(
     server: &Server,
     place: &TableName,
@@ -110,7 +109,7 @@ pub async fn advice(
              METADATA_COLUMNS=token=token"
                 .to_owned(),
         ),
-        // Another check says that it is none of the table's.
+        // Another check reports that the table has no such column.
         Some(column) if !facts.columns.iter().any(|known| known.name == column) => {}
         Some(column) => match has_index(server, place, column).await {
             Ok(true) => {}
@@ -128,7 +127,7 @@ pub async fn advice(
     (!advice.is_empty()).then(|| told(&advice.join(". It "), place))
 }
 
-/// Why the column cannot hold tokens, with what to do about it; `None` if it can.
+/// Why the column cannot hold tokens, and what to do; `None` if it can.
 pub fn why_no_tokens(
     place: &TableName,
     facts: &TableFacts,

@@ -1,5 +1,5 @@
-//! Classes the answers of a proxy, a load balancer or another server that is not ClickHouse. An answer that time
-//! alone heals is transient. Any other pauses, and its text names what to look at.
+//! Classifies answers of a proxy, a load balancer or any other server that is not ClickHouse. Those that time
+//! alone heals are transient. Any other pauses, and its text names what to look at.
 
 use clickhouse::error::Error;
 use hyper::StatusCode;
@@ -11,7 +11,7 @@ use super::errors::{InsertError, hold_of_query};
 use super::post::Failed;
 use crate::flow::hold::Hold;
 
-/// What the answer means, to an INSERT as to a query, and what an INSERT may have left.
+/// The answer's meaning, and what an INSERT with this answer may have left.
 pub fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leaves) {
     let answer = match loggable(text).trim() {
         "" => " and no text".to_owned(),
@@ -26,20 +26,20 @@ pub fn foreign(status: StatusCode, text: &str, url: &str) -> (InsertError, Leave
         return (InsertError::TooLarge(text), Leaves::Nothing);
     }
     if let Some(look) = paused(status) {
-        // What may have gone on to ClickHouse before the status was made up is one of a server's.
+        // With a server error, the proxy may have passed the INSERT on to ClickHouse.
         let leaves = if status.is_server_error() { Leaves::Unclear } else { Leaves::Nothing };
         return (InsertError::Hold(Hold::Paused(format!("{said}; {look}"))), leaves);
     }
     if let Some(look) = transient(status) {
         return (InsertError::Hold(Hold::Transient(format!("{said}; {look}"))), Leaves::Unclear);
     }
-    // A page, or a proxy that drops the headers which prove that the rows are written.
+    // A page, or a proxy that drops the headers that prove the rows written.
     let look = "an answer without ClickHouse's headers proves nothing; look at CLICKHOUSE_HOST";
     (InsertError::Unproved(format!("{said}; {look}")), Leaves::Unclear)
 }
 
-/// What something else than ClickHouse means by its answer to a query, of which the client keeps the text alone:
-/// the query is asked again by the way that INSERTs go, and the status of that answer tells.
+/// The hold if something other than ClickHouse answered a query. The client keeps only the text, so the query
+/// is asked again the way INSERTs go, which tells the status.
 pub async fn by_another(server: &Server, sql: &str, error: &Error) -> Option<Hold> {
     let Error::BadResponse(text) = error else { return None };
     if code_of(text).is_some() {
@@ -50,7 +50,7 @@ pub async fn by_another(server: &Server, sql: &str, error: &Error) -> Option<Hol
     Some(hold_of_query(error, ToString::to_string))
 }
 
-/// What to look at where time alone heals nothing.
+/// What to look at if time does not heal it.
 fn paused(status: StatusCode) -> Option<&'static str> {
     Some(match status.as_u16() {
         300..=399 => {
@@ -85,7 +85,7 @@ fn paused(status: StatusCode) -> Option<&'static str> {
     })
 }
 
-/// What to look at where time alone heals it, if it lasts.
+/// What to look at if time heals it, but it lasts.
 fn transient(status: StatusCode) -> Option<&'static str> {
     Some(match status.as_u16() {
         408 | 499 => "if it lasts, raise the time that the proxy gives a request",

@@ -1,5 +1,5 @@
-//! Functions that may answer otherwise when the same record is sent again: the server tells which ones do, and a
-//! list tells where the server does not.
+//! Functions that may return another value when the same record is sent again, by the server's word, or by a
+//! list where the server does not tell.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use super::client::Server;
 use super::table::answered;
 use crate::flow::hold::Hold;
 
-/// Those that certainly do, in lower case.
+/// Functions that certainly change, in lower case.
 const CHANGING: &[&str] = &[
     "authenticateduser",
     "authuser",
@@ -58,7 +58,7 @@ const CHANGING: &[&str] = &[
     "zookeepersessionuptime",
 ];
 
-/// How the names of others begin.
+/// Name prefixes of further changing functions.
 const CHANGING_PREFIXES: &[&str] = &[
     "block",
     "current",
@@ -81,7 +81,7 @@ const CHANGING_PREFIXES: &[&str] = &[
     "server",
 ];
 
-/// Those that ClickHouse calls though no brackets follow them.
+/// Functions that ClickHouse calls without brackets.
 const WITHOUT_BRACKETS: &[&str] = &[
     "curdate",
     "current_database",
@@ -101,15 +101,15 @@ const WITHOUT_BRACKETS: &[&str] = &[
 /// A token of an expression or a statement, as ClickHouse prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlToken<'a> {
-    /// Its text; of a quoted name what is within the quotes.
+    /// Its text; without the quotes if it is quoted.
     pub text: Cow<'a, str>,
-    /// Whether it is a word, a quoted name, a value or a sign.
+    /// Its kind.
     pub kind: SqlTokenKind,
-    /// How many brackets are open around it.
+    /// The number of open brackets around it.
     pub depth: usize,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlTokenKind {
     /// A name, a keyword or a number.
@@ -118,7 +118,7 @@ pub enum SqlTokenKind {
     Name,
     /// A value in quotes.
     Value,
-    /// Any other sign, one character of it.
+    /// Any other sign, of one character.
     Sign,
 }
 
@@ -181,7 +181,7 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// What is within the quotes that a text begins with, and what follows them.
+/// The content of the quotes at the start of a text, and the rest.
 fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
     let (mut inner, mut characters) = (String::new(), text.chars());
     characters.next();
@@ -198,7 +198,7 @@ fn quoted(text: &str, quote: char) -> (Cow<'_, str>, &str) {
     (Cow::Owned(inner), characters.as_str())
 }
 
-/// The names that the tokens read: not those that they give by AS.
+/// The names that the tokens read, without those defined by AS.
 pub fn names_read<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = &'a SqlToken<'a>> {
     let is_given = |at: usize| {
         at.checked_sub(1).and_then(|at| tokens.get(at)).is_some_and(|before| before.is("AS"))
@@ -208,8 +208,8 @@ pub fn names_read<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = &'a Sq
     names.map(|(_, token)| token)
 }
 
-/// The functions that are called, in lower case: what has an argument list, or is one of those that need none and is
-/// no column.
+/// The called functions, in lower case: names with an argument list, and those that need none unless they are
+/// columns.
 pub fn called(tokens: &[SqlToken<'_>], is_column: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let is_called = |(at, token): &(usize, &SqlToken<'_>)| {
         let has_arguments = tokens.get(at + 1).is_some_and(|next| next.is_sign("("));
@@ -227,18 +227,18 @@ pub fn called(tokens: &[SqlToken<'_>], is_column: impl Fn(&str) -> bool) -> BTre
     found.map(|(_, token)| token.text.to_ascii_lowercase()).collect()
 }
 
-/// Those of the functions that are not known to answer alike each time.
+/// The functions that are not known to return the same value each time.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn changing(server: &Server, names: BTreeSet<String>) -> Result<BTreeSet<String>, Hold> {
     let (mut changing, asked): (BTreeSet<_>, BTreeSet<_>) =
         names.into_iter().partition(|name| is_changing(name));
     if asked.is_empty() {
         return Ok(changing);
     }
-    // The column has one of two names; a server that has none, or keeps it to itself, refuses the query. What is
-    // no function, such as a keyword, is not listed.
+    // The column has one of two names; a server that lacks or hides it refuses the query. Other words, such
+    // as keywords, are not listed.
     let query = server
         .query(
             "SELECT DISTINCT lower(name) FROM system.functions WHERE lower(name) IN ? AND NOT is_aggregate \

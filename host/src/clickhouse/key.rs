@@ -1,4 +1,4 @@
-//! What the partition key of a table reads.
+//! Columns with changing values, and what a table's partition key reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use super::table::{Fed, TableFacts};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::identifier;
 
-/// Columns that have another value when the same record is sent again, each with what makes it so.
+/// Columns whose value changes when the same record is sent again, each with the reason.
 pub type Changing = BTreeMap<String, String>;
 
-/// The columns of a table that the server fills with such values, directly or from other columns.
+/// The columns of a table that the server fills with changing values, directly or from other columns.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn changing_columns(server: &Server, facts: &TableFacts) -> Result<Changing, Hold> {
     let functions = changing(server, called_by_defaults(facts)).await?;
     Ok(by_defaults(facts, Changing::new(), &functions))
 }
 
-/// Those of a table that a view fills from one with such columns.
+/// The changing columns of a table that a view fills from a table with such columns.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn changing_behind(
     server: &Server,
     from: (&TableFacts, &Changing),
@@ -46,7 +46,7 @@ fn called_by_defaults(facts: &TableFacts) -> BTreeSet<String> {
     facts.columns.iter().flat_map(|column| of(&column.default_expression)).collect()
 }
 
-/// Adds those whose expression calls one of the functions, or reads such a column.
+/// Adds the columns whose expression calls one of the functions, or reads a changing column.
 fn by_defaults(facts: &TableFacts, mut found: Changing, functions: &BTreeSet<String>) -> Changing {
     loop {
         let before = found.len();
@@ -70,7 +70,7 @@ fn by_defaults(facts: &TableFacts, mut found: Changing, functions: &BTreeSet<Str
     }
 }
 
-/// Those whose part of the view's SELECT calls one of the functions, or reads such a column.
+/// The columns whose part of the view's SELECT calls one of the functions, or reads a changing column.
 fn by_view(
     (from, changing): (&TableFacts, &Changing),
     fed: &Fed,
@@ -94,12 +94,12 @@ fn by_view(
     found
 }
 
-/// Why the tokens read a column that changes.
+/// The reason if the tokens read a changing column.
 fn read<'a>(tokens: &[SqlToken<'_>], changing: &'a Changing) -> Option<&'a String> {
     names_read(tokens).find_map(|token| changing.get(&*token.text))
 }
 
-/// The same where they read columns without naming them.
+/// The same for columns that they read without naming them.
 fn read_unnamed<'a>(
     tokens: &[SqlToken<'_>],
     changing: &'a Changing,
@@ -111,13 +111,13 @@ fn read_unnamed<'a>(
     })
 }
 
-/// Whether a key reads a part of the column alone, such as `tup.a`: the server tells of whole columns.
+/// Whether a key reads only a part of the column, such as `tup.a`: the server names whole columns.
 pub fn reads_part(key: &str, column: &str) -> bool {
     behind(key, column).any(|rest| rest.starts_with('.'))
         || key.contains(&format!("{}.", identifier(column)))
 }
 
-/// What follows this name wherever an expression holds it, and not only as a part of another.
+/// The text after each whole occurrence of this name in an expression.
 fn behind<'a>(expression: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
     expression.match_indices(name).filter_map(move |(at, name)| {

@@ -1,5 +1,5 @@
-//! The settings of a table of the MergeTree family: its own, and the server's where it has none of that name. An
-//! operator may set them in the server's configuration (`<merge_tree>`), and the table's statement then has none.
+//! The settings of a MergeTree table: its own, or else the server's. An operator may set them in the server's
+//! configuration (`<merge_tree>`), and the table's statement then lacks them.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use super::client::Server;
 use super::table::answered;
 use crate::flow::hold::Hold;
 
-/// How many tokens a table remembers that is not replicated.
+/// How many tokens a table that is not replicated remembers.
 pub const WINDOW: &str = "non_replicated_deduplication_window";
-/// Whether each INSERT goes through the queue of async inserts.
+/// Whether INSERTs go through the async queue.
 pub const QUEUED: &str = "async_insert";
-/// How many tokens one remembers that is replicated.
+/// How many tokens a replicated table remembers.
 const REPLICATED_WINDOW: &str = "replicated_deduplication_window";
 
-/// What counts for one table.
+/// The effective settings of one table.
 #[derive(Debug, Clone, Default)]
 pub struct MergeTreeSettings {
-    /// As the server prints the engine, with the table's own settings last.
+    /// The printed engine, which ends with the table's own settings.
     engine_full: String,
     of_server: BTreeMap<String, String>,
 }
 
 impl MergeTreeSettings {
-    /// Asks the server for its own. One that keeps them from the user is taken to have set none.
+    /// Asks the server for its settings. If the user may not see them, it counts as having none.
     ///
     /// # Errors
     /// What to wait for: an answer that does not come.
@@ -36,18 +36,18 @@ impl MergeTreeSettings {
         Ok(Self { engine_full, of_server })
     }
 
-    /// The value that counts, of a setting that is a number.
+    /// The effective value of a numeric setting.
     pub fn value(&self, name: &str) -> Option<u64> {
         own(&self.engine_full, name).or_else(|| number(self.of_server.get(name)?))
     }
 
-    /// Whether the table has a setting of this name itself.
+    /// Whether the table itself has a setting of this name.
     pub fn has_own(&self, name: &str) -> bool {
         own(&self.engine_full, name).is_some()
     }
 
-    /// Whether the table drops an INSERT that repeats a token. A plain MergeTree keeps tokens only where its
-    /// window is above 0; a replicated one keeps them unless its window is set to 0.
+    /// Whether the table drops an INSERT that repeats a token. A plain MergeTree remembers tokens only if its
+    /// window is above 0; a replicated one does unless its window is 0.
     pub fn is_deduplicating(&self, engine: &str) -> bool {
         match is_replicated(engine) {
             true => self.value(REPLICATED_WINDOW) != Some(0),
@@ -56,7 +56,7 @@ impl MergeTreeSettings {
     }
 }
 
-/// Whether tables of the engine are replicated, by Keeper or the cloud's like.
+/// Whether tables of the engine are replicated, by Keeper or its cloud equivalent.
 pub fn is_replicated(engine: &str) -> bool {
     engine.starts_with("Replicated") || engine.starts_with("Shared")
 }
@@ -76,13 +76,13 @@ async fn of_server(server: &Server, is_replicated: bool) -> Result<BTreeMap<Stri
     }
 }
 
-/// How many tokens a table that is not replicated remembers: as its engine is printed says, or as the server does,
-/// whose own may be empty where it was not asked.
+/// How many tokens a table that is not replicated remembers: by its printed engine, or else by the server's
+/// value, which is empty if it was not asked.
 pub fn window(engine_full: &str, of_server: &str) -> u64 {
     own(engine_full, WINDOW).or_else(|| number(of_server)).unwrap_or(0)
 }
 
-/// The number that a table's own settings name, as the server prints its engine.
+/// A numeric setting of the table's own, from its printed engine.
 fn own(engine_full: &str, name: &str) -> Option<u64> {
     let (_, settings) = engine_full.rsplit_once(" SETTINGS ")?;
     let value = settings.split(", ").find_map(|setting| {

@@ -1,4 +1,4 @@
-//! ClickHouse as a neighbour: the connection, the table as it is, and what its settings, answers and errors mean.
+//! ClickHouse as a neighbour: the connection, the table, and what its settings, answers and errors mean.
 
 pub mod answer;
 pub mod body;

@@ -1,7 +1,7 @@
-//! One INSERT over HTTP: how it is sent, and what the answer proves.
+//! Sends one INSERT over HTTP, and judges what the answer proves.
 //!
-//! The client of the `clickhouse` crate takes any HTTP 200 for success and throws the headers of the answer
-//! away. An INSERT counts as landed only by ClickHouse's own word, so it is sent here.
+//! The `clickhouse` crate's client takes any HTTP 200 for success and discards the answer's headers. An
+//! INSERT counts as landed only by ClickHouse's own word, so it is sent here.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -27,45 +27,45 @@ use url::Url;
 use super::bounded::Bounded;
 use crate::config::ClickHouse;
 
-/// Longest wait for the server to take a part of a body.
+/// Longest wait for the server to accept a part of a body.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for the answer once the body is taken, views and an async flush included.
+/// Longest wait for the answer once the body is sent, views and an async flush included.
 pub const END_TIMEOUT: Duration = Duration::from_mins(5);
-/// How often the progress of a body is looked at.
+/// How often a body's progress is checked.
 const TICK: Duration = Duration::from_secs(1);
-/// How much of a body goes at a time.
+/// Bytes of a body sent at a time.
 const FRAME_BYTES: usize = 256 * 1024;
-/// How much of an answer is read: the text of an error may quote rows of any length.
+/// Most bytes read of an answer: an error text may quote rows of any length.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// How much of an answer a connection takes before it breaks, with its heads.
+/// Most bytes of an answer, heads included, before the connection breaks.
 const MAX_TAKEN_BYTES: usize = 2 * MAX_ANSWER_BYTES;
 /// Below the 3 s after which a server closes an idle connection by default, so that an INSERT
 /// is not sent into a connection that is being closed.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The id of the query that an answer is to: the one that the request gave it.
+/// The query id of an answer: that of its request.
 const QUERY_ID: &str = "X-ClickHouse-Query-Id";
-/// Headers that only ClickHouse sends. The first two stand in every answer since 20.x.
+/// Headers that only ClickHouse sends. Every answer since 20.x has the first two.
 const OWN_HEADERS: [&str; 3] =
     [QUERY_ID, "X-ClickHouse-Server-Display-Name", "X-ClickHouse-Exception-Code"];
-/// Counts of a statement, as JSON: `{"written_rows":"3",...}`. Rows written to views count too.
+/// Counts of a statement, as JSON: `{"written_rows":"3",...}`. They include rows written to views.
 const SUMMARY: &str = "X-ClickHouse-Summary";
 
-/// Why an INSERT did not prove to have landed.
+/// Why an INSERT is not proved to have landed.
 #[derive(Debug)]
 pub enum Failed {
     /// ClickHouse refused it; the text begins with `Code: N.`.
     Refused(String),
-    /// Something else than ClickHouse answered.
+    /// Something other than ClickHouse answered.
     Foreign {
         /// The HTTP status.
         status: StatusCode,
-        /// The beginning of its text.
+        /// The start of its text.
         text: String,
     },
-    /// ClickHouse says that it is done, and not that all rows are written.
+    /// ClickHouse reports the end of the statement, but not that all rows are written.
     Unproved(String),
-    /// No connection came to be, so nothing was sent.
+    /// No connection was made, so nothing was sent.
     Unreached(hyper_util::client::legacy::Error),
     /// The connection broke.
     Broken(Box<dyn std::error::Error + Send + Sync>),
@@ -80,11 +80,11 @@ pub struct Poster {
     url: Url,
     user: HeaderValue,
     password: HeaderValue,
-    /// Whether queries keep the ids that requests give them.
+    /// Whether queries keep their request's ids.
     keeps_ids: Arc<AtomicBool>,
 }
 
-/// An answer as it came.
+/// A raw answer.
 struct HttpAnswer {
     status: StatusCode,
     headers: HeaderMap,
@@ -95,7 +95,7 @@ impl Poster {
     /// Prepares the client; nothing is sent yet.
     ///
     /// # Errors
-    /// An address or a login that HTTP does not take, naming the variable.
+    /// An address or a login that is not valid in HTTP, naming the variable.
     pub fn new(
         config: &ClickHouse,
         connector: HttpsConnector<HttpConnector>,
@@ -106,7 +106,7 @@ impl Poster {
         let mut url = Url::parse(&config.url).context("CLICKHOUSE_HOST")?;
         url.query_pairs_mut()
             .append_pair("database", &config.database)
-            // Neither the status nor the counts go out before the statement has ended.
+            // Status and counts are sent only after the statement has ended.
             .append_pair("send_progress_in_http_headers", "0")
             .extend_pairs(config.settings.iter());
         let user = HeaderValue::from_bytes(config.user.as_bytes()).context("CLICKHOUSE_USER")?;
@@ -116,16 +116,15 @@ impl Poster {
         Ok(Self { http, url, user, password, keeps_ids: Arc::new(AtomicBool::new(true)) })
     }
 
-    /// Whether queries keep the ids that requests give them, as far as it was looked at: a proxy may give them
-    /// ids of its own.
+    /// Whether queries keep their request's ids, as last checked: a proxy may replace them.
     pub fn keeps_ids(&self) -> bool {
         self.keeps_ids.load(Ordering::Relaxed)
     }
 
-    /// Looks whether they do.
+    /// Checks whether they do.
     ///
     /// # Errors
-    /// Whatever is no answer of ClickHouse's.
+    /// Anything but an answer of ClickHouse.
     pub async fn look_at_ids(&self) -> Result<(), Failed> {
         let id = uuid::Uuid::new_v4().to_string();
         let HttpAnswer { status, headers, text } =
@@ -136,14 +135,14 @@ impl Poster {
         Ok(())
     }
 
-    /// Sends one INSERT of so many rows as the query of this id, and waits for its answer. `is_async`: it goes
+    /// Sends one INSERT of `rows` rows under this query id, and waits for its answer. `is_async`: it goes
     /// through the server's queue, whose answers need not count rows.
     ///
     /// # Errors
-    /// Whatever is no proof that every row landed.
+    /// Anything but proof that every row landed.
     ///
     /// # Cancel safety
-    /// Dropped, the request is cut off; whether its rows landed is then unknown.
+    /// If dropped, the request is cut off; whether its rows landed is then unknown.
     pub async fn insert<'a>(
         &self,
         sql: &str,
@@ -157,13 +156,13 @@ impl Poster {
         judge_bound(status, &headers, &text, (!is_async).then_some(rows), bound)
     }
 
-    /// Asks a query of this id by the way that INSERTs go, and returns the text of its answer.
+    /// Asks a query of this id the way INSERTs go, and returns the text of its answer.
     ///
     /// # Errors
-    /// Whatever is no answer of ClickHouse's.
+    /// Anything but an answer of ClickHouse.
     ///
     /// # Cancel safety
-    /// Dropped, the request is cut off; the server may still work at it.
+    /// If dropped, the request is cut off; the server may still work on it.
     pub async fn ask<'a>(
         &self,
         sql: &str,
@@ -222,7 +221,7 @@ impl Poster {
     }
 }
 
-/// The text of the answer to a query, if it is ClickHouse's and no error.
+/// The text of a query's answer, if it is ClickHouse's and not an error.
 fn judge_text(status: StatusCode, headers: &HeaderMap, text: String) -> Result<String, Failed> {
     match judge(status, headers, "", None) {
         Ok(()) if !text.starts_with("Code: ") => Ok(text),
@@ -233,7 +232,7 @@ fn judge_text(status: StatusCode, headers: &HeaderMap, text: String) -> Result<S
     }
 }
 
-/// Reads an answer up to its bound; what comes behind is left.
+/// Reads an answer up to its bound, and leaves the rest.
 async fn read(response: Response<Incoming>) -> Result<HttpAnswer, Failed> {
     let (parts, mut body) = response.into_parts();
     let (mut bytes, until) = (Vec::new(), Instant::now() + END_TIMEOUT);
@@ -250,13 +249,13 @@ async fn read(response: Response<Incoming>) -> Result<HttpAnswer, Failed> {
     Ok(HttpAnswer { status: parts.status, headers: parts.headers, text })
 }
 
-/// The id of the query that an answer is to, as it says.
+/// The query id that an answer names.
 fn told(headers: &HeaderMap) -> Option<&str> {
     headers.get(QUERY_ID)?.to_str().ok()
 }
 
-/// Refuses an answer that is to another query than this one, as that of a cache, or one that a connection still
-/// held of an earlier request.
+/// Refuses the answer to another query, such as one from a cache, or one left on the connection by an earlier
+/// request.
 fn is_to(headers: &HeaderMap, query_id: &str) -> Result<(), Failed> {
     match told(headers) {
         Some(told) if told != query_id => Err(unproved(
@@ -266,7 +265,7 @@ fn is_to(headers: &HeaderMap, query_id: &str) -> Result<(), Failed> {
     }
 }
 
-/// What an answer proves of the query with the id `bound`, if the server keeps ids.
+/// What an answer proves about the query with the id `bound`, if the server keeps ids.
 fn judge_bound(
     status: StatusCode,
     headers: &HeaderMap,
@@ -283,7 +282,7 @@ fn judge_bound(
     }
 }
 
-/// What an answer proves. `rows` are those that it has to count.
+/// What an answer proves. `rows` is the row count that it must confirm.
 fn judge(
     status: StatusCode,
     headers: &HeaderMap,
@@ -292,12 +291,12 @@ fn judge(
 ) -> Result<(), Failed> {
     let code = headers.get("X-ClickHouse-Exception-Code").and_then(|code| code.to_str().ok());
     let is_own = OWN_HEADERS.iter().any(|name| headers.contains_key(*name));
-    // A proxy may drop headers; ClickHouse's texts begin with the code, and pages do not.
+    // A proxy may drop headers; ClickHouse's texts start with the code, and pages do not.
     if text.starts_with("Code: ") {
         return Err(Failed::Refused(text.to_owned()));
     }
     match code {
-        // Where the answer began before the error, the code is all of the head, and the text stands at the end.
+        // If the answer began before the error, the head has only the code, and the text comes at the end.
         Some(code) => return Err(Failed::Refused(format!("Code: {code}. DB::Exception: {text}"))),
         None if status != StatusCode::OK || !is_own => {
             return Err(Failed::Foreign { status, text: text.to_owned() });
@@ -326,12 +325,12 @@ fn unproved(text: impl Display) -> Failed {
 fn written_rows(headers: &HeaderMap) -> Option<u64> {
     let summary: serde_json::Value =
         serde_json::from_str(headers.get(SUMMARY)?.to_str().ok()?).ok()?;
-    // Some servers of 2025 leave counts of 0 out.
+    // Some servers of 2025 omit counts of 0.
     let Some(written) = summary.get("written_rows") else { return Some(0) };
     written.as_u64().or_else(|| written.as_str()?.parse().ok())
 }
 
-/// A body that goes in frames and tells how many of its bytes were taken.
+/// A body sent in frames that counts the bytes taken.
 struct Paced {
     left: Bytes,
     taken: Arc<AtomicUsize>,
@@ -385,7 +384,7 @@ mod tests {
         assert!(unproved(of(&[other, summary], "", Some("own"))));
         assert!(unproved(of(&[other], "Code: 469. DB::Exception: no", Some("own"))));
         assert!(unproved(of(&[display, summary], "", Some("own"))), "no id");
-        // What is refused before it is a query has no id.
+        // What is refused before it becomes a query has no id.
         let refused = of(&[display], "Code: 516. DB::Exception: no", Some("own"));
         assert!(matches!(refused, Err(Failed::Refused(_))));
     }
@@ -407,7 +406,7 @@ mod tests {
     #[test]
     fn only_clickhouse_s_own_count_of_all_rows_is_proof() {
         assert!(answer(200, &[ID, summary(r#"{"written_rows":"3"}"#)], "").is_ok());
-        // A view of the table counts what it writes too.
+        // Rows written by a view count too.
         assert!(answer(200, &[ID, summary(r#"{"written_rows":"6"}"#)], "").is_ok());
         assert!(answer(200, &[ID, summary(r#"{"written_rows":3}"#)], "").is_ok());
         for (headers, text) in [

@@ -1,28 +1,28 @@
-//! The SELECT of a view: which parts of it decide the value of a column.
+//! A view's SELECT: which of its parts decide a column's value.
 
 use super::functions::{SqlToken, names_read};
 
-/// Most queries within queries that are taken apart.
+/// Most nested queries that are parsed.
 const MAX_DEPTH: usize = 20;
 
-/// A SELECT by its parts, as far as they decide values.
+/// The parts of a SELECT that may decide values.
 struct Select<'a> {
     /// The expressions of the WITH clause.
     with: Vec<Item<'a>>,
-    /// What it gives.
+    /// The expressions that it returns.
     items: Vec<Item<'a>>,
     /// What it reads from.
     from: &'a [SqlToken<'a>],
 }
 
-/// An expression, or a query that has a name.
+/// An expression, or a named query.
 #[derive(Clone, Copy)]
 struct Item<'a> {
     tokens: &'a [SqlToken<'a>],
 }
 
 impl<'a> Item<'a> {
-    /// What the column is called that it gives.
+    /// The name of the column that it returns.
     fn output(&self) -> Option<&'a str> {
         let is_column = || self.tokens.iter().all(|token| token.is_name() || token.is_sign("."));
         match self.tokens {
@@ -32,12 +32,12 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Whether it gives columns without naming them.
+    /// Whether it returns columns without naming them.
     fn is_many(&self) -> bool {
         unnamed(self.tokens).any(|unnamed| unnamed == Unnamed::Columns)
     }
 
-    /// Whether the tokens name it, or a part of it that has a name.
+    /// Whether the tokens name it, or a named part of it.
     fn is_named_by(&self, tokens: &[SqlToken<'_>]) -> bool {
         let is_read = |name: &SqlToken<'_>| names_read(tokens).any(|token| token.text == name.text);
         let has_name = match self.tokens {
@@ -55,19 +55,19 @@ impl<'a> Item<'a> {
 /// Columns that an expression reads without naming them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unnamed {
-    /// It gives them, each under its own name.
+    /// It returns them, each under its own name.
     Columns,
-    /// A function makes one value of them.
+    /// A function makes one value from them.
     Arguments,
 }
 
-/// What the tokens read by `*` or COLUMNS; the `*` of a product and that of `count(*)` read nothing.
+/// What the tokens read by `*` or COLUMNS; as a product or in `count(*)`, `*` reads nothing.
 pub fn unnamed<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = Unnamed> {
     let is_one = |token: &SqlToken<'_>| token.is_sign("*") || token.is("COLUMNS");
     let places = tokens.iter().enumerate().filter(move |(_, token)| is_one(token));
     places.filter_map(|(at, token)| {
         let mut before = tokens.get(..at)?;
-        // The table that a star is of.
+        // The table before a qualified star.
         while let [rest @ .., name, point] = before
             && point.is_sign(".")
             && name.is_name()
@@ -93,8 +93,8 @@ pub fn unnamed<'a>(tokens: &'a [SqlToken<'a>]) -> impl Iterator<Item = Unnamed> 
     })
 }
 
-/// The parts of a SELECT that may decide what a column holds: all of it where it cannot be taken apart. Which rows there
-/// are is not asked, so what stands behind WHERE is none of them.
+/// The parts of a SELECT that may decide a column's value: all of it if it cannot be parsed. WHERE decides
+/// only which rows there are, so it is not among them.
 pub fn deciding<'a>(select: &'a [SqlToken<'a>], column: &str) -> Vec<&'a [SqlToken<'a>]> {
     deciding_within(select, column, MAX_DEPTH)
 }
@@ -146,7 +146,7 @@ fn deciding_within<'a>(
     found
 }
 
-/// The query that a SELECT reads from, if from one alone.
+/// The query that a SELECT reads from, if it is the only one.
 fn inner<'a>(from: &'a [SqlToken<'a>]) -> Option<&'a [SqlToken<'a>]> {
     let (first, rest) = from.split_first()?;
     let end = rest.iter().position(|token| token.depth <= first.depth)?;

@@ -1,4 +1,4 @@
-//! Settings of an INSERT: those of every table, and those that the types of one need.
+//! Settings of INSERTs: those for every table, and those for certain types and engines.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,16 @@ use crate::schema::types::Kind;
 /// Names and values.
 pub type Settings = Vec<(&'static str, &'static str)>;
 
-/// Of every table: a null becomes the column's DEFAULT row by row, and a column that is listed but
-/// not sent is an error.
+/// For every table: a null becomes the column's DEFAULT row by row, and a column that is listed but not sent
+/// is an error.
 pub const ALWAYS: &[(&str, &str)] = &[
     ("input_format_null_as_default", "1"),
     ("input_format_defaults_for_omitted_fields", "1"),
     ("input_format_arrow_allow_missing_columns", "0"),
 ];
 
-/// Of every table too, where the server has them: with another value, which a user's profile may hold, an
-/// INSERT or the SELECT of a view succeeds with a part of the rows, or a repeated INSERT lands again.
+/// Also for every table, if the server has them: with other values, which a user's profile may set, an INSERT
+/// or a view's SELECT succeeds with only some of the rows, or a repeated INSERT lands again.
 const SAFE: &[(&str, &str)] = &[
     ("timeout_overflow_mode", "throw"),
     ("timeout_overflow_mode_leaf", "throw"),
@@ -39,28 +39,29 @@ const SAFE: &[(&str, &str)] = &[
     ("additional_result_filter", ""),
     ("input_format_allow_errors_num", "0"),
     ("input_format_allow_errors_ratio", "0"),
-    // A column is found by its name as it is written.
+    // Column names match exactly.
     ("input_format_arrow_case_insensitive_column_matching", "0"),
     ("input_format_column_name_matching_mode", "auto"),
     ("input_format_arrow_import_nested", "0"),
-    // What is in a JSON column keeps its type and its name (measured on 26.7: with other values `[true, 1]` became
-    // `[true, true]`, and `{"a.b": 1}` another path).
+    // JSON values keep their types and names (measured on 26.7: with other values `[true, 1]` became `[true,
+    // true]`, and `{"a.b": 1}` another path).
     ("allow_simdjson", "1"),
     ("input_format_try_infer_variants", "0"),
     ("input_format_json_infer_array_of_dynamic_from_array_of_different_types", "1"),
     ("json_type_escape_dots_in_keys", "0"),
-    // A function without a zone of its own computes in the server's.
+    // A function without a time zone of its own uses the server's.
     ("session_timezone", ""),
     ("materialized_views_ignore_errors", "0"),
     ("ignore_materialized_views_with_dropped_target_table", "0"),
     ("insert_deduplicate", "1"),
     (DEDUPLICATE, "enable"),
     ("async_insert_deduplicate", "0"),
-    // A Distributed table answers once its shards have the rows; the second name is that of older servers.
+    // A Distributed table answers once its shards have the rows; older servers know the second name.
     ("distributed_foreground_insert", "1"),
     ("insert_distributed_sync", "1"),
-    // An INSERT, and what a view makes of it, is one block, so that a constraint or an expression that refuses
-    // a row leaves none. Other blocks than those of `super::body::max_rows` are cut or put together otherwise.
+    // An INSERT, and what a view makes of it, is one block, so that a constraint or an expression that
+    // refuses a row leaves none. With other values, blocks are cut or merged other than by
+    // `super::body::max_rows`.
     ("use_strict_insert_block_limits", "0"),
     ("max_block_size", "65409"),
     ("max_insert_block_size", "1048449"),
@@ -73,23 +74,23 @@ const SAFE: &[(&str, &str)] = &[
     ("input_format_max_block_size_bytes", "0"),
 ];
 
-/// Of a table that deduplicates: its views drop what they have already, and get what they lack, which is no
-/// server's default before 26.2. Not of others, since it excludes async inserts on some servers.
+/// For a table that deduplicates: its views drop rows they have, and get rows they lack, which no server
+/// before 26.2 does by default. Not for others, since it excludes async inserts on some servers.
 const WITH_VIEWS: &[(&str, &str)] = &[
     ("deduplicate_blocks_in_dependent_materialized_views", "1"),
-    // Without it servers of 2024 give the blocks of all views the same token, so that of two views into one
-    // target the second's rows are dropped. Newer ones have the name, and heed it no more.
+    // Otherwise servers of 2024 give the blocks of all views the same token, so that of two views into one
+    // target the second's rows are dropped. Newer servers know the name, but ignore it.
     ("update_insert_deduplication_token_in_dependent_materialized_views", "1"),
 ];
 
-/// Of a table with partitions: the parts of all are written before the first is committed, so that rows which
-/// cannot be written leave nothing (measured on 26.7: by default each is committed before the next is written).
+/// For a table with partitions: all parts are written before the first is committed, so that rows that cannot
+/// be written leave nothing (measured on 26.7: by default each is committed before the next is written).
 const ALL_OR_NOTHING: (&str, &str) = ("max_insert_delayed_streams_for_parallel_write", "1000000");
 
-/// Of an INSERT that lands exactly once. Its parts in all partitions are written before the first is
-/// committed, so that a row that cannot be written leaves nothing (measured on 26.7: otherwise each
-/// partition is committed before the next is written). Its views drop what they have already. Its rows are stored as
-/// they come: an engine that merges rows within an INSERT may leave fewer, or no part at all, which proves nothing.
+/// For exactly-once INSERTs. The parts of all table partitions are written before the first is committed, so
+/// that a row that cannot be written leaves nothing (measured on 26.7: otherwise each is committed before the
+/// next is written). Views drop rows they have. Rows are stored as they come: an engine that merges rows
+/// within an INSERT may leave fewer, or no part at all, which proves nothing.
 pub const PLANNED: &[(&str, &str)] = &[
     ("insert_deduplicate", "1"),
     ("max_insert_delayed_streams_for_parallel_write", "1000000"),
@@ -97,20 +98,20 @@ pub const PLANNED: &[(&str, &str)] = &[
     ("optimize_on_insert", "0"),
 ];
 
-/// What newer servers decide by whether tokens count; older ones lack it.
+/// Decides on newer servers whether tokens count; older ones lack it.
 const DEDUPLICATE: &str = "deduplicate_insert";
 
-/// The settings beside [`PLANNED`] that the server needs.
+/// The settings besides [`PLANNED`] that the server needs.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn planned_settings(server: &Server) -> Result<Settings, Hold> {
     let is_known = knows_setting(server, DEDUPLICATE).await?;
     Ok(if is_known { vec![(DEDUPLICATE, "enable")] } else { Settings::new() })
 }
 
-/// Of a table with JSON: what is in an object keeps its type, where `2026-1-1` would become a date
-/// written otherwise, and true beside a number 1.
+/// For a table with JSON: values keep their types, where `2026-1-1` would become a date written differently,
+/// and true beside a number 1.
 const JSON: &[(&str, &str)] = &[
     ("input_format_try_infer_dates", "0"),
     ("input_format_try_infer_datetimes", "0"),
@@ -118,15 +119,15 @@ const JSON: &[(&str, &str)] = &[
     ("input_format_json_read_bools_as_strings", "0"),
 ];
 
-/// Which of its two readers of Arrow a server takes; older ones have but one, and not the setting.
+/// Selects one of the server's two Arrow readers; older servers have only one, and lack the setting.
 const READER: &str = "input_format_arrow_use_native_reader";
 
-/// What the engine and the types of a table need of this server. The newer reader does not heed the settings
-/// for JSON, and only it takes Variant and Dynamic (measured on 26.7). Where a table has both, decode takes
-/// only JSON that the newer one leaves as it is.
+/// The settings that a table's engine and types need on this server. The newer reader ignores the settings
+/// for JSON, and only it takes Variant and Dynamic (measured on 26.7). If a table has both, decode takes only
+/// JSON that the newer reader leaves unchanged.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`]; that the server is too old for a column is for an
+/// What to wait for: see [`crate::clickhouse::read_table`]; that the server is too old for a column is for an
 /// operator to mend.
 pub async fn needed_settings(
     server: &Server,
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
     use crate::config::refusal_of_setting;
 
-    /// What 26.7 has of settings that CLICKHOUSE_SETTINGS may not name.
+    /// Settings of 26.7 that CLICKHOUSE_SETTINGS may not name.
     const REFUSED: &[&str] = &[
         "additional_result_filter",
         "additional_table_filters",
@@ -241,7 +242,7 @@ mod tests {
         "wait_for_async_insert",
     ];
 
-    /// Those of them that no profile can break an INSERT of the host with, and why.
+    /// Those that no profile can use to break the host's INSERTs, and why.
     const HARMLESS: &[(&str, &str)] = &[
         ("readonly", "the server refuses the INSERT"),
         ("allow_experimental_query_deduplication", "obsolete, and of SELECTs before"),

@@ -1,4 +1,4 @@
-//! Whether the host sees every row of a table. That a search finds no row proves nothing where a row policy, a
+//! Whether the host sees every row of a table. A search without a result proves nothing if a row policy, a
 //! setting of the user's profile or a lightweight DELETE hides rows.
 
 use super::answer;
@@ -9,13 +9,13 @@ use super::table::{Table, answered, known_settings};
 use crate::flow::hold::Hold;
 use crate::schema::quoted::{identifier, literal};
 
-/// Of each SELECT from the table that the host fills, where the server has them: with another value, which a
-/// user's profile may hold, it reads less than what is stored, or is answered from elsewhere.
+/// For each SELECT from the host's own table, if the server has them: with other values, which a user's
+/// profile may set, it reads less than is stored, or is answered from elsewhere.
 const SEEING: &[(&str, &str)] = &[
     ("additional_table_filters", "{}"),
     ("additional_result_filter", ""),
     ("final", "0"),
-    // Rows that were deleted had landed, and are not to be inserted again.
+    // Deleted rows had landed, and must not be inserted again.
     ("apply_deleted_mask", "0"),
     ("apply_mutations_on_fly", "0"),
     ("apply_patch_parts", "0"),
@@ -43,18 +43,18 @@ const SEEING: &[(&str, &str)] = &[
 /// The settings with which a SELECT from a table reads all of it.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub async fn seeing_settings(server: &Server) -> Result<Settings, Hold> {
     let names: Vec<&str> = SEEING.iter().map(|(name, _)| *name).collect();
     let known = known_settings(server, &names).await?;
     Ok(SEEING.iter().copied().filter(|(name, _)| known.contains(*name)).collect())
 }
 
-/// How many parts of a table hold rows that a SELECT with [`SEEING`] does not read, and the server that says so.
+/// Counts the parts with rows that a SELECT with [`SEEING`] does not read, and names the server.
 pub fn hidden_sql(table: &Table) -> String {
     let (database, name) = (&table.schema.database, &table.schema.table);
-    // The parts are read first, so that few come or go in between. Columns may have any name, so nothing is
-    // read by an alias where they stand.
+    // The parts are read first, so that few change in between. Columns may have any name, so no alias is read
+    // next to them.
     format!(
         "SELECT toString(countIf(seen.rows != stored.rows)), toString(serverUUID()) FROM \
          (SELECT toString(_part) AS part, count() AS rows FROM {}.{} GROUP BY _part) AS seen RIGHT JOIN \
@@ -68,10 +68,10 @@ pub fn hidden_sql(table: &Table) -> String {
     )
 }
 
-/// The row policies of a table that hold for CLICKHOUSE_USER, by name; none where the user may not see policies.
+/// The names of a table's row policies for CLICKHOUSE_USER; none if the user may not see policies.
 ///
 /// # Errors
-/// What to wait for, as of [`crate::clickhouse::read_table`].
+/// What to wait for: see [`crate::clickhouse::read_table`].
 pub(super) async fn row_policies(server: &Server, of: &TableName) -> Result<Vec<String>, Hold> {
     let query = server
         .query(
@@ -82,7 +82,7 @@ pub(super) async fn row_policies(server: &Server, of: &TableName) -> Result<Vec<
         .bind(&of.database)
         .bind(&of.name);
     match answered(server, query, answer::all).await {
-        // A search that finds nothing is held against the table's parts all the same.
+        // A search without a result is compared with the table's parts anyway.
         Err(Hold::Paused(_)) => Ok(Vec::new()),
         answer => answer,
     }

@@ -1,4 +1,4 @@
-//! Reading the table: its columns, its engine, and whether a repeated INSERT is recognised.
+//! Reads the table: its columns, its engine, and whether it recognises a repeated INSERT.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::flow::hold::Hold;
 use crate::schema::table::{ColumnRow, TableSchema};
 use crate::schema::types::MAX_PARTS;
 
-/// A table as it stood when it was read.
+/// A table as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// The columns to fill.
     pub schema: Arc<TableSchema>,
     /// The settings that an INSERT into it needs.
     pub settings: Settings,
-    /// What else the server says of it.
+    /// Other facts about it.
     pub facts: TableFacts,
 }
 
 impl Table {
-    /// Whether rows that were made for the one, and how they are sent, fit the other.
+    /// Whether rows made for one of the two, and the way they are sent, fit the other.
     pub fn takes_rows_of(&self, other: &Self) -> bool {
         let facts = |table: &Self| {
             let TableFacts { engine, is_deduplicating, partition_columns, .. } = &table.facts;
@@ -43,13 +43,13 @@ impl Table {
             && facts(self) == facts(other)
     }
 
-    /// Where it is.
+    /// Its database and name.
     pub fn place(&self) -> TableName {
         TableName { database: self.schema.database.clone(), name: self.schema.table.clone() }
     }
 }
 
-/// What the server says of a table beside its columns.
+/// A table's facts besides the columns to fill.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFacts {
@@ -57,20 +57,20 @@ pub struct TableFacts {
     pub engine: String,
     /// Whether the server drops an INSERT that repeats a token.
     pub is_deduplicating: bool,
-    /// Whether its own setting sends each INSERT through the queue of async inserts.
+    /// Whether its own setting sends each INSERT through the async queue.
     pub is_queued: bool,
-    /// Whether materialized views read from it, those that the user may not see included.
+    /// Whether materialized views read from it, including those that the user may not see.
     pub has_views: bool,
-    /// How many tokens a table that is not replicated remembers; `None` where it remembers none.
+    /// How many tokens a table that is not replicated remembers; `None` if none.
     pub window: Option<u64>,
-    /// Whether how many it remembers is the server's to say, since the table has no such setting of its own.
+    /// Whether that number is the server's, since the table has no such setting of its own.
     pub is_window_of_server: bool,
-    /// The columns that the partition key reads, of some a part alone, in the table's order.
+    /// The columns that the partition key reads, wholly or in part, in the table's order.
     pub partition_columns: Vec<String>,
     /// Every column, in the table's order.
     pub columns: Vec<ColumnRow>,
-    /// Changes with everything of the table that may make the server refuse rows: its statement, its
-    /// id and the server's version.
+    /// Changes with anything about the table that may make the server refuse rows: its statement, its id and
+    /// the server's version.
     pub definition: String,
 }
 
@@ -91,13 +91,13 @@ impl TableFacts {
         }
     }
 
-    /// Whether the table was read with this CREATE statement. Replicas may have it under other UUIDs.
+    /// Whether the table was read with this CREATE statement. Replicas may have other UUIDs.
     pub fn is_of(&self, statement: &str) -> bool {
         let behind = self.definition.strip_prefix(statement);
         behind.is_some_and(|uuid| uuid.get(8..9) == Some("-") && uuid.get(13..14) == Some("-"))
     }
 
-    /// Who says how many tokens it remembers.
+    /// What sets the number of tokens it remembers.
     pub fn window_from(&self) -> &'static str {
         match self.is_window_of_server {
             true => "the server's configuration",
@@ -105,16 +105,16 @@ impl TableFacts {
         }
     }
 
-    /// Whether Keeper, or the cloud's like, keeps its parts and tokens: both come to be in one step.
+    /// Whether Keeper, or its cloud equivalent, keeps its parts and tokens, which then appear in one step.
     pub fn is_replicated(&self) -> bool {
         is_replicated(&self.engine)
     }
 }
 
-/// What the server says of a table, whether or not it can be filled.
+/// A table's facts, whether or not it can be filled.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// What it says of the table.
+    /// Its facts.
     pub facts: TableFacts,
     /// The server's time zone.
     pub time_zone: String,
@@ -125,8 +125,8 @@ pub struct Description {
 /// Reads a table's columns and engine.
 ///
 /// # Errors
-/// What to wait for: a server that does not answer is transient; a table that is missing, a
-/// password that is wrong or a column that cannot be filled is for an operator to mend.
+/// What to wait for: a server that does not answer is transient; a missing table, a wrong password or a
+/// column that cannot be filled is for an operator to mend.
 pub async fn read_table(server: &Server, database: &str, table: &str) -> Result<Table, Hold> {
     if !server.is_proved() {
         prove(server).await?;
@@ -138,10 +138,10 @@ pub async fn read_table(server: &Server, database: &str, table: &str) -> Result<
     Ok(Table { schema: Arc::new(schema), settings, facts })
 }
 
-/// Reads what the server says of a table.
+/// Reads a table's facts.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`], but for the columns: they are not judged.
+/// What to wait for: see [`read_table`], except that the columns are not judged.
 pub async fn describe_table(
     server: &Server,
     database: &str,
@@ -157,7 +157,7 @@ pub async fn describe_table(
     })
 }
 
-/// The same; `None` where there is no such table, or the user may not see it.
+/// The same; `None` if the user sees no such table.
 async fn describe_if_seen(
     server: &Server,
     database: &str,
@@ -212,13 +212,13 @@ async fn describe_if_seen(
 /// A row of `system.columns`: name, type, kind and expression of the default, and whether the partition key reads it.
 type ColumnFound = (String, String, String, String, bool);
 
-/// Columns that are read, up to the first one too many: more of them are refused.
+/// Columns to read: one more than allowed, so that too many are refused.
 const MOST_COLUMNS: usize = MAX_PARTS + 1;
 
-/// The highest number of a block among the table's parts; 0 where there is none.
+/// The highest block number among the table's parts; 0 if it has none.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
     let query = server
         .query(
@@ -230,10 +230,11 @@ pub async fn last_block(server: &Server, table: &Table) -> Result<u64, Hold> {
     answered(server, query, answer::one).await
 }
 
-/// The server's version: that it answers, with the headers that prove an INSERT, and takes the user.
+/// The server's version. Succeeds only if the server answers with the headers that prove an INSERT, and
+/// accepts the user.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn server_version(server: &Server) -> Result<String, Hold> {
     prove(server).await?;
     answered(server, server.query("SELECT version()"), answer::one).await
@@ -242,7 +243,7 @@ pub async fn server_version(server: &Server) -> Result<String, Hold> {
 /// Which of these settings the server has.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<String>, Hold> {
     let query = server.query("SELECT name FROM system.settings WHERE name IN ?").bind(names);
     let found: Vec<String> = answered(server, query, answer::all).await?;
@@ -252,15 +253,15 @@ pub async fn known_settings(server: &Server, names: &[&str]) -> Result<BTreeSet<
 /// Whether the server has a setting of this name.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn knows_setting(server: &Server, name: &str) -> Result<bool, Hold> {
     let query = server.query("SELECT count() FROM system.settings WHERE name = ?").bind(name);
     let found: u64 = answered(server, query, answer::one).await?;
     Ok(found > 0)
 }
 
-/// Whether the user may insert into these columns of a table; `None` where the server does not
-/// tell, as one that knows no CHECK GRANT.
+/// Whether the user may insert into these columns; `None` if the server does not tell, as one without CHECK
+/// GRANT.
 pub async fn may_insert(
     server: &Server,
     database: &str,
@@ -280,10 +281,10 @@ pub async fn may_insert(
     }
 }
 
-/// Waits for the answer to a query.
+/// Waits for a query's answer.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn answered<T, F>(
     server: &Server,
     query: Query,
@@ -305,7 +306,7 @@ where
     }
 }
 
-/// What an error of a query means: no rows are at stake, so it is transient or an operator's.
+/// The hold for an error of a query without rows: transient, or an operator's to mend.
 fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
     match classify(error, server.url()) {
         InsertError::Hold(hold) => hold,
@@ -319,7 +320,7 @@ fn hold_of(error: &clickhouse::error::Error, server: &Server) -> Hold {
 /// Whether a materialized view reads from the table itself.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn feeds(server: &Server, table: &TableName, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
@@ -334,10 +335,10 @@ pub async fn feeds(server: &Server, table: &TableName, view: &TableName) -> Resu
     Ok(found > 0)
 }
 
-/// Whether a table lists the view as one that reads from it. Tables list views that the user may not see.
+/// Whether a table lists the view among those that read from it, which includes hidden ones.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn is_listed(server: &Server, view: &TableName) -> Result<bool, Hold> {
     let query = server
         .query(
@@ -350,10 +351,10 @@ pub async fn is_listed(server: &Server, view: &TableName) -> Result<bool, Hold> 
     Ok(found > 0)
 }
 
-/// What reads from a table and is kept from the user: tables list such views too.
+/// The readers of a table that the user may not see: tables list such views too.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn hidden_views(server: &Server, of: &TableName) -> Result<Vec<TableName>, Hold> {
     let query = server
         .query(
@@ -372,18 +373,18 @@ pub async fn hidden_views(server: &Server, of: &TableName) -> Result<Vec<TableNa
 pub struct Fed {
     /// The view's name.
     pub view: String,
-    /// Where the table is.
+    /// The table's database and name.
     pub place: TableName,
-    /// What the server says of it.
+    /// The table's facts.
     pub facts: TableFacts,
     /// The view's SELECT.
     pub select: String,
 }
 
-/// The tables that views of this one fill.
+/// The tables that this table's views fill.
 ///
 /// # Errors
-/// What to wait for, as of [`read_table`].
+/// What to wait for: see [`read_table`].
 pub async fn targets(server: &Server, of: &TableName) -> Result<Vec<Fed>, Hold> {
     let query = server
         .query(
@@ -414,7 +415,7 @@ pub async fn targets(server: &Server, of: &TableName) -> Result<Vec<Fed>, Hold> 
     Ok(targets)
 }
 
-/// A look at the table, by whoever keeps it known.
+/// Checks a table against a newer look.
 pub trait TableLook: Send + Sync {
     /// Whether the table is still as it was read. Waits until the server answers. Cancel safe.
     fn is_as_read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, bool>;

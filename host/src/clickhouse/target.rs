@@ -1,5 +1,5 @@
-//! The table as it is now, and the plan made from it. A plan is immutable; a new one takes its
-//! place between batches, never inside one.
+//! The table as it is now, and the plan made from it. A plan is immutable; a new one replaces it between
+//! batches, never inside one.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,17 +24,17 @@ use crate::schema::table::TableSchema;
 use crate::schema::width::{RowBytes, too_wide};
 use crate::user_schema::UserSchema;
 
-/// How often something that an operator must mend is looked at again.
+/// How often to check again what an operator must mend.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// After this long without an answer ClickHouse is asked whether it is still there.
+/// After this long without an answer the host asks whether ClickHouse is still there.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// How old the knowledge of a table may be when a batch begins. A type that narrows meanwhile may
-/// cut values short: ClickHouse casts what an INSERT brings to the column's type without a word.
+/// How old the last look at a table may be when a batch begins. A type that narrows meanwhile may truncate
+/// values: ClickHouse silently casts inserted values to the column's type.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Most changes of a table that one line of the log tells.
+/// Most table changes in one log line.
 const MAX_CHANGES: usize = 20;
 
 /// A table and the plan made from it.
@@ -44,11 +44,11 @@ pub struct TableAndPlan {
     pub table: Table,
     /// How records become its rows.
     pub plan: Arc<TablePlan>,
-    /// The user's schema, where the table does not cover it and records are held against it.
+    /// The user's schema, if it refuses more than the table, so that records are validated against it.
     pub user_schema: Option<UserSchema>,
 }
 
-/// Keeps one table known.
+/// Keeps the view of one table current.
 pub struct Tables {
     server: Server,
     database: String,
@@ -59,18 +59,18 @@ pub struct Tables {
     budget: Arc<Budget>,
     status: Arc<Status>,
     current: Mutex<Option<ReadTable>>,
-    /// What was warned of.
+    /// Warnings already logged.
     warned: Mutex<BTreeSet<String>>,
 }
 
-/// What was read, and when it was last found to be so.
+/// The table, and when it was last confirmed.
 struct ReadTable {
     known: Arc<TableAndPlan>,
     at: Instant,
 }
 
 impl Tables {
-    /// Knows nothing yet; the first use reads the table.
+    /// Nothing is known yet; the first use reads the table.
     pub fn new(
         server: Server,
         database: String,
@@ -96,8 +96,8 @@ impl Tables {
         }
     }
 
-    /// The table as it was at most [`FRESH`] ago; reads it, for as long as that takes, if that
-    /// was longer ago.
+    /// The table as of at most [`FRESH`] ago. Reads it again, for as long as that takes, if the last look is
+    /// older.
     pub async fn current(&self) -> Arc<TableAndPlan> {
         let asked = Instant::now();
         let known = self.lock().as_ref().and_then(|read| {
@@ -114,25 +114,25 @@ impl Tables {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the table anew and says whether `known` is still how it is.
+    /// Reads the table again, and returns whether its plan still equals that of `known`.
     pub async fn is_unchanged(&self, known: &TableAndPlan) -> bool {
         self.read().await.plan.fingerprint() == known.plan.fingerprint()
     }
 
-    /// Reads the table anew and says whether everything of it is still as `known` says.
+    /// Reads the table again, and returns whether all of it still equals `known`.
     pub async fn is_same_table(&self, known: &TableAndPlan) -> bool {
         self.read().await.table == known.table
     }
 
-    /// ClickHouse says that the table is not what `known` says. If a new look finds it the same,
-    /// an operator is needed.
+    /// Reads the table again after ClickHouse refused it as different from `known`. If it is unchanged,
+    /// returns a hold for an operator.
     pub async fn refresh_after(&self, known: &TableAndPlan, text: String) -> Option<Hold> {
         let text = format!("the table is as it was read, and still refuses its rows: {text}");
         self.is_same_table(known).await.then_some(Hold::Paused(text))
     }
 
-    /// Waits for at least 5 s and then until the table is another, but not for longer than `at_most`. Where an operator
-    /// must mend what is waited for, it ends no more once the host stops.
+    /// Waits at least 5 s, and then until the table changes, at most for `at_most`. If `is_paused`, an
+    /// operator must act, and the wait never ends once the host stops.
     pub async fn wait_for_change(&self, known: &TableAndPlan, at_most: Duration, is_paused: bool) {
         let started = Instant::now();
         loop {
@@ -153,8 +153,8 @@ impl Tables {
         std::future::pending().await
     }
 
-    /// Reads the table at once, and again whenever ClickHouse was silent for a while: what is
-    /// wrong there is known before the next record comes. Never ends.
+    /// Reads the table at once, and again after ClickHouse was silent for a while, so that trouble is known
+    /// before the next record comes. Never ends.
     pub async fn watch(&self) {
         self.current().await;
         loop {
@@ -177,7 +177,7 @@ impl Tables {
                     return self.keep(table, plan, asked);
                 }
                 Err(hold) => {
-                    // What an operator has to mend is ClickHouse's own word, once it was known for ClickHouse.
+                    // A pause is ClickHouse's own word, if the server had proved to be ClickHouse.
                     if matches!(hold, Hold::Paused(_)) && self.server.is_proved() {
                         self.status.clickhouse_answered();
                     }
@@ -238,7 +238,7 @@ impl Tables {
         Ok((table, plan))
     }
 
-    /// Says what an operator has to know of the table, unless it was said of the table before.
+    /// Logs a warning about the table, unless it was logged before.
     fn warn_once(&self, text: String) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if !warned.contains(&text) {
@@ -247,7 +247,7 @@ impl Tables {
         }
     }
 
-    /// Makes the table current, as it stood at `at`, unless it is the same as the current one.
+    /// Makes this table, read at `at`, the current one, unless it equals that.
     fn keep(&self, table: Table, plan: TablePlan, at: Instant) -> Arc<TableAndPlan> {
         let mut current = self.lock();
         if let Some(before) = &mut *current
@@ -324,7 +324,7 @@ impl TableLook for Tables {
     }
 }
 
-/// A column of the table that is not shown any more, though nobody altered the table: a right was taken back.
+/// A column that is no longer visible though the table was not altered: a right was revoked.
 fn hidden<'a>(before: &'a Table, after: &Table) -> Option<&'a str> {
     if before.facts.definition != after.facts.definition {
         return None;
@@ -339,14 +339,15 @@ fn names(schema: &TableSchema) -> impl Iterator<Item = &str> {
     schema.columns.iter().map(|column| &*column.name).chain(left_out)
 }
 
-/// The column of METADATA_COLUMNS that tokens go into: its place and its name.
+/// The METADATA_COLUMNS column for tokens: its index and its name.
 pub fn token_column(plan: &TablePlan) -> Option<(usize, &str)> {
     let is_token = |column: &ColumnPlan| column.source == ColumnSource::Metadata(Metadata::Token);
     let at = plan.columns.iter().position(is_token)?;
     Some((at, &plan.columns.get(at)?.name))
 }
 
-/// Whether records have to be held against the schema, since the table takes what it refuses; says so.
+/// Whether records must be validated against the schema, since the table takes some that it refuses; logs
+/// which.
 fn is_run(schema: &UserSchema, plan: &TablePlan) -> bool {
     match schema.is_covered_by(plan) {
         Ok(()) => {

@@ -1,4 +1,4 @@
-//! The column that rows carry the token of their INSERT in, and what its absence proves.
+//! The column in which rows carry their INSERT's token, and what its absence proves.
 
 use std::sync::Arc;
 
@@ -10,30 +10,30 @@ use super::functions::{SqlTokenKind, tokens};
 use crate::delivery::plans::{Planned, column_fingerprint};
 use crate::schema::quoted::identifier;
 
-/// Where rows that a plan names carry their token.
+/// Where planned rows carry their token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried<'a> {
     /// In no column.
     Not,
-    /// Perhaps in this one: the host that planned them does not say.
+    /// Perhaps in this column: the host that planned them does not say.
     Perhaps(&'a str),
-    /// In this one.
+    /// In this column.
     In(&'a str),
-    /// In one that METADATA_COLUMNS does not name any more. A body without it is not the one that was sent.
+    /// In a column that METADATA_COLUMNS no longer names. A body without it differs from the one sent.
     Elsewhere,
 }
 
-/// Rows that are looked for in the table.
+/// Rows to look for in the table.
 #[derive(Debug)]
 pub struct Sought {
-    /// The rows, without a column that the table need not have as they have it.
+    /// The rows, without a column that may differ in the table.
     pub rows: RecordBatch,
-    /// The column of theirs that holds the token of their INSERT.
+    /// Their column with the token of their INSERT.
     pub token_column: Option<String>,
 }
 
 impl<'a> Carried<'a> {
-    /// Where the rows of a range carry their token. `named` is the column that METADATA_COLUMNS names for it.
+    /// Where a range's rows carry their token. `named` is the token column in METADATA_COLUMNS.
     pub fn of(planned: &Planned, named: Option<&'a str>) -> Self {
         match (planned.column, named) {
             (0, Some(named)) if planned.home.is_none() => Self::Perhaps(named),
@@ -45,7 +45,7 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// The column that is worth a search for the token.
+    /// The column to search for the token.
     pub fn searched(self) -> Option<&'a str> {
         match self {
             Self::In(column) | Self::Perhaps(column) => Some(column),
@@ -53,13 +53,13 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// Whether rows that a search for the token does not find are not there.
+    /// Whether a search that does not find the token proves the rows absent.
     pub fn is_known(self) -> bool {
         matches!(self, Self::In(_))
     }
 
-    /// The rows as they are sent under the token. The column that METADATA_COLUMNS names is left out of rows that
-    /// do not carry it: what the plan says of them stays true.
+    /// The rows as sent under the token. If they do not carry it, the column that METADATA_COLUMNS names is
+    /// left out, so that the plan stays true.
     ///
     /// # Errors
     /// Arrow cannot write them.
@@ -78,7 +78,7 @@ impl<'a> Carried<'a> {
         replaced(rows, named, Some(&tokens))
     }
 
-    /// What is looked for of rows that were sent so.
+    /// What to look for after rows were sent so.
     ///
     /// # Errors
     /// Arrow cannot project them.
@@ -91,8 +91,8 @@ impl<'a> Carried<'a> {
     }
 }
 
-/// Why a column does not keep the tokens that rows carry, by the statement that made the table: a TTL of the column, or
-/// one of the table that puts others in their place.
+/// Why a column loses tokens, by the table's CREATE statement: it has a TTL of its own, or the table has one
+/// that merges rows.
 pub fn losing_ttl(statement: &str, column: &str) -> Option<String> {
     let tokens = tokens(statement);
     let mut parts = tokens.split(|token| token.depth == 1 && token.is_sign(","));
@@ -117,7 +117,7 @@ fn without(rows: &RecordBatch, column: &str) -> Result<RecordBatch, String> {
     replaced(rows, column, None)
 }
 
-/// The rows with other texts in a column, or without it.
+/// The rows with other values in a column, or without it.
 fn replaced(
     rows: &RecordBatch,
     column: &str,
@@ -138,7 +138,7 @@ fn replaced(
         .map_err(|error| error.to_string())
 }
 
-/// What lets a server find a token without reading the whole column.
+/// Advice for an index, so that a server finds tokens without reading the whole column.
 pub fn index_statements(of: &TableName, column: &str) -> String {
     let (database, name) = (identifier(&of.database), identifier(&of.name));
     let (index, column) = (identifier(&format!("{column}_index")), identifier(column));

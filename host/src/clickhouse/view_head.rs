@@ -1,22 +1,22 @@
-//! What the statement that makes a view says before its SELECT.
+//! The head of a view's CREATE statement, before its SELECT.
 
 use super::error_text::TableName;
 use crate::schema::quoted::leading_identifier;
 
-/// The table that a view names behind TO; as ClickHouse prints it, names quoted only where needed.
+/// The table after TO, as ClickHouse prints it, with names quoted only where needed.
 pub fn target_of(statement: &str) -> Option<TableName> {
     let (database, rest) = leading_identifier(behind("TO", statement)?)?;
     let (name, _) = leading_identifier(rest.strip_prefix('.')?)?;
     Some(TableName { database, name })
 }
 
-/// The engine of the table that a view without TO has of its own.
+/// The engine of the inner table of a view without TO.
 pub fn inner_engine_of(statement: &str) -> Option<String> {
     Some(leading_identifier(behind("ENGINE", statement)?.strip_prefix("= ")?)?.0)
 }
 
-/// What follows a word in the head of a view's statement, which ends with its ENGINE or before its SELECT: names,
-/// comments and expressions may hold any word too, within quotes or brackets.
+/// The text after a word in the head of a view's statement, which ends with its ENGINE or before its SELECT.
+/// Words within quotes or brackets do not count: names, comments and expressions may hold any.
 fn behind<'a>(word: &str, statement: &'a str) -> Option<&'a str> {
     let (mut start, mut depth, mut quote) = (0, 0_usize, None);
     let mut bytes = statement.bytes().enumerate();
