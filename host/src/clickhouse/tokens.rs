@@ -78,7 +78,7 @@ impl<'a> Carried<'a> {
         replaced(rows, named, Some(&tokens))
     }
 
-    /// What to look for after rows were sent so.
+    /// The rows to look for after they were sent this way.
     ///
     /// # Errors
     /// Arrow cannot project them.

@@ -28,7 +28,7 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
     /// The partitions of a topic, at least one; `variable` names it.
     ///
     /// # Errors
-    /// What to wait for, naming the variable.
+    /// The hold, which names the variable.
     pub fn partitions(&self, variable: &str, topic: &str) -> Result<Vec<i32>, Hold> {
         let metadata = self.metadata(Some(topic))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -47,7 +47,7 @@ impl<'a, C: ConsumerContext> Topics<'a, C> {
     /// created later.
     ///
     /// # Errors
-    /// What to wait for.
+    /// The hold to wait out.
     pub fn matching(&self, pattern: &SourceTopic) -> Result<Vec<(String, Vec<i32>)>, Hold> {
         let metadata = self.metadata(None)?;
         let is_ours =

@@ -224,7 +224,7 @@ impl Sink {
     pub(super) fn hold_of_failed(&self, failed: &Failed, table: &Table) -> Hold {
         let judged = errors::judge_failure(failed, self.server.url(), &table.place());
         match judged.error {
-            // A query without rows has no outcome to lose.
+            // Without rows, an unclear outcome does not matter.
             InsertError::Unknown(text) | InsertError::Unproved(text) => Hold::Transient(text),
             error => errors::hold_of_query(error, ToString::to_string),
         }

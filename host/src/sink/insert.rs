@@ -245,7 +245,7 @@ impl Sink {
     }
 }
 
-/// The text for a batch of so many INSERTs.
+/// The text for a batch of this many INSERTs.
 fn told_apart(table: &Table, open: usize, of: usize) -> String {
     format!(
         "`{}`: rows of one batch land in {of} INSERTs, {open} are left: in one their JSON values would change each \

@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct Inserted {
     /// The records whose rows are in the table.
     pub landed: Vec<Origin>,
-    /// Those of them that a materialized view lacks, with the view's name.
+    /// The landed records whose rows a materialized view lacks, with the view's name.
     pub without_view: Vec<(Vec<Origin>, String)>,
     /// The records that ClickHouse refused alone; one more than allowed if that is why others were left.
     pub refused: Vec<Rejection>,

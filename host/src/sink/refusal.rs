@@ -18,7 +18,7 @@ pub enum Refusal {
     Apart,
     /// The body is too large for something on the way.
     TooLarge(String),
-    /// The server lacks memory for so many rows.
+    /// The server lacks memory for this many rows.
     Memory(String),
     /// The table has changed since the rows were made.
     Schema(String),

@@ -66,9 +66,9 @@ pub struct Plan {
 
 impl Plan {
     /// The text for the commit metadata:
-    /// `sg2;<topic>;<low>;<end>:<nonce>:<fingerprint>:<window position>:<server>:<table>:<started>:<column>,...`, the low
-    /// watermark in decimal, the rest in hexadecimal; the last four are missing where they are not known. At
-    /// most 57 bytes and 84 for each range, of which a nonce has 48 bits.
+    /// `sg2;<topic>;<low>;<end>:<nonce>:<fingerprint>:<window position>:<server>:<table>:<started>:<column>,...`,
+    /// with the low watermark in decimal and the rest in hexadecimal. The last four are omitted if unknown.
+    /// At most 57 bytes, plus 84 for each range, whose nonce has 48 bits.
     pub fn to_text(&self) -> String {
         let mut text = format!("{FORMAT};{:x};{};", self.topic, self.low);
         for (at, planned) in self.planned.iter().enumerate() {

@@ -313,8 +313,8 @@ impl PlannedBatch {
     }
 
     /// Whether the newest parts already hold the rows of a range that a predecessor may have sent, found by
-    /// their token: a detached partition takes its tokens out of the table's memory, but not its rows. Not
-    /// asked if there are views: they may lack the rows, and get them by the same token.
+    /// their token: when a partition is detached, the table forgets its tokens, and not its rows. Not asked
+    /// if there are views: they may lack the rows, and get them by the same token.
     async fn is_there(
         &self,
         sink: &Sink,
