@@ -43,8 +43,8 @@ const SAFE: &[(&str, &str)] = &[
     ("input_format_arrow_case_insensitive_column_matching", "0"),
     ("input_format_column_name_matching_mode", "auto"),
     ("input_format_arrow_import_nested", "0"),
-    // JSON values keep their types and names (measured on 26.7: with other values `[true, 1]` became `[true,
-    // true]`, and `{"a.b": 1}` another path).
+    // JSON values keep their types and names (measured on 26.7: with other values `[true, 1]` became
+    // `[true, true]`, and `{"a.b": 1}` another path).
     ("allow_simdjson", "1"),
     ("input_format_try_infer_variants", "0"),
     ("input_format_json_infer_array_of_dynamic_from_array_of_different_types", "1"),
