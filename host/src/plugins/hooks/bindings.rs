@@ -1,4 +1,4 @@
-//! The host's side of `wit/plugin.wit`, generated; what both worlds share is made once.
+//! The host side of `wit/plugin.wit`, generated. Types that both worlds share are generated once.
 
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 

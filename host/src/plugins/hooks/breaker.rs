@@ -1,11 +1,10 @@
-//! The breaker: a plugin that fails on many records is broken itself, and its failures say
-//! nothing of the records.
+//! The breaker: if a plugin fails on many records, the plugin is broken, not the records.
 
 use std::sync::{Mutex, PoisonError};
 
 /// About how many of the last rows a plugin is judged by.
 const WINDOW_ROWS: u64 = 10_000;
-/// In fewer rows than this a few failures are a large share.
+/// Minimum rows to judge by: among fewer, a few failures are a large share.
 const MIN_ROWS: u64 = 1_000;
 
 /// The share of rows that a plugin may fail on.
@@ -36,7 +35,7 @@ impl Breaker {
         usize::try_from(most.saturating_sub(window.failed)).unwrap_or(usize::MAX)
     }
 
-    /// Counts rows that are done with.
+    /// Counts rows that are finished.
     pub fn note(&self, rows: usize, failed: usize) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         window.rows += rows as u64;

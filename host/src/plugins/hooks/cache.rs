@@ -1,5 +1,5 @@
-//! PLUGIN_CACHE_DIR: code that was compiled before, in a folder that nobody else may write to, since
-//! what is in it is run.
+//! PLUGIN_CACHE_DIR: compiled code of plugins, in a folder that nobody else may write to, because the code in it
+//! is run.
 
 use std::fs::{DirBuilder, File, FileTimes};
 use std::hash::{Hash as _, Hasher};
@@ -16,28 +16,28 @@ use wasmtime::Engine;
 
 use super::compiled::MAX_CODE_BYTES;
 
-/// Most bytes that are kept in a folder; those that were not used for longest go first.
+/// Most bytes kept in a folder; the least recently used files are deleted first.
 const MAX_KEPT_BYTES: u64 = 1024 * 1024 * 1024;
 const DIGEST_BYTES: usize = 32;
-/// The hexadecimal digits that the name of each file of ours begins with.
+/// The number of hexadecimal digits that begin the name of each cache file.
 const KEY_DIGITS: usize = 2 * DIGEST_BYTES;
 
-/// A folder of this user alone.
+/// A folder that belongs to this user alone.
 #[derive(Debug)]
 pub struct Cache {
-    /// The folder by its open handle: whoever may write to a folder above it can put another in its place, but not
-    /// in that of the handle.
+    /// The folder by its open handle. Whoever may write to a parent folder can replace the path, but not the
+    /// handle.
     folder: PathBuf,
-    /// As the operator calls it.
+    /// The path as the operator wrote it.
     name: PathBuf,
     _handle: File,
 }
 
 impl Cache {
-    /// Opens a folder, and makes it if it is not there.
+    /// Opens a folder, and creates it if it is missing.
     ///
     /// # Errors
-    /// Somebody else may write to it.
+    /// Another user may write to it.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let place = || format!("PLUGIN_CACHE_DIR {}", folder.display());
         let handle = private(folder).with_context(place)?;
@@ -45,17 +45,16 @@ impl Cache {
         Ok(Self { folder: path, name: folder.to_owned(), _handle: handle })
     }
 
-    /// What the code of a component is kept under: its own digest, and all of the engine that its code
-    /// depends on.
+    /// The cache key of a component: its digest, and everything of the engine that its code depends on.
     pub fn key(engine: &Engine, component: &[u8]) -> String {
         let mut key = Bytes(Sha256::new_with_prefix(Sha256::digest(component)));
         engine.precompile_compatibility_hash().hash(&mut key);
         hex::encode(key.0.finalize())
     }
 
-    /// The code under a key, if it is there and whole.
+    /// The code under a key, if it is there and intact.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        // Whatever else lies under the name, a pipe or a link, is not waited for and not followed.
+        // A pipe under this name is not waited for, and a link is not followed.
         let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
         let open = File::options().read(true).custom_flags(flags).open(self.folder.join(key));
         let mut file = open.ok().filter(|file| file.metadata().is_ok_and(|of| of.is_file()))?;
@@ -64,12 +63,12 @@ impl Cache {
         let mut code = Vec::new();
         (&mut file).take(MAX_CODE_BYTES + 1).read_to_end(&mut code).ok()?;
         let is_whole = Sha256::digest(&code).as_slice() == digest;
-        // Only decides what is thrown away first.
+        // Used only to choose what is deleted first.
         let _refused = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
         is_whole.then_some(code)
     }
 
-    /// Keeps code under a key, and throws away what is too much.
+    /// Stores code under a key, and deletes old files above the size limit.
     ///
     /// # Errors
     /// It cannot be written.
@@ -111,13 +110,13 @@ impl Cache {
     }
 }
 
-/// Whether a file of this name is one that a cache has written.
+/// Whether a cache wrote a file of this name.
 fn is_ours(name: &str) -> bool {
     let key = name.split('.').next().unwrap_or(name);
     key.len() == KEY_DIGITS && key.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What is hashed, as bytes: the same in every process.
+/// Hashes raw bytes, so that every process gets the same hash.
 struct Bytes(Sha256);
 
 impl Hasher for Bytes {
@@ -130,7 +129,7 @@ impl Hasher for Bytes {
     }
 }
 
-/// A handle of the folder, which is of this user alone.
+/// Opens the folder, which must belong to this user alone.
 fn private(folder: &Path) -> anyhow::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let handle = File::open(folder)?;
@@ -216,7 +215,7 @@ mod tests {
             let file = File::options().write(true).open(folder.join(key)).unwrap();
             file.set_times(FileTimes::new().set_modified(when)).unwrap();
         }
-        // The oldest is used.
+        // Uses the oldest one.
         assert!(cache.get(&keys[0]).is_some());
         cache.prune(2 * (100 + DIGEST_BYTES as u64)).unwrap();
         let found = keys.each_ref().map(|key| cache.get(key).is_some());

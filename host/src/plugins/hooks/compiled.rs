@@ -1,4 +1,4 @@
-//! A plugin's machine code, and the one way from it to a component.
+//! A plugin's machine code, and the only way to load it as a component.
 #![allow(unsafe_code)]
 
 use wasmtime::Engine;
@@ -10,10 +10,10 @@ use super::worker::{Worker, WorkerTask};
 /// Most bytes of the code of one plugin.
 pub const MAX_CODE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// The component, compiled by a worker or taken from what one compiled before.
+/// The component, compiled by a worker or loaded from the cache.
 ///
 /// # Errors
-/// It cannot be compiled within the bounds of the worker.
+/// It cannot be compiled within the worker's limits.
 pub fn component(
     engine: &Engine,
     worker: &Worker,

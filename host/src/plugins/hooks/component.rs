@@ -1,4 +1,4 @@
-//! From a file to a component that may be linked: what it is, what it asks for, what it answers to.
+//! Turns a file into a component that can be linked: checks its contract and its imports.
 
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,12 +23,12 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// The contract that this host speaks.
 const PACKAGE: &str = "sluicegate:plugin";
 const VERSION: &str = "0.1";
-/// A component of the component model, and a core module: the first eight bytes of each.
+/// The first eight bytes of a component, and of a core module.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// The interfaces of WASI 0.2 that a plugin gets. They give it the time, a random seed, and a
-/// place to write a panic's text; the environment is empty, and nothing is there to read.
+/// The interfaces of WASI 0.2 that a plugin gets: the time, a random seed, and a place to write a panic's text.
+/// The environment is empty, and there is nothing to read.
 const GRANTED: &[&str] = &[
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -50,21 +50,21 @@ const GRANTED: &[&str] = &[
     "wasi:random/random",
 ];
 
-/// The functions that let a guest wait, where its deadline does not reach it. The standard library of Rust imports
-/// them whether they are called or not, so they are linked, and end the call.
+/// Functions that let a guest wait beyond its deadline. Rust's standard library imports them whether or not they
+/// are called, so they are linked, and end the call.
 const WAITING: [&str; 2] = ["subscribe-instant", "subscribe-duration"];
 /// Their interface, in the version that [`wasmtime_wasi`] links.
 const CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
 
-/// A plugin's file, read and compiled; not trusted with anything yet.
+/// A plugin's file, read and compiled; not yet trusted.
 pub struct File {
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Option<Manifest>,
-    /// The version of the contract that it is built for.
+    /// The contract version that it is built for.
     pub api_version: String,
     /// What it sees.
     pub sees: Sees,
-    /// The interfaces that it imports, and which of them it is refused.
+    /// The interfaces that it imports, and which of them are refused.
     pub imports: Vec<Import>,
     /// Its digest, 64 hexadecimal digits in lower case.
     pub sha256: String,
@@ -73,7 +73,7 @@ pub struct File {
     component: Component,
 }
 
-/// What makes components of files: the engine that runs them, who compiles them, and what is kept.
+/// Makes components from files: the engine, the worker that compiles, and the cache.
 pub struct ComponentLoader {
     /// What runs them.
     pub engine: Engine,
@@ -82,10 +82,10 @@ pub struct ComponentLoader {
 }
 
 impl ComponentLoader {
-    /// With a folder for compiled plugins, if there is one, which is made if it is not there.
+    /// A loader with a cache folder, if one is given; the folder is created if it is missing.
     ///
     /// # Errors
-    /// A folder that somebody else may write to: what is in it runs as this process.
+    /// Another user may write to the folder, and its contents run as this process.
     pub fn new(cache: Option<&Path>, worker: Worker) -> anyhow::Result<Self> {
         let cache = cache.map(Cache::open).transpose()?;
         Ok(Self { engine: super::engine::engine()?, worker, cache })
@@ -94,17 +94,16 @@ impl ComponentLoader {
     /// Reads and compiles a file. Blocks for as long as a worker may take.
     ///
     /// # Errors
-    /// It is no plugin, or one that takes more than it may; the file is named.
+    /// It is no plugin, or it exceeds a limit; the error names the file.
     pub fn read(&self, path: &Path) -> anyhow::Result<File> {
         let file = read_component(path).and_then(|bytes| self.load(&bytes));
         file.with_context(|| path.display().to_string())
     }
 
-    /// Compiles a file's bytes, where they are not kept compiled. Blocks for as long as a worker may
-    /// take.
+    /// Compiles a file's bytes unless the cache has their code. Blocks for as long as a worker may take.
     ///
     /// # Errors
-    /// It is no component, one of another world, or one that takes more than it may.
+    /// It is no component, is one of another world, or exceeds a limit.
     pub fn load(&self, bytes: &[u8]) -> anyhow::Result<File> {
         ensure!(
             !bytes.starts_with(CORE_MODULE),
@@ -130,7 +129,7 @@ impl ComponentLoader {
         })
     }
 
-    /// Holds a configuration, a JSON text, against what a file says of it.
+    /// Validates a configuration, a JSON text, against the file's schema.
     ///
     /// # Errors
     /// As [`Manifest::judge`].
@@ -144,7 +143,7 @@ impl ComponentLoader {
 /// # Errors
 /// It cannot be read, is no file, or has more bytes than a plugin may have.
 pub fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
-    // So that a pipe which nobody writes to is refused, not waited for.
+    // Non-blocking, so that a pipe without a writer is refused, not waited for.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     ensure!(metadata.is_file(), "not a file");
@@ -159,7 +158,7 @@ pub fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a plugin sees, by the world that it is built for.
+/// What a plugin sees, given by its world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sees {
     /// Payloads, before they are decoded.
@@ -183,7 +182,7 @@ impl Sees {
 pub struct Import {
     /// Its full name.
     pub name: String,
-    /// Its name and its purpose, if no plugin gets it.
+    /// Its name and purpose, if it is refused.
     pub refused: Option<String>,
 }
 
@@ -193,10 +192,10 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 impl File {
-    /// Links it with what a plugin gets.
+    /// Links it with the interfaces that a plugin gets.
     ///
     /// # Errors
-    /// It imports more than that.
+    /// It imports something else.
     pub fn link<W: World>(&self, engine: &Engine) -> anyhow::Result<W::Linked> {
         let refused: Vec<&str> =
             self.imports.iter().filter_map(|import| import.refused.as_deref()).collect();
@@ -209,7 +208,7 @@ impl File {
     }
 }
 
-/// Links what would wait to an end of the call.
+/// Links the functions that would wait so that they end the call.
 fn end_waiting(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut clock = linker.instance(CLOCK)?;
@@ -225,8 +224,7 @@ fn end_waiting(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The version of the contract and what the plugin sees, if the exports are those of a world of
-/// this host.
+/// The contract version and what the plugin sees, if the exports match a world of this host.
 fn judge_world<'a>(exports: &[&'a str]) -> anyhow::Result<(&'a str, Sees)> {
     let ours = |interface: &str| {
         let name = format!("{PACKAGE}/{interface}@");
@@ -251,7 +249,7 @@ fn judge_world<'a>(exports: &[&'a str]) -> anyhow::Result<(&'a str, Sees)> {
     }
 }
 
-/// An import that is not granted, with what it is for.
+/// The name and purpose of an import that is not granted.
 fn refused(name: &str) -> Option<String> {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     let is_ours = interface == format!("{PACKAGE}/host") || interface == format!("{PACKAGE}/types");

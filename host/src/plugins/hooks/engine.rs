@@ -1,28 +1,28 @@
-//! The engine that runs plugins: compiled ahead of time, stopped by the clock.
+//! The engine that runs plugins: ahead-of-time compilation, epoch deadlines.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::{Config, Engine, EngineWeak, WasmFeatures};
 
-/// How often the clock of deadlines ticks: the unit that a deadline is rounded up to.
+/// How often the deadline clock ticks; deadlines are rounded up to this unit.
 pub const TICK: Duration = Duration::from_millis(10);
 /// Most bytes of a guest's call stack.
 const MAX_STACK_BYTES: usize = 512 * 1024;
-/// What the components of Rust, JavaScript, Python and C use. A component that uses more is refused
-/// when it is loaded: a proposal that nobody needs can only add faults.
+/// The features that components of Rust, JavaScript, Python and C use. A component that uses others
+/// is refused when it is loaded: an unneeded proposal can only add faults.
 const FEATURES: WasmFeatures =
     WasmFeatures::WASM2.union(WasmFeatures::EXTENDED_CONST).union(WasmFeatures::COMPONENT_MODEL);
 
-/// How plugins are compiled and run: the same for whoever compiles and whoever runs.
+/// The settings for compiling and for running plugins, which must be the same.
 ///
-/// A deadline costs a quarter of a plugin's time, counting instructions would cost half; a
-/// reused instance gains nothing from pooled memory, which would reserve a lot of it.
+/// Deadlines cost a quarter of a plugin's time; counting instructions would cost half. Reused
+/// instances gain nothing from pooled memory, which would reserve a lot.
 pub fn config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true).max_wasm_stack(MAX_STACK_BYTES).concurrency_support(false);
     config.wasm_features(FEATURES.complement(), false);
-    // A guest's addresses mean nothing to anybody who reads the dead letter.
+    // A guest's addresses mean nothing to readers of the dead letter.
     config.wasm_backtrace_max_frames(None);
     config
 }
@@ -40,7 +40,7 @@ pub fn engine() -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-/// Ends with the engine.
+/// Ticks until the engine is dropped.
 fn tick(engine: &EngineWeak) {
     while let Some(engine) = engine.upgrade() {
         engine.increment_epoch();
@@ -80,7 +80,7 @@ mod tests {
         for core in [
             "(type (struct))",
             "(table 1 externref)",
-            // Calls a part of the runtime that a build without garbage collection does not have.
+            // Needs a part of the runtime that a build without garbage collection lacks.
             "(type $a (sub (func))) (type $b (sub $a (func))) (table $t 1 funcref)
              (func $f (type $b)) (elem (table $t) (i32.const 0) func $f)
              (func (call_indirect $t (type $a) (i32.const 0)))",

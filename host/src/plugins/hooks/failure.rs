@@ -1,10 +1,10 @@
-//! What a call of a plugin can end in beside an answer, in words for people.
+//! The ways a call of a plugin can fail, with texts for people.
 
 use wasmtime::Trap;
 
 use super::limits::Limits;
 
-/// A call that gave no answer that counts. The instance it happened in is not used again.
+/// A call without a valid answer. Its instance is not used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailure {
     /// The stable word in logs, metrics and dead letters.
@@ -14,10 +14,10 @@ pub struct CallFailure {
     pub text: String,
 }
 
-/// Most characters kept of what a guest says.
+/// Most characters kept of a guest's text.
 const MAX_TEXT_CHARS: usize = 1_000;
 
-/// The beginning of a guest's words: a text of megabytes must not be kept for each record.
+/// The beginning of a guest's text, so that megabytes are not kept for each record.
 pub fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT_CHARS).collect()
 }
@@ -75,14 +75,14 @@ impl CallFailure {
         Self { kind: FailureKind::Error, text: cut(text) }
     }
 
-    /// Names what the engine reports. `stderr` is the end of what the guest wrote there.
+    /// Classifies an engine error. `stderr` is the end of what the guest wrote there.
     pub fn of(error: &wasmtime::Error, limits: &Limits, stderr: &str) -> Self {
         let kind = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => FailureKind::Timeout,
-            // A guest's allocator that is refused memory ends as a panic does.
+            // A guest allocator that is refused memory traps like a panic.
             _ if limits.was_refused() => FailureKind::OutOfMemory,
             Some(Trap::UnreachableCodeReached) => FailureKind::Panic,
-            // A guest's own stack ends before the engine's does.
+            // A guest's own stack overflows before the engine's does.
             Some(Trap::StackOverflow | Trap::MemoryOutOfBounds) => FailureKind::StackOverflow,
             None if format!("{error:#}").contains("fuel allocated for hostcalls") => {
                 FailureKind::TooMuchOutput
@@ -111,7 +111,7 @@ impl CallFailure {
         Self { kind, text: cut(&text) }
     }
 
-    /// More than a batch or a call may put out.
+    /// The output exceeds what a batch or a call may produce.
     pub fn too_much_output(text: &str) -> Self {
         Self { kind: FailureKind::TooMuchOutput, text: cut(text) }
     }

@@ -1,4 +1,4 @@
-//! What a plugin may say to the log and the metrics, bounded: a guest that shouts is cut short.
+//! A plugin's log lines and counters, rate-limited and cut.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -46,7 +46,7 @@ impl Voice {
         Self { plugin: plugin.to_owned(), lines: Mutex::new(lines), counters: Mutex::default() }
     }
 
-    /// Writes a line, or counts it where there were too many.
+    /// Writes a line, or counts it as suppressed if there were too many.
     pub fn log(&self, level: Level, message: &str) {
         let Some(suppressed) = self.admit(Instant::now()) else { return };
         let message: String = message.chars().take(MAX_LINE_CHARS).collect();
@@ -59,7 +59,7 @@ impl Voice {
         }
     }
 
-    /// How many lines were suppressed since the last one, if this one may be written.
+    /// If this line may be written, how many were suppressed since the last one.
     fn admit(&self, now: Instant) -> Option<u64> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if now.duration_since(lines.since) >= WINDOW {
@@ -73,7 +73,7 @@ impl Voice {
         Some(std::mem::take(&mut lines.suppressed))
     }
 
-    /// Adds to a counter; one too many, or one with a name that is too long, is not kept.
+    /// Adds to a counter; ignores a counter beyond the maximum or with too long a name.
     pub fn count(&self, counter: &str, by: u64) {
         if self.is_kept(counter) {
             count::plugin_counted(&self.plugin, counter, by);

@@ -7,18 +7,18 @@ use super::bindings::host::Found;
 use crate::config::PluginConfig;
 use crate::plugins::lookups::{self, Lookups};
 
-/// What a plugin is granted, shared by its instances.
+/// The lookups granted to a plugin, shared by its instances.
 pub struct GrantedLookups {
     lookups: Arc<Lookups>,
     names: Vec<String>,
-    /// The variable that grants.
+    /// The variable that grants them.
     variable: String,
-    /// What an answer may take beside the instance's own memory.
+    /// The largest answer, beside the instance's own memory.
     max_bytes: usize,
 }
 
 impl GrantedLookups {
-    /// What the configuration grants to a plugin.
+    /// The lookups that the configuration grants to a plugin.
     pub fn new(plugin: &PluginConfig, lookups: Arc<Lookups>) -> Self {
         Self {
             lookups,
@@ -28,10 +28,10 @@ impl GrantedLookups {
         }
     }
 
-    /// Columns of a lookup, a value for each key.
+    /// Looks up columns: a value for each key.
     ///
     /// # Errors
-    /// For the plugin: the lookup is not granted, has no such column, or the keys are no texts.
+    /// For the plugin: the lookup is not granted, has no such column, or a key is not a valid text.
     pub fn look_up(
         &self,
         name: &str,
@@ -54,7 +54,7 @@ fn answer(found: lookups::FoundValues) -> Found {
     Found { values, missing: found.missing }
 }
 
-/// Texts of a guest that were held against the contract.
+/// A guest's texts, checked against the contract.
 struct Keys<'a> {
     text: &'a str,
     ends: &'a [u32],

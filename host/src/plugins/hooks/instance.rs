@@ -1,4 +1,4 @@
-//! One running copy of a plugin: its state, its limits, and what the host does for it.
+//! One running instance of a plugin: its state, its limits, and its host functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,17 @@ use super::stderr::StderrTail;
 use super::world::World;
 use crate::limits::budget::Budget;
 
-/// Least bytes that one answer may have; else four times what was asked.
+/// The least that the output limit of an answer can be, in bytes; otherwise it is four times the
+/// question.
 const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
-/// After so many calls an instance is made anew: what a guest leaks is bounded.
+/// An instance is replaced after this many calls, which bounds what a guest leaks.
 const MAX_CALLS: u32 = 10_000;
-/// Most random bytes of one call of the host, which the clock does not interrupt.
+/// Most random bytes of one host call, which the deadline does not interrupt.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
-/// Most handles of streams and the like.
+/// Most handles of streams and other resources.
 const MAX_RESOURCES: usize = 1_000;
 
-/// What belongs to one instance.
+/// The state of one instance.
 pub struct InstanceState {
     limits: Limits,
     wasi: WasiCtx,
@@ -65,27 +66,27 @@ impl host::Host for InstanceState {
     }
 }
 
-/// A plugin's bounds for each instance and call.
+/// A plugin's limits for each instance and call.
 #[derive(Debug, Clone)]
 pub struct InstanceBounds {
     /// Longest call.
     pub timeout: Duration,
     /// Most memory of an instance.
     pub memory_bytes: usize,
-    /// What its memory counts in.
+    /// The budget that its memory counts in.
     pub budget: Arc<Budget>,
 }
 
-/// A running copy. After a failure it must be dropped: a guest that was stopped in mid-call may
-/// be left in any state.
+/// A running instance. After a failure it must be dropped: a guest stopped in mid-call may be in
+/// any state.
 pub struct Instance<W> {
     store: Store<InstanceState>,
     world: W,
     wants: Wants,
-    /// What it held once it had begun.
+    /// Its memory after `init`.
     begun_bytes: usize,
     calls: u32,
-    /// The state of the table that an arrow plugin has planned for.
+    /// The table state that an arrow plugin has planned for.
     planned_for: Option<Arc<str>>,
 }
 
@@ -93,7 +94,7 @@ impl<W: World> Instance<W> {
     /// Instantiates and calls `init`. Blocks for as long as a call may take.
     ///
     /// # Errors
-    /// What `init` says, which is of the kind `error`, or what happened to it.
+    /// The error that `init` returned, of the kind `error`, or how it failed.
     pub fn new(
         engine: &Engine,
         linked: &W::Linked,
@@ -125,7 +126,7 @@ impl<W: World> Instance<W> {
         Ok(Self { store, world, wants, begun_bytes, calls: 0, planned_for: None })
     }
 
-    /// What it wants to know of a record.
+    /// Which parts of a record it wants.
     pub fn wants(&self) -> Wants {
         self.wants
     }
@@ -135,15 +136,15 @@ impl<W: World> Instance<W> {
         self.store.data().limits.memory_bytes()
     }
 
-    /// Whether it is better made anew than used again: it has served long, or grown by half of
-    /// what it may since it began.
+    /// Whether to replace it: it has served many calls, or has grown by half of its limit since it
+    /// began.
     pub fn is_worn(&self) -> bool {
         let max_bytes = self.store.data().limits.max_memory_bytes();
         let room = max_bytes.saturating_sub(self.begun_bytes);
         self.calls >= MAX_CALLS || self.memory_bytes() - self.begun_bytes > room / 2
     }
 
-    /// Whether it was asked nothing since it began.
+    /// Whether it has had no call since it began.
     pub fn is_unused(&self) -> bool {
         self.calls == 0
     }
@@ -153,12 +154,12 @@ impl<W: World> Instance<W> {
         self.planned_for.as_deref() == Some(fingerprint)
     }
 
-    /// Notes that it has.
+    /// Notes that it has planned for this state.
     pub fn set_planned_for(&mut self, fingerprint: &str) {
         self.planned_for = Some(fingerprint.into());
     }
 
-    /// Calls one of its exports with a question of so many bytes. Blocks for at most `deadline`,
+    /// Calls one of its exports with a question of this many bytes. Blocks for at most `deadline`,
     /// rounded up to the engine's clock.
     ///
     /// # Errors
@@ -186,7 +187,7 @@ fn failure(store: &Store<InstanceState>, error: &wasmtime::Error) -> CallFailure
     CallFailure::of(error, &state.limits, &state.stderr.take())
 }
 
-/// Never less than was asked for: the clock may be about to tick.
+/// Rounded up: the clock may be about to tick.
 fn ticks(deadline: Duration) -> u64 {
     u64::try_from(deadline.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
 }

@@ -1,4 +1,4 @@
-//! One plugin over the rows of a batch; where a call fails, the row that fails alone is found.
+//! Runs one plugin over the rows of a batch, and isolates the row that makes a call fail.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::observe::count;
 
 /// Shortest deadline of a call that isolates: a few ticks of the engine's clock.
 const MIN_DEADLINE: Duration = Duration::from_millis(50);
-/// How many whole deadlines the rows of one first call may spend on calls that fail, before the
-/// plugin counts as broken: a record that loops takes three.
+/// How many full deadlines the rows of one first call may spend on failing calls before the plugin counts as
+/// broken: a record that loops takes three.
 const MAX_DEADLINES: u32 = 10;
-/// Most bytes that a plugin may put out for a batch: four times the batch, or this if that is more.
+/// Minimum of the output limit for a batch, in bytes; otherwise it is four times the batch.
 const MIN_WRITTEN_BYTES: usize = 64 * 1024 * 1024;
-/// Most rows that a plugin may put out for a batch.
+/// Most rows that a plugin may output for a batch.
 const MAX_ROWS: usize = 4_000_000;
-/// Most rows that one call may put out. A row costs the host more than the guest.
+/// Most rows that one call may output. A row costs the host more than the guest.
 pub const MAX_ROWS_OUT: usize = 100_000;
-/// Most characters kept of the column that a plugin names: it becomes a header.
+/// Most characters kept of a column name from a plugin: it becomes a header.
 const MAX_COLUMN_CHARS: usize = 128;
 
-/// What is done with the rows of a batch, in as many calls as it takes.
+/// One plugin's work on the rows of a batch, in as many calls as needed.
 pub trait Work {
-    /// Who does it.
+    /// The plugin's world.
     type World: World;
 
     /// How many rows there are.
@@ -41,26 +41,26 @@ pub trait Work {
     /// The record of a row.
     fn origin(&self, row: usize) -> Origin;
 
-    /// Says in a fault of a row which part of its record it is, if that is known.
+    /// Adds to a row's fault which part of its record the row is, if known.
     fn tell(&self, _row: usize, _fault: &mut Fault) {}
 
-    /// The bytes that came in with the batch.
+    /// The bytes of the incoming batch.
     fn batch_bytes(&self) -> usize;
 
     /// How many rows from `first` on go into one call; at least 1.
     fn rows_of_call(&self, first: usize) -> usize;
 
-    /// An instance to ask.
+    /// An instance to call.
     ///
     /// # Errors
-    /// None can be made.
+    /// No instance can be made.
     fn instance(&self) -> Result<Instance<Self::World>, Hold>;
 
-    /// Asks for some of the rows, and keeps what goes on of them. Rows come in their order. Those that are refused
-    /// are counted from the first one asked for.
+    /// Calls the plugin with some of the rows, in order, and keeps the rows that continue. Refused rows are
+    /// counted from the first one of the call.
     ///
     /// # Errors
-    /// The call failed; nothing is kept of it then.
+    /// The call failed; nothing of it is kept.
     fn ask(
         &mut self,
         instance: &mut Instance<Self::World>,
@@ -68,14 +68,14 @@ pub trait Work {
         deadline: Duration,
     ) -> Result<Vec<RefusedRow>, CallFailure>;
 
-    /// Rows and bytes that were put out so far.
+    /// Rows and bytes of output so far.
     fn put_out(&self) -> (usize, usize);
 }
 
-/// A record that a plugin refused.
+/// A row that a plugin refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedRow {
-    /// Its row, of those that were asked for.
+    /// The row, counted from the first one of the call.
     pub row: usize,
     /// The record.
     pub origin: Origin,
@@ -86,17 +86,17 @@ pub struct RefusedRow {
 }
 
 impl RefusedRow {
-    /// A row, its record and a plugin's words, cut.
+    /// A refused row, with the plugin's text cut to its limit.
     pub fn new(row: usize, origin: Origin, why: bindings::Rejection) -> Self {
         let column = why.column.map(|column| column.chars().take(MAX_COLUMN_CHARS).collect());
         Self { row, origin, message: cut(&why.message), column }
     }
 }
 
-/// What a plugin made of the rows of a batch, beside those that go on.
+/// A plugin's result for the rows of a batch, beside the rows that continue.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Records that it refused, or failed on. A record may stand here more than once.
+    /// Records that it refused or failed on. A record may occur more than once.
     pub rejections: Vec<Rejection>,
     /// How many rows it was given.
     pub rows: usize,
@@ -146,14 +146,14 @@ struct Isolation<'a, W: Work> {
     failed: Vec<(usize, CallFailure)>,
     /// How many rows may fail.
     allowed: usize,
-    /// Time that the rows of one first call spent on calls that failed.
+    /// Time that the rows of one first call spent on failing calls.
     wasted: Duration,
     /// Nobody waits for the answer any more.
     is_given_up: &'a AtomicBool,
 }
 
 impl<W: Work> Isolation<'_, W> {
-    /// Whether what was put out may be held in memory.
+    /// Checks that the output so far may be held in memory.
     fn judge_output(&self) -> Result<(), Hold> {
         let (rows, bytes) = self.work.put_out();
         let max_bytes = MIN_WRITTEN_BYTES.max(4 * self.work.batch_bytes());
@@ -167,7 +167,7 @@ impl<W: Work> Isolation<'_, W> {
         )))
     }
 
-    /// Asks for the rows, and for each half of them where that fails.
+    /// Calls the plugin with the rows; if that fails, with each half of them.
     fn settle(&mut self, rows: Range<usize>, deadline: Duration) -> Result<(), Hold> {
         let is_first_failure = self.wasted.is_zero();
         let failure = match self.ask(rows.clone(), deadline)? {
@@ -186,7 +186,7 @@ impl<W: Work> Isolation<'_, W> {
             return Err(self.hold("spends too long on calls that fail", &failure));
         }
         if rows.len() == 1 {
-            // No row is judged by a single call, which a busy machine may have held up.
+            // No row is judged by a single call, which a busy machine may have delayed.
             if is_first_failure {
                 return self.settle(rows, deadline);
             }
@@ -198,7 +198,7 @@ impl<W: Work> Isolation<'_, W> {
         }
         let middle = rows.start + rows.len() / 2;
         for half in [rows.start..middle, middle..rows.end] {
-            // The last word over a row is given with the whole deadline.
+            // The final call for a single row gets the whole deadline.
             let deadline = match half.len() {
                 1 => self.plugin.bounds.timeout,
                 _ => (deadline / 2).max(MIN_DEADLINE),
@@ -208,7 +208,7 @@ impl<W: Work> Isolation<'_, W> {
         Ok(())
     }
 
-    /// One call, of an instance that is dropped if it fails.
+    /// One call; the instance is dropped if it fails.
     fn ask(
         &mut self,
         rows: Range<usize>,

@@ -1,12 +1,12 @@
-//! What a guest may take, and whether it was refused more.
+//! The resource limits of a guest, and whether it exceeded them.
 
 use wasmtime::{ResourceLimiter, Result};
 
 use crate::limits::budget::HeldBytes;
 
-/// Most elements of a table of functions; a plugin of Rust, Python or JavaScript has some thousands.
+/// Most elements of a table of functions; plugins of Rust, Python or JavaScript have a few thousand.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// Most core instances, tables and memories of one component: an adapter or two beside itself.
+/// Most core instances, tables and memories of one component: itself and an adapter or two.
 const MAX_PARTS: usize = 32;
 
 /// The limits of one instance.
@@ -14,23 +14,23 @@ const MAX_PARTS: usize = 32;
 pub struct Limits {
     max_memory_bytes: usize,
     memory_bytes: usize,
-    /// The same memory in the budget of the host.
+    /// Its memory as counted in the host's budget.
     held: HeldBytes,
     was_refused: bool,
 }
 
 impl Limits {
-    /// Limits with this much memory in all; what the guest takes of it is held.
+    /// Limits with this total memory; `held` counts what the guest takes of it.
     pub fn new(max_memory_bytes: usize, held: HeldBytes) -> Self {
         Self { max_memory_bytes, memory_bytes: 0, held, was_refused: false }
     }
 
-    /// A call begins: what was refused before is no cause of what happens in it.
+    /// Begins a call: earlier refusals are not the cause of its failures.
     pub fn begin_call(&mut self) {
         self.was_refused = false;
     }
 
-    /// Whether the guest asked for memory in this call that it did not get.
+    /// Whether the guest was refused memory in this call.
     pub fn was_refused(&self) -> bool {
         self.was_refused
     }

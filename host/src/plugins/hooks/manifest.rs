@@ -1,4 +1,4 @@
-//! What a plugin's file says of itself: a custom section that `sluicegate plugin build` writes.
+//! A plugin's manifest: a custom section that `sluicegate plugin build` writes.
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use super::worker::{Worker, WorkerTask};
 
 /// The section's name.
 const SECTION: &str = "sluicegate:plugin";
-/// Most bytes of it: read as JSON it takes some forty times as much memory.
+/// Most bytes of it: as parsed JSON it takes about forty times as much memory.
 const MAX_SECTION_BYTES: usize = 1024 * 1024;
-/// Most faults that an error names of a configuration.
+/// Most faults that an error lists for a configuration.
 const MAX_FAULTS: usize = 100;
 
-/// Who a plugin is. Only the file's own word: it decides nothing.
+/// A plugin's identity as its own file states it: it decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The name of its package.
@@ -29,10 +29,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a component; `None` where it holds none.
+    /// The manifest of a component; `None` if it has none.
     ///
     /// # Errors
-    /// A section that is there and cannot be read, or has more than 1 MiB.
+    /// The section cannot be read, or has more than 1 MiB.
     pub fn of(component: &[u8]) -> anyhow::Result<Option<Self>> {
         let Some(section) = section(component)? else { return Ok(None) };
         ensure!(
@@ -45,17 +45,17 @@ impl Manifest {
         Ok(Some(manifest.with_context(|| format!("its section `{SECTION}`"))?))
     }
 
-    /// Has a worker hold a configuration, a JSON text, against the schema, if there is one.
+    /// Has a worker validate a configuration, a JSON text, against the schema, if there is one.
     ///
     /// # Errors
-    /// What [`judge_config`] says, or a schema by which that takes longer than a worker may.
+    /// As for [`judge_config`], or the validation exceeds the worker's limits.
     pub fn judge(&self, worker: &Worker, config: &str) -> anyhow::Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
         let question = ConfigQuestion { schema, config: serde_json::from_str(config)? };
         worker.ask(WorkerTask::Judge, &serde_json::to_vec(&question)?, 0).map(drop)
     }
 
-    /// The component with this manifest at its end.
+    /// The component with this manifest appended.
     ///
     /// # Errors
     /// It has one already.
@@ -68,18 +68,17 @@ impl Manifest {
     }
 }
 
-/// What a worker is asked.
+/// The question to a worker.
 #[derive(Serialize)]
 struct ConfigQuestion<'a> {
     schema: &'a Value,
     config: &'a RawValue,
 }
 
-/// Holds a configuration against a schema, which may take as long as the schema likes.
+/// Validates a configuration against a schema, which may take arbitrarily long.
 ///
 /// # Errors
-/// The first places where it does not fit, without the values that it has there; or a schema that is
-/// none.
+/// The first places that do not fit, without the values there; or the schema is invalid.
 pub fn judge_config(schema: &Value, config: &Value) -> anyhow::Result<()> {
     let schema = jsonschema::validator_for(schema)
         .map_err(|error| anyhow::anyhow!("the schema of its configuration: {error}"))?;
@@ -92,7 +91,7 @@ pub fn judge_config(schema: &Value, config: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The section of the component itself: one of a module within it is not its own.
+/// The section of the component itself, not of a module within it.
 fn section(component: &[u8]) -> anyhow::Result<Option<&[u8]>> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {

@@ -1,9 +1,9 @@
 //! Hooks: plugins that see each payload before it is decoded, or the columns after it, each in a
 //! sandbox of its own.
 //!
-//! A plugin is as untrusted as the wire. It gets its batch, its configuration, a clock, a log and
-//! the tables that it is granted; no file, no network, no way to wait. Its memory, time and output
-//! are bounded, and a call that fails costs the one record that it fails on.
+//! A plugin is as untrusted as the wire. It gets its batch, its configuration, a clock, a log and the
+//! lookups that it is granted; no file, no network, no way to wait. Its memory, time and output are
+//! bounded, and a failed call costs only the record that it fails on.
 
 mod arrow;
 mod bindings;
@@ -50,15 +50,15 @@ use plugin::Plugin;
 /// The plugins of both stages.
 #[derive(Default)]
 pub struct Hooks {
-    /// Those on payloads, if any.
+    /// The plugins on payloads, if any.
     pub rows: Option<RowsHooks>,
-    /// Those on decoded rows, if any.
+    /// The plugins on decoded rows, if any.
     pub arrow: Option<ArrowHooks>,
 }
 
 impl Hooks {
-    /// Loads every plugin; what their files make expensive is done by workers. Without any, no engine is
-    /// started.
+    /// Loads every plugin; workers do the expensive work on their files. Starts no engine if there are
+    /// none.
     ///
     /// # Errors
     /// The first plugin that cannot be used, with its variable and file.
@@ -80,13 +80,13 @@ impl Hooks {
         Ok(Self { rows, arrow })
     }
 
-    /// How logs and dead letters name the plugins, in their order.
+    /// The titles of the plugins in logs and dead letters, in their order.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         let arrow = self.arrow.iter().flat_map(ArrowHooks::titles);
         self.rows.iter().flat_map(RowsHooks::titles).chain(arrow)
     }
 
-    /// The most memory that an instance which waits for work holds, bytes.
+    /// The most memory that an idle instance holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         let rows = self.rows.as_ref().map_or(0, RowsHooks::memory_bytes);
         rows.max(self.arrow.as_ref().map_or(0, ArrowHooks::memory_bytes))
@@ -127,8 +127,8 @@ fn open(
     Ok((rows, arrow))
 }
 
-/// Runs `work` on a thread of its own. It is told when nobody waits for it any more, since work
-/// on another thread does not end with the one who waits.
+/// Runs `work` on a thread of its own, and sets its flag once nobody waits for it any more: dropping the
+/// future does not stop the thread.
 async fn until_given_up<T: Send + 'static>(
     stage: CpuOf,
     work: impl FnOnce(&AtomicBool) -> T + Send + 'static,

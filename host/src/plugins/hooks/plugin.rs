@@ -1,4 +1,4 @@
-//! A plugin that was loaded: its compiled code, its bounds, and the instances that wait for work.
+//! A loaded plugin: its compiled code, its limits, and its idle instances.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,35 +26,35 @@ const MAX_VERSION_CHARS: usize = 64;
 pub struct Plugin<W: World> {
     /// Its name in the configuration, and in metrics.
     pub name: String,
-    /// How logs and dead letters name it: with its version, where the file tells it.
+    /// Its title in logs and dead letters: the name, with the version if the file states one.
     pub title: Arc<str>,
-    /// The bounds of its instances and calls.
+    /// The limits of its instances and calls.
     pub bounds: InstanceBounds,
     /// How many rows it may fail on.
     pub breaker: Breaker,
-    /// What happens when it fails on more.
+    /// What happens above that.
     pub on_breaker: OnBreaker,
-    /// What it wants to know of a record.
+    /// Which parts of a record it wants.
     pub wants: Wants,
     engine: Engine,
     linked: W::Linked,
     config: Secret,
     voice: Arc<Voice>,
     granted: Arc<GrantedLookups>,
-    /// As many as batches were in flight at once.
+    /// At most as many as batches were in flight at once.
     idle: Mutex<Vec<Instance<W>>>,
 }
 
-/// Reads and compiles a plugin's file, and holds it against what is configured of it.
+/// Reads and compiles a plugin's file, and checks it against its configuration.
 ///
 /// # Errors
-/// What is wrong, without the plugin's place.
+/// What is wrong, without the plugin's name.
 pub fn read_plugin_file(
     loader: &ComponentLoader,
     plugin: &config::PluginConfig,
 ) -> anyhow::Result<File> {
     let bytes = component::read_component(&plugin.path)?;
-    // Before anything is made of it: what is compiled may be kept, and run by the next host.
+    // Checked before compiling: compiled code may be cached, and run by the next host.
     let sha256 = digest(&bytes);
     ensure!(
         plugin.sha256.as_ref().is_none_or(|expected| *expected == sha256),
@@ -68,10 +68,10 @@ pub fn read_plugin_file(
 }
 
 impl<W: World> Plugin<W> {
-    /// Links a file and tries `init`, so that what is wrong is known before the first record.
+    /// Links a file and tries `init`, so that faults show before the first record.
     ///
     /// # Errors
-    /// What is wrong, without the plugin's place.
+    /// What is wrong, without the plugin's name.
     pub fn new(
         engine: &Engine,
         file: &File,
@@ -116,15 +116,15 @@ impl<W: World> Plugin<W> {
         Ok(loaded)
     }
 
-    /// An instance that waits for work, or a new one.
+    /// An idle instance, or a new one.
     ///
     /// # Errors
-    /// No instance can be made, though one could be at the start.
+    /// No instance can be made, although one could be made at the start.
     pub fn instance(&self) -> Result<Instance<W>, Hold> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(instance) => Ok(instance),
-            // Without its words, which may quote its configuration.
+            // Without the plugin's text, which may quote its configuration.
             None => self.make().map_err(|failure| {
                 Hold::Paused(format!(
                     "plugin `{}` cannot be started again ({}), though it could at the start",
@@ -135,7 +135,7 @@ impl<W: World> Plugin<W> {
         }
     }
 
-    /// An instance that has seen no record. Those that have are let go.
+    /// An instance that has seen no record; used idle instances are dropped.
     ///
     /// # Errors
     /// As [`Self::instance`].
@@ -149,7 +149,7 @@ impl<W: World> Plugin<W> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
     }
 
-    /// The most memory that an instance which waits for work holds, bytes.
+    /// The most memory that an idle instance holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.iter().map(Instance::memory_bytes).max().unwrap_or_default()

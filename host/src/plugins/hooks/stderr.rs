@@ -1,4 +1,4 @@
-//! Where a guest's standard output and error go: the end of it is kept, for the text of a panic.
+//! A guest's standard output and error: keeps the last bytes, for the text of a panic.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// How much of it is kept.
+/// How many bytes are kept.
 const KEPT_BYTES: usize = 1_000;
-/// How much a guest may write at once.
+/// How many bytes a guest may write at once.
 const PERMIT_BYTES: usize = 64 * 1024;
 
 /// The last bytes written. Clones write to the same place.
@@ -22,7 +22,7 @@ pub struct StderrTail {
 }
 
 impl StderrTail {
-    /// The text, which is forgotten.
+    /// Takes the text and clears it.
     pub fn take(&self) -> String {
         let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
         String::from_utf8_lossy(&Vec::from(bytes)).into_owned()

@@ -1,4 +1,4 @@
-//! What the worker does: it takes its bounds upon itself, reads what it is asked, and answers.
+//! The worker process: sets its own resource limits, reads one question, and answers it.
 
 use std::io::{Read, Write as _};
 
@@ -13,10 +13,10 @@ use wasmtime::Engine;
 use super::manifest;
 use super::worker::{MAX_REFUSAL_CHARS, WorkerTask, WorkerVerdict, write_answer};
 
-/// Answers the question on stdin; the bounds are those of [`super::worker::WorkerBounds`].
+/// Answers the question on stdin, within the limits of [`super::worker::WorkerBounds`].
 ///
 /// # Errors
-/// The bounds cannot be set, or there is nobody who asks.
+/// A limit cannot be set, or the question cannot be read or answered.
 pub fn answer_question(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
     confine(cpu_seconds, data_bytes)?;
     let task = WorkerTask::ALL.into_iter().find(|known| known.as_str() == task);
@@ -25,17 +25,18 @@ pub fn answer_question(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow:
     write_answer(std::io::stdout().lock(), verdict, &answer).context("answering")
 }
 
-/// Sets the bounds, which nothing in this process can lift again.
+/// Sets the resource limits, which nothing in this process can raise again.
 fn confine(cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
-    // Where memory runs out this process goes, not the host. A courtesy, so it may fail.
+    // If memory runs out, the kernel kills this process before the host. Best effort, so it may
+    // fail.
     if let Ok(mut file) = std::fs::File::options().write(true).open("/proc/self/oom_score_adj") {
         let _refused = file.write_all(b"1000");
     }
-    // The signal at the soft bound tells what happened; the hard one is a second later.
+    // The signal at the soft limit names the cause; the hard limit follows a second later.
     limit(Resource::RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)?;
     limit(Resource::RLIMIT_DATA, data_bytes, data_bytes)?;
     limit(Resource::RLIMIT_FSIZE, 0, 0)?;
-    // No core file: there may be a secret in the configuration. It ends with whoever asks.
+    // No core file: the configuration may hold a secret. The process dies with its parent.
     prctl::set_dumpable(false).context("forbidding core files")?;
     prctl::set_pdeathsig(Signal::SIGKILL).context("ending with the host")
 }
@@ -70,7 +71,7 @@ fn compile(component: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(engine.precompile_component(component)?)
 }
 
-/// A plugin's schema, and what is held against it.
+/// A plugin's schema, and the configuration to validate against it.
 #[derive(Deserialize)]
 struct ReceivedQuestion {
     schema: Value,

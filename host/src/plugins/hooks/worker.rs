@@ -1,8 +1,8 @@
-//! The process that does what a plugin's file makes expensive: this program again, under bounds.
+//! The worker process for expensive work on a plugin's file: this program again, with resource limits.
 //!
-//! A file decides how long it takes to compile, and its schema how long a configuration takes to be
-//! judged. Neither ends at a deadline within a process, so both are done in another one, which may
-//! take so much CPU time and memory, is killed past a deadline, and takes nothing along if it breaks.
+//! A file determines how long it takes to compile, and its schema how long a configuration takes to
+//! validate. No deadline can stop either within a process, so both run in a child process with limits
+//! on CPU time and memory. It is killed at a deadline, and a crash harms nothing else.
 
 use std::io::{Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -15,25 +15,25 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use nix::sys::signal::Signal;
 
-/// The command of the program that answers.
+/// The subcommand of the worker.
 pub const COMMAND: &str = "plugin-worker";
-/// As many functions are compiled at once on every machine, so that a file which fits into the memory
-/// of one fits into that of the others.
+/// The number of compiler threads, the same on every machine, so that a file that fits the memory limit
+/// on one fits on all.
 const THREADS: &str = "4";
-/// Most characters of what a worker says against its input.
+/// Most characters of a worker's refusal.
 pub const MAX_REFUSAL_CHARS: usize = 10_000;
-/// Most bytes kept of what a worker that broke wrote to stderr.
+/// Most bytes kept of the stderr of a worker that crashed.
 const MAX_WORDS_BYTES: u64 = 4 * 1024;
-/// Before each answer: what it is, and its length.
+/// The bytes before each answer: its verdict and its length.
 const HEAD_BYTES: usize = 9;
 const MIB: u64 = 1024 * 1024;
 
-/// What a worker is asked.
+/// The kinds of question to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerTask {
     /// Compiles a component; the answer is the code.
     Compile,
-    /// Holds a configuration against a plugin's schema; the answer is empty.
+    /// Validates a configuration against a plugin's schema; the answer is empty.
     Judge,
 }
 
@@ -49,7 +49,7 @@ impl WorkerTask {
         }
     }
 
-    /// The work that an error names, and the advice that it gives.
+    /// The work and the advice for error texts.
     fn subject(self) -> (&'static str, &'static str) {
         match self {
             Self::Compile => (
@@ -64,27 +64,27 @@ impl WorkerTask {
     }
 }
 
-/// What a worker may take.
+/// The resource limits of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerBounds {
-    /// Most CPU time of all its threads, seconds. The time of a busy or throttled machine does not
-    /// count, so that a file is not refused for the machine.
+    /// Most CPU time of all its threads, in seconds. Waiting on a busy or throttled machine does not
+    /// count, so a slow machine refuses no file.
     pub cpu_seconds: u64,
-    /// Most memory that it may write to, bytes.
+    /// Most memory that it may write to, in bytes.
     pub data_bytes: u64,
-    /// Longest wait for its answer by the clock.
+    /// Longest wait for its answer, in wall time.
     pub deadline: Duration,
 }
 
 impl Default for WorkerBounds {
-    /// Half as much again as 21 MB of code from a JavaScript engine take: 690 MiB, and 31 s without the
-    /// optimisations of a release.
+    /// One and a half times what 21 MB of code from a JavaScript engine take: 690 MiB, and 31 s without
+    /// the optimisations of a release.
     fn default() -> Self {
         Self { cpu_seconds: 60, data_bytes: 1024 * MIB, deadline: Duration::from_mins(10) }
     }
 }
 
-/// Starts such processes, one for each question.
+/// Starts worker processes, one for each question.
 #[derive(Debug, Clone)]
 pub struct Worker {
     program: Vec<PathBuf>,
@@ -92,7 +92,7 @@ pub struct Worker {
 }
 
 impl Default for Worker {
-    /// The running program, also where its file was replaced since it was started.
+    /// The running program, even if its file was replaced after it started.
     fn default() -> Self {
         Self::new("/proc/self/exe".into())
     }
@@ -102,38 +102,38 @@ impl Default for Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WorkerVerdict {
-    /// The text that follows says why not.
+    /// The text that follows gives the reason.
     Refused = 1,
-    /// What was asked for follows.
+    /// The result follows.
     Done = 2,
-    /// There was not enough memory.
+    /// The worker ran out of memory.
     OutOfMemory = 3,
 }
 
-/// An answer that did not come.
+/// Why no answer came.
 #[derive(Debug)]
 enum Lack {
-    /// It ends early: the process ended.
+    /// The answer ends early: the process ended.
     Cut,
-    /// It is longer than it may be, bytes.
+    /// The answer is longer than allowed, in bytes.
     TooLong(u64),
 }
 
 impl Worker {
-    /// A worker that is this program, which must be `sluicegate` of this very version: code that it
-    /// compiles is run by the process that asks for it. Only a program that is another one itself, such
-    /// as a bench, has to name it.
+    /// A worker that runs this program, which must be `sluicegate` of this very version: the asking
+    /// process runs the code that the worker compiles. Only another program, such as a benchmark, has
+    /// to name it.
     pub fn new(program: PathBuf) -> Self {
         Self { program: vec![program], bounds: WorkerBounds::default() }
     }
 
-    /// With other bounds than the usual ones.
+    /// Replaces the default limits.
     #[must_use]
     pub fn with_bounds(self, bounds: WorkerBounds) -> Self {
         Self { bounds, ..self }
     }
 
-    /// What its command line says after the program.
+    /// The arguments of its command line.
     pub fn arguments(&self, task: WorkerTask) -> [String; 4] {
         let WorkerBounds { cpu_seconds, data_bytes, .. } = self.bounds;
         [
@@ -144,19 +144,19 @@ impl Worker {
         ]
     }
 
-    /// Asks, and waits for an answer of at most so many bytes.
+    /// Asks, and waits for an answer of at most `most_bytes` bytes.
     ///
     /// # Errors
-    /// What the worker says against the input; a bound that it passed; that it cannot be started.
+    /// The worker refuses the input, exceeds a limit, or cannot be started.
     pub fn ask(&self, task: WorkerTask, input: &[u8], most_bytes: u64) -> anyhow::Result<Vec<u8>> {
         std::thread::scope(|scope| {
-            // Ends within the scope, and by that the threads that serve its pipes.
+            // Ends within the scope, which ends the threads that serve its pipes.
             let mut process = Process(self.start(task)?);
             let pipes = (process.0.stdin.take(), process.0.stdout.take(), process.0.stderr.take());
             let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
                 return Err(anyhow!("the worker has no pipes"));
             };
-            // What a worker that ended does not read is told by its end.
+            // If the worker does not read its input, its exit status tells why.
             thread(scope, move || stdin.write_all(input))?;
             let words = thread(scope, move || first_words(stderr))?;
             let (answer, answered) = channel();
@@ -175,7 +175,7 @@ impl Worker {
                     let (subject, _) = task.subject();
                     Err(anyhow!("{subject} gives {bytes} bytes, and may give {most_bytes}"))
                 }
-                // Its pipe is closed, so it is about to end.
+                // Its pipe is closed, so it is about to exit.
                 Lack::Cut => {
                     let status = process.0.wait().context("waiting for the worker")?;
                     let words = words.join().unwrap_or_default();
@@ -191,7 +191,7 @@ impl Worker {
             .arg0("sluicegate")
             .args(stand_in)
             .args(self.arguments(task))
-            // Nothing of the host's, and no secret.
+            // Inherits no variable of the host, and so no secret.
             .env_clear()
             .env("RAYON_NUM_THREADS", THREADS)
             .current_dir("/")
@@ -226,14 +226,14 @@ impl Worker {
         format!("{} MiB of memory", self.bounds.data_bytes / MIB)
     }
 
-    /// Names why it ended without an answer.
+    /// The reason that it ended without an answer.
     fn ended(&self, task: WorkerTask, status: ExitStatus, words: &str) -> anyhow::Error {
         let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
         match signal {
             Some(Signal::SIGXCPU) => {
                 too_much(task, &format!("{} s of CPU time", self.bounds.cpu_seconds))
             }
-            // The words of Rust's allocator.
+            // The text of Rust's allocator.
             Some(Signal::SIGABRT) if words.contains("memory allocation of") => {
                 too_much(task, &self.memory())
             }
@@ -251,18 +251,18 @@ impl Worker {
     }
 }
 
-/// It takes more than it may of something.
+/// The error for exceeding a limit.
 fn too_much(task: WorkerTask, bound: &str) -> anyhow::Error {
     let (subject, hint) = task.subject();
     anyhow!("{subject} takes more than {bound}, which no plugin may; {hint}")
 }
 
-/// Killed, by its own id, and waited for when it is let go.
+/// Killed by its own id and waited for when dropped.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails only where it has ended already.
+        // Fails only if it has ended already.
         let _ended = self.0.kill();
         let _status = self.0.wait();
     }
@@ -276,7 +276,7 @@ fn thread<'scope, T: Send + 'scope>(
     thread.spawn_scoped(scope, work).context("starting a thread")
 }
 
-/// An answer as [`read`] takes it.
+/// Writes an answer as [`read`] expects it.
 ///
 /// # Errors
 /// Nobody reads it.
@@ -312,7 +312,7 @@ fn read(from: &mut impl Read, most_bytes: u64) -> Result<(WorkerVerdict, Vec<u8>
     }
 }
 
-/// The beginning of what it writes to stderr; the rest is read and thrown away.
+/// The beginning of its stderr; the rest is read and discarded.
 fn first_words(mut stderr: ChildStderr) -> String {
     let mut kept = Vec::new();
     let mut begin = (&mut stderr).take(MAX_WORDS_BYTES);
@@ -327,7 +327,7 @@ fn first_words(mut stderr: ChildStderr) -> String {
 mod tests {
     use super::*;
 
-    /// A shell in the worker's place, which answers by its own rules.
+    /// A shell script in place of the worker.
     fn stand_in(script: &str) -> Worker {
         let program = ["/bin/sh", "-c", script].map(PathBuf::from).to_vec();
         Worker { program, bounds: WorkerBounds::default() }

@@ -1,4 +1,4 @@
-//! The two worlds of the contract, as far as they differ for an instance.
+//! The two worlds of the contract: what differs between them for an instance.
 
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
@@ -6,12 +6,12 @@ use wasmtime::component::InstancePre;
 use super::bindings::{ArrowPlugin, ArrowPluginPre, RowsPlugin, RowsPluginPre, Wants};
 use super::instance::InstanceState;
 
-/// A world that a plugin may be built for: its exports, once they are found in an instance.
+/// A world that a plugin may be built for, with its exports once they are found in an instance.
 pub trait World: Sized + Send {
-    /// A linked component of which instances are made.
+    /// A linked component, from which instances are made.
     type Linked: Send + Sync;
 
-    /// Looks for the world's exports.
+    /// Finds the world's exports.
     fn link(component: InstancePre<InstanceState>) -> wasmtime::Result<Self::Linked>;
 
     /// Makes an instance.

@@ -1,4 +1,4 @@
-//! What a guest is told of rows, and what its answer makes of them: both are IPC streams.
+//! Encodes rows as a question to a guest, and reads its answer: both are IPC streams.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::plugins::hooks::isolate::MAX_ROWS_OUT;
 /// An answer that keeps every rule of the contract.
 #[derive(Debug)]
 pub struct ArrowAnswer {
-    /// Which row of the question each row comes from; never descending.
+    /// The row of the question that each row comes from; never descending.
     pub rows: Vec<u32>,
     /// The columns that the plugin writes, in the order of its plan.
     pub columns: Vec<ArrayRef>,
-    /// The rows that it refuses.
+    /// The rows that it rejects.
     pub refused: Vec<(usize, Rejection)>,
     /// The answer's size.
     pub bytes: usize,
@@ -39,7 +39,7 @@ pub fn with_rows(step: &FittedPlugin, batch: &RecordBatch) -> Result<RecordBatch
     RecordBatch::try_new(Arc::clone(&step.schema), columns)
 }
 
-/// What a guest is told of some of the rows: they count from 0 in each question.
+/// The question for some of the rows, which are numbered from 0 in each question.
 pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, CallFailure> {
     let mut columns = batch.slice(rows.start, rows.len()).columns().to_vec();
     if let Some(counted) = columns.first_mut() {
@@ -50,7 +50,7 @@ pub fn question(batch: &RecordBatch, rows: Range<usize>) -> Result<Vec<u8>, Call
     bytes.map_err(|error| CallFailure::wrong_answer(&format!("the rows cannot be told: {error}")))
 }
 
-/// Reads an answer for so many rows.
+/// Reads an answer for `asked` rows.
 ///
 /// # Errors
 /// It breaks a rule of the contract.
@@ -61,8 +61,8 @@ pub fn read_answer(
 ) -> Result<ArrowAnswer, CallFailure> {
     let wrong = |text: String| CallFailure::wrong_answer(&text);
     let bytes = outcome.rows.len();
-    // Arrow returns an error for a stream that is broken; should it panic, the guest is to blame, and is told of
-    // as other failures are.
+    // Arrow returns an error for a broken stream. If it panics, the guest is to blame, and the panic is reported
+    // like other failures.
     let batch = quietly(|| only_batch(&step.gives, outcome.rows));
     let batch = batch.unwrap_or_else(|_| Err("its stream: it cannot be read".to_owned()));
     let batch = batch.map_err(wrong)?;
@@ -77,10 +77,10 @@ pub fn read_answer(
     Ok(ArrowAnswer { rows, columns, refused, bytes })
 }
 
-/// The one batch of a stream: the row's number and the columns `gives`. They share its bytes.
+/// The one batch of a stream: the row number and the columns `gives`. They share its bytes.
 ///
 /// # Errors
-/// What is otherwise, or how the stream is broken.
+/// What differs, or how the stream is broken.
 pub fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, String> {
     messages::judge_stream(gives, &bytes)?;
     let broken = |error: ArrowError| format!("its stream: {error}");
@@ -94,7 +94,7 @@ pub fn only_batch(gives: &[FieldRef], bytes: Vec<u8>) -> Result<RecordBatch, Str
     found.ok_or_else(|| "its stream: no batch".to_owned())
 }
 
-/// Which row of the question each row comes from.
+/// The row of the question that each row comes from.
 fn rows_of(batch: &RecordBatch, asked: usize) -> Result<Vec<u32>, String> {
     let rows = batch.column_by_name(ROW).and_then(|rows| rows.as_primitive_opt::<UInt32Type>());
     let rows = rows.ok_or_else(|| format!("no column `{ROW}`"))?;
@@ -157,7 +157,7 @@ mod tests {
         stream(&schema, Some(&batch)).unwrap()
     }
 
-    /// What is read of an answer to three rows, of a plugin that writes `owner`.
+    /// Reads an answer to three rows from a plugin that writes `owner`.
     fn answer(rows: Vec<u8>, refused: &[u32]) -> Result<ArrowAnswer, String> {
         let fit = fit(vec![planned(&["id"], &[], &["owner"])]).unwrap();
         let why = || Rejection { message: "m".into(), column: None };

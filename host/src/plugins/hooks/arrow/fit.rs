@@ -1,7 +1,7 @@
-//! How plugins and a table fit together: what each reads and writes of the columns.
+//! Fits plugins to a table: which columns each plugin reads and writes.
 //!
-//! The columns between decode and check stand in one order for all plugins: those of the table,
-//! then the fields that plugins read beside them.
+//! Between decode and check, the columns have one order for all plugins: first the table's columns,
+//! then the further fields that plugins read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::schema::plan::{ColumnPlan, TablePlan};
 use crate::schema::types::TypeCount;
 use crate::schema::width::{RowBytes, too_wide, widths};
 
-/// The column that says which row a row comes from.
+/// The column with the row number in the question.
 pub const ROW: &str = "__row";
-/// Most fields that a plugin may plan with beside the table's columns.
+/// Most fields that a plugin may plan beside the table's columns.
 const MAX_FIELDS: usize = 1_000;
 
-/// What a plugin is told of a table.
+/// The description of a table that plugins get.
 pub struct ToldTable {
     /// The columns that records may fill.
     pub columns: Vec<arrow::Column>,
     /// The same as an IPC stream without batches.
     pub schema: Vec<u8>,
-    /// Which state of the table it is.
+    /// The fingerprint of this state of the table.
     pub fingerprint: Arc<str>,
 }
 
 impl ToldTable {
-    /// What is told of a table.
+    /// Describes a table.
     ///
     /// # Errors
-    /// A column has the name that is kept for the row's number.
+    /// A column has the name that is reserved for the row number.
     pub fn new(table: &TablePlan) -> Result<Self, Hold> {
         let columns = table.columns.iter().map(|column| arrow::Column {
             name: column.name.to_string(),
@@ -67,7 +67,7 @@ pub fn stream(
         None => Vec::new(),
     };
     parts.extend(encoder.finish()?);
-    // The parts share the columns' bytes, so that these are copied once.
+    // The parts share the columns' bytes, so these are copied once.
     Ok(parts.iter().map(Buffer::as_slice).collect::<Vec<_>>().concat())
 }
 
@@ -77,31 +77,32 @@ pub struct Fit {
     pub decode: Arc<TablePlan>,
     /// Each plugin's part, in their order.
     pub steps: Vec<FittedPlugin>,
-    /// The columns of the table that plugins write, and the title of the one that does so last.
+    /// The table's columns that plugins write, each with the title of the last plugin that writes
+    /// it.
     pub written: Arc<BTreeMap<usize, Arc<str>>>,
     /// What the plugins were told.
     pub told: ToldTable,
     table_columns: usize,
 }
 
-/// One plugin's part; columns are places among all of them.
+/// One plugin's part; columns are indices into all of them.
 pub struct FittedPlugin {
     /// The columns that it reads.
     pub reads: Vec<usize>,
-    /// The columns that it gets: the row's number, and what it reads.
+    /// The columns that it gets: the row number, and what it reads.
     pub schema: SchemaRef,
-    /// The columns that it gives.
+    /// The columns that it writes.
     pub writes: Vec<usize>,
-    /// The same, as it must give them.
+    /// The same columns, with the types that its answer must have.
     pub gives: Vec<FieldRef>,
     planned: (Vec<String>, Vec<(String, String)>, Vec<String>),
 }
 
 impl Fit {
-    /// Joins the table and what each plugin, by its title, plans.
+    /// Combines the table with the plan of each plugin, which is named by its title.
     ///
     /// # Errors
-    /// What a plugin asks for that is not there, for its author or an operator to mend.
+    /// A plugin asks for something that is missing; its author or an operator must fix it.
     pub fn new<'a>(
         table: &TablePlan,
         told: ToldTable,
@@ -143,18 +144,18 @@ impl Fit {
         Ok(Self { decode: Arc::new(decode), steps, written, told, table_columns })
     }
 
-    /// Which state of the table it is for.
+    /// The fingerprint of its table.
     pub fn fingerprint(&self) -> &str {
         &self.told.fingerprint
     }
 
-    /// The places of the table's own columns.
+    /// The indices of the table's own columns.
     pub fn of_the_table(&self) -> Vec<usize> {
         (0..self.table_columns).collect()
     }
 }
 
-/// Where columns of the table stand, or which of them does not.
+/// The indices of columns of the table; the error names a missing one.
 fn places(table: &TablePlan, names: &[String]) -> Result<Vec<usize>, String> {
     let mut places = Vec::with_capacity(names.len());
     for name in names {
@@ -169,7 +170,7 @@ fn places(table: &TablePlan, names: &[String]) -> Result<Vec<usize>, String> {
     Ok(places)
 }
 
-/// Keeps a field that is no column of the table, once for all plugins.
+/// Adds a field that is no column of the table, once for all plugins.
 fn add_field(
     table: &TablePlan,
     fields: &mut Vec<ColumnPlan>,
@@ -210,13 +211,13 @@ impl FittedPlugin {
         Self { schema, gives, reads, writes, planned: parts(plan) }
     }
 
-    /// Whether another instance plans the same.
+    /// Whether another instance returned the same plan.
     pub fn is_as_planned(&self, plan: &arrow::Planned) -> bool {
         self.planned == parts(plan.clone())
     }
 }
 
-/// A plan as what can be compared.
+/// A plan in comparable form.
 fn parts(plan: arrow::Planned) -> (Vec<String>, Vec<(String, String)>, Vec<String>) {
     let fields = plan.fields.into_iter().map(|field| (field.name, field.clickhouse_type));
     (plan.reads, fields.collect(), plan.writes)

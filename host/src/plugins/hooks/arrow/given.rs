@@ -1,4 +1,4 @@
-//! What a plugin gave, call by call, and the rows that come of it.
+//! The columns that a plugin gave in each call, and the resulting rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use arrow_select::take::take;
 
 use crate::flow::record::Origin;
 
-/// The columns that a plugin wrote, and which row each of their rows comes from.
+/// The columns that a plugin wrote, and the source row of each of their rows.
 #[derive(Default)]
 pub struct Given {
     rows: Vec<u32>,
-    /// One for each call, with a column for each that it writes.
+    /// For each call, the written columns.
     columns: Vec<Vec<ArrayRef>>,
     bytes: usize,
 }
 
-/// Rows that go on.
+/// The rows that continue.
 pub struct Onward {
     /// Every column.
     pub batch: RecordBatch,
     /// The record of each row; never decreasing.
     pub origins: Vec<Origin>,
-    /// The row before that each comes from.
+    /// The previous row that each comes from.
     pub from: Vec<u32>,
 }
 
 impl Onward {
-    /// What is absent of these rows, of what was before.
+    /// The absent values of these rows, given those of the rows before.
     pub fn absent(&self, before: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
         let mut by_row: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, row) in before {
@@ -44,7 +44,7 @@ impl Onward {
 }
 
 impl Given {
-    /// Keeps the answer to a call for the rows from `first` on.
+    /// Adds the answer of a call for the rows from `first` on.
     pub fn add(&mut self, first: usize, rows: &[u32], columns: Vec<ArrayRef>, bytes: usize) {
         let first = u32::try_from(first).unwrap_or(u32::MAX);
         self.rows.extend(rows.iter().map(|row| first.saturating_add(*row)));
@@ -57,11 +57,11 @@ impl Given {
         (self.rows.len(), self.bytes)
     }
 
-    /// Joins what was given, in the places `writes`, with the columns of `batch` that were not
-    /// touched, without the rows of records that are out.
+    /// Combines the given columns, at the indices `writes`, with the untouched columns of `batch`,
+    /// without the rows of refused records.
     ///
     /// # Errors
-    /// Arrow's own checks; one that fails is a bug here.
+    /// Arrow's own checks; a failure is a bug here.
     pub fn join(
         self,
         batch: &RecordBatch,
@@ -93,7 +93,7 @@ impl Given {
     }
 }
 
-/// One written column of all calls; an empty one like `column` where no call gave any.
+/// One written column over all calls; an empty one like `column` if no call gave any.
 fn joined(
     calls: &[Vec<ArrayRef>],
     written: usize,

@@ -1,5 +1,5 @@
-//! The messages of an answer's stream, held against what was planned before anything is made of
-//! them: bytes that are few can claim to be much.
+//! Checks the messages of an answer's stream against the plan before anything is decoded: a few
+//! bytes can claim to be many.
 
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::{Message, MessageHeader, root_as_message_with_opts};
@@ -8,19 +8,19 @@ use flatbuffers::VerifierOptions;
 
 use super::fit::ROW;
 
-/// Stands in front of a message's length.
+/// Precedes the length of a message.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 /// Most tables of a message: a column takes two, and two more for each part of its type.
 const MAX_TABLES: usize = 100_000;
-/// Most bytes of a message without its body, counted as often as it refers to them.
+/// Most bytes of a message without its body, counted once for each reference to them.
 const MAX_APPARENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Finds that a stream has one schema, of the row's number and the columns `gives`, then each
-/// dictionary at most once, and one batch; and that no message has more in its buffers than it
-/// brings, compressed or not. Whether they can be read is not looked at.
+/// Checks that a stream has one schema (the row number and the columns `gives`), then each
+/// dictionary at most once, then one batch, and that no message's buffers are larger than its body,
+/// compressed or not. Does not check whether they can be read.
 ///
 /// # Errors
-/// What is otherwise, or how the stream is broken.
+/// What differs, or how the stream is broken.
 pub fn judge_stream(gives: &[FieldRef], mut stream: &[u8]) -> Result<(), String> {
     let wrong = |text: &str| Err(format!("its stream: {text}"));
     let mut dictionaries = None;
@@ -83,7 +83,7 @@ fn next<'a>(stream: &mut &'a [u8]) -> Result<Option<(Message<'a>, usize)>, Strin
     }
     let length = length.try_into().map(u32::from_le_bytes).unwrap_or_default();
     if length == 0 {
-        // What stands behind its end is refused where it is read.
+        // Anything after the end of the stream is refused where it is read.
         return Ok(None);
     }
     let head = take(stream, length as usize).ok_or_else(cut)?;
@@ -104,7 +104,7 @@ fn take<'a>(stream: &mut &'a [u8], bytes: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// Finds that the columns are those that were planned, and how many dictionaries they have.
+/// Checks that the columns are the planned ones, and returns how many dictionaries they have.
 fn judge_schema(gives: &[FieldRef], message: &Message<'_>) -> Result<usize, String> {
     let schema = message.header_as_schema().ok_or("its stream: no schema")?;
     let schema = try_fb_to_schema(schema).map_err(|error| format!("its stream: {error}"))?;
@@ -160,7 +160,7 @@ mod tests {
         Arc::new(labels.iter().copied().collect::<DictionaryArray<Int32Type>>())
     }
 
-    /// The columns beside the row's number.
+    /// The columns without the row number.
     fn gives(batch: &RecordBatch) -> Vec<FieldRef> {
         batch.schema().fields().iter().skip(1).cloned().collect()
     }
@@ -212,7 +212,7 @@ mod tests {
         let place = |length: i64| {
             bytes.windows(8).position(|window| window == length.to_le_bytes()).unwrap()
         };
-        // The text of `b` becomes that of `a`: where it begins stands in front of its length.
+        // The text of `b` becomes that of `a`: its start is stored before its length.
         let (from, to) = (place(2_000), place(100));
         bytes.copy_within(from - 8..from + 8, to - 8);
         let error = judge_stream(&gives(&given), &bytes).unwrap_err();
@@ -223,7 +223,7 @@ mod tests {
     fn what_is_compressed_is_refused_before_it_claims_memory() {
         let lz4 = Some(CompressionType::LZ4_FRAME);
         let options = IpcWriteOptions::default().try_with_compression(lz4).unwrap();
-        // The message of a dictionary comes before that of the batch.
+        // A dictionary's message comes before that of the batch.
         for column in [texts(&["a"; 1_000]), labels(&["a"; 1_000])] {
             let given = batch(vec![("a", column)]);
             let schema = given.schema();

@@ -32,7 +32,7 @@ use crate::schema::plan::TablePlan;
 use fit::{FittedPlugin, ToldTable};
 use given::Given;
 
-/// The batch of an answer that gives these columns: what the fuzz target holds. Arrow's reader may panic.
+/// The batch of an answer that gives these columns, for the fuzz target. Arrow's reader may panic.
 ///
 /// # Errors
 /// What breaks the contract.
@@ -41,44 +41,44 @@ pub fn batch_of_answer(gives: &[FieldRef], stream: Vec<u8>) -> Result<RecordBatc
     exchange::only_batch(gives, stream)
 }
 
-/// Most rows of one call: the stream's head costs the same for one row as for all.
+/// Most rows of one call: the head of a stream costs the same for any number of rows.
 const CALL_ROWS: usize = 16_000;
 /// Most bytes of columns of one call, unless a single row has more.
 const CALL_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many rows of a batch each plugin was asked for, and failed on.
+/// For each plugin, how many rows of a batch it was given and how many it failed on.
 pub struct Tally(Vec<(usize, usize)>);
 
 /// The plugins on decoded rows, in their order.
 pub struct ArrowHooks {
     plugins: Arc<[Plugin<ArrowPlugin>]>,
-    /// What they planned for the table as it was seen last.
+    /// The fit for the last seen state of the table.
     fit: Mutex<Option<Arc<Fit>>>,
-    /// Most bytes that a row may take in columns before any text, what plugins plan with included.
+    /// Most bytes of a row in columns without text, with the fields that plugins planned.
     most_row_bytes: usize,
 }
 
 impl ArrowHooks {
-    /// A stage of these plugins; `None` without any.
+    /// A stage of these plugins; `None` if there are none.
     pub(super) fn new(plugins: Vec<Plugin<ArrowPlugin>>, most_row_bytes: usize) -> Option<Self> {
         let fit = Mutex::default();
         (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), fit, most_row_bytes })
     }
 
-    /// How logs and dead letters name the plugins, in their order.
+    /// The titles of the plugins in logs and dead letters, in their order.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         self.plugins.iter().map(|plugin| &*plugin.title)
     }
 
-    /// The most memory that an instance which waits for work holds, bytes.
+    /// The most memory that an idle instance holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
     }
 
-    /// How the plugins and a table fit together: asks each of them once for a state of the table.
+    /// Fits the plugins to a table, asking each of them once for a state of the table.
     ///
     /// # Errors
-    /// A plugin refuses the table, fails, or asks for what is not there: for an operator to mend.
+    /// A plugin refuses the table, fails, or asks for something missing: an operator must fix it.
     pub async fn fit(&self, table: &Arc<TablePlan>) -> Result<Arc<Fit>, Hold> {
         let known = self.known();
         if let Some(fit) = known.filter(|fit| fit.fingerprint() == table.fingerprint()) {
@@ -101,21 +101,21 @@ impl ArrowHooks {
         self.fit.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes decoded rows through every plugin: what comes back has the table's columns. The
-    /// tally is to be noted once for a batch.
+    /// Runs decoded rows through every plugin and returns rows with the table's columns. The caller
+    /// passes the tally to [`Self::note`] once for a batch.
     ///
     /// # Errors
-    /// The breaker of a plugin is open, or no instance of it can be made; nothing is settled then.
+    /// A plugin's breaker is open, or no instance of it can be made; nothing is settled then.
     ///
     /// # Cancel safety
-    /// Dropped, nothing has happened to any record.
+    /// If dropped, nothing has happened to any record.
     pub async fn run(&self, fit: &Arc<Fit>, rows: Rows) -> Result<(Rows, Tally), Hold> {
         let (plugins, fit) = (Arc::clone(&self.plugins), Arc::clone(fit));
         let work = move |is_given_up: &_| chain(&plugins, &fit, rows, is_given_up);
         until_given_up(CpuOf::ArrowHooks, work).await
     }
 
-    /// Tells each plugin's breaker of a batch that is not asked for again.
+    /// Counts a batch for each plugin's breaker, once it needs no further run.
     pub fn note(&self, tally: &Tally) {
         for (plugin, (asked, failed)) in self.plugins.iter().zip(&tally.0) {
             plugin.breaker.note(*asked, *failed);
@@ -123,12 +123,12 @@ impl ArrowHooks {
     }
 }
 
-/// What a plugin plans for a table.
+/// Asks a plugin for its plan for a table.
 fn ask(plugin: &Plugin<ArrowPlugin>, told: &ToldTable) -> Result<arrow::Planned, Hold> {
     let mut instance = plugin.unused_instance()?;
     let plan = plan(plugin, &mut instance, told).map_err(|failure| {
         let (title, kind) = (&plugin.title, failure.kind.code());
-        // It says what of the table it cannot work on, and has seen no record yet.
+        // It says which part of the table it cannot work on, and has seen no record yet.
         Hold::Paused(format!("plugin `{title}` takes no such table ({kind}): {}", failure.text))
     })?;
     plugin.give_back(instance);
@@ -167,13 +167,13 @@ fn chain(
     Ok((Rows { batch, written: fit.written.clone(), ..rows }, tally))
 }
 
-/// Columns and plan are made from each other, so this is a bug of the host.
+/// Columns and plan are derived from each other, so this is a bug of the host.
 fn bug(title: &str, error: &ArrowError) -> Hold {
     Hold::Paused(format!("the columns at plugin `{title}` do not fit together: {error}"))
 }
 
-/// The rows after a plugin: what it gave, and what it did not touch of the rows that go on. A
-/// record's rows share one fate, so those of a refused record end here.
+/// The rows after a plugin: the columns it gave, and the untouched columns of the rows that remain. A
+/// record's rows share one fate, so those of a refused record are removed.
 fn onward(
     rows: Rows,
     step: &FittedPlugin,
@@ -199,7 +199,7 @@ fn onward(
     Ok(Rows { batch, origins, absent, rejections, dropped, written, noticed })
 }
 
-/// Decoded rows through one plugin.
+/// One plugin's work on decoded rows.
 struct Columns<'a> {
     plugin: &'a Plugin<ArrowPlugin>,
     fit: &'a Fit,
@@ -207,7 +207,7 @@ struct Columns<'a> {
     origins: &'a [Origin],
     /// What the plugin reads.
     batch: RecordBatch,
-    /// What it does not write: where a row goes on many times, so does this.
+    /// The columns that it does not write; they repeat when a row is repeated.
     untouched: RecordBatch,
     batch_bytes: usize,
     given: Given,
@@ -252,14 +252,14 @@ impl Work for Columns<'_> {
         size::rows_within(&self.batch, first, CALL_ROWS, max_bytes)
     }
 
-    /// One that has planned as the first one did: what it says of it is no fault of a row.
+    /// An instance that returned the same plan as the first; a different plan is no fault of a row.
     fn instance(&self) -> Result<Instance<ArrowPlugin>, Hold> {
         let mut instance = self.plugin.instance()?;
         if instance.has_planned_for(self.fit.fingerprint()) {
             return Ok(instance);
         }
         let title = &self.plugin.title;
-        // Without its words, since it may have seen records.
+        // Without the plugin's text, since it may have seen records.
         let planned = plan(self.plugin, &mut instance, &self.fit.told).map_err(|failure| {
             let kind = failure.kind.code();
             Hold::Paused(format!("plugin `{title}` fails to plan again ({kind})"))

@@ -1,4 +1,4 @@
-//! How many bytes rows of a column take.
+//! The bytes that rows of a column take.
 
 use std::ops::Range;
 
@@ -11,12 +11,13 @@ use arrow_schema::DataType;
 /// Bytes of an offset, or of a key of a dictionary.
 const OFFSET_BYTES: usize = 4;
 
-/// Bytes of so many rows of the columns, without what is kept once however many rows there are.
+/// Bytes of these rows in all columns, without what is stored once regardless of the number of
+/// rows.
 pub fn of_rows(batch: &RecordBatch, rows: &Range<usize>) -> usize {
     batch.columns().iter().map(|column| of(column, rows.clone())).sum()
 }
 
-/// How many rows from `first` on have at most so many bytes, about; at least 1.
+/// About how many rows from `first` on fit into `max_bytes`; at least 1.
 pub fn rows_within(batch: &RecordBatch, first: usize, most: usize, max_bytes: usize) -> usize {
     let mut rows = most.min(batch.num_rows().saturating_sub(first)).max(1);
     while rows > 1 && of_rows(batch, &(first..first + rows)) > max_bytes {
@@ -25,7 +26,7 @@ pub fn rows_within(batch: &RecordBatch, first: usize, most: usize, max_bytes: us
     rows
 }
 
-/// Bytes of rows that come again, each time but the first. `rows` count from `first` on and never
+/// Bytes of repeated rows, for each repetition after the first. `rows` count from `first` and never
 /// descend.
 pub fn of_repeated(batch: &RecordBatch, first: usize, rows: &[u32]) -> usize {
     let runs = rows.chunk_by(|one, next| one == next).filter_map(|run| match run {
@@ -36,8 +37,8 @@ pub fn of_repeated(batch: &RecordBatch, first: usize, rows: &[u32]) -> usize {
         .fold(0, usize::saturating_add)
 }
 
-/// Bytes of rows of a column. Arrow's own measure counts the whole child of a nested column,
-/// whatever the rows hold of it.
+/// Bytes of rows of a column. Arrow's own measure counts the whole child of a nested column, even
+/// if the rows use only a part of it.
 fn of(array: &dyn Array, rows: Range<usize>) -> usize {
     match array.data_type() {
         DataType::List(_) => {
@@ -49,12 +50,12 @@ fn of(array: &dyn Array, rows: Range<usize>) -> usize {
         DataType::Struct(_) => array
             .as_struct_opt()
             .map_or(0, |tuple| tuple.columns().iter().map(|column| of(column, rows.clone())).sum()),
-        // Each member is as long as the union itself, and an id of a byte says which one it is.
+        // Each member is as long as the union itself, plus one byte for the type id.
         DataType::Union(members, _) => array.as_union_opt().map_or(0, |union| {
             let members = members.iter().map(|(id, _)| of(union.child(id), rows.clone()));
             rows.len() + members.sum::<usize>()
         }),
-        // The labels are kept once.
+        // The labels are stored once.
         DataType::Dictionary(..) if array.as_dictionary_opt::<Int32Type>().is_some() => {
             OFFSET_BYTES * rows.len()
         }
@@ -65,7 +66,7 @@ fn of(array: &dyn Array, rows: Range<usize>) -> usize {
     }
 }
 
-/// Bytes of rows, and of the elements that they hold.
+/// Bytes of rows and of their elements.
 fn held(offsets: &OffsetBuffer<i32>, elements: &dyn Array, rows: Range<usize>) -> usize {
     let at = |row: usize| offsets.get(row).and_then(|offset| usize::try_from(*offset).ok());
     let (Some(first), Some(end)) = (at(rows.start), at(rows.end)) else { return 0 };
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn of_a_nested_column_the_elements_count_that_the_rows_hold() {
         let lists = lists(&[10, 1_000, 10]);
-        // An offset for the list and one for its text, and for the text where it ends.
+        // An offset for the list, one for its text, and one for the end of the text.
         for (rows, text_bytes) in [(0..1, 10), (1..2, 1_000), (0..3, 1_020), (2..2, 0)] {
             let bytes = of(&lists, rows.clone());
             let offsets = 8 * rows.len() + 4;

@@ -1,4 +1,4 @@
-//! What a guest is told of rows, and what its answer makes of them.
+//! Encodes rows as a question to a guest, and applies its answer.
 
 use crate::flow::payloads::{Payloads, Row};
 use crate::flow::record::{Batch, Origin, TopicPartition};
@@ -21,8 +21,7 @@ pub fn empty() -> GuestBatch {
     }
 }
 
-/// Tells a guest of some of the rows, in the place of what it was told before: lists that keep
-/// their memory cost half of what new ones do.
+/// Writes some of the rows over the previous question: reused lists cost half of new ones.
 pub fn fill_question(
     guest: &mut GuestBatch,
     payloads: &Payloads,
@@ -58,7 +57,7 @@ pub fn fill_question(
     }
 }
 
-/// Tells what is wanted of a row's record beside its payload.
+/// Adds what the plugin wants of the row's record beside its payload.
 fn tell(guest: &mut GuestBatch, batch: &Batch, at: u32, origin: Origin, wants: Wants) {
     let Some(record) = batch.record(origin) else { return };
     if wants.contains(Wants::OFFSETS) {
@@ -83,7 +82,7 @@ fn tell(guest: &mut GuestBatch, batch: &Batch, at: u32, origin: Origin, wants: W
     }
 }
 
-/// The bytes that a row takes in a question.
+/// The bytes of a row in a question.
 pub fn size_bytes(payloads: &Payloads, batch: &Batch, row: &Row, wants: Wants) -> usize {
     let payload = payloads.payload(batch, row).len();
     if !wants.intersects(Wants::KEYS | Wants::HEADERS) {
@@ -98,10 +97,10 @@ pub fn size_bytes(payloads: &Payloads, batch: &Batch, row: &Row, wants: Wants) -
     payload + key + headers.sum::<usize>()
 }
 
-/// Puts in what became of some of the rows.
+/// Applies the answer for some of the rows.
 ///
 /// # Errors
-/// An answer that breaks a rule of the contract; nothing is put in then.
+/// The answer breaks a rule of the contract; nothing is applied then.
 pub fn apply(
     payloads: &mut Payloads,
     rows: &[Row],
@@ -135,7 +134,7 @@ pub fn apply(
     Ok(refused)
 }
 
-/// Whether the lists of an answer fit each other and the rows that were asked for.
+/// Checks that the answer's lists fit each other and the rows that were asked for.
 fn judge(rows: usize, outcome: &Outcome) -> Result<(), CallFailure> {
     let Outcome { actions, values, value_ends, counts, rejections } = outcome;
     let wrong = |text: String| Err(CallFailure::wrong_answer(&text));
@@ -171,7 +170,7 @@ fn judge(rows: usize, outcome: &Outcome) -> Result<(), CallFailure> {
     Ok(())
 }
 
-/// A chunk's bytes are bounded far below 4 GiB.
+/// The bytes of one call are bounded far below 4 GiB.
 fn end_of(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }

@@ -22,7 +22,7 @@ use crate::flow::rejection::{Fault, Rejection, Stage};
 use crate::observe::cpu::CpuOf;
 use crate::observe::status::Status;
 
-/// Most rows of one call: a larger one gains nothing, and costs more where it fails.
+/// Most rows of one call: more gain nothing, and cost more when a call fails.
 const CALL_ROWS: usize = 1_000;
 /// Most payload bytes of one call, unless a single row has more.
 const CALL_BYTES: usize = 4 * 1024 * 1024;
@@ -34,25 +34,25 @@ pub struct RowsHooks {
 }
 
 impl RowsHooks {
-    /// A stage of these plugins; `None` without any.
+    /// A stage of these plugins; `None` if there are none.
     pub(super) fn new(plugins: Vec<Plugin<RowsPlugin>>, status: Arc<Status>) -> Option<Self> {
         (!plugins.is_empty()).then(|| Self { plugins: plugins.into(), status })
     }
 
-    /// How logs and dead letters name the plugins, in their order.
+    /// The titles of the plugins in logs and dead letters, in their order.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         self.plugins.iter().map(|plugin| &*plugin.title)
     }
 
-    /// The most memory that an instance which waits for work holds, bytes.
+    /// The most memory that an idle instance holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.plugins.iter().map(Plugin::memory_bytes).max().unwrap_or_default()
     }
 
-    /// Takes payloads through every plugin. It waits for as long as a plugin is broken.
+    /// Runs payloads through every plugin. Waits while a plugin's breaker is open.
     ///
     /// # Cancel safety
-    /// Dropped, nothing has happened to any record.
+    /// If dropped, nothing has happened to any record.
     pub async fn run(&self, batch: &Arc<Batch>, payloads: Payloads) -> Hooked {
         let waiter = self.status.waiter("plugins");
         let mut backoff = Backoff::default();
@@ -93,7 +93,7 @@ fn chain(
         payloads.withdraw(|origin| rejections.contains_key(&origin));
         payloads.forget();
     }
-    // Only now: a run that is held is done again, and must not count twice.
+    // Only now: a held run is repeated, and must not count twice.
     for (plugin, rows, failed) in counted {
         plugin.breaker.note(rows, failed);
     }
@@ -102,15 +102,15 @@ fn chain(
     Ok(Hooked { payloads, rejections: rejections.into_values().collect(), dropped })
 }
 
-/// Payloads through one plugin.
+/// One plugin's work on payloads.
 struct RowsWork<'a> {
     plugin: &'a Plugin<RowsPlugin>,
     batch: &'a Batch,
     before: Vec<Row>,
     payloads: &'a mut Payloads,
-    /// What other plugins wrote before.
+    /// Bytes that earlier plugins wrote.
     kept_bytes: usize,
-    /// What the plugin was told last.
+    /// The last question to the plugin.
     question: GuestBatch,
 }
 
