@@ -20,21 +20,21 @@ use crate::words::plain::Plain;
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A scrape takes a few dozen milliseconds, and the headers of a probe or scraper some hundred bytes.
+/// A scrape takes a few dozen milliseconds, and the headers of a request a few hundred bytes.
 const BOUNDS: ConnectionBounds =
     ConnectionBounds { connections: 64, life: Duration::from_secs(10), head_bytes: 16 << 10 };
 
-/// The server, listening and not answering yet.
+/// The server: bound, but not answering yet.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
 }
 
 impl AdminServer {
-    /// Takes the port and says in the log which one it is.
+    /// Binds the port and logs its address.
     ///
     /// # Errors
-    /// An address that is in use, or none of this machine.
+    /// The address is in use, or does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         tracing::info!(address = %listener.local_addr()?, "admin server listens");
@@ -77,7 +77,7 @@ async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
-    // What a server answered stays within its line.
+    // Keeps a server's text on one line.
     let lines = reasons.iter().map(|reason| format!("{}\n", Plain(reason)));
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect::<String>()).into_response()
 }

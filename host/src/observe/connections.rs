@@ -1,4 +1,4 @@
-//! Answers HTTP on a port that strangers may reach: few connections at a time, each for a short time.
+//! An HTTP server for a port that strangers may reach: few connections, each for a short time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// Wait after a failed accept, which is mostly one for want of descriptors.
+/// The pause after a failed accept, usually for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a client may take.
+/// The limits of clients.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionBounds {
     /// Most connections at a time.
     pub connections: usize,
-    /// Longest life of a connection: its request is read and answered within it.
+    /// The longest life of a connection, including its request and answer.
     pub life: Duration,
     /// Most bytes of a request's line and headers; at least 8192.
     pub head_bytes: usize,
 }
 
-/// Answers one request a connection, until the future is dropped.
+/// Answers one request for each connection, until the future is dropped.
 ///
-/// A connection beyond the bound takes the place of the oldest, so that clients who hold theirs open
-/// keep nobody else out.
+/// A connection beyond the limit replaces the oldest, so that clients with open connections cannot
+/// keep others out.
 pub async fn serve_connections(listener: TcpListener, routes: Router, bounds: ConnectionBounds) {
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
@@ -37,7 +37,7 @@ pub async fn serve_connections(listener: TcpListener, routes: Router, bounds: Co
         let has_place = accepted.is_ok() && open.len() < bounds.connections;
         if !has_place && let Some(oldest) = open.pop_front() {
             oldest.abort();
-            // Its descriptor is free from here on.
+            // Its descriptor is free after this.
             let _ended = oldest.await;
         }
         match accepted {
@@ -52,7 +52,7 @@ pub async fn serve_connections(listener: TcpListener, routes: Router, bounds: Co
 
 async fn answer(stream: TcpStream, routes: Router, bounds: ConnectionBounds) {
     let mut http = http1::Builder::new();
-    // The connection's life bounds the reading of its headers, too.
+    // The life of the connection also bounds the reading of its headers.
     http.keep_alive(false).header_read_timeout(None).max_buf_size(bounds.head_bytes);
     let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     match timeout(bounds.life, served).await {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// A life that no test waits for.
+    /// Longer than any test waits.
     const LONG: Duration = Duration::from_hours(1);
 
     async fn started(bounds: ConnectionBounds) -> std::net::SocketAddr {
@@ -87,7 +87,7 @@ mod tests {
         stream
     }
 
-    /// Everything that comes until the server closes; a reset is an end, too.
+    /// Everything received until the server closes; a reset counts as the end.
     async fn rest(mut stream: TcpStream) -> String {
         let mut bytes = Vec::new();
         let _reset = stream.read_to_end(&mut bytes).await;
@@ -97,7 +97,7 @@ mod tests {
     async fn get_with(address: std::net::SocketAddr, headers: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
-        // A server that has read enough may close before it was sent all.
+        // The server may close after it has read enough, before it was sent everything.
         let _refused = stream.write_all(request.as_bytes()).await;
         rest(stream).await
     }
@@ -111,7 +111,7 @@ mod tests {
             held.push_back(half(address).await);
         }
         assert!(get_with(address, "").await.ends_with("ok"));
-        // All but the last three were closed for those behind them.
+        // All but the last three were closed to make room.
         for old in held.drain(..37) {
             assert_eq!(rest(old).await, "");
         }
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(rest(half(address).await).await, "");
         let mut lazy = TcpStream::connect(address).await.unwrap();
         lazy.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        // The socket can not be written to before it was read from or is closed.
+        // The socket accepts no write until it is read from or closed.
         sleep(life * 4).await;
         let answer = rest(lazy).await;
         assert!(!answer.is_empty() && answer.len() < 64 << 20, "{}", answer.len());

@@ -1,5 +1,5 @@
 //! What the stages count. Each function is called once for a batch, an INSERT or a rarer event,
-//! never for a record; without a recorder (ADMIN_ADDR=off) it does nothing.
+//! never for a record. Without a recorder (ADMIN_ADDR=off) they do nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::flow::record::Batch;
 use crate::flow::rejection::{Reason, Rejection};
 use crate::flow::settlement::{Fate, Fates};
 
-/// What is tried again.
+/// The step that is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryStep {
     /// An INSERT.
@@ -39,20 +39,20 @@ impl RetryStep {
     ];
 }
 
-/// Why it is tried again.
+/// Why it is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryClass {
     /// It heals by itself.
     Transient,
     /// An operator must mend something.
     Paused,
-    /// An error code that is not known.
+    /// An unknown error code.
     Unknown,
     /// A materialized view threw.
     View,
     /// Rows were refused: sent again synchronously, then in halves.
     Data,
-    /// The table is another: decoded again.
+    /// The table has changed: decoded again.
     Schema,
 }
 
@@ -83,7 +83,7 @@ pub enum RebalanceKind {
     Assigned,
     /// Partitions went, with what was settled of them committed.
     Revoked,
-    /// Partitions went without a word.
+    /// Partitions were lost without a revocation.
     Lost,
 }
 
@@ -92,7 +92,7 @@ impl RebalanceKind {
         [(Self::Assigned, "assigned"), (Self::Revoked, "revoked"), (Self::Lost, "lost")];
 }
 
-/// The fates that end a record's stay, with the value of their label.
+/// The fates that settle a record, with the value of their label.
 const FATES: [(Fate, &str); 4] = [
     (Fate::Landed, "landed"),
     (Fate::DeadLettered, "dead_lettered"),
@@ -100,15 +100,14 @@ const FATES: [(Fate, &str); 4] = [
     (Fate::Skipped, "skipped"),
 ];
 const RELEASED: &str = "released";
-/// What can be cut of a record.
+/// The parts of a record that a dead letter may cut.
 const PARTS_OF_LETTERS: [&str; 3] = ["payload", "headers", "key"];
 
 fn label<T: PartialEq>(of: &[(T, &'static str)], value: &T) -> &'static str {
     of.iter().find(|(known, _)| known == value).map_or("", |(_, label)| label)
 }
 
-/// Begins every series whose labels are known at 0, so that the first event of a kind is seen as
-/// an increase.
+/// Creates every series with known labels at 0, so that its first event shows as an increase.
 pub(super) fn begin_at_zero() {
     for metric in METRICS {
         if metric.kind == MetricKind::Counter && metric.labels.is_empty() {
@@ -155,7 +154,7 @@ pub fn released(records: u64) {
     RECORDS.count(&[RELEASED], records);
 }
 
-/// Dead letters of these rejections are written.
+/// Dead letters for these rejections are written.
 pub fn rejected(rejections: &[Rejection]) {
     let mut by_reason: BTreeMap<Reason, u64> = BTreeMap::new();
     for rejection in rejections {
@@ -166,12 +165,12 @@ pub fn rejected(rejections: &[Rejection]) {
     }
 }
 
-/// A dead letter is written without all of this part of its record.
+/// A dead letter is written with this part of its record cut.
 pub fn letter_cut(part: &'static str) {
     LETTERS_CUT.count(&[part], 1);
 }
 
-/// A default took the place of so many absent or null fields of a column.
+/// A default replaced this many absent or null fields of a column.
 pub fn defaulted(column: &str, values: usize) {
     VALUES_DEFAULTED.count(&[column], values as u64);
 }
@@ -181,27 +180,27 @@ pub fn unknown_field(name: &str, fields: u64) {
     UNKNOWN_FIELDS.count(&[name], fields);
 }
 
-/// A value of a column was not taken, and NULL or its default was put in its place.
+/// Values of a column were invalid, and NULL or its default replaced them.
 pub fn replaced(column: &str, values: u64) {
     VALUES_REPLACED.count(&[column], values);
 }
 
-/// Values of which digits were cut that their column does not keep.
+/// Values lost digits that their column does not keep.
 pub fn cut(column: &str, values: u64) {
     VALUES_CUT.count(&[column], values);
 }
 
-/// Rows of which no field fills a column.
+/// Rows in which no field fills a column.
 pub fn unfilled(rows: u64) {
     ROWS_UNFILLED.count(&[], rows);
 }
 
-/// COLUMN_FROM did not reach so many values of a column.
+/// COLUMN_FROM did not reach this many values of a column.
 pub fn unreached(column: &str, values: u64) {
     VALUES_UNREACHED.count(&[column], values);
 }
 
-/// A plugin is there, and may fail in these ways.
+/// A plugin is loaded, with the kinds of failure that it may have.
 pub fn plugin_loaded(plugin: &str, kinds: impl IntoIterator<Item = &'static str>) {
     for kind in kinds {
         HOOK_FAILURES.count(&[plugin, kind], 0);
@@ -218,17 +217,17 @@ pub fn hook_failed(plugin: &str, kind: &'static str) {
     HOOK_FAILURES.count(&[plugin, kind], 1);
 }
 
-/// A plugin counts something itself.
+/// A plugin counted something itself.
 pub fn plugin_counted(plugin: &str, counter: &str, by: u64) {
     PLUGIN_COUNTER.count(&[plugin, counter], by);
 }
 
-/// A lookup is there.
+/// A lookup is loaded.
 pub fn lookup_loaded(lookup: &str) {
     LOOKUP_REFRESH_FAILURES.count(&[lookup], 0);
 }
 
-/// A lookup was not read again; it stays as it was.
+/// A refresh of a lookup failed; it stays as it was.
 pub fn lookup_refresh_failed(lookup: &str) {
     LOOKUP_REFRESH_FAILURES.count(&[lookup], 1);
 }
@@ -238,7 +237,7 @@ pub fn decoded(took: Duration) {
     DECODE_SECONDS.measure(&[], took.as_secs_f64());
 }
 
-/// An INSERT was answered: its rows are in the table.
+/// ClickHouse answered an INSERT: its rows are in the table.
 pub fn landed(rows: usize, took: Duration) {
     ROWS_LANDED.count(&[], rows as u64);
     BATCH_ROWS.measure(&[], rows as f64);
@@ -246,24 +245,24 @@ pub fn landed(rows: usize, took: Duration) {
     note_landed();
 }
 
-/// An INSERT failed in a view, and its rows are in the table all the same.
+/// An INSERT failed in a view, but its rows are in the table.
 pub fn landed_without_view(rows: usize) {
     ROWS_LANDED.count(&[], rows as u64);
     ROWS_WITHOUT_VIEW.count(&[], rows as u64);
     note_landed();
 }
 
-/// Rows were found in the table after an INSERT of theirs failed in a view.
+/// Rows were found in the table after their INSERT failed in a view.
 pub fn found_without_view(rows: usize) {
     ROWS_WITHOUT_VIEW.count(&[], rows as u64);
 }
 
-/// An INSERT failed, or its answer did not come.
+/// An INSERT failed, or got no answer.
 pub fn insert_failed(took: Duration) {
     INSERT_SECONDS.measure(&["failed"], took.as_secs_f64());
 }
 
-/// Something failed and is tried again.
+/// A step failed and is retried.
 pub fn retried(step: RetryStep, class: RetryClass) {
     RETRIES.count(&[label(&RetryStep::ALL, &step), label(&RetryClass::ALL, &class)], 1);
     if (step, class) == (RetryStep::Insert, RetryClass::Data) {
@@ -281,17 +280,17 @@ pub fn rebalanced(kind: RebalanceKind) {
     REBALANCES.count(&[label(&RebalanceKind::ALL, &kind)], 1);
 }
 
-/// Records that were read came again, and were dropped.
+/// Records were delivered twice, and the repeats were dropped.
 pub fn repeated(records: u64) {
     RECORDS_REPEATED.count(&[], records);
 }
 
-/// A line of the log was dropped, since nobody reads it.
+/// A line of the log was dropped, because nobody reads the log.
 pub fn log_line_dropped() {
     LOG_LINES_DROPPED.count(&[], 1);
 }
 
-/// Kafka no longer had what was to be read next.
+/// Kafka no longer had the record that was to be read next.
 pub fn records_lost() {
     RETENTION_LOSSES.count(&[], 1);
 }

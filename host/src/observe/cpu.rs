@@ -1,5 +1,5 @@
-//! Where the CPU time goes: each stage counts what it took of its thread's clock, once for a batch.
-//! Waiting costs nothing there, and neither do other threads.
+//! CPU time by stage: each stage adds the CPU time of its thread once for a batch. Waiting and other
+//! threads do not count.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -12,7 +12,7 @@ use super::metrics::STAGE_CPU_SECONDS;
 /// What CPU time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuOf {
-    /// The poll thread: reading librdkafka's queue into batches. librdkafka's own threads are not in it.
+    /// The poll thread: reading librdkafka's queue into batches, without librdkafka's own threads.
     Consume,
     /// Plugins on payloads.
     RowsHooks,
@@ -48,7 +48,7 @@ impl CpuOf {
         STAGE_CPU_SECONDS.measure(&[self.label()], took.as_secs_f64());
     }
 
-    /// Does work that stays on this thread, and counts it.
+    /// Runs and measures work that stays on this thread.
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
         let before = of_this_thread();
         let done = work();
@@ -74,14 +74,14 @@ impl CpuOf {
     }
 }
 
-/// Counts the work of a thread that does nothing else, from its start.
+/// Measures the work of a dedicated thread, from its start.
 #[derive(Debug, Default)]
 pub struct Laps {
     counted: Duration,
 }
 
 impl Laps {
-    /// Counts what the thread took since the last time.
+    /// Adds the CPU time since the last call.
     pub fn count(&mut self, work: CpuOf) {
         let now = of_this_thread();
         work.count(now.saturating_sub(self.counted));
@@ -89,7 +89,7 @@ impl Laps {
     }
 }
 
-/// The CPU time of the calling thread since its start; 0 where the system does not tell.
+/// The CPU time of the calling thread since its start; 0 if the system does not provide it.
 fn of_this_thread() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

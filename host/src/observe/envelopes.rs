@@ -1,5 +1,5 @@
-//! Columns that land as defaults since their fields stand within an object of the record, as in an envelope of
-//! Debezium. One field at the top that fills a column is enough for such a record to land.
+//! Detects columns that get defaults because their fields are nested in an object of the record, such as a
+//! Debezium envelope. Such a record lands if a single top-level field fills a column.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,14 +9,14 @@ use crate::schema::plan::{TablePlan, UnknownField};
 
 /// Most columns that the log names.
 const MAX_TOLD: usize = 20;
-/// Most characters of what is told of fields.
+/// Most characters of the text about fields.
 const SHOWN: usize = 1_000;
 
-/// What is said in the place of fields that may not be named.
+/// The text used when fields may not be named.
 const ADVICE: &str =
     "COLUMN_FROM as `sluicegate schema infer --topic <topic> --against-table` prints it";
 
-/// Whether such an object was told of.
+/// Logs an envelope once.
 #[derive(Debug)]
 pub struct Envelopes {
     with_names: bool,
@@ -24,12 +24,12 @@ pub struct Envelopes {
 }
 
 impl Envelopes {
-    /// Tells of one, with the names of fields or without.
+    /// A detector that logs names of fields, or does not.
     pub fn new(with_names: bool) -> Self {
         Self { with_names, was_told: AtomicBool::new(false) }
     }
 
-    /// Looks at one record of a batch that has fields which fill no column, and logs once what is found.
+    /// Examines one record of a batch with fields that fill no column, and logs a finding once.
     pub fn look(&self, noticed: &Noticed, plan: &TablePlan, record: Option<&[u8]>) {
         let is_kept = matches!(plan.unknown, UnknownField::Column(_));
         let has_unknown = !noticed.unknown.is_empty() || noticed.other_unknown > 0 || is_kept;
@@ -42,7 +42,7 @@ impl Envelopes {
         }
     }
 
-    /// What is said of a record.
+    /// The text about a record.
     fn told(&self, plan: &TablePlan, record: &[u8]) -> Option<String> {
         let envelope = Envelope::of(plan, std::iter::once(record));
         let envelope = envelope.filter(Envelope::has_most_missing)?;

@@ -1,8 +1,7 @@
-//! The metrics as Prometheus reads them.
+//! The metrics in Prometheus' format.
 //!
-//! Counters and histograms are recorded by the process as things happen. Gauges are states: they
-//! are looked up anew each time the metrics are asked for, so that the series of a partition ends
-//! with its assignment.
+//! Counters and histograms are recorded as things happen. Gauges are states: they are read at each
+//! scrape, so the series of a partition ends with its assignment.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +18,7 @@ use super::metrics::{
     WAITING,
 };
 
-/// How often measured values are folded into their buckets when nobody asks for the metrics.
+/// How often histograms are folded into their buckets between scrapes.
 pub const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The recorder of this process, as text.
@@ -30,10 +29,10 @@ pub struct Exposition {
 }
 
 impl Exposition {
-    /// Makes this process record its metrics.
+    /// Installs the recorder of this process.
     ///
     /// # Errors
-    /// On a second call.
+    /// It was called before.
     pub fn install(observed: Observed) -> Result<Self, SetRecorderError<PrometheusRecorder>> {
         let recorder = recorder();
         let recorded = recorder.handle();
@@ -48,7 +47,7 @@ impl Exposition {
         &self.observed
     }
 
-    /// Folds measured values into their buckets; without it they pile up until somebody asks.
+    /// Folds histograms into their buckets; otherwise samples pile up until the next scrape.
     pub fn upkeep(&self) {
         self.recorded.run_upkeep();
     }

@@ -1,9 +1,9 @@
-//! The lines of the log on their way to the stream: who logs leaves a line in a queue and goes on, and a
-//! thread of its own writes. A stream that nobody reads stops that thread alone. What finds the queue full is
-//! dropped and counted, and said once the stream is read again.
+//! The queue of log lines: whoever logs puts a line into a queue and goes on, and a thread of its own writes to the
+//! stream. A stream that nobody reads blocks only that thread. If the queue is full, lines are dropped and counted,
+//! and the count is logged once the stream is read again.
 //!
-//! It is not tracing-appender, whose guard prints to stdout where the queue is full at the end: that may be
-//! the very pipe that nobody reads.
+//! tracing-appender does not fit: its guard prints to stdout if the queue is full at the end, and that may be the
+//! pipe that nobody reads.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::count;
 
-/// What a line takes beside its text.
+/// The bytes of a line beside its text.
 const LINE_BYTES: usize = 64;
-/// The pause before a stream that takes nothing now, and does not block, is tried again.
+/// The pause before a retry on a non-blocking stream that is full.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The queue. Clones share it.
@@ -33,26 +33,26 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
-    /// Of the lines, and of the one that is being written.
+    /// The bytes of the lines in the queue and of the line being written.
     bytes: usize,
-    /// Lines that found the queue full. While there are any, no line is taken.
+    /// Lines dropped because the queue was full. While this is not 0, no line is accepted.
     dropped: u64,
-    /// The thread has something in its hands.
+    /// The thread is working.
     is_busy: bool,
 }
 
-/// What the thread has to do.
+/// The next task of the thread.
 enum LogTask {
     Write(Vec<u8>),
     Tell(u64),
 }
 
 impl LogQueue {
-    /// Begins to write to a stream. At most `max_bytes` wait, but for one line, however long; `tell` is
-    /// called once there is room again, with how many lines were dropped.
+    /// Starts writing to a stream. At most `max_bytes` wait, except for a single line of any length. Once there is
+    /// room again, `tell` is called with the number of dropped lines.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// The thread cannot be started.
     pub fn start(
         stream: impl Write + Send + 'static,
         max_bytes: usize,
@@ -65,7 +65,7 @@ impl LogQueue {
         Ok(lines)
     }
 
-    /// Leaves a line, which ends with its line break. Never waits for the stream.
+    /// Queues a line, which ends with its line break. Never waits for the stream.
     pub fn push(&self, line: &[u8]) {
         let mut queue = self.shared.queue();
         let bytes = queue.bytes.saturating_add(line.len() + LINE_BYTES);
@@ -81,7 +81,7 @@ impl LogQueue {
         self.shared.changed.notify_all();
     }
 
-    /// Waits until everything is written, but no longer than this. Returns whether it is.
+    /// Waits until everything is written, at most this long. Returns whether it is.
     pub fn flush(&self, patience: Duration) -> bool {
         let is_pending = |queue: &mut Queue| queue.bytes > 0 || queue.dropped > 0 || queue.is_busy;
         let waited =
@@ -107,12 +107,12 @@ impl Shared {
         loop {
             match self.next() {
                 LogTask::Write(line) => {
-                    // A stream that is closed takes no line, and whoever closed it wants none.
+                    // A closed stream accepts no line, and its reader wants none.
                     let _closed = write(&mut stream, &line);
                     let mut queue = self.queue();
                     queue.bytes = queue.bytes.saturating_sub(line.len() + LINE_BYTES);
                 }
-                // It leaves a line of its own, so the queue is not held.
+                // `tell` queues a line itself, so the lock is not held.
                 LogTask::Tell(dropped) => tell(dropped),
             }
         }
@@ -121,7 +121,7 @@ impl Shared {
     fn next(&self) -> LogTask {
         let mut queue = self.queue();
         loop {
-            // Not before half of it is free, so that a slow reader is not told with every other line.
+            // Only once half is free, so that a slow reader gets no notice with every other line.
             if queue.dropped > 0 && queue.bytes <= self.max_bytes / 2 {
                 queue.is_busy = true;
                 return LogTask::Tell(std::mem::take(&mut queue.dropped));
@@ -136,13 +136,13 @@ impl Shared {
         }
     }
 
-    // A panic of another thread cannot leave it half changed.
+    // A panic of another thread cannot leave a partial change.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes all of a line, to a stream that does not block as well.
+/// Writes a whole line, even to a non-blocking stream.
 fn write(stream: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
     while !line.is_empty() {
         match stream.write(line) {
@@ -167,7 +167,7 @@ mod tests {
     /// Long enough for a busy machine.
     const PATIENCE: Duration = Duration::from_mins(1);
 
-    /// A pipe that holds as many writes as it was made for.
+    /// A pipe that holds a fixed number of writes.
     struct Pipe(SyncSender<String>);
 
     impl Write for Pipe {
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// A queue with room for `fit` lines, the reading end of its pipe, and the counts of dropped lines that it tells.
+    /// A queue with room for `fit` lines, the reading end of its pipe, and the reported counts of dropped lines.
     fn lines(fit: usize, pipe: usize) -> (LogQueue, Receiver<String>, Receiver<u64>) {
         let (stream, written) = sync_channel(pipe);
         let (told, tells): (Sender<u64>, _) = channel();
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_does_not_block_gets_every_byte() {
-        /// Takes a byte at every other try.
+        /// Takes one byte at every second try.
         struct Slow(Vec<u8>, bool);
         impl Write for Slow {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Sets the log up: to stderr, with the time in UTC after RFC 3339. That of a host never waits for its reader.
+//! Sets up the log: to stderr, with RFC 3339 times in UTC. A host's log never waits for its reader.
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
@@ -20,46 +20,45 @@ use super::lines::LogQueue;
 use crate::config::LogFormat;
 use crate::words::plain::{Escaping, Json, Plain};
 
-/// How much of the log may wait for its reader.
+/// Most bytes of the log that may wait for its reader.
 const MAX_BYTES: usize = 4 << 20;
-/// How long the end of the process waits for its last lines to be read.
+/// How long the process waits at its end for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// The lines of a host's log.
+/// The queue of a host's log.
 static LINES: OnceLock<LogQueue> = OnceLock::new();
 
-/// Why there is no log.
+/// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level is no filter.
+    /// The level is not a valid filter.
     #[error("LOG_LEVEL: {0}")]
     Level(#[from] tracing_subscriber::filter::ParseError),
-    /// A log is set up already in this process.
+    /// This process has a log already.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
-    /// The thread that writes it cannot be had.
+    /// The writer thread cannot be started.
     #[error("the log: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Sends the log of this process to stderr, and waits for each line to be taken. `level` is a level or
+/// Sends the log of this process to stderr, and waits for each line to be written. `level` is a level or
 /// directives of `EnvFilter`.
 ///
 /// Text is coloured on a terminal only, unless `NO_COLOR` is set. JSON is one flat object a line.
 ///
 /// # Errors
-/// Where `level` is no filter, and on a second call.
+/// If `level` is not a valid filter, and on a second call.
 pub fn init(format: LogFormat, level: &str) -> Result<(), LogError> {
     Registry::default().with(layer(format, level, has_colours(), io::stderr)?).try_init()?;
     Ok(())
 }
 
-/// The same for a process that has to go on whether or not somebody reads its log: lines are written by a
-/// thread of their own, and dropped where they are not read. What a panic says goes the same way.
-/// [`finish`] ends it.
+/// The same for a process that must not wait for the reader of its log: a thread of its own writes the lines,
+/// and drops them if they are not read. Panic messages go the same way. [`finish`] ends it.
 ///
 /// # Errors
-/// As for [`init`], and where there is no thread for it.
+/// As for [`init`], and if the thread cannot be started.
 pub fn init_unread(format: LogFormat, level: &str) -> Result<(), LogError> {
     let tell = |lines: u64| {
         tracing::warn!(lines, "{lines} log lines were dropped, since the log was not read");
@@ -89,15 +88,15 @@ pub fn init_unread(format: LogFormat, level: &str) -> Result<(), LogError> {
 }
 
 thread_local! {
-    /// Whether panics of this thread are caught and told of elsewhere.
+    /// Whether panics of this thread are caught and reported elsewhere.
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does work whose panic is no fault of the host, and that its caller tells of: what it says of it does not
-/// reach the log, which one such panic for each record would fill.
+/// Runs work whose panic is not the host's fault and is reported by the caller. The panic message stays out of
+/// the log, which a panic for each record would fill.
 ///
 /// # Errors
-/// It panicked.
+/// `work` panicked.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     let before = IS_QUIET.replace(true);
     let done = catch_unwind(AssertUnwindSafe(work));
@@ -105,7 +104,7 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
     done
 }
 
-/// Prints the last word of the process, behind what it logged.
+/// Prints the last line of the process, after its log.
 pub fn last_word(text: &str) {
     match LINES.get() {
         Some(lines) => lines.push(format!("{text}\n").as_bytes()),
@@ -113,7 +112,7 @@ pub fn last_word(text: &str) {
     }
 }
 
-/// Has what was logged written before the process ends, unless nobody reads it.
+/// Waits until the log is written before the process ends, unless nobody reads it.
 pub fn finish() {
     if let Some(lines) = LINES.get() {
         lines.flush(LAST_LINES);
@@ -136,7 +135,7 @@ where
 {
     let filter = EnvFilter::try_new(level)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
-    // The message and every field pass here: whatever they quote stays on its line.
+    // The message and every field pass here, so that text they quote stays on its line.
     let fields = debug_fn(|writer, field, value| match field.name() {
         "message" => write!(Escaping(writer), "{value:?}"),
         name => write!(Escaping(writer), "{name}={value:?}"),
@@ -148,7 +147,7 @@ where
     Ok(layer.with_filter(filter.and(filter_fn(quotes_no_rows))))
 }
 
-/// JSON lines whose texts hold nothing that a terminal would obey; they read the same.
+/// JSON lines whose strings are escaped for terminals; their meaning is unchanged.
 struct PlainJson<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for PlainJson<F>
@@ -169,8 +168,8 @@ where
     }
 }
 
-/// The client of ClickHouse logs what the server answers in full below WARN, and an error may quote
-/// the values of a row. No level brings those into the log.
+/// Below WARN, the ClickHouse client logs the server's answers in full, and an error may quote the values of a
+/// row. This filter keeps them out at every level.
 fn quotes_no_rows(metadata: &Metadata<'_>) -> bool {
     let is_client = metadata.target().split("::").next() == Some("clickhouse");
     !is_client || *metadata.level() <= Level::WARN

@@ -1,33 +1,33 @@
-//! The lookups as they are in memory, for the metrics.
+//! The state of the lookups in memory, for the metrics.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A lookup as it is.
+/// The state of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LookupState {
-    /// Its rows.
+    /// The number of its rows.
     pub rows: usize,
-    /// What they take, in bytes.
+    /// Their memory, in bytes.
     pub memory_bytes: usize,
-    /// How long ago its source was read, or found to be unchanged.
+    /// How long ago its source was read, or found unchanged.
     pub age: Duration,
 }
 
-/// Every lookup, told by who reads it.
+/// The states of all lookups, set by their readers.
 #[derive(Debug, Default)]
 pub struct LookupStates {
     read: Mutex<BTreeMap<String, (usize, usize, Instant)>>,
 }
 
 impl LookupStates {
-    /// A lookup was read, or found to be unchanged.
+    /// Notes that a lookup was read, or found unchanged.
     pub fn loaded(&self, lookup: &str, rows: usize, memory_bytes: usize) {
         self.read().insert(lookup.to_owned(), (rows, memory_bytes, Instant::now()));
     }
 
-    /// Every lookup by its name, as it is now.
+    /// The current state of every lookup, by name.
     pub fn now(&self) -> Vec<(String, LookupState)> {
         let state = |(rows, memory_bytes, read): &(usize, usize, Instant)| LookupState {
             rows: *rows,
@@ -37,7 +37,7 @@ impl LookupStates {
         self.read().iter().map(|(name, read)| (name.clone(), state(read))).collect()
     }
 
-    // A panic of another thread cannot leave it half changed.
+    // A panic of another thread cannot leave a partial change.
     fn read(&self) -> MutexGuard<'_, BTreeMap<String, (usize, usize, Instant)>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }

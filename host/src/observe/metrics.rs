@@ -1,29 +1,29 @@
-//! Every metric, named once: the list that docs/metrics.md repeats. Stages count by the functions
+//! Every metric, named once: the list that docs/metrics.md repeats. Stages count with the functions
 //! of `count`, and know neither names nor Prometheus. It is over 400 lines because it is one list.
 
 use metrics::{Label, counter, gauge, histogram};
 
 use crate::words::plain::Plain;
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MetricKind {
-    /// Grows from 0 at the start.
+    /// Starts at 0 and only grows.
     Counter,
-    /// A state, looked up when the metrics are asked for.
+    /// A state, read at each scrape.
     Gauge,
-    /// Counted by these upper bounds.
+    /// A histogram with these upper bounds.
     Histogram(&'static [f64]),
 }
 
 /// One metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// The name; a unit that is no count stands in it.
+    /// The name, which contains the unit unless that is a count.
     pub name: &'static str,
     /// What it is.
     pub kind: MetricKind,
-    /// What it counts or measures in.
+    /// The unit.
     pub unit: &'static str,
     /// Its labels.
     pub labels: &'static [&'static str],
@@ -41,7 +41,7 @@ const fn metric(
     Metric { name, kind, unit, labels, help }
 }
 
-/// From a batch of one to the largest that NUM_MESSAGES allows.
+/// From a batch of one record to the largest that NUM_MESSAGES allows.
 const ROWS: MetricKind = MetricKind::Histogram(&[
     1.0, 10.0, 100.0, 1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6,
 ]);
@@ -64,7 +64,7 @@ const BYTES: MetricKind = MetricKind::Histogram(&[
 const COMPUTATION: MetricKind = MetricKind::Histogram(&[
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ]);
-/// From a small synchronous INSERT to the five minutes after which an answer is given up.
+/// From a small synchronous INSERT to the timeout of five minutes.
 const ANSWER: MetricKind = MetricKind::Histogram(&[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 ]);

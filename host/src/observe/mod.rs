@@ -1,4 +1,4 @@
-//! What an operator sees: the log, the probes, the metrics, and what the host waits for.
+//! What an operator sees: the log, the probes, the metrics, and the current waits.
 
 pub mod admin;
 mod connections;
@@ -25,17 +25,17 @@ use lookups::LookupStates;
 use progress::Progress;
 use status::Status;
 
-/// The states of the host that an operator sees, shared by who makes them.
+/// The host's states that an operator sees, shared by the parts that set them.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// What is waited for.
+    /// The current waits.
     pub status: Arc<Status>,
-    /// How much of the last records is refused.
+    /// The share of the last records that is rejected.
     pub brake: Arc<Brake>,
-    /// How far each partition has come.
+    /// The progress in each partition.
     pub progress: Arc<Progress>,
-    /// What the batches in flight hold.
+    /// The memory of the batches in flight.
     pub budget: Arc<Budget>,
-    /// What plugins look things up in.
+    /// The lookups of plugins.
     pub lookups: Arc<LookupStates>,
 }

@@ -1,8 +1,8 @@
-//! How far the host has come in each partition assigned to it, against where Kafka says that the
-//! partition ends: lag and freshness.
+//! The host's progress in each assigned partition, compared with the end of the partition: lag and
+//! freshness.
 //!
-//! librdkafka's own `consumer_lag` follows commits, and is unknown until the first of them; here
-//! it is measured against what is settled.
+//! librdkafka's own `consumer_lag` follows commits, and is unknown until the first one; this lag is
+//! measured against what is settled.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::delivery::offsets::Position;
 use crate::flow::record::TopicPartition;
 
-/// Where a partition ends, as the broker has told.
+/// The end of a partition, as reported by the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionEnd {
     /// The offset after the last record. Records of open transactions count.
@@ -19,7 +19,7 @@ pub struct PartitionEnd {
     pub start: Option<i64>,
 }
 
-/// A partition as it stands.
+/// The progress in a partition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// The partition.
@@ -30,7 +30,7 @@ pub struct Standing {
     pub freshness_seconds: Option<f64>,
 }
 
-/// The positions of the host and the ends of the partitions, each told by who knows it.
+/// The host's positions and the ends of the partitions, each set by its source.
 #[derive(Debug, Default)]
 pub struct Progress {
     inner: Mutex<ProgressState>,
@@ -50,7 +50,7 @@ impl Progress {
         (inner.positions, inner.in_flight) = (positions, in_flight);
     }
 
-    /// The ends of partitions, of others than our own too.
+    /// Sets the ends of partitions, including unassigned ones.
     pub fn learn_ends(&self, ends: HashMap<TopicPartition, PartitionEnd>) {
         self.inner().ends = ends;
     }
@@ -76,7 +76,7 @@ impl Progress {
         inner.positions.iter().map(standing).collect()
     }
 
-    // A panic of another thread cannot leave it half changed.
+    // A panic of another thread cannot leave a partial change.
     fn inner(&self) -> MutexGuard<'_, ProgressState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +84,7 @@ impl Progress {
 
 fn lag(position: &Position, end: Option<&PartitionEnd>) -> Option<u64> {
     let next = position.next.or(end?.start)?;
-    // The end is some seconds old; what was read since is known to be there.
+    // The end is some seconds old, but records read since then exist.
     let end = end?.offset.max(position.read_to.unwrap_or(next));
     u64::try_from(end - next).ok().or(Some(0))
 }

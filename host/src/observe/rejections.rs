@@ -1,5 +1,5 @@
-//! Rejections in the log: the first of each reason, then one in a while with a count. Values of
-//! records stay out of the log unless LOG_PAYLOADS asks for them; they are in the dead letter.
+//! Logs rejections: the first of each reason, then one in a while with a count. Values of records are
+//! logged only with LOG_PAYLOADS; the dead letter has them anyway.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::throttle::Throttle;
 use crate::flow::record::{Batch, Origin, Record, spans};
 use crate::flow::rejection::{Reason, Rejection};
 
-/// How often a reason is logged.
+/// The least time between two lines about a reason.
 const PER_REASON: Duration = Duration::from_secs(10);
 
 /// Most bytes of a payload that are logged.
@@ -21,12 +21,12 @@ pub struct RejectionLog {
 }
 
 impl RejectionLog {
-    /// A log that holds payloads, or none.
+    /// A log with payloads or without.
     pub fn new(with_payloads: bool) -> Self {
         Self { throttle: Throttle::new(PER_REASON), with_payloads }
     }
 
-    /// Logs those of the rejections whose reason was quiet for a while.
+    /// Logs the rejections whose reason was not logged for a while.
     pub fn note(&self, batch: &Batch, rejections: &[Rejection]) {
         for rejection in rejections {
             let fault = &rejection.fault;
@@ -36,9 +36,9 @@ impl RejectionLog {
             let payload = payload.map(|bytes| {
                 String::from_utf8_lossy(bytes.get(..MAX_PAYLOAD_BYTES).unwrap_or(bytes))
             });
-            // A pointer may go through a map's keys, which are values of the record.
+            // A pointer may contain keys of a map, which are values of the record.
             let pointer = self.with_payloads.then_some(&*fault.pointer);
-            // The column that a plugin names is its own word, too.
+            // The column that a plugin names is the plugin's own text, too.
             let is_ours = self.with_payloads || rejection.stage.plugin().is_none();
             tracing::warn!(
                 reason = fault.reason.code(),
@@ -58,8 +58,7 @@ impl RejectionLog {
         }
     }
 
-    /// Logs that records are in the table, and that a view of it does not have them: nobody else can tell
-    /// which.
+    /// Logs records that are in the table but missing in a view of it: no other output identifies them.
     pub fn note_without_view(&self, batch: &Batch, origins: &[Origin], view: &str) {
         let (records, at) = (origins.len(), spans(batch, origins));
         tracing::error!(

@@ -1,13 +1,13 @@
-//! Keeps a flood of like events from flooding the log.
+//! Limits how often like events are logged.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets one event of each key through in each span of time, and counts those it held back.
+/// Lets one event of each key through in each time span, and counts the others.
 ///
-/// Keys are never forgotten, so they have to come from a closed list, such as rejection reasons.
+/// Keys are never forgotten, so they must come from a closed list, such as rejection reasons.
 #[derive(Debug)]
 pub struct Throttle<K> {
     per: Duration,
@@ -21,19 +21,19 @@ struct ThrottleWindow {
 }
 
 impl<K: Eq + Hash> Throttle<K> {
-    /// One event of each key in each `per`.
+    /// Lets one event of each key through in each `per`.
     pub fn new(per: Duration) -> Self {
         Self { per, keys: Mutex::new(HashMap::new()) }
     }
 
-    /// `Some` lets the event through and says how many of its key were held back since the one
-    /// before; `None` holds it back.
+    /// `Some` lets the event through, with the number of its key held back since the previous one;
+    /// `None` holds it back.
     pub fn allow(&self, key: K) -> Option<u64> {
         self.allow_at(key, Instant::now())
     }
 
     fn allow_at(&self, key: K, now: Instant) -> Option<u64> {
-        // A panic of another thread cannot leave a window half changed.
+        // A panic of another thread cannot leave a partial change.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(window) = keys.get_mut(&key) else {
             keys.insert(key, ThrottleWindow { began: now, suppressed: 0 });

@@ -1,5 +1,5 @@
-//! Fields that fill no column. A name may be a value, such as an address by which an object is keyed, so
-//! names are logged and counted only with UNKNOWN_FIELD_NAMES=1, and at most 100 of them.
+//! Fields that fill no column. A name may be a value, such as an address used as a key, so names are
+//! logged and counted only with UNKNOWN_FIELD_NAMES=1, and at most 100 of them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use crate::flow::rows::Noticed;
 const MAX_NAMES: usize = 100;
 /// Most characters of a name.
 const MAX_NAME_CHARS: usize = 64;
-/// The name of all others.
+/// The label of all further names.
 const OTHERS: &str = "(others)";
 /// The label of all fields without UNKNOWN_FIELD_NAMES.
 const NOT_NAMED: &str = "(not named)";
 
-/// The names that were seen so far.
+/// The names seen so far.
 #[derive(Debug)]
 pub struct UnknownNames {
     with_names: bool,
@@ -26,12 +26,12 @@ pub struct UnknownNames {
 }
 
 impl UnknownNames {
-    /// Counts fields by their names, or all of them as one.
+    /// Counts fields by name, or all of them together.
     pub fn new(with_names: bool) -> Self {
         Self { with_names, was_told: AtomicBool::new(false), names: Mutex::default() }
     }
 
-    /// Counts what decoding a batch noticed, and logs what is new.
+    /// Counts the unknown fields of a decoded batch, and logs new names.
     pub fn count(&self, noticed: &Noticed) {
         match self.with_names {
             true => self.count_by_name(noticed),
@@ -77,7 +77,7 @@ impl UnknownNames {
         }
     }
 
-    /// The name as it is counted, if it is one of the first.
+    /// The name as it is counted, if it is among the first.
     fn known(&self, name: &str) -> Option<CountedName> {
         let name: String = name.chars().take(MAX_NAME_CHARS).collect();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! Columns that COLUMN_FROM did not reach, since the way to them ended in a null or in a value without
-//! fields. A record whose `after` is null may be a delete, and lands as a row of defaults like any other.
+//! Columns that COLUMN_FROM did not reach, because their path ended in a null or in a value without
+//! fields. A record whose `after` is null may be a delete, but lands as a row of defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -8,23 +8,23 @@ use super::count;
 use crate::flow::rows::Noticed;
 use crate::schema::plan::TablePlan;
 
-/// Most columns that are told in the log.
+/// Most columns that the log names.
 const MAX_TOLD: usize = 100;
 
-/// The columns that were told.
+/// The columns that were logged.
 #[derive(Debug, Default)]
 pub struct Unreached {
     told: Mutex<BTreeSet<String>>,
 }
 
 impl Unreached {
-    /// Counts what decoding a batch noticed, and logs each column once.
+    /// Counts the unreached columns of a decoded batch, and logs each column once.
     pub fn count(&self, noticed: &Noticed, plan: &TablePlan) {
         let mut new = Vec::new();
         let mut sums = BTreeMap::<usize, u64>::new();
         noticed.unreached.iter().for_each(|at| *sums.entry(*at).or_default() += 1);
         for (at, values) in &sums {
-            // Where it is required its record is rejected, and told of.
+            // If the column is required, the record is rejected and reported.
             let column = plan.columns.get(*at).filter(|column| !column.is_required);
             let Some(column) = column else { continue };
             count::unreached(&column.name, *values);

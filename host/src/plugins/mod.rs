@@ -1,4 +1,4 @@
-//! Plugins, and the tables that they look things up in.
+//! Plugins, and the lookups that they read.
 
 #[cfg_attr(not(feature = "hooks"), path = "no_hooks.rs")]
 pub mod hooks;

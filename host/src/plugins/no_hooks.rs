@@ -1,4 +1,4 @@
-//! Stands in for `hooks` in a build without it: there are no plugins, as the types say.
+//! Replaces `hooks` in a build without it: no plugin can exist, and the types show it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::observe::status::Status;
 use crate::plugins::lookups::Lookups;
 use crate::schema::plan::TablePlan;
 
-/// Who has nothing to compile.
+/// Compiles nothing: there are no plugins.
 #[derive(Default)]
 pub struct Worker(());
 
@@ -25,23 +25,23 @@ pub struct Hooks {
     pub arrow: Option<ArrowHooks>,
 }
 
-/// Nothing can make one.
+/// Uninhabited: this build has no plugins.
 pub enum RowsHooks {}
 
-/// Nothing can make one.
+/// Uninhabited: this build has no plugins.
 pub enum ArrowHooks {}
 
-/// What nobody can make counted.
+/// Uninhabited: this build has no plugins.
 pub enum Tally {}
 
-/// What nobody can make holds for a table.
+/// Never made: this build has no plugins.
 pub struct Fit {
     /// How records are decoded.
     pub decode: Arc<TablePlan>,
 }
 
 impl Hooks {
-    /// No plugin: a configuration with any is refused before.
+    /// Loads nothing: a configuration with plugins is refused before.
     #[allow(clippy::unused_async)]
     pub async fn load(
         _: &Plugins,

@@ -1,4 +1,4 @@
-//! Stands in for `lookups` in a build without hooks: no plugin is there to look anything up.
+//! Replaces `lookups` in a build without hooks: no plugin exists that could look anything up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::observe::status::Status;
 pub struct Lookups;
 
 impl Lookups {
-    /// None: a configuration with any plugin is refused before.
+    /// Loads nothing: a configuration with plugins is refused before.
     #[allow(clippy::unused_async)]
     pub async fn load(
         _: &[Lookup],
@@ -25,7 +25,7 @@ impl Lookups {
         Ok(Self)
     }
 
-    /// None is there to be read.
+    /// Reads nothing: there are no lookups.
     #[allow(clippy::unused_async)]
     pub async fn once(
         _: &[Lookup],

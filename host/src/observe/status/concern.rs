@@ -1,5 +1,5 @@
-//! Which records a wait holds up. A batch is told once, where its task begins, and every wait within
-//! the task knows it, so that no stage passes it along.
+//! Which records a wait holds up. The batch is set once, where its task begins, so that every wait
+//! within the task knows it and no stage passes it along.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -17,21 +17,21 @@ task_local! {
     static CONCERN: Arc<Concern>;
 }
 
-/// How many partitions a wait names.
+/// Most partitions that a wait names.
 const TOLD: usize = 3;
 
-/// A batch that is on its way.
+/// A batch in progress.
 #[derive(Debug)]
 pub(super) struct Concern {
     batch: Arc<Batch>,
-    /// Its task ended before it was settled: the host stops, or the partitions went away.
+    /// Its task ended before it was settled: the host stops, or the partitions were revoked.
     is_given_up: AtomicBool,
     past: watch::Sender<Past>,
-    /// How many letters of it are handed over and not written.
+    /// Letters of it that are handed over and not yet written.
     letters: watch::Sender<usize>,
 }
 
-/// How often an INSERT of a batch's rows got past what may have been in its way.
+/// How many INSERTs of the batch's rows landed, and how many were refused for their data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Past {
     landed: u64,
@@ -43,12 +43,12 @@ struct Past {
 pub enum Sign {
     /// Rows of the batch landed.
     Landed,
-    /// They did, or were refused for what they hold: the table itself takes them.
+    /// Rows landed, or were refused for their data: the table itself accepts rows.
     LandedOrRefused,
 }
 
 impl Concern {
-    /// That of the task that runs, if it has one.
+    /// The batch of the current task, if it has one.
     pub fn current() -> Option<Arc<Self>> {
         CONCERN.try_with(Arc::clone).ok()
     }
@@ -57,7 +57,7 @@ impl Concern {
         self.is_given_up.load(Ordering::Relaxed)
     }
 
-    /// Ready once no letter of it is on its way.
+    /// Waits until none of its letters is under way.
     pub async fn letters_written(&self) {
         let written = self.letters.subscribe().wait_for(|letters| *letters == 0).await.is_ok();
         debug_assert!(written, "the sender is this concern's");
@@ -68,13 +68,13 @@ impl Concern {
         u64::from(self.batch.len())
     }
 
-    /// Where they stand.
+    /// Where its records are.
     pub fn place(&self) -> String {
         place(&self.batch)
     }
 }
 
-/// Letters of the batch of this task are handed over.
+/// Letters of this task's batch are handed over.
 pub fn letters_begun(letters: usize) {
     count_letters(|open| *open += letters);
 }
@@ -90,12 +90,12 @@ fn count_letters(change: impl FnOnce(&mut usize)) {
     }
 }
 
-/// Rows of the batch of this task landed.
+/// Rows of this task's batch landed.
 pub(in crate::observe) fn note_landed() {
     note(|past| past.landed += 1);
 }
 
-/// Rows of the batch of this task were refused for what they hold.
+/// Rows of this task's batch were refused for their data.
 pub(in crate::observe) fn note_refused() {
     note(|past| past.refused += 1);
 }
@@ -106,10 +106,10 @@ fn note(more: impl FnOnce(&mut Past)) {
     }
 }
 
-/// Ready once the batch of this task shows this sign, from this call on; never outside of a batch.
+/// Waits until this task's batch shows this sign after this call; never ready outside a batch.
 ///
 /// # Cancel safety
-/// Nothing happens when it is dropped.
+/// Nothing happens if it is dropped.
 pub fn shown(sign: Sign) -> impl Future<Output = ()> {
     let past = Concern::current().map(|concern| {
         let past = concern.past.subscribe();
@@ -130,14 +130,14 @@ pub fn shown(sign: Sign) -> impl Future<Output = ()> {
     }
 }
 
-/// The way of a batch. Dropped before it has ended, it has its waits told as given up.
+/// The work on a batch. If it is dropped before it ends, its waits are reported as given up.
 pub struct OfBatch<F: Future> {
     concern: Arc<Concern>,
     work: Pin<Box<TaskLocalFuture<Arc<Concern>, F>>>,
     is_over: bool,
 }
 
-/// Has whatever waits within `work` say that it holds up this batch.
+/// Runs `work` so that each wait within it names this batch.
 ///
 /// # Cancel safety
 /// As `work`.
@@ -161,14 +161,14 @@ impl<F: Future> Future for OfBatch<F> {
 
 impl<F: Future> Drop for OfBatch<F> {
     fn drop(&mut self) {
-        // Before the work itself is dropped, and with it the waits.
+        // Before the work itself, and its waits, are dropped.
         if !self.is_over {
             self.concern.is_given_up.store(true, Ordering::Relaxed);
         }
     }
 }
 
-/// Where the records of a batch stand, by partition.
+/// The offsets of a batch's records, by partition.
 fn place(batch: &Batch) -> String {
     let offset = |origin: Origin| batch.record(origin).map_or(-1, |record| record.offset());
     let mut spans: Vec<(&TopicPartition, i64, i64)> = Vec::new();

@@ -1,5 +1,5 @@
-//! What the host waits for and whether it lives, in one place: the log says a wait once and then
-//! now and again, and the probes are answered from here.
+//! What the host waits for, and whether it is alive. The log reports a wait once and then periodically, and the
+//! probes answer from here.
 
 mod concern;
 mod waits;
@@ -19,7 +19,7 @@ use crate::flow::hold::Hold;
 use concern::Concern;
 use waits::{WaitGroup, Waits};
 
-/// Those who may have to wait, as the log and `/readyz` name them. Each has a series in the metrics.
+/// The names of waiters in the log and `/readyz`. Each has a series in the metrics.
 pub const WAITERS: [&str; 10] = [
     "kafka",
     "commit",
@@ -33,10 +33,10 @@ pub const WAITERS: [&str; 10] = [
     "lookups",
 ];
 
-/// After this long without a turn the poll thread counts as stuck. A turn may rightly take 90 s: a
-/// revocation waits for what is in flight, and then for its commit at a broker that may be gone.
+/// After this long without a turn the poll thread counts as stuck. A turn may take 90 s: a revocation waits for
+/// the batches in flight, and then for its commit at a broker that may be gone.
 const STALL: Duration = Duration::from_mins(2);
-/// Before the poll thread's first turn: the host is still making ready, and may wait for long.
+/// Before the poll thread's first turn: the host is still starting, and may wait for long.
 const NEVER: u64 = u64::MAX;
 
 /// The waits of the host, and its signs of life.
@@ -49,7 +49,7 @@ pub struct Status {
     polled_ms: AtomicU64,
     is_member: AtomicBool,
     is_stopping: watch::Sender<bool>,
-    /// The tasks of batches that end no more, since the host stops and they wait for an operator.
+    /// The tasks of batches that will not end: the host stops, and they wait for an operator.
     stuck: watch::Sender<HashSet<Id>>,
     clickhouse_answered: Mutex<Option<Instant>>,
 }
@@ -70,28 +70,28 @@ impl Default for Status {
 }
 
 impl Status {
-    /// Registers a waiter. Waiters with the same name are tracked separately and reported once. One that
-    /// is made within [`of_batch`] says which records it holds up.
+    /// Registers a waiter. Waiters with the same name are tracked separately and reported once. A waiter made
+    /// within [`of_batch`] names the records that it holds up.
     pub fn waiter(self: &Arc<Self>, who: &'static str) -> Waiter {
         let id = self.next_waiter.fetch_add(1, Ordering::Relaxed);
         Waiter { status: Arc::clone(self), who, id, of: Concern::current() }
     }
 
-    /// The texts of every wait, who first; empty when the host runs freely.
+    /// The texts of all waits, each with its name first; empty if the host waits for nothing.
     pub fn texts(&self) -> BTreeSet<String> {
         self.waits().groups().map(|group| WaitGroup::text(&group)).collect()
     }
 
-    /// Logs again what is waited for since long.
+    /// Repeats lasting waits in the log.
     pub fn remind(&self) {
         self.waits().log(Instant::now());
     }
 
-    /// Waits before another try of what an operator must mend. Once the host stops there is none: nothing that the
-    /// batch waits for lands any more, and it is stuck as soon as its letters are written.
+    /// Waits before a retry of something that an operator must fix. Once the host stops, there is no retry: the
+    /// batch cannot land any more, and is stuck as soon as its letters are written.
     ///
     /// # Cancel safety
-    /// Nothing happens when it is dropped.
+    /// Nothing happens if it is dropped.
     pub async fn pause(&self, pause: Duration) {
         let mut is_stopping = self.is_stopping.subscribe();
         tokio::select! {
@@ -105,12 +105,12 @@ impl Status {
         std::future::pending::<()>().await;
     }
 
-    /// The tasks of batches that end no more.
+    /// The tasks of batches that will not end.
     pub fn stuck(&self) -> watch::Receiver<HashSet<Id>> {
         self.stuck.subscribe()
     }
 
-    /// How long each of [`WAITERS`] waits by now: the longest of one name, 0 where none waits.
+    /// The current wait of each of [`WAITERS`]: the longest of its name, or 0.
     pub fn longest_waits(&self) -> BTreeMap<&'static str, Duration> {
         let mut longest: BTreeMap<_, _> = WAITERS.map(|who| (who, Duration::ZERO)).into();
         for ((who, _), held) in &self.waits().held {
@@ -120,23 +120,23 @@ impl Status {
         longest
     }
 
-    /// Whether an operator must mend something.
+    /// Whether a wait needs an operator.
     pub fn is_paused(&self) -> bool {
         self.waits().held.values().any(|held| matches!(held.hold, Hold::Paused(_)))
     }
 
-    /// Whether something is waited for that heals by itself.
+    /// Whether a wait heals by itself.
     pub fn is_waiting(&self) -> bool {
         self.waits().held.values().any(|held| matches!(held.hold, Hold::Transient(_)))
     }
 
-    /// The poll thread begins another turn.
+    /// Notes that the poll thread begins a turn.
     pub fn polled(&self) {
         let since = self.started.elapsed().as_millis();
         self.polled_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long the poll thread is stuck, if it is.
+    /// How long the poll thread has been stuck, if it is.
     pub fn stalled(&self) -> Option<Duration> {
         self.stalled_at(self.started.elapsed())
     }
@@ -147,23 +147,22 @@ impl Status {
         Some(quiet).filter(|quiet| *quiet > STALL)
     }
 
-    /// The group gave this member its share, which may be no partition at all; or the membership
-    /// is lost.
+    /// Sets whether this member has its assignment, which may be empty.
     pub fn set_member(&self, is_member: bool) {
         self.is_member.store(is_member, Ordering::Relaxed);
     }
 
-    /// Whether this member has its share.
+    /// Whether this member has its assignment.
     pub fn is_member(&self) -> bool {
         self.is_member.load(Ordering::Relaxed)
     }
 
-    /// The host was told to stop.
+    /// Notes that the host was told to stop.
     pub fn set_stopping(&self) {
         self.is_stopping.send_replace(true);
     }
 
-    /// ClickHouse took rows, refused some, or described the table.
+    /// Notes that ClickHouse took rows, refused some, or described the table.
     pub fn clickhouse_answered(&self) {
         *self.answered() = Some(Instant::now());
     }
@@ -189,7 +188,7 @@ impl Status {
         reasons
     }
 
-    // A panic of another thread cannot leave either half changed.
+    // A panic of another thread cannot leave a partial change.
     fn waits(&self) -> MutexGuard<'_, Waits> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,8 +198,7 @@ impl Status {
     }
 }
 
-/// One who may have to wait. Dropping it ends its wait: as over, unless its batch was given up or the host
-/// stops.
+/// A waiter. Dropping it ends its wait: as over, unless its batch was given up or the host stops.
 #[derive(Debug)]
 pub struct Waiter {
     status: Arc<Status>,
@@ -210,13 +208,13 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// Notes a wait, and logs it when its text is new or was logged long ago. WARN: it heals by
-    /// itself. ERROR: an operator is needed. Nothing is lost in either.
+    /// Records a wait, and logs it if its text is new or was logged long ago. WARN: it heals by itself. ERROR: an
+    /// operator is needed. Nothing is lost in either case.
     pub fn hold(&self, hold: Hold) {
         self.note(None, hold);
     }
 
-    /// The same for a text that changes: waits under one key are told as one, by the newest text.
+    /// The same for a text that changes: waits with one key are reported as one, with the newest text.
     pub fn hold_as(&self, key: &str, hold: Hold) {
         self.note(Some(key), hold);
     }
@@ -225,8 +223,7 @@ impl Waiter {
         self.status.waits().hold(self.who, self.id, key, hold, self.of.clone(), Instant::now());
     }
 
-    /// Goes on if what was waited for heals by itself: a broker that answers says nothing about a
-    /// topic that is missing.
+    /// Ends a wait that heals by itself; others stay: an answer from a broker says nothing about a missing topic.
     pub fn release_transient(&self) {
         let waits = self.status.waits();
         let held = waits.held.get(&(self.who, self.id));
@@ -237,7 +234,7 @@ impl Waiter {
         }
     }
 
-    /// Waits before another try, as [`Status::pause`] where an operator must mend what is waited for.
+    /// Waits before a retry; as [`Status::pause`] if an operator must fix something.
     pub async fn pause(&self, pause: Duration) {
         let is_paused = {
             let waits = self.status.waits();
@@ -250,12 +247,12 @@ impl Waiter {
         }
     }
 
-    /// Goes on, and says so when nobody of this name waits any more.
+    /// Ends the wait; logs it if it was the last of this name.
     pub fn release(&self) {
         self.end(true);
     }
 
-    /// Waits no more, though it is not over: what was held up is not ours any more.
+    /// Ends the wait as given up: what it held up is no longer this host's.
     pub fn give_up(&self) {
         self.end(false);
     }

@@ -1,4 +1,4 @@
-//! Who waits for what, and which of it was logged. Those who wait for the same thing are told as one.
+//! Who waits for what, and which waits were logged. Waits for the same thing are reported as one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,45 +8,45 @@ use std::time::{Duration, Instant};
 use super::concern::Concern;
 use crate::flow::hold::Hold;
 
-/// How soon a wait that goes on is logged again; twice as long after each time, up to the second.
+/// When a lasting wait is logged again; the time doubles after each line, up to the second value.
 const REPEAT: Duration = Duration::from_secs(30);
 const LONGEST_REPEAT: Duration = Duration::from_mins(10);
-/// Most things of one name that are known to have been logged.
+/// Most logged waits that are remembered for one name.
 const MAX_LINES: usize = 100;
 
-/// Those whose texts name partitions and offsets: each is a wait of its own.
+/// Names whose texts contain partitions and offsets: each text is a wait of its own.
 const BY_NUMBER: [&str; 2] = ["kafka", "plan"];
-/// What stands before the code of an error of ClickHouse.
+/// The text before the code of a ClickHouse error.
 const CODE: &str = "Code: ";
 
-/// One who waits.
+/// One waiter.
 #[derive(Debug)]
 pub struct HeldWait {
     pub hold: Hold,
-    /// What is waited for: the same for all that are told as one.
+    /// What is waited for: the same for all that are reported as one.
     key: String,
     pub since: Instant,
     of: Option<Arc<Concern>>,
-    /// The order in which texts came.
+    /// The order in which the texts were set.
     turn: u64,
 }
 
-/// A thing that was logged as waited for.
+/// A wait that was logged.
 #[derive(Debug)]
 struct WaitLine {
     next: Instant,
     repeats: u32,
     is_paused: bool,
-    /// When somebody waited for it last: it may take turns with another.
+    /// When somebody last waited for it: it may alternate with another.
     held: Instant,
 }
 
 #[derive(Debug, Default)]
 pub struct Waits {
     pub held: BTreeMap<(&'static str, u64), HeldWait>,
-    /// While somebody waits for it, and [`REPEAT`] longer if others of that name wait.
+    /// Kept while somebody waits for it, and [`REPEAT`] longer if others of that name wait.
     lines: BTreeMap<(&'static str, String), WaitLine>,
-    /// Since when somebody of that name waits.
+    /// Since when anyone of that name waits.
     since: BTreeMap<&'static str, Instant>,
     turn: u64,
 }
@@ -56,19 +56,19 @@ pub struct Waits {
 pub struct WaitGroup<'a> {
     pub who: &'static str,
     key: &'a str,
-    /// The one whose text is the newest.
+    /// The one with the newest text.
     newest: &'a HeldWait,
     is_paused: bool,
-    /// Since when one of them waits.
+    /// Since when the first of them waits.
     since: Instant,
-    /// The batches that it holds up, and their records.
+    /// The batches that they hold up, and their records.
     batches: u64,
     records: u64,
     first: Option<&'a Concern>,
 }
 
 impl Waits {
-    /// Notes that somebody waits, and logs it if that is new.
+    /// Records a wait, and logs it if it is new.
     pub fn hold(
         &mut self,
         who: &'static str,
@@ -86,7 +86,7 @@ impl Waits {
         self.log(now);
     }
 
-    /// Logs what is new, and again what goes on for long.
+    /// Logs new waits, and repeats lasting ones.
     pub fn log(&mut self, now: Instant) {
         let mut told = Vec::new();
         let held: BTreeSet<(&str, &str)> =
@@ -114,7 +114,7 @@ impl Waits {
             told.push(((group.who, group.key.to_owned()), line));
         }
         for ((who, key), line) in told {
-            // A text with a number in it is another one each time.
+            // A text with a number differs each time.
             if self
                 .lines
                 .range((who, String::new())..)
@@ -122,7 +122,7 @@ impl Waits {
                 .count()
                 >= MAX_LINES
             {
-                // Those that are waited for stay: they would be logged anew with each call.
+                // Current waits are kept: otherwise each call would log them again.
                 let held = &self.held;
                 let is_held = |of: &'static str, key: &str| {
                     held.iter().any(|((who, _), held)| *who == of && held.key == key)
@@ -133,7 +133,7 @@ impl Waits {
         }
     }
 
-    /// Somebody waits no more. Logged once nobody of that name does: as over, or as given up.
+    /// Ends a wait. When the last one of that name ends, logs that it is over, or given up.
     pub fn release(&mut self, who: &'static str, id: u64, is_over: bool, now: Instant) {
         if self.held.remove(&(who, id)).is_none() || self.held.keys().any(|(of, _)| *of == who) {
             return;
@@ -147,7 +147,7 @@ impl Waits {
         }
     }
 
-    /// What is waited for, by name.
+    /// The current waits, by name.
     pub fn groups(&self) -> impl Iterator<Item = WaitGroup<'_>> {
         let mut groups: BTreeMap<(&'static str, &str), WaitGroup<'_>> = BTreeMap::new();
         let mut seen: Vec<(&str, *const Concern)> = Vec::new();
@@ -194,8 +194,8 @@ fn write(group: &WaitGroup<'_>, now: Instant) {
     }
 }
 
-/// What a text waits for: ClickHouse's texts hold how much memory or how many parts there were, which would
-/// make each try another wait. Their codes stay.
+/// The key of a text: ClickHouse's texts contain amounts of memory or numbers of parts, which would make
+/// each try a new wait. Error codes are kept.
 fn key_of(who: &str, text: &str) -> String {
     if BY_NUMBER.contains(&who) {
         return text.to_owned();
@@ -206,7 +206,7 @@ fn key_of(who: &str, text: &str) -> String {
         let (code, rest) =
             part.split_at_checked(if at == 0 { 0 } else { code }).unwrap_or_default();
         key.push_str(code);
-        // A number within a name is none.
+        // A digit within a name is not a number.
         let mut is_in_word = false;
         key.extend(rest.chars().filter(|c| {
             let stays = is_in_word || !c.is_ascii_digit();
@@ -218,7 +218,7 @@ fn key_of(who: &str, text: &str) -> String {
 }
 
 impl WaitGroup<'_> {
-    /// The words of `/readyz`.
+    /// The text for `/readyz`.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {}", self.who, self.newest.hold.text());
         if let Some(first) = self.first {

@@ -17,8 +17,7 @@ use super::stderr::StderrTail;
 use super::world::World;
 use crate::limits::budget::Budget;
 
-/// The least that the output limit of an answer can be, in bytes; otherwise it is four times the
-/// question.
+/// Minimum of the output limit of an answer; otherwise four times the question, in bytes.
 const MIN_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// An instance is replaced after this many calls, which bounds what a guest leaks.
 const MAX_CALLS: u32 = 10_000;
@@ -136,8 +135,8 @@ impl<W: World> Instance<W> {
         self.store.data().limits.memory_bytes()
     }
 
-    /// Whether to replace it: it has served many calls, or has grown by half of its limit since it
-    /// began.
+    /// Whether to replace it: it has served many calls, or has used half of the memory that was
+    /// left to it after `init`.
     pub fn is_worn(&self) -> bool {
         let max_bytes = self.store.data().limits.max_memory_bytes();
         let room = max_bytes.saturating_sub(self.begun_bytes);

@@ -27,8 +27,7 @@ pub fn answer_question(task: &str, cpu_seconds: u64, data_bytes: u64) -> anyhow:
 
 /// Sets the resource limits, which nothing in this process can raise again.
 fn confine(cpu_seconds: u64, data_bytes: u64) -> anyhow::Result<()> {
-    // If memory runs out, the kernel kills this process before the host. Best effort, so it may
-    // fail.
+    // Best effort: if memory runs out, the kernel kills this process before the host.
     if let Ok(mut file) = std::fs::File::options().write(true).open("/proc/self/oom_score_adj") {
         let _refused = file.write_all(b"1000");
     }

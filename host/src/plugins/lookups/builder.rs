@@ -1,4 +1,4 @@
-//! Builds a table row by row, with its bounds and rules kept on the way.
+//! Builds a table row by row, and enforces its limits and rules.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,24 @@ use super::table::{Index, LookupColumn, LookupTable};
 use crate::config::Lookup;
 use crate::words::near;
 
-/// Most columns: each row has a value in each of them, be it a missing one.
+/// Most columns: each row stores an entry in each of them, even for a missing value.
 pub const MAX_COLUMNS: usize = 1_000;
-/// What a value takes beside its text: its end, and whether it is missing.
+/// The bytes of a value beside its text: its end, and whether it is missing.
 const VALUE_BYTES: usize = 5;
-/// What a row takes in the index.
+/// The bytes of a row in the index.
 const ROW_BYTES: usize = 12;
-/// The least that a row takes: its key.
+/// The least bytes of a row: its key.
 pub const LEAST_ROW_BYTES: usize = ROW_BYTES + VALUE_BYTES;
 
-/// A table that grows.
+/// A table under construction.
 #[derive(Debug)]
 pub struct LookupBuilder {
     lookup: Lookup,
     table: LookupTable,
     names: HashMap<String, usize>,
-    /// The line of each row, for the one who has to find it.
+    /// The line of each row, for error texts.
     lines: Vec<LookupLine>,
-    /// The line of the row that is being added.
+    /// The line of the current row.
     line: LookupLine,
 }
 
@@ -43,18 +43,18 @@ impl LookupBuilder {
         Self { lookup: lookup.clone(), table, names, lines, line: LookupLine::default() }
     }
 
-    /// The bound of what is built, in bytes.
+    /// The limit of the table, in bytes.
     pub fn most_bytes(&self) -> usize {
         self.lookup.memory_bytes
     }
 
-    /// What the bound is broken by at a line.
+    /// The error for exceeding the limit at a line.
     pub fn too_large(&self, line: LookupLine) -> LookupFault {
         let variable = self.lookup.variable("_MEMORY_BYTES");
         LookupFault::TooLarge { line, variable, most_bytes: self.lookup.memory_bytes }
     }
 
-    /// Its columns, once and for all; the key must be one of them.
+    /// Sets the columns; the key must be one of them.
     pub fn header<'a>(
         &mut self,
         line: LookupLine,
@@ -77,20 +77,20 @@ impl LookupBuilder {
         Ok(())
     }
 
-    /// There is no header: the columns are those that rows have, and those of the table before,
-    /// so that one which no row has any more is missing and not unknown.
+    /// Begins a table without a header. Its columns are those of its rows and of the previous
+    /// table, so that a column without values any more is missing, not unknown.
     pub fn open(&mut self, before: &[&str]) -> Result<(), LookupFault> {
         self.table.is_open = true;
         self.table.key = self.column(&self.lookup.key.clone())?;
         before.iter().try_for_each(|name| self.column(name).map(drop))
     }
 
-    /// Begins a row; what follows is of this line.
+    /// Begins a row, at this line.
     pub fn begin(&mut self, line: LookupLine) {
         self.line = line;
     }
 
-    /// The column of this name, made if there is none.
+    /// The column of this name; created if it is new.
     pub fn column(&mut self, name: &str) -> Result<usize, LookupFault> {
         if let Some(at) = self.names.get(name) {
             return Ok(*at);
@@ -116,7 +116,7 @@ impl LookupBuilder {
         column.push(value).ok_or_else(|| self.too_large(line))
     }
 
-    /// Ends the row: what it did not put is missing.
+    /// Ends the row: values that were not added are missing.
     pub fn end(&mut self) -> Result<(), LookupFault> {
         self.take(ROW_BYTES)?;
         let (line, row) = (self.line, self.lines.len());
@@ -141,7 +141,7 @@ impl LookupBuilder {
         Ok(())
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn finish(mut self) -> LookupTable {
         self.table.columns.iter_mut().for_each(LookupColumn::shrink);
         self.table

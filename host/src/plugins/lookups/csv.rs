@@ -1,4 +1,4 @@
-//! Comma-separated values, after a line with the names of the columns.
+//! Comma-separated values, with the column names on the first line.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,8 +8,8 @@ use super::builder::{LookupBuilder, MAX_COLUMNS};
 use super::fault::{LookupFault, LookupLine};
 use super::table::LookupTable;
 
-/// Put behind the end of the input. A quote that is never closed swallows it, and everything up to
-/// it, which csv takes for the text of a field.
+/// Appended to the input. An unclosed quote swallows it with everything before it, because csv reads all of that as
+/// the text of a field.
 const LAST: &[u8] = b"\0";
 
 /// Reads to the end.
@@ -22,14 +22,14 @@ pub fn read_csv(
 ) -> Result<LookupTable, LookupFault> {
     let is_crlf = is_crlf(input.fill_buf()?);
     let end = [if is_crlf { b"\r\n" } else { &b"\n"[..] }, LAST].concat();
-    // A text takes at most twice its bytes in a file, each of them a quote. Since a quote that is
-    // never closed makes one field of all that follows, this bounds the memory of such a field.
+    // A text takes at most twice its bytes in a file, if each of them is a quote. This also bounds the memory of a
+    // field with an unclosed quote, which extends to the end of the input.
     let most = (builder.most_bytes() as u64).saturating_mul(2);
     let input = Narrow::new(input.take(most).chain(&*end));
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
     let (mut record, mut next) = (ByteRecord::new(), ByteRecord::new());
     let (mut line, mut columns) = (LookupLine::default(), Vec::new());
-    // Bytes of any kind and number are a record, so nothing fails but the input itself.
+    // Any bytes are valid records, so only the input itself can fail.
     loop {
         let read = reader.read_byte_record(&mut next);
         let is_too_wide = reader.get_ref().is_over;
@@ -49,7 +49,7 @@ pub fn read_csv(
         return Err(builder.too_large(line));
     }
     if !record.iter().eq([LAST]) {
-        // Nothing ended it.
+        // The quote was never closed.
         line = line_of(&reader, &record, true);
         return Err(malformed(line, "a quote is opened and never closed"));
     }
@@ -59,24 +59,24 @@ pub fn read_csv(
     Ok(builder.finish())
 }
 
-/// Passes bytes on up to the first record of more fields than a table may have columns: csv keeps eight bytes for each
-/// field, however many there are.
+/// Passes bytes on, up to the first record with more fields than a table may have columns: csv keeps eight bytes for
+/// each field, without a limit.
 struct Narrow<R> {
     input: R,
     at: CsvState,
-    /// The commas of the record.
+    /// The commas of the current record.
     commas: usize,
     /// Whether a record has too many fields. What comes after its bytes is an error.
     is_over: bool,
 }
 
-/// Where in a record the next byte stands, as csv sees it.
+/// The state of csv's parser before the next byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CsvState {
     FieldStart,
     Bare,
     Quoted,
-    /// Behind a quote within quotes, which ends them unless another one follows.
+    /// After a quote within quotes, which ends them unless another quote follows.
     Quote,
 }
 
@@ -85,7 +85,7 @@ impl<R> Narrow<R> {
         Self { input, at: CsvState::FieldStart, commas: 0, is_over: false }
     }
 
-    /// Whether the record has not too many fields with this byte.
+    /// Whether the record still has few enough fields after this byte.
     fn passes(&mut self, byte: u8) -> bool {
         self.at = match (self.at, byte) {
             (CsvState::Quoted, b'"') => CsvState::Quote,
@@ -119,7 +119,7 @@ impl<R: Read> Read for Narrow<R> {
     }
 }
 
-/// Adds a row, or the columns where there are none yet.
+/// Adds a row, or sets the columns if there are none yet.
 fn take(
     record: &ByteRecord,
     line: LookupLine,
@@ -150,7 +150,8 @@ fn malformed(line: LookupLine, text: &str) -> LookupFault {
     LookupFault::Malformed { line, text: text.to_owned() }
 }
 
-/// Whether lines end in `\r\n`, as the first one does.
+/// Whether the first line ends in `\r
+/// `.
 fn is_crlf(start: &[u8]) -> bool {
     start
         .iter()
@@ -158,8 +159,9 @@ fn is_crlf(start: &[u8]) -> bool {
         .is_some_and(|at| start.get(..at).is_some_and(|line| line.ends_with(b"\r")))
 }
 
-/// Where the record that was just read begins. What csv says of that may be an empty line before it,
-/// so it is told from the end: csv stands behind the `\n`, or before it if `\r` comes first.
+/// The line that the last record begins on, counted back from its end, since csv may report an empty line before it.
+/// csv stands after the `
+/// `, or before it if `\r` comes first.
 fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord, is_before_end: bool) -> LookupLine {
     let inner = record.as_slice().split(|byte| *byte == b'\n').skip(1).count() as u64;
     LookupLine(reader.position().line().saturating_sub(inner + u64::from(!is_before_end)).max(1))
@@ -219,7 +221,7 @@ mod tests {
             assert_eq!(read_csv(text).unwrap().rows(), 0, "{text:?}");
         }
         assert_eq!(read_csv("id\n1\n\n2").unwrap().rows(), 2);
-        // As what is put behind the end.
+        // Looks like what is appended at the end.
         assert_eq!(
             read_csv("id\n1\n\0\n\0\n").map(drop).unwrap_err().to_string(),
             "line 4, column `id`: the key is that of line 3"
@@ -265,7 +267,7 @@ mod tests {
         let text: String = (0..1_100).map(row).collect();
         let expected = "more than LOOKUP_ZONES_MEMORY_BYTES (1048576 bytes)";
         let found = fault(format!("id,a\n{text}"));
-        // 1,022 bytes of text, 22 of the values and the row.
+        // 1,022 bytes of text, and 22 of the values and the row.
         assert!(found.starts_with("line 10") && found.ends_with(expected), "{found}");
         let all_in_quotes = format!("id,a\n1,\"{}", "x".repeat(3 << 20));
         assert!(fault(all_in_quotes).ends_with(expected));

@@ -1,10 +1,10 @@
-//! What is wrong with a file or an answer that a lookup is to be made of.
+//! Why a file or an answer makes no lookup.
 
 use std::{fmt, io};
 
 use super::builder::MAX_COLUMNS;
 
-/// A line of a source, from 1; of a SELECT a row. 0 is the names before them.
+/// A line of a source, from 1; for a SELECT, a row. 0 is the line of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
 pub struct LookupLine(pub u64);
 
@@ -17,46 +17,46 @@ impl fmt::Display for LookupLine {
     }
 }
 
-/// What is wrong with a source. No value stands in its text, which goes to the log; nor do the names
-/// of columns before the key is found among them: a file without a header has values there.
+/// Why a source makes no table. Its text goes to the log, so it holds no value. Nor does it hold
+/// column names before the key is found among them: in a file without a header they are values.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupFault {
-    /// It cannot be read to its end.
+    /// Reading failed before the end.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It was written to meanwhile.
+    /// The file changed during the read.
     #[error("it was written to while it was read; write another file and move it to this name")]
     Changed,
-    /// The key is no column.
+    /// The key is not one of the columns.
     #[error("none of {columns} columns is `{key}`, which {variable} names{}", meant(.near.as_deref()))]
     NoKeyColumn { key: String, variable: String, columns: usize, near: Option<String> },
     /// A row without a key.
     #[error("{line}, column `{key}`: the key is absent or null")]
     NoKey { line: LookupLine, key: String },
-    /// Two rows of one key.
+    /// Two rows with the same key.
     #[error("{line}, column `{key}`: the key is that of {before}")]
     SameKey { line: LookupLine, before: LookupLine, key: String },
-    /// Two columns of one name.
+    /// Two columns with the same name.
     #[error("{line}, column `{column}`: it stands there twice")]
     SameColumn { line: LookupLine, column: String },
     /// Too many columns.
     #[error("{line}: more than {MAX_COLUMNS} columns")]
     TooManyColumns { line: LookupLine },
-    /// A row that is shorter or longer than the header.
+    /// A row with fewer or more fields than the header.
     #[error("{line}: expected {expected} fields, got {found}")]
     Fields { line: LookupLine, found: usize, expected: usize },
-    /// Bytes that are no text.
+    /// Bytes that are not UTF-8.
     #[error("{line}{}: not UTF-8", in_column(.column.as_deref()))]
     NotUtf8 { line: LookupLine, column: Option<String> },
-    /// Not of the form that it has to be of.
+    /// A syntax error.
     #[error("{line}: {text}")]
     Malformed { line: LookupLine, text: String },
-    /// The answer is longer than any that such a table is made of.
+    /// The answer is longer than that of any table within the limit.
     #[error(
         "{line}: the answer is longer than {most_bytes} bytes, eight times what the table may have"
     )]
     TooLong { line: LookupLine, most_bytes: u64 },
-    /// The table grew past its bound.
+    /// The table exceeds its limit.
     #[error("{line}: more than {variable} ({most_bytes} bytes)")]
     TooLarge { line: LookupLine, variable: String, most_bytes: usize },
 }

@@ -12,8 +12,8 @@ use super::loader::LoadedLookup;
 use super::{csv, json};
 use crate::config::LookupFormat;
 
-/// What tells that a file is another, or holds something else. The time is that of the last change
-/// of the file or of its name, which no copy of an older time can hide.
+/// Identifies a state of a file, to detect changes. It holds the change time of the inode, which a
+/// copy with an older modification time cannot hide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -33,7 +33,7 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// Reads a file, unless it is as it was before. Blocks.
+/// Reads a file, unless it is unchanged. Blocks.
 ///
 /// # Errors
 /// The first fault, without the path.
@@ -43,7 +43,7 @@ pub fn read_lookup_file(
     builder: LookupBuilder,
     before: Option<&LoadedLookup>,
 ) -> Result<LoadedLookup, LookupFault> {
-    // So that a pipe which nobody writes to is refused, not waited for.
+    // Non-blocking, so that a pipe without a writer is refused, not waited for.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -64,7 +64,7 @@ pub fn read_lookup_file(
             json::objects(input, builder, &before)?
         }
     };
-    // One that is written in its place, instead of being moved there, may be read half-way.
+    // A file written in place, instead of moved there, may be read half-way.
     if Stamp::from(&file.metadata()?) != stamp {
         return Err(LookupFault::Changed);
     }

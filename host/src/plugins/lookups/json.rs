@@ -1,4 +1,4 @@
-//! JSON lines: objects, as in a file, or arrays after one with the names, as ClickHouse answers.
+//! JSON lines: objects, as in a file, or arrays after an array of names, as ClickHouse answers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,10 +13,10 @@ use super::builder::{LookupBuilder, MAX_COLUMNS};
 use super::fault::{LookupFault, LookupLine};
 use super::table::LookupTable;
 
-/// How many times the bytes of a table an answer may have: JSON writes a byte with six at most.
+/// The largest answer, as a multiple of the table's limit: JSON writes a byte with six at most.
 const ANSWER_SHARE: u64 = 8;
 
-/// Reads one object a line, its fields being columns; `before` are the columns of the table before.
+/// Reads one object a line, whose fields are columns; `before` are the columns of the previous table.
 ///
 /// # Errors
 /// The first fault.
@@ -37,7 +37,7 @@ pub fn objects(
     })
 }
 
-/// Reads an array with the names of the columns, then one for each row; rows are counted from 1.
+/// Reads an array with the names of the columns, then one array for each row; rows count from 1.
 ///
 /// # Errors
 /// The first fault.
@@ -67,7 +67,8 @@ pub fn rows(input: impl BufRead, builder: LookupBuilder) -> Result<LookupTable, 
     Ok(table)
 }
 
-/// Reads every line that is not blank, counted from `line`, of at most `most_bytes` with the blank ones.
+/// Reads every line that is not blank, counted from `line`; all of them, with the blank ones, have at most
+/// `most_bytes`.
 fn lines(
     mut input: impl BufRead,
     mut builder: LookupBuilder,
@@ -99,7 +100,7 @@ fn lines(
     }
 }
 
-/// An error of serde_json may quote a value: only its place is told.
+/// An error of serde_json may quote a value, so only its position is reported.
 fn parse<'a, T: Deserialize<'a>>(
     text: &'a str,
     line: LookupLine,
@@ -111,7 +112,7 @@ fn parse<'a, T: Deserialize<'a>>(
     })
 }
 
-/// A string's characters, nothing for null, and any other value as it is written.
+/// The text of a string, nothing for null, and the JSON text of any other value.
 fn text_of(value: &RawValue, line: LookupLine) -> Result<Option<Cow<'_, str>>, LookupFault> {
     let json = value.get();
     match json.as_bytes().first() {
@@ -124,9 +125,9 @@ fn text_of(value: &RawValue, line: LookupLine) -> Result<Option<Cow<'_, str>>, L
 #[derive(Deserialize)]
 struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The first items of an array, and how many there are.
+/// The first items of an array, and the number of all.
 struct FirstItems<T> {
-    /// Up to the first one too many for a table.
+    /// One more than a table may have columns, at most.
     first: Vec<T>,
     count: usize,
 }
@@ -160,8 +161,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for FirstItems<T> {
     }
 }
 
-/// The fields of an object in their order, the same name twice if it stands there twice; up to the first one too many
-/// for a table, which then has too many columns or one of them twice.
+/// The fields of an object in their order, duplicates included. Reading stops at one more than a table may have
+/// columns, which then has too many columns or a duplicate.
 struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for JsonFields<'de> {

@@ -1,4 +1,4 @@
-//! Reads one lookup from where it comes from.
+//! Reads one lookup from its source.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::clickhouse::Server;
 use crate::config::{Lookup, LookupSource};
 use crate::flow::hold::Hold;
 
-/// A table, and what the file was that it was read from.
+/// A table, and the stamp of the file that it was read from.
 #[derive(Debug, Clone)]
 pub struct LoadedLookup {
     pub table: Arc<LookupTable>,
@@ -26,30 +26,29 @@ pub struct LookupLoader {
 }
 
 impl LookupLoader {
-    /// Reads nothing yet.
+    /// A loader; it reads nothing yet.
     pub fn new(lookup: Lookup, server: Option<Server>) -> Self {
         Self { lookup, server }
     }
 
-    /// What is read.
+    /// The lookup that it reads.
     pub fn lookup(&self) -> &Lookup {
         &self.lookup
     }
 
-    /// Whether what is wrong may be mended while the host waits. A file is there or not when the
-    /// host starts, as those of plugins are.
+    /// Whether waiting may help. A file must be there when the host starts, like those of plugins.
     pub fn may_wait(&self) -> bool {
         matches!(self.lookup.source, LookupSource::Select(_))
     }
 
-    /// Reads the lookup, or finds that a file is what it was `before`.
+    /// Reads the lookup, or finds that its file is unchanged since `before`.
     ///
     /// # Errors
-    /// What to wait for, with the variable and the file. What a file holds, or a SELECT gives, is for
-    /// an operator to mend.
+    /// What to wait for, with the variable and the file. Faults in a file's content or a SELECT's
+    /// result are for an operator to fix.
     ///
     /// # Cancel safety
-    /// Dropped, a file is still read to its end.
+    /// If dropped, a file is still read to its end.
     pub async fn read(&self, before: Option<&LoadedLookup>) -> Result<LoadedLookup, Hold> {
         let variable = self.lookup.variable("");
         let started = Instant::now();

@@ -1,7 +1,7 @@
-//! Lookups: tables that the host reads and keeps fresh, and that plugins look things up in.
+//! Lookups: tables that the host reads and keeps fresh, for plugins to look up values in.
 //!
-//! A table is read as a whole and never changes; a fresh one takes its place between two questions.
-//! Reading and parsing happen off the threads that serve the network.
+//! A table is read as a whole and never changes; a fresh one replaces it between two questions.
+//! Reading and parsing run off the network threads.
 
 mod builder;
 mod csv;
@@ -40,19 +40,19 @@ use refresh::CurrentLookup;
 #[derive(Default)]
 pub struct Lookups {
     tables: BTreeMap<String, CurrentLookup>,
-    /// They end with it.
+    /// The refresh tasks, which end with this.
     _refreshing: JoinSet<()>,
 }
 
 impl Lookups {
-    /// Reads every lookup, and keeps it fresh for as long as this lives. A SELECT that gets no
-    /// table is waited for, under the name `lookups`; without a server there is none.
+    /// Reads every lookup, and keeps it fresh until this is dropped. Waits for a SELECT that fails,
+    /// under the name `lookups`; without a server no SELECT is run.
     ///
     /// # Errors
     /// The first file that gives no table, with its variable.
     ///
     /// # Cancel safety
-    /// Dropped, nothing is kept.
+    /// If dropped, nothing is kept.
     pub async fn load(
         config: &[Lookup],
         server: Option<Server>,
@@ -72,8 +72,8 @@ impl Lookups {
         Ok(Self { tables, _refreshing: refreshing })
     }
 
-    /// Reads every lookup once and says what it is, or what is wrong with it, in the order of the
-    /// configuration. Where there is a table of each, they stay as they are.
+    /// Reads every lookup once. Returns the description or fault of each in the order of the
+    /// configuration, and, if all could be read, the lookups, which are not refreshed.
     pub async fn once(
         config: &[Lookup],
         server: Option<&Server>,
@@ -103,7 +103,7 @@ impl Lookups {
         (said, lookups)
     }
 
-    /// The table as it is now; `None` if there is no lookup of this name.
+    /// The current table; `None` if there is no lookup of this name.
     pub fn table(&self, name: &str) -> Option<Arc<LookupTable>> {
         let current = self.tables.get(name)?.lock().unwrap_or_else(PoisonError::into_inner);
         Some(Arc::clone(&current.table))
@@ -114,10 +114,10 @@ fn named(loaded: LoadedLookup) -> (String, CurrentLookup) {
     (loaded.table.name().to_owned(), Arc::new(Mutex::new(loaded)))
 }
 
-/// How long the first table of a lookup is read before that is said.
+/// How long the first read of a lookup may take before that is reported.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Waits for what reads a lookup, and says so where that takes long.
+/// Waits for the read of a lookup, and reports it if it takes long.
 async fn said_if_long<T>(
     variable: &str,
     waiter: &Waiter,
@@ -134,7 +134,7 @@ async fn said_if_long<T>(
     }
 }
 
-/// The first table of a lookup, waited for where that may help.
+/// The first table of a lookup; waits if that may help.
 async fn first(
     loader: &LookupLoader,
     status: &Arc<Status>,
@@ -145,7 +145,7 @@ async fn first(
     let variable = loader.lookup().variable("");
     loop {
         let reading = loader.read(None);
-        // What it is waited for is known from the second try on.
+        // From the second try on, the reason for the wait is known.
         let read = match backoff.attempts() {
             0 => said_if_long(&variable, &waiter, LONG, reading).await,
             _ => reading.await,

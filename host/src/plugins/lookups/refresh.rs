@@ -1,4 +1,4 @@
-//! Keeps a lookup fresh, and says when that fails.
+//! Keeps a lookup fresh, and logs when that fails.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,24 +7,24 @@ use super::loader::{LoadedLookup, LookupLoader};
 use crate::observe::count;
 use crate::observe::lookups::LookupStates;
 
-/// A refresh that failed is tried again after this long, if it would not be sooner.
+/// A failed refresh is retried after this long, or at the next refresh if that is sooner.
 const RETRY: Duration = Duration::from_mins(1);
-/// How often a failure that goes on is logged again.
+/// How often a lasting failure is logged again.
 const REPEAT: Duration = Duration::from_mins(10);
-/// The least time between two lines, whatever they say.
+/// The least time between two lines about failures, whatever their texts.
 const LEAST: Duration = Duration::from_secs(10);
 
-/// A lookup as it is now.
+/// The current state of a lookup.
 pub type CurrentLookup = Arc<Mutex<LoadedLookup>>;
 
-/// Reads the lookup again and again; what cannot be read leaves the table as it is. Never ends.
+/// Reads the lookup periodically; a failed read leaves the table as it is. Never ends.
 pub async fn keep(loader: LookupLoader, current: CurrentLookup, states: Arc<LookupStates>) {
     let (name, refresh) = (loader.lookup().name.clone(), loader.lookup().refresh);
     let mut failures = Failures::default();
     let mut wait = refresh;
     loop {
         tokio::time::sleep(wait).await;
-        // Only this task replaces it.
+        // No other task replaces it.
         let before = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match loader.read(Some(&before)).await {
             Ok(loaded) => {
@@ -47,15 +47,15 @@ pub async fn keep(loader: LookupLoader, current: CurrentLookup, states: Arc<Look
     }
 }
 
-/// What was said of a failure that goes on.
+/// What was logged of a lasting failure.
 #[derive(Debug, Default)]
 struct Failures {
     said: Option<(String, Instant)>,
 }
 
 impl Failures {
-    /// Each text is said once, and then now and again; texts that change all the time are said
-    /// no more often than now and then.
+    /// Logs each new text, and repeats it every [`REPEAT`]; changing texts are logged at most once
+    /// in [`LEAST`].
     fn is_worth_a_line(&mut self, text: &str, now: Instant) -> bool {
         let is_due = self.said.as_ref().is_none_or(|(said, at)| {
             let quiet = now.saturating_duration_since(*at);
@@ -67,7 +67,7 @@ impl Failures {
         is_due
     }
 
-    /// It works again; whether it had failed.
+    /// Ends the failure; returns whether there was one.
     fn end(&mut self) -> bool {
         self.said.take().is_some()
     }

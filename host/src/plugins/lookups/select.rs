@@ -1,4 +1,4 @@
-//! A lookup from a SELECT, which is run by the server that the rows go to.
+//! A lookup from a SELECT, run by the server that the rows go to.
 
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
@@ -15,21 +15,20 @@ use crate::clickhouse::{Server, hold_of_select};
 use crate::config::Lookup;
 use crate::flow::hold::Hold;
 
-/// Names first, so that the columns are known where there is no row.
+/// With names first, so that the columns are known even without rows.
 const FORMAT: &str = "JSONCompactEachRowWithNames";
-/// Longest time that the server may work on the SELECT, in seconds.
+/// Longest time that the server may spend on the SELECT, in seconds.
 const WORK_S: u64 = 60;
-/// Longest wait for the whole answer, which the server sends while it works. Its own bound comes first.
+/// Longest wait for the whole answer, which the server streams. The server's own limit comes first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(WORK_S + 30);
-/// Parts of the answer between the socket and the parser; past them the socket is not read.
+/// Parts of the answer between the socket and the parser; when they are full, the socket is not read.
 const PARTS: usize = 8;
 
-/// Runs the SELECT. Nothing but its answer can come of it: it runs with `readonly=1`, under which it
-/// can neither write nor lift the bounds that are sent along.
+/// Runs the SELECT with `readonly=1`, so it can neither write nor lift the limits that are sent along.
 ///
 /// # Errors
-/// What to wait for, without the lookup's name: a server that does not answer is transient; what
-/// it refuses, or a table that cannot be made of the answer, is for an operator to mend.
+/// What to wait for, without the lookup's name. A server that does not answer is transient. A refused SELECT,
+/// or an answer that makes no table, is for an operator to fix.
 pub async fn run_select(server: &Server, sql: &str, lookup: &Lookup) -> Result<LookupTable, Hold> {
     read_within(server, sql, lookup, ANSWER_TIMEOUT).await
 }
@@ -41,8 +40,8 @@ async fn read_within(
     timeout: Duration,
 ) -> Result<LookupTable, Hold> {
     let most_rows = lookup.memory_bytes / LEAST_ROW_BYTES;
-    // The server counts its own form, which is larger for many a value: `0` of a UInt256 takes 32
-    // bytes. This keeps it from working in vain; the bound that counts is the builder's.
+    // The server counts its own format, which is larger for many values: `0` of a UInt256 takes 32 bytes. This
+    // only keeps it from needless work; the builder enforces the real limit.
     let most_bytes = lookup.memory_bytes.saturating_mul(8);
     let query = server
         .query_as_written(sql)
@@ -51,8 +50,8 @@ async fn read_within(
         .with_setting("result_overflow_mode", "throw")
         .with_setting("max_execution_time", WORK_S.to_string())
         .with_setting("timeout_overflow_mode", "throw")
-        // Every value as the text that it has in ClickHouse: neither in quotes within an array, nor
-        // null where it is no JSON number.
+        // Every value as the text that ClickHouse gives it: unquoted within arrays, and not null if it is no
+        // JSON number.
         .with_setting("output_format_json_quote_64bit_integers", "0")
         .with_setting("output_format_json_quote_denormals", "1")
         .with_setting("readonly", "1");
@@ -70,14 +69,14 @@ async fn read_within(
         passed_on.unwrap_or(Err(Error::TimedOut))
     };
     let (passed_on, table) = tokio::join!(passing_on, parsing);
-    // First, since an answer that is cut short is at fault, too.
+    // Checked first, because an answer that is cut short fails to parse too.
     if let Err(error) = passed_on {
         return Err(hold_of_select(&error, server, sql).await);
     }
     table.map_err(|fault| Hold::Paused(format!("the answer: {fault}")))
 }
 
-/// Sends an answer on as it comes, until it ends or nobody takes it any more.
+/// Forwards an answer as it arrives, until it ends or the receiver is gone.
 async fn pass_on(mut answer: BytesCursor, parts: mpsc::Sender<Bytes>) -> Result<(), Error> {
     while let Some(part) = answer.next().await? {
         if parts.send(part).await.is_err() {
@@ -87,7 +86,7 @@ async fn pass_on(mut answer: BytesCursor, parts: mpsc::Sender<Bytes>) -> Result<
     Ok(())
 }
 
-/// The parts of an answer, for a parser on a thread of its own.
+/// Reads the parts of an answer, for a parser on a thread of its own.
 struct AnswerParts {
     parts: mpsc::Receiver<Bytes>,
     part: Bytes,
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
     use crate::config::{ClickHouse, Compression, KeyValues, Secret};
 
-    /// What is told of a server whose answer never ends, but for these bytes again and again, so many a second.
+    /// The error for a server that repeats these bytes for ever, so many times a second.
     async fn told(part: Vec<u8>, per_s: u32, timeout: Duration) -> Hold {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server::new(&ClickHouse {

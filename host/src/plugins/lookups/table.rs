@@ -1,5 +1,4 @@
-//! A lookup as it is in memory: texts by column, rows by key. It never changes; a newer one takes
-//! its place.
+//! A lookup in memory: texts by column, rows by key. It never changes; a newer one replaces it.
 
 use std::fmt;
 use std::hash::BuildHasher as _;
@@ -21,24 +20,24 @@ pub struct LookupTable {
     /// The column that rows are found by.
     pub(super) key: usize,
     pub(super) index: Index,
-    /// Its columns are those that some row has: there is nothing else that names them.
+    /// There was no header: the columns are those that some row has.
     pub(super) is_open: bool,
     pub(super) memory_bytes: usize,
 }
 
-/// What was found of one column, a value for each key.
+/// The values found in one column, one for each key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundValues {
-    /// The values one after the other, UTF-8; nothing of those that are missing.
+    /// The values one after the other, in UTF-8; missing values take no bytes.
     pub bytes: Vec<u8>,
-    /// Where each of them ends in `bytes`.
+    /// The end of each value in `bytes`.
     pub ends: Vec<u32>,
-    /// The keys, from 0, that stand in no row or have no value there, ascending.
+    /// The indices of the keys without a row or a value, ascending.
     pub missing: Vec<u32>,
 }
 
 impl FoundValues {
-    /// The values, which have so many bytes, less than 4 GiB.
+    /// Builds the answer from values with `bytes` bytes in all, less than 4 GiB.
     fn of<'a>(values: impl ExactSizeIterator<Item = Option<&'a str>>, bytes: usize) -> Self {
         let mut found = Self {
             bytes: Vec::with_capacity(bytes),
@@ -56,7 +55,7 @@ impl FoundValues {
     }
 }
 
-/// Why a lookup has no answer.
+/// Why a lookup cannot be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// There is no such column.
@@ -66,7 +65,7 @@ pub enum LookupError {
         lookup: String,
         /// The column that was asked for.
         column: String,
-        /// Those that it has, as a text.
+        /// The columns that it has, as a text.
         has: String,
     },
     /// More columns are asked for than a lookup has.
@@ -75,14 +74,14 @@ pub enum LookupError {
         /// The lookup.
         lookup: String,
     },
-    /// The answer is larger than it may be.
+    /// The answer is larger than allowed.
     #[error(
         "what was found in lookup `{lookup}` is more than {most_bytes} bytes; ask for fewer keys at once"
     )]
     TooLarge {
         /// The lookup.
         lookup: String,
-        /// What it may be.
+        /// The limit, in bytes.
         most_bytes: usize,
     },
 }
@@ -103,17 +102,17 @@ impl LookupTable {
         self.columns.iter().map(|column| &*column.name)
     }
 
-    /// The memory that it takes, in bytes, but for what the allocator adds.
+    /// The memory that it takes, in bytes, without the allocator's overhead.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
 
-    /// Finds the values of columns, those of a column in the order of the keys. The answer, and
-    /// what is kept to make it, takes at most `most_bytes`, and its making time in proportion.
+    /// Finds the values of columns, each in the order of the keys. The answer and the working
+    /// memory take at most `most_bytes`, and the time is proportional.
     ///
     /// # Errors
-    /// A column that is not there, or more than may be asked for at once. No key at all is never
-    /// too much, so it tells whether the columns are there.
+    /// A column is missing, or the answer is too large. An empty list of keys is never too large,
+    /// so it tests whether the columns exist.
     pub fn lookup<'k, K>(
         &self,
         columns: &[impl AsRef<str>],
@@ -129,7 +128,7 @@ impl LookupTable {
         let columns: Vec<Option<&LookupColumn>> =
             columns.iter().map(|name| self.column(name.as_ref())).collect::<Result<_, _>>()?;
         let keys = keys.into_iter();
-        // So that the end of every text is a u32.
+        // So that every end fits into a u32.
         let most_bytes = most_bytes.min(u32::MAX as usize);
         let mut left = most_bytes;
         let mut take = |bytes: usize| match left.checked_sub(bytes) {
@@ -151,12 +150,12 @@ impl LookupTable {
         Ok(answer)
     }
 
-    /// A column of another table that it lacks.
+    /// The first column of another table that this one lacks.
     pub(super) fn lacks<'a>(&self, other: &'a Self) -> Option<&'a str> {
         other.columns().find(|name| self.columns().all(|own| own != *name))
     }
 
-    /// `None` where no row has any column, and nothing says which there are.
+    /// `None` if no row has any column and there was no header.
     fn column(&self, name: &str) -> Result<Option<&LookupColumn>, LookupError> {
         let column = self.columns.iter().find(|column| column.name == name);
         if column.is_none() && !(self.is_open && self.rows() == 0) {
@@ -182,7 +181,7 @@ impl fmt::Display for LookupTable {
     }
 }
 
-/// Names for an error: quoted, and not all where there are many.
+/// Names for an error: quoted, at most [`NAMED`] of them.
 fn listed<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
     let mut text: Vec<String> =
         names.by_ref().take(NAMED).map(|name| format!("`{name}`")).collect();
@@ -203,7 +202,7 @@ pub(super) struct LookupColumn {
 }
 
 impl LookupColumn {
-    /// A column without a value in so many rows.
+    /// A column of this many rows, all without a value.
     pub fn missing(name: &str, rows: usize) -> Self {
         let mut is_missing = BooleanBufferBuilder::new(rows);
         is_missing.append_n(rows, true);
@@ -214,7 +213,7 @@ impl LookupColumn {
         self.ends.len()
     }
 
-    /// Adds the value of the next row; `None` where the texts are 4 GiB or more.
+    /// Adds the value of the next row; `None` if the texts reach 4 GiB.
     pub fn push(&mut self, value: Option<&str>) -> Option<()> {
         let end = u32::try_from(self.text.len() + value.map_or(0, str::len)).ok()?;
         self.text.push_str(value.unwrap_or_default());
@@ -255,7 +254,7 @@ impl Index {
         self.rows.find(self.hasher.hash_one(key), is_it).copied()
     }
 
-    /// Adds a row whose key is not there yet.
+    /// Adds a row whose key is new.
     pub fn insert(&mut self, keys: &LookupColumn, key: &str, row: u32) {
         let hash = |row: &u32| self.hasher.hash_one(keys.value(*row).unwrap_or_default());
         self.rows.insert_unique(self.hasher.hash_one(key), row, hash);

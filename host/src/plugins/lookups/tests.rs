@@ -1,4 +1,4 @@
-//! Lookups from files, from the configuration to what is found.
+//! Lookups from files: from the configuration to the values found.
 
 use std::collections::HashMap;
 use std::fs;
@@ -56,7 +56,7 @@ impl Rig {
         Self { dir, status: Arc::default(), states: Arc::default() }
     }
 
-    /// A file that takes the place of the one before as a whole.
+    /// Replaces a file as a whole.
     fn write(&self, name: &str, text: &str) -> std::path::PathBuf {
         let path = self.dir.path().join(name);
         let beside = self.dir.path().join("beside");
@@ -70,7 +70,7 @@ impl Rig {
         Lookups::load(lookups, None, status, states).await
     }
 
-    /// Waits until the table is as wanted.
+    /// Waits until the table satisfies the condition.
     async fn until(&self, lookups: &Lookups, is_wanted: impl Fn(&LookupTable) -> bool) {
         while !is_wanted(&lookups.table("zones").unwrap()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -130,7 +130,7 @@ async fn a_file_is_read_again_when_it_is_another_and_kept_where_it_cannot_be_rea
     let first = lookups.table("zones").unwrap();
     rig.write("a.csv", "id,name\n1,South\n");
     rig.until(&lookups, |table| values(table, "name", &["1"]) == [Some("South".into())]).await;
-    // Who asked before the change still sees one state.
+    // Whoever took the table before the change still sees the old state.
     assert_eq!(values(&first, "name", &["1"]), [Some("North".into())]);
 
     let loader = LookupLoader::new(of_file(&path), None);

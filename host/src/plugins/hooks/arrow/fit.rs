@@ -77,8 +77,7 @@ pub struct Fit {
     pub decode: Arc<TablePlan>,
     /// Each plugin's part, in their order.
     pub steps: Vec<FittedPlugin>,
-    /// The table's columns that plugins write, each with the title of the last plugin that writes
-    /// it.
+    /// The table's columns that plugins write, each with the title of its last writer.
     pub written: Arc<BTreeMap<usize, Arc<str>>>,
     /// What the plugins were told.
     pub told: ToldTable,

@@ -11,8 +11,7 @@ use arrow_schema::DataType;
 /// Bytes of an offset, or of a key of a dictionary.
 const OFFSET_BYTES: usize = 4;
 
-/// Bytes of these rows in all columns, without what is stored once regardless of the number of
-/// rows.
+/// Bytes of these rows in all columns, without what is stored once for any number of rows.
 pub fn of_rows(batch: &RecordBatch, rows: &Range<usize>) -> usize {
     batch.columns().iter().map(|column| of(column, rows.clone())).sum()
 }
