@@ -1,7 +1,7 @@
 //! The library behind the `sluicegate` binary.
 //!
-//! The path of a batch is read in `pipeline`; each stage is a function of a batch, and no stage
-//! knows another.
+//! `pipeline` shows the path of a batch; each stage is a function of a batch, and no stage knows
+//! another.
 
 pub mod base;
 pub mod cli;

@@ -1,6 +1,6 @@
-//! The host's life: batches in, offsets out, until it is told to stop.
+//! The host's main loop: batches in, offsets out, until it is told to stop.
 //!
-//! One task owns the offsets and the ledger; each batch in flight is a task of its own.
+//! One task owns the offsets and the ledger; each batch in flight has a task of its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::pipeline::Pipeline;
 use crate::sink::exactly_once::{Ours, PlannedBatch};
 use crate::source::{Assignment, CommitRefusal, DRAIN_TIMEOUT, Source, SourceCommand, SourceEvent};
 
-/// How often settled offsets are committed: what a crash makes the next host read again.
+/// How often settled offsets are committed; after a crash, what was not committed is read again.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause after a commit that failed; twice as long after each further one, up to the second bound.
-/// A group that changes refuses commits for as long as it takes, each within milliseconds.
+/// The pause after a failed commit, doubled after each further one, up to the second bound. During a
+/// rebalance the group refuses commits within milliseconds.
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(1);
-/// How often commits that failed are told of.
+/// The least time between two log lines about failed commits of a kind.
 const REFUSALS_PER: Duration = Duration::from_secs(30);
 /// Longest wait for the consumer to leave its group at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs until `stop` is ready, then drains for at most SHUTDOWN_TIMEOUT_MS.
 ///
 /// # Errors
-/// [`Fatal`] after committing what is settled: a bug, or a membership that is fenced off.
+/// [`Fatal`] after committing what is settled: a bug, or a fenced membership.
 pub async fn run_until_stopped(
     pipeline: Pipeline,
     source: Source,
@@ -78,7 +78,7 @@ struct Host {
     pipeline: Arc<Pipeline>,
     source: Source,
     tracker: OffsetTracker,
-    /// What is planned, where each record is to land exactly once.
+    /// The planned ranges under exactly-once delivery.
     planner: Option<Planner>,
     ours: Arc<Ours>,
     requests: mpsc::UnboundedReceiver<PlanRequest>,
@@ -88,9 +88,9 @@ struct Host {
     status: Arc<Status>,
     progress: Arc<Progress>,
     letting_go: Option<LettingGo>,
-    /// How many commits failed one after the other.
+    /// How many commits in a row have failed.
     refused: u32,
-    /// After a commit that failed, when the next may be tried.
+    /// After a failed commit, when the next may be tried.
     commit_at: Option<Instant>,
     refusals: Throttle<CommitRefusal>,
     has_stopped: bool,
@@ -99,13 +99,13 @@ struct Host {
 /// A batch in flight.
 struct BatchInFlight {
     claims: Vec<Claim>,
-    /// Where its range begins and ends, where it is planned.
+    /// The begin and end of its range, if it is planned.
     range: Option<(i64, i64)>,
     records: Origin,
     task: AbortHandle,
 }
 
-/// Partitions that the consumer waits to give back.
+/// Partitions that the consumer is waiting to release.
 struct LettingGo {
     partitions: Vec<TopicPartition>,
     reply: SyncSender<Vec<Commit>>,
@@ -191,7 +191,7 @@ impl Host {
                 if let Some(planner) = &mut self.planner {
                     planner.let_go(&partitions);
                 }
-                // The source waits for one at a time; it gave up on one that is still to be carried out.
+                // The source waits for one release at a time, so it has given up on a pending one.
                 self.let_go();
                 let wait = if is_lost { Duration::ZERO } else { DRAIN_TIMEOUT };
                 let deadline = Instant::now() + wait;
@@ -203,7 +203,7 @@ impl Host {
                 self.commit_failed(why, &text);
                 match &mut self.planner {
                     Some(planner) if is_refused => of.iter().for_each(|of| planner.refused(of)),
-                    // It may still be taken, and then it sets a later plan back.
+                    // The broker may still accept it, and it would set a later plan back.
                     Some(_) => self.source.command(SourceCommand::Rejoin),
                     None => {}
                 }
@@ -221,12 +221,12 @@ impl Host {
             }
             self.tracker.assign(partition, epoch, start);
         }
-        // A start that nothing says is committed before anything else can go wrong.
+        // Commits a start that has no commit before anything else can go wrong.
         self.commit(true);
         self.publish();
     }
 
-    /// Says that a commit failed, and has the next one wait.
+    /// Logs a failed commit, and delays the next one.
     fn commit_failed(&mut self, why: CommitRefusal, text: &str) {
         let pause = COMMIT_PAUSE * 2_u32.saturating_pow(self.refused.min(8));
         self.refused = self.refused.saturating_add(1);
@@ -249,15 +249,15 @@ impl Host {
         }
     }
 
-    /// Begins with a batch.
+    /// Starts the work on a batch.
     ///
     /// # Errors
-    /// Its records are not those that come next, where that matters.
+    /// Its records are not the expected next ones, if the order is planned.
     fn begin(&mut self, batch: Batch, mut lease: Lease) -> Result<(), Fatal> {
         let (claims, records) = (self.tracker.begin(&batch), batch.len());
         let mut planned = None;
         if let Some(planner) = &mut self.planner {
-            // The source gives each batch one partition.
+            // The source gives each batch a single partition.
             let Some(Claim { partition, epoch, first, last, .. }) = claims.first() else {
                 return Ok(());
             };
@@ -296,7 +296,7 @@ impl Host {
         self.let_go_if_drained();
     }
 
-    /// What a batch in flight asks.
+    /// Answers the request of a batch in flight.
     fn answer(&mut self, request: PlanRequest) {
         let Some(planner) = &mut self.planner else { return };
         planner.take_request(request);
@@ -305,7 +305,7 @@ impl Host {
     }
 
     fn committed(&mut self, commits: Vec<Commit>) {
-        // A plan is a commit for each batch.
+        // With plans, there is a commit for each batch.
         match (commits.len(), &self.planner) {
             (0, _) => {}
             (partitions, None) => tracing::info!(partitions, "offsets committed"),
@@ -325,7 +325,7 @@ impl Host {
         self.commit(false);
     }
 
-    /// Counts a batch that [`Self::let_go`] ended. One that was done first comes to `settle`.
+    /// Counts a batch that [`Self::let_go`] aborted. A batch that finished first goes to `settle`.
     fn give_up(&mut self, id: Id) {
         if let Some(BatchInFlight { records, .. }) = self.open.remove(&id) {
             self.ledger.released += u64::from(records);
@@ -334,7 +334,7 @@ impl Host {
         }
     }
 
-    /// Commits what is to be planned at once; where `retires`, how far each partition has come too.
+    /// Commits new plans at once; with `retires`, also the progress of each partition.
     fn commit(&mut self, retires: bool) {
         if self.commit_at.is_some_and(|at| Instant::now() < at) {
             return;
@@ -349,14 +349,14 @@ impl Host {
         }
     }
 
-    /// Tells how far each partition has come.
+    /// Publishes the progress of each partition.
     fn publish(&self) {
         self.progress.publish(self.tracker.positions(), self.ledger.in_flight());
     }
 
     fn let_go_if_drained(&mut self) {
         let is_drained = self.letting_go.as_ref().is_some_and(|going| match &self.planner {
-            // What is planned and not settled goes to the next owner with its plan.
+            // Planned ranges that are not settled go to the next owner with their plan.
             Some(planner) => !planner.has_sent(&going.partitions),
             None => !self.tracker.has_pending(&going.partitions),
         });
@@ -365,8 +365,8 @@ impl Host {
         }
     }
 
-    /// Gives the partitions back with what is settled; batches that hold nothing else are given
-    /// up, since their records are read by the new owner.
+    /// Releases the partitions with their settled offsets. Batches with no other partitions are aborted,
+    /// since the new owner reads their records.
     fn let_go(&mut self) {
         let Some(going) = self.letting_go.take() else { return };
         let commits = match &mut self.planner {
@@ -381,7 +381,7 @@ impl Host {
         }
         for open in self.open.values() {
             let is_ours = |claim: &Claim| self.tracker.is_current(&claim.partition, claim.epoch);
-            // What was read of a topic before it was made again nobody can read anew.
+            // Records of a topic that was since recreated cannot be read again, so their batches go on.
             let is_going = |claim: &Claim| going.partitions.contains(&claim.partition);
             if open.claims.iter().any(is_going) && !open.claims.iter().any(is_ours) {
                 open.task.abort();
@@ -391,13 +391,13 @@ impl Host {
         let _closed = going.reply.send(commits);
     }
 
-    /// Commits what is settled and leaves the group.
+    /// Commits settled offsets and leaves the group.
     async fn close(mut self) -> Ledger {
-        // Be it for a bug: what is waited for now is not over.
+        // Even after a bug: the current waits are not over.
         self.status.set_stopping();
         self.tasks.shutdown().await;
         let (done, closed) = oneshot::channel();
-        // First, since what it gives back is committed with its reply.
+        // First, since its reply carries offsets to commit.
         self.let_go();
         let commits = match &mut self.planner {
             Some(planner) => planner.last_commits(&planner.partitions()),
@@ -411,7 +411,7 @@ impl Host {
     }
 }
 
-/// Ready at the instant; never, without one.
+/// Ready at the instant; never if there is none.
 async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,

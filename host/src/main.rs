@@ -6,7 +6,7 @@ use clap::Parser as _;
 use sluicegate::cli::Cli;
 use sluicegate::observe::log;
 
-/// Has the last lines written.
+/// Writes the last log lines when dropped.
 struct FinishLog;
 
 impl Drop for FinishLog {
@@ -17,7 +17,7 @@ impl Drop for FinishLog {
 
 fn main() -> ExitCode {
     sluicegate::base::allocator::share_arenas();
-    // Ends after a panic too.
+    // Drops after a panic, too.
     let _log = FinishLog;
     match Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,

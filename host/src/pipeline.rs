@@ -1,10 +1,10 @@
-//! The path of a batch, from the source to its settling. This file is the map of the host: the
-//! stages are functions of a batch, they meet here and nowhere else.
+//! The path of a batch, from the source until it is settled. This file is the map of the host: the stages are
+//! functions of a batch, and they meet only here.
 //!
-//! Order within a batch: rows hooks, once; decode, arrow hooks and check; where there are faults, confirm that the plan
-//! is still the table's; judge the brake; dead-letter and insert side by side, or one after the other where
-//! each record lands exactly once; await the reports of both; settle. The commit follows in `run`. So a
-//! record is never in neither place, and nothing is dead-lettered for a stale plan.
+//! Order within a batch: rows hooks, once; decode, arrow hooks and check; on faults, confirm that the table still
+//! matches the plan; judge the brake; dead-letter and insert concurrently, or in turn under exactly-once delivery;
+//! await both results; settle. The commit follows in `run`. So a record is always in at least one place, and nothing
+//! is dead-lettered for a stale plan.
 
 mod compute;
 mod waits;
@@ -42,15 +42,15 @@ use crate::sink::{RowsLeft, Sink};
 use compute::{Computed, sample};
 use waits::{BatchWaits, HeldAt};
 
-/// Longest pause of a batch that the brake holds for what ClickHouse refuses, while the table is as it was:
-/// to find that out again takes an INSERT for each record.
+/// Longest pause of a batch that the brake holds for rows that ClickHouse rejects, while the table is unchanged: each
+/// new try takes an INSERT for each record.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// How many times as long as such a try took it pauses.
+/// The pause as a multiple of the time that such a try took.
 const PAUSE_TRIES: u32 = 4;
 
 /// The stages, wired for one table.
 pub struct Pipeline {
-    /// What is judged before a payload is read.
+    /// The checks made before a payload is read.
     pub admission: Admission,
     /// How a payload holds records.
     pub split: Split,
@@ -58,7 +58,7 @@ pub struct Pipeline {
     pub hooks: Hooks,
     /// The table and its plan, kept current.
     pub tables: Arc<Tables>,
-    /// How much of the last records may be refused.
+    /// The limit on rejections among the last records.
     pub brake: Arc<Brake>,
     /// The dead letter topic.
     pub dead_letters: DeadLetters,
@@ -70,29 +70,29 @@ pub struct Pipeline {
     pub unknown: UnknownNames,
     /// Columns that COLUMN_FROM does not reach.
     pub unreached: Unreached,
-    /// Columns whose fields stand within an object.
+    /// Columns whose fields are nested in an object.
     pub envelopes: Envelopes,
-    /// What is waited for.
+    /// The current waits.
     pub status: Arc<Status>,
 }
 
-/// What rejections go through: the brake, and then the way to their letters.
+/// The path of rejections: the brake, and then their letters.
 struct Gate<'a> {
     judged: &'a mut JudgedBatch,
-    /// Takes rejections while rows land; `None` where each record lands exactly once, and settles in turn.
+    /// Takes rejections while rows land; `None` under exactly-once delivery, which settles in turn.
     letters: Option<UnboundedSender<Vec<Rejection>>>,
 }
 
-/// Why rows of a batch are not inserted.
+/// Why rows of a batch were not inserted.
 enum NotInserted {
-    /// The sink left them.
+    /// The sink did not insert them.
     Left(RowsLeft),
-    /// So many records are refused that the brake holds them.
+    /// The brake holds them, because too many records are rejected.
     Braked(Hold),
 }
 
 impl Pipeline {
-    /// Takes a batch all the way, and says so in the log.
+    /// Processes a batch to the end, and logs the result.
     ///
     /// # Cancel safety
     /// As [`Self::process`].
@@ -117,12 +117,12 @@ impl Pipeline {
         fates
     }
 
-    /// Takes a batch all the way: when it returns, every record of it is settled. A letter that waits
-    /// holds up no row of its batch, except where each record lands exactly once.
+    /// Processes a batch until every record of it is settled. A waiting letter delays no row of its batch, except
+    /// under exactly-once delivery.
     ///
     /// # Cancel safety
-    /// Dropped, nothing of the batch is committed; what was inserted or dead-lettered so far
-    /// happens again when the records are read again.
+    /// If dropped, nothing of the batch is committed. What was inserted or dead-lettered so far happens again when
+    /// the records are read again.
     pub async fn process(
         &self,
         batch: &Arc<Batch>,
@@ -139,7 +139,7 @@ impl Pipeline {
         fates
     }
 
-    /// Has every record of a batch landed, dropped, skipped, or handed over for its letter.
+    /// Processes every record of a batch until it landed, was dropped or skipped, or was handed over for its letter.
     async fn land(
         &self,
         batch: &Arc<Batch>,
@@ -186,13 +186,13 @@ impl Pipeline {
             waits.let_through(HeldAt::Decode, gate.judged);
             self.dead_letter(batch, rejections, &mut fates, &gate).await;
             refused.clear();
-            // Once a record, however often it is computed.
+            // Counts once for each record, however often it is computed.
             if let Some((hooks, tally)) = tally.filter(|_| !is_tallied) {
                 hooks.note(&tally);
                 is_tallied = true;
             }
             fates.settle(checked.dropped.iter().copied(), Fate::Dropped);
-            // In a box, since it is moved.
+            // Boxed, because it is moved.
             let insert =
                 Box::pin(self.insert(&known, batch, &checked, &mut planned, &mut fates, &mut gate));
             let hold = match waits.during(insert).await {
@@ -204,14 +204,14 @@ impl Pipeline {
                 Err(NotInserted::Braked(hold)) => {
                     let pause = match &planned {
                         None => tried.elapsed().saturating_mul(PAUSE_TRIES).min(LONGEST_PAUSE),
-                        // It goes on with the record that was refused last.
+                        // It continues with the record that was rejected last.
                         Some(_) => Duration::ZERO,
                     };
                     self.wait(&mut waits, (HeldAt::Refused, hold), gate.judged, &known, pause)
                         .await;
                     continue;
                 }
-                // They were let through, since others landed meanwhile.
+                // They were let through, because others landed meanwhile.
                 Err(NotInserted::Left(RowsLeft::TooManyRefused)) => None,
                 Err(NotInserted::Left(RowsLeft::Held(hold))) => Some((Sign::Landed, hold)),
                 Err(NotInserted::Left(RowsLeft::SchemaChanged(text))) => {
@@ -228,12 +228,12 @@ impl Pipeline {
                 None => waits.inserted(),
             }
         }
-        // Columns are gone; letters may wait for long.
+        // The columns are dropped; letters may wait long.
         lease.lower(batch.held_bytes() - batch.reserved_bytes());
         fates
     }
 
-    /// Holds the batch, until the table is looked at again.
+    /// Holds the batch until the next look at the table.
     async fn wait(
         &self,
         waits: &mut BatchWaits,
@@ -247,8 +247,8 @@ impl Pipeline {
         self.tables.wait_for_change(known, at_most, is_paused).await;
     }
 
-    /// Splits the records and takes them through the plugins, once: what comes of it is what every decode
-    /// starts from. With neither that is what was read.
+    /// Splits the records and runs the rows hooks, once. Every decode starts from the result; `None` means the
+    /// records as they were read.
     async fn hook(
         &self,
         batch: &Arc<Batch>,
@@ -277,11 +277,10 @@ impl Pipeline {
         payloads.map(Arc::new)
     }
 
-    /// Inserts the rows, and dead-letters those that the server refuses alone, if the brake lets them
-    /// through.
+    /// Inserts the rows. Dead-letters those that the server rejects individually, if the brake lets them through.
     ///
     /// # Errors
-    /// Why some are neither; nothing was done about those.
+    /// Why some rows were neither inserted nor dead-lettered; nothing was done about those.
     async fn insert(
         &self,
         known: &TableAndPlan,
@@ -323,7 +322,7 @@ impl Pipeline {
         }
     }
 
-    /// Counts what was put in the place of values, and the fields that nobody wants. `sample` is one of the records.
+    /// Counts replaced values and unknown fields. `sample` is one of the records.
     fn count(&self, known: &TableAndPlan, checked: &Checked, sample: Option<&[u8]>) {
         for (at, values) in &checked.defaulted {
             if let Some(column) = known.plan.columns.get(*at) {
@@ -350,8 +349,8 @@ impl Pipeline {
         self.envelopes.look(&checked.noticed, &known.plan, sample);
     }
 
-    /// Measures what a batch takes in memory: its records, what plugins made of them, its columns, and the body
-    /// of the INSERT. The columns are of so many of its records.
+    /// Measures the memory of a batch: its records, what plugins made of them, its columns, and the body of the
+    /// INSERT. The columns hold only some of the records.
     fn measure(
         &self,
         lease: &mut Lease,
@@ -366,8 +365,7 @@ impl Pipeline {
         lease.measure(held + columns, held + columns.saturating_mul(of) / records.max(1));
     }
 
-    /// Hands the rejections over, or writes their letters, so that their records are settled as soon as all
-    /// letters are.
+    /// Hands the rejections over, or writes their letters. A record is settled once all letters are.
     async fn dead_letter(
         &self,
         batch: &Batch,
@@ -380,7 +378,7 @@ impl Pipeline {
         }
         fates.settle(rejections.iter().map(|rejection| rejection.origin), Fate::DeadLettered);
         match &gate.letters {
-            // Whoever takes them ends after this.
+            // The receiver ends after this sender.
             Some(letters) => {
                 letters_begun(rejections.len());
                 drop(letters.send(rejections));
@@ -389,7 +387,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes the letters that are handed over until there are no more to come.
+    /// Writes the letters that are handed over until the channel closes.
     async fn write_all(&self, batch: &Batch, mut rejected: UnboundedReceiver<Vec<Rejection>>) {
         while let Some(rejections) = rejected.recv().await {
             self.write(batch, &rejections).await;
@@ -404,13 +402,13 @@ impl Pipeline {
     }
 }
 
-/// Adds to the records that are refused, by ascending origin.
+/// Adds rejections, and sorts them by ascending origin.
 fn refuse(refused: &mut Vec<Rejection>, more: Vec<Rejection>) {
     refused.extend(more);
     refused.sort_by_key(|rejection| rejection.origin);
 }
 
-/// The records that wait for their fate and are not refused, ascending.
+/// The records that are neither settled nor rejected, ascending.
 fn pending(batch: &Batch, fates: &Fates, refused: &[Rejection]) -> Vec<Origin> {
     let is_refused = |origin| refused.binary_search_by_key(&origin, |r| r.origin).is_ok();
     (0..batch.len()).filter(|o| fates.is_pending(*o) && !is_refused(*o)).collect()

@@ -1,10 +1,9 @@
-//! What the C library's allocator is told, once.
+//! Settings of the C library's allocator, made once.
 #![allow(unsafe_code)]
 
-/// Has glibc keep freed memory in two places at most, not in one for each thread: batches are filled on
-/// one thread and dropped on another, so each would keep what the others need. Left alone where the
-/// environment tells glibc something else. To be called before threads are started; does nothing with
-/// another C library.
+/// Limits glibc to two arenas instead of one for each thread: batches are filled on one thread and
+/// dropped on another, so each arena would keep memory that the others need. Does nothing if the
+/// environment configures glibc's arenas, or with another C library. Call it before threads start.
 pub fn share_arenas() {
     let is_told = |name| std::env::var_os(name).is_some();
     if is_told("MALLOC_ARENA_MAX") || is_told("GLIBC_TUNABLES") {

@@ -1,4 +1,4 @@
-//! What knows nothing of records: memory, threads, and how long to wait.
+//! Basics that know nothing of records: memory, threads, and retries.
 
 pub mod allocator;
 pub mod blocking;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 /// First wait after a transient failure.
 const FIRST: Duration = Duration::from_millis(100);
-/// Longest wait between two tries: an outage that ends is noticed within this time.
+/// Longest wait between two tries: the end of an outage is noticed within this time.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Exponential backoff with jitter, from 100 ms to 5 s, without end.
+/// Exponential backoff with jitter, from 100 ms to 5 s, without a limit on tries.
 #[derive(Debug, Default)]
 pub struct Backoff {
     attempts: u32,
@@ -19,8 +19,8 @@ impl Backoff {
         self.attempts
     }
 
-    /// The next wait: between half and the whole of the doubled bound, so that many hosts do not
-    /// come back in step.
+    /// The next wait: between half and all of the doubled bound, so that many hosts do not retry in
+    /// step.
     pub fn next_delay(&mut self) -> Duration {
         let bound = FIRST.saturating_mul(1 << self.attempts.min(16)).min(LONGEST);
         self.attempts = self.attempts.saturating_add(1);

@@ -1,20 +1,20 @@
-//! What is judged before a payload is read: tombstones, and records too large for a batch or for librdkafka.
+//! Checks made before a payload is read: tombstones, and records too large for a batch or for librdkafka.
 
 use crate::flow::record::{Batch, Origin};
 use crate::flow::rejection::{Fault, Reason, Rejection, Stage};
 use crate::flow::settlement::{Fate, Fates};
 
-/// What becomes of records without a payload, and of large ones.
+/// The rules for records without a payload, and for large ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Admission {
-    /// Tombstones are passed over; otherwise they are dead-lettered.
+    /// Tombstones are skipped; otherwise they are dead-lettered.
     pub skips_tombstones: bool,
     /// The largest payload, in bytes: a batch's own bound.
     pub max_record_bytes: usize,
 }
 
 impl Admission {
-    /// Settles what is passed over and returns what is refused, by ascending origin.
+    /// Settles skipped records and returns rejected ones, by ascending origin.
     pub fn judge(&self, batch: &Batch, fates: &mut Fates) -> Vec<Rejection> {
         let mut refused = Vec::new();
         for (origin, payload) in (0..).zip(batch.payloads()) {

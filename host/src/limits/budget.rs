@@ -1,14 +1,14 @@
-//! What bounds the batches in flight: a number of them, and bytes.
+//! The limits on batches in flight: their number, and their bytes.
 //!
-//! The source asks before it reads on; a batch holds a [`Lease`] until it is settled. So a slow sink is felt as
-//! a data queue that is not drained. Columns are made within what a batch is granted, and the grants of all
-//! batches together are no more than the budget. The oldest batch may take more, for a record that no grant has room
-//! for: to become the oldest is the only thing that a batch waits for. A batch may wait for an older one for other
-//! reasons too, and never for a younger one.
+//! The source asks before it reads on, and a batch holds a [`Lease`] until it is settled, so a slow sink stops the
+//! data queue from being drained. Columns are made within the batch's grant, and the grants of all batches together
+//! stay within the budget. Only the oldest batch may take more, for a record that fits no grant; to become the
+//! oldest is all that the budget makes a batch wait for. A batch may wait for an older one for other reasons, but
+//! never for a younger one.
 //!
-//! The bytes are those of working memory: the records, what plugins made of them, the columns, the body of
-//! the INSERT, and the memory that guests have. How much of it a byte of a record takes differs from table
-//! to table, so it is learnt from the batches before.
+//! The bytes are working memory: the records, what plugins made of them, the columns, the body of the INSERT, and
+//! the memory of guests. The memory for each byte of a record differs between tables, so it is learnt from earlier
+//! batches.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,36 +19,36 @@ use tokio::sync::Notify;
 use crate::flow::record::MOST_RECORD_BYTES;
 use crate::schema::width::RowBytes;
 
-/// Least bytes of working memory that 100 bytes of records are taken for: the arena's copy, and as much
-/// again for what stands around it and is not measured.
+/// Least bytes of working memory expected for 100 bytes of records: the arena's copy, and as much again for
+/// unmeasured overhead.
 const MIN_PERCENT: usize = 200;
-/// How slowly a batch that took much is forgotten: by one part in so many with each that took less.
+/// How slowly a high measurement decays: by one part in this many with each lower one.
 const FORGETTING: usize = 8;
 
-/// The columns of a batch may always take one part in so many of the budget.
+/// The least share of a batch's columns: one part in this many of the budget.
 const LEAST_SHARE: usize = 32;
-/// A record may take one part in so many of the budget. Batches have three quarters of MEMORY_BUDGET_BYTES,
+/// The limit of a record: one part in this many of the budget. Batches have three quarters of MEMORY_BUDGET_BYTES,
 /// so this is a quarter of it.
 const RECORD_SHARE: usize = 3;
-/// A batch of less than one part in so many of the budget says little of what others take.
+/// A batch below one part in this many of the budget is too small to learn from.
 const TELLING_SHARE: usize = 1024;
-/// Stands for what is not known yet.
+/// Marks an unknown value.
 const UNKNOWN: usize = usize::MAX;
 
-/// Counts the batches in flight and the bytes.
+/// Counts the batches in flight and their bytes.
 #[derive(Debug)]
 pub struct Budget {
     max_batches: usize,
     max_bytes: usize,
     batches: AtomicUsize,
     bytes: AtomicUsize,
-    /// What batches were granted, and what others hold.
+    /// The bytes granted to batches or held otherwise.
     granted: AtomicUsize,
     /// The number of the next batch.
     next: AtomicU64,
-    /// The numbers of batches that have columns, or will have.
+    /// The numbers of batches that have columns or will have them.
     open: Mutex<BTreeSet<u64>>,
-    /// That a batch has no columns any more.
+    /// Notifies when a batch has dropped its columns.
     closed: Notify,
     /// Bytes of working memory that 100 bytes of records took.
     percent: AtomicUsize,
@@ -86,10 +86,10 @@ impl Budget {
         self.element_bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes the bytes of each row, unless a batch has noted them already.
+    /// Sets the bytes of each row, unless they are known.
     pub fn expect_rows_of(&self, row: RowBytes) {
         self.element_bytes.fetch_max(row.element(), Ordering::Relaxed);
-        // What is there already is as good.
+        // An earlier value is as good.
         let _known = self.row_bytes.compare_exchange(
             UNKNOWN,
             row.fixed(),
@@ -108,8 +108,8 @@ impl Budget {
         self.batches() < self.max_batches
     }
 
-    /// Whether a batch being built may grow past `record_bytes` bytes of records. Always true
-    /// when nothing is in flight, so that a batch larger than the budget still gets through.
+    /// Whether a batch under construction may grow past `record_bytes` bytes of records. Always true when nothing is
+    /// in flight, so that a batch larger than the budget still gets through.
     pub fn has_bytes(&self, record_bytes: usize) -> bool {
         let used = self.used_bytes().saturating_add(self.expected_bytes(record_bytes));
         self.batches() == 0 || used < self.max_bytes
@@ -120,7 +120,7 @@ impl Budget {
         expected.min(self.max_bytes.max(record_bytes))
     }
 
-    /// Grants what is wanted and a share of what is free then, as far as there is any; at least `least`.
+    /// Grants `wanted` bytes and a share of the free rest, as far as available; at least `least`.
     fn grant(&self, wanted: usize, least: usize) -> usize {
         let mut granted = 0;
         let grant = |others: usize| {
@@ -129,7 +129,7 @@ impl Budget {
             granted = (own + (free - own) / self.batches().max(1)).max(least);
             Some(others + granted)
         };
-        // The closure always gives a value.
+        // The closure always returns a value.
         let _granted = self.granted.try_update(Ordering::AcqRel, Ordering::Acquire, grant);
         granted
     }
@@ -149,8 +149,7 @@ impl Budget {
         self.max_bytes
     }
 
-    /// Takes a slot and the bytes of a batch, whether or not there is room: a rebalance hands
-    /// over what it must.
+    /// Takes a slot and the bytes of a batch, even if there is no room: a rebalance must hand over its batch.
     pub fn lease(self: &Arc<Self>, record_bytes: usize) -> Lease {
         self.batches.fetch_add(1, Ordering::AcqRel);
         let HeldBytes { mut used, granted } = self.hold();
@@ -160,7 +159,7 @@ impl Budget {
         Lease { number, record_bytes, used, granted }
     }
 
-    /// Begins to hold bytes that belong to no batch: the memory of a guest, or letters.
+    /// Begins to hold bytes outside of any batch: the memory of a guest, or letters.
     pub fn hold(self: &Arc<Self>) -> HeldBytes {
         HeldBytes {
             used: self.counted(|budget| &budget.bytes),
@@ -182,7 +181,7 @@ impl Budget {
     }
 }
 
-/// Bytes that are in use and belong to no batch, given back when dropped.
+/// Bytes in use outside of any batch, returned when dropped.
 #[derive(Debug)]
 pub struct HeldBytes {
     used: Counted,
@@ -190,14 +189,14 @@ pub struct HeldBytes {
 }
 
 impl HeldBytes {
-    /// How many they are now.
+    /// Sets their number.
     pub fn set(&mut self, bytes: usize) {
         self.used.set(bytes);
         self.granted.set(bytes);
     }
 }
 
-/// Bytes in one of the sums, taken out when dropped.
+/// Bytes counted in one of the sums, subtracted when dropped.
 #[derive(Debug)]
 struct Counted {
     budget: Arc<Budget>,
@@ -220,10 +219,10 @@ impl Drop for Counted {
     }
 }
 
-/// A batch's share of the budget, given back when dropped.
+/// A batch's share of the budget, returned when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    /// Those of older batches are smaller.
+    /// Older batches have smaller numbers.
     number: u64,
     record_bytes: usize,
     used: Counted,
@@ -231,9 +230,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How many bytes the columns of the batch may take: what is expected of it, and its share of what nobody
-    /// was granted. To be asked before they are made, and when those before are gone. Its records hold `held` bytes,
-    /// each of `rows` rows takes at least what `row` says, and columns exist `copies` times.
+    /// How many bytes the batch's columns may take: its expected bytes, and its share of the bytes not granted. Call
+    /// it before the columns are made, after earlier ones are dropped. Its records hold `held` bytes, each of `rows`
+    /// rows takes at least what `row` says, and columns exist `copies` times.
     pub fn room(&mut self, held: usize, row: RowBytes, rows: usize, copies: usize) -> usize {
         self.granted.set(0);
         let budget = Arc::clone(&self.used.budget);
@@ -247,10 +246,10 @@ impl Lease {
         self.granted.bytes.saturating_sub(held) / copies.max(1)
     }
 
-    /// Waits until no older batch has columns: then this one may take more than it was granted.
+    /// Waits until no older batch has columns; then this one may exceed its grant.
     ///
     /// # Cancel safety
-    /// Dropped, it is not waited for any more.
+    /// If dropped, nothing happens.
     pub async fn become_oldest(&self) {
         let budget = &self.used.budget;
         loop {
@@ -267,8 +266,8 @@ impl Lease {
         self.used.budget.most_record_bytes()
     }
 
-    /// Notes the bytes of working memory that the batch takes. If only a part of it was decoded, `whole` is what
-    /// all of it would take. The next batches are expected to take as much.
+    /// Sets the working memory of the batch. If only a part of it was decoded, `whole` is the estimate for all of
+    /// it. The next batches are expected to take as much.
     pub fn measure(&mut self, bytes: usize, whole: usize) {
         self.used.set(bytes.max(self.record_bytes.saturating_mul(MIN_PERCENT) / 100));
         self.granted.set(bytes);
@@ -280,11 +279,11 @@ impl Lease {
         let percent = whole.saturating_mul(100) / self.record_bytes.max(1);
         let learn =
             |before: usize| Some(percent.max(before - before / FORGETTING).max(MIN_PERCENT));
-        // The closure always gives a value.
+        // The closure always returns a value.
         let _learnt = budget.percent.try_update(Ordering::AcqRel, Ordering::Acquire, learn);
     }
 
-    /// The batch has no columns any more, and takes only so many bytes from now on; nothing is learnt of it.
+    /// Notes that the batch has dropped its columns and now takes only this many bytes; nothing is learnt from it.
     pub fn lower(&mut self, bytes: usize) {
         self.used.budget.close(self.number);
         self.used.set(bytes.min(self.used.bytes));

@@ -1,4 +1,4 @@
-//! What is let in: single records, bytes in flight, and shares of refused records.
+//! What the host admits: single records, bytes in flight, and shares of rejected records.
 
 pub mod admission;
 pub mod brake;

@@ -1,4 +1,4 @@
-//! The stages of a batch that are all computation: decode, arrow hooks and check.
+//! The pure computation on a batch: decode, arrow hooks and check.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,24 +23,24 @@ use crate::schema::plan::TablePlan;
 use crate::schema::width::RowBytes;
 use crate::user_schema::UserSchema;
 
-/// Checked rows of the first records that wait.
+/// Checked rows of the first pending records.
 pub(super) struct Computed<'a> {
     pub checked: Checked,
-    /// What the plugins on decoded rows are to be told, if there are any.
+    /// The tally for the plugins on decoded rows, if there are any.
     pub tally: Option<(&'a ArrowHooks, Tally)>,
-    /// How many records the rows are of.
+    /// How many records the rows come from.
     pub records: usize,
-    /// How many records wait in all.
+    /// How many records are pending.
     pub of: usize,
 }
 
 impl Pipeline {
-    /// Runs the stages that are all computation, off the threads that serve the network. If the columns would
-    /// take more than there is room for, only the first records are decoded, and the others in another turn. A
-    /// batch whose first record takes more by itself waits until it is the oldest, and so does one that a plan names whole.
+    /// Runs the computing stages off the network threads. If the columns exceed the room, only the first records are
+    /// decoded, and the rest in a later turn. A batch whose first record alone exceeds it waits until it is the
+    /// oldest; so does a planned batch that does not fit whole.
     ///
     /// # Errors
-    /// A plugin on decoded rows that cannot go on; nothing has happened to any record.
+    /// A plugin on decoded rows cannot go on; nothing has happened to any record.
     pub(super) async fn compute(
         &self,
         known: &Arc<TableAndPlan>,
@@ -101,7 +101,7 @@ impl Pipeline {
     }
 }
 
-/// What columns may take.
+/// The limits of the columns.
 #[derive(Clone, Copy)]
 struct ColumnRoom {
     batch_bytes: usize,
@@ -109,15 +109,15 @@ struct ColumnRoom {
     record_bytes: usize,
 }
 
-/// Rows of the first of some records, as many as there was room for.
+/// Rows of the first records, as many as fit.
 struct Decoded {
     rows: Rows,
-    /// What the user's schema says against them.
+    /// The violations of the user's schema.
     violations: Vec<Rejection>,
     records: usize,
 }
 
-/// Decodes what waits of a batch.
+/// Decodes the pending records of a batch.
 fn decode_pending(
     known: &TableAndPlan,
     plan: &TablePlan,
@@ -142,7 +142,7 @@ fn decode_pending(
     Decoded { rows, violations: violations.unwrap_or_default(), records }
 }
 
-/// Decodes payloads, and returns the record to go on with if the columns reached their bound.
+/// Decodes payloads; if the columns reach their limit, returns the record to continue with.
 fn decoded<'a>(
     plan: &TablePlan,
     batch: &Batch,
@@ -162,7 +162,7 @@ fn decoded<'a>(
     decoded
 }
 
-/// Says in what a rule refuses which part of its record it refuses. The rows are as they were decoded.
+/// Adds to each rejection by a rule which part of its record was rejected. The rows are as decoded.
 fn tell_rows(batch: &Batch, hooked: &Payloads, origins: &[Origin], checked: &mut Checked) {
     for (origin, row) in &checked.refused_rows {
         let row = row - origins.partition_point(|of| of < origin);
@@ -175,7 +175,7 @@ fn tell_rows(batch: &Batch, hooked: &Payloads, origins: &[Origin], checked: &mut
     }
 }
 
-/// The payload of the first row that lands.
+/// The payload of the first row to land.
 pub(super) fn sample<'a>(
     batch: &'a Batch,
     hooked: Option<&'a Payloads>,
@@ -188,7 +188,7 @@ pub(super) fn sample<'a>(
     }
 }
 
-/// What decode reads of these records: their own payloads, or what hooks put in their place.
+/// The payloads to decode for these records: their own, or those from hooks.
 fn payloads<'a>(
     batch: &'a Batch,
     hooked: Option<&'a Payloads>,

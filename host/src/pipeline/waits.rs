@@ -1,5 +1,5 @@
-//! What a batch waits for outside of a stage: one thing at a time, and one wait for as long as it lasts,
-//! however often the batch is tried.
+//! The waits of a batch outside of its stages: one reason at a time, and one wait for as long as the
+//! reason lasts, however often the batch is tried.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use crate::flow::hold::Hold;
 use crate::limits::brake::JudgedBatch;
 use crate::observe::status::{Sign, Status, Waiter, shown};
 
-/// Where a batch is held.
+/// Why a batch is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldAt {
     /// A plugin on decoded rows cannot go on.
     Plugins,
-    /// By the brake, before the INSERT.
+    /// The brake holds it before the INSERT.
     Decode,
-    /// By the brake, for what ClickHouse refuses.
+    /// The brake holds it for rows that ClickHouse rejects.
     Refused,
-    /// The rows wait until somebody acts, which this shows.
+    /// The rows wait until somebody acts, which this sign shows.
     Insert(Sign),
 }
 
@@ -25,7 +25,7 @@ pub(super) struct BatchWaits {
     plugins: Waiter,
     brake: Waiter,
     insert: Waiter,
-    /// Where the batch is held, if it is.
+    /// Why the batch is held, if it is.
     at: Option<HeldAt>,
 }
 
@@ -36,7 +36,7 @@ impl BatchWaits {
         Self { plugins, brake, insert, at: None }
     }
 
-    /// The batch is held here, and nowhere else any more.
+    /// Holds the batch for this reason, and for no other.
     pub fn hold(&mut self, at: HeldAt, hold: Hold, judged: &JudgedBatch) {
         let is_brake = |at: HeldAt| matches!(at, HeldAt::Decode | HeldAt::Refused);
         let is_insert = |at: HeldAt| matches!(at, HeldAt::Insert(_));
@@ -49,13 +49,13 @@ impl BatchWaits {
         self.at = Some(at);
         match at {
             HeldAt::Plugins => self.plugins.hold(hold),
-            // How many records it is of changes from batch to batch.
+            // The number of its records differs between batches.
             HeldAt::Decode | HeldAt::Refused => self.brake.hold_as("brake", hold),
             HeldAt::Insert(_) => self.insert.hold(hold),
         }
     }
 
-    /// Nothing holds the batch here.
+    /// Ends the hold for this reason.
     pub fn let_through(&mut self, at: HeldAt, judged: &JudgedBatch) {
         if self.at != Some(at) {
             return;
@@ -71,7 +71,7 @@ impl BatchWaits {
         }
     }
 
-    /// Nothing holds the batch at its INSERT.
+    /// Ends the hold at the INSERT.
     pub fn inserted(&mut self) {
         if matches!(self.at, Some(HeldAt::Insert(_))) {
             self.at = None;
@@ -79,8 +79,8 @@ impl BatchWaits {
         }
     }
 
-    /// Carries out an INSERT, which may take minutes. What held the last one is not told any more once
-    /// it is seen to be over.
+    /// Runs an INSERT, which may take minutes. Ends the report of the previous hold as soon as its sign
+    /// shows that it is over.
     ///
     /// # Cancel safety
     /// As `insert`.
@@ -136,14 +136,14 @@ mod tests {
         assert_eq!(told(), [""; 0]);
     }
 
-    /// What is told of an INSERT that was held, while the next one is under way and after `happens`.
+    /// What is reported of a held INSERT while the next one runs, after `happens`.
     async fn told_after(sign: Sign, happens: fn()) -> (Vec<String>, Vec<String>) {
         let status = Arc::new(Status::default());
         let judged = Arc::new(Brake::new(0.5, str::to_owned)).batch();
         let told = || status.texts().into_iter().collect::<Vec<_>>();
         let work = async {
             let mut waits = BatchWaits::new(&status);
-            // What happened before counts for nothing.
+            // Signs from before do not count.
             happens();
             waits.hold(HeldAt::Insert(sign), Hold::Paused("held".into()), &judged);
             let insert = async {

@@ -1,9 +1,9 @@
-//! The brake: records that are mostly refused are an outage in disguise (a bad deploy of a producer,
-//! a bad ALTER), and a dead letter topic full of them would hide that.
+//! The brake: if most records are rejected, that is an outage in disguise (a bad deploy of a producer,
+//! a bad ALTER), and a dead letter topic full of them would hide it.
 //!
-//! It judges by the last records across batches, so that a slow topic has one too, before any of
-//! their letters is written. A batch that pulls it is held, counts for nothing, and is judged anew each
-//! time that it is tried; the others are judged as if it were not there.
+//! It judges the last records across batches, so that it works for slow topics too, and before any
+//! letter is written. A batch that pulls the brake is held, does not count, and is judged again at each
+//! try; the other batches are judged without it.
 
 mod reasons;
 mod window;
@@ -18,11 +18,11 @@ use crate::flow::rejection::{Reason, Rejection};
 use reasons::Reasons;
 use window::{BrakeWindow, Counts, RECORDS};
 
-/// Fewer rejected records than this pull no brake, unless their batch alone fills the window: of few
-/// records a few are a large share.
+/// Fewer rejected records than this do not pull the brake, unless their batch alone fills the window:
+/// among few records, a few are a large share.
 const FEWEST_REJECTED: u64 = 50;
 
-/// The share of the last records that may be refused.
+/// The limit on the share of the last records that may be rejected.
 #[derive(Debug)]
 pub struct Brake {
     max_share: f64,
@@ -33,18 +33,18 @@ pub struct Brake {
 #[derive(Debug, Default)]
 struct BrakeState {
     window: BrakeWindow,
-    /// The batches that are held, with what is wrong with them.
+    /// The held batches, with the counts that hold them.
     held: BTreeMap<u64, Counts>,
     last_batch: u64,
 }
 
 impl Brake {
-    /// A brake at this share, 0 to 1. `told` makes what ClickHouse said of a record fit to be shown.
+    /// A brake at this share, 0 to 1. `told` makes ClickHouse's text about a record fit to be shown.
     pub fn new(max_share: f64, told: fn(&str) -> String) -> Self {
         Self { max_share, told, judged: Mutex::default() }
     }
 
-    /// A batch that is to be judged.
+    /// Begins to judge a batch.
     pub fn batch(self: &Arc<Self>) -> JudgedBatch {
         let mut state = self.state();
         state.last_batch += 1;
@@ -52,7 +52,7 @@ impl Brake {
         JudgedBatch { brake: Arc::clone(self), batch, records: 0, passed, is_settled: false }
     }
 
-    /// The share of rejected records in the window, those that are held included, 0 to 1.
+    /// The share of rejected records in the window, including held ones; 0 to 1.
     pub fn share(&self, now: Instant) -> f64 {
         self.state().all(now).share()
     }
@@ -62,12 +62,12 @@ impl Brake {
         !self.state().held.is_empty()
     }
 
-    // A panic of another thread cannot leave it half changed in a way that matters.
+    // A panic of another thread leaves no partial change that matters.
     fn state(&self) -> MutexGuard<'_, BrakeState> {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Most records that may be rejected of those that are judged together, `own` of them in one batch.
+    /// Most rejections allowed among `records` records, of which one batch has `own`.
     fn most(&self, records: u64, own: u64) -> u64 {
         // 0.29 * 100.0 is 28.999999999999996.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -76,7 +76,7 @@ impl Brake {
         if is_large { most } else { most.max(FEWEST_REJECTED - 1) }
     }
 
-    /// The pause that a pulled brake is.
+    /// The pause for a pulled brake.
     fn hold(&self, counts: &Counts) -> Hold {
         let Counts { records, rejected } = counts;
         let top = rejected.top();
@@ -96,7 +96,7 @@ impl Brake {
 }
 
 impl BrakeState {
-    /// What is held, and the newest others beside it.
+    /// The held batches, and the newest others.
     fn all(&self, now: Instant) -> Counts {
         let mut all = Counts::default();
         self.held.values().for_each(|held| all.add(held));
@@ -105,8 +105,8 @@ impl BrakeState {
     }
 }
 
-/// A batch under judgement. Its records count once, however often it is tried; dropped before it is
-/// settled, they count no more, since they are read again.
+/// A batch being judged. Its records count once, however often it is tried. If it is dropped before it
+/// is settled, they do not count, because they are read again.
 #[derive(Debug)]
 pub struct JudgedBatch {
     brake: Arc<Brake>,
@@ -118,14 +118,14 @@ pub struct JudgedBatch {
 }
 
 impl JudgedBatch {
-    /// Tells how many records of the batch are judged: all but those that are skipped or dropped.
+    /// Sets how many records of the batch are judged: all but skipped and dropped ones.
     pub fn set_records(&mut self, records: u64) {
         self.records = records;
     }
 
-    /// Judges further rejections, before they are written. `None` lets them through and counts them,
-    /// at once, so that batches that are judged side by side see each other. A hold counts nothing but
-    /// the `landed` records of the batch and the rejections before.
+    /// Judges further rejections before they are written. `None` lets them through and counts them at
+    /// once, so that batches judged concurrently see each other. A hold counts only the `landed`
+    /// records of the batch and its earlier rejections.
     pub fn judge(
         &mut self,
         batch: &Batch,
@@ -138,7 +138,7 @@ impl JudgedBatch {
         }
         let mut rejected = self.passed.clone();
         rejected.add(&Reasons::of(batch, rejections, self.brake.told));
-        // A record that a plugin dropped may be refused as well.
+        // A record that a plugin dropped may be rejected as well.
         self.records = self.records.max(landed + rejected.total());
         let mut state = self.brake.state();
         let counts = Counts { records: self.records, rejected };
@@ -165,12 +165,12 @@ impl JudgedBatch {
         usize::try_from(allowance).unwrap_or(usize::MAX)
     }
 
-    /// Nothing of the batch is held any more.
+    /// Marks the batch as not held.
     pub fn release(&self) {
         self.brake.state().held.remove(&self.batch);
     }
 
-    /// Counts the batch, all of which is settled.
+    /// Counts the batch, which is settled entirely.
     pub fn settle(mut self, now: Instant) {
         self.is_settled = true;
         let counts = Counts { records: self.records, rejected: std::mem::take(&mut self.passed) };

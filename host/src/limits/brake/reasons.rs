@@ -1,4 +1,4 @@
-//! Why records are rejected: how many for what, and where one of them stands.
+//! Why records are rejected: counts by reason, each with an example's position.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,26 +6,26 @@ use std::fmt::Write as _;
 use crate::flow::record::{Batch, TopicPartition};
 use crate::flow::rejection::{Fault, Reason, Rejection, cut};
 
-/// How many reasons a pause tells.
+/// How many reasons a pause names.
 const TOLD: usize = 3;
 
-/// Rejected records by what is wrong with them. The words are shown: they hold no value of a record.
+/// Rejected records by reason. The reasons are shown, so they hold no value of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reasons {
     of: BTreeMap<String, ReasonGroup>,
     total: u64,
 }
 
-/// Records that the same is wrong with.
+/// Records rejected for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ReasonGroup {
     records: u64,
-    /// Where one of them stands.
+    /// The position of one of them.
     at: Option<(TopicPartition, i64)>,
 }
 
 impl Reasons {
-    /// The reasons of these rejections. `told` makes what ClickHouse said fit to be shown.
+    /// The reasons of these rejections. `told` makes ClickHouse's text fit to be shown.
     pub fn of(batch: &Batch, rejections: &[Rejection], told: fn(&str) -> String) -> Self {
         let mut reasons = Self::default();
         for rejection in rejections {
@@ -45,7 +45,7 @@ impl Reasons {
         self.total
     }
 
-    /// Adds more; the places that are known stay.
+    /// Adds more; known positions stay.
     pub fn add(&mut self, more: &Self) {
         for (words, group) in &more.of {
             let known = self.of.entry(words.clone());
@@ -55,7 +55,7 @@ impl Reasons {
         self.total += more.total;
     }
 
-    /// The part that `records` of `of` records have.
+    /// Scales the counts from `of` records to `records`.
     pub fn part(&self, records: u64, of: u64) -> Self {
         let part = |count: u64| (count * records).checked_div(of).unwrap_or(0);
         let groups = self.of.iter().map(|(words, group)| {
@@ -65,7 +65,7 @@ impl Reasons {
         Self { of: groups.collect(), total: part(self.total) }
     }
 
-    /// The most frequent ones, with a place each.
+    /// The most frequent reasons, each with a position.
     pub fn top(&self) -> String {
         let mut groups: Vec<_> = self.of.iter().collect();
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
@@ -88,14 +88,14 @@ impl Reasons {
     }
 }
 
-/// What is wrong with a record, without its values: those are in the dead letter alone.
+/// The reason of a rejection without the record's values, which only the dead letter holds.
 fn words(rejection: &Rejection, told: fn(&str) -> String) -> String {
     let Fault { reason, column, expected, got, .. } = &rejection.fault;
     match (rejection.stage.plugin(), reason, column) {
-        // The column and the words that a plugin gives are its own.
+        // The plugin chooses the column and the text.
         (Some(plugin), ..) => format!("{reason} (plugin `{plugin}`)"),
         (None, Reason::InsertRefused, _) => format!("{reason} ({})", told(got)),
-        // Its column may be a field of the record's own, and the place in the schema is told.
+        // The column may be a field of the record, so the place in the schema is named.
         (None, Reason::SchemaViolation, _) | (None, _, None) => {
             format!("{reason} (expected {})", cut(expected))
         }

@@ -40,7 +40,7 @@ fn rejections(count: u64) -> Vec<Rejection> {
     (0..count).map(|origin| rejection(origin, Reason::TypeMismatch, Some("id"))).collect()
 }
 
-/// Judges a whole batch of which so many are rejected; settles it if it is let through.
+/// Judges a whole batch with this many rejected records; settles it if it is let through.
 fn is_held(brake: &Arc<Brake>, records: u64, rejected: u64, now: Instant) -> bool {
     let mut judged = brake.batch();
     judged.set_records(records);

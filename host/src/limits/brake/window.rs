@@ -1,23 +1,23 @@
-//! The records that the brake judges by: the last ones, whichever batches they came in.
+//! The window of the brake: the last records across all batches.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::reasons::Reasons;
 
-/// How many of the last records are judged together. A batch that has more is judged alone.
+/// How many of the last records are judged together. A larger batch is judged alone.
 pub const RECORDS: u64 = 1_000;
-/// Records that were judged longer ago count only where there are fewer than [`FEWEST`] without them.
+/// Older records count only if there are fewer than [`FEWEST`] without them.
 const AGE: Duration = Duration::from_hours(1);
-/// So many records are judged together whatever their age: a slow topic has few in an hour.
+/// This many records are judged together at any age: a slow topic has few in an hour.
 const FEWEST: u64 = 100;
 
-/// How many records were judged, and which of them were rejected.
+/// How many records were judged, and how many were rejected for which reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// All of them.
     pub records: u64,
-    /// Why some were rejected, and how many.
+    /// The rejected records, by reason.
     pub rejected: Reasons,
 }
 
@@ -49,7 +49,7 @@ struct WindowEntry {
 }
 
 impl BrakeWindow {
-    /// Puts the counts of a batch in, in the place of those that it had.
+    /// Sets the counts of a batch, replacing earlier ones.
     pub fn put(&mut self, batch: u64, counts: Counts, now: Instant) {
         self.remove(batch);
         if counts.records == 0 {
@@ -57,7 +57,7 @@ impl BrakeWindow {
         }
         self.records += counts.records;
         self.entries.push_back(WindowEntry { batch, at: now, counts });
-        // What is left holds as many as are ever judged together.
+        // What remains holds as many as are ever judged together.
         while let Some(oldest) = self.entries.front()
             && self.records - oldest.counts.records >= RECORDS
         {
@@ -66,7 +66,7 @@ impl BrakeWindow {
         }
     }
 
-    /// Takes a batch out.
+    /// Removes a batch.
     pub fn remove(&mut self, batch: u64) {
         let Self { entries, records } = self;
         entries.retain(|entry| {
@@ -76,7 +76,7 @@ impl BrakeWindow {
         });
     }
 
-    /// What is judged together with `own` records that come now: the newest of the others.
+    /// The newest other records that are judged together with `own` new records.
     pub fn before(&self, own: u64, but: impl Fn(u64) -> bool, now: Instant) -> Counts {
         let mut counts = Counts::default();
         for entry in self.entries.iter().rev().filter(|entry| !but(entry.batch)) {
@@ -93,7 +93,7 @@ impl BrakeWindow {
 }
 
 impl Counts {
-    /// At most so many of the records, with the same share of rejected ones.
+    /// At most this many of the records, with the same share of rejections.
     fn part(&self, at_most: u64) -> Self {
         if self.records <= at_most {
             return self.clone();

@@ -150,8 +150,7 @@ fn malformed(line: LookupLine, text: &str) -> LookupFault {
     LookupFault::Malformed { line, text: text.to_owned() }
 }
 
-/// Whether the first line ends in `\r
-/// `.
+/// Whether the first line ends in `\r\n`.
 fn is_crlf(start: &[u8]) -> bool {
     start
         .iter()
@@ -160,8 +159,7 @@ fn is_crlf(start: &[u8]) -> bool {
 }
 
 /// The line that the last record begins on, counted back from its end, since csv may report an empty line before it.
-/// csv stands after the `
-/// `, or before it if `\r` comes first.
+/// csv stands after the `\n`, or before it if `\r` comes first.
 fn line_of<R: Read>(reader: &Reader<R>, record: &ByteRecord, is_before_end: bool) -> LookupLine {
     let inner = record.as_slice().split(|byte| *byte == b'\n').skip(1).count() as u64;
     LookupLine(reader.position().line().saturating_sub(inner + u64::from(!is_before_end)).max(1))

@@ -155,7 +155,7 @@ impl LookupTable {
         other.columns().find(|name| self.columns().all(|own| own != *name))
     }
 
-    /// `None` if no row has any column and there was no header.
+    /// `None` if the table has no header and no rows.
     fn column(&self, name: &str) -> Result<Option<&LookupColumn>, LookupError> {
         let column = self.columns.iter().find(|column| column.name == name);
         if column.is_none() && !(self.is_open && self.rows() == 0) {
