@@ -1,4 +1,4 @@
-//! Records from a file of one's own.
+//! Records from a local file.
 
 use std::fmt;
 use std::fs::File;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::flow::parts::without_mark;
 
-/// How much of a file is read.
+/// The limits on reading a file.
 #[derive(Debug, Clone, Copy)]
 pub struct InputBounds {
     /// Most records.
@@ -21,19 +21,19 @@ pub struct InputBounds {
 }
 
 impl InputBounds {
-    /// All of it.
+    /// No limits.
     #[cfg(any(feature = "demo", test))]
     pub const NONE: Self = Self { records: usize::MAX, bytes: usize::MAX };
 }
 
-/// Hands out the records of a file, each as its bytes stand there, with the number of its line, or of
-/// its element, from 1: the lines that are not blank (`.ndjson`, `.jsonl`, or `-` for stdin), or the
-/// elements of a JSON array (`.json`). Says whether there are more than the bounds allow; what an array
-/// holds behind those is not looked at. `option` names the file.
+/// Passes on the records of a file, each as its bytes in the file, with the number of its line or element,
+/// from 1: the lines that are not blank (`.ndjson`, `.jsonl`, or `-` for stdin), or the elements of a JSON
+/// array (`.json`). Returns whether there are more than the limits allow; the rest of an array is not
+/// examined. `option` names the file.
 ///
 /// # Errors
-/// A file that cannot be read, has another ending, or is no JSON array, by its name; an array larger
-/// than the bound.
+/// The file cannot be read, has another ending, or is no JSON array, with its name; or an array is larger
+/// than the limit.
 pub fn each_record(
     option: &str,
     path: &Path,
@@ -66,7 +66,7 @@ pub fn each_record(
     }
 }
 
-/// Hands out the elements of an array one by one, without a list of them: an element may be a single byte.
+/// Passes on the elements of an array without collecting them: an element may be a single byte.
 fn each_element(
     array: &[u8],
     most: usize,
@@ -84,7 +84,7 @@ fn each_element(
 struct FileElements<'a, F> {
     most: usize,
     take: F,
-    /// Whether there are more. The array is left there, which is an error to its reader.
+    /// Set if there are more. The array is left unfinished, which its reader reports as an error.
     is_cut: &'a mut bool,
 }
 

@@ -1,4 +1,4 @@
-//! `sluicegate run`: wires the stages from the configuration and lives until told to stop.
+//! `sluicegate run`: wires the stages from the configuration and runs until told to stop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,8 +34,8 @@ use crate::sink::Sink;
 use crate::source::Source;
 use crate::user_schema::UserSchema;
 
-/// Batches share what librdkafka's queue leaves of the memory budget, what stands beside its messages
-/// included: three quarters.
+/// The batches' share of the memory budget, after librdkafka's queue and the overhead of its messages:
+/// three quarters.
 const BATCHES_SHARE: (usize, usize) = (3, 4);
 
 /// Reads the environment and runs.
@@ -54,7 +54,7 @@ pub fn run_host() -> Result<(), Exit> {
         .build()
         .context("starting the async runtime")?;
     let outcome = runtime.block_on(live(&config))?;
-    // Work that is cut off at the end must not hold up the exit.
+    // Unfinished work must not delay the exit.
     runtime.shutdown_background();
     match outcome {
         Ok(ledger) => {
@@ -76,11 +76,11 @@ async fn live(config: &Config) -> Result<Result<Ledger, Fatal>, Exit> {
         budget: budget(config),
         lookups: Arc::default(),
     };
-    // Before anything else: a port that is taken is a mistake to be told of at once.
+    // Before anything else: a port in use is a mistake to report at once.
     serve_admin(config, &observed).await.map_err(misconfigured)?;
     let (pipeline, source) = tokio::select! {
         wired = wire(config, &observed) => wired.map_err(misconfigured)?,
-        // Plugins may take long to compile and begin, and lookups may be waited for.
+        // Plugins may take long to compile and start, and lookups may be waited for.
         () = &mut stop => return Ok(Ok(Ledger::default())),
     };
     Ok(crate::life::run_until_stopped(pipeline, source, &observed, config, stop).await)
@@ -92,7 +92,7 @@ pub fn budget(config: &Config) -> Arc<Budget> {
     Budget::new(config.batch.in_flight, config.batch.memory_budget_bytes / of * part)
 }
 
-/// Probes and metrics, for as long as the process lives.
+/// Serves probes and metrics for the life of the process.
 async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()> {
     let Some(address) = config.admin.address else { return Ok(()) };
     let admin = AdminServer::bind(address).await.with_context(|| {
@@ -106,7 +106,7 @@ async fn serve_admin(config: &Config, observed: &Observed) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The stages, from the configuration.
+/// Builds the stages from the configuration.
 async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline, Source)> {
     let batch = &config.batch;
     let status = &observed.status;
@@ -150,18 +150,18 @@ async fn wire(config: &Config, observed: &Observed) -> anyhow::Result<(Pipeline,
     Ok((pipeline, source))
 }
 
-/// The schema that records are held against, and whether plugins stand between it and the table.
+/// The user's schema for records, and whether plugins run between it and the table.
 pub(super) fn user_schema(config: &Config, hooks: &Hooks) -> Option<UserSchema> {
     let schema = config.records.json_schema.clone()?;
     Some(if hooks.arrow.is_some() { schema.before_plugins() } else { schema })
 }
 
-/// What comes so soon after the first signal is the same one: some tools send it to the process and to
-/// its group.
+/// A signal this soon after the first one is the same: some tools send it to the process and to its
+/// group.
 const SAME_SIGNAL: Duration = Duration::from_secs(1);
 
-/// Ready at the first SIGTERM or SIGINT; a later one ends the process at once, which is safe:
-/// what is not committed is read again.
+/// Ready at the first SIGTERM or SIGINT; a later one ends the process at once, which is safe: what is
+/// not committed is read again.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("listening to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening to SIGINT")?;
@@ -176,7 +176,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             match first.take() {
                 Some(first) => {
                     since = Instant::now();
-                    // Whoever waited may be gone.
+                    // The receiver may be gone.
                     let _gone = first.send(());
                 }
                 None if since.elapsed() < SAME_SIGNAL => {}
@@ -194,7 +194,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The ledger, as the last line of the log.
+/// Logs the ledger as the last line.
 fn report(ledger: &Ledger) {
     tracing::info!(
         consumed = ledger.consumed,

@@ -1,21 +1,21 @@
-//! Where the probes and the metrics are served.
+//! The address of the probes and the metrics.
 
 use std::net::SocketAddr;
 
 use super::reader::VariableReader;
 
-/// The word for no admin server.
+/// The value that turns the admin server off.
 const OFF: &str = "off";
 
 /// The admin server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it listens, default `127.0.0.1:9464`; port 0 takes a free one. `None`: nowhere.
+    /// The address it listens on, default `127.0.0.1:9464`; port 0 picks a free one. `None`: off.
     pub address: Option<SocketAddr>,
 }
 
 impl Admin {
-    /// The value of the configuration.
+    /// The address as the variable is written.
     pub fn as_text(&self) -> String {
         self.address.map_or_else(|| OFF.to_owned(), |address| address.to_string())
     }

@@ -1,20 +1,20 @@
-//! The bounds of batches and of what is held in memory.
+//! The limits of batches and of working memory.
 
 use std::time::Duration;
 
 use super::reader::VariableReader;
 
-/// How much is taken, held and waited for.
+/// The limits of batches, memory and waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchConfig {
-    /// Most records in a batch while the topic is kept up with; 1 to 1,000,000, default 25,000.
+    /// Most records in a batch without a backlog; 1 to 1,000,000, default 25,000.
     pub max_records: usize,
-    /// Most records in a batch while there is a backlog: `max_records` where that was set, else
-    /// 250,000, since large INSERTs cost the server fewer merges.
+    /// Most records in a batch with a backlog: `max_records` if that was set, else 250,000, since
+    /// large INSERTs cost the server fewer merges.
     pub max_records_with_lag: usize,
-    /// Most bytes that the records of a batch take in memory; 1 KiB to 256 MiB and at most half of
-    /// `memory_budget_bytes`, default 20 MiB: of the default budget two such batches with their
-    /// columns and bodies take most, so while one is inserted the next is decoded, and a third begins.
+    /// Most bytes of a batch's records in memory; 1 KiB to 256 MiB and at most half of
+    /// `memory_budget_bytes`, default 20 MiB. Two such batches, with their columns and bodies, take
+    /// most of the default budget: one is inserted while the next is decoded, and a third begins.
     pub max_bytes: usize,
     /// Longest wait for a batch to fill; 1 ms to 60 s and below `shutdown_timeout`, default 1 s.
     pub linger: Duration,

@@ -8,8 +8,8 @@ use super::words::Words;
 /// Server, table and credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClickHouse {
-    /// `http://host:port` or `https://host:port`, without a slash at the end. Default port 8123,
-    /// for https 8443.
+    /// `http://host:port` or `https://host:port`, without a trailing slash. Default port 8123, for
+    /// https 8443.
     pub url: String,
     /// Database of the table, default `default`.
     pub database: String,
@@ -17,24 +17,24 @@ pub struct ClickHouse {
     pub user: String,
     /// Password, default empty.
     pub password: Secret,
-    /// Table, without the database and not quoted.
+    /// Table, without the database and unquoted.
     pub table: String,
-    /// Further settings of the INSERT; none that the guarantees rest on.
+    /// Further settings of the INSERT, except those that the guarantees depend on.
     pub settings: KeyValues,
     /// PEM file with the root certificates of an https server; `None`: the built-in ones.
     pub ca_location: Option<String>,
-    /// Asynchronous inserts that are waited for, default true.
+    /// Whether asynchronous inserts are used, and waited for; default true.
     pub async_insert: bool,
-    /// How the bodies of INSERTs go over the wire, default as they are.
+    /// Compression of the bodies of INSERTs, default none.
     pub compression: Compression,
 }
 
-/// How the bodies of INSERTs go over the wire.
+/// Compression of the bodies of INSERTs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// As they are.
+    /// Uncompressed.
     None,
-    /// Each of Arrow's buffers by LZ4.
+    /// LZ4 on each Arrow buffer.
     Lz4,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn read_clickhouse(reader: &mut VariableReader<'_>) -> ClickHouse {
     }
 }
 
-/// The URL with scheme and port, or a hint why there is none.
+/// The URL with scheme and port, or a hint at its fault.
 fn parse_url(text: &str) -> Result<String, &'static str> {
     const CREDENTIALS: &str = "credentials go into CLICKHOUSE_USER and CLICKHOUSE_PASSWORD";
     if text.contains('@') {
@@ -166,7 +166,7 @@ fn warn_about_port(reader: &mut VariableReader<'_>, url: &str) {
 pub(super) fn read_table(reader: &mut VariableReader<'_>) -> Option<String> {
     let table = reader.text("CLICKHOUSE_TABLE")?;
     let expected = "the name of a table, without database and quotes";
-    // Where CLICKHOUSE_DATABASE is set, a dot is part of the table's name.
+    // If CLICKHOUSE_DATABASE is set, a dot is part of the table's name.
     if table.contains('.') && !reader.is_set("CLICKHOUSE_DATABASE") {
         let hint = "set CLICKHOUSE_DATABASE to the database, even to `default`; a dot in \
                     CLICKHOUSE_TABLE is then part of the table's name";
@@ -185,7 +185,7 @@ pub(super) fn read_table(reader: &mut VariableReader<'_>) -> Option<String> {
     Some(table)
 }
 
-/// Why a setting is not the user's to set.
+/// Why the host does not let the user set a setting; `None` if it does.
 pub fn refusal(name: &str) -> Option<String> {
     let reason = match name {
         "async_insert" | "wait_for_async_insert" => {

@@ -1,5 +1,5 @@
-//! The rules on columns: from which fields they are filled, and how values are read. Whether the names are columns is
-//! known with the schema.
+//! The rules on columns: which fields fill them, and how values are read. Whether the names are columns is checked
+//! against the schema later.
 
 use super::reader::VariableReader;
 use super::words::word;
@@ -11,7 +11,7 @@ const UNFILLED: &[(&str, bool)] = &[("reject", false), ("accept", true)];
 const COERCIONS: &[(&str, bool)] = &[("strict", false), ("lenient", true)];
 const COLUMN: &str = "column:";
 
-/// The variables and what they say.
+/// The variables and their values in force.
 pub(super) fn described(rules: &Rules) -> Vec<(&'static str, String)> {
     let list = |entries: Vec<String>| entries.join(",");
     let from = rules.column_from.iter().map(|(column, from)| format!("{column}={from}"));
@@ -85,7 +85,7 @@ pub(super) fn read_rules(reader: &mut VariableReader<'_>) -> Rules {
     }
 }
 
-/// The unit of all columns, and those of columns by their name.
+/// The unit for all columns, and the units of single columns.
 fn read_units(
     reader: &mut VariableReader<'_>,
 ) -> (Option<TimestampUnit>, Vec<(String, TimestampUnit)>) {
@@ -110,7 +110,7 @@ fn read_units(
     (unit, of_columns)
 }
 
-/// The variable as it may be written.
+/// The units as the variable is written.
 fn units_as_text(rules: &Rules) -> String {
     let of_all = rules.timestamp_unit.map(|unit| unit.as_str().to_owned());
     let of_columns = rules.column_units.iter();
@@ -150,7 +150,7 @@ fn entries<T>(
     entries_of(reader, (variable, list), expected, hint, value)
 }
 
-/// The same of a list that was read.
+/// The same for a list that was read.
 fn entries_of<T>(
     reader: &mut VariableReader<'_>,
     (variable, entries): (&str, Vec<String>),

@@ -1,4 +1,4 @@
-//! How often a record may land.
+//! The delivery guarantee.
 
 use super::clickhouse::ClickHouse;
 use super::reader::VariableReader;
@@ -6,7 +6,7 @@ use super::words::{Words, word};
 use crate::schema::plan::Rules;
 use crate::schema::source::Metadata;
 
-/// What is promised of each record.
+/// The delivery guarantee for each record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delivery {
     /// It lands at least once.
@@ -21,22 +21,22 @@ impl Words for Delivery {
         &[("at_least_once", Self::AtLeastOnce), ("exactly_once", Self::ExactlyOnce)];
 }
 
-/// What an operator found out about ranges that the host could not tell of.
+/// An operator's answers about ranges whose fate the host could not determine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
-    /// The token of each, and whether its rows are in the table.
+    /// Each token, and whether its rows are in the table.
     of: Vec<(String, bool)>,
 }
 
 impl Answers {
     const WORDS: &[(&str, bool)] = &[("landed", true), ("not_landed", false)];
 
-    /// Whether the rows that were sent under a token are in the table, if that was answered.
+    /// Whether the rows sent under a token are in the table; `None` without an answer.
     pub fn has_landed(&self, token: &str) -> Option<bool> {
         self.of.iter().find(|(of, _)| of == token).map(|(_, has_landed)| *has_landed)
     }
 
-    /// The entries of the configuration.
+    /// The entries as the variable is written.
     pub fn as_text(&self) -> String {
         let entry = |(token, has_landed): &(String, bool)| {
             format!("{token}={}", word(Self::WORDS, *has_landed))
@@ -70,7 +70,7 @@ pub(super) fn read_answers(reader: &mut VariableReader<'_>) -> Answers {
     Answers { of }
 }
 
-/// Reads the variable; what it rules out of the others is ruled out here.
+/// Reads the guarantee, and refuses settings that it rules out.
 pub(super) fn read_delivery(
     reader: &mut VariableReader<'_>,
     clickhouse: &mut ClickHouse,

@@ -7,9 +7,9 @@ use super::{
 use crate::user_schema::UserSchema;
 
 impl Config {
-    /// Name and value in force of each variable, in the order of docs/configuration.md; secrets read
-    /// `***`, what is not set reads as an empty text. Of the variables of plugins
-    /// and lookups, those of each one there is.
+    /// The name and value in force of each variable, in the order of docs/configuration.md. Secrets
+    /// read `***`, unset variables are empty. Variables of plugins and lookups are listed for each
+    /// configured one.
     pub fn describe(&self) -> Vec<(String, String)> {
         let Self {
             kafka,

@@ -1,4 +1,4 @@
-//! Where the values come from: the process environment over the file `.env`.
+//! Reads the values: the process environment overrides the file `.env`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,15 +10,15 @@ use super::names;
 use super::problem::{Problem, Warning, shown};
 use super::variables::{self, Variable};
 
-/// The file below the process environment.
+/// The file that the process environment overrides.
 const DOTENV: &str = ".env";
 
-/// Longest value read by `NAME_FILE`, in bytes.
+/// Longest value in a `NAME_FILE` file, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The variables as they were found, before any rule is applied.
+/// The variables as found, before any rule is applied.
 ///
-/// A value that is empty or blank counts as unset. Nothing here changes the process environment.
+/// An empty or blank value counts as unset. Nothing here changes the process environment.
 #[derive(Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
@@ -27,8 +27,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the process environment, and below it the file `.env` of the working directory where
-    /// there is one. What cannot be read is reported by `Config::from_env` with everything else.
+    /// Reads the process environment and, if there is one, the file `.env` of the working
+    /// directory. `Config::from_env` reports read errors with all other problems.
     pub fn read() -> Self {
         let mut problems = Vec::new();
         let file = read_dotenv(Path::new(DOTENV), &mut problems);
@@ -52,7 +52,7 @@ impl Environment {
         Self { values: layered(process, file), problems, warnings }
     }
 
-    /// An environment of exactly these variables, as tests and the demo need it.
+    /// An environment of exactly these variables, for tests and the demo.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
@@ -71,7 +71,7 @@ impl Environment {
         &self.problems
     }
 
-    /// Warnings about names that no one reads, and about secrets in files that others may read.
+    /// Warnings about names that nothing reads, and about secrets in files that others may read.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let odd = self.values.iter().filter_map(|(name, value)| names::judge_name(name, value));
         let secrets = self.values.keys().filter_map(|name| {
@@ -82,7 +82,7 @@ impl Environment {
         self.warnings.iter().cloned().chain(odd).chain(secrets).collect()
     }
 
-    /// A warning about the file that holds the value of `name`, a secret, if others may read it.
+    /// A warning if `name` is a secret whose file others may read.
     pub(super) fn warning_of_file(&self, name: &str) -> Option<Warning> {
         let variable = format!("{name}_FILE");
         let path = self.values.get(&variable)?.trim();
@@ -90,7 +90,7 @@ impl Environment {
         Some(Warning { variable, text })
     }
 
-    /// A name that is set, is not known, and comes near to `wanted`.
+    /// An unknown name that is set and close to `wanted`.
     pub(super) fn near_miss_of(&self, wanted: &str) -> Option<&str> {
         self.values
             .keys()
@@ -98,7 +98,8 @@ impl Environment {
             .find(|name| !names::is_known(name) && names::nearest(name) == Some(wanted))
     }
 
-    /// The value of `name`, read from the file named by `NAME_FILE` where that is set instead.
+    /// The value of `name`, or the content of the file that `NAME_FILE` names, if that is set
+    /// instead.
     pub(super) fn value(&self, name: &str) -> Result<Option<String>, Problem> {
         let file_name = format!("{name}_FILE");
         match (self.values.get(name), self.values.get(&file_name)) {
@@ -124,7 +125,7 @@ fn non_blank(value: String) -> Option<String> {
     (!value.trim().is_empty()).then_some(value)
 }
 
-/// Puts the process environment over the file. `NAME` and `NAME_FILE` are one name to this end: a
+/// Overrides the file with the process environment. `NAME` and `NAME_FILE` count as one name: a
 /// real `NAME_FILE` hides the file's `NAME`.
 fn layered(
     process: BTreeMap<String, String>,
@@ -171,7 +172,7 @@ fn read_dotenv(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Str
     let mut place = "the first line".to_owned();
     for line in lines {
         match line {
-            // The first line of a name wins, as in dotenvy's own loading.
+            // The first line for a name wins, as in dotenvy's own loading.
             Ok((name, value)) => {
                 place = format!("the line after that of {name}");
                 values.entry(name).or_insert(value);
@@ -187,7 +188,7 @@ fn read_dotenv(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Str
     values
 }
 
-/// A warning about the secrets of a file of these variables, if others may read it.
+/// A warning if this file holds secrets and others may read it.
 fn warning_of_dotenv(path: &Path, file: &BTreeMap<String, String>) -> Option<Warning> {
     let is_secret =
         |name: &&String| variables::find_variable(name).is_some_and(Variable::is_credential);
@@ -199,7 +200,7 @@ fn warning_of_dotenv(path: &Path, file: &BTreeMap<String, String>) -> Option<War
     Some(Warning { variable: DOTENV.to_owned(), text })
 }
 
-/// The error without the text of the line, which may hold a secret.
+/// The error without the text of the line, which may contain a secret.
 fn dotenv_problem(path: &Path, error: &dotenvy::Error, place: &str) -> Problem {
     let (found, hint) = match error {
         dotenvy::Error::Io(error) => (

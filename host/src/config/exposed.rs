@@ -1,4 +1,4 @@
-//! Secrets that others can read, on the wire or in a file: each is warned of once, by its variable.
+//! Warns of secrets that others can read, on the wire or in a file; each once, by its variable.
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use super::kafka::{split_property, taken};
 use super::reader::VariableReader;
 use super::redact::KeyValues;
 
-/// The files that librdkafka reads secrets from.
+/// The properties whose files hold secrets for librdkafka.
 const SECRET_FILES: &[&str] = &[
     "ssl.key.location",
     "ssl.keystore.location",
@@ -18,7 +18,7 @@ const SECRET_FILES: &[&str] = &[
     "sasl.oauthbearer.assertion.private.key.file",
 ];
 
-/// Whether `host`, `host:port`, `[::1]` or `[::1]:port` is this machine, so that nobody is on the way.
+/// Whether `host`, `host:port`, `[::1]` or `[::1]:port` is this machine, so that nobody can listen.
 pub(super) fn is_this_machine(address: &str) -> bool {
     let host = match address.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
@@ -30,7 +30,7 @@ pub(super) fn is_this_machine(address: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A password that is sent to another machine as it is.
+/// Warns of a password that is sent to another machine unencrypted.
 pub(super) fn warn_of_http(reader: &mut VariableReader<'_>, url: &str) {
     if let Some(address) = url.strip_prefix("http://")
         && !is_this_machine(address)
@@ -41,7 +41,7 @@ pub(super) fn warn_of_http(reader: &mut VariableReader<'_>, url: &str) {
     }
 }
 
-/// Warns of a connection to the brokers that others can read, or can answer in their place.
+/// Warns of a connection to the brokers that others can read or impersonate.
 pub(super) fn warn_of_brokers(
     reader: &mut VariableReader<'_>,
     brokers: &str,
@@ -76,17 +76,17 @@ pub(super) fn warn_of_brokers(
     }
 }
 
-/// A file with a secret that any user of this machine may read or change.
+/// Warns of a file with a secret that any user of this machine may read or change.
 pub(super) fn warn_of_file(reader: &mut VariableReader<'_>, variable: &str, path: &str) {
     if let Some(text) = open_to_others(Path::new(path), "a secret") {
         reader.warn(variable, text);
     }
 }
 
-/// Says what others may do with a file that holds `secret`; `None` if nothing, or if it is no file.
+/// What others may do with a file that holds `secret`; `None` if nothing, or if it is no file.
 ///
-/// The mode tells nothing on a mount that is read-only: an orchestrator puts secrets there with mode
-/// 0644, and no other user is in the container. Nor does it within a folder that others do not get into.
+/// The mode means nothing on a read-only mount: an orchestrator mounts secrets with mode 0644, and the
+/// container has no other user. Nor does it in a folder that others cannot enter.
 pub(super) fn open_to_others(path: &Path, secret: &str) -> Option<String> {
     let path = path.canonicalize().ok().filter(|path| path.is_file())?;
     let may = |path: &Path, right: u32| {
@@ -227,7 +227,7 @@ mod tests {
                 is_said != expected.is_empty() && found.lines().count() <= 1,
                 "{mode:o} {found}"
             );
-            // A list holds a secret only by the names in it.
+            // Only the names in a list decide whether it holds a secret.
             fs::write(&path, "client.rack=a").unwrap();
             assert_eq!(warnings(&[("KAFKA_PROPERTIES_FILE", &path)]), "");
             fs::write(&path, "ssl.key.password=hunter2").unwrap();
@@ -252,7 +252,7 @@ mod tests {
         let kept = inner.join("secret");
         fs::rename(&path, &kept).unwrap();
         assert_eq!(open_to_others(&kept, "a secret"), None);
-        // A link is judged by what it leads to.
+        // A link is judged by its target.
         std::os::unix::fs::symlink(&kept, &path).unwrap();
         let open_to_others = |path: &str| open_to_others(Path::new(path), "a secret");
         assert_eq!(open_to_others(&path), None);

@@ -1,4 +1,4 @@
-//! Which tables plugins may look things up in, where these come from, and how large they may be.
+//! The lookups of plugins: their sources and limits.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,58 +10,59 @@ use super::redact::Secret;
 use super::select;
 use super::variables::VariableOwner;
 
-/// What follows LOOKUP_<NAME> in the variables of a lookup.
+/// The suffixes of LOOKUP_<NAME> in the variables of a lookup.
 const VARIABLES_OF_ONE: &[&str] = &["", "_KEY", "_REFRESH_MS", "_MEMORY_BYTES"];
-/// With these at its end a name would share a variable with another name, or with its own file form.
+/// With one of these endings, a name would share a variable with another name, or with its own file
+/// form.
 const ENDS: &[&str] = &["_KEY", "_REFRESH_MS", "_MEMORY_BYTES", "_FILE"];
 
-/// A table that the host reads and plugins look things up in.
+/// A table that the host reads for plugins to look up values in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// The name, unique beside the others also as a part of a variable.
+    /// The name, unique among lookups also as a part of a variable.
     pub name: String,
-    /// Where it comes from.
+    /// Its source.
     pub source: LookupSource,
     /// The column that plugins look up by.
     pub key: String,
-    /// How often it is read again, a second to a day, default a minute.
+    /// The time between two reads, a second to a day, default a minute.
     pub refresh: Duration,
     /// Most memory, 1 MiB to 4 GiB, default 64 MiB.
     pub memory_bytes: usize,
 }
 
-/// Where a lookup comes from.
+/// The source of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookupSource {
-    /// A file of this machine.
+    /// A file on this machine.
     File {
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// How it is written.
+        /// Its format.
         format: LookupFormat,
     },
-    /// A SELECT for the server of CLICKHOUSE_HOST. It may hold a key or a password.
+    /// A SELECT for the server of CLICKHOUSE_HOST. It may contain a key or a password.
     Select(Secret),
 }
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupFormat {
-    /// Comma-separated values, after a line with the names of the columns.
+    /// Comma-separated values, with the column names on the first line.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object on each line.
     Ndjson,
 }
 
 impl Lookup {
-    /// The name of one of its variables; `of` is what follows the lookup's name, such as `_KEY`, or
-    /// nothing.
+    /// The name of one of its variables; `of` is the suffix after the lookup's name, such as `_KEY`,
+    /// or nothing.
     pub fn variable(&self, of: &str) -> String {
         variable(&self.name, of)
     }
 }
 
-/// The name of a variable of the lookup of this name.
+/// The name of a variable of this lookup.
 fn variable(lookup: &str, of: &str) -> String {
     format!("LOOKUP_{}{of}", as_part(lookup))
 }
@@ -72,7 +73,7 @@ struct Grant<'a> {
     by: String,
 }
 
-/// The lookups that some plugin may read.
+/// Reads the lookups that are granted to some plugin.
 pub(super) fn read_lookups(
     reader: &mut VariableReader<'_>,
     plugins: &[PluginConfig],
@@ -91,7 +92,7 @@ pub(super) fn read_lookups(
     grants.iter().filter_map(|grant| read_lookup(reader, grant)).collect()
 }
 
-/// Whether the name can be one beside the others.
+/// Whether the name is valid and does not clash with the others.
 fn is_fit(reader: &mut VariableReader<'_>, grant: &Grant<'_>, others: &[Grant<'_>]) -> bool {
     let Grant { name, by } = grant;
     let part = as_part(name);
@@ -189,7 +190,7 @@ fn read_file(reader: &mut VariableReader<'_>, variable: &str, path: &str) -> Opt
     Some(LookupSource::File { path: path.into(), format })
 }
 
-/// Warns about variables of a lookup that is granted to no plugin.
+/// Warns about variables of a lookup that no plugin is granted.
 fn warn_of_strangers(reader: &mut VariableReader<'_>, grants: &[Grant<'_>]) {
     let ours: Vec<String> = grants
         .iter()

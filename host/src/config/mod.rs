@@ -1,8 +1,8 @@
-//! The environment as a checked `Config`; every broken rule is reported at once.
+//! Reads the environment into a checked `Config`; every broken rule is reported at once.
 //!
-//! `variables` lists what may be set, `env` says where values come from, `kafka`, `batch`,
-//! `clickhouse`, `delivery`, `rules`, `plugins`, `lookups` and `admin` hold the types with the rules of each group. Past this module no value
-//! carries a unit in its name, and none has to be checked again.
+//! `variables` lists what may be set, and `env` reads the values. `kafka`, `batch`, `clickhouse`, `delivery`,
+//! `rules`, `plugins`, `lookups` and `admin` hold the types and rules of each group. Outside of this module no value
+//! has a unit in its name, and none needs another check.
 
 mod admin;
 mod batch;
@@ -47,16 +47,16 @@ pub use words::Words;
 use crate::flow::parts::Split;
 use crate::schema::plan::Rules;
 
-/// Everything that the host was told; `Debug` shows no secret.
+/// The checked configuration; `Debug` shows no secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// What is consumed, as whom, and where the dead letters go.
+    /// Source topics, consumer group, and dead letter topic.
     pub kafka: Kafka,
-    /// What is promised of each record.
+    /// The delivery guarantee.
     pub delivery: Delivery,
-    /// What an operator found out where the host could not tell what landed.
+    /// An operator's answers about ranges whose fate the host could not determine.
     pub answers: Answers,
-    /// The bounds of batches and memory.
+    /// The limits of batches and memory.
     pub batch: BatchConfig,
     /// Server, table and settings.
     pub clickhouse: ClickHouse,
@@ -75,8 +75,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks an environment. It reads the files of `NAME_FILE` variables, and nothing else of
-    /// the process.
+    /// Checks an environment. Reads the files of `NAME_FILE` variables, and nothing else of the process.
     ///
     /// # Errors
     /// Every broken rule, in the order of docs/configuration.md; exit code 64.
@@ -107,7 +106,7 @@ impl Config {
     }
 }
 
-/// What has to be known of one table: where it is, and the rules on its columns.
+/// The configuration of one table: its location, and the rules on its columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableConfig {
     /// Server, table and settings.
@@ -119,10 +118,10 @@ pub struct TableConfig {
 }
 
 impl TableConfig {
-    /// Reads the variables of the table alone, as [`Config::from_env`] does.
+    /// Reads only the variables of the table, as [`Config::from_env`] does.
     ///
     /// # Errors
-    /// Every broken rule of theirs.
+    /// Every broken rule of these variables.
     pub fn from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::VariableReader::new(env);
         let config = Self {
@@ -134,10 +133,10 @@ impl TableConfig {
     }
 }
 
-/// How a payload holds records: RECORD_SPLIT alone.
+/// Reads only RECORD_SPLIT: how a payload holds records.
 ///
 /// # Errors
-/// A word that it does not take.
+/// RECORD_SPLIT has an unknown value.
 pub fn split_from_env(env: &Environment) -> Result<Split, ConfigErrors> {
     let mut reader = reader::VariableReader::new(env);
     let split = rules::read_split(&mut reader);
@@ -145,10 +144,10 @@ pub fn split_from_env(env: &Environment) -> Result<Split, ConfigErrors> {
 }
 
 impl Kafka {
-    /// Reads the variables of the connection alone; where no group is set its name is empty.
+    /// Reads only the variables of the connection; without a group its name is empty.
     ///
     /// # Errors
-    /// Every broken rule of theirs.
+    /// Every broken rule of these variables.
     pub fn cluster_from_env(env: &Environment) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let mut reader = reader::VariableReader::new(env);
         let kafka = kafka::read_cluster(&mut reader);
@@ -156,12 +155,12 @@ impl Kafka {
     }
 }
 
-/// The table that variables name, whether or not there is one.
+/// The table that the variables name; it need not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetName {
-    /// CLICKHOUSE_DATABASE, where it is set.
+    /// CLICKHOUSE_DATABASE, if it is set.
     pub database: Option<String>,
-    /// CLICKHOUSE_TABLE, where it is set.
+    /// CLICKHOUSE_TABLE, if it is set.
     pub table: Option<String>,
 }
 
@@ -169,7 +168,7 @@ impl TargetName {
     /// Reads the two variables.
     ///
     /// # Errors
-    /// A name that CLICKHOUSE_TABLE does not take.
+    /// CLICKHOUSE_TABLE has an invalid name.
     pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
         let mut reader = reader::VariableReader::new(env);
         let database = reader.optional("CLICKHOUSE_DATABASE");

@@ -1,15 +1,15 @@
-//! The names of variables: which may be a part of one, and which are set but read by no one, as far
-//! as typing errors can be told.
+//! The names of variables: which names may be a part of one, and which set variables nothing reads,
+//! as far as typing errors can be detected.
 
 use super::problem::Warning;
 use super::variables::{self, VARIABLES};
 use crate::words::near;
 
-/// The families: an unknown name of these is worth a warning even where nothing comes near.
+/// The prefixes whose unknown names are worth a warning, even without a near miss.
 const FAMILIES: &[&str] =
     &["KAFKA_", "CLICKHOUSE_", "BATCH_", "DLQ_", "PLUGIN_", "LOOKUP_", "COLUMN_"];
 
-/// What other tools call the same thing, too far off to be a near miss.
+/// Other tools' names for the same thing, too different for a near miss.
 const ALIASES: &[(&str, &str)] = &[
     ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKER"),
     ("KAFKA_GROUP_ID", "KAFKA_CONSUMER_GROUP_ID"),
@@ -23,26 +23,26 @@ const ALIASES: &[(&str, &str)] = &[
     ("CLICKHOUSE_USERNAME", "CLICKHOUSE_USER"),
 ];
 
-/// Most characters of the name of a plugin or lookup: it stands in logs, labels and headers.
+/// Most characters of the name of a plugin or lookup: it appears in logs, labels and headers.
 const MAX_NAME_CHARS: usize = 64;
 
-/// Whether a plugin or a lookup may be called so.
+/// Whether the name is valid for a plugin or a lookup.
 pub fn is_name(name: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     (1..=MAX_NAME_CHARS).contains(&name.len()) && name.bytes().all(is_legal)
 }
 
-/// The name of a plugin or lookup as a part of a variable's.
+/// The name of a plugin or lookup as it appears in a variable.
 pub fn as_part(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
 }
 
-/// Whether the host reads this name, or the variable that it is the `NAME_FILE` of.
+/// Whether the host reads this name, or its `NAME_FILE` form.
 pub fn is_known(name: &str) -> bool {
     variables::find_variable(name.strip_suffix("_FILE").unwrap_or(name)).is_some()
 }
 
-/// The variable that was probably meant by an unknown name.
+/// The variable that an unknown name probably meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let base = name.strip_suffix("_FILE").unwrap_or(name);
     if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == base) {
@@ -51,7 +51,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     near::nearest(base, VARIABLES.iter().map(|variable| variable.name))
 }
 
-/// Warns about a name that looks meant for the host but is not read.
+/// Warns about a name that was probably meant for the host but is not read.
 pub fn judge_name(name: &str, value: &str) -> Option<Warning> {
     if is_known(name) || is_set_by_kubernetes(name, value) {
         return None;

@@ -1,4 +1,4 @@
-//! Which plugins run, in which order, and what each may take.
+//! The plugins, their order, and their limits.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use super::redact::Secret;
 use super::variables::VariableOwner;
 use super::words::Words;
 
-/// What follows PLUGIN_<NAME>_ in the variables of a plugin.
+/// The suffixes of PLUGIN_<NAME>_ in the variables of a plugin.
 const VARIABLES_OF_ONE: &[&str] = &["CONFIG", "TIMEOUT_MS", "MEMORY_BYTES", "SHA256", "LOOKUPS"];
 /// Longest file of a plugin's configuration, in bytes.
 const MAX_CONFIG_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The plugins and what holds for all of them.
+/// The plugins, and their common settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plugins {
-    /// In the order in which records go through them.
+    /// In the order in which they see records.
     pub list: Vec<PluginConfig>,
-    /// What they may look things up in, in the order in which it is granted.
+    /// The lookups granted to them, in the order in which they are granted.
     pub lookups: Vec<Lookup>,
-    /// Share of rows (0 to 1) that a plugin may fail on, default 0.05.
+    /// Share of rows (0 to 1) that may fail in a plugin, default 0.05.
     pub breaker_share: f64,
-    /// What happens past it, default pause.
+    /// What happens above that share, default pause.
     pub on_breaker: OnBreaker,
-    /// A folder for compiled plugins; `None` compiles them at each start.
+    /// The folder for compiled plugins; `None` compiles them at each start.
     pub cache_dir: Option<PathBuf>,
 }
 
 impl Plugins {
-    /// Reads the variables of plugins and of their lookups alone, as [`super::Config::from_env`] does.
+    /// Reads only the variables of plugins and their lookups, as [`super::Config::from_env`] does.
     ///
     /// # Errors
-    /// Every broken rule of theirs.
+    /// Every broken rule of these variables.
     pub fn from_env(env: &Environment) -> Result<Self, ConfigErrors> {
         let mut reader = VariableReader::new(env);
         let plugins = read_plugins(&mut reader);
@@ -47,9 +47,9 @@ impl Plugins {
 /// One plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginConfig {
-    /// The name, unique beside the others also as a part of a variable.
+    /// The name, unique among plugins also as a part of a variable.
     pub name: String,
-    /// The component.
+    /// The path of the component.
     pub path: PathBuf,
     /// JSON for its `init`, default `{}`.
     pub config: Secret,
@@ -57,9 +57,9 @@ pub struct PluginConfig {
     pub timeout: Duration,
     /// Most memory of one instance, 1 MiB to 4 GiB, default 64 MiB.
     pub memory_bytes: usize,
-    /// The only file that may be loaded, as 64 hexadecimal digits in lower case.
+    /// The SHA-256 that the file must have, as 64 lower-case hexadecimal digits.
     pub sha256: Option<String>,
-    /// The lookups that it may read, by name.
+    /// The names of the lookups that it may read.
     pub lookups: Vec<String>,
 }
 
@@ -70,12 +70,12 @@ impl PluginConfig {
     }
 }
 
-/// What a plugin that fails on too many rows does to the host.
+/// What happens when a plugin fails on too many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBreaker {
-    /// The host waits, with an alarm, until somebody mends it.
+    /// The host waits, with an alarm, until somebody fixes it.
     Pause,
-    /// The records that it fails on go to the dead letter topic, however many.
+    /// Every record that it fails on goes to the dead letter topic.
     DeadLetter,
 }
 
@@ -84,7 +84,7 @@ impl Words for OnBreaker {
         &[("pause", Self::Pause), ("dead_letter", Self::DeadLetter)];
 }
 
-/// The name of a variable of the plugin of this name.
+/// The name of a variable of this plugin.
 fn variable(plugin: &str, of: &str) -> String {
     format!("PLUGIN_{}_{of}", as_part(plugin))
 }
@@ -114,7 +114,7 @@ pub(super) fn read_plugins(reader: &mut VariableReader<'_>) -> Plugins {
     }
 }
 
-/// Name and path of an entry of PLUGINS, if they are fit to be.
+/// Name and path of an entry of PLUGINS, if both are valid.
 fn split(
     reader: &mut VariableReader<'_>,
     entry: &str,
@@ -175,7 +175,7 @@ fn read_plugin(reader: &mut VariableReader<'_>, name: String, path: PathBuf) -> 
     }
 }
 
-/// The JSON of a plugin's configuration, from the variable or from the file after its `@`.
+/// The JSON of a plugin's configuration, from the variable or the file named after `@`.
 fn read_config(reader: &mut VariableReader<'_>, variable: &str) -> Option<String> {
     let text = reader.optional(variable)?;
     let text = match text.strip_prefix('@') {
@@ -226,7 +226,7 @@ mod tests {
     use super::super::tests::{config, errors, warnings};
     use super::*;
 
-    /// A file that is there.
+    /// A file that exists.
     const FILE: &str = "Cargo.toml";
 
     fn listed(names: &[&str]) -> String {

@@ -1,4 +1,4 @@
-//! What is wrong with the configuration, in words for the one who set it.
+//! Problems of the configuration, with texts for the operator.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::words::plain::Plain;
 pub struct Problem {
     /// The variable to look at.
     pub variable: String,
-    /// What it may be.
+    /// What is allowed.
     pub expected: String,
-    /// What it is; never a secret.
+    /// What was found; never a secret.
     pub found: String,
     /// What to do.
     pub hint: String,
@@ -66,7 +66,7 @@ impl std::error::Error for ConfigErrors {}
 pub struct Warning {
     /// The variable to look at.
     pub variable: String,
-    /// What is odd about it, and what to do; never a secret.
+    /// What is suspicious, and what to do; never a secret.
     pub text: String,
 }
 
@@ -79,8 +79,8 @@ impl fmt::Display for Warning {
 /// The variables that hold addresses.
 const ADDRESSES: [&str; 3] = ["KAFKA_BROKER", "CLICKHOUSE_HOST", "ADMIN_ADDR"];
 
-/// A value as an error may show it: quoted and cut after 80 characters, or its length alone where
-/// the variable is a secret. An address, in whichever variable, is shown without credentials.
+/// A value as an error may show it: quoted and cut after 80 characters, or only its length if the
+/// variable is a secret. An address, in any variable, is shown without credentials.
 pub(super) fn shown(variable: &str, value: &str) -> String {
     if variables::find_variable(variable).is_some_and(|variable| variable.is_secret) {
         return format!("(secret, {} characters)", value.chars().count());

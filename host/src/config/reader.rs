@@ -9,30 +9,31 @@ use super::problem::{ConfigErrors, Problem, Warning, shown};
 use super::redact::{KeyValues, Secret, is_secret_key};
 use super::variables::{self, Variable, VariableOwner};
 
-/// The words of a variable that is on or off.
+/// The values of a switch.
 pub(super) const SWITCH: &[(&str, bool)] =
     &[("1", true), ("0", false), ("true", true), ("false", false)];
 
-/// Why an entry of a list of `name=value` is refused.
+/// Why an entry of a `name=value` list is refused.
 pub(super) struct RefusedEntry {
-    /// What may stand there.
+    /// What is allowed there.
     pub expected: &'static str,
     /// What to do.
     pub hint: String,
 }
 
 impl RefusedEntry {
-    /// One whose name is not the user's to set.
+    /// An entry whose name the user may not set.
     pub fn name(hint: String) -> Self {
         Self { expected: "names that the host leaves to you", hint }
     }
 }
 
-/// A pass over one environment. A value that breaks a rule leaves a problem behind and reads as
-/// `None`, so that no second rule complains about it.
+/// Reads one environment. An invalid value is recorded as a problem and reads as `None`, so that no
+/// second rule reports it.
 pub(super) struct VariableReader<'a> {
     env: &'a Environment,
-    /// What was read so far, `Err` where that failed: a file may be a pipe, which reads only once.
+    /// The texts read so far, `Err` for a failed read: a file may be a pipe, which can be read only
+    /// once.
     texts: BTreeMap<String, Result<Option<String>, ()>>,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
@@ -48,7 +49,7 @@ impl<'a> VariableReader<'a> {
         }
     }
 
-    /// The warnings, or every problem where there is one.
+    /// Returns the warnings, or all problems if there is one.
     pub fn finish(self) -> Result<Vec<Warning>, ConfigErrors> {
         if self.problems.is_empty() {
             Ok(self.warnings)
@@ -57,12 +58,12 @@ impl<'a> VariableReader<'a> {
         }
     }
 
-    /// Reports a broken rule of a variable with this value.
+    /// Records that a variable's value breaks a rule.
     pub fn refuse(&mut self, name: &str, expected: &str, value: &str, hint: &str) {
         self.refuse_found(name, expected, shown(name, value), hint);
     }
 
-    /// Reports a broken rule; `found` is shown as it is, so it must hold no secret.
+    /// Records a broken rule; `found` is shown verbatim, so it must hold no secret.
     pub fn refuse_found(
         &mut self,
         name: &str,
@@ -78,12 +79,12 @@ impl<'a> VariableReader<'a> {
         });
     }
 
-    /// Says that something looks like a mistake.
+    /// Records a warning.
     pub fn warn(&mut self, name: &str, text: impl Into<String>) {
         self.warnings.push(Warning { variable: name.to_owned(), text: text.into() });
     }
 
-    /// The text as it was set, not trimmed, without the default.
+    /// The text as set, untrimmed, without the default.
     fn read(&mut self, name: &str) -> Result<Option<String>, ()> {
         if let Some(known) = self.texts.get(name) {
             return known.clone();
@@ -93,23 +94,23 @@ impl<'a> VariableReader<'a> {
         text
     }
 
-    /// Whether the variable or its file form is set, to whatever value.
+    /// Whether the variable or its file form is set, even to an invalid value.
     pub fn is_set(&mut self, name: &str) -> bool {
         self.read(name) != Ok(None)
     }
 
-    /// The name that a variable is set by, its own or that of its file form, to whatever value.
+    /// The name under which a variable is set: its own or that of its file form.
     pub fn set_as(&self, name: &str) -> Option<String> {
         let file = format!("{name}_FILE");
         self.env.names().find(|set| *set == name || *set == file).map(str::to_owned)
     }
 
-    /// The trimmed text, if it was set.
+    /// The trimmed text, if it is set.
     pub fn optional(&mut self, name: &str) -> Option<String> {
         self.read(name).ok().flatten().map(|text| text.trim().to_owned())
     }
 
-    /// The trimmed text or the default; a required variable that is not set is a problem.
+    /// The trimmed text or the default; a missing required variable is a problem.
     pub fn text(&mut self, name: &str) -> Option<String> {
         if self.is_set(name) {
             return self.optional(name);
@@ -125,7 +126,7 @@ impl<'a> VariableReader<'a> {
         variable.default.map(str::to_owned)
     }
 
-    /// A secret; not trimmed, since blanks may be part of it.
+    /// A secret; not trimmed, since its blanks may matter.
     pub fn secret(&mut self, name: &str) -> Option<Secret> {
         let text = self.read(name).ok().flatten()?;
         if text.chars().any(char::is_control) {
@@ -157,7 +158,7 @@ impl<'a> VariableReader<'a> {
         None
     }
 
-    /// One of a closed list of words, in upper or lower case.
+    /// One of a closed list of words, in any case.
     pub fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(name).filter(|text| !text.is_empty())?;
         let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
@@ -177,8 +178,8 @@ impl<'a> VariableReader<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// A list: one entry a line where the value has a line break (a comma then belongs to the
-    /// entry), else comma-separated. Entries are trimmed, empty ones left out, duplicates refused.
+    /// A list: one entry a line if the value has a line break (an entry may then contain commas),
+    /// else comma-separated. Entries are trimmed, empty ones are skipped, duplicates are refused.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         let Some(text) = self.text(name) else { return Vec::new() };
         let mut entries: Vec<String> = Vec::new();
@@ -196,8 +197,8 @@ impl<'a> VariableReader<'a> {
         entries
     }
 
-    /// A list of `name=value`, less those that `refusal` gives a reason against. Values are never
-    /// shown: any of them may be a secret.
+    /// A list of `name=value`; `refusal` returns why an entry is refused. Values are never shown:
+    /// any of them may be a secret.
     pub fn pairs(
         &mut self,
         name: &str,
@@ -235,8 +236,8 @@ impl<'a> VariableReader<'a> {
         KeyValues::from(pairs)
     }
 
-    /// The names that are set and stand for a variable of a plugin or of a lookup, whether or not
-    /// there is one; those of files without `_FILE`.
+    /// The names that are set and match a variable of a plugin or lookup, even if no such object
+    /// exists; those of files without `_FILE`.
     pub fn names_of(&self, owner: VariableOwner) -> Vec<String> {
         let bases = self.env.names().map(|name| name.strip_suffix("_FILE").unwrap_or(name));
         let is_ours =
@@ -244,7 +245,7 @@ impl<'a> VariableReader<'a> {
         bases.filter(is_ours).map(str::to_owned).collect()
     }
 
-    /// The path of a file that must be there.
+    /// The path of a file that must exist.
     pub fn path(&mut self, name: &str) -> Option<String> {
         let path = self.optional(name)?;
         if let Err(error) = std::fs::metadata(&path) {

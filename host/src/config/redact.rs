@@ -1,12 +1,12 @@
-//! Keeping secrets out of logs, errors and pages.
+//! Keeps secrets out of logs, errors and pages.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// What stands in place of a secret.
+/// The replacement of a secret.
 pub const REDACTED: &str = "***";
 
-/// Parts of a key that make its value a secret.
+/// Parts of a key that mark its value as a secret.
 const SECRET_PARTS: &[&str] = &[
     "password",
     "passwd",
@@ -18,20 +18,20 @@ const SECRET_PARTS: &[&str] = &[
     "oauthbearer.config",
 ];
 
-/// Whether the value of this key is to be hidden, judged by the key alone.
+/// Whether a value must be hidden, judged by its key alone.
 ///
-/// It errs towards hiding: a path such as that of `ssl.key.location` is hidden too.
+/// It errs towards hiding: a path such as `ssl.key.location` is hidden too.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET_PARTS.iter().any(|part| key.contains(part))
 }
 
-/// The value, or `***` where the key says that it is a secret.
+/// The value, or `***` if the key marks a secret.
 pub fn redact<'a>(key: &str, value: &'a str) -> &'a str {
     if is_secret_key(key) { REDACTED } else { value }
 }
 
-/// The part of an address that an error may show. User and password are left out, and so is the text after `?`, `#` or
+/// The part of an address that an error may show: without user and password, and without the text after `?`, `#` or
 /// `=`.
 pub(super) fn redact_address(address: &str) -> String {
     let (scheme, rest) = match address.find("://") {
@@ -46,7 +46,7 @@ pub(super) fn redact_address(address: &str) -> String {
     }
 }
 
-/// A text that neither `Debug` nor `Display` shows.
+/// A text that `Debug` and `Display` do not show.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -79,7 +79,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Name and value pairs in the order given, no name twice.
+/// Name and value pairs in the given order, without duplicate names.
 ///
 /// Reads as a slice of pairs; `Debug` and `Display` hide the values of secret names.
 #[derive(Clone, Default, PartialEq, Eq)]

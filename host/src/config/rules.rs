@@ -1,4 +1,4 @@
-//! How payloads become records, dead letters, and the log.
+//! The configuration of records, dead letters and the log.
 
 use tracing_subscriber::EnvFilter;
 
@@ -7,21 +7,21 @@ use super::words::Words;
 use crate::flow::parts::Split;
 use crate::user_schema::UserSchema;
 
-/// The form of dead letters and the brake on them.
+/// The format of dead letters, and the brake on them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dlq {
-    /// The form, default headers.
+    /// The format, default headers.
     pub format: DlqFormat,
-    /// What becomes of a letter that the topic finds too large, default pause.
+    /// The policy for a letter that is too large for the topic, default pause.
     pub on_too_large: OnTooLarge,
     /// Largest share of a batch that may be rejected before the host pauses; 0 to 1, default 0.5.
     pub max_share: f64,
 }
 
-/// The form of a dead letter.
+/// The format of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DlqFormat {
-    /// The payload unchanged, facts in headers.
+    /// The payload unchanged, with facts in headers.
     Headers,
     /// One JSON object with the record and the facts.
     Envelope,
@@ -32,12 +32,12 @@ impl Words for DlqFormat {
         &[("headers", Self::Headers), ("envelope", Self::Envelope)];
 }
 
-/// What becomes of a dead letter that is larger than the topic takes.
+/// The policy for a dead letter that is too large for the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnTooLarge {
     /// Its partition waits, with an alarm, until the topic takes it.
     Pause,
-    /// Its payload is cut, then the record's headers and key, and the letter says so.
+    /// The payload is cut, then the record's headers and key; the letter notes it.
     Cut,
 }
 
@@ -48,11 +48,11 @@ impl Words for OnTooLarge {
 /// How payloads become records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Records {
-    /// How a payload holds records, default none: it is one.
+    /// How a payload holds records; default none, so that it is a single record.
     pub split: Split,
-    /// What becomes of records with a null payload, default skip.
+    /// The policy for records with a null payload, default skip.
     pub tombstones: Tombstones,
-    /// What records must satisfy as well, compiled.
+    /// The user's JSON Schema for records, compiled.
     pub json_schema: Option<UserSchema>,
 }
 
@@ -61,7 +61,7 @@ impl Words for Split {
         &[("none", Self::None), ("lines", Self::Lines), ("array", Self::Array)];
 }
 
-/// What becomes of a record with a null payload.
+/// The policy for a record with a null payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tombstones {
     /// It is settled without a row.
@@ -75,25 +75,25 @@ impl Words for Tombstones {
         &[("skip", Self::Skip), ("dead_letter", Self::DeadLetter)];
 }
 
-/// The form and the level of the log.
+/// The format and the level of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The form, default text.
+    /// The format, default text.
     pub format: LogFormat,
-    /// A level or directives of `tracing_subscriber::EnvFilter`, which takes it; default `info`.
+    /// A level or directives accepted by `tracing_subscriber::EnvFilter`; default `info`.
     pub level: String,
-    /// Whether lines about rejected records hold a part of the payload.
+    /// Whether log lines about rejected records contain a part of the payload.
     pub with_payloads: bool,
     /// Whether fields that fill no column are logged and counted by name.
     pub with_field_names: bool,
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines to read.
+    /// Readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn read_records(reader: &mut VariableReader<'_>) -> Records {
     }
 }
 
-/// Reads RECORD_SPLIT alone.
+/// Reads only RECORD_SPLIT.
 pub(super) fn read_split(reader: &mut VariableReader<'_>) -> Split {
     reader.choice("RECORD_SPLIT", Split::WORDS).unwrap_or_default()
 }
@@ -155,8 +155,8 @@ pub(super) fn read_log(reader: &mut VariableReader<'_>) -> Log {
     Log { format, level, with_payloads, with_field_names }
 }
 
-/// Whether the text is a filter. A lone word that is no level would be one too, but of a module by
-/// that name: everything else would fall silent.
+/// Whether the text is a valid filter. A lone word that is no level is refused: it would select a
+/// module of that name and silence everything else.
 fn is_filter(text: &str) -> bool {
     const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));

@@ -1,14 +1,13 @@
-//! What must be known of a SELECT before it is sent: that it is one, and one alone, and that it
-//! leaves the form of its answer to the host.
+//! Checks a SELECT before it is sent: it must be a single SELECT, without a format of its own.
 
-/// Whether the text begins as a SELECT does.
+/// Whether the text begins like a SELECT.
 pub fn is_select(sql: &str) -> bool {
     let first = tokens(sql).next();
     first
         .is_some_and(|word| ["select", "with"].iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
-/// What stands in a SELECT and must not.
+/// A part that a SELECT must not have, if there is one.
 pub fn excess(sql: &str) -> Option<&'static str> {
     let words: Vec<&str> = tokens(sql).collect();
     if words.contains(&";") {
@@ -18,7 +17,7 @@ pub fn excess(sql: &str) -> Option<&'static str> {
     if words.windows(2).any(|pair| is(pair.first(), "into") && is(pair.last(), "outfile")) {
         return Some("INTO OUTFILE");
     }
-    // A column or a function may be called `format`: the clause ends the statement, or comes
+    // `format` may be the name of a column or a function. The clause ends the statement, or comes
     // before SETTINGS.
     let has_format = words.iter().enumerate().skip(1).any(|(at, word)| {
         let name = words.get(at + 1).is_some_and(|name| name.starts_with(char::is_alphabetic));
@@ -28,7 +27,7 @@ pub fn excess(sql: &str) -> Option<&'static str> {
     has_format.then_some("FORMAT")
 }
 
-/// Words, quoted texts with their quotes, and single characters; comments are left out.
+/// Words, quoted texts with their quotes, and single characters, without comments.
 fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     let mut rest = sql;
     std::iter::from_fn(move || {
@@ -56,7 +55,7 @@ fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Bytes up to the closing quote; a backslash escapes, a doubled quote reads as two texts.
+/// Bytes up to the closing quote; a backslash escapes, and a doubled quote reads as two texts.
 fn quoted_length(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, c) in text.char_indices().skip(1) {

@@ -1,18 +1,18 @@
 //! Every environment variable that the host reads: the one list.
 //!
-//! Defaults, the table of docs/configuration.md, the start log, near misses and the hiding of secrets come
-//! from here, so that none of them can drift from the others.
+//! The source of defaults, the table of docs/configuration.md, the start log, near misses and the hiding
+//! of secrets, so that they cannot drift apart.
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
     /// The name in the environment. `NAME_FILE` reads the value from a file.
     pub name: &'static str,
-    /// The default as one would write it; empty means "none". `None`: the variable is required.
+    /// The default as written in the environment; empty means "none". `None`: the variable is required.
     pub default: Option<&'static str>,
     /// One sentence for docs/configuration.md and for the error about a required variable.
     pub meaning: &'static str,
-    /// The value is never shown.
+    /// Whether the value is never shown.
     pub is_secret: bool,
 }
 
@@ -293,7 +293,7 @@ pub static VARIABLES: &[Variable] = &[
     ),
 ];
 
-/// What stands in a name for that of a plugin or a lookup.
+/// The placeholder for the name of a plugin or lookup.
 const PLACE: &str = "<NAME>";
 
 /// The kinds of object that have their own variables.
@@ -306,7 +306,7 @@ pub enum VariableOwner {
 }
 
 impl Variable {
-    /// The kind of object that has a variable like this; `None` if the variable stands alone.
+    /// The kind of object that has its own variable of this kind; `None` for a global variable.
     pub fn owner(&self) -> Option<VariableOwner> {
         match self.name.split_once(PLACE)?.0 {
             "PLUGIN_" => Some(VariableOwner::Plugin),
@@ -315,12 +315,12 @@ impl Variable {
         }
     }
 
-    /// Whether its value is a secret by itself; what configures a plugin or a lookup may hold one.
+    /// Whether its value is always a secret; the configuration of a plugin only may hold one.
     pub fn is_credential(&self) -> bool {
         self.is_secret && self.owner().is_none()
     }
 
-    /// Whether it is called so, the name of a plugin or lookup filled in.
+    /// Whether `name` is this variable, with the name of a plugin or lookup filled in.
     fn is_called(&self, name: &str) -> bool {
         match self.name.split_once(PLACE) {
             None => self.name == name,
@@ -332,8 +332,8 @@ impl Variable {
     }
 }
 
-/// Finds a variable by its name; that of a plugin or lookup by a name that is filled in, and then
-/// the one that says most of it: `LOOKUP_A_KEY` is the key of `a`, not a lookup `a-key`.
+/// Finds a variable by its name, with the name of a plugin or lookup filled in. The most specific match
+/// wins: `LOOKUP_A_KEY` is the key of `a`, not a lookup `a-key`.
 pub fn find_variable(name: &str) -> Option<&'static Variable> {
     let exact = VARIABLES.iter().find(|variable| variable.name == name);
     let called = || VARIABLES.iter().filter(|variable| variable.is_called(name));
@@ -354,7 +354,7 @@ pub fn markdown_table() -> String {
     "| variable | default | meaning |\n|---|---|---|\n".to_owned() + &rows.collect::<String>()
 }
 
-/// A text of which each `docs/<name>.md` is a link from another page of that folder.
+/// Replaces each `docs/<name>.md` of a text by a link from another page of that folder.
 fn linked(text: &str) -> String {
     let mut parts = text.split("docs/");
     let before = parts.next().unwrap_or_default().to_owned();

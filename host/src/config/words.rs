@@ -1,11 +1,11 @@
-//! Values that the configuration says in one of a few words.
+//! Configuration values that are one of a few words.
 
-/// A value that is said in one of a few words.
+/// A value that is written as one of a few words.
 pub trait Words: Copy + PartialEq + 'static {
-    /// Each word and what it means.
+    /// Each word and its value.
     const WORDS: &'static [(&'static str, Self)];
 
-    /// The word of the configuration.
+    /// The word of this value.
     fn as_str(self) -> &'static str {
         word(Self::WORDS, self)
     }

@@ -1,4 +1,4 @@
-//! The port of the admin server: whether `run` could take it.
+//! Checks whether `run` could bind the port of the admin server.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use super::CONFIGURATION;
 use super::report::Check;
 
-/// Longest wait for whoever has the port.
+/// Longest wait for the process that has the port.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// A metric that every host has.
+/// A metric that every host serves.
 const OURS: &str = "sluicegate_build_info";
 
-/// What is wrong with the port, if anything is. A host that runs already has its port rightly.
+/// The problem with the port, if there is one. A running host rightly has it.
 pub async fn look_at_port(address: Option<SocketAddr>) -> Option<Check> {
     let address = address?;
     let error = TcpListener::bind(address).await.err()?;
@@ -32,7 +32,7 @@ pub async fn look_at_port(address: Option<SocketAddr>) -> Option<Check> {
     Some(Check::problem(CONFIGURATION, text))
 }
 
-/// Whether the one who has the port is a host.
+/// Whether the process that has the port is a host.
 async fn is_a_host(mut address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

@@ -1,11 +1,11 @@
-//! Aligned plain text: columns of words with two blanks between them.
+//! Aligned plain text: columns separated by two blanks.
 
 use crate::words::plain::Plain;
 
-/// Widest cell that others are aligned with; a longer one, such as the type of an Enum, moves the rest of its row.
+/// Widest cell that others are aligned with; a longer one, such as an Enum type, shifts the rest of its row.
 const MAX_CELL: usize = 48;
 
-/// A table with a head, each row on a line of its own.
+/// A table with a header, each row on a line of its own.
 pub fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).map(|row| plain(&row)).collect();
@@ -22,7 +22,7 @@ pub fn aligned(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String
     rows.iter().map(line).collect()
 }
 
-/// Cells of one line each, without anything that a terminal would obey.
+/// Cells of one line each, without terminal control characters.
 fn plain(row: &[String]) -> Vec<String> {
     row.iter().map(|cell| Plain(cell).to_string()).collect()
 }

@@ -1,4 +1,4 @@
-//! The ClickHouse side: server, table, columns.
+//! The checks of ClickHouse: server, table, columns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const COLUMNS: &str = "columns";
 const RULES: &str = "column rules";
 const JSON_SCHEMA: &str = "json schema";
 
-/// Asks the server, and judges what it says of the table. All answers together may take `timeout`.
+/// Queries the server, and judges its answers about the table. All together may take `timeout`.
 pub async fn look_at_table(
     config: &Config,
     server: &Server,
@@ -109,7 +109,7 @@ pub async fn look_at_table(
     (checks, mappings(&schema, rules, asks.as_deref()))
 }
 
-/// Whether the table can take each record once, and can be asked what it took.
+/// Whether the table supports exactly-once inserts, and queries for what landed.
 async fn exactly_once(
     config: &Config,
     server: &Server,
@@ -133,7 +133,7 @@ async fn exactly_once(
     }
 }
 
-/// Whether the plugins on decoded rows can work on the table.
+/// Whether the plugins on decoded rows accept the table.
 fn plugins_of(fit: &Result<Arc<Fit>, Hold>) -> Check {
     match fit {
         Ok(_) => Check::ok(PLUGINS, "those on decoded rows take this table"),
@@ -181,7 +181,7 @@ fn columns_of(schema: &TableSchema, plan: Option<&TablePlan>, errors: Vec<String
     errors.into_iter().map(|error| Check::problem(COLUMNS, error)).collect()
 }
 
-/// Whether the user's schema is run, once there is a plan.
+/// Whether the user's schema must be run, once there is a plan.
 fn json_schema_of(config: &Config, hooks: &Hooks, plan: &TablePlan) -> Option<Check> {
     let user_schema = user_schema(config, hooks)?;
     let draft = user_schema.draft();

@@ -1,4 +1,4 @@
-//! The Kafka side: brokers, topics, and the group's offsets.
+//! The checks of Kafka: brokers, topics, and the group's offsets.
 
 use super::report::Check;
 use crate::config::{AutoOffsetReset, Kafka, SourceTopic, Words as _};
@@ -11,20 +11,20 @@ const SOURCE: &str = "source topic";
 const DEAD_LETTERS: &str = "dead letter topic";
 const GROUP: &str = "consumer group";
 
-/// Most topics of a pattern that are named.
+/// Most topics of a pattern that are listed.
 const NAMED: usize = 10;
 
 /// A topic that exists, with its partitions.
 type FoundTopic = (String, Vec<i32>);
 
-/// What the brokers said.
+/// The findings about the brokers.
 pub struct Looked {
     pub checks: Vec<Check>,
-    /// One answered at all.
+    /// Whether any broker answered.
     pub is_answered: bool,
 }
 
-/// Asks the brokers. Blocks.
+/// Queries the brokers. Blocks.
 pub fn look_at_brokers(kafka: &Kafka, probe: &Probe) -> Looked {
     let mut checks = Vec::new();
     match probe.brokers() {
@@ -58,7 +58,7 @@ pub fn look_at_brokers(kafka: &Kafka, probe: &Probe) -> Looked {
             },
         }
     }
-    // A topic may be named and matched as well.
+    // A topic may be listed by name and match a pattern, too.
     found.sort();
     found.dedup();
     checks.extend(found.iter().map(|topic| readable(probe, topic)));
@@ -74,7 +74,7 @@ pub fn look_at_brokers(kafka: &Kafka, probe: &Probe) -> Looked {
     Looked { checks, is_answered: true }
 }
 
-/// What was found out about the dead letter topic.
+/// The checks of the dead letter topic.
 pub fn letters(found: Result<Vec<Finding>, String>) -> Vec<Check> {
     let found = found.unwrap_or_else(|error| {
         let text = format!("its settings could not be looked at: {error}");
@@ -82,7 +82,7 @@ pub fn letters(found: Result<Vec<Finding>, String>) -> Vec<Check> {
     });
     let check = |finding| match finding {
         Finding::Fine(text) => Check::ok(DEAD_LETTERS, text),
-        // What a user may not look at keeps no host from its work.
+        // Lacking permission to look does not prevent a host from working.
         Finding::NotKnown(text) | Finding::Warning(text) => Check::warning(DEAD_LETTERS, text),
         Finding::Problem(text) | Finding::Refused(text) => Check::problem(DEAD_LETTERS, text),
     };
@@ -102,7 +102,7 @@ fn matched(pattern: &str, matching: &[FoundTopic]) -> Check {
     Check::ok(SOURCE, text)
 }
 
-/// Whether a topic that exists may be read as well.
+/// Whether an existing topic may also be read.
 fn readable(probe: &Probe, (name, partitions): &FoundTopic) -> Check {
     match partitions.first().map_or(Ok(()), |first| probe.read(name, *first)) {
         Ok(()) => Check::ok(SOURCE, format!("`{name}`: {}, may be read", count(partitions.len()))),
@@ -110,7 +110,7 @@ fn readable(probe: &Probe, (name, partitions): &FoundTopic) -> Check {
     }
 }
 
-/// A host that consumes its own dead letters would refuse the same record for ever.
+/// Checks that the host does not consume its own dead letters, which it would reject for ever.
 fn apart(kafka: &Kafka, found: &[FoundTopic]) -> Check {
     let is_source = kafka.source.iter().any(|source| source.matches(&kafka.dlq_topic))
         || found.iter().any(|(name, _)| *name == kafka.dlq_topic);
@@ -122,7 +122,7 @@ fn apart(kafka: &Kafka, found: &[FoundTopic]) -> Check {
     Check::ok(DEAD_LETTERS, format!("`{}` is no source topic", kafka.dlq_topic))
 }
 
-/// Where the group stands.
+/// The committed offsets of the group.
 fn group(kafka: &Kafka, probe: &Probe, found: &[FoundTopic]) -> Check {
     let partitions: Vec<(&str, i32)> = found
         .iter()

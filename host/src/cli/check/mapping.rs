@@ -1,4 +1,4 @@
-//! What becomes of each column of the table.
+//! How each column of the table is filled.
 
 use serde_json::{Value, json};
 
@@ -20,16 +20,16 @@ pub struct Mapping {
 /// How a column is filled.
 #[derive(Debug, PartialEq, Eq)]
 struct Fill {
-    /// The Arrow type that goes out.
+    /// The Arrow type that is sent.
     sent_as: String,
-    /// The JSON that is taken.
+    /// The JSON values that are accepted.
     takes: String,
-    /// What becomes of a field that is missing or null.
+    /// What happens if the field is absent or null.
     missing: String,
 }
 
-/// Every column: those that records fill, then those that are left out. `asks` says which of them
-/// a record is asked for, where there are plugins on decoded rows.
+/// Every column: first those that records fill, then those that are left out. With plugins on
+/// decoded rows, `asks` tells which columns are read from records.
 pub fn mappings(schema: &TableSchema, rules: &Rules, asks: Option<&TablePlan>) -> Vec<Mapping> {
     let names = schema.columns.iter().map(|column| &*column.name);
     let dotted = Dotted::new(names, rules.ignores_case);
@@ -108,7 +108,7 @@ fn missing(column: &Column, plan: &ColumnPlan, rules: &Rules) -> String {
 }
 
 impl Mapping {
-    /// A row for people.
+    /// A row of text cells.
     pub fn cells(&self) -> Vec<String> {
         let start = [self.name.clone(), self.type_text.clone()];
         let rest = match &self.fill {
@@ -118,7 +118,7 @@ impl Mapping {
         start.into_iter().chain(rest).collect()
     }
 
-    /// An object for scripts.
+    /// A JSON object.
     pub fn json(&self) -> Value {
         match &self.fill {
             Ok(fill) => json!({

@@ -1,8 +1,8 @@
-//! `sluicegate check`: asks everything that `run` needs, once, and says what an operator should
-//! know of it. It joins no group, commits nothing and writes nothing.
+//! `sluicegate check`: checks everything that `run` needs, once, and reports what an operator
+//! should know. It joins no group, commits nothing and writes nothing.
 //!
-//! Kafka and ClickHouse are asked apart from each other, so that the one does not hide what is
-//! wrong with the other.
+//! Kafka and ClickHouse are checked independently, so that a fault of one does not hide a fault of
+//! the other.
 
 mod admin;
 mod aligned_text;
@@ -47,7 +47,7 @@ pub struct CheckArgs {
     timeout_s: u64,
 }
 
-/// Checks, prints the report, and fails unless all is well.
+/// Runs the checks, prints the report, and fails unless all is well.
 pub fn run_check(args: &CheckArgs) -> Result<(), Exit> {
     let timeout = Duration::from_secs(args.timeout_s);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -85,7 +85,7 @@ async fn look(timeout: Duration) -> CheckReport {
             return report;
         }
     };
-    // What `run` makes at its start, as far as a setting or a file can be refused there.
+    // Builds what `run` builds at its start, as far as a setting or a file can be refused there.
     let broken = |error: anyhow::Error| Check::problem(CONFIGURATION, format!("{error:#}"));
     let probe =
         Probe::new(&config.kafka, config.batch.memory_budget_bytes, timeout).map_err(broken);
@@ -150,7 +150,7 @@ async fn look(timeout: Duration) -> CheckReport {
     report
 }
 
-/// Reads each lookup once. A file is a part of the configuration, what a SELECT gives is not.
+/// Reads each lookup once. Files are part of the configuration, results of a SELECT are not.
 async fn look_up(
     config: &Config,
     server: Option<&Server>,

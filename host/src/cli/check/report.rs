@@ -1,4 +1,4 @@
-//! What was found, for people and for scripts.
+//! The findings, for people and for scripts.
 
 use std::io::Write as _;
 
@@ -8,16 +8,16 @@ use super::aligned_text;
 use super::mapping::Mapping;
 use crate::words::plain::Json;
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckVerdict {
     /// As it should be.
     Ok,
-    /// It works, and looks like a mistake.
+    /// Works, but looks like a mistake.
     Warning,
-    /// `run` would not get past it.
+    /// `run` would fail here.
     Problem,
-    /// It could not be asked, for a problem of another check.
+    /// Not checked, because another check failed.
     NotKnown,
 }
 
@@ -36,7 +36,7 @@ impl CheckVerdict {
     }
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug)]
 pub struct Check {
     name: &'static str,
@@ -62,22 +62,22 @@ impl Check {
     }
 }
 
-/// Everything that was looked at.
+/// All checks.
 #[derive(Debug, Default)]
 pub struct CheckReport {
-    /// In the order of their printing.
+    /// In printing order.
     pub checks: Vec<Check>,
-    /// The table's columns; empty where the table is not known.
+    /// The table's columns; empty if the table is unknown.
     pub columns: Vec<Mapping>,
 }
 
 impl CheckReport {
-    /// Whether nothing keeps `run` from its work.
+    /// Whether nothing prevents `run` from working.
     pub fn is_ok(&self) -> bool {
         self.checks.iter().all(|check| check.verdict.is_ok())
     }
 
-    /// The same for the checks of one name.
+    /// The same for the checks with one name.
     pub fn is_ok_of(&self, name: &str) -> bool {
         self.checks.iter().filter(|check| check.name == name).all(|check| check.verdict.is_ok())
     }
@@ -100,7 +100,7 @@ impl CheckReport {
     /// Prints the report to stdout.
     ///
     /// # Errors
-    /// Stdout cannot be written to.
+    /// Stdout cannot be written.
     pub fn print(&self, as_json: bool) -> std::io::Result<()> {
         let text = match as_json {
             true => format!("{}\n", Json(format_args!("{:#}", self.json()))),

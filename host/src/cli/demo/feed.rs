@@ -11,18 +11,18 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, Threa
 use super::telemetry::Telemetry;
 use super::{PARTITIONS, TOPIC};
 
-/// The seed of the generated records: every run sends the same.
+/// The seed of the generated records, so that every run sends the same.
 const SEED: u64 = 42;
 /// One record in a hundred is broken.
 const BROKEN_SHARE: f64 = 0.01;
-/// Records between two looks at the bounds.
+/// How many records are sent between two checks of the limits.
 const STEP: u64 = 1_000;
 
-/// Where the records come from.
+/// The source of the records.
 pub enum FeedRecords {
     /// Generated vehicle telemetry.
     Telemetry {
-        /// Boxed, since it is large beside the other.
+        /// Boxed, because it is large compared with the other variant.
         generator: Box<Telemetry>,
         /// How many in all.
         records: u64,
@@ -32,7 +32,7 @@ pub enum FeedRecords {
 }
 
 impl FeedRecords {
-    /// So many records of vehicle telemetry, with mails in their notes or without.
+    /// Vehicle telemetry, optionally with mail addresses in the notes.
     pub fn telemetry(records: u64, has_mails: bool) -> Self {
         let generator = Telemetry::new(SEED, BROKEN_SHARE);
         let generator = Box::new(if has_mails { generator.with_mails() } else { generator });
@@ -53,7 +53,7 @@ impl FeedRecords {
     }
 }
 
-/// Produces the records, as many at a time as may wait in the broker.
+/// Produces the records, with as many in the broker as it may hold.
 pub struct Feed {
     producer: ThreadedProducer<DefaultProducerContext>,
     records: FeedRecords,
@@ -81,18 +81,18 @@ impl Feed {
         self.produced
     }
 
-    /// Whether all are produced.
+    /// Whether all records are produced.
     pub fn is_done(&self) -> bool {
         self.produced == self.records.len()
     }
 
-    /// About how many bytes so many records have.
+    /// About how many bytes this many records have.
     pub fn bytes_of(&self, records: u64) -> usize {
         let average = self.bytes / usize::try_from(self.produced.max(1)).unwrap_or(usize::MAX);
         average.saturating_mul(usize::try_from(records).unwrap_or(usize::MAX))
     }
 
-    /// Produces until `bytes` more are out or none is left, and waits for the broker to have them.
+    /// Produces until `bytes` more are sent or none is left, and waits until the broker has them.
     pub async fn fill(&mut self, bytes: usize, progress: &ProgressBar) -> anyhow::Result<()> {
         let (until, started_at) = (self.bytes.saturating_add(bytes), self.produced);
         while self.bytes < until && !self.is_done() {

@@ -1,4 +1,4 @@
-//! The host of the demo: `sluicegate run` as a child, read by its log.
+//! The host of the demo: `sluicegate run` as a child process, observed through its log.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
@@ -20,32 +20,32 @@ use super::plugins::{self, Cost};
 use super::{DEAD_LETTER_TOPIC, TOPIC};
 use crate::words::plain::PlainLines;
 
-/// How much of the log is shown when the host ends too early.
+/// How many lines of the log are shown if the host ends too early.
 const LOG_TAIL: usize = 20;
 
-/// What the host's log told so far.
+/// What the host's log has reported so far.
 #[derive(Default)]
 struct HostLog {
     settled: AtomicU64,
-    /// The first assignment and the last settled batch: the time that the rate is taken over.
+    /// The first assignment and the last settled batch; the rate is measured between them.
     times: Mutex<(Option<Instant>, Option<Instant>)>,
     ledger: Mutex<Option<Value>>,
     admin: Mutex<Option<String>>,
     tail: Mutex<VecDeque<String>>,
 }
 
-/// The host, running.
+/// The running host.
 pub struct DemoHost {
     child: Child,
     told: Arc<HostLog>,
     reader: JoinHandle<()>,
 }
 
-/// What the host did, once it has stopped.
+/// The result of the host, after it has stopped.
 pub struct HostRun {
-    /// The ledger: its last line of the log.
+    /// The ledger, from the last line of its log.
     pub ledger: Value,
-    /// From the first assignment to the last settled batch.
+    /// The time from the first assignment to the last settled batch.
     pub elapsed: Duration,
     /// User and system time of the host's process alone, in seconds.
     pub cpu_seconds: f64,
@@ -98,7 +98,7 @@ impl DemoHost {
         self.told.settled.load(Ordering::Acquire)
     }
 
-    /// Fails with the end of the log once the host has ended by itself.
+    /// Fails with the end of the log if the host has exited.
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
             return Err(
@@ -108,14 +108,14 @@ impl DemoHost {
         Ok(())
     }
 
-    /// What its plugins cost so far.
+    /// The cost of its plugins so far.
     pub async fn costs(&self) -> anyhow::Result<Vec<Cost>> {
         let admin = self.told.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let admin = admin.context("the host told no address of its metrics")?;
         crate::base::blocking::run_blocking(move || plugins::costs(&admin)).await
     }
 
-    /// Sends SIGTERM, waits, and takes what it did.
+    /// Sends SIGTERM, waits, and returns the result.
     pub async fn stop(mut self) -> anyhow::Result<HostRun> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
         let (status, told) = crate::base::blocking::run_blocking(move || {
@@ -128,7 +128,7 @@ impl DemoHost {
         if !status?.success() {
             return Err(PlainLines(format!("the host failed:\n{}", tail(&told))).into());
         }
-        // Only children that were waited for are counted, and the host is the only one so far.
+        // Only children that were waited for are counted; the host is the only one so far.
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
         let (first, last) = *told.times.lock().unwrap_or_else(PoisonError::into_inner);

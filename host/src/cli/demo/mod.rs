@@ -1,7 +1,7 @@
 //! `sluicegate demo`: the main job on a local stack, from records to rows.
 //!
-//! Nothing here is a short cut: the host is `sluicegate run` in a process of its own, configured
-//! by the environment variables that an operator would set.
+//! Nothing is simplified: the host is `sluicegate run` in a process of its own, configured by the
+//! environment variables that an operator would set.
 
 mod feed;
 mod host;
@@ -22,11 +22,11 @@ use feed::{Feed, FeedRecords};
 use host::DemoHost;
 use report::DemoReport;
 
-/// Partitions of the source topic: the mock broker keeps 5 MiB of each.
+/// Partitions of the source topic: the mock broker keeps 5 MiB in each.
 const PARTITIONS: u32 = 96;
-/// Partitions of the dead letter topic, likewise.
+/// Partitions of the dead letter topic, with the same limit.
 const DEAD_LETTER_PARTITIONS: u32 = 16;
-/// Bytes of payload that may wait in the broker: four fifths of what it keeps, before compression.
+/// Most bytes of payload waiting in the broker: four fifths of what it keeps, before compression.
 const MAX_BACKLOG_BYTES: usize = PARTITIONS as usize * 5 * 1024 * 1024 / 5 * 4;
 const TOPIC: &str = "records";
 const DEAD_LETTER_TOPIC: &str = "dead-letters";
@@ -60,7 +60,7 @@ pub struct DemoArgs {
 /// Runs the demo to its end.
 ///
 /// # Errors
-/// What could not be started, read or settled.
+/// Something could not be started, read or settled.
 pub fn run_demo(args: &DemoArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo(args))
@@ -110,7 +110,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is sent, into which table, and what is asked of it.
+/// What is sent, its table, and the queries at the end.
 struct Job {
     create: String,
     table: String,

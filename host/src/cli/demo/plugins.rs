@@ -1,4 +1,5 @@
-//! The demo's plugins: `redact` masks the mails of drivers, `enrich` looks the owner of a fleet up.
+//! The demo's plugins: `redact` masks drivers' mail addresses, `enrich` looks up the owner of a
+//! fleet.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,26 +8,26 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// The plugins, in the order in which records go through them.
+/// The plugins, in the order in which they see records.
 pub const NAMES: [&str; 2] = ["redact", "enrich"];
 /// The column of the demo's table that `enrich` fills.
 pub const COLUMN: &str = "fleet_owner LowCardinality(String)";
-/// What is asked of the table at the end, beside the rest.
+/// A further query at the end.
 pub const QUESTION: &str = "SELECT fleet_owner, count() AS records, countIf(driver_note LIKE \
     '%***%') AS masked, countIf(driver_note LIKE '%@%') AS mails FROM vehicle_telemetry GROUP BY \
     fleet_owner ORDER BY fleet_owner";
 /// Longest wait for the host's metrics.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The variables that a host is given for them.
+/// The host variables for the plugins.
 ///
 /// # Errors
-/// The folder of the built plugins is not told, or one is not in it.
+/// The folder of the built plugins is not set, or lacks one.
 pub fn variables(scratch: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let folder = std::env::var_os("SLUICEGATE_PLUGINS")
         .context("--plugins: run it by `cargo xtask demo`, which builds them")?;
     let folder = PathBuf::from(folder);
-    // A line each, so that a comma belongs to the path.
+    // One on each line, so that the path may contain a comma.
     let list = NAMES.map(|name| format!("{name}={}.wasm\n", folder.join(name).display()));
     let fleets = scratch.join("fleets.csv");
     std::fs::write(&fleets, fleets_csv())?;
@@ -44,7 +45,7 @@ pub fn variables(scratch: &Path) -> anyhow::Result<Vec<(String, String)>> {
     Ok(variables.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-/// Who owns the fleets of the generated records: two of them to each of four owners.
+/// The owners of the generated fleets: two fleets for each of four owners.
 fn fleets_csv() -> String {
     let owners = ["owner-1", "owner-2", "owner-3", "owner-4"];
     let fleets = (1..=8).zip(owners.iter().cycle());
@@ -52,7 +53,7 @@ fn fleets_csv() -> String {
     "fleet,owner\n".to_owned() + &lines.collect::<String>()
 }
 
-/// What a plugin cost: seconds that the host spent in its calls.
+/// The cost of a plugin: seconds that the host spent in its calls.
 pub struct Cost {
     /// The plugin.
     pub name: &'static str,
@@ -60,10 +61,10 @@ pub struct Cost {
     pub seconds: f64,
 }
 
-/// Reads the costs of the plugins from the metrics that the host serves at `address`.
+/// Reads the plugins' costs from the metrics at `address`.
 ///
 /// # Errors
-/// The host does not answer, or counts no calls of a plugin.
+/// The host does not answer, or has no count for a plugin.
 pub fn costs(address: &str) -> anyhow::Result<Vec<Cost>> {
     let mut host = TcpStream::connect(address).context("reading the host's metrics")?;
     host.set_read_timeout(Some(TIMEOUT))?;

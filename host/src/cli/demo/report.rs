@@ -1,5 +1,5 @@
-//! What the demo shows at its end: the ledger, the dead letters by reason, the rate, and two
-//! questions that the table answers.
+//! The result of the demo: the ledger, the dead letters by reason, the rate, and the answers to two
+//! queries.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::{DEAD_LETTER_PARTITIONS, DEAD_LETTER_TOPIC};
 use crate::cli::print::{say, say_lines};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Characters of an example's payload that are shown.
+/// Most characters of an example payload.
 const EXAMPLE_CHARS: usize = 100;
 
 /// The dead letters of one reason.
@@ -37,7 +37,7 @@ pub struct DemoReport {
 }
 
 impl DemoReport {
-    /// Reads the dead letter topic and asks the table.
+    /// Reads the dead letter topic and queries the table.
     pub async fn gather(
         stack: &LocalStack,
         table: &str,
@@ -72,7 +72,7 @@ impl DemoReport {
         if seconds > 0.0 { self.count("landed") as f64 / seconds } else { 0.0 }
     }
 
-    /// One object: counts of records, seconds, rows a second.
+    /// One JSON object: counts of records, seconds, rows per second.
     pub fn json(&self) -> Value {
         json!({
             "consumed": self.count("consumed"),
@@ -87,7 +87,7 @@ impl DemoReport {
         })
     }
 
-    /// Prints it all.
+    /// Prints the report.
     pub fn print(&self) {
         say("ledger (records)");
         for name in ["consumed", "landed", "dead_lettered", "dropped", "skipped", "in_flight"] {

@@ -1,5 +1,5 @@
-//! Vehicle telemetry: 25 columns, about 500 bytes a record, the same for the same seed, one in a
-//! hundred broken in one of ten ways.
+//! Vehicle telemetry: 25 columns, about 500 bytes a record, the same for the same seed; one record
+//! in a hundred is broken in one of ten ways.
 
 use std::io::Write as _;
 
@@ -38,10 +38,10 @@ pub const CREATE_TABLE: &str = "CREATE TABLE vehicle_telemetry (
     country FixedString(2)
 ) ENGINE = MergeTree ORDER BY (vehicle_id, event_time)";
 
-/// The columns without which a record is worth nothing.
+/// The columns that every record must have.
 pub const REQUIRED: &str = "event_id,event_time,vehicle_id";
 
-/// What is asked of the table at the end.
+/// The queries at the end.
 pub const QUESTIONS: [&str; 2] = [
     "SELECT fleet, count() AS records, round(avg(soc), 1) AS mean_soc, max(speed_kmh) AS top_speed \
      FROM vehicle_telemetry GROUP BY fleet ORDER BY fleet",
@@ -49,20 +49,20 @@ pub const QUESTIONS: [&str; 2] = [
      sum(charge_price) AS charged FROM vehicle_telemetry GROUP BY state ORDER BY state",
 ];
 
-/// What is wrong with a record.
+/// The ways that a record may be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Broken {
     /// Cut in the middle.
     Truncated,
-    /// A second value behind it.
+    /// A second value after it.
     TrailingJunk,
-    /// A text where a number belongs.
+    /// A string in place of a number.
     WrongType,
     /// 300 in a UInt8.
     OutOfRange,
     /// The thirtieth of February.
     BadDate,
-    /// A label that the Enum does not hold.
+    /// A label that is not in the Enum.
     UnknownLabel,
     /// A UUID that is too short.
     BadUuid,
@@ -70,7 +70,7 @@ pub enum Broken {
     Missing,
     /// A required field that is null.
     Null,
-    /// A field that stands twice.
+    /// A duplicate field.
     Duplicate,
 }
 
@@ -99,18 +99,18 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// A generator of which this share of records is broken, 0 to 1.
+    /// A generator with this share of broken records, 0 to 1.
     pub fn new(seed: u64, broken_share: f64) -> Self {
         Self { random: StdRng::seed_from_u64(seed), broken_share, has_mails: false, number: 0 }
     }
 
-    /// The same with a mail address in each driver's note.
+    /// Adds a mail address to each driver's note.
     #[must_use]
     pub fn with_mails(self) -> Self {
         Self { has_mails: true, ..self }
     }
 
-    /// Appends the next record and says what is wrong with it, if anything.
+    /// Appends the next record and returns its fault, if it has one.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Option<Broken> {
         let random = &mut self.random;
         let broken = random
@@ -134,7 +134,7 @@ impl Telemetry {
         let random = &mut self.random;
         let id = uuid::Builder::from_random_bytes(random.random()).into_uuid().to_string();
         let id = if is(Broken::BadUuid) { id.get(..20).unwrap_or_default() } else { &id };
-        // A month of records: 2026-03-01 and the four weeks behind it.
+        // The first four weeks of March 2026, from 2026-03-01 on.
         let (day, second) = (self.number / 86_400 % 28 + 1, self.number % 86_400);
         let clock = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
         let millis = random.random_range(0..1000);
@@ -178,7 +178,7 @@ impl Telemetry {
             price % 10_000,
             random.random::<bool>()
         )?;
-        // Optional fields are left out, null, or given.
+        // Optional fields are absent, null, or set.
         match random.random_range(0..4) {
             0 => write!(out, r#""driver_note":null,"cabin_temp_c":null,"#)?,
             1 => {

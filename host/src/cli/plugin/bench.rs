@@ -1,4 +1,5 @@
-//! `plugin bench`: what a plugin costs, beside no hook and beside another plugin in the same run.
+//! `plugin bench`: what a plugin costs, compared with no hook and with another plugin in the same
+//! run.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -26,17 +27,18 @@ pub struct PluginBenchArgs {
     rounds: u32,
 }
 
-/// A variant, and the nanoseconds a record that each round took.
+/// A variant, and the nanoseconds for each record in each round.
 struct Variant {
     name: String,
     plugin: Option<LoadedPlugin>,
     ns: Vec<f64>,
 }
 
-/// Prints medians. The host's work is in them: cutting into calls, copies, the answer's rules.
+/// Prints medians. They include the host's work: splitting into calls, copies, checks of the
+/// answer.
 ///
 /// # Errors
-/// What is wrong with a plugin or a file.
+/// A fault of a plugin or a file.
 pub fn bench_plugin(args: &PluginBenchArgs) -> anyhow::Result<()> {
     let once = trial::read_input(&args.plugin.input)?;
     let batch = Arc::new(trial::repeated(&once, args.records));

@@ -1,4 +1,4 @@
-//! `plugin build`: cargo's component, with a manifest in it, held against what a host gives.
+//! `plugin build`: builds a component with cargo, adds its manifest, and checks it as a host would.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +28,7 @@ pub struct PluginBuildArgs {
     cargo: Vec<String>,
 }
 
-/// Builds, writes the file, and says what it is.
+/// Builds, writes the file, and prints what it is.
 pub fn build_plugin(args: &PluginBuildArgs) -> anyhow::Result<()> {
     let manifest = args.folder.join("Cargo.toml");
     let (package, target) = Package::of(&manifest)?;
@@ -60,7 +60,7 @@ pub fn build_plugin(args: &PluginBuildArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file as a host reads it.
+/// Reads the file as a host does.
 fn read(path: &Path) -> anyhow::Result<File> {
     let file = ComponentLoader::new(None, Worker::default())?.read(path)?;
     for refused in file.imports.iter().flat_map(|import| &import.refused) {
@@ -69,7 +69,7 @@ fn read(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// What `cargo metadata` tells.
+/// The output of `cargo metadata`.
 #[derive(Deserialize)]
 struct CargoMetadata {
     packages: Vec<Package>,
@@ -91,7 +91,7 @@ struct CargoTarget {
 }
 
 impl Package {
-    /// The package of a Cargo.toml, and the folder of cargo's output.
+    /// The package of a Cargo.toml, and cargo's output folder.
     fn of(manifest: &Path) -> anyhow::Result<(Self, PathBuf)> {
         let manifest = manifest
             .canonicalize()

@@ -1,4 +1,4 @@
-//! `plugin inspect`: what a file is, and what it asks for.
+//! `plugin inspect`: what a file is, and what it imports.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ pub struct PluginInspectArgs {
     file: PathBuf,
 }
 
-/// Prints what the file says of itself and what was found in it.
+/// Prints the file's manifest and what was found in it.
 ///
 /// # Errors
-/// It is no plugin, or imports what no plugin gets; what was found is printed all the same.
+/// It is no plugin, or imports something not granted; the findings are printed anyway.
 pub fn inspect_plugin(args: &PluginInspectArgs) -> anyhow::Result<()> {
     let file = ComponentLoader::new(None, Worker::default())?.read(&args.file)?;
     say(format_args!("{}: {}", args.file.display(), line(&file)));

@@ -1,4 +1,4 @@
-//! A lookup from a file, for a plugin that is tried without a host.
+//! A lookup from a file, for a plugin that is tested without a host.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -35,10 +35,10 @@ impl FromStr for LookupFile {
 }
 
 impl LookupFile {
-    /// The variables that would tell a host of it.
+    /// The host variables that configure it.
     ///
     /// # Errors
-    /// No key was given, and the file has no header that names one.
+    /// No key is given, and the file has no header that names one.
     pub fn variables(&self) -> anyhow::Result<[(String, String); 2]> {
         let key = match &self.key {
             Some(key) => key.clone(),

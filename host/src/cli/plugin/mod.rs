@@ -1,4 +1,5 @@
-//! `sluicegate plugin`: an author's loop, from an empty folder to a file that a host loads.
+//! `sluicegate plugin`: a plugin author's commands, from an empty folder to a file that a host
+//! loads.
 
 mod bench;
 mod build;
@@ -31,7 +32,7 @@ pub enum PluginCommand {
 /// Runs the command.
 ///
 /// # Errors
-/// What is wrong with a file, or that a plugin did not do what was expected.
+/// A file is faulty, or a plugin did not do what was expected.
 pub fn run_plugin_command(command: &PluginCommand) -> anyhow::Result<()> {
     match command {
         PluginCommand::New(args) => new::make_plugin(args),

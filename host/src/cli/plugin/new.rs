@@ -1,4 +1,4 @@
-//! `plugin new`: a folder that builds, passes its own test, and is made to be changed.
+//! `plugin new`: a folder that builds, passes its own test, and is meant to be changed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use crate::cli::print::say_lines;
 use crate::config::as_part;
 
-/// The files of a new plugin, with NAME, VARIABLE, TYPE and SDK to be filled in.
+/// The files of a new plugin, with the placeholders NAME, VARIABLE, TYPE and SDK.
 type Files = &'static [(&'static str, &'static str)];
 
 const ROWS: Files = &[
@@ -53,10 +53,10 @@ pub struct PluginNewArgs {
     sdk: Option<PathBuf>,
 }
 
-/// Makes the folder and says what to do next.
+/// Creates the folder and prints what to do next.
 ///
 /// # Errors
-/// The name is none, the folder is there, or the SDK is not found.
+/// The name is invalid, the folder exists, or the SDK is not found.
 pub fn make_plugin(args: &PluginNewArgs) -> anyhow::Result<()> {
     let (files, table) = match args.stage {
         PluginStage::Rows => (ROWS, ""),
@@ -100,14 +100,14 @@ fn find(here: &Path) -> Option<PathBuf> {
     here.ancestors().map(|folder| folder.join(SDK)).find(|sdk| sdk.join("Cargo.toml").exists())
 }
 
-/// `mask-mail` as a type: `MaskMailPlugin`.
+/// The type name for a plugin: `mask-mail` becomes `MaskMailPlugin`.
 fn type_name(name: &str) -> String {
     let capital = |word: &str| {
         let mut chars = word.chars();
         let first = chars.next().map(|first| first.to_ascii_uppercase());
         first.into_iter().chain(chars).collect::<String>()
     };
-    // With an ending, since `config` or `object` may name a plugin too.
+    // With a suffix, because a plugin may be named `config` or `object`.
     name.split('-').map(capital).chain(["Plugin".to_owned()]).collect()
 }
 

@@ -1,4 +1,4 @@
-//! `plugin run`: records of a file through a plugin, in the sandbox that a host has.
+//! `plugin run`: runs records of a file through a plugin, in the same sandbox as a host.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ pub struct PluginRunArgs {
     expect: Option<PathBuf>,
 }
 
-/// Prints a verdict for each record, or what differs from the expectation.
+/// Prints a verdict for each record, or the differences from the expectation.
 ///
 /// # Errors
-/// What is wrong with the plugin or a file, or how many lines differ.
+/// A fault of the plugin or a file, or the number of lines that differ.
 pub fn try_plugin(args: &PluginRunArgs) -> anyhow::Result<()> {
     crate::observe::log::init(LogFormat::Text, "warn,sluicegate::plugins::hooks=debug")?;
     let batch = Arc::new(trial::read_input(&args.plugin.input)?);
@@ -67,7 +67,7 @@ fn expected(path: &Path) -> anyhow::Result<Vec<VerdictLine>> {
         .collect()
 }
 
-/// Prints what differs, line by line.
+/// Prints the differences, line by line.
 fn compare(found: &[VerdictLine], expected: &[VerdictLine]) -> anyhow::Result<()> {
     let text = |line: Option<&VerdictLine>| line.map_or("nothing".to_owned(), ToString::to_string);
     let mut differ = 0;

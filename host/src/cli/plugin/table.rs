@@ -1,4 +1,4 @@
-//! A table from a file, for a plugin on decoded rows that is tried without ClickHouse.
+//! A table from a file, for a plugin on decoded rows that is tested without ClickHouse.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use crate::schema::table::{ColumnRow, TableSchema};
 
 const DEFAULT: &str = " DEFAULT ";
 
-/// Reads a column a line: `name Type`, with `DEFAULT expression` behind it where there is one.
-/// Empty lines, lines that begin with `--`, and a comma at the end of a line are passed over.
+/// Reads one column a line: `name Type`, optionally with `DEFAULT expression`. Ignores empty lines,
+/// lines that begin with `--`, and a comma at the end of a line.
 ///
 /// # Errors
-/// The line that is none, or a type that is not filled.
+/// An invalid line, or a type that records cannot fill.
 pub fn read_table_file(path: &Path) -> anyhow::Result<TablePlan> {
     let place = || path.display().to_string();
     parse(&std::fs::read_to_string(path).with_context(place)?).with_context(place)
@@ -29,7 +29,7 @@ fn parse(text: &str) -> anyhow::Result<TablePlan> {
     let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(!rows.is_empty(), "no column");
     let schema = TableSchema::from_rows("default", "table", "UTC", rows)?;
-    // Without rules there is none that could fail to fit.
+    // Without rules, none can fail to fit.
     TablePlan::new(&schema, &Rules::default()).map_err(|_| anyhow::anyhow!("no plan"))
 }
 

@@ -1,4 +1,4 @@
-//! What `plugin run` and `plugin bench` share: a plugin without a host, and records from a file.
+//! Shared by `plugin run` and `plugin bench`: a plugin without a host, and records from a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::plugins::lookups::Lookups;
 use crate::schema::plan::TablePlan;
 use crate::words::plain::PlainLines;
 
-/// What a host calls the options of a trial.
+/// The host's names for the options of a trial.
 const OPTIONS: &[(&str, &str)] = &[
     ("PLUGIN_PLUGIN_CONFIG", "--config"),
     ("PLUGIN_PLUGIN_LOOKUPS", "--lookup"),
@@ -49,7 +49,7 @@ pub struct Trial {
     pub timeout_ms: Option<u32>,
 }
 
-/// A loaded plugin, by what it sees.
+/// A loaded plugin, by its stage.
 pub enum LoadedPlugin {
     /// Payloads.
     Rows(RowsHooks),
@@ -58,11 +58,10 @@ pub enum LoadedPlugin {
 }
 
 impl Trial {
-    /// Loads the plugin, in the sandbox of a host; one that fails on everything is no reason to
-    /// stop.
+    /// Loads the plugin in a host's sandbox. The breaker never opens, even if every row fails.
     ///
     /// # Errors
-    /// What is wrong with the plugin, its configuration, a lookup or the table.
+    /// A fault of the plugin, its configuration, a lookup or the table.
     pub async fn load(&self) -> anyhow::Result<LoadedPlugin> {
         self.begin().await.map_err(|error| {
             let text = in_options(format!("{error:#}"));
@@ -97,7 +96,7 @@ impl Trial {
 
     fn plugins(&self) -> anyhow::Result<Plugins> {
         let mut variables = vec![
-            // With a line break, so that a comma belongs to the path.
+            // With a line break, so that the path may contain a comma.
             ("PLUGINS".to_owned(), format!("plugin={}\n", self.file.display())),
             ("PLUGIN_ON_BREAKER".to_owned(), "dead_letter".to_owned()),
         ];
@@ -119,13 +118,13 @@ impl Trial {
     }
 }
 
-/// An error of a host in the words of whoever gave options.
+/// A host's error, with the names of options instead of variables.
 fn in_options(text: String) -> String {
     OPTIONS.iter().fold(text, |text, (variable, option)| text.replace(variable, option))
 }
 
 impl LoadedPlugin {
-    /// The most memory that an instance which waits for work holds, bytes.
+    /// The most memory that an idle instance holds, in bytes.
     pub fn memory_bytes(&self) -> usize {
         match self {
             Self::Rows(hooks) => hooks.memory_bytes(),
@@ -140,21 +139,21 @@ pub fn rows(fit: &Fit, batch: &Batch) -> Rows {
     decode(&fit.decode, payloads.filter_map(|(origin, payload)| Some((origin, payload?))))
 }
 
-/// Takes decoded rows through a plugin.
+/// Runs decoded rows through a plugin.
 ///
 /// # Errors
-/// What a host would wait for.
+/// A condition that a host would wait for.
 pub async fn hooked(hooks: &ArrowHooks, fit: &Arc<Fit>, rows: Rows) -> anyhow::Result<Rows> {
     let hooked = hooks.run(fit, rows).await;
     let hooked = hooked.map_err(|hold: Hold| anyhow!("{}", hold.text().to_owned()))?;
     Ok(hooked.0)
 }
 
-/// The lines of a file as the records of a partition; their numbers are the offsets, from 1. An
-/// empty line is none.
+/// The lines of a file as records of a partition, whose offsets are the line numbers, from 1. Empty
+/// lines are skipped.
 ///
 /// # Errors
-/// There is no such file, or no record in it.
+/// The file does not exist, or holds no record.
 pub fn read_input(path: &Path) -> anyhow::Result<Batch> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let mut batch = Batch::with_capacity(bytes.len());
@@ -167,7 +166,7 @@ pub fn read_input(path: &Path) -> anyhow::Result<Batch> {
     Ok(batch)
 }
 
-/// So many records, those of a batch again and again.
+/// This many records, repeating those of a batch.
 pub fn repeated(batch: &Batch, records: u32) -> Batch {
     let mut many = Batch::default();
     let payloads = batch.payloads().flatten().cycle();

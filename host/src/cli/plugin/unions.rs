@@ -1,11 +1,11 @@
-//! Columns of Variant and Dynamic as JSON, which arrow-json leaves to its callers.
+//! Writes Variant and Dynamic columns as JSON, which arrow-json leaves to its callers.
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::{Array, UnionArray};
 use arrow_json::writer::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, make_encoder};
 use arrow_schema::{ArrowError, DataType, FieldRef};
 
-/// Writes the value of a union as that of its member.
+/// Writes a union's value as that of its member.
 #[derive(Debug)]
 pub struct Unions;
 

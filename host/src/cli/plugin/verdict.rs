@@ -1,4 +1,4 @@
-//! What a plugin did with a record, as one JSON object a line.
+//! What a plugin did with each record, as one JSON object a line.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ enum Word {
     Fail,
 }
 
-/// One record's verdict. Payloads stand in it byte for byte where they are JSON.
+/// One record's verdict. Payloads that are JSON appear byte for byte.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerdictLine {
@@ -41,13 +41,13 @@ pub struct VerdictLine {
 }
 
 impl std::fmt::Display for VerdictLine {
-    /// The JSON object, its keys in one order.
+    /// Writes the JSON object, with its keys in a fixed order.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
     }
 }
 
-/// A verdict of a plugin on payloads for each record of the batch, in their order.
+/// The verdicts of a plugin on payloads, one for each record of the batch, in order.
 pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<VerdictLine> {
     let before: Vec<(Origin, &[u8])> = (0..batch.len())
         .filter_map(|origin| Some((origin, batch.record(origin)?.payload()?)))
@@ -56,19 +56,18 @@ pub fn of_payloads(batch: &Batch, hooked: &Hooked) -> Vec<VerdictLine> {
     lines(batch, &before, &after, &hooked.rejections)
 }
 
-/// A verdict of a plugin on decoded rows, whose rows are shown as JSON. `rejections` has the records
-/// that a host would dead-letter, whether they did not decode, or the plugin or the table's rules
-/// refuse them.
+/// The verdicts of a plugin on decoded rows, with the rows as JSON. `rejections` has the records
+/// that a host would dead-letter, for a fault in decode, in the plugin, or by the table's rules.
 ///
 /// # Errors
-/// A column that cannot be shown.
+/// A column cannot be shown as JSON.
 pub fn of_rows(
     batch: &Batch,
     before: &Rows,
     after: &Rows,
     rejections: &[Rejection],
 ) -> anyhow::Result<Vec<VerdictLine>> {
-    // The fields beside the table's columns are not to be seen after the plugin.
+    // After the plugin, only the table's columns are visible.
     let columns: Vec<usize> = (0..after.batch.num_columns()).collect();
     let before = Rows { batch: before.batch.project(&columns)?, ..before.clone() };
     let (was, is) = (json(&before)?, json(after)?);
@@ -90,7 +89,7 @@ fn json(rows: &Rows) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(lines)
 }
 
-/// A verdict for each record, by its rows before and after the plugin.
+/// The verdict of each record, from its rows before and after the plugin.
 fn lines(
     batch: &Batch,
     before: &[(Origin, &[u8])],
@@ -139,7 +138,7 @@ impl VerdictLine {
     }
 }
 
-/// JSON of one line as it is, anything else as a text.
+/// The payload itself if it is JSON on one line, otherwise a JSON string.
 fn shown(payload: &[u8]) -> Option<Box<RawValue>> {
     let json = serde_json::from_slice::<Box<RawValue>>(payload).ok();
     let line = json.filter(|json| !json.get().contains('\n'));

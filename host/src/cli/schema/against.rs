@@ -1,4 +1,4 @@
-//! What of records does not fit the table, and the statement that would make room for more of them.
+//! Reports which records do not fit the table, and an ALTER that would let more of them fit.
 
 use std::fmt::Write as _;
 
@@ -13,12 +13,12 @@ use crate::schema::plan::TablePlan;
 use crate::schema::quoted::identifier;
 use crate::schema::table::TableSchema;
 
-/// Most lines of one sort.
+/// Most lines of one kind.
 const LISTED: usize = 100;
 /// Most characters of a name or a reason.
 const SHOWN: usize = 300;
 
-/// Prints what does not fit, and fails if anything does not.
+/// Prints what does not fit, and fails if there is anything.
 pub fn against(
     config: &TableConfig,
     schema: &TableSchema,
@@ -61,7 +61,7 @@ pub fn against(
     }
 }
 
-/// What does not fit, as comments.
+/// What does not fit, as SQL comments.
 fn told(
     table: &str,
     sample: &Sample,

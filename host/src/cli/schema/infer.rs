@@ -1,4 +1,4 @@
-//! `sluicegate schema infer`: a table for records, or what of records does not fit a table.
+//! `sluicegate schema infer`: a table for records, or which records do not fit a table.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::config::{Kafka, TableConfig, TargetName, Warning, split_from_env};
 use crate::infer::{Column, Survey, create_table, records, remark, unfilled};
 use crate::schema::quoted::identifier;
 
-/// Most characters of what is wrong.
+/// Most characters of a fault's text.
 const SHOWN: usize = 300;
 
 const HELP: &str = "\
@@ -66,14 +66,14 @@ pub struct InferArgs {
 
 /// Reads the records and prints the SQL.
 pub fn infer_schema(args: &InferArgs) -> Result<(), Exit> {
-    // What is wrong with the variables shows before anything is asked.
+    // Faults in the variables are reported before anything is read.
     let (name, how) = (read(TargetName::from_env)?, read(split_from_env)?);
     let against_table = args.against_table.then(|| read(TableConfig::from_env)).transpose()?;
     let kafka = args.topic.as_ref().map(|_| read(Kafka::cluster_from_env)).transpose()?;
     let mut warnings: Vec<Warning> = Vec::new();
     let of_table = against_table.iter().flat_map(|(_, warnings)| warnings);
     for warning in of_table.chain(kafka.iter().flat_map(|(_, warnings)| warnings)) {
-        // A name that no one reads is told by both.
+        // Both readers report an unknown name.
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }
@@ -116,7 +116,7 @@ fn infer(name: &TargetName, sample: &Sample, survey: &Survey) -> Result<(), Exit
     print(&sql.ok_or_else(|| anyhow!("no field of {origin} yields a column"))?)
 }
 
-/// Says which records do not count.
+/// Reports which records do not count.
 fn tell_unusable(sample: &Sample, survey: &Survey) {
     if survey.tombstones > 0 {
         note(format_args!("left out: {} without a payload", records(survey.tombstones)));
@@ -135,7 +135,7 @@ fn tell_unusable(sample: &Sample, survey: &Survey) {
     }
 }
 
-/// Says which columns FIELD_CASE=insensitive would not tell apart.
+/// Reports the columns that FIELD_CASE=insensitive would not distinguish.
 fn tell_cases(columns: &[Column]) {
     let mut known: BTreeMap<String, &str> = BTreeMap::new();
     for column in columns.iter().filter(|column| column.type_text().is_some()) {

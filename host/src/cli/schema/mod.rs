@@ -1,4 +1,5 @@
-//! `sluicegate schema`: the JSON Schema of a table's records; with `infer`, a table for records.
+//! `sluicegate schema`: the JSON Schema of a table's records; with `infer`, a table inferred from
+//! records.
 
 mod against;
 mod infer;
@@ -73,12 +74,12 @@ fn of_table(timeout: Duration) -> Result<String, Exit> {
     Ok(format!("{}\n", Json(format_args!("{schema:#}"))))
 }
 
-/// Reads some of the variables.
+/// Reads a part of the variables.
 fn read<T>(from_env: fn(&Environment) -> Result<T, ConfigErrors>) -> Result<T, Exit> {
     from_env(&Environment::read()).map_err(|errors| misconfigured(errors.into()))
 }
 
-/// The table as it is now, and how records become its rows.
+/// The current table, and the plan that turns records into its rows.
 fn table(config: &TableConfig, timeout: Duration) -> Result<(TableSchema, TablePlan), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

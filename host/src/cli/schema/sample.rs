@@ -1,4 +1,4 @@
-//! The records that a table is inferred from: of a topic, or of a file.
+//! The records that a table is inferred from, read from a topic or a file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,31 +17,31 @@ use crate::flow::record::{Batch, Origin, RawRecord, TopicPartition};
 use crate::infer::{records, remark};
 use crate::kafka::{Probe, SampleCut};
 
-/// Most bytes of records that are held, with their keys and headers.
+/// Most bytes of records in memory, with their keys and headers.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
-/// What librdkafka may hold besides, in parts of it.
+/// Bytes that librdkafka may hold in addition, divided among its queues.
 const BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// The group of the consumer where none is set. It is never joined.
+/// The consumer's group if none is set. It is never joined.
 const GROUP: &str = "sluicegate-schema-infer";
-/// Longest name in a text.
+/// Longest name shown in a text.
 const SHOWN: usize = 200;
 
-/// Records, and where they come from.
+/// Records, and their source.
 pub struct Sample {
     /// The records as they were read.
     pub batch: Batch,
     /// The same, split.
     pub split: Hooked,
-    /// What they are of, such as ``topic `t` ``.
+    /// The source, such as ``topic `t` ``.
     pub origin: String,
-    /// What a table for them may be called.
+    /// A name for their table.
     pub name: String,
-    /// What an offset counts: those of a partition where it is empty, else lines or elements.
+    /// The unit of an offset: lines or elements; empty for the offsets of a partition.
     unit: &'static str,
 }
 
 impl Sample {
-    /// Where a record stands.
+    /// The position of a record.
     pub fn place(&self, origin: Origin) -> String {
         let Some(record) = self.batch.record(origin) else { return String::new() };
         match self.unit {
@@ -50,7 +50,7 @@ impl Sample {
         }
     }
 
-    /// Reads the newest records of a topic, and says what was read.
+    /// Reads the newest records of a topic, and reports what was read.
     pub fn of_topic(
         mut kafka: Kafka,
         topic: &str,
@@ -84,7 +84,7 @@ impl Sample {
         Ok(Self::split(sample.batch, how, origin, topic.to_owned(), ""))
     }
 
-    /// Reads the first records of a file, and says what was read.
+    /// Reads the first records of a file, and reports what was read.
     pub fn of_file(path: &Path, how: Split, most: usize) -> Result<Self, Exit> {
         let (mut batch, partition) =
             (Batch::default(), TopicPartition { topic: "".into(), partition: 0 });

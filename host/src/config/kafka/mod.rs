@@ -31,7 +31,7 @@ pub struct Kafka {
     pub auto_offset_reset: AutoOffsetReset,
     /// Transport and credentials.
     pub security: Security,
-    /// Further librdkafka properties, some for one client alone ([`split_property`]); to be set last, after
+    /// Further librdkafka properties, some for one client only ([`split_property`]); set last, after
     /// everything above.
     pub properties: KeyValues,
 }
@@ -41,7 +41,7 @@ pub struct Kafka {
 pub enum SourceTopic {
     /// A topic by its name.
     Literal(String),
-    /// Every topic that this POSIX extended regular expression finds; begins with `^`.
+    /// Every topic that matches this POSIX extended regular expression; begins with `^`.
     Pattern(String),
 }
 
@@ -57,7 +57,7 @@ impl SourceTopic {
     pub fn matches(&self, topic: &str) -> bool {
         match self {
             Self::Literal(name) => name == topic,
-            // One that does not compile was refused when it was read.
+            // An invalid pattern was refused when it was read.
             Self::Pattern(pattern) => Regex::new(pattern).is_ok_and(|regex| regex.is_match(topic)),
         }
     }
@@ -84,15 +84,15 @@ impl Words for AutoOffsetReset {
 pub struct Security {
     /// librdkafka's `security.protocol`, default plaintext.
     pub protocol: SecurityProtocol,
-    /// `sasl.mechanism`: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; set where the protocol is SASL,
-    /// unless `properties` carries it.
+    /// `sasl.mechanism`: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; set if the protocol is SASL, unless
+    /// `properties` sets it.
     pub sasl_mechanism: Option<&'static str>,
     /// `sasl.username`.
     pub sasl_username: Option<String>,
     /// `sasl.password`.
     pub sasl_password: Option<Secret>,
-    /// `ssl.ca.location`: PEM file, folder or `probe`. `None` asks for `probe`, unless
-    /// `properties` names certificates: the vendored OpenSSL finds no system certificates itself.
+    /// `ssl.ca.location`: PEM file, folder or `probe`. `None` means `probe`, unless `properties` sets
+    /// certificates: the vendored OpenSSL does not find the system's.
     pub ssl_ca_location: Option<String>,
 }
 
@@ -134,7 +134,7 @@ pub(super) fn read_kafka(reader: &mut VariableReader<'_>) -> Kafka {
     Kafka { group_id, producer_client_id, source, dlq_topic, auto_offset_reset, ..cluster }
 }
 
-/// What KAFKA_PROPERTIES may not hold with `exactly_once`.
+/// Refuses KAFKA_PROPERTIES that `exactly_once` rules out.
 pub(super) fn check_exactly_once(reader: &mut VariableReader<'_>, kafka: &Kafka) {
     for (key, _) in &*kafka.properties {
         if let Some(hint) = properties::weakens_exactly_once(key) {
@@ -144,7 +144,7 @@ pub(super) fn check_exactly_once(reader: &mut VariableReader<'_>, kafka: &Kafka)
     }
 }
 
-/// Brokers and credentials alone: for a look at a topic, by whatever group is set.
+/// Reads only brokers and credentials, for a look at a topic under any group.
 pub(super) fn read_cluster(reader: &mut VariableReader<'_>) -> Kafka {
     let brokers = read_brokers(reader);
     let typed = ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME"]
@@ -220,7 +220,7 @@ fn read_source(reader: &mut VariableReader<'_>) -> Vec<SourceTopic> {
     topics
 }
 
-/// Whether a pattern uses what POSIX extended expressions lack or read otherwise.
+/// Whether a pattern uses syntax that POSIX extended expressions lack or interpret differently.
 fn has_foreign_syntax(pattern: &str) -> bool {
     let mut chars = pattern.chars();
     let mut has_foreign_escape = false;
@@ -241,7 +241,7 @@ fn check_topic(reader: &mut VariableReader<'_>, name: &str, topic: &str) {
     }
 }
 
-/// A host that consumes its own dead letters would refuse the same record for ever.
+/// Refuses the dead letter topic as a source: the host would reject the same record for ever.
 fn check_source_leaves_out(
     reader: &mut VariableReader<'_>,
     source: &[SourceTopic],

@@ -1,7 +1,7 @@
-//! Names of properties: librdkafka's, those that stand for the same, and those of Kafka's Java
-//! client, for whoever comes from there.
+//! Names of properties: librdkafka's, their aliases, and those of Kafka's Java client for users who
+//! know it.
 
-/// Names of one property, the one that the host uses first.
+/// Names of one property; the host uses the first.
 pub const ALIASES: &[&[&str]] = &[
     &["bootstrap.servers", "metadata.broker.list"],
     &["enable.auto.commit", "auto.commit.enable"],
@@ -17,7 +17,7 @@ pub const ALIASES: &[&[&str]] = &[
     &["sasl.oauthbearer.client.secret", "sasl.oauthbearer.client.credentials.client.secret"],
 ];
 
-/// What Kafka's Java client calls otherwise, in lower case, and what to do instead.
+/// Names of Kafka's Java client that librdkafka lacks, in lower case, and what to do instead.
 pub const JAVA: &[(&str, &str)] = &[
     ("max.poll.records", "use NUM_MESSAGES instead"),
     ("fetch.max.wait.ms", "use fetch.wait.max.ms instead"),
@@ -52,8 +52,8 @@ pub const JAVA: &[(&str, &str)] = &[
     ("ssl.enabled.protocols", "leave it out: OpenSSL takes the newest that the broker speaks"),
 ];
 
-/// The properties that librdkafka documents and that take a text, without those that only a test or
-/// a program sets.
+/// The documented librdkafka properties with text values, without those that only a test or a
+/// program sets.
 pub const NAMES: &[&str] = &[
     "acks",
     "allow.auto.create.topics",

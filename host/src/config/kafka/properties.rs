@@ -1,7 +1,7 @@
-//! KAFKA_PROPERTIES: which client a property is for, and why the host refuses one.
+//! KAFKA_PROPERTIES: which client a property applies to, and why the host refuses one.
 //!
-//! The prefix is taken off in [`split_role`] alone, and whoever judges or applies a property asks there,
-//! so that no prefix can carry a property past a refusal.
+//! Only [`split_role`] removes the prefix, and every check or use of a property calls it, so no prefix
+//! can carry a property past a refusal.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use crate::config::reader::RefusedEntry;
 use crate::config::redact::{KeyValues, is_secret_key};
 use crate::words::near;
 
-/// Which client a property is for.
+/// The client that a property applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Reads the source topics.
@@ -23,39 +23,38 @@ pub enum Role {
     Producer,
 }
 
-/// The client that a key names by its prefix, and the property's own name.
+/// Splits a key into the client of its prefix and the property's own name.
 pub fn split_role(key: &str) -> (Option<Role>, &str) {
     let (role, name) = match key.split_once('.') {
         Some(("consumer", name)) => (Some(Role::Consumer), name),
         Some(("producer", name)) => (Some(Role::Producer), name),
         _ => (None, key),
     };
-    // librdkafka has a prefix of its own, which means nothing, and names that begin like it.
+    // librdkafka has a prefix without meaning, and property names that begin like one.
     let is_whole = NAMES.contains(&name);
     (role, name.strip_prefix("topic.").filter(|_| !is_whole).unwrap_or(name))
 }
 
-/// Every name of a property, the one that the host uses first.
+/// Every name of a property; the host uses the first.
 pub fn names_of(name: &str) -> impl Iterator<Item = &str> {
     let group = ALIASES.iter().find(|group| group.contains(&name)).copied();
     let alone = if group.is_none() { Some(name) } else { None };
     group.unwrap_or_default().iter().copied().chain(alone)
 }
 
-/// The value of a property, by whichever of its names and for whichever client it is given; the last
-/// one counts.
+/// The value of a property, under any of its names and for any client; the last one wins.
 pub(super) fn value_of<'a>(properties: &'a KeyValues, name: &str) -> Option<&'a str> {
     let is_it = |key: &str| names_of(name).any(|of| of == split_role(key).1);
     properties.iter().rev().find(|(key, _)| is_it(key)).map(|(_, value)| value.as_str())
 }
 
-/// A value as librdkafka reads it, which takes more than one form of a number or a truth value.
+/// A value as librdkafka reads it: it accepts several forms of numbers and booleans.
 pub fn taken(name: &str, value: &str) -> String {
     let config = ClientConfig::new().set(name, value).create_native_config();
     config.and_then(|config| config.get(name)).unwrap_or_else(|_| value.to_owned())
 }
 
-/// Why a property is refused; `typed` are the variables of security that are set.
+/// Why a property is refused, if it is; `typed` are the security variables that are set.
 pub(super) fn judge_property(key: &str, value: &str, typed: &[&str]) -> Option<RefusedEntry> {
     let (_, name) = split_role(key);
     let first = names_of(name).next().unwrap_or(name);
@@ -68,7 +67,7 @@ pub(super) fn judge_property(key: &str, value: &str, typed: &[&str]) -> Option<R
     }
 }
 
-/// The variables of security that take the place of properties.
+/// The security variables that replace properties.
 const TYPED: &[(&str, &str)] = &[
     ("security.protocol", "KAFKA_SECURITY_PROTOCOL"),
     ("sasl.mechanism", "KAFKA_SASL_MECHANISM"),
@@ -77,15 +76,14 @@ const TYPED: &[(&str, &str)] = &[
     ("ssl.ca.location", "KAFKA_SSL_CA_LOCATION"),
 ];
 
-/// The time between two statistics of librdkafka, from which lag, readiness and partitions that stand
-/// still are known.
+/// The interval of librdkafka's statistics, which provide lag, readiness and stalled partitions.
 const STATISTICS_MS: RangeInclusive<i64> = 1..=60_000;
 
 fn own(reason: &str) -> String {
     format!("leave it out: {reason}")
 }
 
-/// Why a value of a property breaks a promise.
+/// Why a property's value breaks a guarantee.
 fn breaks(name: &str, value: &str) -> Option<String> {
     let number = value.parse::<i64>().ok();
     Some(match name {
@@ -115,7 +113,7 @@ fn breaks(name: &str, value: &str) -> Option<String> {
     })
 }
 
-/// Why a property is not the user's to set, by its first name.
+/// Why the user may not set a property, by its first name.
 fn owned(name: &str, typed: &[&str]) -> Option<String> {
     let instead = |variable: &str| format!("use {variable} instead");
     Some(match name {
@@ -164,7 +162,7 @@ pub fn weakens_exactly_once(key: &str) -> Option<&'static str> {
     )
 }
 
-/// What librdkafka itself says against a property.
+/// Turns librdkafka's error about a property into a refusal.
 fn not_taken(key: &str, error: KafkaError) -> RefusedEntry {
     let (_, name) = split_role(key);
     let (code, text) = match error {
@@ -181,7 +179,7 @@ fn not_taken(key: &str, error: KafkaError) -> RefusedEntry {
     RefusedEntry { expected: "values that librdkafka takes", hint }
 }
 
-/// What was probably meant by a name that librdkafka does not know.
+/// A hint at the known name that was probably meant.
 fn known(key: &str) -> String {
     let (role, name) = split_role(key);
     let lower = name.to_ascii_lowercase();

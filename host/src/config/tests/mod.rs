@@ -1,4 +1,4 @@
-//! The rules, by the texts that an operator reads.
+//! The rules, checked by the texts that an operator reads.
 
 mod problems;
 mod refused;
@@ -19,7 +19,7 @@ const LEAST: &[(&str, &str)] = &[
     ("CLICKHOUSE_TABLE", "trips"),
 ];
 
-/// The required variables, with some set otherwise.
+/// The required variables with some changes.
 fn with(changes: &[(&str, &str)]) -> Environment {
     let is_kept = |name: &str| changes.iter().all(|(other, _)| *other != name);
     let least = LEAST.iter().filter(|(name, _)| is_kept(name));
@@ -40,7 +40,7 @@ pub(super) fn errors(changes: &[(&str, &str)]) -> String {
     Config::from_env(&with(changes)).unwrap_err().to_string()
 }
 
-/// The warnings alone, one a line.
+/// Only the warnings, one a line.
 pub(super) fn warnings(changes: &[(&str, &str)]) -> String {
     let (_, warnings) = Config::from_env(&with(changes)).unwrap();
     warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! How everything that is wrong is told at once, to the letter.
+//! The exact text of all problems reported at once.
 
 use super::*;
 
@@ -99,7 +99,7 @@ fn a_schema_that_cannot_be_used_is_told_by_the_name_that_it_was_set_by() {
     assert_eq!(schema.unwrap().draft(), "draft 4");
 }
 
-/// A value that breaks a rule, for every variable that has one.
+/// An invalid value for every variable that can have one.
 const BROKEN: &[(&str, &str)] = &[
     ("KAFKA_BROKER", "kafka:99999"),
     ("KAFKA_CONSUMER_GROUP_ID", ""),

@@ -1,4 +1,4 @@
-//! What is refused, rule by rule.
+//! What each rule refuses.
 
 use super::*;
 
@@ -124,7 +124,7 @@ fn a_login_without_sasl_is_refused() {
     config(&[property, ("KAFKA_SASL_USERNAME", "me"), ("KAFKA_SASL_PASSWORD", "hunter2")]);
 }
 
-/// The hints alone, by name, for a list of `name=1`.
+/// Only the hints, by name, for a list of `name=1`.
 fn hints(variable: &str, names: &[&str], more: &[(&str, &str)]) -> String {
     let list: Vec<String> = names.iter().map(|name| format!("{name}=1")).collect();
     let list = list.join(",");
@@ -176,7 +176,7 @@ fn properties_that_the_host_owns_are_refused_with_what_to_use_instead() {
     "#);
 }
 
-/// The hint against one entry of KAFKA_PROPERTIES; `None` where it is taken.
+/// The hint at a refused entry of KAFKA_PROPERTIES; `None` if it is accepted.
 fn property(entry: &str, more: &[(&str, &str)]) -> Option<String> {
     let env = with(&[&[("KAFKA_PROPERTIES", entry)], more].concat());
     let errors = Config::from_env(&env).err()?;
