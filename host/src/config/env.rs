@@ -98,8 +98,7 @@ impl Environment {
             .find(|name| !names::is_known(name) && names::nearest(name) == Some(wanted))
     }
 
-    /// The value of `name`, or the content of the file that `NAME_FILE` names, if that is set
-    /// instead.
+    /// The value of `name`, or the content of the file that `NAME_FILE` names.
     pub(super) fn value(&self, name: &str) -> Result<Option<String>, Problem> {
         let file_name = format!("{name}_FILE");
         match (self.values.get(name), self.values.get(&file_name)) {

@@ -12,8 +12,7 @@ use super::variables::VariableOwner;
 
 /// The suffixes of LOOKUP_<NAME> in the variables of a lookup.
 const VARIABLES_OF_ONE: &[&str] = &["", "_KEY", "_REFRESH_MS", "_MEMORY_BYTES"];
-/// With one of these endings, a name would share a variable with another name, or with its own file
-/// form.
+/// A name with such an ending would share a variable with another name, or its own file form.
 const ENDS: &[&str] = &["_KEY", "_REFRESH_MS", "_MEMORY_BYTES", "_FILE"];
 
 /// A table that the host reads for plugins to look up values in.

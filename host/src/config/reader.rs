@@ -32,8 +32,7 @@ impl RefusedEntry {
 /// second rule reports it.
 pub(super) struct VariableReader<'a> {
     env: &'a Environment,
-    /// The texts read so far, `Err` for a failed read: a file may be a pipe, which can be read only
-    /// once.
+    /// The texts read so far, `Err` if that failed: a file may be a pipe, which reads only once.
     texts: BTreeMap<String, Result<Option<String>, ()>>,
     problems: Vec<Problem>,
     warnings: Vec<Warning>,

@@ -1,19 +1,19 @@
-//! Which types may take what was seen at a place: the rules of docs/infer.md.
+//! Chooses the types that may accept the values of a place, by the rules of docs/infer.md.
 
 use super::profile::{Arrays, MAX_DISTINCT, MAX_LEVELS, Objects, Profile, Room};
 use super::scalar::{FORMS, INTEGERS};
 use crate::schema::quoted::identifier;
 
-/// Fewest strings of which few distinct values say something.
+/// Fewest strings for which few distinct values are meaningful.
 const MANY_STRINGS: u64 = 100;
-/// How often each distinct value of a LowCardinality comes up at least, on average.
+/// How often each distinct value of a LowCardinality must occur, on average.
 const REPEATS: u64 = 10;
-/// Most names of a Tuple.
+/// Most elements of a Tuple.
 const MAX_ELEMENTS: usize = 32;
 const DYNAMIC: &str = "Dynamic";
 const JSON: &str = "JSON";
 
-/// Which types that change how a whole table is read may be chosen.
+/// Which types may be chosen that affect how a whole table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
     /// Variant and Dynamic.
@@ -22,31 +22,31 @@ pub struct Allowed {
     pub json: bool,
 }
 
-/// How a type stands to null.
+/// How the type represents null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Null {
-    /// `Nullable(...)` may be put around it.
+    /// `Nullable(...)` may wrap it.
     Wraps,
-    /// It holds null by itself.
+    /// It represents null itself.
     Holds,
-    /// It holds none.
+    /// It cannot represent null.
     Never,
 }
 
 /// A type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// As ClickHouse writes it.
+    /// Its name in ClickHouse.
     pub text: String,
-    /// How it stands to null.
+    /// How it represents null.
     pub null: Null,
-    /// It is JSON, or holds JSON.
+    /// Whether it is or contains JSON.
     pub has_json: bool,
-    /// It is a Variant or Dynamic, or holds one.
+    /// Whether it is or contains Variant or Dynamic.
     pub has_union: bool,
 }
 
-/// Why no type is chosen, in words that follow a column's name.
+/// Why no type is chosen, as a text that follows the column's name.
 pub type Why = String;
 
 impl Choice {
@@ -54,7 +54,7 @@ impl Choice {
         Self { text: text.into(), null, has_json: false, has_union: false }
     }
 
-    /// The type for values of which some are null.
+    /// The type for values that include nulls.
     fn nullable(self) -> Option<Self> {
         match self.null {
             Null::Never => None,
@@ -63,7 +63,7 @@ impl Choice {
         }
     }
 
-    /// Whether it leaves how its neighbours are read as it is.
+    /// Whether it does not change how other columns are read.
     fn is_plain(&self) -> bool {
         !self.has_json && !self.has_union
     }
@@ -76,11 +76,11 @@ fn nullable(text: &str) -> String {
     }
 }
 
-/// The types that may take a column's values, the best one first; `missing` says how many records
-/// have no such field. A null or missing value is NULL, the type's zero or a JSON's DEFAULT.
+/// The types that may accept a column's values, best first; `missing` records have no such field. A
+/// null or absent value becomes NULL, the type's zero, or the DEFAULT of JSON.
 ///
 /// # Errors
-/// Why there is none.
+/// Why no type accepts them.
 pub fn column(profile: &Profile, missing: u64, allowed: Allowed) -> Result<Vec<Choice>, Why> {
     let has_gaps = missing + profile.nulls > 0;
     let allowed = Allowed { json: allowed.json && !profile.may_repeat_paths, ..allowed };
@@ -97,14 +97,14 @@ pub fn column(profile: &Profile, missing: u64, allowed: Allowed) -> Result<Vec<C
         .collect())
 }
 
-/// Where a type stands.
+/// The context of a type.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     allowed: Allowed,
     /// Within a Variant.
     is_member: bool,
-    /// The column, or what holds this value, is missing in some records. Elements of a Tuple are
-    /// Nullable then: what is not there shall not look like a zero.
+    /// The column, or the object that holds this value, is absent in some records. Then elements of
+    /// a Tuple are Nullable, so that an absent value does not look like a zero.
     has_gaps: bool,
 }
 
@@ -123,11 +123,11 @@ fn types(profile: &Profile, place: Place) -> Result<Vec<Choice>, Why> {
 
 fn number(profile: &Profile, place: Place) -> Result<&'static str, Why> {
     let numbers = &profile.numbers;
-    // Only those of 64 bits stand within a Variant.
+    // A Variant may contain only those of 64 bits.
     let known = INTEGERS.get(..if place.is_member { 2 } else { INTEGERS.len() });
     let integer = numbers.integers.first(known.unwrap_or_default());
     match integer {
-        // `1.0` is an integer, but not that of a counter.
+        // `1.0` is an integer, but not one of a counter.
         Some(integer) if numbers.fractions == 0 => Ok(integer),
         _ if numbers.beyond_float == 0 => Ok("Float64"),
         _ => Err("a number is beyond Float64".into()),
@@ -144,7 +144,7 @@ fn string(profile: &Profile, place: Place) -> &'static str {
     }
 }
 
-/// Few distinct values in many strings.
+/// Whether many strings have few distinct values.
 fn is_repetitive(profile: &Profile) -> bool {
     let count = profile.strings.count;
     let is_few = |distinct: usize| count / REPEATS >= distinct as u64;
@@ -179,7 +179,7 @@ fn object(objects: &Objects, place: Place) -> Result<Vec<Choice>, Why> {
         .then(|| Choice { has_json: true, ..Choice::of(JSON, Null::Never) });
     let choices: Vec<Choice> = match objects.is_cut {
         true => json.into_iter().collect(),
-        // Fields are not the keys of a map, even where they are all of one type.
+        // Fields are not the keys of a map, even if all have one type.
         false if is_stable(objects) => {
             tuple(objects, place).into_iter().chain(json).chain(map(objects, place)).collect()
         }
@@ -191,7 +191,7 @@ fn object(objects: &Objects, place: Place) -> Result<Vec<Choice>, Why> {
     }
 }
 
-/// Whether all objects have about the same few names, such as fields have and keys have not.
+/// Whether all objects have about the same few names, as fields do and keys do not.
 fn is_stable(objects: &Objects) -> bool {
     let names = objects.members.len() as u64;
     let filled: u64 = objects.members.iter().map(|(_, member)| member.seen).sum();
@@ -202,7 +202,7 @@ fn is_stable(objects: &Objects) -> bool {
 
 fn is_field(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    // ClickHouse keeps `null` for itself.
+    // ClickHouse reserves `null`.
     !matches!(name, "" | "null")
         && name.chars().all(is_part)
         && !name.starts_with(|c: char| c.is_ascii_digit())
@@ -210,7 +210,7 @@ fn is_field(name: &str) -> bool {
 
 fn tuple(objects: &Objects, place: Place) -> Option<Choice> {
     let mut elements = Vec::new();
-    // Of others there is nothing to keep: a Tuple passes over fields that it does not ask for.
+    // Other members need no element: a Tuple ignores fields that it does not have.
     for (name, member) in objects.members.told() {
         let has_gaps = place.has_gaps || member.nulls > 0 || member.seen < objects.count;
         let is_absent = member.nulls > 0 || member.seen < objects.count;
@@ -229,14 +229,14 @@ fn tuple(objects: &Objects, place: Place) -> Option<Choice> {
 }
 
 fn map(objects: &Objects, place: Place) -> Option<Choice> {
-    // What is merged was told apart before, so it needs no more room than that.
+    // Merged places were tracked separately before, so they need no further room.
     let values = objects.merged(&mut Room::default());
     let choice = types(&values, Place { has_gaps: false, ..place }).ok()?.into_iter().next()?;
     let choice = if values.nulls > 0 { choice.nullable()? } else { choice };
     choice.is_plain().then(|| Choice::of(format!("Map(String, {})", choice.text), Null::Never))
 }
 
-/// Values of several kinds.
+/// Types for values of several kinds.
 fn mixed(profile: &Profile, kinds: &[&str], place: Place) -> Result<Vec<Choice>, Why> {
     if kinds == ["number", "string"] && profile.numbers.fractions == 0 {
         let both = profile.numbers.integers.both(profile.strings.integers);
@@ -267,7 +267,7 @@ fn variant(profile: &Profile, place: Place) -> Option<String> {
         members.push(match kind {
             "boolean" => "Bool".to_owned(),
             "number" => number(profile, place).ok()?.to_owned(),
-            // A string of a form beside those of none is String; so it is for all of them here.
+            // Strings with and without a format together are String, so all are String here.
             "string" => "String".to_owned(),
             "array" => array(&profile.arrays, place).ok()?.into_iter().next()?.text,
             _ => object(&profile.objects, place).ok()?.into_iter().next()?.text,
@@ -277,7 +277,7 @@ fn variant(profile: &Profile, place: Place) -> Option<String> {
     Some(format!("Variant({})", members.join(", ")))
 }
 
-/// The kinds that were seen, with how many of each.
+/// The kinds that were seen, with their counts.
 pub fn told(profile: &Profile) -> String {
     let noun = |(kind, count): (&str, u64)| match count {
         1 => format!("1 {kind}"),
@@ -286,7 +286,7 @@ pub fn told(profile: &Profile) -> String {
     profile.kinds().into_iter().map(noun).collect::<Vec<_>>().join(", ")
 }
 
-/// What is said of the number of distinct values.
+/// The text about the number of distinct values.
 pub fn distinct(profile: &Profile) -> String {
     match profile.distinct() {
         Some(distinct) => format!("{distinct} distinct"),

@@ -1,4 +1,4 @@
-//! What stands within objects that fill columns of dotted names: `a.b` is filled from the member `b` of the object `a`.
+//! Members of objects that fill columns with dotted names: the member `b` of the object `a` fills `a.b`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use crate::decode::{each_field, each_member, kind_of};
 use crate::schema::plan::TablePlan;
 use crate::schema::source::ColumnSource;
 
-/// What was seen within such objects.
+/// The findings in such objects.
 #[derive(Debug, Default)]
 pub struct Within {
-    /// The columns of which a record has the field, by their places.
+    /// The indices of columns whose field occurs in a record.
     pub seen: BTreeSet<usize>,
-    /// The members that no column takes, by their dotted names, each with how often it was seen.
+    /// Members without a column, by their dotted names, with their counts.
     pub unfilled: BTreeMap<String, u64>,
 }
 
 impl Within {
-    /// Looks at every record.
+    /// Examines every record.
     pub fn of<'a>(plan: &TablePlan, payloads: impl Iterator<Item = &'a [u8]>) -> Self {
         let (names, mut within) = (Names::of(plan), Self::default());
         let ways = plan.columns.iter().filter_map(|column| match &column.source {
@@ -27,7 +27,7 @@ impl Within {
         });
         let ways: Vec<String> = ways.collect();
         for payload in payloads {
-            // One that is no record is rejected for that.
+            // An invalid record is rejected for that.
             let _sound = each_field(payload, |name, token| {
                 if names.find(name).is_none() && names.leads_on(name) {
                     within.look(&names, &ways, name, token);

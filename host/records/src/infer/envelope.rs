@@ -1,5 +1,5 @@
-//! Where in records the fields of those columns stand that no field at the top fills: within an envelope, as
-//! Debezium's `after` or the `payload` of Kafka Connect.
+//! Finds an object within records that has the fields of columns which no top-level field fills: an envelope,
+//! such as Debezium's `after` or Kafka Connect's `payload`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,30 +9,30 @@ use crate::decode::{each_field, each_member, kind_of};
 use crate::schema::plan::TablePlan;
 use crate::schema::source::{ColumnSource, escaped};
 
-/// Most records that are looked at, and most objects of different ways within them.
+/// Most records examined, and most objects at different paths within them.
 const RECORDS: usize = 1_000;
 const OBJECTS: usize = 1_000;
-/// How deep an envelope may stand.
+/// Deepest level of an envelope.
 const DEPTH: usize = 2;
-/// The row as it is now, where another object has the row as it was.
+/// The current row, if another object has the previous one.
 const NOW: &str = "after";
-/// The row as it was, alone in a delete of Debezium: no column is filled from it.
+/// The previous row; in a Debezium delete it is the only one. No column is filled from it.
 const THEN: &str = "before";
 
-/// An object within records whose fields have the names of columns that no field at the top fills.
+/// An object within records whose fields have the names of columns that no top-level field fills.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The way to it, such as `/payload/after`.
+    /// Its path, such as `/payload/after`.
     pub pointer: String,
-    /// Columns, each with the way to its field, in the table's order.
+    /// Columns, each with the path of its field, in the table's order.
     pub columns: Vec<(Arc<str>, String)>,
-    /// How many columns are filled from the field of their name.
+    /// How many columns are filled by the field of their name.
     named: usize,
     /// How many of those no record fills.
     unfilled: usize,
 }
 
-/// By the place of a column, the way to its field.
+/// The path of a column's field, by the column's index.
 type Found = BTreeMap<usize, String>;
 
 impl Envelope {
@@ -41,7 +41,7 @@ impl Envelope {
         let names = Names::of(plan);
         let mut search = Search { names, filled: BTreeSet::new(), objects: BTreeMap::new() };
         for payload in payloads.take(RECORDS) {
-            // One that is no record is rejected for that.
+            // An invalid record is rejected for that.
             let _sound = each_field(payload, |name, token| search.look_at_field(name, token));
         }
         let Search { names, filled, objects } = search;
@@ -64,17 +64,17 @@ impl Envelope {
         })
     }
 
-    /// Whether most columns have no field at the top of any record.
+    /// Whether most columns have no top-level field in any record.
     pub fn is_for_most_columns(&self) -> bool {
         self.unfilled * 2 >= self.named
     }
 
-    /// Whether it has the fields of most columns that have none at the top.
+    /// Whether it has the fields of most columns without a top-level field.
     pub fn has_most_missing(&self) -> bool {
         self.columns.len() * 2 >= self.unfilled
     }
 
-    /// The first entries of COLUMN_FROM that fill the columns from it.
+    /// The first entries of the COLUMN_FROM that fills the columns from it.
     pub fn column_from(&self, most: usize) -> String {
         let ways = self.columns.iter().take(most).map(|(name, way)| format!("{name}={way}"));
         let more = if self.columns.len() > most { ",..." } else { "" };
@@ -82,7 +82,7 @@ impl Envelope {
     }
 }
 
-/// The columns that are filled from the field of their name.
+/// The columns that are filled by the field of their name.
 pub(super) struct Names {
     places: BTreeMap<String, usize>,
     ignores_case: bool,
@@ -104,12 +104,12 @@ impl Names {
         if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
     }
 
-    /// The place of the column of this name.
+    /// The index of the column with this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.places.get(&self.cased(name)).copied()
     }
 
-    /// Whether some column's name goes on behind this one and a point.
+    /// Whether some column's name starts with this one and a dot.
     pub fn leads_on(&self, name: &str) -> bool {
         let start = format!("{}.", self.cased(name));
         let next = self.places.range(start.clone()..).next();
@@ -119,13 +119,13 @@ impl Names {
 
 struct Search {
     names: Names,
-    /// The columns that fields at the top fill, by their places.
+    /// The indices of columns that top-level fields fill.
     filled: BTreeSet<usize>,
     objects: BTreeMap<String, Found>,
 }
 
 impl Search {
-    /// Looks at a field at the top of a record.
+    /// Examines a top-level field of a record.
     fn look_at_field(&mut self, name: &str, token: &str) {
         if let Some(at) = self.names.find(name) {
             self.filled.insert(at);
@@ -139,7 +139,7 @@ impl Search {
         self.look(&[name], token);
     }
 
-    /// Looks at a value, and at those within it.
+    /// Examines a value, and those within it.
     fn look(&mut self, steps: &[&str], token: &str) {
         if kind_of(token) != "object" || steps.last() == Some(&THEN) {
             return;
@@ -158,7 +158,7 @@ impl Search {
     }
 }
 
-/// Finds the columns that the members of an object have the names of, dotted ones by the objects within it too.
+/// Finds the columns whose names the members of an object have; for dotted names, also within inner objects.
 fn members(names: &Names, path: &str, pointer: &str, token: &str, found: &mut Found) {
     let _sound = each_member(token, |name, token| {
         let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -183,7 +183,7 @@ mod tests {
 
     const COLUMNS: &[(&str, &str)] = &[("id", "Int64"), ("name", "String"), ("geo.lat", "Float64")];
 
-    /// The way to the envelope, and those to its columns.
+    /// The path of the envelope, and those of its columns.
     fn told(records: &[&str]) -> Option<(String, String)> {
         let plan = TablePlan::of_types(COLUMNS, &Rules::default());
         let envelope = Envelope::of(&plan, records.iter().map(|record| record.as_bytes()))?;

@@ -1,4 +1,4 @@
-//! What speaks for a column's type, as the text of a comment.
+//! The evidence for a column's type, as the text of a comment.
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ use super::profile::{MAX_MEMBERS, Objects, Profile};
 use super::remark::remark;
 use super::scalar::{FORMS, TIME_FORMS, Written};
 
-/// Most characters of one part that holds texts of records.
+/// Most characters of one part with texts of records.
 const SHOWN: usize = 40;
 /// Most names of an object that are listed.
 const LISTED: usize = 8;
@@ -42,7 +42,7 @@ fn share(column: &Column, records: u64) -> String {
     }
 }
 
-/// Rounded down, so that 100 % are all; what is there is never 0 %.
+/// Rounded down, so that 100 % means all; never 0 % if there is any.
 fn percent(part: u64, whole: u64) -> String {
     match u128::from(part) * 10_000 / u128::from(whole.max(1)) {
         0 if part > 0 => "under 0.01 %".to_owned(),
@@ -84,7 +84,7 @@ fn names(objects: &Objects) -> String {
     }
 }
 
-/// What the type does that its values do not show.
+/// Effects of the type that its values do not show.
 fn notes(column: &Column, text: &str) -> Vec<String> {
     let (mut notes, profile) = (Vec::new(), &column.profile);
     if text.contains("Float64") && profile.numbers.range.as_ref().is_some_and(is_rounded) {

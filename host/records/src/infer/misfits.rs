@@ -1,4 +1,4 @@
-//! What of records does not fit a table that is there, as the host would find it.
+//! Finds the records that do not fit an existing table, as the host would.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,45 +17,45 @@ use crate::schema::source::ColumnSource;
 use crate::schema::table::{Column, TableSchema};
 use crate::user_schema::UserSchema;
 
-/// Records that are decoded at once, by their origins.
+/// How many records are decoded at once, by origin.
 const RECORDS: Origin = 10_000;
 
-/// What of records does not fit.
+/// The misfits of records and a table.
 #[derive(Debug, Default)]
 pub struct Misfits {
     /// How many records would land.
     pub landing: u64,
-    /// Those that would be rejected, the most frequent first.
+    /// Records that would be rejected, the most frequent reason first.
     pub refused: Vec<Refused>,
-    /// Columns with values that COLUMN_ON_INVALID would replace, each with how many.
+    /// Columns whose values COLUMN_ON_INVALID would replace, with their counts.
     pub replaced: Vec<(Arc<str>, u64)>,
-    /// Fields that no column takes, each with the number of its values, and, where a column has its name,
-    /// why it is not filled.
+    /// Fields without a column, each with the number of its values and, if a column has its name, the reason
+    /// that it is not filled.
     pub unfilled: Vec<(Box<str>, u64, Option<String>)>,
-    /// Columns filled by fields that no record has, and whether they are in REQUIRED_COLUMNS.
+    /// Columns whose field no record has, and whether they are in REQUIRED_COLUMNS.
     pub unseen: Vec<(Arc<str>, bool)>,
-    /// Where the fields of columns stand, if no record has one at its top, or most columns have none there.
+    /// The envelope with columns' fields, if no record has one at the top, or most columns have none there.
     pub envelope: Option<Envelope>,
 }
 
-/// Records that are rejected for one reason at one column.
+/// Records rejected for one reason at one column.
 #[derive(Debug)]
 pub struct Refused {
     /// Why.
     pub reason: Reason,
-    /// The column, where there is one.
+    /// The column, if there is one.
     pub column: Option<Arc<str>>,
-    /// How many.
+    /// The number of records.
     pub records: u64,
     /// The first of them.
     pub first: Origin,
-    /// What is wrong with it.
+    /// Its fault.
     pub text: String,
 }
 
 impl Misfits {
-    /// Holds records against a table's plan and the user's schema, and their fields against its
-    /// columns. Records without a payload are passed over, and of a record that was split all rows land or none.
+    /// Tests records against a table's plan and the user's schema, and their fields against its columns. Skips
+    /// records without a payload; of a split record, all rows land or none.
     pub fn of(
         table: &TableSchema,
         plan: &TablePlan,
@@ -74,7 +74,7 @@ impl Misfits {
         let bounds = Bounds { tell: &tell, ..Bounds::NONE };
         let (mut next, row) = (0, |at| split.payloads.row(batch, at));
         while let Some((first, _)) = row(next) {
-            // No record is cut in two.
+            // A record's rows stay together.
             let (begin, end) = (next, first.saturating_add(RECORDS));
             while row(next).is_some_and(|(origin, _)| origin < end) {
                 next += 1;
@@ -120,7 +120,7 @@ impl Misfits {
             _ => false,
         });
         let of = unseen.map(|(_, column)| (Arc::clone(&column.name), column.is_required));
-        // A field that was not looked at may be the one.
+        // An unexamined field may be the missing one.
         misfits.unseen = if survey.passed_over == 0 { of.collect() } else { Vec::new() };
         let are_unfilled = |refused: &Refused| {
             matches!(refused.reason, Reason::NoKnownField | Reason::UnknownField)
@@ -149,7 +149,7 @@ impl Misfits {
     }
 }
 
-/// Why a field of a column's name does not fill it; `None` where there is no such column.
+/// Why a field with a column's name does not fill it; `None` if there is no such column.
 fn filled(table: &TableSchema, name: &str) -> Option<String> {
     let is_it = |column: &Column| *column.name == *name;
     table.why_not_filled(name).or_else(|| {

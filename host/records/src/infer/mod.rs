@@ -1,9 +1,8 @@
-//! Infer: from records to the table that takes them. Pure: nothing here reads a topic or a file, or
-//! speaks to a server. docs/infer.md has the rules.
+//! Infers a table that accepts given records. Pure: nothing here reads a topic or a file, or contacts a
+//! server. The rules are in docs/infer.md.
 //!
-//! [`Survey`] looks at every record once, `choose` names the types that may take what was seen at a
-//! place, and [`Column::of`] holds each of them against the records by decode itself. So whatever is
-//! chosen, every record that was looked at lands in it.
+//! [`Survey`] examines every record once, `choose` proposes types for each place, and [`Column::of`]
+//! tests each of them by decoding the records. So every examined record lands in the chosen table.
 
 mod choose;
 mod dotted;
@@ -38,35 +37,35 @@ use profile::{Members, Profile, Room};
 pub use remark::remark;
 pub use sql::{alter_table, create_table};
 
-/// Most fields of records that are looked at.
+/// Most fields that are examined.
 pub const MAX_FIELDS: usize = 1_000;
-/// Most records that are told for what is wrong with them.
+/// Most faulty records that are reported.
 const MAX_TOLD: usize = 10;
-/// Records that are decoded at once.
+/// How many records are decoded at once.
 const STRIDE: usize = 10_000;
-/// What a JSON column holds where its field is missing.
+/// The DEFAULT of a JSON column whose field is absent.
 const NO_OBJECT: &str = "'{}'";
 
-/// What was seen of records.
+/// Statistics of records.
 #[derive(Debug, Default)]
 pub struct Survey {
     fields: Members,
-    /// The records that count, ascending, by their place among the payloads.
+    /// The valid records, ascending, by their index among the payloads.
     usable: Vec<usize>,
-    /// How many no table takes.
+    /// How many records no table accepts.
     pub unusable: u64,
-    /// The first of those, with why.
+    /// The first of those, with their faults.
     pub told: Vec<(Origin, Fault)>,
     /// How many have no payload.
     pub tombstones: u64,
-    /// How many messages hold no record.
+    /// How many messages contain no record.
     pub empty: u64,
-    /// How many values of further fields were not looked at.
+    /// How many values of further fields were not examined.
     pub passed_over: u64,
 }
 
 impl Survey {
-    /// Looks at every record of a batch that was split.
+    /// Examines every record of a split batch.
     pub fn of(batch: &Batch, split: &Hooked) -> Self {
         let (mut survey, mut room) = (Self::default(), Room::default());
         survey.tombstones = batch.payloads().filter(Option::is_none).count() as u64;
@@ -77,7 +76,7 @@ impl Survey {
         for (at, (origin, payload)) in split.payloads.iter(batch).enumerate() {
             let (fields, passed_over) = (&mut survey.fields, &mut survey.passed_over);
             let read = each_field(payload, |name, token| {
-                // However much is within the fields before it, a field is looked at.
+                // A field is examined even if earlier fields contain many places.
                 let has_room = fields.len() < MAX_FIELDS;
                 match fields.place(name, || has_room) {
                     Some(place) => place.add(token, &mut room, 0),
@@ -102,45 +101,45 @@ impl Survey {
         }
     }
 
-    /// How many records count.
+    /// The number of valid records.
     pub fn records(&self) -> u64 {
         self.usable.len() as u64
     }
 
-    /// The fields, in the order in which they were first seen, each with the number of its values.
+    /// The fields in the order of first occurrence, with the number of their values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, u64)> {
         self.fields.iter().map(|(name, profile)| (name, profile.seen))
     }
 }
 
-/// A column, or a field of which there is none.
+/// A column, or a field that gets none.
 #[derive(Debug)]
 pub struct Column {
     name: Box<str>,
     profile: Profile,
-    /// In how many records there is no such field.
+    /// The number of records without this field.
     missing: u64,
-    /// The types that may take it, the best one first.
+    /// The types that may accept it, best first.
     choices: Vec<Choice>,
-    /// Why there are no more of them.
+    /// Why there are no further types.
     why: Why,
 }
 
 impl Column {
-    /// The columns for the fields of these names; every record that was surveyed lands in a table of
-    /// them. They are to stand beside those of the table that is `there`, if there is one.
+    /// The columns for the fields with these names; every surveyed record lands in a table of them. If
+    /// a table `there` is given, they must fit beside its columns.
     pub fn of(
         survey: &Survey,
         (batch, payloads): (&Batch, &Payloads),
         there: Option<&TableSchema>,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Vec<Self> {
-        // A server reads JSON by other rules where the table has a Variant or Dynamic too.
+        // A server reads JSON differently if the table also has a Variant or Dynamic.
         let allowed = Allowed {
             unions: there.is_none_or(|table| !table.holds(Kind::is_json)),
             json: there.is_none_or(|table| !table.holds(Kind::is_union)),
         };
-        // Rows that are there have none of the fields.
+        // Existing rows have none of the fields.
         let before = u64::from(there.is_some());
         let wanted = survey.fields.iter().filter(|(name, _)| is_wanted(name));
         let columns = wanted.map(|(name, profile)| {
@@ -167,7 +166,7 @@ impl Column {
         &self.name
     }
 
-    /// The type; `None` where the column is left out.
+    /// The type; `None` if the column is left out.
     pub fn type_text(&self) -> Option<&str> {
         self.choices.first().map(|choice| &*choice.text)
     }
@@ -176,7 +175,7 @@ impl Column {
         (self.type_text() == Some("JSON")).then_some(NO_OBJECT)
     }
 
-    /// Whether every record has a value of it.
+    /// Whether every record has a value for it.
     fn is_everywhere(&self) -> bool {
         self.missing == 0 && self.profile.nulls == 0
     }
@@ -190,13 +189,13 @@ impl Column {
     }
 }
 
-/// So many records, in words.
+/// This many records, as text.
 pub fn records(count: u64) -> String {
     let noun = if count == 1 { "record" } else { "records" };
     format!("{count} {noun}")
 }
 
-/// Drops the types that some record does not fit, until all records fit.
+/// Removes types that some record does not fit, until all records fit.
 fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch, payloads: &Payloads) {
     let mut usable = survey.usable.clone();
     loop {
@@ -211,7 +210,7 @@ fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch, payloads: &Pay
                     let first = column.choices.first().cloned();
                     column.refuse(|| fault.to_string(), |choice| Some(choice) == first.as_ref());
                 }
-                // What is wrong is no column's, so no choice would mend it.
+                // The fault belongs to no column, so no choice would fix it.
                 None => {
                     let is_of =
                         |at: usize| payloads.row(batch, at).is_some_and(|row| row.0 == origin);
@@ -222,8 +221,8 @@ fn settle(columns: &mut [Column], survey: &Survey, batch: &Batch, payloads: &Pay
     }
 }
 
-/// Where the table has a Variant or Dynamic too, texts within JSON that look like times are refused. So
-/// a table has one or the other.
+/// Beside a Variant or Dynamic, JSON columns refuse texts that look like times. So a table has either
+/// JSON or those.
 fn part_unions(columns: &mut [Column]) {
     let has = |is_such: fn(&Choice) -> bool| {
         columns.iter().any(|column| column.choices.first().is_some_and(is_such))
@@ -237,7 +236,7 @@ fn part_unions(columns: &mut [Column]) {
     }
 }
 
-/// The first fault of each column, with its record, that the table of the first choices finds.
+/// Each column's first fault and its record, in the table of the first choices.
 fn faults(
     columns: &[Column],
     batch: &Batch,
@@ -256,7 +255,7 @@ fn faults(
     faults
 }
 
-/// How records become rows of the table of the first choices; `None` for one without columns.
+/// The plan for the table of the first choices; `None` if it has no columns.
 fn plan(columns: &[Column]) -> Option<TablePlan> {
     let rows = columns.iter().filter_map(|column| {
         Some(ColumnRow {
@@ -267,7 +266,7 @@ fn plan(columns: &[Column]) -> Option<TablePlan> {
         })
     });
     let schema = TableSchema::from_rows("default", "inferred", "UTC", rows).ok()?;
-    // What fills no column speaks against no type.
+    // Fields without a column rule out no type.
     TablePlan::new(&schema, &Rules { takes_unfilled: true, ..Rules::default() }).ok()
 }
 

@@ -1,11 +1,11 @@
-//! Names of fields that make no column, alone or beside others.
+//! Names of fields that cannot be columns, alone or beside others.
 
 use super::Column;
 use super::choose::Choice;
 use crate::schema::table::TableSchema;
 use crate::schema::types::Kind;
 
-/// Why ClickHouse takes no column of such a name.
+/// Why ClickHouse accepts no column of this name; `None` if it does.
 pub fn refused(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("ClickHouse takes no column without a name"),
@@ -16,9 +16,9 @@ pub fn refused(name: &str) -> Option<&'static str> {
     }
 }
 
-/// To ClickHouse `a.b` is a part of a column `a`, and arrays `n.a` and `n.b` are parts of one Nested,
-/// which are all of one length. Leaves out what does not go with the columns before it, or with
-/// those that are `there`.
+/// In ClickHouse, `a.b` is a part of a column `a`, and arrays `n.a` and `n.b` are parts of one Nested
+/// with equal lengths. Leaves out columns that conflict with earlier ones, or with those that are
+/// `there`.
 pub fn part_dotted(columns: &mut [Column], there: Option<&TableSchema>) {
     let typed = columns.iter().filter(|column| column.type_text().is_some());
     let mut names: Vec<String> = typed.map(|column| column.name.to_string()).collect();

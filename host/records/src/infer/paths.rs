@@ -1,10 +1,10 @@
-//! Paths within objects, as ClickHouse's JSON has them: `{"a.b":1}` is `{"a":{"b":1}}` to it, and it
-//! refuses an object that gives a path two values.
+//! Paths within objects, as ClickHouse's JSON type sees them: it treats `{"a.b":1}` as
+//! `{"a":{"b":1}}`, and refuses an object with two values for one path.
 
 use crate::decode::{each_element, each_member, kind_of};
 
-/// Whether some object within the value may give a path two values: only if of two of its names one
-/// begins with the other and a dot.
+/// Whether an object in the value may have two values for one path: only if one of its names starts
+/// with another name and a dot.
 pub fn may_repeat(token: &str) -> bool {
     let mut may = false;
     let _sound = match kind_of(token) {
@@ -28,9 +28,9 @@ pub fn may_repeat(token: &str) -> bool {
     may
 }
 
-/// Whether one of the names begins with another and a dot.
+/// Whether one of the names starts with another and a dot.
 fn has_prefix(mut names: Vec<String>) -> bool {
-    // By parts, so that a name stands right before those that it leads into.
+    // Sorted by parts, so that a name directly precedes the names that start with it.
     names.sort_by(|a, b| a.split('.').cmp(b.split('.')));
     names.windows(2).any(|pair| match pair {
         [short, long] => long.strip_prefix(&**short).is_some_and(|rest| rest.starts_with('.')),

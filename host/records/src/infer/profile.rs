@@ -1,4 +1,4 @@
-//! What was seen of the values at each place of the records, within bounds of memory.
+//! Statistics of the values at each place of the records, in bounded memory.
 
 use std::hash::BuildHasher as _;
 
@@ -8,21 +8,21 @@ use super::paths::may_repeat;
 use super::scalar::{Numbers, Strings, widened};
 use crate::decode::{each_element, each_member, kind_of, text_of};
 
-/// Places within fields that are told apart, of all records together.
+/// Most places within fields that are tracked separately, for all records together.
 pub const MAX_PLACES: usize = 5_000;
-/// Names of one object that are told apart within a column; more make it a map.
+/// Most names of one object that are tracked separately within a column; more make it a map.
 pub const MAX_MEMBERS: usize = 100;
-/// Levels of arrays and objects within a column that are looked into.
+/// Most levels of arrays and objects within a column that are examined.
 pub const MAX_LEVELS: usize = 8;
-/// Distinct values of one place that are counted.
+/// Most distinct values of one place that are counted.
 pub const MAX_DISTINCT: usize = 1_000;
-/// Most bytes that are kept of an example.
+/// Most bytes kept of an example.
 const EXAMPLE_BYTES: usize = 60;
 
-/// Hash alike wherever they are counted, so that places can be merged.
+/// The same hash in every place, so that places can be merged.
 type Hasher = foldhash::fast::FixedState;
 
-/// How much more may be told apart.
+/// How many more places may be tracked.
 #[derive(Debug)]
 pub struct Room {
     places: usize,
@@ -35,17 +35,17 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Takes one place; `None` if there is none left.
+    /// Takes one place; `None` if none is left.
     pub fn take(&mut self) -> Option<()> {
         self.places = self.places.checked_sub(1)?;
         Some(())
     }
 }
 
-/// The values at one place.
+/// Statistics of the values at one place.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
-    /// How many, nulls among them.
+    /// How many values, including nulls.
     pub seen: u64,
     /// How many are null.
     pub nulls: u64,
@@ -59,29 +59,29 @@ pub struct Profile {
     pub arrays: Arrays,
     /// The objects.
     pub objects: Objects,
-    /// A JSON column may refuse some value, though it would decode; told of whole fields alone.
+    /// Whether a JSON column may refuse a value that decodes; set for whole fields only.
     pub may_repeat_paths: bool,
-    /// The start of the first value that is not null, as it was written.
+    /// The start of the first value that is not null, as written.
     pub example: Option<Box<str>>,
-    /// Hashes of booleans, numbers and strings; `None` once they are too many.
+    /// Hashes of booleans, numbers and strings; `None` once there are too many.
     distinct: Option<HashSet<u64, Hasher>>,
     is_over: bool,
 }
 
-/// Arrays that were seen.
+/// Statistics of arrays.
 #[derive(Debug, Clone, Default)]
 pub struct Arrays {
     /// How many.
     pub count: u64,
-    /// Elements of the shortest and of the longest.
+    /// The lengths of the shortest and the longest.
     pub lengths: Option<(usize, usize)>,
-    /// Their elements; `None` if none was looked at.
+    /// Their elements; `None` if none was examined.
     pub elements: Option<Box<Profile>>,
-    /// Some elements were not looked at.
+    /// Whether some elements were not examined.
     pub is_cut: bool,
 }
 
-/// Objects that were seen.
+/// Statistics of objects.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
     /// How many.
@@ -90,11 +90,11 @@ pub struct Objects {
     pub members: Members,
     /// The values of all members, once there were too many names.
     pub values: Option<Box<Profile>>,
-    /// Some members were not looked at.
+    /// Whether some members were not examined.
     pub is_cut: bool,
 }
 
-/// Places by name, in the order in which they were first seen.
+/// Places by name, in the order of first occurrence.
 #[derive(Debug, Clone, Default)]
 pub struct Members {
     places: HashMap<Box<str>, usize, Hasher>,
@@ -102,22 +102,22 @@ pub struct Members {
 }
 
 impl Members {
-    /// The names with what was seen there.
+    /// The names with their statistics.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Profile)> {
         self.list.iter().map(|(name, profile)| (&**name, profile))
     }
 
-    /// Whether the name was seen before.
+    /// Whether the name is known.
     pub fn knows(&self, name: &str) -> bool {
         self.places.contains_key(name)
     }
 
-    /// How many names.
+    /// The number of names.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// The place of a name that is known, or that there is room for.
+    /// The place of a known name, or a new one if there is room.
     pub fn place(&mut self, name: &str, has_room: impl FnOnce() -> bool) -> Option<&mut Profile> {
         let at = match self.places.get(name) {
             Some(at) => *at,
@@ -131,14 +131,14 @@ impl Members {
         self.list.get_mut(at).map(|(_, profile)| profile)
     }
 
-    /// Those of which something else was seen than null and arrays without elements.
+    /// Those with any value other than null and empty arrays.
     pub fn told(&self) -> impl Iterator<Item = (&str, &Profile)> {
         self.iter().filter(|(_, profile)| profile.is_telling())
     }
 }
 
 impl Profile {
-    /// Adds a value of a sound record; `level` counts the arrays and objects around it.
+    /// Adds a value of a valid record; `level` counts the arrays and objects around it.
     pub fn add(&mut self, token: &str, room: &mut Room, level: usize) {
         self.seen += 1;
         let kind = kind_of(token);
@@ -174,12 +174,12 @@ impl Profile {
         }
     }
 
-    /// How many distinct booleans, numbers and strings; `None` for more than [`MAX_DISTINCT`].
+    /// The number of distinct booleans, numbers and strings; `None` for more than [`MAX_DISTINCT`].
     pub fn distinct(&self) -> Option<usize> {
         (!self.is_over).then(|| self.distinct.as_ref().map_or(0, HashSet::len))
     }
 
-    /// The kinds of JSON that were seen, null apart, with how many of each.
+    /// The kinds of JSON that were seen, except null, with their counts.
     pub fn kinds(&self) -> Vec<(&'static str, u64)> {
         let all = [
             ("boolean", self.booleans),
@@ -191,7 +191,7 @@ impl Profile {
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Whether a type can be told from what was seen.
+    /// Whether the values determine a type.
     fn is_telling(&self) -> bool {
         let is_empty = |arrays: &Arrays| {
             !arrays.is_cut && arrays.elements.as_ref().is_none_or(|of| !of.is_telling())
@@ -199,7 +199,7 @@ impl Profile {
         self.kinds().iter().any(|(kind, _)| *kind != "array") || !is_empty(&self.arrays)
     }
 
-    /// Adds what was seen elsewhere.
+    /// Merges the statistics of another place.
     pub fn merge(&mut self, other: &Self, room: &mut Room) {
         self.seen += other.seen;
         self.nulls += other.nulls;
@@ -266,7 +266,7 @@ impl Objects {
         });
     }
 
-    /// The place of a member: one of its own, or that of all.
+    /// The place of a member: its own, or the common one.
     fn place(&mut self, name: &str, room: &mut Room, level: usize) -> Option<&mut Profile> {
         if level >= MAX_LEVELS {
             return None;
@@ -282,7 +282,7 @@ impl Objects {
         }
     }
 
-    /// What was seen of all members together.
+    /// The statistics of all members together.
     pub fn merged(&self, room: &mut Room) -> Profile {
         let mut all = self.values.as_deref().cloned().unwrap_or_default();
         for (_, profile) in self.members.iter() {

@@ -1,8 +1,8 @@
-//! Texts of records within comments of SQL.
+//! Texts of records in SQL comments.
 
 use crate::words::plain::Plain;
 
-/// A text for a comment to the end of its line, cut after `most` characters.
+/// A text for a comment up to the end of its line, cut to `most` characters.
 pub fn remark(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", Plain(text.get(..end).unwrap_or(text))),

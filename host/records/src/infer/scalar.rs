@@ -1,4 +1,4 @@
-//! What was seen of numbers and of strings: the types that took every one of them, as decode has it.
+//! Statistics of numbers and strings: the types whose decoder accepts every one of them.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,12 @@ use crate::decode::{takes, takes_leniently};
 use crate::schema::plan::ValueRules;
 use crate::schema::types::{Type, parse};
 
-/// Types of whole numbers, in the order in which they are chosen. A narrower one would save little
-/// after compression, and a sample says nothing of the numbers to come.
+/// Integer types, in order of preference. A narrower type would save little after compression, and a
+/// sample cannot bound the numbers to come.
 pub const INTEGERS: [&str; 6] = ["Int64", "UInt64", "Int128", "UInt128", "Int256", "UInt256"];
 const UNSIGNED: u8 = 0b10_1010;
 
-/// Types of strings of one form, in the order in which they are chosen.
+/// Types of strings with a format, in order of preference.
 pub const FORMS: [&str; 7] = [
     "UUID",
     "IPv4",
@@ -21,15 +21,15 @@ pub const FORMS: [&str; 7] = [
     "DateTime64(6, 'UTC')",
     "DateTime64(9, 'UTC')",
 ];
-/// Types of times, of which COERCION=lenient takes more forms.
+/// Time types, for which COERCION=lenient accepts more formats.
 pub const TIME_FORMS: [&str; 3] =
     ["DateTime64(3, 'UTC')", "DateTime64(6, 'UTC')", "DateTime64(9, 'UTC')"];
 const UUID: usize = 0;
-/// The first form with a time of day.
+/// The first format with a time of day.
 const TIMES: usize = 4;
-/// `"YYYY-MM-DD"`, quotes included: what is longer may hold a time.
+/// `"YYYY-MM-DD"`, with quotes: a longer string may hold a time.
 const DATE_TOKEN: usize = 12;
-/// A UUID with hyphens, quotes included. 32 digits without them may be anything.
+/// A UUID with hyphens, with quotes. 32 digits without hyphens may be anything.
 const UUID_TOKEN: usize = 38;
 
 static INTEGER_TYPES: LazyLock<Vec<Type>> = LazyLock::new(|| types(&INTEGERS));
@@ -41,7 +41,7 @@ fn types(texts: &[&str]) -> Vec<Type> {
     texts.iter().filter_map(|text| parse(text).ok()).collect()
 }
 
-/// Which of a list of types took every value so far, as bits.
+/// Which types of a list have accepted every value so far, as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Takers(u8);
 
@@ -52,12 +52,12 @@ impl Default for Takers {
 }
 
 impl Takers {
-    /// Leaves those that take this value too.
+    /// Removes the types that do not accept this value.
     fn narrow(&mut self, types: &[Type], mut is_asked: impl FnMut(usize) -> bool, token: &str) {
         self.leave(types, |at, ty| is_asked(at) && takes(ty, ValueRules::default(), token));
     }
 
-    /// Leaves those that are `left`.
+    /// Keeps only the types for which `is_left` holds.
     fn leave(&mut self, types: &[Type], mut is_left: impl FnMut(usize, &Type) -> bool) {
         for (at, ty) in types.iter().enumerate() {
             let bit = 1 << at;
@@ -67,41 +67,41 @@ impl Takers {
         }
     }
 
-    /// Those that both have.
+    /// The types in both.
     pub fn both(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The first of the list that is left.
+    /// The first type of the list that remains.
     pub fn first<'a>(self, list: &[&'a str]) -> Option<&'a str> {
         let mut left = list.iter().enumerate().filter(|(at, _)| self.0 & (1 << at) != 0);
         left.next().map(|(_, text)| *text)
     }
 }
 
-/// A number as a float, and as it was written.
+/// A number as a float, and as written.
 pub type Written = (f64, Box<str>);
 
-/// Numbers that were seen.
+/// Statistics of numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Numbers {
     /// How many.
     pub count: u64,
-    /// The types of [`INTEGERS`] that take all of them.
+    /// The types of [`INTEGERS`] that accept all of them.
     pub integers: Takers,
-    /// How many were written with a point or an exponent, if only as `1.0`.
+    /// How many have a point or an exponent, even as `1.0`.
     pub fractions: u64,
-    /// How many are beyond Float64.
+    /// How many exceed Float64.
     pub beyond_float: u64,
     /// The lowest and the highest.
     pub range: Option<(Written, Written)>,
 }
 
-/// Most bytes of a number that are kept for its range.
+/// Most bytes kept of a number in its range.
 const NUMBER_BYTES: usize = 40;
 
 impl Numbers {
-    /// Counts one.
+    /// Adds a number.
     pub fn add(&mut self, token: &str) {
         self.count += 1;
         self.fractions += u64::from(token.contains(['.', 'e', 'E']));
@@ -121,7 +121,7 @@ impl Numbers {
         }
     }
 
-    /// Adds what was seen elsewhere.
+    /// Merges other statistics.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.integers = self.integers.both(other.integers);
@@ -137,25 +137,25 @@ impl Numbers {
     }
 }
 
-/// Strings that were seen.
+/// Statistics of strings.
 #[derive(Debug, Clone, Default)]
 pub struct Strings {
     /// How many.
     pub count: u64,
-    /// The types of [`INTEGERS`] that take all of them.
+    /// The types of [`INTEGERS`] that accept all of them.
     pub integers: Takers,
-    /// The types of [`FORMS`] that take all of them.
+    /// The types of [`FORMS`] that accept all of them.
     pub forms: Takers,
-    /// The types of [`TIME_FORMS`] that take all of them with COERCION=lenient.
+    /// The types of [`TIME_FORMS`] that accept all of them with COERCION=lenient.
     pub times: Takers,
-    /// How many have no offset, should they be times.
+    /// How many have no UTC offset, if they are times.
     pub without_offset: u64,
-    /// Characters of the shortest and of the longest.
+    /// The lengths of the shortest and the longest, in characters.
     pub lengths: Option<(usize, usize)>,
 }
 
 impl Strings {
-    /// Counts one; `text` is what its token holds.
+    /// Adds a string; `text` is the content of its token.
     pub fn add(&mut self, token: &str, text: &str) {
         self.count += 1;
         narrow_integers(&mut self.integers, token);
@@ -174,7 +174,7 @@ impl Strings {
         self.lengths = Some(widened(self.lengths, (length, length)));
     }
 
-    /// Adds what was seen elsewhere.
+    /// Merges other statistics.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
         self.integers = self.integers.both(other.integers);
@@ -185,13 +185,13 @@ impl Strings {
     }
 }
 
-/// A range that holds both.
+/// The smallest range that holds both.
 pub fn widened(range: Option<(usize, usize)>, (low, high): (usize, usize)) -> (usize, usize) {
     range.map_or((low, high), |(least, most)| (least.min(low), most.max(high)))
 }
 
-/// Leaves the types that take this number, or this number in a string. What Int64 takes every wider
-/// type does, those without a sign where it has none.
+/// Keeps the types that accept this number, or this number in a string. Every wider type accepts
+/// what Int64 does; unsigned ones only if it has no sign.
 fn narrow_integers(takers: &mut Takers, token: &str) {
     let is_first = |ty: &Type| takes(ty, ValueRules::default(), token);
     if INTEGER_TYPES.first().is_some_and(is_first) {

@@ -1,17 +1,17 @@
-//! The statements, with the evidence as comments.
+//! Writes the statements, with the evidence as comments.
 
 use super::evidence::evidence;
 use super::remark::remark;
 use super::{Column, MAX_FIELDS, Survey};
 use crate::schema::quoted::identifier;
 
-/// Widest declaration that comments are lined up behind.
+/// Widest declaration to which comments are aligned.
 const MAX_WIDTH: usize = 60;
 /// Most characters of a name, or of a reason, in a comment.
 const SHOWN: usize = 200;
 
-/// CREATE TABLE for the columns; `None` if no field yields one. `table` is the name as it goes into
-/// SQL, `origin` says where the records come from, `unfilled` how many of them fill no column.
+/// CREATE TABLE for the columns; `None` if there are none. `table` is the name in SQL, `origin` the
+/// source of the records, `unfilled` the number of records that fill no column.
 pub fn create_table(
     table: &str,
     origin: &str,
@@ -49,7 +49,7 @@ pub fn create_table(
     Some(lines.join("\n"))
 }
 
-/// ALTER TABLE for columns that a table lacks; empty if no field yields one.
+/// ALTER TABLE for columns missing in a table; empty if there are none.
 pub fn alter_table(table: &str, survey: &Survey, columns: &[Column]) -> String {
     let add = |column: &Column| declaration(column).map(|text| format!("ADD COLUMN {text}"));
     let declarations: Vec<String> = columns.iter().filter_map(add).collect();
@@ -67,7 +67,7 @@ fn declaration(column: &Column) -> Option<String> {
     Some(format!("{} {}{default}", identifier(&column.name), column.type_text()?))
 }
 
-/// A line for each declaration, with the evidence of its column; `end` stands behind the last.
+/// A line for each declaration, with its column's evidence; `end` follows the last.
 fn lined_up(
     declarations: Vec<String>,
     end: &str,
@@ -86,7 +86,7 @@ fn lined_up(
     (1..).zip(declarations).zip(typed).map(line).collect()
 }
 
-/// Why fields have no column.
+/// The reasons of fields without a column.
 fn left_out(survey: &Survey, columns: &[Column]) -> Vec<String> {
     let refused = columns.iter().filter(|column| column.type_text().is_none());
     let line = |column: &Column| {
@@ -101,7 +101,7 @@ fn left_out(survey: &Survey, columns: &[Column]) -> Vec<String> {
     lines
 }
 
-/// The sorting key, and why.
+/// The sorting key, and its reason.
 fn order_by(columns: &[Column]) -> (String, &'static str) {
     let of = |prefix: &str| {
         columns.iter().find(|column| {

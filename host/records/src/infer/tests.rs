@@ -29,8 +29,8 @@ fn table(name: &str, ty: &str) -> TableSchema {
     TableSchema::from_rows("d", "t", "UTC", [row]).unwrap()
 }
 
-/// The type that is chosen for the values of a field; a value that is empty is an absent one. Where
-/// the field is left out it is the reason.
+/// The type chosen for a field's values, of which an empty one is absent; the reason if the field
+/// is left out.
 fn chosen(values: &[&str]) -> String {
     let record = |value: &&str| match *value {
         "" => "{}".to_owned(),
@@ -93,9 +93,9 @@ fn each_rule_chooses_its_type() {
         (&[r#"{"null":1}"#], "Map(String, Int64)"),
         (&[r#"{"a.b":1,"a":{"b":2}}"#], "left out: no type takes its objects but JSON"),
         (&[r#"{"a":1}"#, r#"{"b":1}"#, r#"{"c":1}"#], "Map(String, Int64)"),
-        // What JSON does not take either.
+        // What JSON does not accept either.
         (&[r#"{"a":1,"b":1e400}"#], "left out: column `c` at /c/b: expected number within Int64"),
-        // Kinds beside each other.
+        // Several kinds.
         (&["1", "\"2\""], "Int64"),
         (&["1", "\"x\""], "Variant(Int64, String)"),
         (&["1.5", "\"x\"", "true", ""], "Variant(Bool, Float64, String)"),
@@ -338,7 +338,7 @@ fn what_stands_within_objects_of_dotted_columns_is_looked_at_and_envelopes_are_t
     assert_eq!(ways, "geo.lat=/after/geo/lat,geo.lon=/after/geo/lon", "most have no field");
 }
 
-/// Scalars near the borders of types, and texts that look like something.
+/// Scalars near the limits of types, and strings that resemble something.
 fn scalar() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
@@ -396,7 +396,7 @@ fn object<'a>(members: impl IntoIterator<Item = (&'a &'a str, &'a String)>) -> S
     format!("{{{}}}", members.into_iter().map(member).collect::<Vec<_>>().join(","))
 }
 
-/// Records whose fields are each of few values, so that some fields are of one kind and some mixed.
+/// Records whose fields have few values each, so that some fields are of one kind and some mixed.
 fn records() -> impl Strategy<Value = Vec<String>> {
     let field = || prop::collection::vec(value(), 1..4);
     let fields = prop::collection::btree_map(
@@ -464,7 +464,7 @@ proptest! {
             let (profile, ty) = (&column.profile, column.type_text().unwrap_or_default());
             let is_scalar = profile.arrays.count + profile.objects.count == 0;
             let is_one = profile.kinds().len() == 1 && profile.numbers.beyond_float == 0;
-            // `n.b` may be left out beside `n.a`.
+            // `n.b` may be left out next to `n.a`.
             let is_left_out = ty.is_empty() && !column.name.is_empty();
             prop_assert!(!(is_left_out && is_scalar && is_one), "{}: {}", column.name, column.why);
             let is_union = ty.contains("Variant") || ty.contains("Dynamic");
@@ -476,7 +476,7 @@ proptest! {
         let checked = check(&plan, rows, Vec::new(), judge_text);
         prop_assert!(checked.rejections.is_empty(), "{:?}", checked.rejections);
         prop_assert_eq!(checked.origins.len(), records.len());
-        // What is printed is what was proved.
+        // The printed table is the proved one.
         let sql = create_table("`t`", "x", &survey, &columns, 0).unwrap();
         let lines: Vec<&str> = sql.lines().filter(|line| line.starts_with("    `")).collect();
         for (line, column) in lines.iter().zip(&plan.columns) {

@@ -1,6 +1,6 @@
-//! `minimum`, `maximum` and their exclusive twins, to the last digit. The crate's own compare a number
-//! that is no 64-bit integer by its nearest float, which near a limit above 2^53 may be on the other
-//! side of it.
+//! `minimum`, `maximum` and their exclusive variants, compared exactly. The crate's own compare a
+//! number that is no 64-bit integer by its nearest float, which may be on the other side of a limit
+//! above 2^53.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ use super::node::Payload;
 
 type Options<'i> = ValidationOptions<'i, std::sync::Arc<dyn jsonschema::Retrieve>, Payload>;
 
-/// Puts the four keywords in the place of the crate's.
+/// Replaces the crate's four keywords.
 pub fn exact(options: Options<'_>) -> Options<'_> {
     options
         .with_keyword("minimum", |parent, limit, _| {
@@ -31,16 +31,16 @@ pub fn exact(options: Options<'_>) -> Options<'_> {
         })
 }
 
-/// Draft 4 makes a limit exclusive by a keyword beside it.
+/// In draft 4, a neighbouring keyword makes a limit exclusive.
 fn is_set(parent: &Map<String, Value>, beside: &str) -> bool {
     parent.get(beside) == Some(&Value::Bool(true))
 }
 
 struct Bound {
-    /// `None` for an exclusive keyword of draft 4, which says nothing by itself.
+    /// `None` for an exclusive keyword of draft 4, which has no meaning of its own.
     limit: Option<String>,
     is_exclusive: bool,
-    /// On which side of the limit a number is to be.
+    /// The side of the limit on which numbers are valid.
     side: Ordering,
 }
 
@@ -66,7 +66,7 @@ impl<'i> Keyword<'i, Payload> for Bound {
     }
 }
 
-/// Compares two numbers in JSON's grammar by their values.
+/// Compares two JSON numbers by value.
 pub fn compare(one: &str, other: &str) -> Ordering {
     if let (Ok(one), Ok(other)) = (one.parse::<i64>(), other.parse::<i64>()) {
         return one.cmp(&other);
@@ -79,7 +79,7 @@ pub fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// A number as `0.DIGITS * 10^exponent`, the first of the digits not zero.
+/// A number as `0.DIGITS * 10^exponent`, whose first digit is not zero.
 struct Decimal<'a> {
     /// -1, 0 or 1.
     sign: i8,
@@ -93,7 +93,7 @@ impl<'a> Decimal<'a> {
         let (sign, unsigned) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        // One that is out of bounds is out of every other's.
+        // An exponent out of range exceeds every one in range.
         let far = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
         let exponent = exponent.parse().unwrap_or(far).clamp(i64::MIN / 2, i64::MAX / 2);
         let zeros =

@@ -1,14 +1,14 @@
-//! A payload as the validator walks it: a tree that borrows from the payload, in which a number keeps
-//! its text. A `serde_json::Value` costs a copy of every name and string.
+//! A payload as the validator reads it: a tree that borrows from the payload and keeps the text of
+//! numbers. A `serde_json::Value` would copy every name and string.
 //!
-//! Of a name that stands twice in an object the last counts, as in most readers. An escape that is no
-//! character, such as `\ud800` alone, counts as one character.
+//! Of duplicate names in an object the last counts, as in most readers. An invalid escape, such as a
+//! lone `\ud800`, counts as one character.
 
 use std::borrow::Cow;
 
 use crate::flow::parts::without_mark;
 
-/// Deepest nesting of arrays and objects; decode stops there too.
+/// Deepest nesting of arrays and objects, the same as in decode.
 const MAX_DEPTH: usize = 127;
 
 /// A JSON value.
@@ -18,18 +18,18 @@ pub enum Document<'a> {
     Null,
     /// `true` and `false`
     Bool(bool),
-    /// A number, by its text.
+    /// A number, as its text.
     Number(&'a str),
-    /// A string, escapes resolved.
+    /// A string with its escapes resolved.
     Text(Cow<'a, str>),
     /// An array.
     Array(Vec<Document<'a>>),
-    /// An object, its members sorted by name.
+    /// An object, with its members sorted by name.
     Object(Vec<(Cow<'a, str>, Document<'a>)>),
 }
 
 impl<'a> Document<'a> {
-    /// Reads a payload; `None` where it is not one JSON value.
+    /// Reads a payload; `None` if it is not a single JSON value.
     pub fn read(payload: &'a [u8]) -> Option<Self> {
         let mut reader = DocumentReader { rest: std::str::from_utf8(without_mark(payload)).ok()? };
         let document = reader.value(0)?;
@@ -37,13 +37,13 @@ impl<'a> Document<'a> {
     }
 }
 
-/// What is left to read.
+/// The rest of the payload.
 struct DocumentReader<'a> {
     rest: &'a str,
 }
 
 impl<'a> DocumentReader<'a> {
-    /// The next byte that is no blank, still to be read.
+    /// The next byte that is not blank, without consuming it.
     fn next_byte(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
         self.rest.bytes().next()
@@ -54,7 +54,7 @@ impl<'a> DocumentReader<'a> {
         Some(())
     }
 
-    /// Takes the first bytes off.
+    /// Consumes this many bytes.
     fn take(&mut self, bytes: usize) -> Option<&'a str> {
         let (taken, rest) = self.rest.split_at_checked(bytes)?;
         self.rest = rest;
@@ -107,7 +107,7 @@ impl<'a> DocumentReader<'a> {
         }
         self.skip("}")?;
         members.sort_by(|(a, _), (b, _)| a.cmp(b));
-        // Equal names stand in the order of the payload: the later takes the place of the earlier.
+        // Equal names are in the order of the payload, so the later replaces the earlier.
         members.dedup_by(|later, earlier| {
             let is_same = later.0 == earlier.0;
             if is_same {
@@ -155,7 +155,7 @@ impl<'a> DocumentReader<'a> {
         }
     }
 
-    /// What stands behind a backslash.
+    /// The character of an escape, after its backslash.
     fn escape(&mut self) -> Option<char> {
         Some(match *self.take(1)?.as_bytes() {
             [b'n'] => '\n',
@@ -169,7 +169,7 @@ impl<'a> DocumentReader<'a> {
         })
     }
 
-    /// One code unit of UTF-16 or two, after `\u`.
+    /// One or two code units of UTF-16, after `\u`.
     fn unit_pair(&mut self) -> Option<char> {
         let high = self.unit()?;
         if let Some(after) = self.rest.strip_prefix("\\u").filter(|_| high & 0xfc00 == 0xd800) {
@@ -230,7 +230,7 @@ mod tests {
         assert!(read(&"[".repeat(1_000_000)).is_none());
     }
 
-    /// Texts that are JSON, or nearly.
+    /// Texts that are JSON, or almost.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             Just("{\"a\":"),

@@ -1,9 +1,8 @@
-//! The JSON Schema that the user gives (JSON_SCHEMA): drafts 4, 6, 7, 2019-09 and 2020-12, by the
-//! `jsonschema` crate. It judges payloads as decode gets them, and nothing else: no default is filled
-//! in and no value changed.
+//! The user's JSON Schema (JSON_SCHEMA): drafts 4, 6, 7, 2019-09 and 2020-12, by the `jsonschema` crate. It only
+//! validates payloads, as decode gets them: it fills in no default and changes no value.
 //!
-//! Numbers are compared to their last digit, on both sides. Nothing is fetched: a reference that
-//! leads out of the schema is refused when it is loaded.
+//! Numbers are compared exactly. Nothing is fetched: a reference out of the schema is refused when the schema is
+//! loaded.
 
 mod bounds;
 mod cover;
@@ -25,10 +24,10 @@ pub use cover::NotCovered;
 use document::Document;
 use node::Payload;
 
-/// Most bytes of a fault's pointer, which may go through keys of the record.
+/// Most bytes of a fault's pointer, which may contain keys of the record.
 const POINTER_BYTES: usize = 512;
 
-/// A JSON Schema, ready to judge. Cheap to clone.
+/// A compiled JSON Schema. Cheap to clone.
 #[derive(Clone)]
 pub struct UserSchema {
     inner: Arc<CompiledSchema>,
@@ -41,10 +40,10 @@ struct CompiledSchema {
     draft: Draft,
 }
 
-/// Why a text is no schema that can be used.
+/// Why a text is no usable schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaProblem {
-    /// What was found, and at which place of the schema.
+    /// What was found, and where in the schema.
     pub found: String,
     /// What to do.
     pub hint: &'static str,
@@ -54,8 +53,8 @@ impl UserSchema {
     /// Reads and compiles a schema. Fetches nothing.
     ///
     /// # Errors
-    /// A text that is no JSON, a draft that is unknown, a schema that breaks the rules of its draft,
-    /// or a reference that leads out of it.
+    /// The text is no JSON, the draft is unknown, the schema breaks the rules of its draft, or a reference leads out
+    /// of it.
     pub fn new(text: &str) -> Result<Self, SchemaProblem> {
         let problem = |found, hint| SchemaProblem { found, hint };
         let schema: Value = serde_json::from_str(text).map_err(|error| {
@@ -78,7 +77,7 @@ impl UserSchema {
         }
     }
 
-    /// The draft, as its specification is called.
+    /// The draft, by the name of its specification.
     pub fn draft(&self) -> &'static str {
         match self.inner.draft {
             Draft::Draft4 => "draft 4",
@@ -89,18 +88,18 @@ impl UserSchema {
         }
     }
 
-    /// The same where plugins on decoded rows stand between it and the table: what they fill, the
-    /// table does not ask of the record.
+    /// The same, with plugins on decoded rows between it and the table: the table does not require the columns that
+    /// they fill from the record.
     #[must_use]
     pub fn before_plugins(self) -> Self {
         Self { is_before_plugins: true, ..self }
     }
 
-    /// Proves that every record which the table takes satisfies the schema, so that it need not be run.
+    /// Proves that every record that the table accepts satisfies the schema, so that it need not be run.
     ///
     /// # Errors
-    /// The first place of the schema that is not proved: the schema may ask for more than the table, or
-    /// the proof may not know enough.
+    /// The first unproved place of the schema: the schema may ask for more than the table, or the proof may be too
+    /// weak.
     pub fn is_covered_by(&self, plan: &TablePlan) -> Result<(), NotCovered> {
         let nowhere = |why| NotCovered { pointer: String::new(), why };
         if self.is_before_plugins {
@@ -110,11 +109,10 @@ impl UserSchema {
         cover::prove(&self.inner.schema, self.inner.draft, &shape)
     }
 
-    /// Judges one payload.
+    /// Validates one payload.
     ///
     /// # Errors
-    /// The first thing that the payload violates, with its place in the payload and in the schema;
-    /// or that it is not JSON.
+    /// The first violation, with its place in the payload and in the schema; or the payload is not JSON.
     pub fn judge(&self, payload: &[u8]) -> Result<(), Box<Fault>> {
         let Some(document) = Document::read(payload) else { return Err(malformed()) };
         if self.inner.validator.is_valid(&document) {
@@ -126,8 +124,8 @@ impl UserSchema {
         }
     }
 
-    /// The records of which a payload violates the schema, in the order of the payloads. `tell` says in a fault of a
-    /// payload which part of its record it is.
+    /// The records whose payload violates the schema, in the order of the payloads. `tell` adds to a payload's fault
+    /// which part of its record it is.
     pub fn violations<'a>(
         &self,
         plan: &TablePlan,
@@ -157,7 +155,7 @@ impl std::fmt::Debug for UserSchema {
     }
 }
 
-/// What keeps a schema from being compiled, and where.
+/// What prevents a schema from being compiled, and where.
 fn describe(error: &ValidationError<'_>, schema: &Value) -> SchemaProblem {
     if let ValidationErrorKind::Referencing(error) = error.kind() {
         let (found, hint) = match error {
@@ -177,7 +175,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> SchemaProblem {
     SchemaProblem { found, hint: "look at the schema at this place" }
 }
 
-/// Where a schema refers to `uri`, as `at /pointer: `; nothing if that is not clear.
+/// The place where a schema refers to `uri`, as `at /pointer: `; empty if it is ambiguous.
 fn place_of(schema: &Value, uri: &str) -> String {
     let mut places = Vec::new();
     references(schema, "", &mut |pointer, reference| {
@@ -233,7 +231,7 @@ fn violation(error: &ValidationError<'_>, schema: &Value) -> Box<Fault> {
     })
 }
 
-/// The field of the record that is at fault.
+/// The record's field at fault.
 fn field_of(error: &ValidationError<'_>) -> Option<Arc<str>> {
     match (Pointer::parse(error.instance_path().as_str()), error.kind()) {
         (Some(pointer), _) => pointer.steps().first().cloned(),
@@ -242,7 +240,7 @@ fn field_of(error: &ValidationError<'_>) -> Option<Arc<str>> {
     }
 }
 
-/// Decode has said so with more words: this fault is for nobody to see.
+/// Decode reports this in more detail, so nobody sees this fault.
 #[cold]
 fn malformed() -> Box<Fault> {
     Box::new(Fault {
@@ -266,7 +264,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// A pointer for people; that of the whole is not seen otherwise.
+/// A pointer in readable form; that of the root is empty.
 fn shown(pointer: &str) -> &str {
     if pointer.is_empty() { "its root" } else { pointer }
 }

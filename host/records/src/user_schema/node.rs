@@ -1,4 +1,4 @@
-//! A [`Document`] in the validator's terms.
+//! Implements the validator's traits for [`Document`].
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 use super::document::Document;
 
-/// The representation of which a [`Document`] is the node.
+/// The representation whose node type is [`Document`].
 pub struct Payload;
 
 impl Json for Payload {
@@ -121,11 +121,11 @@ fn value_of(document: &Document<'_>) -> Value {
 }
 
 fn number_of(text: &str) -> Number {
-    // The text was read as a number.
+    // The text was parsed as a number.
     Number::from_str(text).unwrap_or_else(|_| Number::from(0))
 }
 
-/// A number by its text.
+/// A number as its text.
 pub struct Digits<'a>(&'a str);
 
 impl JsonNumber for Digits<'_> {
@@ -192,7 +192,7 @@ impl<'a> Object<'a, Payload> for DocumentMembers<'a> {
     }
 }
 
-/// Names and values, one after another.
+/// An iterator over names and values.
 pub struct MembersIter<'a>(std::slice::Iter<'a, (Cow<'a, str>, Document<'a>)>);
 
 impl<'a> Iterator for MembersIter<'a> {

@@ -1,4 +1,4 @@
-//! Words: from outside, made fit for a log or a terminal; and names that are near one that is not known.
+//! Words: foreign text made safe for a log or a terminal, and known names close to an unknown one.
 
 pub mod near;
 pub mod plain;

@@ -1,7 +1,7 @@
-//! Names that were probably meant by another: mistyped ones, and nothing that is merely alike.
+//! Finds the known name that a mistyped one probably meant; similar names do not count.
 
-/// How many edits of a single letter lead from one name to the other, 0 where they differ by case and separators alone;
-/// `None` if more than a slip of the hand lies between them.
+/// The number of single-letter edits between two names, 0 if they differ only by case and separators; `None` if they
+/// differ by more than a typing error.
 pub fn near(name: &str, known: &str) -> Option<usize> {
     let [name, known] = [name, known].map(letters);
     let most = match name.chars().count().min(known.chars().count()) {
@@ -12,7 +12,7 @@ pub fn near(name: &str, known: &str) -> Option<usize> {
     Some(strsim::damerau_levenshtein(&name, &known)).filter(|edits| *edits <= most)
 }
 
-/// The nearest of those that come near.
+/// The nearest name within the limit of [`near`].
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.into_iter().filter_map(|known| Some((near(name, known)?, known)));
     near.min().map(|(_, known)| known)

@@ -1,10 +1,9 @@
-//! Text from outside, such as a plugin's words, a server's error or a record's field name, made fit for
-//! one line of a log, a page or a terminal. Whatever prints such text does so by these types.
+//! Makes foreign text, such as a plugin's text, a server's error or a record's field name, safe for one
+//! line of a log, a page or a terminal. All such text is printed with these types.
 
 use std::fmt::{self, Write};
 
-/// Whether a character ends a line, moves or colours a terminal, turns the order of what is seen, or is
-/// not seen itself.
+/// Whether a character ends a line, controls a terminal, reverses the text direction, or is invisible.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -20,7 +19,7 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
-/// A text on one line: hidden characters stand as escapes, such as `\n` and `\u{202e}`.
+/// A text on one line, with hidden characters as escapes, such as `\n` and `\u{202e}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<T>(pub T);
 
@@ -30,7 +29,7 @@ impl<T: fmt::Display> fmt::Display for Plain<T> {
     }
 }
 
-/// The same for text of several lines of our own making: line breaks and tabs stay.
+/// The same for text with lines of our own: line breaks and tabs stay.
 #[derive(Debug, Clone, Copy)]
 pub struct PlainLines<T>(pub T);
 
@@ -46,8 +45,8 @@ impl<T: fmt::Display> fmt::Display for PlainLines<T> {
     }
 }
 
-/// JSON without line breaks of its own, which reads the same: within its strings hidden characters
-/// become `\u202e` and the like.
+/// JSON on one line with the same meaning: hidden characters in its strings become `\u202e` and the
+/// like.
 #[derive(Debug, Clone, Copy)]
 pub struct Json<T>(pub T);
 
@@ -57,7 +56,7 @@ impl<T: fmt::Display> fmt::Display for Json<T> {
     }
 }
 
-/// Writes what it is given as [`Plain`] does.
+/// Writes its input as [`Plain`] does.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
 
@@ -72,7 +71,7 @@ struct EscapingJson<W>(W);
 impl<W: Write> Write for EscapingJson<W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         escape(&mut self.0, text, |out, c| match c {
-            // Layout: within strings they are no JSON. A carriage return would go back over the line.
+            // Layout: JSON strings cannot contain them. A carriage return would overwrite the line.
             '\n' | '\t' => out.write_char(c),
             '\r' => out.write_char(' '),
             _ => {
@@ -102,7 +101,7 @@ fn escape<W: Write>(
 mod tests {
     use super::*;
 
-    /// Everything that forges a line, moves a terminal or hides.
+    /// Everything that forges a line, controls a terminal or is invisible.
     const HOSTILE: &str = "a\n\r\t\0\u{1b}[31m\u{7}\u{7f}\u{9b}2J\u{85}\u{200b}\u{200e}\u{202a}\u{202e}\u{2028}\
                            \u{2029}\u{2066}\u{2069}\u{feff}\u{e0041}é中🚗 \\\"";
 

@@ -1,5 +1,4 @@
-//! The demo's plugins: `redact` masks drivers' mail addresses, `enrich` looks up the owner of a
-//! fleet.
+//! The demo's plugins: `redact` masks drivers' mails, `enrich` looks up the owner of a fleet.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

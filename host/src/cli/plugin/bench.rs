@@ -1,5 +1,4 @@
-//! `plugin bench`: what a plugin costs, compared with no hook and with another plugin in the same
-//! run.
+//! `plugin bench`: a plugin's cost, compared with no hook and another plugin in the same run.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -34,8 +33,7 @@ struct Variant {
     ns: Vec<f64>,
 }
 
-/// Prints medians. They include the host's work: splitting into calls, copies, checks of the
-/// answer.
+/// Prints medians, with the host's work: splitting into calls, copies, checking answers.
 ///
 /// # Errors
 /// A fault of a plugin or a file.

@@ -1,5 +1,4 @@
-//! `sluicegate plugin`: a plugin author's commands, from an empty folder to a file that a host
-//! loads.
+//! `sluicegate plugin`: an author's commands, from an empty folder to a loadable file.
 
 mod bench;
 mod build;

@@ -58,7 +58,8 @@ pub enum LoadedPlugin {
 }
 
 impl Trial {
-    /// Loads the plugin in a host's sandbox. The breaker never opens, even if every row fails.
+    /// Loads the plugin in a host's sandbox. Its breaker dead-letters instead of pausing, even if
+    /// every row fails.
     ///
     /// # Errors
     /// A fault of the plugin, its configuration, a lookup or the table.

@@ -1,5 +1,4 @@
-//! `sluicegate schema`: the JSON Schema of a table's records; with `infer`, a table inferred from
-//! records.
+//! `sluicegate schema`: the JSON Schema of a table's records; `infer`: a table for records.
 
 mod against;
 mod infer;

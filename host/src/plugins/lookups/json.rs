@@ -67,8 +67,7 @@ pub fn rows(input: impl BufRead, builder: LookupBuilder) -> Result<LookupTable, 
     Ok(table)
 }
 
-/// Reads every line that is not blank, counted from `line`; all of them, with the blank ones, have at most
-/// `most_bytes`.
+/// Reads the lines that are not blank, counted from `line`; all lines have at most `most_bytes`.
 fn lines(
     mut input: impl BufRead,
     mut builder: LookupBuilder,

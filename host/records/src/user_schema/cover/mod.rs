@@ -1,9 +1,9 @@
-//! Proves that a schema asks for no more than the table does, so that no record has to be held
-//! against it: every record that decode and check take satisfies it.
+//! Proves that a schema asks for no more than the table does: every record that decode and check
+//! accept satisfies it, so no record needs to be validated.
 //!
-//! The proof follows the shape of the record. It knows a part of the keywords; whatever it does not
-//! know, it does not believe, and the schema is run on every record. A place that holds a few values,
-//! such as the labels of an Enum, is tried with each of them.
+//! The proof follows the shape of the record. It knows some of the keywords; any other makes the
+//! proof fail, and the schema is run on every record. A place with few possible values, such as the
+//! labels of an Enum, is tested on each of them.
 
 mod parts;
 #[cfg(test)]
@@ -18,10 +18,10 @@ use serde_json::{Map, Value};
 use crate::schema::shape::{Shape, ShapeNumbers};
 use crate::schema::source::escaped;
 
-/// Most references that are followed one after another.
+/// Most references followed in a row.
 const MAX_REFERENCES: usize = 32;
 
-/// Says of values that they are so without refusing any, or holds schemas for others to refer to.
+/// Keywords that only annotate values without refusing any, or hold schemas for references.
 const SILENT: &[&str] = &[
     "$schema",
     "$comment",
@@ -36,12 +36,12 @@ const SILENT: &[&str] = &[
     "writeOnly",
 ];
 
-/// Why a schema is run: the place in it that is not proved.
+/// Why a schema must be run: the unproved place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotCovered {
-    /// Where in the schema.
+    /// The place in the schema.
     pub pointer: String,
-    /// What is not proved.
+    /// What is not proved there.
     pub why: String,
 }
 
@@ -63,7 +63,7 @@ pub fn prove(schema: &Value, draft: Draft, shape: &Shape) -> Proof {
     root.covers(Some(shape))
 }
 
-/// A part of the schema.
+/// A place in the schema.
 #[derive(Clone)]
 struct Place<'a> {
     root: &'a Value,
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
         Self { schema, pointer, ..self.clone() }
     }
 
-    /// Proves the place for a shape; `None` is any value, as of a field that nobody reads.
+    /// Proves the place for a shape; `None` means any value, as in a field that nothing reads.
     fn covers(&self, shape: Option<&Shape>) -> Proof {
         match self.schema {
             Value::Bool(true) => Ok(()),
@@ -104,7 +104,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A keyword before any value at all.
+    /// Proves a keyword for any value.
     fn holds_of_any(&self, keyword: &str) -> Proof {
         match keyword {
             "$ref" => self.referred()?.covers(None),
@@ -118,7 +118,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A keyword before the values of a shape.
+    /// Proves a keyword for the values of a shape.
     fn holds(&self, keyword: &str, beside: &Map<String, Value>, shape: &Shape) -> Proof {
         let bound = |twin: &str| beside.get(twin) == Some(&Value::Bool(true));
         match keyword {
@@ -133,7 +133,7 @@ impl<'a> Place<'a> {
             "const" => self.lists(std::slice::from_ref(self.schema), shape),
             "minimum" => self.is_low(shape, bound("exclusiveMinimum")),
             "maximum" => self.is_high(shape, bound("exclusiveMaximum")),
-            // In draft 4 they belong to the limit beside them.
+            // In draft 4 they modify the limit beside them.
             "exclusiveMinimum" | "exclusiveMaximum" if self.schema.is_boolean() => Ok(()),
             "exclusiveMinimum" => self.is_low(shape, true),
             "exclusiveMaximum" => self.is_high(shape, true),
@@ -156,7 +156,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether a keyword refuses nothing, in this draft and at this place.
+    /// Whether a keyword refuses nothing in this draft, at this place.
     fn is_silent(&self, keyword: &str) -> bool {
         let is_root = self.pointer.matches('/').count() == 1;
         match keyword {
@@ -179,7 +179,7 @@ impl<'a> Place<'a> {
         Ok(parts.iter().map(|(name, part)| (name.as_str(), self.below(name, part))).collect())
     }
 
-    /// What a reference by a pointer from the root leads to.
+    /// The target of a reference by a pointer from the root.
     fn referred(&self) -> Result<Self, NotCovered> {
         let pointer = self.schema.as_str().and_then(|reference| reference.strip_prefix('#'));
         let pointer = pointer.filter(|pointer| !pointer.contains('%') && !has_inner_id(self.root));
@@ -220,7 +220,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Every value of the shape stands in a list.
+    /// Proves that every value of the shape is in a list.
     fn lists(&self, list: &[Value], shape: &Shape) -> Proof {
         let has_more = shape.number.is_some() || shape.array.is_some() || shape.object.is_some();
         let labels = match &shape.text {
@@ -240,9 +240,9 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Whether a part of a schema has a base of its own, from which its pointers count.
+/// Whether a part of a schema has its own base, to which its pointers are relative.
 fn has_inner_id(schema: &Value) -> bool {
-    // A property of this name is no text.
+    // A property of this name would not be a string.
     let has_id =
         |part: &Value| ["$id", "id"].iter().any(|id| part.get(id).is_some_and(Value::is_string));
     let is_or_has = |part: &Value| has_id(part) || has_inner_id(part);

@@ -1,4 +1,4 @@
-//! What the keywords of arrays and objects say.
+//! Proofs for the keywords of arrays and objects.
 
 use jsonschema::Draft;
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ impl Place<'_> {
             }
             ("items", ShapeItems::Each(shape), _) => self.covers(Some(shape)),
             ("items", ShapeItems::Exactly(shapes), _) => {
-                // What stands before is spoken of by another keyword.
+                // Another keyword covers the elements before.
                 let before =
                     beside.get("prefixItems").and_then(Value::as_array).map_or(0, Vec::len);
                 let skipped = if self.draft == Draft::Draft202012 { before } else { 0 };
@@ -87,7 +87,7 @@ impl Place<'_> {
         }
     }
 
-    /// Every field of ours that is not named beside, where no other is taken.
+    /// Proves that every field of the shape is named, if other fields are refused.
     fn refuses_others(&self, beside: &Map<String, Value>, fields: &[ShapeField]) -> Proof {
         let named = beside.get("properties").and_then(Value::as_object);
         let is_named =

@@ -1,4 +1,4 @@
-//! What the keywords of numbers and strings say.
+//! Proofs for the keywords of numbers and strings.
 
 use jsonschema::Validator;
 use serde_json::Map;
@@ -18,7 +18,7 @@ impl Place<'_> {
         self.is_beyond(shape, |(_, high)| high, compare, is_exclusive)
     }
 
-    /// The table's own bound lies on the inner side of the limit.
+    /// Proves that the table's own bound lies within the limit.
     fn is_beyond(
         &self,
         shape: &Shape,
@@ -58,7 +58,7 @@ impl Place<'_> {
         let is_covered = match keyword {
             "minLength" => limit.is_some_and(|least| least <= texts.min_chars),
             "maxLength" => limit.zip(texts.max_chars).is_some_and(|(limit, most)| most <= limit),
-            // Where the pattern refuses what the table takes, it says nothing of all of it.
+            // If the pattern refuses an accepted value, nothing is proved.
             _ => {
                 texts.unsaid != Some(Unsaid::Exponent)
                     && texts.pattern.is_some()
@@ -68,7 +68,7 @@ impl Place<'_> {
         if is_covered { Ok(()) } else { self.no("the table takes other strings too") }
     }
 
-    /// Tries a keyword with each of a list of texts.
+    /// Tests a keyword on each of a list of texts.
     fn takes_each(&self, keyword: &str, texts: &[String]) -> Proof {
         let schema = Map::from_iter([(keyword.to_owned(), self.schema.clone())]).into();
         let options = jsonschema::options_for::<Payload>().with_draft(self.draft).offline();
