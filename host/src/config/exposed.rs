@@ -18,7 +18,7 @@ const SECRET_FILES: &[&str] = &[
     "sasl.oauthbearer.assertion.private.key.file",
 ];
 
-/// Whether `host`, `host:port`, `[::1]` or `[::1]:port` is this machine, so that nobody can listen.
+/// Whether `host`, `host:port`, `[::1]` or `[::1]:port` is this machine, so that no traffic leaves it.
 pub(super) fn is_this_machine(address: &str) -> bool {
     let host = match address.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),

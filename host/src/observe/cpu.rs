@@ -56,10 +56,9 @@ impl CpuOf {
         done
     }
 
-    /// Does work that waits in between, on whichever threads, and counts it once it is done.
-    ///
+    /// Runs and measures work that waits in between, on any threads; it is counted once it is done.
     /// # Cancel safety
-    /// As that of `work`; dropped, it is not counted.
+    /// As for `work`; if dropped, it is not counted.
     pub async fn run_async<T>(self, work: impl Future<Output = T>) -> T {
         let (mut work, mut took) = (pin!(work), Duration::ZERO);
         let done = std::future::poll_fn(|context| {

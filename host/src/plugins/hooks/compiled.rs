@@ -30,9 +30,9 @@ pub fn component(
         return Ok(component);
     }
     let code = worker.ask(WorkerTask::Compile, bytes, MAX_CODE_BYTES)?;
-    // SAFETY: it was written by `Engine::precompile_component` in a worker, which is this program, and came
-    // whole through a pipe that nobody else has; `deserialize` refuses code of another version or
-    // configuration of the engine.
+    // SAFETY: `Engine::precompile_component` wrote it in a worker, which is this program, and it came whole
+    // through a pipe that nobody else has; `deserialize` refuses code of another version or configuration
+    // of the engine.
     let component = unsafe { Component::deserialize(engine, &code) }?;
     if let Some((cache, key)) = kept
         && let Err(error) = cache.put(&key, &code)

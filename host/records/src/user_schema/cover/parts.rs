@@ -87,7 +87,7 @@ impl Place<'_> {
         }
     }
 
-    /// Proves that every field of the shape is named, if other fields are refused.
+    /// Proves the schema for every field that is not named beside; the shape has no other fields.
     fn refuses_others(&self, beside: &Map<String, Value>, fields: &[ShapeField]) -> Proof {
         let named = beside.get("properties").and_then(Value::as_object);
         let is_named =

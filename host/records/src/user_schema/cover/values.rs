@@ -58,7 +58,7 @@ impl Place<'_> {
         let is_covered = match keyword {
             "minLength" => limit.is_some_and(|least| least <= texts.min_chars),
             "maxLength" => limit.zip(texts.max_chars).is_some_and(|(limit, most)| most <= limit),
-            // If the pattern refuses an accepted value, nothing is proved.
+            // The table's own pattern proves nothing if it refuses texts that the table accepts.
             _ => {
                 texts.unsaid != Some(Unsaid::Exponent)
                     && texts.pattern.is_some()

@@ -79,7 +79,7 @@ pub struct Fit {
     pub steps: Vec<FittedPlugin>,
     /// The table's columns that plugins write, each with the title of its last writer.
     pub written: Arc<BTreeMap<usize, Arc<str>>>,
-    /// What the plugins were told.
+    /// The description of the table that the plugins got.
     pub told: ToldTable,
     table_columns: usize,
 }

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows of one text each, of so many bytes.
+    /// Rows of one text each, with these numbers of bytes.
     fn lists(bytes: &[usize]) -> ArrayRef {
         let mut lists = ListBuilder::new(StringBuilder::new());
         for bytes in bytes {
