@@ -8,8 +8,8 @@ use super::builder::{LookupBuilder, MAX_COLUMNS};
 use super::fault::{LookupFault, LookupLine};
 use super::table::LookupTable;
 
-/// Appended to the input. An unclosed quote swallows it with everything before it, because csv reads all of that as
-/// the text of a field.
+/// Appended to the input. An unclosed quote swallows everything up to and including it, because csv reads all of that
+/// as the text of a field.
 const LAST: &[u8] = b"\0";
 
 /// Reads to the end.
