@@ -50,7 +50,7 @@ pub async fn seeing_settings(server: &Server) -> Result<Settings, Hold> {
     Ok(SEEING.iter().copied().filter(|(name, _)| known.contains(*name)).collect())
 }
 
-/// Counts the parts with rows that a SELECT with [`SEEING`] does not read, and names the server.
+/// Counts the parts with rows that a SELECT with `SEEING` does not read, and names the server.
 pub fn hidden_sql(table: &Table) -> String {
     let (database, name) = (&table.schema.database, &table.schema.table);
     // The parts are read first, so that few change in between. Columns may have any name, so no alias is read

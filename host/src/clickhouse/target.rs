@@ -96,7 +96,7 @@ impl Tables {
         }
     }
 
-    /// The table as of at most [`FRESH`] ago. Reads it again, for as long as that takes, if the last look is
+    /// The table as of at most `FRESH` ago. Reads it again, for as long as that takes, if the last look is
     /// older.
     pub async fn current(&self) -> Arc<TableAndPlan> {
         let asked = Instant::now();

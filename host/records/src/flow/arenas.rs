@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A pool of at most [`Arenas::KEPT`] arenas to reuse; the handle is cheap to clone.
+/// A pool of at most `KEPT` arenas to reuse; the handle is cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Arenas(Arc<Mutex<Vec<Vec<u8>>>>);
 

@@ -48,7 +48,7 @@ impl Manifest {
     /// Has a worker validate a configuration, a JSON text, against the schema, if there is one.
     ///
     /// # Errors
-    /// As for [`judge_config`], or the validation exceeds the worker's limits.
+    /// As for `judge_config`, or the validation exceeds the worker's limits.
     pub fn judge(&self, worker: &Worker, config: &str) -> anyhow::Result<()> {
         let Some(schema) = &self.config_schema else { return Ok(()) };
         let question = ConfigQuestion { schema, config: serde_json::from_str(config)? };
