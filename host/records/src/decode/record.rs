@@ -373,7 +373,8 @@ impl Filling<'_> {
 
 /// Whether a part of a pointer leads to an element of an array.
 fn is_index(name: &str) -> bool {
-    name == "0" || !name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit())
+    let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && (name == "0" || !name.starts_with('0'))
 }
 
 /// Removes from a fault the path to its value.

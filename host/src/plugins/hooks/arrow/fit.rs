@@ -50,7 +50,7 @@ impl ToldTable {
             return Err(Hold::Paused(text));
         }
         let schema = stream(&table.arrow, None).map_err(|error| {
-            Hold::Paused(format!("plugins cannot be told of the table's columns: {error}"))
+            Hold::Paused(format!("the table's columns cannot be passed to plugins: {error}"))
         })?;
         Ok(Self { columns, schema, fingerprint: table.fingerprint().into() })
     }
